@@ -1,0 +1,239 @@
+#include "worker/acceptor.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "worker/admission/accept_error.h"
+#include "worker/ipc/channel.h"
+#include "worker/log/log.h"
+#include "worker/sys/clock.h"
+
+namespace bulkhead::worker {
+
+namespace {
+
+// How long an accepted connection waits for a process before it is refused: short enough that its client, or the balancer
+// in front of it, can still go elsewhere.
+constexpr std::int64_t kPendingLimit = 400'000'000;
+constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
+
+ipc::Peer unix_peer(int connection) noexcept {
+  ipc::Peer peer;
+  peer.family = AF_UNIX;
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0) {
+    peer.uid = credentials.uid;
+    peer.gid = credentials.gid;
+    peer.pid = credentials.pid;
+  }
+  return peer;
+}
+
+}  // namespace
+
+Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel,
+                   int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken)
+    : header_(plan.header()),
+      path_(plan.string(header_.listener_path)),
+      table_(table),
+      connections_(connections),
+      channel_(channel),
+      bell_(bell),
+      sockets_(std::move(sockets)),
+      bell_poll_(loop, bell, [this] { on_bell(); }),
+      retry_(loop, [this] { look_again(); }),
+      on_broken_(std::move(on_broken)) {
+  for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
+    polls_.push_back(std::make_unique<loop::Poll>(loop, sockets_[i].get(), [this, i] { on_readable(i); }));
+  }
+}
+
+void Acceptor::set_polls(bool on) {
+  for (const auto& poll : polls_) {
+    if (poll == nullptr) continue;
+    if (on) {
+      poll->start();
+    } else {
+      poll->stop();
+    }
+  }
+}
+
+void Acceptor::start() {
+  started_ = true;
+  set_polls(accepting());
+}
+
+void Acceptor::suspend() {
+  suspended_ = true;
+  set_polls(false);
+}
+
+void Acceptor::resume() {
+  suspended_ = false;
+  set_polls(accepting());
+}
+
+void Acceptor::on_readable(std::uint32_t socket) {
+  if (!accepting() || !sockets_[socket]) return;
+  // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
+  const std::uint32_t slot = table_.claim(header_.run, header_.worker);
+  if (slot == ipc::kNoSlot) {
+    pause(ipc::PauseReason::full, 0);
+    return;
+  }
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  sys::Fd connection(accept4(sockets_[socket].get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC));
+  if (!connection) {
+    const int error = errno;
+    connections_.release(slot);
+    on_accept_error(socket, error);
+    return;
+  }
+  const ipc::Peer peer = address.ss_family == AF_INET || address.ss_family == AF_INET6 ? ipc::peer_of(address)
+                                                                                        : unix_peer(connection.get());
+  on_connection(std::move(connection), slot, socket, peer);
+}
+
+void Acceptor::on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer) {
+  if (connections_.begin(connection, slot, peer, socket) != Connections::Begun::shortage) {
+    backoff_.reset();
+    return;
+  }
+  const int error = errno;
+  pending_ = {std::move(connection), slot, socket, peer, sys::monotonic_ns()};
+  pause(ipc::PauseReason::fork_error, error);
+}
+
+void Acceptor::on_accept_error(std::uint32_t socket, int error) {
+  switch (admission::judge_accept_error(error)) {
+    case admission::AcceptVerdict::empty:
+      ++table_.worker(header_.worker).empty_accepts;
+      if (on_drained_) close_socket(socket);
+      break;
+    case admission::AcceptVerdict::retry: break;  // level-triggered: the next turn tries again
+    case admission::AcceptVerdict::pause: pause(ipc::PauseReason::accept_error, error); break;
+    case admission::AcceptVerdict::broken: on_broken_(error); break;
+  }
+}
+
+void Acceptor::close_socket(std::uint32_t socket) {
+  polls_[socket].reset();  // out of the epoll set before the close: the master and the other workers keep it open
+  sockets_[socket].reset();
+  const bool all = std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); });
+  if (all && on_drained_) std::exchange(on_drained_, nullptr)();
+}
+
+void Acceptor::drain(std::function<void()> on_drained) {
+  suspended_ = false;
+  on_drained_ = std::move(on_drained);
+  if (std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); })) {
+    std::exchange(on_drained_, nullptr)();
+    return;
+  }
+  started_ = true;
+  set_polls(accepting());
+  drain_sockets();
+}
+
+// Not by polling: an empty queue, which is what we wait for, never becomes readable.
+void Acceptor::drain_sockets() {
+  for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
+    while (accepting() && sockets_[i]) on_readable(i);
+  }
+}
+
+void Acceptor::close() {
+  started_ = false;
+  retry_pending();
+  if (pending_.connection) connections_.refuse(pending_.connection, pending_.slot, ipc::Refusal::handler_start);
+  bell_poll_.stop();
+  retry_.stop();
+  polls_.clear();
+  sockets_.clear();
+}
+
+void Acceptor::pause(ipc::PauseReason reason, int error) {
+  paused_ = true;
+  last_pause_ns_ = sys::monotonic_ns();
+  set_polls(false);
+  if (reason == ipc::PauseReason::full) {
+    bell_poll_.start();
+    retry_.start(kFullPoll);
+  } else {
+    retry_.start(std::chrono::nanoseconds(backoff_.next()));
+  }
+  if (!announced_) announce_pause(reason, error);
+}
+
+// Once for a time of trouble, however often it pauses and resumes within it; tick() tells when it is over.
+void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
+  announced_ = true;
+  log::Line line(log::Level::warning, path_);
+  if (reason == ipc::PauseReason::full) {
+    line.text("max_connections ").number(table_.capacity()).text(" reached: new connections wait in the kernel's queue");
+  } else {
+    line.text(reason == ipc::PauseReason::accept_error ? "cannot accept: " : "cannot start a process for a connection: ");
+    line.text(strerrordesc_np(error)).text("; trying again").field("errno", strerrorname_np(error));
+  }
+  line.write();
+  ipc::Message message;
+  message.type = ipc::MessageType::paused;
+  message.reason = static_cast<std::uint32_t>(reason);
+  message.error = error;
+  (void)ipc::send(channel_, message);
+}
+
+void Acceptor::unpause() {
+  paused_ = false;
+  bell_poll_.stop();
+  retry_.stop();
+  set_polls(accepting());
+}
+
+void Acceptor::on_bell() {
+  std::uint64_t rings = 0;
+  (void)!::read(bell_, &rings, sizeof rings);  // nonblocking; another worker may have been faster
+  look_again();
+}
+
+void Acceptor::retry_pending() {
+  if (!pending_.connection) return;
+  if (connections_.begin(pending_.connection, pending_.slot, pending_.peer, pending_.socket) !=
+      Connections::Begun::shortage) {
+    pending_.connection.reset();
+    backoff_.reset();
+    return;
+  }
+  if (sys::monotonic_ns() - pending_.since_ns < kPendingLimit) return;
+  connections_.refuse(pending_.connection, pending_.slot, ipc::Refusal::handler_start);
+}
+
+void Acceptor::look_again() {
+  if (!started_) return;
+  retry_pending();
+  if (pending_.connection) {
+    retry_.start(std::chrono::nanoseconds(admission::Backoff::kFirst));
+    return;
+  }
+  if (paused_) unpause();
+  if (on_drained_) drain_sockets();
+}
+
+void Acceptor::tick(std::int64_t now_ns) {
+  if (!announced_ || paused_ || now_ns - last_pause_ns_ < 1'000'000'000) return;
+  log::Line(log::Level::info, path_).text("accepting again").write();
+  ipc::Message message;
+  message.type = ipc::MessageType::resumed;
+  (void)ipc::send(channel_, message);
+  announced_ = false;
+}
+
+}  // namespace bulkhead::worker

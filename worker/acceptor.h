@@ -1,0 +1,90 @@
+// Accepts on the listener's sockets, which it shares with the listener's other workers: plain level-triggered polling, one
+// accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
+//
+//   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
+//   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
+//   any ──suspend──▶ suspended ──resume──▶ accepting
+//   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then tells
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "worker/admission/backoff.h"
+#include "worker/connections.h"
+#include "worker/ipc/message.h"
+#include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::worker {
+
+class Acceptor {
+ public:
+  // Takes over the listening sockets. `on_broken` is told when this worker cannot go on (errno).
+  Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel, int bell,
+           std::vector<sys::Fd> sockets, std::function<void(int)> on_broken);
+
+  void start();
+  void suspend();
+  void resume();
+  void drain(std::function<void()> on_drained);
+  // Stops for good and closes the sockets; a connection in hand is placed or refused.
+  void close();
+  // A slot may be free, another worker died: look again.
+  void look_again();
+  // A child has ended: what a fork, or an accept, lacked may be there now.
+  void on_child_ended() {
+    if (paused_) look_again();
+  }
+  // Once a second: tells the master that a pause is over.
+  void tick(std::int64_t now_ns);
+
+ private:
+  void on_readable(std::uint32_t socket);
+  void on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer);
+  void on_accept_error(std::uint32_t socket, int error);
+  void drain_sockets();
+  void close_socket(std::uint32_t socket);
+  void pause(ipc::PauseReason reason, int error);
+  void unpause();
+  void retry_pending();
+  void set_polls(bool on);
+  void on_bell();
+  void announce_pause(ipc::PauseReason reason, int error);
+  [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_; }
+
+  const ipc::PlanHeader& header_;
+  const char* path_;
+  ipc::Table& table_;
+  Connections& connections_;
+  int channel_;
+  int bell_;
+  std::vector<sys::Fd> sockets_;  // an empty one has been closed
+  std::vector<std::unique_ptr<loop::Poll>> polls_;
+  loop::Poll bell_poll_;
+  loop::Timer retry_;
+  std::function<void(int)> on_broken_;
+  std::function<void()> on_drained_;
+  admission::Backoff backoff_;
+  bool started_ = false;
+  bool paused_ = false;
+  bool suspended_ = false;
+
+  // Accepted, but no process to be had for it yet.
+  struct Pending {
+    sys::Fd connection;
+    std::uint32_t slot = ipc::kNoSlot;
+    std::uint32_t socket = 0;
+    ipc::Peer peer;
+    std::int64_t since_ns = 0;
+  } pending_;
+
+  bool announced_ = false;
+  std::int64_t last_pause_ns_ = 0;
+};
+
+}  // namespace bulkhead::worker

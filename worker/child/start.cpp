@@ -1,0 +1,84 @@
+#include "worker/child/start.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <csignal>
+
+#include "worker/handlers/echo.h"
+#include "worker/sys/signal.h"
+#include "worker/sys/title.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BULKHEAD_PLAIN __attribute__((no_sanitize("address", "undefined")))
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BULKHEAD_PLAIN __attribute__((no_sanitize("address", "undefined")))
+#endif
+#endif
+#ifndef BULKHEAD_PLAIN
+#define BULKHEAD_PLAIN
+#endif
+
+namespace bulkhead::child {
+
+namespace {
+
+constexpr int kExecFailed = 127;
+
+[[noreturn]] void serve(const BuiltIn& request) noexcept {
+  sys::unblock_all_signals();
+  setsid();
+  dup2(request.connection, 0);
+  dup2(request.connection, 1);
+  close_range(3, UINT_MAX, 0);
+  sys::Title::set(request.title);
+  _exit(handlers::echo(0, 1));
+}
+
+struct ExecShared {
+  const Exec* request;
+  ipc::Stage failed;
+  int error;
+};
+
+// Shares our memory until it execs. Not instrumented: a sanitizer's marks for its stack would outlive it.
+BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
+  auto* shared = static_cast<ExecShared*>(argument);
+  const Exec& request = *shared->request;
+  const auto fail = [shared](ipc::Stage stage) {
+    shared->error = errno;
+    shared->failed = stage;
+    _exit(kExecFailed);
+  };
+  sys::unblock_all_signals();
+  if (setsid() < 0) fail(ipc::Stage::session);
+  if (dup2(request.connection, 0) < 0 || dup2(request.connection, 1) < 0) fail(ipc::Stage::descriptors);
+  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0) fail(ipc::Stage::descriptors);
+  close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
+  fail(ipc::Stage::exec);
+  return kExecFailed;
+}
+
+}  // namespace
+
+pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
+  const long pid = syscall(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, nullptr, pid_slot, nullptr, nullptr);
+  if (pid == 0) serve(request);
+  return static_cast<pid_t>(pid);
+}
+
+ExecStarted start_exec(const Exec& request, std::int32_t* pid_slot) noexcept {
+  alignas(64) static char stack[32 * 1024];
+  ExecShared shared{&request, ipc::Stage::none, 0};
+  const int pid = clone(exec_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &shared, pid_slot);
+  if (pid < 0) return {-1, ipc::Stage::none, errno};
+  return {pid, shared.failed, shared.error};
+}
+
+}  // namespace bulkhead::child

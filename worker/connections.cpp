@@ -1,0 +1,248 @@
+#include "worker/connections.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "worker/admission/accept_error.h"
+#include "worker/child/start.h"
+#include "worker/ipc/channel.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::worker {
+
+namespace {
+
+constexpr std::uint32_t kCrashReportsPerSecond = 100;
+
+// Lets the client read what it was sent before the end, and see an end rather than a reset: a close with unread input
+// resets the connection (RFC 1122, 4.2.2.13).
+void close_gently(sys::Fd& connection) noexcept {
+  shutdown(connection.get(), SHUT_WR);
+  char ignored[4096];
+  while (recv(connection.get(), ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
+  }
+  connection.reset();
+}
+
+ipc::Peer local_of(int connection) noexcept {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(connection, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+  return ipc::peer_of(address);
+}
+
+}  // namespace
+
+Connections::Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd)
+    : plan_(plan),
+      header_(plan.header()),
+      table_(table),
+      channel_(channel),
+      bell_(bell),
+      handler_error_fd_(handler_error_fd),
+      pids_(table.capacity()),
+      argv_(plan.vector(header_.argv)),
+      socket_names_(plan.vector(header_.socket_names)),
+      environment_(plan.vector(header_.environment)) {}
+
+std::uint64_t Connections::id_of(std::uint32_t index) noexcept {
+  return ipc::connection_id(table_.slot(index).use, header_.listener, index);
+}
+
+void Connections::ring(bool wanted) noexcept {
+  const std::uint64_t one = 1;
+  if (wanted) (void)!::write(bell_, &one, sizeof one);
+}
+
+Connections::Begun Connections::begin(sys::Fd& connection, std::uint32_t index, const ipc::Peer& peer,
+                                      std::uint32_t socket) noexcept {
+  ipc::Slot& slot = table_.slot(index);
+  if (slot.state == ipc::SlotState::claimed) {
+    slot.peer = peer;
+    slot.local = header_.wildcard[socket] != 0 ? local_of(connection.get()) : header_.local[socket];
+    slot.started_ns = sys::monotonic_ns();
+    slot.generation = header_.generation;
+    table_.serve(index);
+  }
+  bool refused = false;
+  const pid_t pid = is_exec() ? start_exec(connection.get(), slot, index, socket, refused)
+                              : start_built_in(connection.get(), slot, index);
+  if (pid < 0 && !refused && admission::is_shortage(errno)) return Begun::shortage;
+  if (pid < 0) {
+    refuse(connection, index, ipc::Refusal::handler_start);
+    return Begun::refused;
+  }
+  connection.reset();
+  pids_.put(pid, index);
+  ++table_.worker(header_.worker).accepted;
+  if (header_.log_connection_start != 0) {
+    ipc::log_connection_started(plan_.string(header_.listener_path), id_of(index), slot);
+  }
+  return Begun::served;
+}
+
+pid_t Connections::start_built_in(int connection, ipc::Slot& slot, std::uint32_t index) noexcept {
+  // Written here and not in the child: there it would be a page of its own to copy.
+  char title[sizeof "bulkheadd: connection " + 16 + 80 + 32];
+  char hex[17];
+  const ipc::PeerText peer(slot.peer);
+  std::size_t length = 0;
+  const auto append = [&title, &length](std::string_view words) {
+    std::memcpy(title + length, words.data(), words.size());
+    length += words.size();
+  };
+  append("bulkheadd: connection ");
+  append(ipc::hex_text(id_of(index), hex));
+  append(" ");
+  append(peer.view());
+  append(" ");
+  append(plan_.string(header_.handler_name));
+  return child::start_built_in({connection, {title, length}}, &slot.pid);
+}
+
+pid_t Connections::start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket,
+                              bool& refused) noexcept {
+  child::ConnectionFacts facts{slot.peer, slot.local, socket_names_[socket], plan_.string(header_.listener_path), id_of(index),
+                               slot.generation};
+  const child::Exec request{connection, handler_error_fd_, header_.style == ipc::HandlerStyle::inetd, argv_.data(),
+                            environment_.build(facts)};
+  const child::ExecStarted started = child::start_exec(request, &slot.pid);
+  if (started.pid < 0) {
+    errno = started.error;
+    return -1;
+  }
+  if (started.failed == ipc::Stage::none) return started.pid;
+  while (waitpid(started.pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  slot.pid = 0;
+  refused = true;
+  if (start_failures_.allow(sys::monotonic_ns())) {
+    log::Line line(log::Level::error, plan_.string(header_.listener_path));
+    line.text("a connection was refused: ").text(ipc::stage_text(started.failed)).text(" ").text(argv_[0]);
+    line.text(" failed: ").text(strerrordesc_np(started.error));
+    const ipc::PeerText peer(slot.peer);
+    line.field("peer", peer.view()).field("errno", strerrorname_np(started.error));
+    if (const std::uint64_t more = start_failures_.take_suppressed(); more != 0) {
+      line.field("suppressed", static_cast<std::int64_t>(more));
+    }
+    line.write();
+  }
+  return -1;
+}
+
+void Connections::refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept {
+  close_gently(connection);
+  table_.refuse(reason);
+  release(slot);
+}
+
+void Connections::release(std::uint32_t slot) noexcept { ring(table_.release(slot)); }
+
+bool Connections::reap() noexcept {
+  bool any = false;
+  for (;;) {
+    int status = 0;
+    rusage usage{};
+    if (is_exec()) {
+      // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
+      siginfo_t peek{};
+      if (waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) != 0 || peek.si_pid == 0) return any;
+      const pid_t pid = peek.si_pid;
+      sys::signal_group(pid, SIGTERM);
+      sys::signal_group(pid, SIGCONT);
+      if (wait4(pid, &status, 0, &usage) != pid) return any;
+      ended(pid, status, usage, kill(-pid, 0) == 0);
+    } else {
+      const pid_t pid = wait4(-1, &status, WNOHANG, &usage);
+      if (pid <= 0) return any;
+      ended(pid, status, usage, false);
+    }
+    any = true;
+  }
+}
+
+void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept {
+  const std::uint32_t index = pids_.take(pid);
+  if (index == kNoEntry) return;
+  const ipc::Slot slot = table_.slot(index);
+  const std::uint64_t id = id_of(index);
+  const ipc::Ended how{true, status, slot.asked != 0};
+  const std::int64_t now = sys::monotonic_ns();
+  const bool crashed = ipc::is_crash(how);
+  if (group_lives) {
+    table_.linger(index, crashed, now + header_.shutdown_ns);
+    lingering_.push_back(index);
+  } else {
+    ring(table_.end(index, crashed));
+  }
+  // Crashes are always told; the rest as `log.connections` wants it.
+  if (crashed || header_.log_connection_end != 0) {
+    ipc::log_connection_ended(plan_.string(header_.listener_path), id, slot, how, now);
+  }
+  if (crashed) report_crash(index, slot, status, usage, now);
+}
+
+void Connections::report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
+                               std::int64_t now) noexcept {
+  if (now - crash_window_ns_ > 1'000'000'000) {
+    crash_window_ns_ = now;
+    crashes_in_window_ = 0;
+  }
+  if (++crashes_in_window_ > kCrashReportsPerSecond) {
+    ++crashes_unreported_;
+    return;
+  }
+  ipc::Message message;
+  message.type = ipc::MessageType::crash;
+  message.slot = index;
+  message.use = slot.use;
+  message.pid = slot.pid;
+  message.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  message.core = WCOREDUMP(status) ? 1 : 0;
+  message.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  message.age_ns = now - slot.started_ns;
+  message.count = crashes_unreported_;
+  message.user_us = std::int64_t{usage.ru_utime.tv_sec} * 1'000'000 + usage.ru_utime.tv_usec;
+  message.system_us = std::int64_t{usage.ru_stime.tv_sec} * 1'000'000 + usage.ru_stime.tv_usec;
+  message.max_rss_kb = usage.ru_maxrss;
+  if (ipc::send(channel_, message)) crashes_unreported_ = 0;
+}
+
+void Connections::sweep_lingering(std::int64_t now_ns) noexcept {
+  std::erase_if(lingering_, [this, now_ns](std::uint32_t index) {
+    const ipc::Slot& slot = table_.slot(index);
+    const bool gone = kill(-slot.pid, 0) != 0 && errno == ESRCH;
+    // The leader is dead and reaped. If its number is a process again, the group is somebody else's: let go.
+    const bool recycled = !gone && (kill(slot.pid, 0) == 0 || errno == EPERM);
+    if (!gone && !recycled && now_ns < slot.deadline_ns) return false;
+    if (!gone && !recycled) kill(-slot.pid, SIGKILL);
+    ring(table_.finish(index));
+    return true;
+  });
+}
+
+std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int signal) noexcept {
+  const bool all = wanted == ipc::kAllSlots;
+  const std::uint32_t first = all ? 0 : wanted;
+  const std::uint32_t end = all ? table_.high_water() : wanted + 1;
+  std::uint32_t count = 0;
+  for (std::uint32_t index = first; index < end && index < table_.capacity(); ++index) {
+    ipc::Slot& slot = table_.slot(index);
+    const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
+    if (!ours || (!all && slot.use != use)) continue;
+    slot.asked = 1;
+    if (sys::signal_group(slot.pid, signal)) ++count;
+    if (signal == SIGTERM) sys::signal_group(slot.pid, SIGCONT);
+  }
+  return count;
+}
+
+}  // namespace bulkhead::worker

@@ -1,0 +1,75 @@
+// This worker's connections: begins a child for each, reaps it, signals it. Between accept and the end of a connection
+// everything happens in here, and every step of it stands in the listener's table.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "worker/child/environment.h"
+#include "worker/ipc/message.h"
+#include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
+#include "worker/log/log.h"
+#include "worker/pid_map.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::worker {
+
+class Connections {
+ public:
+  Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd);
+
+  // What became of an accepted connection.
+  enum class Begun {
+    served,    // a child has it
+    shortage,  // no process to be had now; slot and connection stay the caller's to try again
+    refused    // the handler cannot be started: the connection is closed, the slot free
+  };
+  // `slot` is claimed by this worker; `socket` is the index of the listening socket it came from. On `served` and
+  // `refused` the descriptor has been closed.
+  [[nodiscard]] Begun begin(sys::Fd& connection, std::uint32_t slot, const ipc::Peer& peer, std::uint32_t socket) noexcept;
+  // Gives up a connection that begin() could not place: closes it, frees the slot, counts it as refused.
+  void refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept;
+  // A claim for which nobody came.
+  void release(std::uint32_t slot) noexcept;
+
+  // Reaps every child that has ended. True when there was one.
+  bool reap() noexcept;
+  // Kills what is left of groups whose deadline has passed, frees the slots of groups that are gone.
+  void sweep_lingering(std::int64_t now_ns) noexcept;
+  // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.
+  std::uint32_t signal(std::uint32_t slot, std::uint32_t use, int signal) noexcept;
+
+  [[nodiscard]] std::uint32_t active() const noexcept { return pids_.size(); }
+  [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && lingering_.empty(); }
+
+ private:
+  pid_t start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket, bool& refused) noexcept;
+  pid_t start_built_in(int connection, ipc::Slot& slot, std::uint32_t index) noexcept;
+  void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
+  void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage, std::int64_t now) noexcept;
+  void ring(bool wanted) noexcept;
+  [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;
+  [[nodiscard]] bool is_exec() const noexcept { return header_.handler == ipc::HandlerKind::exec; }
+
+  const ipc::Plan& plan_;
+  const ipc::PlanHeader& header_;
+  ipc::Table& table_;
+  int channel_;
+  int bell_;
+  int handler_error_fd_;
+  PidMap pids_;
+  std::vector<const char*> argv_;
+  std::vector<const char*> socket_names_;
+  child::Environment environment_;
+  std::vector<std::uint32_t> lingering_;
+  log::RateLimit start_failures_;
+  std::int64_t crash_window_ns_ = 0;
+  std::uint32_t crashes_in_window_ = 0;
+  std::uint64_t crashes_unreported_ = 0;
+};
+
+}  // namespace bulkhead::worker

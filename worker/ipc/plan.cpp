@@ -1,0 +1,87 @@
+#include "worker/ipc/plan.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "worker/ipc/message.h"
+
+namespace bulkhead::ipc {
+
+namespace {
+
+constexpr std::uint32_t kMagic = 0x62684b50;
+
+}  // namespace
+
+void PlanBuilder::strings(PlanStrings PlanHeader::*where, const std::vector<std::string>& values) {
+  (header.*where).offset = static_cast<std::uint32_t>(sizeof(PlanHeader) + pool_.size());
+  (header.*where).count = static_cast<std::uint32_t>(values.size());
+  for (const std::string& value : values) pool_.append(value).push_back('\0');
+}
+
+sys::Result<sys::Fd> PlanBuilder::seal() {
+  sys::Fd memfd(memfd_create("bulkhead-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memfd) return sys::Error{"memfd_create", "worker plan", errno};
+  pool_.push_back('\0');  // a reader that runs to the end finds an end
+  header.magic = kMagic;
+  header.protocol = kProtocolVersion;
+  header.size = static_cast<std::uint32_t>(sizeof header + pool_.size());
+  std::string bytes(sizeof header, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  bytes += pool_;
+  if (::write(memfd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return sys::Error{"write", "worker plan", errno};
+  fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return memfd;
+}
+
+bool Plan::holds(PlanStrings strings) const noexcept {
+  std::uint32_t at = strings.offset;
+  if (at < sizeof(PlanHeader) || at >= header_->size) return false;
+  const char* base = reinterpret_cast<const char*>(header_);
+  for (std::uint32_t i = 0; i < strings.count; ++i) {
+    const std::size_t length = strnlen(base + at, header_->size - at);
+    if (at + length >= header_->size) return false;
+    at += static_cast<std::uint32_t>(length) + 1;
+  }
+  return true;
+}
+
+sys::Result<Plan> Plan::map(int memfd) {
+  struct stat status {};
+  if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "worker plan", errno};
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size <= sizeof(PlanHeader)) return sys::Error{"map", "worker plan", EINVAL};
+  void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, memfd, 0);
+  if (memory == MAP_FAILED) return sys::Error{"mmap", "worker plan", errno};
+  Plan plan;
+  plan.header_ = static_cast<const PlanHeader*>(memory);
+  const PlanHeader& header = *plan.header_;
+  bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
+              header.sockets <= kMaxSockets && header.group_count <= 64;
+  for (const PlanStrings& strings : {header.listener_path, header.title, header.handler_name, header.argv,
+                                     header.environment, header.socket_names}) {
+    good = good && plan.holds(strings);
+  }
+  if (!good) return sys::Error{"map", "worker plan", EINVAL};
+  return plan;
+}
+
+const char* Plan::string(PlanStrings strings) const noexcept {
+  return strings.count == 0 ? "" : reinterpret_cast<const char*>(header_) + strings.offset;
+}
+
+std::vector<const char*> Plan::vector(PlanStrings strings) const {
+  std::vector<const char*> out;
+  out.reserve(strings.count + 1);
+  const char* at = string(strings);
+  for (std::uint32_t i = 0; i < strings.count; ++i, at += std::strlen(at) + 1) out.push_back(at);
+  out.push_back(nullptr);
+  return out;
+}
+
+}  // namespace bulkhead::ipc

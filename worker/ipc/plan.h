@@ -1,0 +1,84 @@
+// What a worker needs to know, compiled by the master: every name resolved, every default filled in, nothing left to look
+// up. It travels as a sealed memfd; the worker maps it read-only, checks it once and keeps pointers into it. Fixed-layout
+// numbers, then a pool of NUL-terminated strings that the numbers point into by offset.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/ipc/peer.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::ipc {
+
+inline constexpr std::uint32_t kMaxSockets = 64;
+
+enum class HandlerKind : std::uint32_t { echo, exec };
+enum class HandlerStyle : std::uint32_t { ucspi, inetd };
+
+struct PlanStrings {
+  std::uint32_t offset = 0;  // of the first; the others follow, each with its NUL
+  std::uint32_t count = 0;
+};
+
+struct PlanHeader {
+  std::uint32_t magic = 0;
+  std::uint32_t protocol = 0;
+  std::uint32_t size = 0;  // of the whole plan, bytes
+  std::uint32_t listener = 0;
+  std::uint32_t worker = 0;  // index among the listener's workers
+  std::uint32_t generation = 0;
+  std::uint64_t run = 0;
+  std::uint32_t sockets = 0;
+  HandlerKind handler = HandlerKind::echo;
+  HandlerStyle style = HandlerStyle::ucspi;
+  std::uint32_t log_format = 0;  // log::Format
+  std::uint32_t log_level = 0;   // log::Level
+  std::uint32_t log_connection_start = 0;
+  std::uint32_t log_connection_end = 1;
+  std::uint32_t draining = 0;  // there is nothing to accept any more: only be there
+  std::uint32_t has_identity = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t group_count = 0;
+  std::uint32_t groups[64] = {};
+  std::int64_t shutdown_ns = 0;  // between TERM and KILL for a connection's group
+  Peer local[kMaxSockets];       // the bound address of each socket
+  std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
+  PlanStrings listener_path;     // "root/echo"
+  PlanStrings title;             // "worker echo/2"
+  PlanStrings handler_name;      // for titles: "echo", or the program's base name
+  PlanStrings argv;              // exec
+  PlanStrings environment;       // exec: NAME=value, what is the same for every connection
+  PlanStrings socket_names;      // per socket: the path of a Unix socket, else ""
+};
+
+// Builds a plan. The strings are copied; `header` is the caller's to fill except for the offsets, magic, protocol, size.
+class PlanBuilder {
+ public:
+  PlanHeader header;
+  void strings(PlanStrings PlanHeader::*where, const std::vector<std::string>& values);
+  [[nodiscard]] sys::Result<sys::Fd> seal();
+
+ private:
+  std::string pool_;
+};
+
+// A mapped plan. The mapping lives as long as the process.
+class Plan {
+ public:
+  [[nodiscard]] static sys::Result<Plan> map(int memfd);
+  [[nodiscard]] const PlanHeader& header() const noexcept { return *header_; }
+  [[nodiscard]] const char* string(PlanStrings strings) const noexcept;  // the first one
+  // Pointers to each string and a closing null pointer, as execve() wants them.
+  [[nodiscard]] std::vector<const char*> vector(PlanStrings strings) const;
+
+ private:
+  [[nodiscard]] bool holds(PlanStrings strings) const noexcept;
+  const PlanHeader* header_ = nullptr;
+};
+
+}  // namespace bulkhead::ipc

@@ -1,0 +1,83 @@
+#include "worker/ipc/robust_lock.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+
+namespace bulkhead::ipc {
+
+namespace {
+
+robust_list_head list_head;
+std::uint32_t own_tid = 0;
+
+// The kernel finds the futex word at entry + futex_offset; our entry is the word itself. The compiler must not move the
+// pending mark across the word's change: the kernel looks at both at the moment of death, on this very thread.
+void set_pending(RobustLock* robust) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  list_head.list_op_pending = reinterpret_cast<robust_list*>(robust == nullptr ? nullptr : &robust->word);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept {
+  return syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
+}
+
+bool is_free(std::uint32_t value) noexcept { return (value & FUTEX_TID_MASK) == 0; }
+
+// Takes a free word, keeping the waiters' bit; `value` becomes what is there now when it fails.
+bool take(RobustLock& robust, std::uint32_t& value, std::uint32_t extra) noexcept {
+  const std::uint32_t wanted = own_tid | extra | (value & FUTEX_WAITERS);
+  return robust.word.compare_exchange_strong(value, wanted, std::memory_order_acquire, std::memory_order_relaxed);
+}
+
+Locked result(std::uint32_t before) noexcept { return (before & FUTEX_OWNER_DIED) != 0 ? Locked::after_death : Locked::yes; }
+
+}  // namespace
+
+void register_robust_list() noexcept {
+  list_head.list.next = &list_head.list;
+  list_head.futex_offset = 0;
+  list_head.list_op_pending = nullptr;
+  own_tid = static_cast<std::uint32_t>(gettid());
+  syscall(SYS_set_robust_list, &list_head, sizeof list_head);
+}
+
+Locked try_lock(RobustLock& robust) noexcept {
+  set_pending(&robust);
+  std::uint32_t value = robust.word.load(std::memory_order_relaxed);
+  if (is_free(value) && take(robust, value, 0)) return result(value);
+  set_pending(nullptr);
+  return Locked::busy;
+}
+
+Locked lock(RobustLock& robust) noexcept {
+  set_pending(&robust);
+  std::uint32_t value = robust.word.load(std::memory_order_relaxed);
+  // Once we have waited we cannot know whether others still do, so the bit stays set and unlock wakes one too many.
+  std::uint32_t extra = 0;
+  for (;;) {
+    if (is_free(value)) {
+      if (take(robust, value, extra)) return result(value);
+      continue;
+    }
+    if ((value & FUTEX_WAITERS) == 0 &&
+        !robust.word.compare_exchange_strong(value, value | FUTEX_WAITERS, std::memory_order_relaxed)) {
+      continue;
+    }
+    futex(robust.word, FUTEX_WAIT, value | FUTEX_WAITERS);
+    extra = FUTEX_WAITERS;
+    value = robust.word.load(std::memory_order_relaxed);
+  }
+}
+
+void unlock(RobustLock& robust) noexcept {
+  // Death between the two lines is the kernel's case "pending, word is zero": it wakes a waiter for us.
+  const std::uint32_t before = robust.word.exchange(0, std::memory_order_release);
+  if ((before & FUTEX_WAITERS) != 0) futex(robust.word, FUTEX_WAKE, 1);
+  set_pending(nullptr);
+}
+
+}  // namespace bulkhead::ipc

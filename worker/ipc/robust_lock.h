@@ -1,0 +1,32 @@
+// A lock in shared memory that survives its holder: futex(2) with the kernel's robust list (get_robust_list(2),
+// Documentation/locking/robust-futex-ABI.rst). If the holder is killed, at any instruction, the next one to lock it is
+// told so and repairs what the lock guards.
+//
+// Why not a robust pthread mutex: glibc keeps list pointers inside the mutex and follows them on unlock, and here the
+// memory is shared with processes that the master does not trust. Here the shared memory holds one word and nothing of
+// it is ever used as a pointer: a process holds at most one such lock at a time, so the kernel's `list_op_pending`, which
+// lives in private memory, names it for as long as it is held.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace bulkhead::ipc {
+
+struct RobustLock {
+  std::atomic<std::uint32_t> word{0};  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits
+};
+
+enum class Locked { yes, after_death, busy };
+
+// Once per process, before its first lock, and again after fork. Replaces glibc's own robust list of this thread: a process
+// that calls this must not use robust pthread mutexes.
+void register_robust_list() noexcept;
+
+// Blocks until the lock is held: yes, or after_death when the last holder died with it.
+[[nodiscard]] Locked lock(RobustLock& robust) noexcept;
+// Never blocks: the master's form.
+[[nodiscard]] Locked try_lock(RobustLock& robust) noexcept;
+void unlock(RobustLock& robust) noexcept;
+
+}  // namespace bulkhead::ipc

@@ -1,0 +1,353 @@
+#include "worker/ipc/table.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace bulkhead::ipc {
+
+namespace {
+
+constexpr std::uint32_t kMagic = 0x62684b54;
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kPage = 4096;
+
+constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_timeout",   "penalty",      "per_source",
+                                         "rate_per_source", "rate",  "max_connections", "handler_start"};
+static_assert(sizeof kRefusalTexts / sizeof kRefusalTexts[0] == kRefusals);
+
+// What a half-done change writes must be in memory in the order of the program, seen from the process that repairs it. The
+// killed process stops between two of its own instructions, so only the compiler could reorder.
+void order() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+}  // namespace
+
+const char* refusal_text(Refusal refusal) noexcept {
+  return refusal < Refusal::count_ ? kRefusalTexts[static_cast<std::size_t>(refusal)] : "unknown";
+}
+
+std::uint64_t connection_id(std::uint32_t use, std::uint32_t listener, std::uint32_t slot) noexcept {
+  return std::uint64_t{use} << 32 | std::uint64_t{listener} << 20 | slot;
+}
+
+ConnectionName connection_name(std::uint64_t id) noexcept {
+  return {static_cast<std::uint32_t>(id >> 32), static_cast<std::uint32_t>(id >> 20) & 0xfff,
+          static_cast<std::uint32_t>(id) & 0xfffff};
+}
+static_assert(kMaxConnections < 1u << 20 && kMaxListeners <= 1u << 12);
+
+struct Table::Header {
+  std::uint32_t magic;
+  std::uint32_t version;
+  std::uint32_t capacity;
+  std::uint32_t reserved;
+
+  RobustLock lock;
+  std::uint32_t waiting;    // somebody found the table full and sleeps on the bell
+  std::uint32_t free_head;  // freed slots, last in first out: the one whose memory is warm
+  std::uint32_t fresh;      // slots from here on were never used
+  Counts counts;
+
+  // One entry: an end that may be half done. Counts of what has ended cannot be recounted from the slots, so they are
+  // written here first.
+  std::uint32_t journal_open;
+  std::uint32_t journal_slot;
+  std::uint32_t journal_use;
+  std::uint32_t journal_linger;
+  std::uint64_t journal_completed;
+  std::uint64_t journal_crashed;
+
+  alignas(64) WorkerRecord workers[kMaxWorkers];
+};
+
+namespace {
+
+std::size_t round_to_page(std::size_t bytes) noexcept { return (bytes + kPage - 1) / kPage * kPage; }
+
+}  // namespace
+
+// Holds the lock of a table and repairs what a dead holder left.
+class TableGuard {
+ public:
+  explicit TableGuard(Table& table) noexcept : table_(table) { enter(lock(table.header_->lock)); }
+  TableGuard(Table& table, std::nothrow_t) noexcept : table_(table) { enter(try_lock(table.header_->lock)); }
+  ~TableGuard() {
+    if (held_) unlock(table_.header_->lock);
+  }
+  TableGuard(const TableGuard&) = delete;
+  TableGuard& operator=(const TableGuard&) = delete;
+  [[nodiscard]] bool held() const noexcept { return held_; }
+
+ private:
+  void enter(Locked how) noexcept {
+    held_ = how != Locked::busy;
+    if (how == Locked::after_death) table_.recover();
+  }
+  Table& table_;
+  bool held_ = false;
+};
+
+Table::Table(Table&& other) noexcept { *this = std::move(other); }
+
+Table& Table::operator=(Table&& other) noexcept {
+  std::swap(header_, other.header_);
+  std::swap(slots_, other.slots_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
+  return *this;
+}
+
+Table::~Table() {
+  if (header_ != nullptr) munmap(header_, size_);
+}
+
+sys::Result<sys::Fd> Table::create(std::uint32_t capacity) {
+  sys::Fd memfd(memfd_create("bulkhead-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memfd) return sys::Error{"memfd_create", "connection table", errno};
+  const std::size_t size = round_to_page(sizeof(Header)) + round_to_page(std::size_t{capacity} * sizeof(Slot));
+  if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) return sys::Error{"ftruncate", "connection table", errno};
+  fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  void* memory = mmap(nullptr, sizeof(Header), PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
+  if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
+  auto* header = new (memory) Header{};
+  header->magic = kMagic;
+  header->version = kVersion;
+  header->capacity = capacity;
+  header->free_head = kNoSlot;
+  munmap(memory, sizeof(Header));
+  return memfd;
+}
+
+sys::Result<Table> Table::map(int memfd) {
+  struct stat status {};
+  if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "connection table", errno};
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size < round_to_page(sizeof(Header))) return sys::Error{"map", "connection table", EINVAL};
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
+  Table table;
+  table.header_ = static_cast<Header*>(memory);
+  table.size_ = size;
+  const Header& header = *table.header_;
+  table.capacity_ = header.capacity;
+  const bool fits = round_to_page(sizeof(Header)) + round_to_page(std::size_t{table.capacity_} * sizeof(Slot)) <= size;
+  if (header.magic != kMagic || header.version != kVersion || !fits) return sys::Error{"map", "connection table", EINVAL};
+  table.slots_ = reinterpret_cast<Slot*>(static_cast<char*>(memory) + round_to_page(sizeof(Header)));
+  madvise(memory, size, MADV_DONTFORK);
+  return table;
+}
+
+WorkerRecord& Table::worker(std::uint32_t index) noexcept { return header_->workers[index % kMaxWorkers]; }
+const WorkerRecord& Table::worker(std::uint32_t index) const noexcept { return header_->workers[index % kMaxWorkers]; }
+
+std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
+  const TableGuard guard(*this);
+  Header& header = *header_;
+  const bool fresh = header.free_head == kNoSlot;
+  if (fresh && header.fresh >= capacity_) {
+    header.waiting = 1;
+    return kNoSlot;
+  }
+  const std::uint32_t index = fresh ? header.fresh : header.free_head;
+  Slot& slot = slots_[index];
+  slot.owner = owner;
+  slot.worker = worker;
+  slot.pid = 0;
+  slot.asked = 0;
+  order();
+  // From here on a recount finds the slot taken, wherever the list still has it.
+  slot.state = SlotState::claimed;
+  order();
+  if (fresh) {
+    ++header.fresh;
+  } else {
+    header.free_head = slot.next_free;
+  }
+  ++header.counts.used;
+  return index;
+}
+
+void Table::free_slot(std::uint32_t index) noexcept {
+  Slot& slot = slots_[index];
+  slot.next_free = header_->free_head;
+  ++slot.use;
+  order();
+  slot.state = SlotState::free;
+  order();
+  header_->free_head = index;
+  --header_->counts.used;
+}
+
+bool Table::take_waiting() noexcept { return std::exchange(header_->waiting, 0) != 0; }
+
+bool Table::release_locked(std::uint32_t slot) noexcept {
+  if (slots_[slot].state == SlotState::serving) --header_->counts.serving;
+  free_slot(slot);
+  return take_waiting();
+}
+
+bool Table::release(std::uint32_t slot) noexcept {
+  const TableGuard guard(*this);
+  return release_locked(slot);
+}
+
+std::optional<bool> Table::try_release(std::uint32_t slot) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return std::nullopt;
+  return release_locked(slot);
+}
+
+void Table::serve(std::uint32_t slot) noexcept {
+  const TableGuard guard(*this);
+  slots_[slot].state = SlotState::serving;
+  ++header_->counts.serving;
+}
+
+void Table::journal_end(std::uint32_t slot, bool crashed) noexcept {
+  Header& header = *header_;
+  header.journal_slot = slot;
+  header.journal_use = slots_[slot].use;
+  header.journal_completed = header.counts.completed + 1;
+  header.journal_crashed = header.counts.crashed + (crashed ? 1 : 0);
+  order();
+  header.journal_open = 1;
+  order();
+  header.counts.completed = header.journal_completed;
+  header.counts.crashed = header.journal_crashed;
+  --header.counts.serving;
+}
+
+bool Table::end_locked(std::uint32_t slot, bool crashed) noexcept {
+  header_->journal_linger = 0;
+  journal_end(slot, crashed);
+  free_slot(slot);
+  order();
+  header_->journal_open = 0;
+  return take_waiting();
+}
+
+bool Table::end(std::uint32_t slot, bool crashed) noexcept {
+  const TableGuard guard(*this);
+  return end_locked(slot, crashed);
+}
+
+std::optional<bool> Table::try_end(std::uint32_t slot, bool crashed) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return std::nullopt;
+  return end_locked(slot, crashed);
+}
+
+void Table::linger_locked(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
+  slots_[slot].deadline_ns = deadline_ns;
+  header_->journal_linger = 1;
+  journal_end(slot, crashed);
+  slots_[slot].state = SlotState::ending;
+  order();
+  header_->journal_open = 0;
+}
+
+void Table::linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
+  const TableGuard guard(*this);
+  linger_locked(slot, crashed, deadline_ns);
+}
+
+bool Table::try_linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (guard.held()) linger_locked(slot, crashed, deadline_ns);
+  return guard.held();
+}
+
+bool Table::finish_locked(std::uint32_t slot) noexcept {
+  free_slot(slot);
+  return take_waiting();
+}
+
+bool Table::finish(std::uint32_t slot) noexcept {
+  const TableGuard guard(*this);
+  return finish_locked(slot);
+}
+
+std::optional<bool> Table::try_finish(std::uint32_t slot) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return std::nullopt;
+  return finish_locked(slot);
+}
+
+void Table::refuse(Refusal reason) noexcept {
+  const TableGuard guard(*this);
+  ++header_->counts.refused[static_cast<std::size_t>(reason)];
+}
+
+void Table::adopt(std::uint32_t slot) noexcept { slots_[slot].owner = 0; }
+
+std::uint32_t Table::high_water() const noexcept { return header_->fresh < capacity_ ? header_->fresh : capacity_; }
+
+Counts Table::counts() const noexcept { return header_->counts; }
+
+std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
+  if (index >= capacity_) return std::nullopt;
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    const Slot copy = slots_[index];
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (slots_[index].use == copy.use && slots_[index].state == copy.state) return copy;
+  }
+  return std::nullopt;
+}
+
+void Table::count_again(Counts& counts, std::uint32_t& free_head) noexcept {
+  counts.serving = 0;
+  counts.used = 0;
+  free_head = kNoSlot;
+  for (std::uint32_t index = high_water(); index-- > 0;) {
+    Slot& slot = slots_[index];
+    if (slot.state == SlotState::free) {
+      slot.next_free = free_head;
+      free_head = index;
+      continue;
+    }
+    ++counts.used;
+    if (slot.state == SlotState::serving) ++counts.serving;
+  }
+}
+
+// A holder of the lock was killed. `fresh` may lag behind by the one slot that was being claimed.
+void Table::recover() noexcept {
+  Header& header = *header_;
+  if (header.fresh < capacity_ && slots_[header.fresh].state != SlotState::free) ++header.fresh;
+  if (header.journal_open != 0) {
+    header.counts.completed = header.journal_completed;
+    header.counts.crashed = header.journal_crashed;
+    if (header.journal_slot < capacity_) {
+      Slot& slot = slots_[header.journal_slot];
+      if (header.journal_linger != 0) {
+        slot.state = SlotState::ending;
+      } else if (slot.state != SlotState::free) {
+        if (slot.use == header.journal_use) ++slot.use;
+        slot.state = SlotState::free;
+      }
+    }
+    header.journal_open = 0;
+  }
+  count_again(header.counts, header.free_head);
+}
+
+bool Table::consistent() noexcept {
+  const TableGuard guard(*this);
+  Counts counted;
+  const Counts before = header_->counts;
+  std::uint32_t length = 0;
+  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= capacity_; at = slots_[at].next_free) {
+    if (at >= capacity_ || slots_[at].state != SlotState::free) return false;
+    ++length;
+  }
+  std::uint32_t free_head = kNoSlot;
+  count_again(counted, free_head);
+  header_->free_head = free_head;
+  return counted.serving == before.serving && counted.used == before.used && length + before.used == high_water();
+}
+
+}  // namespace bulkhead::ipc

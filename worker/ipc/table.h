@@ -1,0 +1,152 @@
+// The connection table: one per listener, in a memfd that the master makes and keeps over restarts of workers. It is the
+// truth about the listener's connections: limits, lists and counts are read from it, by whoever.
+//
+// Life of a slot, and who may change it:
+//
+//   free ──claim──▶ claimed ──serve──▶ serving ──end──▶ free (use + 1)
+//     ▲               │                   └──linger──▶ ending ──finish──▶ free (use + 1)
+//     └────release────┘                    (the process has ended, strays of its group have not)
+//
+// The worker that claimed a slot owns it until it frees it or dies; once the master has reaped that worker, the master
+// owns it (owner 0). Only the owner changes a slot. `use` tells one connection from the next in the same slot.
+// Counts change only under the lock. A holder of the lock may be killed at any instruction: the next one redoes the
+// journal and recounts from the slots.
+//
+// The master treats all of it as hostile: it only try_locks, copies a slot before it looks, and checks every index and pid
+// before it uses it. There are no pointers in here. Times are CLOCK_MONOTONIC nanoseconds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "worker/ipc/peer.h"
+#include "worker/ipc/robust_lock.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::ipc {
+
+inline constexpr std::uint32_t kNoSlot = 0xffffffff;
+inline constexpr std::uint32_t kMaxWorkers = 256;
+inline constexpr std::uint32_t kMaxConnections = 1'000'000;
+
+enum class SlotState : std::uint32_t { free, claimed, serving, ending };
+enum class Refusal : std::uint32_t {
+  denied, proxy, proxy_timeout, penalty, per_source, rate_per_source, rate, max_connections, handler_start, count_
+};
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
+[[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
+
+struct Slot {
+  std::uint32_t use = 0;
+  SlotState state = SlotState::free;
+  std::uint32_t next_free = kNoSlot;
+  std::uint32_t worker = 0;         // index of the worker that claimed it; stays when the master adopts
+  std::uint64_t owner = 0;          // run of the owning worker; 0: the master
+  std::int32_t pid = 0;             // written by the kernel at clone (CLONE_PARENT_SETTID)
+  std::uint32_t generation = 0;
+  std::uint32_t asked = 0;          // we told it to end: what its status then is does not count as a crash
+  std::uint32_t reserved = 0;
+  Peer peer;
+  Peer local;
+  std::int64_t started_ns = 0;
+  std::int64_t deadline_ns = 0;     // ending: when what is left of the group gets SIGKILL
+};
+
+struct WorkerRecord {
+  std::uint64_t run = 0;
+  std::int64_t heartbeat_ns = 0;
+  std::uint64_t accepted = 0;       // given to a child by this run
+  std::uint64_t empty_accepts = 0;  // woken for nothing: somebody else was faster
+};
+
+struct Counts {
+  std::uint32_t serving = 0;
+  std::uint32_t used = 0;  // claimed, serving and ending: what max_connections limits
+  std::uint64_t completed = 0;
+  std::uint64_t crashed = 0;
+  std::uint64_t refused[kRefusals] = {};
+};
+
+// A connection's name for people, unique for the daemon's life: (use, listener, slot) in one number, written in hex.
+[[nodiscard]] std::uint64_t connection_id(std::uint32_t use, std::uint32_t listener, std::uint32_t slot) noexcept;
+struct ConnectionName {
+  std::uint32_t use;
+  std::uint32_t listener;
+  std::uint32_t slot;
+};
+[[nodiscard]] ConnectionName connection_name(std::uint64_t id) noexcept;
+inline constexpr std::uint32_t kMaxListeners = 4096;
+
+class Table {
+ public:
+  Table() = default;
+  Table(Table&& other) noexcept;
+  Table& operator=(Table&& other) noexcept;
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  ~Table();
+
+  // A fresh table of `capacity` slots in a memfd whose size is sealed. Untouched slots cost address space, not memory.
+  [[nodiscard]] static sys::Result<sys::Fd> create(std::uint32_t capacity);
+  // Maps it; the mapping is not inherited by children (MADV_DONTFORK), so that no connection can reach the table.
+  [[nodiscard]] static sys::Result<Table> map(int memfd);
+
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+
+  // Owner's side, under the lock. The worker's forms block for the lock, which is held for some nanoseconds.
+
+  // A slot for one connection, or kNoSlot when the listener is full: then the next one freed rings the bell.
+  [[nodiscard]] std::uint32_t claim(std::uint64_t owner, std::uint32_t worker) noexcept;
+  // No child came of it (claimed, or serving without a pid): free again, and not counted. True: ring the bell.
+  [[nodiscard]] bool release(std::uint32_t slot) noexcept;
+  // claimed → serving. The caller has filled peer, local, started_ns and generation; the clone that follows fills pid.
+  void serve(std::uint32_t slot) noexcept;
+  // serving → free, counted as completed and, where so, crashed. True: ring the bell.
+  [[nodiscard]] bool end(std::uint32_t slot, bool crashed) noexcept;
+  // serving → ending: counted as above, but the slot stays taken until finish().
+  void linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
+  [[nodiscard]] bool finish(std::uint32_t slot) noexcept;
+  void refuse(Refusal reason) noexcept;
+
+  // The master's forms: nothing when the lock is busy (try again later).
+  [[nodiscard]] std::optional<bool> try_end(std::uint32_t slot, bool crashed) noexcept;
+  [[nodiscard]] std::optional<bool> try_release(std::uint32_t slot) noexcept;
+  [[nodiscard]] bool try_linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
+  [[nodiscard]] std::optional<bool> try_finish(std::uint32_t slot) noexcept;
+  // Takes over a dead worker's slot without the lock: its owner is gone and nobody else may touch it.
+  void adopt(std::uint32_t slot) noexcept;
+
+  // Reading needs no lock: counts may be a moment old, a slot's copy is checked with `use`.
+  [[nodiscard]] Counts counts() const noexcept;
+  [[nodiscard]] std::uint32_t high_water() const noexcept;  // slots from here on were never used
+  [[nodiscard]] std::optional<Slot> copy(std::uint32_t slot) const noexcept;
+
+  [[nodiscard]] Slot& slot(std::uint32_t index) noexcept { return slots_[index]; }
+  [[nodiscard]] WorkerRecord& worker(std::uint32_t index) noexcept;
+  [[nodiscard]] const WorkerRecord& worker(std::uint32_t index) const noexcept;
+
+  // For tests that kill holders of the lock: recounts from the slots and compares. True: consistent.
+  [[nodiscard]] bool consistent() noexcept;
+
+ private:
+  struct Header;
+  friend class TableGuard;
+  void recover() noexcept;
+  void count_again(Counts& counts, std::uint32_t& free_head) noexcept;
+  void free_slot(std::uint32_t slot) noexcept;
+  bool take_waiting() noexcept;
+  void journal_end(std::uint32_t slot, bool crashed) noexcept;
+  bool end_locked(std::uint32_t slot, bool crashed) noexcept;
+  bool release_locked(std::uint32_t slot) noexcept;
+  void linger_locked(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
+  bool finish_locked(std::uint32_t slot) noexcept;
+
+  Header* header_ = nullptr;
+  Slot* slots_ = nullptr;
+  std::size_t size_ = 0;
+  std::uint32_t capacity_ = 0;
+};
+
+}  // namespace bulkhead::ipc

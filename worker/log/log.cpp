@@ -1,0 +1,221 @@
+#include "worker/log/log.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+namespace bulkhead::log {
+
+namespace {
+
+Settings settings;
+std::uint64_t lost = 0;
+std::uint64_t unreported = 0;
+
+constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+// False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
+bool put(const char* bytes, std::size_t length) noexcept {
+  for (;;) {
+    const ssize_t written = ::write(settings.fd, bytes, length);
+    if (written >= 0) return static_cast<std::size_t>(written) == length;
+    if (errno != EINTR) return false;
+  }
+}
+
+// Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
+// low-level date algorithms"). gmtime() may take the time zone lock, which a forked child must not.
+struct Date {
+  std::int64_t year;
+  std::int64_t month;
+  std::int64_t day;
+};
+Date date_of(std::int64_t days) noexcept {
+  days += 719468;
+  const std::int64_t era = days / 146097;
+  const std::int64_t of_era = days - era * 146097;
+  const std::int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  const std::int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+  const std::int64_t shifted = (5 * of_year + 2) / 153;
+  const std::int64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
+  return {year + era * 400 + (month <= 2 ? 1 : 0), month, of_year - (153 * shifted + 2) / 5 + 1};
+}
+
+}  // namespace
+
+void configure(const Settings& wanted) noexcept { settings = wanted; }
+void set_fd(int fd) noexcept { settings.fd = fd; }
+bool enabled(Level level) noexcept { return level >= settings.level; }
+std::uint64_t dropped() noexcept { return lost; }
+
+Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level)) {
+  if (!enabled_) return;
+  const std::string_view word = kLevels[static_cast<std::size_t>(level)];
+  if (settings.format == Format::json) {
+    raw("{\"time\":\"");
+    timestamp();
+    raw("\",\"level\":\"");
+    raw(word);
+    raw("\",\"program\":\"");
+    raw(settings.program);
+    raw("\",\"pid\":");
+    digits(getpid(), 1);
+    raw(",\"path\":\"");
+    escaped(path);
+    raw("\",\"message\":\"");
+    return;
+  }
+  timestamp();
+  raw(" ");
+  raw(settings.program);
+  raw("[");
+  digits(getpid(), 1);
+  raw("] ");
+  raw(word);
+  raw(" ");
+  escaped(path);
+  raw(": ");
+}
+
+bool Line::raw(std::string_view bytes) noexcept {
+  if (!enabled_ || cut_) return false;
+  if (length_ + bytes.size() > (in_message_ ? kMessageLimit : kLimit)) {
+    cut_ = true;
+    return false;
+  }
+  std::memcpy(buffer_ + length_, bytes.data(), bytes.size());
+  length_ += bytes.size();
+  return true;
+}
+
+bool Line::escaped(std::string_view bytes) noexcept {
+  static constexpr char kHex[] = "0123456789abcdef";
+  const bool json = settings.format == Format::json;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    // JSON has no \x: the backslash itself is escaped there, and a reader of either form sees \xNN.
+    const char escape[] = {'\\', '\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    std::string_view out(&c, 1);
+    if (byte < 0x20 || byte >= 0x7f) {
+      out = json ? std::string_view(escape, 5) : std::string_view(escape + 1, 4);
+    } else if (json && (c == '"' || c == '\\')) {
+      if (!raw("\\")) return false;
+    }
+    if (!raw(out)) return false;
+  }
+  return true;
+}
+
+void Line::digits(std::int64_t value, int width) noexcept {
+  char text[24];
+  std::size_t at = sizeof text;
+  std::uint64_t rest = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  do {
+    text[--at] = static_cast<char>('0' + rest % 10);
+    rest /= 10;
+    --width;
+  } while (rest != 0 || width > 0);
+  if (value < 0) text[--at] = '-';
+  raw({text + at, sizeof text - at});
+}
+
+void Line::fraction(std::int64_t nanoseconds) noexcept {
+  if (nanoseconds < 0) nanoseconds = 0;
+  digits(nanoseconds / 1'000'000'000, 1);
+  raw(".");
+  digits(nanoseconds / 1'000'000 % 1000, 3);
+}
+
+void Line::timestamp() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const Date date = date_of(now.tv_sec / 86400);
+  const std::int64_t second = now.tv_sec % 86400;
+  digits(date.year, 4);
+  raw("-");
+  digits(date.month, 2);
+  raw("-");
+  digits(date.day, 2);
+  raw("T");
+  digits(second / 3600, 2);
+  raw(":");
+  digits(second / 60 % 60, 2);
+  raw(":");
+  digits(second % 60, 2);
+  raw(".");
+  digits(now.tv_nsec / 1'000'000, 3);
+  raw("Z");
+}
+
+Line& Line::text(std::string_view words) noexcept {
+  escaped(words);
+  return *this;
+}
+
+Line& Line::number(std::int64_t value) noexcept {
+  digits(value, 1);
+  return *this;
+}
+
+Line& Line::seconds(std::int64_t nanoseconds) noexcept {
+  fraction(nanoseconds);
+  raw(" s");
+  return *this;
+}
+
+void Line::end_message() noexcept {
+  if (!in_message_) return;
+  const bool was_cut = cut_;
+  in_message_ = false;
+  cut_ = false;
+  if (was_cut) raw("...");
+  if (settings.format == Format::json) raw("\"");
+}
+
+bool Line::name(std::string_view field_name) noexcept {
+  end_message();
+  if (settings.format == Format::json) return raw(",\"") && raw(field_name) && raw("\":");
+  return raw(" ") && raw(field_name) && raw("=");
+}
+
+Line& Line::field(std::string_view field_name, std::string_view value) noexcept {
+  if (!enabled_) return *this;
+  end_message();
+  const std::size_t start = length_;
+  const bool quoted = settings.format == Format::json || value.empty() || value.find(' ') != std::string_view::npos;
+  const std::string_view quote = quoted ? "\"" : "";
+  if (!(name(field_name) && raw(quote) && escaped(value) && raw(quote))) length_ = start;
+  cut_ = false;
+  return *this;
+}
+
+Line& Line::field(std::string_view field_name, std::int64_t value) noexcept {
+  if (name(field_name)) digits(value, 1);
+  return *this;
+}
+
+Line& Line::field_seconds(std::string_view field_name, std::int64_t nanoseconds) noexcept {
+  if (name(field_name)) fraction(nanoseconds);
+  return *this;
+}
+
+void Line::write() noexcept {
+  if (!enabled_) return;
+  end_message();
+  const std::string_view end = settings.format == Format::json ? "}\n" : "\n";
+  std::memcpy(buffer_ + length_, end.data(), end.size());
+  length_ += end.size();
+  if (unreported != 0) {
+    const std::uint64_t missing = unreported;
+    unreported = 0;
+    Line(Level::error, "log").text("dropped ").number(static_cast<std::int64_t>(missing)).text(" lines: the log was full").write();
+    if (unreported != 0) unreported += missing - 1;
+  }
+  if (put(buffer_, length_)) return;
+  ++lost;
+  ++unreported;
+}
+
+}  // namespace bulkhead::log

@@ -1,0 +1,92 @@
+// One log line: built on the stack, written with one write(2), at most 4096 bytes with its newline (PIPE_BUF, so that lines
+// of several processes never mix; pipe(7)). Every process of bulkhead writes its own lines.
+//
+//   text  2026-11-22T15:07:37.123Z bulkheadd[812] info root/echo: Serving requests on port 4040 address=127.0.0.1:4040
+//   json  {"time":"…","level":"info","program":"bulkheadd","pid":812,"path":"root/echo","message":"…","address":"…"}
+//
+// Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN in
+// both forms, so that nobody forges a line or speaks to a terminal. The descriptor must be nonblocking: when it is full
+// the line is dropped and counted, and the next line that fits is preceded by one that says how many are missing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace bulkhead::log {
+
+enum class Level : std::uint8_t { debug, info, warning, error };
+enum class Format : std::uint8_t { text, json };
+
+struct Settings {
+  int fd = 2;
+  Format format = Format::text;
+  Level level = Level::info;
+  const char* program = "bulkheadd";  // must outlive the process's logging
+};
+
+// Process-wide. The descriptor stays the caller's.
+void configure(const Settings& settings) noexcept;
+void set_fd(int fd) noexcept;
+
+[[nodiscard]] bool enabled(Level level) noexcept;
+[[nodiscard]] std::uint64_t dropped() noexcept;  // lines lost since the start, reported or not
+
+// Usage:  Line(Level::info, "root/echo").text("worker ").number(2).text(" is ready").field("pid", 812).write();
+// The message comes first, the fields after it; write() once, at the end.
+class Line {
+ public:
+  Line(Level level, std::string_view path) noexcept;
+  Line& text(std::string_view words) noexcept;
+  Line& number(std::int64_t value) noexcept;
+  Line& seconds(std::int64_t nanoseconds) noexcept;  // "1.234 s"
+  Line& field(std::string_view name, std::string_view value) noexcept;
+  Line& field(std::string_view name, std::int64_t value) noexcept;
+  Line& field_seconds(std::string_view name, std::int64_t nanoseconds) noexcept;
+  void write() noexcept;
+
+ private:
+  static constexpr std::size_t kSize = 4096;
+  // The message leaves room for the fields, and a field that does not fit whole is left out, so that a long line still
+  // parses; a message that was cut ends in "...".
+  static constexpr std::size_t kMessageLimit = 3072;
+  static constexpr std::size_t kLimit = kSize - 8;
+  bool raw(std::string_view bytes) noexcept;
+  bool escaped(std::string_view bytes) noexcept;
+  void digits(std::int64_t value, int width) noexcept;
+  void fraction(std::int64_t nanoseconds) noexcept;
+  void timestamp() noexcept;
+  void end_message() noexcept;
+  bool name(std::string_view name) noexcept;
+
+  char buffer_[kSize];
+  std::size_t length_ = 0;
+  bool enabled_;
+  bool in_message_ = true;
+  bool cut_ = false;
+};
+
+// One line a second for one kind of news; `suppressed` tells how many were not written since. Injected time.
+class RateLimit {
+ public:
+  [[nodiscard]] bool allow(std::int64_t now_ns) noexcept {
+    if (now_ns < next_ns_) {
+      ++suppressed_;
+      return false;
+    }
+    next_ns_ = now_ns + 1'000'000'000;
+    return true;
+  }
+  // How many lines were held back since the last one that was allowed; reading resets it.
+  [[nodiscard]] std::uint64_t take_suppressed() noexcept {
+    const std::uint64_t count = suppressed_;
+    suppressed_ = 0;
+    return count;
+  }
+
+ private:
+  std::int64_t next_ns_ = 0;
+  std::uint64_t suppressed_ = 0;
+};
+
+}  // namespace bulkhead::log

@@ -1,0 +1,38 @@
+// Which slot a child's pid belongs to: open addressing in memory of fixed size, made once, not inherited by children
+// (MADV_DONTFORK), touched only where it is used. O(1) however many connections there are.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bulkhead::worker {
+
+inline constexpr std::uint32_t kNoEntry = 0xffffffff;
+
+class PidMap {
+ public:
+  // For at most `entries` at a time.
+  explicit PidMap(std::uint32_t entries);
+  ~PidMap();
+  PidMap(const PidMap&) = delete;
+  PidMap& operator=(const PidMap&) = delete;
+
+  void put(pid_t pid, std::uint32_t slot) noexcept;
+  [[nodiscard]] std::uint32_t take(pid_t pid) noexcept;  // kNoEntry: not ours
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+
+ private:
+  struct Entry {
+    std::int32_t pid;  // 0: empty
+    std::uint32_t slot;
+  };
+  [[nodiscard]] std::size_t home(pid_t pid) const noexcept;
+
+  Entry* entries_ = nullptr;
+  std::size_t mask_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace bulkhead::worker

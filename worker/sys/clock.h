@@ -1,0 +1,15 @@
+// The one clock that deadlines, ages and heartbeats use: CLOCK_MONOTONIC in nanoseconds, the same in every process.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+
+namespace bulkhead::sys {
+
+[[nodiscard]] inline std::int64_t monotonic_ns() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace bulkhead::sys

@@ -1,0 +1,70 @@
+#include "worker/sys/signal.h"
+
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace bulkhead::sys {
+
+namespace {
+
+sigset_t make_set(std::initializer_list<int> signals) noexcept {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  return set;
+}
+
+}  // namespace
+
+void take_over_signals(std::initializer_list<int> blocked) noexcept {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction present {};
+    // A sanitizer's own handlers for faults stay: only an inherited SIG_IGN is somebody else's wish.
+    if (sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN) sigaction(signal, &standard, nullptr);
+  }
+  const sigset_t set = make_set(blocked);
+  sigprocmask(SIG_SETMASK, &set, nullptr);
+}
+
+Fd open_signal_fd(std::initializer_list<int> signals) noexcept {
+  const sigset_t set = make_set(signals);
+  return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+void unblock_all_signals() noexcept {
+  sigset_t set;
+  sigemptyset(&set);
+  sigprocmask(SIG_SETMASK, &set, nullptr);
+}
+
+bool signal_process(pid_t pid, int signal) noexcept {
+  if (pid <= 1) {
+    errno = EINVAL;
+    return false;
+  }
+  return ::kill(pid, signal) == 0;
+}
+
+bool signal_group(pid_t leader, int signal) noexcept {
+  if (leader <= 1 || leader == getpgrp()) {
+    errno = EINVAL;
+    return false;
+  }
+  if (::kill(-leader, signal) == 0) return true;
+  return errno == ESRCH && ::kill(leader, signal) == 0;
+}
+
+const char* signal_name(int signal) noexcept {
+  static constexpr const char* kNames[] = {
+      "signal 0", "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",    "SIGTRAP", "SIGABRT", "SIGBUS",  "SIGFPE",    "SIGKILL", "SIGUSR1",
+      "SIGSEGV",  "SIGUSR2", "SIGPIPE",   "SIGALRM", "SIGTERM",   "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP",   "SIGTSTP", "SIGTTIN",
+      "SIGTTOU",  "SIGURG",  "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",  "SIGPWR",    "SIGSYS"};
+  if (signal > 0 && signal < static_cast<int>(sizeof kNames / sizeof kNames[0])) return kNames[signal];
+  return "a real-time signal";
+}
+
+}  // namespace bulkhead::sys

@@ -1,0 +1,36 @@
+// Signals as bulkhead uses them: no handlers anywhere. The signals that a process acts on, and those it must survive, stay
+// blocked for its whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So nothing runs
+// asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be as exec(2)
+// expects it: pending signals are not inherited, and no disposition has to be put back.
+#pragma once
+
+#include <sys/types.h>
+
+#include <csignal>
+#include <initializer_list>
+
+#include "worker/sys/fd.h"
+
+namespace bulkhead::sys {
+
+// Sets every disposition to its default and blocks exactly `blocked`. For the first lines of main(): what our own parent
+// ignored or blocked (nohup, a careless supervisor) must not become our children's. Async-signal-safe.
+void take_over_signals(std::initializer_list<int> blocked) noexcept;
+
+// A close-on-exec, nonblocking signalfd for `signals`, which must be blocked. -1 and errno on failure.
+[[nodiscard]] Fd open_signal_fd(std::initializer_list<int> signals) noexcept;
+
+// Empty mask. For a child, before it runs anything of others. Async-signal-safe; no allocation; allowed after vfork.
+void unblock_all_signals() noexcept;
+
+// kill(2) for one process that is our unreaped child. Refuses pids that would mean a group, everybody or init: false, EINVAL.
+bool signal_process(pid_t pid, int signal) noexcept;
+
+// Signals the process group that `leader` leads or led; the leader itself while it has not called setsid() yet.
+// `leader` must be an unreaped child (its pid cannot have been recycled), or known to be gone while its group is not.
+bool signal_group(pid_t leader, int signal) noexcept;
+
+// "SIGTERM"; "signal 64" for what has no name. Static storage.
+[[nodiscard]] const char* signal_name(int signal) noexcept;
+
+}  // namespace bulkhead::sys

@@ -1,0 +1,34 @@
+#include "worker/sys/title.h"
+
+#include <sys/prctl.h>
+
+#include <cstring>
+
+namespace bulkhead::sys {
+
+namespace {
+
+char* area = nullptr;
+std::size_t room = 0;
+
+}  // namespace
+
+void Title::init(int argc, char** argv, const char* comm) noexcept {
+  prctl(PR_SET_NAME, comm);
+  if (argc < 1 || argv[0] == nullptr) return;
+  // The kernel lays the arguments out one after another (proc(5), /proc/pid/cmdline).
+  char* end = argv[0];
+  for (int i = 0; i < argc && argv[i] == end; ++i) end += std::strlen(argv[i]) + 1;
+  area = argv[0];
+  room = static_cast<std::size_t>(end - area);
+}
+
+void Title::set(std::string_view title) noexcept {
+  if (room == 0) return;
+  // The last byte stays NUL: otherwise the kernel takes the environment for a part of the title.
+  const std::size_t length = title.size() < room - 1 ? title.size() : room - 1;
+  std::memcpy(area, title.data(), length);
+  std::memset(area + length, 0, room - length);
+}
+
+}  // namespace bulkhead::sys

@@ -1,0 +1,20 @@
+// The process title, as ps(1) shows it: written over the memory that the kernel keeps argv in. Whoever execs the program
+// makes argv[0] long enough (kTitleLength); nothing is allocated, so a child may call set() after fork.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace bulkhead::sys {
+
+inline constexpr std::size_t kTitleLength = 128;
+
+class Title {
+ public:
+  // argv must be main()'s. Also names the process (comm), which an execveat(2) of a descriptor leaves as a number.
+  static void init(int argc, char** argv, const char* comm) noexcept;
+  // Longer titles are cut; without init() nothing happens.
+  static void set(std::string_view title) noexcept;
+};
+
+}  // namespace bulkhead::sys

@@ -1,0 +1,281 @@
+#include "worker/worker_main.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "bulkhead_version.h"
+#include "worker/acceptor.h"
+#include "worker/child/identity.h"
+#include "worker/connections.h"
+#include "worker/ipc/channel.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/ipc/robust_lock.h"
+#include "worker/log/log.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/signal.h"
+#include "worker/sys/title.h"
+
+namespace bulkhead::worker {
+
+namespace {
+
+// Read from the signalfd: CHLD, and TERM or QUIT, which retire this worker. The others stay pending for ever, so that a
+// `pkill -HUP` or a Ctrl-C meant for the master harms nobody; PIPE becomes EPIPE.
+constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGHUP,  SIGINT,  SIGUSR1,
+                           SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
+constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
+
+[[noreturn]] void cannot_start(ipc::Stage stage, int error) {
+  ipc::Message message;
+  message.type = ipc::MessageType::fail;
+  message.reason = static_cast<std::uint32_t>(stage);
+  message.error = error;
+  (void)ipc::send(ipc::kChannelFd, message);
+  _exit(kCannotStart);
+}
+
+bool started_by_master() {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(ipc::kChannelFd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
+ipc::Plan take_plan() {
+  auto plan = ipc::Plan::map(ipc::kPlanFd);
+  if (!plan) cannot_start(ipc::Stage::plan, plan.error().code);
+  ::close(ipc::kPlanFd);
+  return *plan;
+}
+
+ipc::Table take_table() {
+  auto table = ipc::Table::map(ipc::kTableFd);
+  if (!table) cannot_start(ipc::Stage::table, table.error().code);
+  ::close(ipc::kTableFd);
+  return std::move(*table);
+}
+
+std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
+  std::vector<sys::Fd> sockets;
+  for (std::uint32_t i = 0; i < header.sockets; ++i) sockets.emplace_back(ipc::kFirstSocketFd + static_cast<int>(i));
+  // What was placed for us by number is not close-on-exec; our handlers must not get it.
+  for (int fd = ipc::kChannelFd; fd < ipc::kFirstSocketFd + static_cast<int>(header.sockets); ++fd) {
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  return sockets;
+}
+
+void become(const ipc::PlanHeader& header, const char* path) {
+  umask(022);
+  if (chdir("/") != 0) cannot_start(ipc::Stage::directory, errno);
+  if (header.has_identity != 0) {
+    const auto failure = child::take_identity(header.uid, header.gid, header.groups, header.group_count);
+    if (failure.stage != ipc::Stage::none) cannot_start(failure.stage, failure.error);
+  }
+  // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
+  prctl(PR_SET_DUMPABLE, 0);
+  if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
+}
+
+class Worker {
+ public:
+  explicit Worker(const ipc::Plan& plan);
+  int run();
+
+ private:
+  void on_channel();
+  void on_signal();
+  void on_message(const ipc::Message& message, sys::Fd descriptor);
+  void on_master_gone();
+  void on_tick();
+  void retire(ipc::RetireReason reason);
+  void leave_if_idle();
+  void show_title();
+  void tell(ipc::MessageType type, std::uint64_t count = 0);
+
+  const ipc::Plan& plan_;
+  const ipc::PlanHeader& header_;
+  const char* path_;
+  ipc::Table table_;
+  loop::Loop loop_;
+  sys::Fd signals_;
+  Connections connections_;
+  Acceptor acceptor_;
+  loop::Poll channel_poll_;
+  loop::Poll signal_poll_;
+  loop::Timer tick_;
+  sys::Fd log_;
+  bool orphaned_ = false;
+  int exit_status_ = kRetired;
+};
+
+Worker::Worker(const ipc::Plan& plan)
+    : plan_(plan),
+      header_(plan.header()),
+      path_(plan.string(header_.listener_path)),
+      table_(take_table()),
+      signals_(sys::open_signal_fd(kWatched)),
+      connections_(plan, table_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
+      acceptor_(loop_, plan, table_, connections_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
+                [this](int error) {
+                  log::Line(log::Level::error, path_)
+                      .text("the listening socket is unusable: ")
+                      .text(strerrordesc_np(error))
+                      .text("; this worker leaves")
+                      .write();
+                  exit_status_ = kCannotStart;
+                  loop_.stop();
+                }),
+      channel_poll_(loop_, ipc::kChannelFd, [this] { on_channel(); }),
+      signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
+      tick_(loop_, [this] { on_tick(); }) {
+  if (!signals_) cannot_start(ipc::Stage::loop, errno);
+}
+
+void Worker::tell(ipc::MessageType type, std::uint64_t count) {
+  ipc::Message message;
+  message.type = type;
+  message.count = count;
+  (void)ipc::send(ipc::kChannelFd, message);
+}
+
+int Worker::run() {
+  ipc::WorkerRecord& record = table_.worker(header_.worker);
+  record = {};
+  record.run = header_.run;
+  channel_poll_.start();
+  signal_poll_.start();
+  on_tick();
+  tick_.start(std::chrono::seconds(1), std::chrono::seconds(1));
+  if (header_.draining == 0) acceptor_.start();
+  tell(ipc::MessageType::ready);
+  loop_.run();
+  return exit_status_;
+}
+
+void Worker::on_channel() {
+  for (;;) {
+    ipc::Message message;
+    sys::Fd descriptor;
+    switch (ipc::receive(ipc::kChannelFd, message, &descriptor)) {
+      case ipc::Received::message: on_message(message, std::move(descriptor)); break;
+      case ipc::Received::nothing: return;
+      case ipc::Received::malformed: break;  // from our own master: nothing to do about it but go on
+      case ipc::Received::closed: return on_master_gone();
+    }
+  }
+}
+
+void Worker::on_message(const ipc::Message& message, sys::Fd descriptor) {
+  switch (message.type) {
+    case ipc::MessageType::retire: return retire(ipc::RetireReason::asked);
+    case ipc::MessageType::drain: return acceptor_.drain([this] { tell(ipc::MessageType::drained); });
+    case ipc::MessageType::suspend: return acceptor_.suspend();
+    case ipc::MessageType::resume: return acceptor_.resume();
+    case ipc::MessageType::kick: return acceptor_.look_again();
+    case ipc::MessageType::signal:
+      return tell(ipc::MessageType::signalled, connections_.signal(message.slot, message.use, message.signal));
+    case ipc::MessageType::log:
+      if (descriptor) {
+        dup3(descriptor.get(), ipc::kLogFd, 0);
+      }
+      return;
+    default: return;  // a message of a later master's
+  }
+}
+
+void Worker::on_signal() {
+  signalfd_siginfo news{};
+  bool children = false;
+  bool leave = false;
+  while (::read(signals_.get(), &news, sizeof news) == static_cast<ssize_t>(sizeof news)) {
+    children = children || news.ssi_signo == SIGCHLD;
+    leave = leave || news.ssi_signo == SIGTERM || news.ssi_signo == SIGQUIT;
+  }
+  if (children && connections_.reap()) {
+    acceptor_.on_child_ended();
+    leave_if_idle();
+  }
+  if (leave) retire(ipc::RetireReason::terminated);
+}
+
+// Retiring is dying on purpose: the children go on, and the master adopts them.
+void Worker::retire(ipc::RetireReason reason) {
+  acceptor_.close();
+  ipc::Message message;
+  message.type = ipc::MessageType::retiring;
+  message.reason = static_cast<std::uint32_t>(reason);
+  (void)ipc::send(ipc::kChannelFd, message);
+  loop_.stop();
+}
+
+// Nobody would adopt the children now, so they keep their parent until they are done.
+void Worker::on_master_gone() {
+  orphaned_ = true;
+  channel_poll_.stop();
+  acceptor_.close();
+  log::Line(log::Level::warning, path_)
+      .text("the master is gone: no new connections here, ")
+      .number(connections_.active())
+      .text(" go on until they end")
+      .write();
+  leave_if_idle();
+}
+
+void Worker::leave_if_idle() {
+  if (orphaned_ && connections_.idle()) loop_.stop();
+}
+
+void Worker::on_tick() {
+  const std::int64_t now = sys::monotonic_ns();
+  table_.worker(header_.worker).heartbeat_ns = now;
+  connections_.reap();  // a safety net: signals can be lost to a debugger
+  connections_.sweep_lingering(now);
+  acceptor_.tick(now);
+  leave_if_idle();
+  show_title();
+}
+
+void Worker::show_title() {
+  char title[sys::kTitleLength];
+  const int length = std::snprintf(title, sizeof title, "bulkheadd: %s [g%u] %u/%u", plan_.string(header_.title),
+                                   header_.generation, connections_.active(), table_.capacity());
+  if (length > 0) sys::Title::set({title, std::min(static_cast<std::size_t>(length), sizeof title - 1)});
+}
+
+}  // namespace
+
+int worker_main(int argc, char** argv) {
+  sys::take_over_signals(kBlocked);
+  if (!started_by_master()) {
+    std::fputs("bulkhead-worker is started by bulkheadd, not by hand: see bulkheadd(8).\n", stderr);
+    return kNotForYou;
+  }
+  sys::Title::init(argc, argv, "bulkhead-worker");
+  ipc::register_robust_list();
+  const ipc::Plan plan = take_plan();
+  const ipc::PlanHeader& header = plan.header();
+  log::configure({ipc::kLogFd, static_cast<log::Format>(header.log_format), static_cast<log::Level>(header.log_level),
+                  "bulkhead-worker"});
+  ipc::Message hello;
+  hello.type = ipc::MessageType::hello;
+  hello.version = ipc::kProtocolVersion;
+  std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);
+  (void)ipc::send(ipc::kChannelFd, hello);
+  become(header, plan.string(header.listener_path));
+  const auto worker = std::make_unique<Worker>(plan);
+  // _exit: nothing is buffered, and destructors would only undo what the kernel is about to.
+  _exit(worker->run());
+}
+
+}  // namespace bulkhead::worker

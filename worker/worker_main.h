@@ -1,0 +1,15 @@
+// A worker's life, from the first line after exec to its exit.
+#pragma once
+
+namespace bulkhead::worker {
+
+// Exit statuses of a worker. The master logs them; they are not part of the daemon's own.
+enum ExitStatus : int {
+  kRetired = 0,      // asked to leave, or nothing left to do
+  kNotForYou = 64,   // started by hand
+  kCannotStart = 71  // told the master why, on the channel
+};
+
+[[nodiscard]] int worker_main(int argc, char** argv);
+
+}  // namespace bulkhead::worker
