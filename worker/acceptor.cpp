@@ -17,8 +17,8 @@ namespace bulkhead::worker {
 
 namespace {
 
-// How long an accepted connection waits for a process before it is refused: short enough that its client, or the balancer
-// in front of it, can still go elsewhere.
+// How long an accepted connection waits for a process before it is refused: short enough that its client, or the
+// balancer in front of it, can still go elsewhere.
 constexpr std::int64_t kPendingLimit = 400'000'000;
 constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
 
@@ -38,7 +38,8 @@ ipc::Peer unix_peer(int connection) noexcept {
 }  // namespace
 
 Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel,
-                   int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken)
+                   int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken,
+                   std::function<void()> on_pause)
     : header_(plan.header()),
       path_(plan.string(header_.listener_path)),
       table_(table),
@@ -48,7 +49,8 @@ Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, C
       sockets_(std::move(sockets)),
       bell_poll_(loop, bell, [this] { on_bell(); }),
       retry_(loop, [this] { look_again(); }),
-      on_broken_(std::move(on_broken)) {
+      on_broken_(std::move(on_broken)),
+      on_pause_(std::move(on_pause)) {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     polls_.push_back(std::make_unique<loop::Poll>(loop, sockets_[i].get(), [this, i] { on_readable(i); }));
   }
@@ -98,13 +100,14 @@ void Acceptor::on_readable(std::uint32_t socket) {
     return;
   }
   const ipc::Peer peer = address.ss_family == AF_INET || address.ss_family == AF_INET6 ? ipc::peer_of(address)
-                                                                                        : unix_peer(connection.get());
+                                                                                       : unix_peer(connection.get());
   on_connection(std::move(connection), slot, socket, peer);
 }
 
 void Acceptor::on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer) {
   if (connections_.begin(connection, slot, peer, socket) != Connections::Begun::shortage) {
     backoff_.reset();
+    connections_.reap();
     return;
   }
   const int error = errno;
@@ -164,6 +167,7 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
   paused_ = true;
   last_pause_ns_ = sys::monotonic_ns();
   set_polls(false);
+  on_pause_();
   if (reason == ipc::PauseReason::full) {
     bell_poll_.start();
     retry_.start(kFullPoll);
@@ -178,9 +182,12 @@ void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
   announced_ = true;
   log::Line line(log::Level::warning, path_);
   if (reason == ipc::PauseReason::full) {
-    line.text("max_connections ").number(table_.capacity()).text(" reached: new connections wait in the kernel's queue");
+    line.text("max_connections ")
+        .number(table_.capacity())
+        .text(" reached: new connections wait in the kernel's queue");
   } else {
-    line.text(reason == ipc::PauseReason::accept_error ? "cannot accept: " : "cannot start a process for a connection: ");
+    line.text(reason == ipc::PauseReason::accept_error ? "cannot accept: "
+                                                       : "cannot start a process for a connection: ");
     line.text(strerrordesc_np(error)).text("; trying again").field("errno", strerrorname_np(error));
   }
   line.write();

@@ -1,5 +1,5 @@
-// Accepts on the listener's sockets, which it shares with the listener's other workers: plain level-triggered polling, one
-// accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
+// Accepts on the listener's sockets, which it shares with the listener's other workers: plain level-triggered polling,
+// one accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
 //
 //   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
@@ -24,9 +24,10 @@ namespace bulkhead::worker {
 
 class Acceptor {
  public:
-  // Takes over the listening sockets. `on_broken` is told when this worker cannot go on (errno).
+  // Takes over the listening sockets. `on_broken` is told when this worker cannot go on (errno), `on_pause` when the
+  // end of a child is waited for.
   Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel, int bell,
-           std::vector<sys::Fd> sockets, std::function<void(int)> on_broken);
+           std::vector<sys::Fd> sockets, std::function<void(int)> on_broken, std::function<void()> on_pause);
 
   void start();
   void suspend();
@@ -40,6 +41,7 @@ class Acceptor {
   void on_child_ended() {
     if (paused_) look_again();
   }
+  [[nodiscard]] bool waits() const noexcept { return paused_; }
   // Once a second: tells the master that a pause is over.
   void tick(std::int64_t now_ns);
 
@@ -68,6 +70,7 @@ class Acceptor {
   loop::Poll bell_poll_;
   loop::Timer retry_;
   std::function<void(int)> on_broken_;
+  std::function<void()> on_pause_;
   std::function<void()> on_drained_;
   admission::Backoff backoff_;
   bool started_ = false;

@@ -14,6 +14,7 @@
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/raw.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead::worker {
@@ -161,9 +162,10 @@ bool Connections::reap() noexcept {
       if (wait4(pid, &status, 0, &usage) != pid) return any;
       ended(pid, status, usage, kill(-pid, 0) == 0);
     } else {
-      const pid_t pid = wait4(-1, &status, WNOHANG, &usage);
+      // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each fork.
+      const long pid = sys::raw(SYS_wait4, -1, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
       if (pid <= 0) return any;
-      ended(pid, status, usage, false);
+      ended(static_cast<pid_t>(pid), status, usage, false);
     }
     any = true;
   }

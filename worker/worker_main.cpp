@@ -23,6 +23,7 @@
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/fork_diet.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
@@ -35,6 +36,8 @@ namespace {
 constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGHUP,  SIGINT,  SIGUSR1,
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
+
+constexpr std::chrono::milliseconds kQuiet(10);
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error) {
   ipc::Message message;
@@ -95,6 +98,7 @@ class Worker {
  private:
   void on_channel();
   void on_signal();
+  void on_children();
   void on_message(const ipc::Message& message, sys::Fd descriptor);
   void on_master_gone();
   void on_tick();
@@ -114,7 +118,7 @@ class Worker {
   loop::Poll channel_poll_;
   loop::Poll signal_poll_;
   loop::Timer tick_;
-  sys::Fd log_;
+  loop::Timer quiet_;
   bool orphaned_ = false;
   int exit_status_ = kRetired;
 };
@@ -126,19 +130,22 @@ Worker::Worker(const ipc::Plan& plan)
       table_(take_table()),
       signals_(sys::open_signal_fd(kWatched)),
       connections_(plan, table_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
-      acceptor_(loop_, plan, table_, connections_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
-                [this](int error) {
-                  log::Line(log::Level::error, path_)
-                      .text("the listening socket is unusable: ")
-                      .text(strerrordesc_np(error))
-                      .text("; this worker leaves")
-                      .write();
-                  exit_status_ = kCannotStart;
-                  loop_.stop();
-                }),
+      acceptor_(
+          loop_, plan, table_, connections_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
+          [this](int error) {
+            log::Line(log::Level::error, path_)
+                .text("the listening socket is unusable: ")
+                .text(strerrordesc_np(error))
+                .text("; this worker leaves")
+                .write();
+            exit_status_ = kCannotStart;
+            loop_.stop();
+          },
+          [this] { signal_poll_.start(); }),
       channel_poll_(loop_, ipc::kChannelFd, [this] { on_channel(); }),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
-      tick_(loop_, [this] { on_tick(); }) {
+      tick_(loop_, [this] { on_tick(); }),
+      quiet_(loop_, [this] { signal_poll_.start(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
 }
 
@@ -157,8 +164,10 @@ int Worker::run() {
   signal_poll_.start();
   on_tick();
   tick_.start(std::chrono::seconds(1), std::chrono::seconds(1));
-  if (header_.draining == 0) acceptor_.start();
+  if (header_.suspended != 0) acceptor_.suspend();
+  acceptor_.start();
   tell(ipc::MessageType::ready);
+  sys::keep_heap_from_children();
   loop_.run();
   return exit_status_;
 }
@@ -186,27 +195,33 @@ void Worker::on_message(const ipc::Message& message, sys::Fd descriptor) {
     case ipc::MessageType::signal:
       return tell(ipc::MessageType::signalled, connections_.signal(message.slot, message.use, message.signal));
     case ipc::MessageType::log:
-      if (descriptor) {
-        dup3(descriptor.get(), ipc::kLogFd, 0);
-      }
+      if (descriptor && message.slot == 0 && dup2(descriptor.get(), ipc::kLogFd) >= 0) log::set_fd(ipc::kLogFd);
+      if (descriptor && message.slot == 1) dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC);
       return;
     default: return;  // a message of a later master's
   }
 }
 
 void Worker::on_signal() {
-  signalfd_siginfo news{};
-  bool children = false;
+  signalfd_siginfo news[4];
+  const ssize_t got = ::read(signals_.get(), news, sizeof news);
   bool leave = false;
-  while (::read(signals_.get(), &news, sizeof news) == static_cast<ssize_t>(sizeof news)) {
-    children = children || news.ssi_signo == SIGCHLD;
-    leave = leave || news.ssi_signo == SIGTERM || news.ssi_signo == SIGQUIT;
+  for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got) / sizeof news[0]; ++i) {
+    leave = leave || news[i].ssi_signo == SIGTERM || news[i].ssi_signo == SIGQUIT;
   }
-  if (children && connections_.reap()) {
-    acceptor_.on_child_ended();
-    leave_if_idle();
-  }
-  if (leave) retire(ipc::RetireReason::terminated);
+  if (leave) return retire(ipc::RetireReason::terminated);
+  on_children();
+  // Under load each accept reaps as well, and being woken once more for every end would cost a tenth of the rate. So
+  // the next wake is put off a little, unless somebody waits for what an end sets free.
+  if (acceptor_.waits() || table_.somebody_waits()) return;
+  signal_poll_.stop();
+  quiet_.start(kQuiet);
+}
+
+void Worker::on_children() {
+  if (!connections_.reap()) return;
+  acceptor_.on_child_ended();
+  leave_if_idle();
 }
 
 // Retiring is dying on purpose: the children go on, and the master adopts them.
@@ -239,7 +254,7 @@ void Worker::leave_if_idle() {
 void Worker::on_tick() {
   const std::int64_t now = sys::monotonic_ns();
   table_.worker(header_.worker).heartbeat_ns = now;
-  connections_.reap();  // a safety net: signals can be lost to a debugger
+  on_children();  // a safety net: signals can be lost to a debugger
   connections_.sweep_lingering(now);
   acceptor_.tick(now);
   leave_if_idle();

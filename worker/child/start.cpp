@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "worker/handlers/echo.h"
+#include "worker/sys/raw.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
@@ -30,14 +31,16 @@ namespace {
 
 constexpr int kExecFailed = 127;
 
-[[noreturn]] void serve(const BuiltIn& request) noexcept {
-  sys::unblock_all_signals();
-  setsid();
-  dup2(request.connection, 0);
-  dup2(request.connection, 1);
-  close_range(3, UINT_MAX, 0);
+// Runs in every connection child of a built-in: raw calls only (worker/sys/raw.h), and no heap.
+[[noreturn, gnu::hot]] void serve(const BuiltIn& request) noexcept {
+  const std::uint64_t no_signals = 0;
+  sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, sys::raw_pointer(&no_signals), 0, sizeof no_signals);
+  sys::raw(SYS_setsid);
+  sys::raw(SYS_dup3, request.connection, 0, 0);
+  sys::raw(SYS_dup3, request.connection, 1, 0);
+  sys::raw(SYS_close_range, 3, UINT_MAX, 0);
   sys::Title::set(request.title);
-  _exit(handlers::echo(0, 1));
+  sys::raw_exit(handlers::echo(0, 1));
 }
 
 struct ExecShared {
@@ -67,16 +70,19 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
 
 }  // namespace
 
-pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
-  const long pid = syscall(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, nullptr, pid_slot, nullptr, nullptr);
+[[gnu::hot]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
+  const long pid = sys::raw(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, 0, sys::raw_pointer(pid_slot));
   if (pid == 0) serve(request);
-  return static_cast<pid_t>(pid);
+  if (pid > 0) return static_cast<pid_t>(pid);
+  errno = static_cast<int>(-pid);
+  return -1;
 }
 
 ExecStarted start_exec(const Exec& request, std::int32_t* pid_slot) noexcept {
   alignas(64) static char stack[32 * 1024];
   ExecShared shared{&request, ipc::Stage::none, 0};
-  const int pid = clone(exec_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &shared, pid_slot);
+  const int pid = clone(exec_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD,
+                        &shared, pid_slot);
   if (pid < 0) return {-1, ipc::Stage::none, errno};
   return {pid, shared.failed, shared.error};
 }

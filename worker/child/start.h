@@ -1,5 +1,5 @@
-// From a worker to a connection child: the two ways to begin one. Both give the child its own session, default signals, an
-// empty mask, the connection on 0 and 1, and nothing else that is open but 2.
+// From a worker to a connection child: the two ways to begin one. Both give the child its own session, default signals,
+// an empty mask, the connection on 0 and 1, and nothing else that is open but 2.
 #pragma once
 
 #include <sys/types.h>
@@ -17,28 +17,29 @@ struct BuiltIn {
 };
 
 // The worker's one fork. Clones without exec; the child serves the line echo and leaves by _exit, it never returns.
-// The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever finds
-// this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
-// descriptors that the child closes at once.
+// The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever
+// finds this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
+// descriptors that the child closes at once. The child has no heap (worker/sys/fork_diet.h): the request must be all on
+// the stack, and what it calls must not allocate.
 [[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
 struct Exec {
   int connection;
-  int error_fd;            // becomes 2 (ucspi)
-  bool socket_as_error;    // inetd: 2 is the connection too
+  int error_fd;          // becomes 2 (ucspi)
+  bool socket_as_error;  // inetd: 2 is the connection too
   const char* const* argv;
   const char* const* environment;
 };
 
 struct ExecStarted {
-  pid_t pid = -1;                          // -1: the clone failed, `error` tells
-  ipc::Stage failed = ipc::Stage::none;    // otherwise: where the child broke off; it has exited and waits to be reaped
+  pid_t pid = -1;                        // -1: the clone failed, `error` tells
+  ipc::Stage failed = ipc::Stage::none;  // otherwise: where the child broke off; it has exited and waits to be reaped
   int error = 0;
 };
 
-// Clones with CLONE_VM|CLONE_VFORK: the worker sleeps until the child has exec'd or ended, so a failure is known at once
-// and the cost does not grow with the worker's memory. Between clone and exec the child runs on a small stack of its own in
-// our memory: async-signal-safe calls only, no allocation.
+// Clones with CLONE_VM|CLONE_VFORK: the worker sleeps until the child has exec'd or ended, so a failure is known at
+// once and the cost does not grow with the worker's memory. Between clone and exec the child runs on a small stack of
+// its own in our memory: async-signal-safe calls only, no allocation.
 [[nodiscard]] ExecStarted start_exec(const Exec& request, std::int32_t* pid_slot) noexcept;
 
 }  // namespace bulkhead::child

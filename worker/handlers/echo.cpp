@@ -1,21 +1,22 @@
 #include "worker/handlers/echo.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+
+#include "worker/sys/raw.h"
 
 namespace bulkhead::handlers {
 
 namespace {
 
 // False: the client is gone.
-bool send_all(int out, const char* bytes, std::size_t length) noexcept {
+[[gnu::hot]] bool send_all(int out, const char* bytes, std::size_t length) noexcept {
   while (length > 0) {
-    const ssize_t sent = ::send(out, bytes, length, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
+    const long sent = sys::raw(SYS_sendto, out, sys::raw_pointer(bytes), static_cast<long>(length), MSG_NOSIGNAL);
+    if (sent == -EINTR) continue;
     if (sent <= 0) return false;
     bytes += sent;
     length -= static_cast<std::size_t>(sent);
@@ -23,22 +24,29 @@ bool send_all(int out, const char* bytes, std::size_t length) noexcept {
   return true;
 }
 
+// How much of `filled` bytes, of which the last `fresh` are new, may go back: up to and including the last newline.
+[[gnu::hot]] std::size_t up_to_newline(const char* buffer, std::size_t filled, std::size_t fresh) noexcept {
+  if (buffer[filled - 1] == '\n') return filled;
+  const void* last = memrchr(buffer + filled - fresh, '\n', fresh);
+  return last == nullptr ? 0 : static_cast<std::size_t>(static_cast<const char*>(last) - buffer) + 1;
+}
+
 }  // namespace
 
-int echo(int in, int out) noexcept {
+[[gnu::hot]] int echo(int in, int out) noexcept {
   char buffer[64 * 1024];
   std::size_t held = 0;
   for (;;) {
-    const ssize_t got = ::read(in, buffer + held, sizeof buffer - held);
-    if (got < 0 && errno == EINTR) continue;
+    const long got = sys::raw(SYS_read, in, sys::raw_pointer(buffer + held), static_cast<long>(sizeof buffer - held));
+    if (got == -EINTR) continue;
     if (got <= 0) {
       // End of input: what is held is a last line without its newline. A reset (ECONNRESET, ETIMEDOUT) has no reader.
       if (got == 0) send_all(out, buffer, held);
       return 0;
     }
-    const std::size_t filled = held + static_cast<std::size_t>(got);
-    const void* last = memrchr(buffer + held, '\n', static_cast<std::size_t>(got));
-    std::size_t ready = last == nullptr ? 0 : static_cast<std::size_t>(static_cast<const char*>(last) - buffer) + 1;
+    const auto fresh = static_cast<std::size_t>(got);
+    const std::size_t filled = held + fresh;
+    std::size_t ready = up_to_newline(buffer, filled, fresh);
     if (ready == 0 && filled == sizeof buffer) ready = filled;  // longer than we hold: pass it on in pieces
     if (!send_all(out, buffer, ready)) return 0;
     held = filled - ready;

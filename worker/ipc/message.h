@@ -1,7 +1,7 @@
 // The whole conversation between the master and one worker, over one SOCK_SEQPACKET pair (unix(7)): fixed structs of at
-// most 256 bytes, one a packet. Descriptors travel only downwards (SCM_RIGHTS). There is never a message per connection.
-// The master treats what comes up as hostile: a packet of another size, an unknown type, a value out of range costs the
-// worker that sent it, and nobody else.
+// most 256 bytes, one a packet. Descriptors travel only downwards (SCM_RIGHTS). There is never a message per
+// connection. The master treats what comes up as hostile: a packet of another size, an unknown type, a value out of
+// range costs the worker that sent it, and nobody else.
 #pragma once
 
 #include <cstdint>
@@ -10,36 +10,37 @@ namespace bulkhead::ipc {
 
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
-// Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan says.
+// Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
+// says.
 enum WorkerFd : int {
   kLogFd = 2,
   kChannelFd = 3,
-  kPlanFd = 4,   // sealed memfd; closed once it is mapped
-  kTableFd = 5,  // closed once it is mapped
-  kBellFd = 6,   // eventfd, rung when a slot is freed while somebody waits for one
+  kPlanFd = 4,          // sealed memfd; closed once it is mapped
+  kTableFd = 5,         // closed once it is mapped
+  kBellFd = 6,          // eventfd, rung when a slot is freed while somebody waits for one
   kHandlerErrorFd = 7,  // what a handler program gets as its descriptor 2
   kFirstSocketFd = 8
 };
 
 enum class MessageType : std::uint32_t {
   // down
-  retire = 1,   // stop accepting and leave; your children will be adopted
-  drain,        // empty the backlog, close the listening sockets, answer drained; then go on serving
-  suspend,      // stop accepting, keep the sockets open and queueing
-  resume,       //
-  log,          // carries a descriptor: write there from now on
-  signal,       // send `signal` to the process of slot/use, or to all your connections (slot == kAllSlots)
-  kick,         // another worker died or a limit changed: look at the sockets and the table again
+  retire = 1,  // stop accepting and leave; your children will be adopted
+  drain,       // empty the backlog, close the listening sockets, answer drained; then go on serving
+  suspend,     // stop accepting, keep the sockets open and queueing
+  resume,      //
+  log,         // carries a descriptor: write there from now on (slot 0), give it to handler programs as 2 (slot 1)
+  signal,      // send `signal` to the process of slot/use, or to all your connections (slot == kAllSlots)
+  kick,        // another worker died or a limit changed: look at the sockets and the table again
   // up
-  hello = 64,   // protocol version and build
-  ready,        // accepting
-  fail,         // could not start: stage and errno
-  retiring,     // leaving on purpose: `reason` says why
-  drained,      //
-  signalled,    // answer to signal: how many processes got it
-  crash,        // one connection's child ended abnormally
-  paused,       // not accepting: reason and errno
-  resumed       //
+  hello = 64,  // protocol version and build
+  ready,       // accepting
+  fail,        // could not start: stage and errno
+  retiring,    // leaving on purpose: `reason` says why
+  drained,     //
+  signalled,   // answer to signal: how many processes got it
+  crash,       // one connection's child ended abnormally
+  paused,      // not accepting: reason and errno
+  resumed      //
 };
 
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
@@ -48,7 +49,20 @@ enum class RetireReason : std::uint32_t { asked = 1, terminated };
 enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error };
 
 // Where a start broke off. The text table in stage.cpp is checked against the enum.
-enum class Stage : std::uint32_t { none, session, descriptors, directory, groups, group, user, exec, plan, table, loop, count_ };
+enum class Stage : std::uint32_t {
+  none,
+  session,
+  descriptors,
+  directory,
+  groups,
+  group,
+  user,
+  exec,
+  plan,
+  table,
+  loop,
+  count_
+};
 [[nodiscard]] const char* stage_text(Stage stage) noexcept;
 
 struct Message {
@@ -67,7 +81,7 @@ struct Message {
   std::int64_t user_us = 0;   // crash: rusage
   std::int64_t system_us = 0;
   std::int64_t max_rss_kb = 0;
-  char build[64] = {};        // hello: BULKHEAD_VERSION
+  char build[64] = {};  // hello: BULKHEAD_VERSION
 };
 static_assert(sizeof(Message) <= 256);
 

@@ -34,7 +34,8 @@ sys::Result<sys::Fd> PlanBuilder::seal() {
   std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
   bytes += pool_;
-  if (::write(memfd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return sys::Error{"write", "worker plan", errno};
+  if (::write(memfd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return sys::Error{"write", "worker plan", errno};
   fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   return memfd;
 }
@@ -58,11 +59,12 @@ sys::Result<Plan> Plan::map(int memfd) {
   if (size <= sizeof(PlanHeader)) return sys::Error{"map", "worker plan", EINVAL};
   void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, memfd, 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "worker plan", errno};
+  madvise(memory, size, MADV_DONTFORK);
   Plan plan;
   plan.header_ = static_cast<const PlanHeader*>(memory);
   const PlanHeader& header = *plan.header_;
   bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
-              header.sockets <= kMaxSockets && header.group_count <= 64;
+              header.sockets <= kMaxSockets && header.group_count <= kMaxGroups;
   for (const PlanStrings& strings : {header.listener_path, header.title, header.handler_name, header.argv,
                                      header.environment, header.socket_names}) {
     good = good && plan.holds(strings);

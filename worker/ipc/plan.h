@@ -1,6 +1,6 @@
-// What a worker needs to know, compiled by the master: every name resolved, every default filled in, nothing left to look
-// up. It travels as a sealed memfd; the worker maps it read-only, checks it once and keeps pointers into it. Fixed-layout
-// numbers, then a pool of NUL-terminated strings that the numbers point into by offset.
+// What a worker needs to know, compiled by the master: every name resolved, every default filled in, nothing left to
+// look up. It travels as a sealed memfd; the worker maps it read-only, checks it once and keeps pointers into it.
+// Fixed-layout numbers, then a pool of NUL-terminated strings that the numbers point into by offset.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 namespace bulkhead::ipc {
 
 inline constexpr std::uint32_t kMaxSockets = 64;
+inline constexpr std::uint32_t kMaxGroups = 256;
 
 enum class HandlerKind : std::uint32_t { echo, exec };
 enum class HandlerStyle : std::uint32_t { ucspi, inetd };
@@ -39,24 +40,25 @@ struct PlanHeader {
   std::uint32_t log_level = 0;   // log::Level
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
-  std::uint32_t draining = 0;  // there is nothing to accept any more: only be there
+  std::uint32_t suspended = 0;  // start without accepting
   std::uint32_t has_identity = 0;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint32_t group_count = 0;
-  std::uint32_t groups[64] = {};
-  std::int64_t shutdown_ns = 0;  // between TERM and KILL for a connection's group
-  Peer local[kMaxSockets];       // the bound address of each socket
+  std::uint32_t groups[kMaxGroups] = {};
+  std::int64_t shutdown_ns = 0;              // between TERM and KILL for a connection's group
+  Peer local[kMaxSockets];                   // the bound address of each socket
   std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
-  PlanStrings listener_path;     // "root/echo"
-  PlanStrings title;             // "worker echo/2"
-  PlanStrings handler_name;      // for titles: "echo", or the program's base name
-  PlanStrings argv;              // exec
-  PlanStrings environment;       // exec: NAME=value, what is the same for every connection
-  PlanStrings socket_names;      // per socket: the path of a Unix socket, else ""
+  PlanStrings listener_path;                 // "root/echo"
+  PlanStrings title;                         // "worker echo/2"
+  PlanStrings handler_name;                  // for titles: "echo", or the program's base name
+  PlanStrings argv;                          // exec
+  PlanStrings environment;                   // exec: NAME=value, what is the same for every connection
+  PlanStrings socket_names;                  // per socket: the path of a Unix socket, else ""
 };
 
-// Builds a plan. The strings are copied; `header` is the caller's to fill except for the offsets, magic, protocol, size.
+// Builds a plan. The strings are copied; `header` is the caller's to fill except for the offsets, magic, protocol,
+// size.
 class PlanBuilder {
  public:
   PlanHeader header;
@@ -67,7 +69,7 @@ class PlanBuilder {
   std::string pool_;
 };
 
-// A mapped plan. The mapping lives as long as the process.
+// A mapped plan. The mapping lives as long as the process; children of fork do not have it.
 class Plan {
  public:
   [[nodiscard]] static sys::Result<Plan> map(int memfd);

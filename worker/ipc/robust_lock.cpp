@@ -10,14 +10,16 @@ namespace bulkhead::ipc {
 
 namespace {
 
-robust_list_head list_head;
+// Not a static object: it changes with every lock, and where it lies decides what a worker's fork must copy
+// (worker/sys/fork_diet.h). Lives as long as the process, since the kernel keeps its address.
+robust_list_head* list_head = nullptr;
 std::uint32_t own_tid = 0;
 
 // The kernel finds the futex word at entry + futex_offset; our entry is the word itself. The compiler must not move the
 // pending mark across the word's change: the kernel looks at both at the moment of death, on this very thread.
 void set_pending(RobustLock* robust) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  list_head.list_op_pending = reinterpret_cast<robust_list*>(robust == nullptr ? nullptr : &robust->word);
+  list_head->list_op_pending = reinterpret_cast<robust_list*>(robust == nullptr ? nullptr : &robust->word);
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
@@ -25,7 +27,9 @@ long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
   return syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
 }
 
-bool is_free(std::uint32_t value) noexcept { return (value & FUTEX_TID_MASK) == 0; }
+bool is_free(std::uint32_t value) noexcept {
+  return (value & FUTEX_TID_MASK) == 0;
+}
 
 // Takes a free word, keeping the waiters' bit; `value` becomes what is there now when it fails.
 bool take(RobustLock& robust, std::uint32_t& value, std::uint32_t extra) noexcept {
@@ -33,16 +37,19 @@ bool take(RobustLock& robust, std::uint32_t& value, std::uint32_t extra) noexcep
   return robust.word.compare_exchange_strong(value, wanted, std::memory_order_acquire, std::memory_order_relaxed);
 }
 
-Locked result(std::uint32_t before) noexcept { return (before & FUTEX_OWNER_DIED) != 0 ? Locked::after_death : Locked::yes; }
+Locked result(std::uint32_t before) noexcept {
+  return (before & FUTEX_OWNER_DIED) != 0 ? Locked::after_death : Locked::yes;
+}
 
 }  // namespace
 
 void register_robust_list() noexcept {
-  list_head.list.next = &list_head.list;
-  list_head.futex_offset = 0;
-  list_head.list_op_pending = nullptr;
+  if (list_head == nullptr) list_head = new robust_list_head;
+  list_head->list.next = &list_head->list;
+  list_head->futex_offset = 0;
+  list_head->list_op_pending = nullptr;
   own_tid = static_cast<std::uint32_t>(gettid());
-  syscall(SYS_set_robust_list, &list_head, sizeof list_head);
+  syscall(SYS_set_robust_list, list_head, sizeof *list_head);
 }
 
 Locked try_lock(RobustLock& robust) noexcept {

@@ -20,9 +20,11 @@ constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_time
                                          "rate_per_source", "rate",  "max_connections", "handler_start"};
 static_assert(sizeof kRefusalTexts / sizeof kRefusalTexts[0] == kRefusals);
 
-// What a half-done change writes must be in memory in the order of the program, seen from the process that repairs it. The
-// killed process stops between two of its own instructions, so only the compiler could reorder.
-void order() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
+// What a half-done change writes must be in memory in the order of the program, seen from the process that repairs it.
+// The killed process stops between two of its own instructions, so only the compiler could reorder.
+void order() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
 
 }  // namespace
 
@@ -66,7 +68,9 @@ struct Table::Header {
 
 namespace {
 
-std::size_t round_to_page(std::size_t bytes) noexcept { return (bytes + kPage - 1) / kPage * kPage; }
+std::size_t round_to_page(std::size_t bytes) noexcept {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
 
 }  // namespace
 
@@ -91,7 +95,9 @@ class TableGuard {
   bool held_ = false;
 };
 
-Table::Table(Table&& other) noexcept { *this = std::move(other); }
+Table::Table(Table&& other) noexcept {
+  *this = std::move(other);
+}
 
 Table& Table::operator=(Table&& other) noexcept {
   std::swap(header_, other.header_);
@@ -135,14 +141,19 @@ sys::Result<Table> Table::map(int memfd) {
   const Header& header = *table.header_;
   table.capacity_ = header.capacity;
   const bool fits = round_to_page(sizeof(Header)) + round_to_page(std::size_t{table.capacity_} * sizeof(Slot)) <= size;
-  if (header.magic != kMagic || header.version != kVersion || !fits) return sys::Error{"map", "connection table", EINVAL};
+  if (header.magic != kMagic || header.version != kVersion || !fits)
+    return sys::Error{"map", "connection table", EINVAL};
   table.slots_ = reinterpret_cast<Slot*>(static_cast<char*>(memory) + round_to_page(sizeof(Header)));
   madvise(memory, size, MADV_DONTFORK);
   return table;
 }
 
-WorkerRecord& Table::worker(std::uint32_t index) noexcept { return header_->workers[index % kMaxWorkers]; }
-const WorkerRecord& Table::worker(std::uint32_t index) const noexcept { return header_->workers[index % kMaxWorkers]; }
+WorkerRecord& Table::worker(std::uint32_t index) noexcept {
+  return header_->workers[index % kMaxWorkers];
+}
+const WorkerRecord& Table::worker(std::uint32_t index) const noexcept {
+  return header_->workers[index % kMaxWorkers];
+}
 
 std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
   const TableGuard guard(*this);
@@ -182,7 +193,9 @@ void Table::free_slot(std::uint32_t index) noexcept {
   --header_->counts.used;
 }
 
-bool Table::take_waiting() noexcept { return std::exchange(header_->waiting, 0) != 0; }
+bool Table::take_waiting() noexcept {
+  return std::exchange(header_->waiting, 0) != 0;
+}
 
 bool Table::release_locked(std::uint32_t slot) noexcept {
   if (slots_[slot].state == SlotState::serving) --header_->counts.serving;
@@ -277,16 +290,30 @@ std::optional<bool> Table::try_finish(std::uint32_t slot) noexcept {
   return finish_locked(slot);
 }
 
+bool Table::somebody_waits() const noexcept {
+  return header_->waiting != 0;
+}
+
+void Table::try_repair() noexcept {
+  const TableGuard guard(*this, std::nothrow);
+}
+
 void Table::refuse(Refusal reason) noexcept {
   const TableGuard guard(*this);
   ++header_->counts.refused[static_cast<std::size_t>(reason)];
 }
 
-void Table::adopt(std::uint32_t slot) noexcept { slots_[slot].owner = 0; }
+void Table::adopt(std::uint32_t slot) noexcept {
+  slots_[slot].owner = 0;
+}
 
-std::uint32_t Table::high_water() const noexcept { return header_->fresh < capacity_ ? header_->fresh : capacity_; }
+std::uint32_t Table::high_water() const noexcept {
+  return header_->fresh < capacity_ ? header_->fresh : capacity_;
+}
 
-Counts Table::counts() const noexcept { return header_->counts; }
+Counts Table::counts() const noexcept {
+  return header_->counts;
+}
 
 std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
   if (index >= capacity_) return std::nullopt;

@@ -1,5 +1,5 @@
-// The connection table: one per listener, in a memfd that the master makes and keeps over restarts of workers. It is the
-// truth about the listener's connections: limits, lists and counts are read from it, by whoever.
+// The connection table: one per listener, in a memfd that the master makes and keeps over restarts of workers. It is
+// the truth about the listener's connections: limits, lists and counts are read from it, by whoever.
 //
 // Life of a slot, and who may change it:
 //
@@ -12,8 +12,8 @@
 // Counts change only under the lock. A holder of the lock may be killed at any instruction: the next one redoes the
 // journal and recounts from the slots.
 //
-// The master treats all of it as hostile: it only try_locks, copies a slot before it looks, and checks every index and pid
-// before it uses it. There are no pointers in here. Times are CLOCK_MONOTONIC nanoseconds.
+// The master treats all of it as hostile: it only try_locks, copies a slot before it looks, and checks every index and
+// pid before it uses it. There are no pointers in here. Times are CLOCK_MONOTONIC nanoseconds.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,16 @@ inline constexpr std::uint32_t kMaxConnections = 1'000'000;
 
 enum class SlotState : std::uint32_t { free, claimed, serving, ending };
 enum class Refusal : std::uint32_t {
-  denied, proxy, proxy_timeout, penalty, per_source, rate_per_source, rate, max_connections, handler_start, count_
+  denied,
+  proxy,
+  proxy_timeout,
+  penalty,
+  per_source,
+  rate_per_source,
+  rate,
+  max_connections,
+  handler_start,
+  count_
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 [[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
@@ -42,16 +51,16 @@ struct Slot {
   std::uint32_t use = 0;
   SlotState state = SlotState::free;
   std::uint32_t next_free = kNoSlot;
-  std::uint32_t worker = 0;         // index of the worker that claimed it; stays when the master adopts
-  std::uint64_t owner = 0;          // run of the owning worker; 0: the master
-  std::int32_t pid = 0;             // written by the kernel at clone (CLONE_PARENT_SETTID)
+  std::uint32_t worker = 0;  // index of the worker that claimed it; stays when the master adopts
+  std::uint64_t owner = 0;   // run of the owning worker; 0: the master
+  std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
   std::uint32_t generation = 0;
-  std::uint32_t asked = 0;          // we told it to end: what its status then is does not count as a crash
+  std::uint32_t asked = 0;  // we told it to end: what its status then is does not count as a crash
   std::uint32_t reserved = 0;
   Peer peer;
   Peer local;
   std::int64_t started_ns = 0;
-  std::int64_t deadline_ns = 0;     // ending: when what is left of the group gets SIGKILL
+  std::int64_t deadline_ns = 0;  // ending: when what is left of the group gets SIGKILL
 };
 
 struct WorkerRecord {
@@ -110,11 +119,16 @@ class Table {
   [[nodiscard]] bool finish(std::uint32_t slot) noexcept;
   void refuse(Refusal reason) noexcept;
 
+  // Somebody found the table full and sleeps on the bell.
+  [[nodiscard]] bool somebody_waits() const noexcept;
+
   // The master's forms: nothing when the lock is busy (try again later).
   [[nodiscard]] std::optional<bool> try_end(std::uint32_t slot, bool crashed) noexcept;
   [[nodiscard]] std::optional<bool> try_release(std::uint32_t slot) noexcept;
   [[nodiscard]] bool try_linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
   [[nodiscard]] std::optional<bool> try_finish(std::uint32_t slot) noexcept;
+  // Repairs what a killed holder of the lock left, if somebody did; so that counts() is right although nobody locks.
+  void try_repair() noexcept;
   // Takes over a dead worker's slot without the lock: its owner is gone and nobody else may touch it.
   void adopt(std::uint32_t slot) noexcept;
 

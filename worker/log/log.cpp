@@ -1,6 +1,9 @@
 #include "worker/log/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,14 +15,36 @@ namespace bulkhead::log {
 namespace {
 
 Settings settings;
+pid_t own_pid = 0;  // asked once: a child that logs would have to configure() anew
 std::uint64_t lost = 0;
 std::uint64_t unreported = 0;
 
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+// How to write without blocking: a nonblocking description just says EAGAIN, a socket can be told for one call, and
+// anything else is asked first (a pipe that polls writable takes PIPE_BUF bytes; pipe(7)).
+enum class Sink { nonblocking, socket, ask_first };
+Sink sink = Sink::nonblocking;
+
+Sink sink_of(int fd) noexcept {
+  struct stat status {};
+  if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) return Sink::socket;
+  return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 ? Sink::nonblocking : Sink::ask_first;
+}
+
+ssize_t put_once(const char* bytes, std::size_t length) noexcept {
+  if (sink == Sink::socket) return ::send(settings.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  pollfd ask{settings.fd, POLLOUT, 0};
+  if (sink == Sink::ask_first && ::poll(&ask, 1, 0) != 1) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return ::write(settings.fd, bytes, length);
+}
+
 // False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
 bool put(const char* bytes, std::size_t length) noexcept {
   for (;;) {
-    const ssize_t written = ::write(settings.fd, bytes, length);
+    const ssize_t written = put_once(bytes, length);
     if (written >= 0) return static_cast<std::size_t>(written) == length;
     if (errno != EINTR) return false;
   }
@@ -45,10 +70,21 @@ Date date_of(std::int64_t days) noexcept {
 
 }  // namespace
 
-void configure(const Settings& wanted) noexcept { settings = wanted; }
-void set_fd(int fd) noexcept { settings.fd = fd; }
-bool enabled(Level level) noexcept { return level >= settings.level; }
-std::uint64_t dropped() noexcept { return lost; }
+void configure(const Settings& wanted) noexcept {
+  settings = wanted;
+  own_pid = getpid();
+  sink = sink_of(wanted.fd);
+}
+void set_fd(int fd) noexcept {
+  settings.fd = fd;
+  sink = sink_of(fd);
+}
+bool enabled(Level level) noexcept {
+  return level >= settings.level;
+}
+std::uint64_t dropped() noexcept {
+  return lost;
+}
 
 Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level)) {
   if (!enabled_) return;
@@ -61,7 +97,7 @@ Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level
     raw("\",\"program\":\"");
     raw(settings.program);
     raw("\",\"pid\":");
-    digits(getpid(), 1);
+    digits(own_pid, 1);
     raw(",\"path\":\"");
     escaped(path);
     raw("\",\"message\":\"");
@@ -71,7 +107,7 @@ Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level
   raw(" ");
   raw(settings.program);
   raw("[");
-  digits(getpid(), 1);
+  digits(own_pid, 1);
   raw("] ");
   raw(word);
   raw(" ");
@@ -210,7 +246,11 @@ void Line::write() noexcept {
   if (unreported != 0) {
     const std::uint64_t missing = unreported;
     unreported = 0;
-    Line(Level::error, "log").text("dropped ").number(static_cast<std::int64_t>(missing)).text(" lines: the log was full").write();
+    Line(Level::error, "log")
+        .text("dropped ")
+        .number(static_cast<std::int64_t>(missing))
+        .text(" lines: the log was full")
+        .write();
     if (unreported != 0) unreported += missing - 1;
   }
   if (put(buffer_, length_)) return;

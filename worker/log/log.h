@@ -1,12 +1,12 @@
-// One log line: built on the stack, written with one write(2), at most 4096 bytes with its newline (PIPE_BUF, so that lines
-// of several processes never mix; pipe(7)). Every process of bulkhead writes its own lines.
+// One log line: built on the stack, written with one write(2), at most 4096 bytes with its newline (PIPE_BUF, so that
+// lines of several processes never mix; pipe(7)). Every process of bulkhead writes its own lines.
 //
 //   text  2026-11-22T15:07:37.123Z bulkheadd[812] info root/echo: Serving requests on port 4040 address=127.0.0.1:4040
 //   json  {"time":"…","level":"info","program":"bulkheadd","pid":812,"path":"root/echo","message":"…","address":"…"}
 //
-// Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN in
-// both forms, so that nobody forges a line or speaks to a terminal. The descriptor must be nonblocking: when it is full
-// the line is dropped and counted, and the next line that fits is preceded by one that says how many are missing.
+// Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN
+// in both forms, so that nobody forges a line or speaks to a terminal. Never blocks: where the descriptor is full the
+// line is dropped and counted, and the next one that fits is preceded by one that says how many are missing.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,8 @@ struct Settings {
   const char* program = "bulkheadd";  // must outlive the process's logging
 };
 
-// Process-wide. The descriptor stays the caller's.
+// Process-wide. The descriptor stays the caller's; it should be nonblocking, and where it could not be made so (an
+// inherited socket or another user's pipe) it is asked before each line whether it would block.
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
 
