@@ -1,0 +1,43 @@
+// What has happened, in order, for `bulkheadctl events` and `explain`: a ring of bounded size, each entry one JSON
+// object. `seq` grows by one for every event of the daemon's life, so a reader can tell when it has missed some.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::control {
+
+struct EventRecord {
+  std::uint64_t seq = 0;
+  std::string event;
+  std::string path;
+  std::string json;  // the whole object, one line without its newline
+};
+
+class EventRing {
+ public:
+  static constexpr std::size_t kCapacity = 10'000;
+
+  // `fields` is an object with what this event adds to seq, time, event and path; it may be null.
+  void publish(std::string_view event, std::string_view path, const nlohmann::ordered_json& fields);
+  void publish(std::string_view event, std::string_view path);
+
+  [[nodiscard]] const std::deque<EventRecord>& records() const noexcept { return records_; }
+  [[nodiscard]] std::uint64_t last_seq() const noexcept { return seq_; }
+
+  // Called for every event as it is published; at most one observer (the control server).
+  std::function<void(const EventRecord&)> on_event;
+
+ private:
+  std::deque<EventRecord> records_;
+  std::uint64_t seq_ = 0;
+};
+
+// The time as RFC 3339 in UTC with milliseconds, as in the log.
+[[nodiscard]] std::string wall_clock_text();
+
+}  // namespace bulkhead::control

@@ -1,0 +1,185 @@
+#include "master/lifecycle/stop_sequence.h"
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+namespace bulkhead::lifecycle {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kHandshakes = 50ms;
+constexpr auto kTick = 10ms;
+constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
+
+ipc::Message message_of(ipc::MessageType type) {
+  ipc::Message message;
+  message.type = type;
+  return message;
+}
+
+}  // namespace
+
+const char* phase_text(StopSequence::Phase phase) {
+  using Phase = StopSequence::Phase;
+  switch (phase) {
+    case Phase::idle: return "running";
+    case Phase::closing:
+    case Phase::draining: return "draining";
+    case Phase::terminating:
+    case Phase::stopping_tree:
+    case Phase::done: break;
+  }
+  return "stopping";
+}
+
+StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption,
+                           config::Timeout drain_timeout)
+    : workers_(workers), adoption_(adoption), drain_timeout_(drain_timeout), timer_(loop, [this] { tick(); }) {}
+
+void StopSequence::enter(Phase phase) {
+  phase_ = phase;
+  since_ = Clock::now();
+  if (world_.on_phase) world_.on_phase(phase);
+}
+
+void StopSequence::graceful() {
+  if (phase_ == Phase::idle) {
+    begin_closing();
+  } else {
+    step_up();
+  }
+}
+
+void StopSequence::fast() {
+  if (phase_ < Phase::terminating) {
+    begin_terminating();
+  } else {
+    step_up();
+  }
+}
+
+void StopSequence::step_up() {
+  if (phase_ < Phase::terminating) {
+    begin_terminating();
+  } else if (phase_ == Phase::terminating) {
+    kill_connections();
+  } else {
+    world_.kill_everything();
+  }
+}
+
+void StopSequence::begin_closing() {
+  enter(Phase::closing);
+  for (net::Listener* listener : world_.listeners) {
+    listener->draining = true;
+    listener->refuse_newcomers();
+  }
+  timer_.start(kTick, kTick);
+}
+
+void StopSequence::begin_draining() {
+  enter(Phase::draining);
+  for (net::Listener* listener : world_.listeners) {
+    listener->suspended = false;  // what a suspended listener has queued is served too
+    workers_.send(*listener, message_of(ipc::MessageType::drain));
+  }
+}
+
+void StopSequence::worker_ready(process::WorkerProcess& worker) {
+  if (phase_ == Phase::draining) workers_.send(*worker.listener, message_of(ipc::MessageType::drain));
+}
+
+bool StopSequence::no_connections() const {
+  return std::all_of(world_.listeners.begin(), world_.listeners.end(),
+                     [](net::Listener* listener) { return listener->table().counts().used == 0; });
+}
+
+void StopSequence::tick() {
+  switch (phase_) {
+    case Phase::closing:
+      if (Clock::now() - since_ >= kHandshakes) begin_draining();
+      break;
+    case Phase::draining: tick_draining(); break;
+    case Phase::terminating: tick_terminating(); break;
+    case Phase::idle:
+    case Phase::stopping_tree:
+    case Phase::done: break;
+  }
+}
+
+void StopSequence::tick_draining() {
+  bool closed = true;
+  for (net::Listener* listener : world_.listeners) {
+    if (listener->is_open() && workers_.all_drained(*listener)) listener->close();
+    closed = closed && !listener->is_open();
+  }
+  if (closed && no_connections()) {
+    begin_stopping_tree();
+  } else if (drain_timeout_ && Clock::now() - since_ >= *drain_timeout_) {
+    begin_terminating();
+  }
+}
+
+void StopSequence::signal_connections(net::Listener& listener, int signal) {
+  ipc::Message message = message_of(ipc::MessageType::signal);
+  message.slot = ipc::kAllSlots;
+  message.signal = signal;
+  workers_.send(listener, message);
+  adoption_.signal_all(listener, signal);
+}
+
+void StopSequence::begin_terminating() {
+  enter(Phase::terminating);
+  for (net::Listener* listener : world_.listeners) {
+    listener->suspended = true;  // a worker that is started now must not accept
+    workers_.send(*listener, message_of(ipc::MessageType::suspend));
+    listener->close();
+    signal_connections(*listener, SIGTERM);
+  }
+  to_kill_ = world_.listeners;
+  timer_.start(kTick, kTick);
+}
+
+void StopSequence::kill_connections() {
+  for (net::Listener* listener : std::exchange(to_kill_, {})) signal_connections(*listener, SIGKILL);
+  killed_at_ = Clock::now();
+}
+
+void StopSequence::tick_terminating() {
+  const auto now = Clock::now();
+  std::erase_if(to_kill_, [this, now](net::Listener* listener) {
+    if (now - since_ < listener->config().connection_shutdown) return false;
+    signal_connections(*listener, SIGKILL);
+    return true;
+  });
+  if (to_kill_.empty() && !killed_at_) killed_at_ = now;
+  const bool given_up = killed_at_ && now - *killed_at_ >= kAfterKill;
+  if (no_connections() || given_up) begin_stopping_tree();
+}
+
+void StopSequence::begin_stopping_tree() {
+  enter(Phase::stopping_tree);
+  timer_.stop();
+  for (net::Listener* listener : world_.listeners) listener->close();
+  if (tree_gone_) {
+    enter(Phase::done);
+    world_.on_done();
+    return;
+  }
+  world_.stop_tree();
+}
+
+void StopSequence::tree_gone() {
+  tree_gone_ = true;
+  if (phase_ == Phase::stopping_tree) {
+    enter(Phase::done);
+    world_.on_done();
+  } else if (phase_ < Phase::terminating) {
+    begin_terminating();
+  }
+}
+
+}  // namespace bulkhead::lifecycle

@@ -1,0 +1,75 @@
+// The daemon's way down, one phase after another, each with its deadline:
+//
+//   closing       newcomers are refused; 50 ms for handshakes that are under way
+//   draining      workers empty the kernel's queue and close; connections go on until they end, at most drain_timeout
+//   terminating   TERM and CONT to every connection's group, `shutdown` later KILL
+//   stopping_tree the supervision tree stops in reverse order of start
+//
+// A first TERM begins at the top, INT at terminating; each further signal steps up one, the last one kills.
+// Supervision goes on until stopping_tree: a worker that dies while it drains is replaced, and drains.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/net/listener.h"
+#include "master/process/adoption.h"
+#include "master/process/workers.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead::lifecycle {
+
+class StopSequence {
+ public:
+  enum class Phase { idle, closing, draining, terminating, stopping_tree, done };
+  struct World {
+    std::vector<net::Listener*> listeners;  // every one that is open
+    std::function<void()> stop_tree;        // answered by tree_gone()
+    std::function<void()> kill_everything;  // workers and process children at once
+    std::function<void(Phase)> on_phase;
+    std::function<void()> on_done;
+  };
+
+  StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, config::Timeout drain_timeout);
+
+  void set_world(World world) { world_ = std::move(world); }
+  void graceful();
+  void fast();
+  void tree_gone();  // also when nobody asked: the connections are ended, then on_done
+  // A worker became ready: it may have missed what the others were told.
+  void worker_ready(process::WorkerProcess& worker);
+  [[nodiscard]] Phase phase() const noexcept { return phase_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void enter(Phase phase);
+  void begin_closing();
+  void begin_draining();
+  void begin_terminating();
+  void begin_stopping_tree();
+  void kill_connections();
+  void tick();
+  void tick_draining();
+  void tick_terminating();
+  void step_up();
+  void signal_connections(net::Listener& listener, int signal);
+  [[nodiscard]] bool no_connections() const;
+
+  process::Workers& workers_;
+  process::Adoption& adoption_;
+  config::Timeout drain_timeout_;
+  World world_;
+  loop::Timer timer_;
+  Phase phase_ = Phase::idle;
+  bool tree_gone_ = false;
+  Clock::time_point since_{};
+  std::vector<net::Listener*> to_kill_;  // terminating: not killed yet
+  std::optional<Clock::time_point> killed_at_;
+};
+
+[[nodiscard]] const char* phase_text(StopSequence::Phase phase);
+
+}  // namespace bulkhead::lifecycle

@@ -1,0 +1,55 @@
+// One configured listener as the master holds it: the sockets, the connection table and the bell that all its workers
+// share. It outlives every worker, and every restart of the listener itself.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/net/listening_socket.h"
+#include "master/supervision/event.h"
+#include "worker/ipc/table.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::net {
+
+class Listener {
+ public:
+  // `number` is unique for the daemon's life (below ipc::kMaxListeners); `path` is the node's, "root/echo".
+  Listener(std::uint32_t number, std::string path, config::Listener config);
+
+  // Binds every address and makes the table. On failure nothing stays open. Address trouble names the address.
+  [[nodiscard]] std::optional<sys::Error> open();
+  [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
+  // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
+  void refuse_newcomers() noexcept;
+  void close() noexcept;
+
+  [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
+  [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
+  [[nodiscard]] ipc::Table& table() noexcept { return table_; }
+  [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
+  [[nodiscard]] int bell() const noexcept { return bell_.get(); }
+  void ring() const noexcept;
+
+  supervision::NodeId node = 0;
+  bool announced = false;  // "Serving requests" has been logged for this start
+  bool suspended = false;
+  bool draining = false;  // its workers are to empty the queue and close
+
+ private:
+  std::uint32_t number_;
+  std::string path_;
+  config::Listener config_;
+  std::vector<ListeningSocket> sockets_;
+  sys::Fd table_fd_;
+  sys::Fd bell_;
+  ipc::Table table_;
+};
+
+}  // namespace bulkhead::net

@@ -1,0 +1,184 @@
+#include "master/process/adoption.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "worker/log/log.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+constexpr int kAttempts = 64;  // a holder needs some nanoseconds
+constexpr std::int64_t kParkFor = 5'000'000'000;
+constexpr std::size_t kMaxParked = 4096;
+
+enum class Child { alive, zombie, not_ours };
+
+Child look_at(pid_t pid) {
+  siginfo_t info{};
+  if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return Child::not_ours;
+  return info.si_pid == 0 ? Child::alive : Child::zombie;
+}
+
+}  // namespace
+
+Adoption::Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash)
+    : log_ends_(log_ends), is_ours_(std::move(is_ours)), on_crash_(std::move(on_crash)) {}
+
+std::uint32_t Adoption::sweep(net::Listener& listener, supervision::RunId run) {
+  ipc::Table& table = listener.table();
+  table.try_repair();
+  std::uint32_t adopted = 0;
+  for (std::uint32_t slot = 0; slot < table.high_water(); ++slot) {
+    const auto copy = table.copy(slot);
+    if (!copy || copy->owner != run || copy->state == ipc::SlotState::free) continue;
+    table.adopt(slot);
+    if (copy->state == ipc::SlotState::ending) {
+      lingering_.push_back({&listener, slot, copy->pid, copy->deadline_ns});
+    } else if (copy->state != ipc::SlotState::serving || copy->pid == 0) {
+      change({&listener, slot, Deferred::What::release});
+    } else if (adopt_slot(listener, slot, *copy)) {
+      ++adopted;
+    }
+  }
+  return adopted;
+}
+
+bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy) {
+  const Connection connection{&listener, slot, copy.use, copy.asked != 0};
+  const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
+  if (believable && look_at(copy.pid) != Child::not_ours) {
+    adopted_.emplace(copy.pid, connection);
+    return true;
+  }
+  // Reaped already: by the worker, which died before it could say so, or by us, before we knew whose it was.
+  ipc::Ended how{false, 0, connection.asked};
+  const auto parked =
+      std::find_if(parked_.begin(), parked_.end(), [&copy](const Parked& p) { return p.pid == copy.pid; });
+  if (parked != parked_.end()) {
+    how.known = true;
+    how.wait_status = parked->wait_status;
+    parked_.erase(parked);
+  }
+  ended(connection, copy, how, rusage{}, false);
+  return false;
+}
+
+void Adoption::reap(pid_t pid) {
+  const auto found = adopted_.find(pid);
+  if (found == adopted_.end()) return;
+  const Connection connection = found->second;
+  adopted_.erase(found);
+  // The zombie still holds the number of its group.
+  sys::signal_group(pid, SIGTERM);
+  sys::signal_group(pid, SIGCONT);
+  int status = 0;
+  rusage usage{};
+  if (wait4(pid, &status, 0, &usage) != pid) return;
+  const bool group_lives = ::kill(-pid, 0) == 0;
+  const auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use) return;
+  ended(connection, *copy, {true, status, connection.asked || copy->asked != 0}, usage, group_lives);
+}
+
+void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
+                     bool group_lives) {
+  net::Listener& listener = *connection.listener;
+  const bool crashed = ipc::is_crash(how);
+  const std::int64_t now = sys::monotonic_ns();
+  const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
+  // A group that outlives its leader keeps its slot until it is gone; a busy lock is rare enough to end it without.
+  const std::int64_t deadline = now + listener.config().connection_shutdown.count();
+  if (group_lives && listener.table().try_linger(connection.slot, crashed, deadline)) {
+    lingering_.push_back({&listener, connection.slot, slot.pid, deadline});
+  } else {
+    change({&listener, connection.slot, crashed ? Deferred::What::end_crashed : Deferred::What::end});
+  }
+  if (crashed || log_ends_) ipc::log_connection_ended(listener.path(), id, slot, how, now);
+  if (crashed) on_crash_({listener, id, slot, how.wait_status, usage});
+}
+
+bool Adoption::try_change(const Deferred& change) {
+  ipc::Table& table = change.listener->table();
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    std::optional<bool> ring;
+    switch (change.what) {
+      case Deferred::What::release: ring = table.try_release(change.slot); break;
+      case Deferred::What::end: ring = table.try_end(change.slot, false); break;
+      case Deferred::What::end_crashed: ring = table.try_end(change.slot, true); break;
+      case Deferred::What::finish: ring = table.try_finish(change.slot); break;
+    }
+    if (!ring) continue;
+    if (*ring) change.listener->ring();
+    return true;
+  }
+  return false;
+}
+
+void Adoption::change(const Deferred& wanted) {
+  if (!try_change(wanted)) deferred_.push_back(wanted);
+}
+
+void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {
+  if (parked_.size() < kMaxParked) parked_.push_back({pid, wait_status, now_ns + kParkFor});
+}
+
+std::uint32_t Adoption::signal_all(net::Listener& listener, int signal) {
+  std::uint32_t count = 0;
+  for (auto& [pid, connection] : adopted_) {
+    if (connection.listener != &listener) continue;
+    connection.asked = true;
+    if (sys::signal_group(pid, signal)) ++count;
+    if (signal == SIGTERM) sys::signal_group(pid, SIGCONT);
+  }
+  return count;
+}
+
+bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
+  for (auto& [pid, connection] : adopted_) {
+    if (connection.listener != &listener || connection.slot != slot || connection.use != use) continue;
+    connection.asked = true;
+    const bool sent = sys::signal_group(pid, signal);
+    if (signal == SIGTERM) sys::signal_group(pid, SIGCONT);
+    return sent;
+  }
+  return false;
+}
+
+bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
+  const bool gone = group.group <= 1 || (::kill(-group.group, 0) != 0 && errno == ESRCH);
+  // The leader is reaped. If its number is a process again, the group is somebody else's: let go.
+  const bool recycled = !gone && (::kill(group.group, 0) == 0 || errno == EPERM);
+  if (!gone && !recycled && now_ns < group.deadline_ns) return false;
+  if (!gone && !recycled) ::kill(-group.group, SIGKILL);
+  change({group.listener, group.slot, Deferred::What::finish});
+  return true;
+}
+
+bool Adoption::tick(std::int64_t now_ns) {
+  std::erase_if(lingering_, [this, now_ns](const Lingering& group) { return end_lingering(group, now_ns); });
+  std::erase_if(parked_, [now_ns](const Parked& parked) { return parked.until_ns < now_ns; });
+  std::erase_if(deferred_, [](const Deferred& wanted) { return try_change(wanted); });
+  return !deferred_.empty();
+}
+
+std::uint32_t Adoption::count(const net::Listener& listener) const {
+  return static_cast<std::uint32_t>(std::count_if(
+      adopted_.begin(), adopted_.end(), [&listener](const auto& entry) { return entry.second.listener == &listener; }));
+}
+
+void Adoption::forget(const net::Listener& listener) {
+  const auto concerns = [&listener](const auto& entry) { return entry.listener == &listener; };
+  std::erase_if(adopted_, [&listener](const auto& entry) { return entry.second.listener == &listener; });
+  std::erase_if(deferred_, concerns);
+  std::erase_if(lingering_, concerns);
+}
+
+}  // namespace bulkhead::process

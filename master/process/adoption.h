@@ -1,0 +1,99 @@
+// Connections without a worker: the children of a worker that died, or retired, are ours by then
+// (PR_SET_CHILD_SUBREAPER, prctl(2)). They go on, stay in their listener's table, counted and limited, and are reaped
+// here.
+//
+// The tables are hostile input: a slot is copied before it is looked at, and no pid is believed that waitid() does not
+// confirm to be an unreaped child of ours. A lock that is busy is tried again from tick(); the master never waits for
+// one.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+#include "master/net/listener.h"
+#include "master/supervision/event.h"
+#include "worker/ipc/connection_log.h"
+
+namespace bulkhead::process {
+
+class Adoption {
+ public:
+  struct Crash {
+    net::Listener& listener;
+    std::uint64_t id;
+    const ipc::Slot& slot;
+    int wait_status;
+    const rusage& usage;
+  };
+  using OnCrash = std::function<void(const Crash&)>;
+
+  // `is_ours`: whether a pid is a worker or process child, which no table may claim.
+  Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash);
+
+  // The worker of `run` has been reaped. Takes over its slots; returns how many connections go on without it.
+  std::uint32_t sweep(net::Listener& listener, supervision::RunId run);
+
+  [[nodiscard]] bool knows(pid_t pid) const { return adopted_.contains(pid); }
+  // An adopted child is a zombie: asks what is left of its group to end, reaps it, frees its slot.
+  void reap(pid_t pid);
+  // A child that nobody knows was reaped. If it belongs to a worker whose death we have not seen yet, the sweep that
+  // follows will ask for it; if not, it was a stranger.
+  void park(pid_t pid, int wait_status, std::int64_t now_ns);
+
+  // Signals the groups of all adopted connections of this listener; returns how many.
+  std::uint32_t signal_all(net::Listener& listener, int signal);
+  [[nodiscard]] bool signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal);
+
+  // Retries what a busy lock had put off, ends what lingers. True: call again within milliseconds.
+  bool tick(std::int64_t now_ns);
+
+  [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
+  // The listener is going away: forgets what concerns it.
+  void forget(const net::Listener& listener);
+
+ private:
+  struct Connection {
+    net::Listener* listener;
+    std::uint32_t slot;
+    std::uint32_t use;
+    bool asked;
+  };
+  struct Deferred {
+    net::Listener* listener;
+    std::uint32_t slot;
+    enum class What { release, end, end_crashed, finish } what;
+  };
+  struct Lingering {
+    net::Listener* listener;
+    std::uint32_t slot;
+    pid_t group;
+    std::int64_t deadline_ns;
+  };
+  struct Parked {
+    pid_t pid;
+    int wait_status;
+    std::int64_t until_ns;
+  };
+
+  [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);
+  void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
+             bool group_lives);
+  void change(const Deferred& change);
+  [[nodiscard]] static bool try_change(const Deferred& change);
+  [[nodiscard]] bool end_lingering(const Lingering& group, std::int64_t now_ns);
+
+  bool log_ends_;
+  std::function<bool(pid_t)> is_ours_;
+  OnCrash on_crash_;
+  std::unordered_map<pid_t, Connection> adopted_;
+  std::vector<Deferred> deferred_;
+  std::vector<Lingering> lingering_;
+  std::vector<Parked> parked_;
+};
+
+}  // namespace bulkhead::process

@@ -1,0 +1,109 @@
+#include "master/process/spawn.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "worker/child/identity.h"
+#include "worker/ipc/channel.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+constexpr std::size_t kMaxDescriptors = 128;
+
+// Everything the child needs, laid out before the fork: afterwards nothing may allocate.
+struct Prepared {
+  const SpawnRequest& request;
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  int first_free = 3;  // above every number that is to be placed
+  pid_t master = 0;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  out.reserve(strings.size() + 1);
+  for (const std::string& string : strings) out.push_back(const_cast<char*>(string.c_str()));  // execve reads only
+  out.push_back(nullptr);
+  return out;
+}
+
+[[noreturn]] void fail(int report, ipc::Stage stage, int error) noexcept {
+  ipc::Message message;
+  message.type = ipc::MessageType::fail;
+  message.reason = static_cast<std::uint32_t>(stage);
+  message.error = error;
+  if (!ipc::send(report, message) && errno == ENOTSOCK) (void)!::write(report, &message, sizeof message);
+  _exit(kExecFailed);
+}
+
+// Sources and targets may overlap in any way, so every source first moves above all targets.
+bool place_descriptors(const Prepared& prepared, int& program, int& report) noexcept {
+  int moved[kMaxDescriptors];
+  const auto& wanted = prepared.request.descriptors;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    moved[i] = fcntl(wanted[i].from, F_DUPFD_CLOEXEC, prepared.first_free);
+    if (moved[i] < 0) return false;
+  }
+  if (program >= 0 && (program = fcntl(program, F_DUPFD_CLOEXEC, prepared.first_free)) < 0) return false;
+  const bool report_is_placed = std::any_of(wanted.begin(), wanted.end(),
+                                            [report](const Placement& placement) { return placement.to == report; });
+  if (!report_is_placed && report >= 0 && (report = fcntl(report, F_DUPFD_CLOEXEC, prepared.first_free)) < 0)
+    return false;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (dup2(moved[i], wanted[i].to) < 0) return false;
+  }
+  return close_range(static_cast<unsigned>(prepared.first_free), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+[[noreturn]] void run_child(const Prepared& prepared) noexcept {
+  const SpawnRequest& request = prepared.request;
+  int program = request.program;
+  int report = request.report;
+  sys::unblock_all_signals();
+  if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
+  if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
+  if (chdir(request.directory.c_str()) != 0) fail(report, ipc::Stage::directory, errno);
+  umask(022);
+  if (request.credentials) {
+    const auto& who = *request.credentials;
+    const auto failure = child::take_identity(who.uid, who.gid, who.groups.data(), who.groups.size());
+    if (failure.stage != ipc::Stage::none) fail(report, failure.stage, failure.error);
+  }
+  if (request.parent_death_signal != 0) {
+    // After the change of user, which clears it; and the parent may be gone already (prctl(2), PR_SET_PDEATHSIG).
+    prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
+    if (getppid() != prepared.master) _exit(kExecFailed);
+  }
+  if (program >= 0) {
+    execveat(program, "", prepared.argv.data(), prepared.environment.data(), AT_EMPTY_PATH);
+  } else {
+    execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
+  }
+  fail(report, ipc::Stage::exec, errno);
+}
+
+}  // namespace
+
+sys::Result<pid_t> spawn(const SpawnRequest& request) {
+  if (request.descriptors.size() > kMaxDescriptors) return sys::Error{"fork", request.argv[0], E2BIG};
+  Prepared prepared{request, pointers(request.argv), pointers(request.environment), 3, getpid()};
+  for (const Placement& placement : request.descriptors)
+    prepared.first_free = std::max(prepared.first_free, placement.to + 1);
+  // _Fork: without atfork handlers, of which libuv has one that would rebuild its pipes in the child.
+  const pid_t pid = _Fork();
+  if (pid == 0) run_child(prepared);
+  if (pid < 0) return sys::Error{"fork", request.argv[0], errno};
+  return pid;
+}
+
+}  // namespace bulkhead::process

@@ -1,0 +1,48 @@
+// The master's only fork. Runs on the loop's thread; the child only prepares itself and execs.
+// Ownership:  the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
+// else. Errors:     EAGAIN and ENOMEM come back at once and are never retried here. What fails in the child before exec
+// comes as
+//             ipc::Message{fail, stage, errno} on the descriptor that the child knows as `report`, and exit status 127.
+// After fork: async-signal-safe calls only; the master's signals are blocked for its whole life and have no handlers,
+// so
+//             nothing of the master can run in the child (worker/sys/signal.h).
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "worker/sys/result.h"
+
+namespace bulkhead::process {
+
+struct Placement {
+  int from;  // in the master
+  int to;    // in the child; 0, 1, 2, 3 … without a gap
+};
+
+struct Credentials {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::vector<std::uint32_t> groups;
+};
+
+struct SpawnRequest {
+  int program = -1;  // an open program to execute; -1: argv[0] is the path
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  // NAME=value, all of it
+  std::vector<Placement> descriptors;
+  int report = -1;  // in the child's numbers when it is among `descriptors`, else a close-on-exec one of ours
+  std::string directory = "/";  //
+  bool own_session = true;
+  int parent_death_signal = 0;  // 0: outlives the master
+  std::optional<Credentials> credentials;
+};
+
+inline constexpr int kExecFailed = 127;
+
+[[nodiscard]] sys::Result<pid_t> spawn(const SpawnRequest& request);
+
+}  // namespace bulkhead::process

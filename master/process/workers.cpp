@@ -1,0 +1,240 @@
+#include "master/process/workers.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "bulkhead_version.h"
+#include "master/process/spawn.h"
+#include "master/process/worker_plan.h"
+#include "worker/ipc/channel.h"
+#include "worker/log/log.h"
+#include "worker/sys/signal.h"
+#include "worker/sys/title.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+// Nothing of the master's environment gets in, but that a sanitizer's runtime reads its options from there. Restartable
+// sequences (rseq(2)), which the worker does not use, are off: the kernel writes to their area at every switch of
+// process, and after a fork that is a page to copy, for the worker and for the child.
+std::vector<std::string> worker_environment() {
+  std::vector<std::string> out{"GLIBC_TUNABLES=glibc.pthread.rseq=0"};
+  for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
+    if (const char* value = std::getenv(name); value != nullptr) out.push_back(fmt::format("{}={}", name, value));
+  }
+  return out;
+}
+
+}  // namespace
+
+Workers::Workers(loop::Loop& loop, Settings settings, Observer observer)
+    : loop_(loop), settings_(std::move(settings)), observer_(std::move(observer)) {}
+
+std::optional<sys::Error> Workers::find_program() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path beside = self.parent_path();
+  for (const auto& path : {beside / "bulkhead-worker", beside / "../libexec/bulkhead/bulkhead-worker",
+                           std::filesystem::path(BULKHEAD_LIBEXECDIR) / "bulkhead-worker"}) {
+    program_.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (program_) return std::nullopt;
+  }
+  return sys::Error{"open", "bulkhead-worker beside " + self.string() + " or in " + BULKHEAD_LIBEXECDIR, errno};
+}
+
+std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
+                                         std::uint32_t index, std::optional<Instant> deadline) {
+  auto channel = ipc::make_channel();
+  if (!channel) return channel.error();
+  auto plan = make_worker_plan(listener, index, run, settings_.generation, settings_.log);
+  if (!plan) return plan.error();
+
+  WorkerProcess& worker = workers_[run];
+  worker.node = node;
+  worker.run = run;
+  worker.path = std::move(path);
+  worker.listener = &listener;
+  worker.index = index;
+  worker.start_deadline = deadline;
+  worker.channel = std::move(channel->master);
+  worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
+
+  const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  SpawnRequest request;
+  request.program = program_.get();
+  // Long enough to write any title into (worker/sys/title.h).
+  request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
+  request.environment = worker_environment();
+  request.report = ipc::kChannelFd;
+  request.descriptors = {{null.get(), 0},
+                         {null.get(), 1},
+                         {settings_.log_fd, ipc::kLogFd},
+                         {channel->worker.get(), ipc::kChannelFd},
+                         {plan->get(), ipc::kPlanFd},
+                         {listener.table_fd(), ipc::kTableFd},
+                         {listener.bell(), ipc::kBellFd},
+                         {settings_.handler_error_fd, ipc::kHandlerErrorFd}};
+  int next = ipc::kFirstSocketFd;
+  for (const net::ListeningSocket& socket : listener.sockets())
+    request.descriptors.push_back({socket.fd.get(), next++});
+
+  auto pid = spawn(request);
+  if (!pid) {
+    workers_.erase(run);
+    return pid.error();
+  }
+  worker.pid = *pid;
+  runs_[*pid] = run;
+  worker.poll->start();
+  return std::nullopt;
+}
+
+void Workers::on_channel(RunId run) {
+  for (;;) {
+    const auto found = workers_.find(run);
+    if (found == workers_.end()) return;
+    WorkerProcess& worker = found->second;
+    ipc::Message message;
+    switch (ipc::receive(worker.channel.get(), message)) {
+      case ipc::Received::message: on_message(worker, message); break;
+      case ipc::Received::nothing: return;
+      case ipc::Received::malformed: return protocol_error(worker, "a malformed message");
+      case ipc::Received::closed: worker.poll->stop(); return;  // its end follows as SIGCHLD
+    }
+  }
+}
+
+void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
+  using ipc::MessageType;
+  switch (message.type) {
+    case MessageType::hello:
+      if (message.version != ipc::kProtocolVersion) protocol_error(worker, "another version of the protocol");
+      return;
+    case MessageType::ready:
+      if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
+      worker.state = WorkerProcess::State::ready;
+      worker.start_deadline.reset();
+      worker.ready_at = Instant(std::chrono::steady_clock::now());
+      return observer_.on_ready(worker);
+    case MessageType::fail:
+      worker.failure =
+          fmt::format("{}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)), std::strerror(message.error));
+      return;
+    case MessageType::retiring: worker.retiring = true; return;
+    case MessageType::drained: worker.drained = true; return observer_.on_news(worker, message);
+    case MessageType::crash:
+    case MessageType::paused:
+    case MessageType::resumed:
+    case MessageType::signalled: return observer_.on_news(worker, message);
+    default: return protocol_error(worker, "an unknown message");
+  }
+}
+
+void Workers::protocol_error(WorkerProcess& worker, const char* what) {
+  log::Line(log::Level::error, worker.path).text("sent ").text(what).text(": killed").field("pid", worker.pid).write();
+  worker.poll->stop();
+  sys::signal_process(worker.pid, SIGKILL);
+}
+
+void Workers::stop(RunId run) {
+  const auto found = workers_.find(run);
+  if (found == workers_.end()) return;
+  WorkerProcess& worker = found->second;
+  worker.state = WorkerProcess::State::leaving;
+  worker.start_deadline.reset();
+  ipc::Message message;
+  message.type = ipc::MessageType::retire;
+  // A worker whose channel is full or closed still reads its signals.
+  if (!ipc::send(worker.channel.get(), message)) sys::signal_process(worker.pid, SIGTERM);
+}
+
+void Workers::kill(RunId run) {
+  const auto found = workers_.find(run);
+  if (found != workers_.end()) sys::signal_process(found->second.pid, SIGKILL);
+}
+
+void Workers::send(net::Listener& listener, const ipc::Message& message) {
+  for (auto& [run, worker] : workers_) {
+    if (worker.listener == &listener && worker.state == WorkerProcess::State::ready) {
+      (void)ipc::send(worker.channel.get(), message);
+    }
+  }
+}
+
+void Workers::replace_log(int log_fd, int handler_error_fd) {
+  settings_.log_fd = log_fd;
+  settings_.handler_error_fd = handler_error_fd;
+  ipc::Message message;
+  message.type = ipc::MessageType::log;
+  for (auto& [run, worker] : workers_) {
+    message.slot = 0;
+    (void)ipc::send(worker.channel.get(), message, log_fd);
+    message.slot = 1;  // the handlers' own
+    (void)ipc::send(worker.channel.get(), message, handler_error_fd);
+  }
+}
+
+void Workers::on_deadline(Instant now) {
+  for (auto& [run, worker] : workers_) {
+    if (!worker.start_deadline || *worker.start_deadline > now) continue;
+    worker.start_deadline.reset();
+    worker.timed_out = true;
+    worker.failure = "it did not become ready within its start_timeout";
+    sys::signal_process(worker.pid, SIGKILL);
+  }
+}
+
+void Workers::abort_starts() {
+  for (auto& [run, worker] : workers_) {
+    if (worker.state != WorkerProcess::State::starting) continue;
+    worker.failure = "the daemon is stopping";
+    sys::signal_process(worker.pid, SIGKILL);
+  }
+}
+
+std::optional<Instant> Workers::next_deadline() const {
+  std::optional<Instant> next;
+  for (const auto& [run, worker] : workers_) {
+    if (worker.start_deadline && (!next || *worker.start_deadline < *next)) next = worker.start_deadline;
+  }
+  return next;
+}
+
+WorkerProcess Workers::take(pid_t pid) {
+  const RunId run = runs_.at(pid);
+  on_channel(run);
+  WorkerProcess worker = std::move(workers_.at(run));
+  worker.poll.reset();
+  workers_.erase(run);
+  runs_.erase(pid);
+  return worker;
+}
+
+const WorkerProcess* Workers::find(RunId run) const {
+  const auto found = workers_.find(run);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+bool Workers::all_drained(const net::Listener& listener) const {
+  bool any = false;
+  for (const auto& [run, worker] : workers_) {
+    if (worker.listener != &listener) continue;
+    if (!worker.drained && worker.state != WorkerProcess::State::leaving) return false;
+    any = true;
+  }
+  return any;
+}
+
+void Workers::for_each(const std::function<void(WorkerProcess&)>& visit) {
+  for (auto& [run, worker] : workers_) visit(worker);
+}
+
+}  // namespace bulkhead::process

@@ -1,0 +1,97 @@
+// The master's workers: starts them, listens to their channels, tells them what to do, takes note when they end.
+// Slot first, fork second: a worker's record, channel and deadline exist before its process does.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "master/config/config.h"
+#include "master/net/listener.h"
+#include "master/supervision/event.h"
+#include "worker/ipc/message.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::process {
+
+using supervision::Instant;
+using supervision::NodeId;
+using supervision::RunId;
+
+struct WorkerProcess {
+  enum class State { starting, ready, leaving };
+  NodeId node = 0;
+  RunId run = 0;
+  std::string path;  // "root/echo/2"
+  net::Listener* listener = nullptr;
+  std::uint32_t index = 0;
+  pid_t pid = -1;
+  State state = State::starting;
+  bool retiring = false;  // it said that it leaves on purpose
+  bool drained = false;
+  bool timed_out = false;  // we killed it because it did not become ready
+  std::string failure;     // why its start failed, in words
+  std::optional<Instant> start_deadline;
+  std::optional<Instant> ready_at;
+  sys::Fd channel;
+  std::unique_ptr<loop::Poll> poll;
+};
+
+class Workers {
+ public:
+  struct Settings {
+    config::Log log;
+    std::uint32_t generation = 1;
+    int log_fd = 2;            // every worker's descriptor 2
+    int handler_error_fd = 2;  // what handler programs get as theirs
+  };
+  struct Observer {
+    std::function<void(WorkerProcess&)> on_ready;
+    std::function<void(WorkerProcess&, const ipc::Message&)> on_news;  // crash, paused, resumed, drained, signalled
+  };
+
+  Workers(loop::Loop& loop, Settings settings, Observer observer);
+
+  // Opens the worker program, beside our own, in ../libexec/bulkhead, or where it was installed; never by a variable.
+  // It stays open, so that a package upgrade cannot mix versions.
+  [[nodiscard]] std::optional<sys::Error> find_program();
+
+  // Nothing on success: the answer comes as on_ready, or as the end of the process.
+  [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, net::Listener& listener,
+                                                std::uint32_t index, std::optional<Instant> deadline);
+  void stop(RunId run);  // asks it to retire
+  void kill(RunId run);
+  void send(net::Listener& listener, const ipc::Message& message);  // to all its ready workers
+  void replace_log(int log_fd, int handler_error_fd);
+  // Kills what has not become ready in time.
+  void on_deadline(Instant now);
+  void abort_starts();  // the daemon stops: what has not become ready will not
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  [[nodiscard]] bool knows(pid_t pid) const { return runs_.contains(pid); }
+  // The process has been reaped: hands over its record, after everything it still had to say has been read.
+  [[nodiscard]] WorkerProcess take(pid_t pid);
+
+  [[nodiscard]] const WorkerProcess* find(RunId run) const;
+  [[nodiscard]] bool all_drained(const net::Listener& listener) const;
+  void for_each(const std::function<void(WorkerProcess&)>& visit);
+
+ private:
+  void on_channel(RunId run);
+  void on_message(WorkerProcess& worker, const ipc::Message& message);
+  void protocol_error(WorkerProcess& worker, const char* what);
+
+  loop::Loop& loop_;
+  Settings settings_;
+  Observer observer_;
+  sys::Fd program_;
+  std::map<RunId, WorkerProcess> workers_;
+  std::map<pid_t, RunId> runs_;
+};
+
+}  // namespace bulkhead::process
