@@ -1,0 +1,81 @@
+#include "worker/child/environment.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+using namespace bulkhead;
+
+namespace {
+
+ipc::Peer ip(int family, const char* address, std::uint16_t port) {
+  ipc::Peer peer;
+  peer.family = static_cast<std::uint16_t>(family);
+  peer.port = port;
+  inet_pton(family, address, peer.address);
+  return peer;
+}
+
+std::vector<std::string> strings(const char* const* environment) {
+  std::vector<std::string> out;
+  for (; *environment != nullptr; ++environment) out.emplace_back(*environment);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and our own names") {
+  child::Environment environment({"PATH=/bin", nullptr});
+  const child::ConnectionFacts facts{
+      ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "root/echo", 0x8f3a, 1};
+  const std::vector<std::string> expected{"PATH=/bin",
+                                          "PROTO=TCP",
+                                          "TCPREMOTEIP=192.0.2.7",
+                                          "TCPREMOTEPORT=5000",
+                                          "TCPLOCALIP=127.0.0.1",
+                                          "TCPLOCALPORT=4040",
+                                          "REMOTE_ADDR=192.0.2.7",
+                                          "REMOTE_HOST=192.0.2.7",
+                                          "REMOTE_PORT=5000",
+                                          "BULKHEAD_CONN_ID=8f3a",
+                                          "BULKHEAD_LISTENER=root/echo",
+                                          "BULKHEAD_GENERATION=1"};
+  CHECK(strings(environment.build(facts)) == expected);
+  SECTION("and the next connection's does not remember the last") {
+    child::ConnectionFacts next = facts;
+    next.id = 0;
+    next.peer.port = 1;
+    const auto second = strings(environment.build(next));
+    CHECK(second.size() == expected.size());
+    CHECK(second[3] == "TCPREMOTEPORT=1");
+    CHECK(second[9] == "BULKHEAD_CONN_ID=0");
+  }
+}
+
+TEST_CASE("IPv6 connections have the TCP6 names too") {
+  child::Environment environment({nullptr});
+  const auto all =
+      strings(environment.build({ip(AF_INET6, "2001:db8::1", 1), ip(AF_INET6, "::1", 2), "", "root/a", 1, 1}));
+  CHECK(std::count(all.begin(), all.end(), "TCP6REMOTEIP=2001:db8::1") == 1);
+  CHECK(std::count(all.begin(), all.end(), "TCPREMOTEIP=2001:db8::1") == 1);
+  CHECK(std::count(all.begin(), all.end(), "TCP6LOCALPORT=2") == 1);
+}
+
+TEST_CASE("Unix connections have the IPC and the UNIX names") {
+  child::Environment environment({nullptr});
+  ipc::Peer peer;
+  peer.family = AF_UNIX;
+  peer.uid = 1000;
+  peer.gid = 100;
+  peer.pid = 812;
+  const auto all = strings(environment.build({peer, {}, "/run/x.sock", "root/a", 1, 1}));
+  for (const char* name :
+       {"PROTO=IPC", "IPCREMOTEEUID=1000", "IPCREMOTEEGID=100", "IPCLOCALPATH=/run/x.sock", "UNIXREMOTEEUID=1000",
+        "UNIXREMOTEEGID=100", "UNIXREMOTEPID=812", "UNIXLOCALPATH=/run/x.sock"}) {
+    INFO(name);
+    CHECK(std::count(all.begin(), all.end(), name) == 1);
+  }
+}

@@ -1,0 +1,132 @@
+#include "worker/log/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <regex>
+#include <string>
+
+using namespace bulkhead;
+
+namespace {
+
+// A nonblocking pipe that stands in for the log.
+class LogPipe {
+ public:
+  explicit LogPipe(log::Format format) {
+    REQUIRE(pipe2(ends_, O_CLOEXEC | O_NONBLOCK) == 0);
+    log::configure({ends_[1], format, log::Level::info, "test"});
+  }
+  ~LogPipe() {
+    log::configure({});
+    close(ends_[0]);
+    close(ends_[1]);
+  }
+  LogPipe(const LogPipe&) = delete;
+  LogPipe& operator=(const LogPipe&) = delete;
+
+  std::string read_all() const {
+    std::string out;
+    char buffer[65536];
+    for (ssize_t got; (got = ::read(ends_[0], buffer, sizeof buffer)) > 0;)
+      out.append(buffer, static_cast<std::size_t>(got));
+    return out;
+  }
+  int writer() const { return ends_[1]; }
+
+ private:
+  int ends_[2];
+};
+
+}  // namespace
+
+TEST_CASE("A text line has time, program, pid, level, path, message and fields") {
+  const LogPipe pipe(log::Format::text);
+  log::Line(log::Level::info, "root/echo")
+      .text("hello ")
+      .number(-7)
+      .field("pid", 812)
+      .field("peer", "a b")
+      .field_seconds("age", 1'234'567'890)
+      .write();
+  const std::regex form(
+      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z test\[\d+\] info root/echo: hello -7 pid=812 peer="a b" age=1\.234\n)");
+  const std::string line = pipe.read_all();
+  INFO(line);
+  CHECK(std::regex_match(line, form));
+}
+
+TEST_CASE("A JSON line has the same, as one object") {
+  const LogPipe pipe(log::Format::json);
+  log::Line(log::Level::warning, "root").text("a \"quoted\" \\ word").field("n", 1).field("s", "x").write();
+  const std::string line = pipe.read_all();
+  INFO(line);
+  CHECK(std::regex_match(
+      line,
+      std::regex(
+          R"x(\{"time":"[^"]+Z","level":"warning","program":"test","pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\ word","n":1,"s":"x"\}\n)x")));
+}
+
+TEST_CASE("Lines below the level are not written") {
+  const LogPipe pipe(log::Format::text);
+  log::Line(log::Level::debug, "root").text("quiet").write();
+  CHECK(pipe.read_all().empty());
+}
+
+TEST_CASE("Bytes that could forge a line or speak to a terminal are escaped") {
+  for (const log::Format format : {log::Format::text, log::Format::json}) {
+    const LogPipe pipe(format);
+    log::Line(log::Level::info, "root").text("a\nb\x1b[2J\xff").field("f", "x\r\ny").write();
+    const std::string line = pipe.read_all();
+    INFO(line);
+    CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+    CHECK(line.find('\x1b') == std::string::npos);
+    CHECK(line.find("x1b[2J") != std::string::npos);
+    CHECK(line.find("xff") != std::string::npos);
+  }
+}
+
+TEST_CASE("A long message is cut, and the fields after it are still there") {
+  const LogPipe pipe(log::Format::json);
+  log::Line(log::Level::info, "root").text(std::string(10'000, 'm')).field("pid", 1).write();
+  const std::string line = pipe.read_all();
+  CHECK(line.size() <= 4096);
+  CHECK(line.ends_with("mmm...\",\"pid\":1}\n"));
+}
+
+TEST_CASE("A field that does not fit is left out whole") {
+  const LogPipe pipe(log::Format::json);
+  log::Line(log::Level::info, "root").text("m").field("big", std::string(10'000, 'v')).field("pid", 1).write();
+  const std::string line = pipe.read_all();
+  INFO(line);
+  CHECK(line.ends_with("\"message\":\"m\",\"pid\":1}\n"));
+}
+
+TEST_CASE("A full log drops lines, counts them and says so when there is room again") {
+  const LogPipe pipe(log::Format::text);
+  const std::uint64_t before = log::dropped();
+  const std::string filling(3000, 'x');
+  while (log::dropped() == before) log::Line(log::Level::info, "root").text(filling).write();
+  log::Line(log::Level::info, "root").text(filling).write();
+  std::string lines = pipe.read_all();
+  log::Line(log::Level::info, "root").text("after").write();
+  lines += pipe.read_all();
+  CHECK(lines.find("root: after\n") != std::string::npos);
+  std::uint64_t told = 0;
+  const std::regex report("dropped ([0-9]+) lines");
+  for (std::sregex_iterator at(lines.begin(), lines.end(), report), end; at != end; ++at) told += std::stoull((*at)[1]);
+  CHECK(log::dropped() - before == 2);
+  CHECK(told == 2);
+}
+
+TEST_CASE("A rate limit lets one through a second and counts the others") {
+  log::RateLimit limit;
+  CHECK(limit.allow(1'000'000'000));
+  CHECK_FALSE(limit.allow(1'999'999'999));
+  CHECK_FALSE(limit.allow(1'999'999'999));
+  CHECK(limit.allow(2'000'000'000));
+  CHECK(limit.take_suppressed() == 2);
+  CHECK(limit.take_suppressed() == 0);
+}

@@ -1,0 +1,36 @@
+#include "worker/ipc/robust_lock.h"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+
+#include <catch2/catch.hpp>
+
+using namespace bulkhead::ipc;
+
+// What the kernel does when a holder dies is tried with real processes in tests/e2e; here are the values that it
+// leaves.
+TEST_CASE("A free lock is taken and given back") {
+  register_robust_list();
+  RobustLock robust;
+  CHECK(lock(robust) == Locked::yes);
+  CHECK(try_lock(robust) == Locked::busy);
+  unlock(robust);
+  CHECK(robust.word == 0);
+  CHECK(try_lock(robust) == Locked::yes);
+  unlock(robust);
+}
+
+TEST_CASE("A lock whose holder died is taken and tells so, waiters or not") {
+  register_robust_list();
+  constexpr std::uint32_t kDied = FUTEX_OWNER_DIED;
+  for (const std::uint32_t left : {kDied, kDied | FUTEX_WAITERS}) {
+    RobustLock robust;
+    robust.word = left;
+    CHECK(try_lock(robust) == Locked::after_death);
+    unlock(robust);
+    CHECK(robust.word == 0);
+    robust.word = left;
+    CHECK(lock(robust) == Locked::after_death);
+    unlock(robust);
+  }
+}

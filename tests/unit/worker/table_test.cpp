@@ -1,0 +1,154 @@
+#include "worker/ipc/table.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <random>
+#include <vector>
+
+using namespace bulkhead::ipc;
+namespace sys = bulkhead::sys;
+
+namespace {
+
+struct Fixture {
+  explicit Fixture(std::uint32_t capacity) {
+    register_robust_list();
+    auto memfd = Table::create(capacity);
+    REQUIRE(memfd);
+    fd = std::move(*memfd);
+    auto mapped = Table::map(fd.get());
+    REQUIRE(mapped);
+    table = std::move(*mapped);
+  }
+  sys::Fd fd;
+  Table table;
+};
+
+}  // namespace
+
+TEST_CASE("As many slots as the limit, then none, and the next one freed rings the bell") {
+  Fixture f(2);
+  const auto first = f.table.claim(1, 0);
+  const auto second = f.table.claim(1, 0);
+  CHECK(first != second);
+  CHECK(f.table.claim(1, 0) == kNoSlot);
+  CHECK(f.table.somebody_waits());
+  CHECK(f.table.release(first));
+  CHECK_FALSE(f.table.somebody_waits());
+  CHECK_FALSE(f.table.release(second));
+  CHECK(f.table.counts().used == 0);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("Counts follow a connection from claim to end") {
+  Fixture f(4);
+  const auto slot = f.table.claim(7, 3);
+  CHECK(f.table.counts().used == 1);
+  CHECK(f.table.counts().serving == 0);
+  f.table.serve(slot);
+  CHECK(f.table.counts().serving == 1);
+  const auto use = f.table.slot(slot).use;
+  (void)f.table.end(slot, true);
+  CHECK(f.table.counts().serving == 0);
+  CHECK(f.table.counts().used == 0);
+  CHECK(f.table.counts().completed == 1);
+  CHECK(f.table.counts().crashed == 1);
+  CHECK(f.table.slot(slot).use == use + 1);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A group that outlives its connection keeps the slot, but the connection has ended") {
+  Fixture f(1);
+  const auto slot = f.table.claim(7, 0);
+  f.table.serve(slot);
+  f.table.linger(slot, false, 99);
+  CHECK(f.table.counts().completed == 1);
+  CHECK(f.table.counts().serving == 0);
+  CHECK(f.table.claim(7, 0) == kNoSlot);
+  CHECK(f.table.finish(slot));
+  CHECK(f.table.claim(7, 0) == slot);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A connection that never got its process is withdrawn without being counted") {
+  Fixture f(1);
+  const auto slot = f.table.claim(7, 0);
+  f.table.serve(slot);
+  (void)f.table.release(slot);
+  const Counts counts = f.table.counts();
+  CHECK(counts.completed == 0);
+  CHECK(counts.serving == 0);
+  CHECK(counts.used == 0);
+}
+
+TEST_CASE("Refusals are counted by reason") {
+  Fixture f(1);
+  f.table.refuse(Refusal::handler_start);
+  f.table.refuse(Refusal::handler_start);
+  CHECK(f.table.counts().refused[static_cast<std::size_t>(Refusal::handler_start)] == 2);
+  CHECK(std::string(refusal_text(Refusal::max_connections)) == "max_connections");
+}
+
+TEST_CASE("The master's forms do nothing while somebody holds the lock") {
+  Fixture f(1);
+  const auto slot = f.table.claim(7, 0);
+  f.table.serve(slot);
+  CHECK(f.table.try_end(slot, false).has_value());
+  CHECK(f.table.counts().completed == 1);
+}
+
+TEST_CASE("A long random history stays consistent") {
+  Fixture f(32);
+  std::mt19937 random(5);
+  std::vector<std::uint32_t> claimed;
+  std::vector<std::uint32_t> serving;
+  const auto take = [&random](std::vector<std::uint32_t>& from) {
+    const std::size_t at = random() % from.size();
+    const auto slot = from[at];
+    from.erase(from.begin() + static_cast<std::ptrdiff_t>(at));
+    return slot;
+  };
+  std::uint64_t ended = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    switch (random() % 4) {
+      case 0:
+        if (const auto slot = f.table.claim(1, 0); slot != kNoSlot) claimed.push_back(slot);
+        break;
+      case 1:
+        if (!claimed.empty()) {
+          serving.push_back(take(claimed));
+          f.table.serve(serving.back());
+        }
+        break;
+      case 2:
+        if (!claimed.empty()) (void)f.table.release(take(claimed));
+        break;
+      default:
+        if (!serving.empty()) {
+          (void)f.table.end(take(serving), false);
+          ++ended;
+        }
+    }
+    REQUIRE(f.table.counts().serving == serving.size());
+    REQUIRE(f.table.counts().used == serving.size() + claimed.size());
+    REQUIRE(f.table.counts().completed == ended);
+  }
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A connection's id names its use, listener and slot, and no other's") {
+  const auto id = connection_id(0xabcdef01, 4095, 999'999);
+  const ConnectionName name = connection_name(id);
+  CHECK(name.use == 0xabcdef01);
+  CHECK(name.listener == 4095);
+  CHECK(name.slot == 999'999);
+}
+
+TEST_CASE("What is not a table is not mapped as one") {
+  sys::Fd null(memfd_create("test", MFD_CLOEXEC));
+  CHECK_FALSE(Table::map(null.get()));
+  REQUIRE(ftruncate(null.get(), 1 << 20) == 0);
+  CHECK_FALSE(Table::map(null.get()));
+}
