@@ -1,0 +1,63 @@
+// A scenario of `simulate`: a supervision tree, how its processes behave, and what happens to it. The format is
+// described in tests/vectors/README.md; this is what stands in it, checked and typed. Internal to the simulator.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "master/supervision/tree.h"
+
+namespace bulkhead::simulation {
+
+using Json = nlohmann::ordered_json;  // keys stay in the order of the file
+
+// What is wrong with a scenario, for the user. Never leaves simulate().
+struct ScenarioError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// How a worker behaves; the supervisor does not see it. A ChildSpec's `tag` is an index into Scenario::behaviours.
+struct Behaviour {
+  enum class OnTerminate : std::uint8_t { exit, ignore, exit_normal, exit_crash, exit_slow };
+  OnTerminate on_terminate = OnTerminate::exit;
+  supervision::Duration delay{};
+  std::vector<std::uint64_t> start_fail;  // attempts of its path that fail, counted from 1
+  supervision::Duration fail_delay{};
+};
+
+struct Exits {
+  struct One {
+    std::string path;
+    std::string reason;
+  };
+  std::vector<One> exits;
+};
+struct Operate {
+  supervision::OperationRequested request;
+  bool count_only = false;  // count_children, which is which_children with another answer
+};
+struct Shutdown {};
+struct Sleep {
+  supervision::Duration duration;
+};
+
+struct ScenarioEvent {
+  std::variant<Exits, Operate, Shutdown, Sleep> what;
+  bool nowait = false;
+};
+
+struct Scenario {
+  supervision::ChildSpec tree;
+  std::vector<Behaviour> behaviours{1};  // the first one: nothing special
+  std::vector<ScenarioEvent> events;
+};
+
+// `tree_from_config`, if given, is used in place of the scenario's tree. Throws ScenarioError.
+[[nodiscard]] Scenario read_scenario(const Json& json, const supervision::ChildSpec* tree_from_config);
+
+}  // namespace bulkhead::simulation

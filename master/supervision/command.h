@@ -1,0 +1,74 @@
+// What step() wants done, in order. Deeds (StartChild, StopChild, KillChild) go to master/process; Reply goes back to
+// an operator; Report is for the event ring, the log and `explain`; TreeTerminated ends the daemon.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "master/supervision/event.h"
+
+namespace bulkhead::supervision {
+
+enum class NodeState : std::uint8_t {
+  starting,  // its start attempt is under way
+  running,
+  waiting,     // a restart is delayed
+  restarting,  // to be tried again at once (OTP's `restarting`)
+  stopping,
+  stopped,  // in the list, not running: finished (transient), or stopped by an operator
+  failed    // ended with a permanent failure
+};
+
+// clang-format off
+struct StartChild { NodeId node; RunId run; };  // answer with ChildReady or StartFailed for this run
+struct StopChild { NodeId node; RunId run; };  // ask it to end (TERM, CONT); answer with ChildExited once it is gone
+struct KillChild { NodeId node; RunId run; };  // SIGKILL; ChildExited follows
+
+enum class ReplyError : std::uint8_t {
+  none, not_found, running, restarting, already_started, already_present, start_failed, invalid_spec, noproc
+};
+struct ChildStatus { std::string id; NodeType type; NodeState state; };
+struct Reply { std::uint64_t token; ReplyError error; std::vector<ChildStatus> children = {}; };  // which_children only
+// clang-format on
+
+// Why a supervisor ended: asked (the root: request, others: parent), or by itself.
+enum class Cause : std::uint8_t { request, parent, intensity, auto_shutdown, start_failed };
+
+// Reports carry the path, because the entry may be gone when they are read. They come in exactly the order in which
+// things happen, and only for what the tree acted on: news of an unknown or earlier run are dropped without a word.
+// clang-format off
+namespace report {
+struct SupervisorStarted { NodeId node; std::string path; };  // begins to start; its children follow, each as a new node
+// After its children. The entries below it are gone with it, without a ChildRemoved each.
+struct SupervisorTerminated { NodeId node; std::string path; Cause cause; };
+struct ChildStarted { NodeId node; std::string path; RunId run; };  // the attempt begins
+struct ChildReady { NodeId node; std::string path; RunId run; };
+struct StartFailed { NodeId node; std::string path; RunId run; };
+struct ChildStopping { NodeId node; std::string path; RunId run; bool kill; };
+// When the exit becomes known, which is before its supervisor acts on it. `asked`: after a StopChild or KillChild.
+struct ChildExited { NodeId node; std::string path; RunId run; ExitReason reason; bool asked; };
+// A restart was decided and counted; it happens after `delay`. Of a group, only the child that caused it is named. Not
+// for ExitReason::retired, which is no restart in this sense.
+struct ChildRestarting { NodeId node; std::string path; Duration delay; std::uint32_t restarts_in_window; };
+struct ChildRemoved { NodeId node; std::string path; };
+// One restart too many: the supervisor `path` gives up because of `child` (a path too).
+struct IntensityExceeded { NodeId node; std::string path; std::string child; std::uint32_t max_restarts; Duration max_seconds; };
+}  // namespace report
+// clang-format on
+
+using Report = std::variant<report::SupervisorStarted, report::SupervisorTerminated, report::ChildStarted,
+                            report::ChildReady, report::StartFailed, report::ChildStopping, report::ChildExited,
+                            report::ChildRestarting, report::ChildRemoved, report::IntensityExceeded>;
+
+// The root has ended. `chain` are the causes, from the first child that failed up to the root, in plain sentences.
+struct TreeTerminated {
+  Cause cause;
+  std::vector<std::string> chain;
+};
+
+using Command = std::variant<StartChild, StopChild, KillChild, Reply, Report, TreeTerminated>;
+
+}  // namespace bulkhead::supervision

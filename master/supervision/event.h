@@ -1,0 +1,51 @@
+// What can happen to a supervision tree. The edge (master/daemon.cpp, or the simulator) turns the world into these.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "master/supervision/child_spec.h"
+
+namespace bulkhead::supervision {
+
+// One entry in a supervisor's list of children, unique for the life of the Tree and never reused.
+using NodeId = std::uint32_t;
+inline constexpr NodeId kRoot = 1;
+
+// One start of a leaf. Unique for the life of the Tree, so that news of an earlier run can be told and dropped.
+using RunId = std::uint64_t;
+
+enum class ExitReason : std::uint8_t {
+  normal,             // exit status listed in normal_exit
+  shutdown,           // an end that counts as clean by itself (OTP's shutdown and {shutdown, _})
+  abnormal,           // any other status, any signal
+  permanent_failure,  // exit status listed in permanent_failure_exit: not restarted, whatever `restart` says; `failed`
+  retired,  // it ended because it was asked to outside supervision (worker TERM, recycling): replaced, not counted
+};
+
+// clang-format off
+struct Start {};  // bring the root up; once
+struct ChildReady { NodeId node; RunId run; };  // the start attempt succeeded
+struct StartFailed { NodeId node; RunId run; };  // the start attempt failed and nothing of it is left
+// A run that had become ready, or was being stopped, ended.
+struct ChildExited { NodeId node; RunId run; ExitReason reason; };
+struct DeadlineReached {};  // time has passed: act on what is due at `now`
+struct StopRequested {};    // the root is told to shut down
+// clang-format on
+
+// An operator's operation, answered by exactly one Reply with the same token. `supervisor` is a path ("root/web").
+// which_children asks for the list as it is when the supervisor gets to the question, as OTP's does.
+enum class Operation : std::uint8_t { terminate_child, restart_child, delete_child, start_child, which_children };
+struct OperationRequested {
+  std::uint64_t token;
+  Operation operation;
+  std::string supervisor;
+  std::string id;  // terminate_child, restart_child, delete_child
+  ChildSpec spec;  // start_child only
+};
+
+using Event =
+    std::variant<Start, ChildReady, StartFailed, ChildExited, DeadlineReached, StopRequested, OperationRequested>;
+
+}  // namespace bulkhead::supervision

@@ -1,0 +1,69 @@
+// The operator's operations: OTP's terminate_child, restart_child, delete_child, start_child, which_children, and OTP's
+// answers. Each is handled when the supervisor is idle, so the states below are settled ones.
+#include <utility>
+
+#include "master/supervision/supervisor.h"
+#include "master/supervision/tree.h"
+#include "master/supervision/tree_context.h"
+
+namespace bulkhead::supervision {
+
+void Supervisor::reply(std::uint64_t token, ReplyError error) {
+  tree_.emit(Reply{token, error});
+}
+
+void Supervisor::handle(const OperationRequested& request) {
+  if (request.operation == Operation::start_child) return start_child(request);
+  if (request.operation == Operation::which_children) return which_children(request.token);
+  Node* child = find_child(request.id);
+  if (child == nullptr) return reply(request.token, ReplyError::not_found);
+  switch (request.operation) {
+    case Operation::terminate_child: return terminate_child(request.token, *child);
+    case Operation::restart_child: return operator_restart(request.token, *child);
+    case Operation::delete_child: return delete_child(request.token, *child);
+    case Operation::start_child:
+    case Operation::which_children: break;
+  }
+}
+
+// Also ends the tries of a child that is restarting or waiting.
+void Supervisor::terminate_child(std::uint64_t token, Node& child) {
+  begin(Job{.kind = Job::Kind::terminate_child, .subject = child.id, .token = token, .stops = {child.id}});
+}
+
+void Supervisor::operator_restart(std::uint64_t token, Node& child) {
+  if (child.is_restarting()) return reply(token, ReplyError::restarting);
+  if (child.has_process()) return reply(token, ReplyError::running);
+  child.backoff.forget();
+  begin(Job{.kind = Job::Kind::restart_child, .subject = child.id, .token = token, .starts = {child.id}});
+}
+
+void Supervisor::delete_child(std::uint64_t token, Node& child) {
+  if (child.is_restarting()) return reply(token, ReplyError::restarting);
+  if (child.has_process()) return reply(token, ReplyError::running);
+  remove_child(child.id);
+  reply(token, ReplyError::none);
+}
+
+void Supervisor::start_child(const OperationRequested& request) {
+  const std::uint64_t token = request.token;
+  if (!check_child_spec(request.spec, flags().auto_shutdown).empty()) return reply(token, ReplyError::invalid_spec);
+  if (const Node* present = find_child(request.spec.id)) {
+    return reply(token, present->has_process() ? ReplyError::already_started : ReplyError::already_present);
+  }
+  const Node& child = add_child(std::make_shared<const ChildSpec>(request.spec));
+  begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
+}
+
+// A child whose exit is still in the mailbox is listed with its pid in OTP.
+void Supervisor::which_children(std::uint64_t token) {
+  Reply answer{token, ReplyError::none};
+  for (const NodeId id : children_) {
+    const Node& child = *tree_.find(id);
+    answer.children.push_back(
+        {child.spec->id, child.spec->type, child.exit_pending ? NodeState::running : child.state});
+  }
+  tree_.emit(std::move(answer));
+}
+
+}  // namespace bulkhead::supervision

@@ -1,0 +1,21 @@
+#include "master/supervision/restart_intensity.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace bulkhead::supervision {
+
+bool RestartIntensity::count(Instant now) {
+  while (!restarts_.empty() && now - restarts_.front() > max_seconds_) restarts_.pop_front();
+  if (restarts_.size() >= max_restarts_) return false;
+  restarts_.push_back(now);
+  return true;
+}
+
+std::uint32_t RestartIntensity::in_window(Instant now) const {
+  const auto too_old = [&](Instant restart) { return now - restart > max_seconds_; };
+  const auto first = std::partition_point(restarts_.begin(), restarts_.end(), too_old);
+  return static_cast<std::uint32_t>(std::distance(first, restarts_.end()));
+}
+
+}  // namespace bulkhead::supervision

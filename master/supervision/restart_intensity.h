@@ -1,0 +1,31 @@
+// OTP's restart intensity: at most max_restarts restarts within any max_seconds; the next one ends the supervisor.
+// Source: supervisor(3), "Maximum restart intensity", and add_restart in supervisor.erl, with one difference: OTP
+// counts in whole seconds, we count exactly. A restart exactly max_seconds ago still counts.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "master/supervision/child_spec.h"
+
+namespace bulkhead::supervision {
+
+class RestartIntensity {
+ public:
+  RestartIntensity(std::uint32_t max_restarts, Duration max_seconds)
+      : max_restarts_(max_restarts), max_seconds_(max_seconds) {}
+
+  // Counts one more restart at `now`, which must not go backwards. False: it is one too many.
+  // Keeps at most max_restarts instants, however often it is called.
+  [[nodiscard]] bool count(Instant now);
+
+  // How many restarts lie within the window that ends at `now`.
+  [[nodiscard]] std::uint32_t in_window(Instant now) const;
+
+ private:
+  std::uint32_t max_restarts_;
+  Duration max_seconds_;
+  std::deque<Instant> restarts_;  // in order; none counts that lies before the window
+};
+
+}  // namespace bulkhead::supervision

@@ -1,0 +1,252 @@
+#include "master/supervision/supervisor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "master/supervision/cause_chain.h"
+#include "master/supervision/tree_context.h"
+
+namespace bulkhead::supervision {
+
+Supervisor::Supervisor(TreeContext& tree, Node& self)
+    : tree_(tree), self_(self), intensity_(self.spec->flags.max_restarts, self.spec->flags.max_seconds) {}
+
+void Supervisor::start() {
+  for (const ChildSpec& child : self_.spec->children) {
+    add_child(std::shared_ptr<const ChildSpec>(self_.spec, &child));
+  }
+  Job job{.kind = Job::Kind::start};
+  job.starts = children_;
+  begin(std::move(job));
+}
+
+void Supervisor::receive(Message message) {
+  mailbox_.push_back(std::move(message));
+  if (!job_) tree_.schedule(self_.id);
+}
+
+void Supervisor::handle_next() {
+  if (job_ || mailbox_.empty()) return;
+  const Message message = std::move(mailbox_.front());
+  mailbox_.pop_front();
+  std::visit([this](const auto& known) { handle(known); }, message);
+  if (!job_ && !mailbox_.empty()) tree_.schedule(self_.id);
+}
+
+// A child that has been stopped or started anew since then has no exit pending, or has another run.
+void Supervisor::handle(const ChildGone& message) {
+  Node* child = tree_.find(message.child);
+  if (child == nullptr || !child->exit_pending || child->run != message.run) return;
+  child->exit_pending = false;
+  if (!child->is_supervisor()) child->ending = ending_of(message.reason);
+  restart_child(*child, message.reason);
+}
+
+void Supervisor::handle(const TryAgain& message) {
+  Node* child = tree_.find(message.child);
+  if (child != nullptr && child->state == NodeState::restarting) restart(*child);
+}
+
+void Supervisor::handle(const DelayOver& message) {
+  Node* child = tree_.find(message.child);
+  if (child != nullptr && child->state == NodeState::waiting) begin(group_restart(*child));
+}
+
+void Supervisor::handle(const Stop&) {
+  self_.blame = {self_.path + " was told to stop"};
+  end(self_.id == kRoot ? Cause::request : Cause::parent);
+}
+
+void Supervisor::restart_child(Node& child, ExitReason reason) {
+  switch (reason) {
+    case ExitReason::retired: return begin(Job{.kind = Job::Kind::replace, .subject = child.id, .starts = {child.id}});
+    case ExitReason::permanent_failure: return finished(child, NodeState::failed);
+    case ExitReason::normal:
+    case ExitReason::shutdown:
+      return child.spec->restart == Restart::permanent ? restart(child) : finished(child, NodeState::stopped);
+    case ExitReason::abnormal: return child.is_temporary() ? finished(child, NodeState::stopped) : restart(child);
+  }
+}
+
+// The entry goes before the supervisor does, as in OTP; so what is to be said of the child is said first.
+void Supervisor::finished(Node& child, NodeState state) {
+  tree_.set_state(child, state);
+  const bool ends_us = triggers_auto_shutdown(child);
+  if (ends_us) self_.blame = blame_auto_shutdown(self_, child);
+  if (child.is_temporary()) remove_child(child.id);
+  if (ends_us) end(Cause::auto_shutdown);
+}
+
+// OTP looks at what is left in the list: running, restarting, or dead with its exit still in the mailbox.
+bool Supervisor::triggers_auto_shutdown(const Node& child) const {
+  const auto is_left = [&](NodeId id) {
+    const Node& other = *tree_.find(id);
+    return id != child.id && other.spec->significant && (other.has_process() || other.is_restarting());
+  };
+  if (!child.spec->significant || flags().auto_shutdown == AutoShutdown::never) return false;
+  return flags().auto_shutdown == AutoShutdown::any_significant || std::ranges::none_of(children_, is_left);
+}
+
+void Supervisor::restart(Node& child) {
+  if (!intensity_.count(tree_.now())) return give_up(child);
+  const Duration delay = child.backoff.next(child.spec->restart_delay, child.ready_for, tree_.jitter());
+  tree_.set_state(child, NodeState::restarting);
+  tree_.report(report::ChildRestarting{child.id, child.path, delay, intensity_.in_window(tree_.now())});
+  Job job = group_restart(child);
+  job.delay = delay;
+  begin(std::move(job));
+}
+
+void Supervisor::give_up(const Node& child) {
+  tree_.report(report::IntensityExceeded{self_.id, self_.path, child.path, flags().max_restarts, flags().max_seconds});
+  self_.blame = blame_intensity(self_, child);
+  end(Cause::intensity);
+}
+
+void Supervisor::end(Cause cause) {
+  self_.ending = ending_of(cause);
+  tree_.set_state(self_, NodeState::stopping);
+  begin(Job{.kind = Job::Kind::end, .cause = cause, .stops = {children_.rbegin(), children_.rend()}});
+}
+
+void Supervisor::begin(Job job) {
+  job_ = std::move(job);
+  awaited_ = 0;
+  advance();
+}
+
+void Supervisor::advance() {
+  while (job_ && awaited_ == 0) {
+    if (job_->next_stop < job_->stops.size()) {
+      stop_next();
+    } else if (job_->delay > Duration::zero()) {
+      tree_.wait(*tree_.find(job_->subject), job_->delay);
+      finish();
+    } else if (job_->next_start < job_->starts.size()) {
+      start_next();
+    } else {
+      finish();
+    }
+  }
+}
+
+void Supervisor::stop_next() {
+  Node& child = *tree_.find(job_->stops[job_->next_stop++]);
+  if (tree_.stop(child)) {
+    awaited_ = child.id;
+  } else {
+    settle(child);
+  }
+}
+
+// Awaited before it starts: an empty supervisor is up at once.
+void Supervisor::start_next() {
+  Node& child = *tree_.find(job_->starts[job_->next_start++]);
+  if (job_->kind == Job::Kind::restart) ++child.restarts;
+  awaited_ = child.id;
+  tree_.start(child);
+}
+
+void Supervisor::answered(Node& child, Answer::Kind kind) {
+  if (!job_ || awaited_ != child.id) return;
+  awaited_ = 0;
+  if (kind == Answer::Kind::down) settle(child);
+  if (kind == Answer::Kind::start_failed) child_not_started(child);
+  advance();
+}
+
+// In the list, but no process and nothing to come of it: what do_terminate and del_child leave in OTP.
+void Supervisor::settle(Node& child) {
+  if (child.state != NodeState::failed) tree_.forget_run(child);
+  child.ending = Ending::stopped;
+  const bool stays = job_->kind == Job::Kind::end || !child.is_temporary();
+  if (!stays) remove_child(child.id);
+}
+
+void Supervisor::child_not_started(Node& child) {
+  const Job job = *std::exchange(job_, std::nullopt);
+  switch (job.kind) {
+    case Job::Kind::start: self_.blame = blame_failed_start(self_, child); return end(Cause::start_failed);
+    case Job::Kind::restart:
+    case Job::Kind::replace:
+      // From here on it is the failed child that is being restarted, not the one that it began with.
+      if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
+      // Leaving control back to the mailbox before trying again, so that an operation or a stop can come in between.
+      tree_.set_state(child, NodeState::restarting);
+      return receive(TryAgain{child.id});
+    case Job::Kind::start_child: remove_child(child.id); [[fallthrough]];
+    case Job::Kind::restart_child: reply(job.token, ReplyError::start_failed); break;
+    case Job::Kind::terminate_child:
+    case Job::Kind::end: break;  // these start nothing
+  }
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
+}
+
+void Supervisor::finish() {
+  const Job job = *std::exchange(job_, std::nullopt);
+  switch (job.kind) {
+    case Job::Kind::start: tree_.up(self_); break;
+    case Job::Kind::restart:
+    case Job::Kind::replace: break;
+    case Job::Kind::terminate_child:
+    case Job::Kind::restart_child:
+    case Job::Kind::start_child: reply(job.token, ReplyError::none); break;
+    case Job::Kind::end: return ended(job.cause);
+  }
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
+}
+
+// Whoever is still waiting for an answer talked to a supervisor that is no more.
+void Supervisor::ended(Cause cause) {
+  tree_.report(report::SupervisorTerminated{self_.id, self_.path, cause});
+  for (const Message& message : mailbox_) {
+    if (const auto* request = std::get_if<OperationRequested>(&message)) reply(request->token, ReplyError::noproc);
+  }
+  for (const NodeId child : children_) tree_.remove(child);
+  children_.clear();
+  if (self_.id == kRoot) tree_.emit(TreeTerminated{cause, self_.blame});
+  tree_.supervisor_gone(self_);
+}
+
+// The child itself is not stopped: it is gone already, or waits for this.
+Supervisor::Job Supervisor::group_restart(const Node& child) const {
+  Job job{.kind = Job::Kind::restart, .subject = child.id};
+  for (const NodeId id : restart_group(child)) {
+    const Node& member = *tree_.find(id);
+    if (id != child.id) job.stops.push_back(id);
+    if (id == child.id || !(member.is_temporary() || member.state == NodeState::failed)) job.starts.push_back(id);
+  }
+  std::ranges::reverse(job.stops);
+  return job;
+}
+
+std::vector<NodeId> Supervisor::restart_group(const Node& child) const {
+  switch (flags().strategy) {
+    case Strategy::one_for_one: break;
+    case Strategy::one_for_all: return children_;
+    case Strategy::rest_for_one: return {std::ranges::find(children_, child.id), children_.end()};
+  }
+  return {child.id};
+}
+
+Node& Supervisor::add_child(std::shared_ptr<const ChildSpec> spec) {
+  std::string path = self_.path + "/" + spec->id;
+  Node& child = tree_.add(self_.id, std::move(spec), std::move(path));
+  children_.push_back(child.id);
+  return child;
+}
+
+void Supervisor::remove_child(NodeId id) {
+  tree_.report(report::ChildRemoved{id, tree_.find(id)->path});
+  std::erase(children_, id);
+  tree_.remove(id);
+}
+
+Node* Supervisor::find_child(std::string_view id) const {
+  for (const NodeId child : children_) {
+    if (Node* node = tree_.find(child); node->spec->id == id) return node;
+  }
+  return nullptr;
+}
+
+}  // namespace bulkhead::supervision

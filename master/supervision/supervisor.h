@@ -1,0 +1,134 @@
+// One running supervisor: an actor with a mailbox. It takes one message at a time and works on it to the end, as a
+// gen_server does, but the end may have to wait for children to start or stop; what comes in meanwhile waits in order.
+// Source of every rule: OTP 25, stdlib, supervisor(3) and supervisor.erl. Function names follow it where they can.
+//
+//            start()                        intensity exceeded, auto_shutdown, Stop
+//               |                                          |
+//        +------v-----+  all children up  +---------+      |      +--------+  children stopped
+//        |  starting  +------------------>| running +------+----->| ending +------------------> gone
+//        +------+-----+                   +---------+             +---^----+   (up to the parent: exit `shutdown`,
+//               |  a child does not start                             |         or `start failed`)
+//               +-----------------------------------------------------+
+//
+// A `running` supervisor is idle or has a job: stop these children in reverse order, one after another, then start
+// those in order, then finish. Answers to the job (up, start failed, down) overtake the mailbox; nothing else does.
+//
+//   message          | idle                                       | while starting, with a job, ending
+//   -----------------+--------------------------------------------+------------------------------------------------
+//   ChildGone        | the ladder below                           | waits; forgotten if the job stops or starts the
+//                    |                                            | child anew
+//   TryAgain         | restart again if the child is still        | waits
+//                    | `restarting`, and count it                 |
+//   DelayOver        | start what was delayed if the child is     | waits
+//                    | still `waiting` for it; counted already    |
+//   Stop             | end: stop all children in reverse order    | waits; ending: already on its way
+//   Operation        | OTP's answer, at once or after a job       | waits; noproc when the supervisor has ended
+//
+//   answer           | starting           | restart              | operation           | stopping any
+//   -----------------+--------------------+----------------------+---------------------+-------------------------
+//   up               | next child         | next child           | ok                  | -
+//   start failed     | undo, start failed | `restarting`, post   | start_failed        | -
+//                    |                    | TryAgain to ourself  |                     |
+//   down             | -                  | -                    | -                   | next child
+//
+// The ladder of an exit: retired -> start it again, uncounted. permanent_failure -> `failed`. Then by restart type:
+// permanent, or transient and abnormal -> restart; else it stays `stopped`, or is removed if temporary, and if it was
+// significant auto_shutdown is looked at. A restart is counted first (one too many ends the supervisor), may be
+// delayed, and then goes by strategy. A group restart starts every member, also those stopped or finished before,
+// except temporary ones, which are removed, and `failed` ones, which only an operator starts again.
+//
+// Beyond OTP, a delay: the group is stopped at once, the child that caused the restart is `waiting`, the others are
+// `stopped`, and the supervisor is idle. Whatever starts or stops the child meanwhile cancels the delay.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/supervision/node.h"
+#include "master/supervision/restart_intensity.h"
+
+namespace bulkhead::supervision {
+
+class TreeContext;
+
+class Supervisor {
+ public:
+  Supervisor(TreeContext& tree, Node& self);
+
+  void start();
+  void receive(Message message);
+  void handle_next();  // one message, if it is idle and there is one
+  void answered(Node& child, Answer::Kind kind);
+
+  [[nodiscard]] bool awaits(NodeId child) const { return awaited_ == child; }
+  [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
+  [[nodiscard]] std::uint32_t restarts_in_window(Instant now) const { return intensity_.in_window(now); }
+
+ private:
+  // What it is busy with. Each list is worked through in order; `stops` first.
+  struct Job {
+    enum class Kind : std::uint8_t { start, restart, replace, terminate_child, restart_child, start_child, end };
+    Kind kind;
+    NodeId subject = 0;       // the child that it is about
+    std::uint64_t token = 0;  // operations
+    Duration delay{};         // restart: between stopping and starting
+    Cause cause{};            // end
+    std::vector<NodeId> stops{};
+    std::vector<NodeId> starts{};
+    std::size_t next_stop = 0;
+    std::size_t next_start = 0;
+  };
+
+  void handle(const ChildGone& message);
+  void handle(const TryAgain& message);
+  void handle(const DelayOver& message);
+  void handle(const Stop& message);
+  void handle(const OperationRequested& request);
+
+  // The ladder.
+  void restart_child(Node& child, ExitReason reason);
+  void finished(Node& child, NodeState state);
+  [[nodiscard]] bool triggers_auto_shutdown(const Node& child) const;
+  void restart(Node& child);
+  void give_up(const Node& child);
+  void end(Cause cause);
+
+  // Operations.
+  void terminate_child(std::uint64_t token, Node& child);
+  void operator_restart(std::uint64_t token, Node& child);
+  void delete_child(std::uint64_t token, Node& child);
+  void start_child(const OperationRequested& request);
+  void which_children(std::uint64_t token);
+  void reply(std::uint64_t token, ReplyError error);
+
+  // The job.
+  void begin(Job job);
+  void advance();
+  void stop_next();
+  void start_next();
+  void finish();
+  void child_not_started(Node& child);
+  void ended(Cause cause);
+  [[nodiscard]] Job group_restart(const Node& child) const;
+  [[nodiscard]] std::vector<NodeId> restart_group(const Node& child) const;
+
+  void settle(Node& child);
+  Node& add_child(std::shared_ptr<const ChildSpec> spec);
+  void remove_child(NodeId child);
+  [[nodiscard]] Node* find_child(std::string_view id) const;
+  [[nodiscard]] const SupervisorFlags& flags() const { return self_.spec->flags; }
+
+  TreeContext& tree_;
+  Node& self_;
+  RestartIntensity intensity_;
+  std::vector<NodeId> children_;
+  std::deque<Message> mailbox_;
+  std::optional<Job> job_;
+  NodeId awaited_ = 0;
+};
+
+}  // namespace bulkhead::supervision

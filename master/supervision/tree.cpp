@@ -1,0 +1,172 @@
+#include "master/supervision/tree.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "master/supervision/supervisor.h"
+#include "master/supervision/tree_context.h"
+
+namespace bulkhead::supervision {
+
+struct Tree::Impl {
+  Impl(ChildSpec spec, std::uint64_t seed) : context(seed) {
+    spec.id = "root";
+    context.add(0, std::make_shared<const ChildSpec>(std::move(spec)), "root");
+  }
+
+  [[nodiscard]] Node& root() const { return *context.find(kRoot); }
+  [[nodiscard]] Node* leaf(NodeId id, RunId run) const;
+  [[nodiscard]] Node* find(std::string_view path) const;
+  [[nodiscard]] Node* child_of(const Node& parent, std::string_view id) const;
+
+  void on(const Start& event);
+  void on(const ChildReady& event);
+  void on(const StartFailed& event);
+  void on(const ChildExited& event);
+  void on(const DeadlineReached& event);
+  void on(const StopRequested& event);
+  void on(const OperationRequested& event);
+  void start_failed(Node& node);
+  void exited(Node& node, ExitReason reason);
+
+  TreeContext context;
+  bool begun = false;  // it has been started, or will never be
+};
+
+namespace {
+
+// The present run of a leaf, and only while it runs: everything else is old news.
+bool is_alive(const Node& node) {
+  return node.state == NodeState::starting || node.state == NodeState::running || node.state == NodeState::stopping;
+}
+
+std::string_view cut_first(std::string_view& path) {
+  const std::string_view first = path.substr(0, path.find('/'));
+  path.remove_prefix(std::min(path.size(), first.size() + 1));
+  return first;
+}
+
+}  // namespace
+
+Node* Tree::Impl::leaf(NodeId id, RunId run) const {
+  Node* node = context.find(id);
+  const bool known = node != nullptr && !node->is_supervisor() && node->run == run && is_alive(*node);
+  return known ? node : nullptr;
+}
+
+Node* Tree::Impl::find(std::string_view path) const {
+  if (cut_first(path) != "root") return nullptr;
+  Node* node = &root();
+  while (node != nullptr && !path.empty()) node = child_of(*node, cut_first(path));
+  return node;
+}
+
+Node* Tree::Impl::child_of(const Node& parent, std::string_view id) const {
+  if (!parent.supervisor) return nullptr;
+  for (const NodeId child : parent.supervisor->children()) {
+    if (Node* node = context.find(child); node->spec->id == id) return node;
+  }
+  return nullptr;
+}
+
+void Tree::Impl::on(const Start&) {
+  if (std::exchange(begun, true)) return;
+  if (std::string wrong = check_child_spec(*root().spec, AutoShutdown::never); !wrong.empty()) {
+    context.emit(TreeTerminated{Cause::start_failed, {std::move(wrong)}});
+  } else {
+    context.start(root());
+  }
+}
+
+void Tree::Impl::on(const ChildReady& event) {
+  Node* node = leaf(event.node, event.run);
+  if (node == nullptr || node->state != NodeState::starting) return;
+  context.report(report::ChildReady{node->id, node->path, node->run});
+  context.up(*node);
+}
+
+// The two words for an end are each understood in the other's place, because the child is gone either way, and a
+// supervisor that waited for the right word would wait for ever.
+void Tree::Impl::on(const StartFailed& event) {
+  Node* node = leaf(event.node, event.run);
+  if (node == nullptr) return;
+  if (node->state == NodeState::starting) return start_failed(*node);
+  exited(*node, ExitReason::abnormal);
+}
+
+void Tree::Impl::on(const ChildExited& event) {
+  Node* node = leaf(event.node, event.run);
+  if (node == nullptr) return;
+  if (node->state == NodeState::starting) return start_failed(*node);
+  exited(*node, event.reason);
+}
+
+void Tree::Impl::start_failed(Node& node) {
+  context.report(report::StartFailed{node.id, node.path, node.run});
+  context.start_failed(node);
+}
+
+void Tree::Impl::exited(Node& node, ExitReason reason) {
+  const bool asked = node.state == NodeState::stopping;
+  context.report(report::ChildExited{node.id, node.path, node.run, reason, asked});
+  context.gone(node, reason);
+}
+
+void Tree::Impl::on(const DeadlineReached&) {
+  context.act_on_deadlines();
+}
+
+void Tree::Impl::on(const StopRequested&) {
+  if (!std::exchange(begun, true)) context.emit(TreeTerminated{Cause::request, {"root was told to stop"}});
+  context.post(kRoot, Stop{});
+}
+
+void Tree::Impl::on(const OperationRequested& event) {
+  const Node* node = find(event.supervisor);
+  if (node != nullptr && node->supervisor) {
+    context.post(node->id, event);
+  } else {
+    context.emit(Reply{event.token, ReplyError::noproc});
+  }
+}
+
+Tree::Tree(ChildSpec root, std::uint64_t seed) : impl_(std::make_unique<Impl>(std::move(root), seed)) {}
+Tree::~Tree() = default;
+
+std::vector<Command> Tree::step(const Event& event, Instant now) {
+  impl_->context.set_now(now);
+  std::visit([this](const auto& known) { impl_->on(known); }, event);
+  impl_->context.run();
+  return impl_->context.take_commands();
+}
+
+std::optional<Instant> Tree::next_deadline() const {
+  return impl_->context.next_deadline();
+}
+
+std::optional<NodeView> Tree::node(NodeId id, Instant now) const {
+  const Node* node = impl_->context.find(id);
+  if (node == nullptr) return std::nullopt;
+  NodeView view;
+  view.id = node->id;
+  view.parent = node->parent;
+  view.path = node->path;
+  view.spec = node->spec.get();
+  view.state = node->state;
+  view.run = node->run;
+  view.restarts = node->restarts;
+  view.since = node->since;
+  view.due = node->due;
+  if (node->supervisor) {
+    view.restarts_in_window = node->supervisor->restarts_in_window(now);
+    view.children = node->supervisor->children();
+  }
+  return view;
+}
+
+std::optional<NodeId> Tree::find(std::string_view path) const {
+  const Node* node = impl_->find(path);
+  return node == nullptr ? std::nullopt : std::optional(node->id);
+}
+
+}  // namespace bulkhead::supervision

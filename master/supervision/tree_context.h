@@ -1,0 +1,76 @@
+// What the supervisors of one tree share: the entries, the time of this step, the commands it gives, deadlines, mail.
+// No rules live here, except how a start, a stop and an end of one node are carried out. Internal to supervision/.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "master/supervision/node.h"
+
+namespace bulkhead::supervision {
+
+class TreeContext {
+ public:
+  explicit TreeContext(std::uint64_t seed);
+  ~TreeContext();
+  TreeContext(const TreeContext&) = delete;
+  TreeContext& operator=(const TreeContext&) = delete;
+
+  [[nodiscard]] Node* find(NodeId id) const;
+  Node& add(NodeId parent, std::shared_ptr<const ChildSpec> spec, std::string path);
+  void remove(NodeId id);
+
+  [[nodiscard]] Instant now() const { return now_; }
+  void set_now(Instant now) { now_ = now; }
+  [[nodiscard]] Jitter& jitter() { return jitter_; }
+  void set_state(Node& node, NodeState state);
+
+  // Leaves and supervisors alike. An Answer follows, from start() always and from stop() unless it returns false: the
+  // node was not alive.
+  void start(Node& node);
+  [[nodiscard]] bool stop(Node& node);
+  void wait(Node& node, Duration delay);  // state waiting; DelayOver follows
+  void forget_run(Node& node);            // whatever became of it is of no consequence any more; state stopped
+
+  // News of a node, which go to the supervisor that waits for them, else into its mailbox.
+  void up(Node& node);
+  void start_failed(Node& node);
+  void gone(Node& node, ExitReason reason);
+  void supervisor_gone(Node& node);  // the same for a supervisor; its object lives on to the end of the step
+
+  void post(NodeId supervisor, Message message);
+  void schedule(NodeId supervisor) { runnable_.push_back(supervisor); }
+  void run();  // until no supervisor has anything to do
+  void act_on_deadlines();
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  void emit(Command command) { commands_.push_back(std::move(command)); }
+  void report(Report report) { commands_.emplace_back(std::move(report)); }
+  [[nodiscard]] std::vector<Command> take_commands();
+
+ private:
+  void kill(Node& node);
+  void arm(Node& node, Duration delay);
+  void disarm(Node& node);
+  [[nodiscard]] bool is_awaited(const Node& node) const;
+  void answer(const Node& node, Answer::Kind kind);
+  void deliver(const Answer& answer);
+
+  Instant now_{};
+  Jitter jitter_;
+  NodeId last_id_ = 0;
+  RunId last_run_ = 0;
+  std::unordered_map<NodeId, std::unique_ptr<Node>> nodes_;
+  std::set<std::pair<Instant, NodeId>> deadlines_;
+  std::deque<Answer> answers_;
+  std::deque<NodeId> runnable_;
+  std::vector<Command> commands_;
+  std::vector<std::unique_ptr<Supervisor>> ended_;  // may still be on the call stack
+};
+
+}  // namespace bulkhead::supervision

@@ -1,0 +1,366 @@
+#include "tests/unit/supervision/invariants.h"
+
+#include <algorithm>
+
+namespace bulkhead::supervision::testing {
+
+namespace {
+
+constexpr Instant kBeginning{std::chrono::seconds(1000)};
+
+bool is_alive(NodeState state) {
+  return state == NodeState::starting || state == NodeState::running || state == NodeState::stopping;
+}
+
+std::string parent_path(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+}  // namespace
+
+WatchedTree::WatchedTree(const ChildSpec& root, std::uint64_t seed) : tree_(root, seed) {}
+
+void WatchedTree::require(bool holds, const char* what) {
+  if (!holds) throw InvariantViolated(what);
+}
+
+void WatchedTree::step(const Event& event, Instant now) {
+  now_ = now;
+  note(event);
+  const bool was_over = over_;
+  for (const Command& command : tree_.step(event, now)) {
+    require(!was_over || std::holds_alternative<Reply>(command), "a tree that is over only answers");
+    std::visit([this](const auto& known) { check(known); }, command);
+  }
+  check_views();
+}
+
+// What the event says about our processes; whatever it says about others must have no effect.
+void WatchedTree::note(const Event& event) {
+  if (const auto* ready = std::get_if<ChildReady>(&event)) {
+    const auto process = processes_.find(ready->run);
+    const bool known = process != processes_.end() && process->second.node == ready->node;
+    if (known && process->second.phase == Phase::starting) process->second.phase = Phase::running;
+  } else if (const auto* failed = std::get_if<StartFailed>(&event)) {
+    const auto process = processes_.find(failed->run);
+    if (process != processes_.end() && process->second.node == failed->node) processes_.erase(process);
+  } else if (const auto* exited = std::get_if<ChildExited>(&event)) {
+    const auto process = processes_.find(exited->run);
+    if (process != processes_.end() && process->second.node == exited->node) processes_.erase(process);
+  } else if (const auto* operation = std::get_if<OperationRequested>(&event)) {
+    unanswered_.insert(operation->token);
+  }
+  stop_requested_ = stop_requested_ || std::holds_alternative<StopRequested>(event);
+}
+
+void WatchedTree::check(const StartChild& command) {
+  const auto view = tree_.node(command.node, now_);
+  require(view.has_value(), "only an entry of the tree is started");
+  require(!supervises(view->spec->type), "supervisors are no processes");
+  for (const auto& [run, process] : processes_) {
+    require(process.node != command.node, "a child is not started while it runs");
+    require(run < command.run, "runs are numbered upwards");
+  }
+  const auto root = tree_.node(kRoot, now_);
+  require(root->state != NodeState::stopping || view->parent != kRoot, "a root that stops starts nothing");
+  processes_[command.run] = Process{command.node, Phase::starting};
+}
+
+void WatchedTree::check(const StopChild& command) {
+  const auto process = processes_.find(command.run);
+  require(process != processes_.end() && process->second.node == command.node, "only a living run is stopped");
+  require(process->second.phase == Phase::running, "a child is stopped once, and not while it starts");
+  process->second.phase = Phase::stopping;
+}
+
+void WatchedTree::check(const KillChild& command) {
+  const auto process = processes_.find(command.run);
+  require(process != processes_.end() && process->second.node == command.node, "only a living run is killed");
+  require(process->second.phase != Phase::starting, "a child is not killed while it starts");
+  require(!process->second.killed, "a child is killed once");
+  process->second.killed = true;
+  process->second.phase = Phase::stopping;
+}
+
+void WatchedTree::check(const Reply& command) {
+  require(unanswered_.erase(command.token) == 1, "every operation is answered once, and only those that were asked");
+  for (auto& [path, window] : windows_) window.last_stopped = 0;
+}
+
+void WatchedTree::check(const Report& report) {
+  std::visit([this](const auto& known) { check_report(known); }, report);
+}
+
+void WatchedTree::check(const TreeTerminated& command) {
+  require(!over_, "a tree ends once");
+  require(processes_.empty(), "a tree that is over has no processes");
+  require(!command.chain.empty(), "an end has a cause");
+  require(command.cause != Cause::request || stop_requested_, "nobody asked the root to stop");
+  over_ = true;
+}
+
+void WatchedTree::check_report(const report::SupervisorStarted& report) {
+  const auto view = tree_.node(report.node, now_);
+  windows_.erase(report.path);
+  expect_new_order(parent_path(report.path));
+  if (!view) return;  // gone again within the step
+  windows_[report.path] = Window{view->spec->flags.max_restarts, view->spec->flags.max_seconds};
+}
+
+void WatchedTree::check_report(const report::SupervisorTerminated& report) {
+  windows_.erase(report.path);
+  for (const auto& [run, process] : processes_) {
+    const auto view = tree_.node(process.node, now_);
+    require(view.has_value(), "a process has an entry");
+    require(!view->path.starts_with(report.path + "/"), "a supervisor ends after its children");
+  }
+}
+
+// Entries are numbered in start order, so those that are stopped for one reason are stopped with falling numbers.
+void WatchedTree::check_report(const report::ChildStopping& report) {
+  const auto window = windows_.find(parent_path(report.path));
+  if (window == windows_.end()) return;
+  const NodeId last = window->second.last_stopped;
+  require(last == 0 || report.node < last || (report.node == last && report.kill), "stops come in reverse order");
+  window->second.last_stopped = report.node;
+}
+
+void WatchedTree::expect_new_order(const std::string& supervisor) {
+  const auto window = windows_.find(supervisor);
+  if (window != windows_.end()) window->second.last_stopped = 0;
+}
+
+void WatchedTree::check_report(const report::ChildStarted& report) {
+  expect_new_order(parent_path(report.path));
+}
+
+void WatchedTree::check_report(const report::ChildExited& report) {
+  require(!processes_.contains(report.run), "an exit is reported when it has happened");
+}
+
+void WatchedTree::check_report(const report::ChildRestarting& report) {
+  expect_new_order(parent_path(report.path));
+  const auto window = windows_.find(parent_path(report.path));
+  if (window == windows_.end()) return;
+  std::deque<Instant>& restarts = window->second.restarts;
+  restarts.push_back(now_);
+  while (now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
+  require(restarts.size() <= window->second.max_restarts, "never more than max_restarts within max_seconds");
+  require(restarts.size() == report.restarts_in_window, "the report counts right");
+}
+
+void WatchedTree::check_report(const report::IntensityExceeded& report) {
+  const auto window = windows_.find(report.path);
+  if (window == windows_.end()) return;
+  std::deque<Instant>& restarts = window->second.restarts;
+  while (!restarts.empty() && now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
+  require(restarts.size() == window->second.max_restarts, "nobody gives up before max_restarts are used up");
+  expect_new_order(report.path);
+}
+
+void WatchedTree::check_views() {
+  require(check_view(*tree_.node(kRoot, now_)) == processes_.size(), "no process lives outside the tree");
+  require(!over_ || !tree_.next_deadline(), "a tree that is over waits for nothing");
+}
+
+std::size_t WatchedTree::check_view(const NodeView& view) const {
+  require(view.since <= now_, "a state began before now");
+  require(view.due.has_value() == (view.state == NodeState::waiting), "who waits knows until when");
+  return supervises(view.spec->type) ? check_supervisor(view) : check_leaf(view);
+}
+
+std::size_t WatchedTree::check_leaf(const NodeView& view) const {
+  const auto process = processes_.find(view.run);
+  const bool runs = process != processes_.end() && process->second.node == view.id;
+  require(runs == is_alive(view.state), "an entry is alive when its process is");
+  return runs ? 1 : 0;
+}
+
+std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
+  require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
+  require(view.restarts_in_window <= view.spec->flags.max_restarts, "the window holds max_restarts at most");
+  require(std::ranges::is_sorted(view.children), "entries stand in start order");
+  std::size_t living = 0;
+  std::size_t busy = 0;
+  for (const NodeId child : view.children) {
+    const NodeView below = *tree_.node(child, now_);
+    require(below.parent == view.id, "a child knows its supervisor");
+    if (!supervises(below.spec->type) && below.state != NodeState::running && is_alive(below.state)) ++busy;
+    living += check_view(below);
+  }
+  require(busy <= 1, "children start and stop one at a time");
+  return living;
+}
+
+void WatchedTree::settle(Instant now) {
+  for (int rounds = 0; rounds < 10'000; ++rounds) {
+    if (!processes_.empty()) {
+      const auto busy =
+          std::ranges::find_if(processes_, [](const auto& p) { return p.second.phase != Phase::running; });
+      if (busy != processes_.end()) {
+        const auto [run, process] = *busy;
+        if (process.phase == Phase::starting) step(ChildReady{process.node, run}, now);
+        if (process.phase == Phase::stopping) step(ChildExited{process.node, run, ExitReason::shutdown}, now);
+        continue;
+      }
+    }
+    if (!tree_.next_deadline()) break;
+    now = std::max(now, *tree_.next_deadline());
+    step(DeadlineReached{}, now);
+  }
+  require(!tree_.next_deadline(), "a tree comes to rest");
+  require(is_settled(kRoot), "a child that waits for its restart gets it");
+  require(unanswered_.empty(), "every operation is answered");
+  require(!stop_requested_ || over_, "a tree that was told to stop is over");
+  require(!over_ || processes_.empty(), "a tree that is over has no processes");
+}
+
+bool WatchedTree::is_settled(NodeId id) const {
+  const NodeView view = *tree_.node(id, now_);
+  if (view.state == NodeState::waiting || view.state == NodeState::restarting) return false;
+  return std::ranges::all_of(view.children, [this](NodeId child) { return is_settled(child); });
+}
+
+namespace {
+
+constexpr std::uint32_t kMaxChildren = 3;
+
+ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, int depth);
+
+SupervisorFlags random_flags(Choices& choices) {
+  SupervisorFlags flags;
+  flags.strategy = static_cast<Strategy>(choices.choose(3));
+  flags.max_restarts = choices.choose(5);
+  flags.max_seconds = std::chrono::milliseconds(1 + choices.choose(3) * 400);
+  flags.auto_shutdown = static_cast<AutoShutdown>(choices.choose(3));
+  return flags;
+}
+
+void random_children(Choices& choices, ChildSpec& spec, int depth) {
+  const std::uint32_t count = choices.choose(kMaxChildren + 1) + (depth == 0 ? 1 : 0);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::string id(1, static_cast<char>('a' + i));
+    spec.children.push_back(random_child(choices, id, spec.flags.auto_shutdown, depth + 1));
+  }
+}
+
+Shutdown random_shutdown(Choices& choices) {
+  return {static_cast<Shutdown::Kind>(choices.choose(3)), std::chrono::milliseconds(choices.choose(300))};
+}
+
+RestartDelay random_delay(Choices& choices) {
+  RestartDelay delay;
+  delay.enabled = choices.choose(2) == 1;
+  delay.min = std::chrono::milliseconds(choices.choose(100));
+  delay.max = delay.min + std::chrono::milliseconds(choices.choose(1000));
+  delay.reset_after = std::chrono::milliseconds(500);
+  delay.immediate_after_ready = choices.choose(4) == 1;
+  delay.stable_run = std::chrono::milliseconds(100);
+  return delay;
+}
+
+ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, int depth) {
+  ChildSpec spec;
+  spec.id = std::move(id);
+  spec.restart = static_cast<Restart>(choices.choose(3));
+  spec.significant = parent != AutoShutdown::never && spec.restart != Restart::permanent && choices.choose(3) == 1;
+  if (choices.choose(2) == 1) spec.restart_delay = random_delay(choices);
+  spec.type = depth < 3 && choices.choose(4) == 1 ? NodeType::supervisor : NodeType::process;
+  if (spec.type == NodeType::process) {
+    spec.shutdown = random_shutdown(choices);
+  } else {
+    spec.flags = random_flags(choices);
+    random_children(choices, spec, depth);
+  }
+  return spec;
+}
+
+// One process of those there are, and mostly one.
+std::optional<std::pair<RunId, WatchedTree::Process>> pick(const WatchedTree& tree, Choices& choices) {
+  if (tree.processes().empty()) return std::nullopt;
+  const auto nth = choices.choose(static_cast<std::uint32_t>(tree.processes().size()));
+  return *std::next(tree.processes().begin(), nth);
+}
+
+Event random_news(const WatchedTree& tree, Choices& choices) {
+  const auto picked = pick(tree, choices);
+  if (!picked) return DeadlineReached{};
+  const auto [run, process] = *picked;
+  const auto reason = static_cast<ExitReason>(choices.choose(5));
+  switch (process.phase) {
+    case WatchedTree::Phase::starting:
+      if (choices.choose(4) == 1) return StartFailed{process.node, run};
+      return ChildReady{process.node, run};
+    case WatchedTree::Phase::running:
+    case WatchedTree::Phase::stopping: break;
+  }
+  return ChildExited{process.node, run, reason};
+}
+
+// Words about runs that are over, that never were, or that are said at the wrong time.
+Event random_nonsense(Choices& choices) {
+  const NodeId node = choices.choose(20);
+  const RunId run = choices.choose(20) + 1'000'000;
+  switch (choices.choose(5)) {
+    case 0: return ChildReady{node, run};
+    case 1: return StartFailed{node, run};
+    case 2: return Start{};
+    case 3: return DeadlineReached{};
+    default: return ChildExited{node, run, ExitReason::abnormal};
+  }
+}
+
+// Some supervisor, by following random children.
+NodeView random_supervisor(const WatchedTree& tree, Choices& choices, Instant now) {
+  NodeView at = *tree.tree().node(kRoot, now);
+  while (!at.children.empty() && choices.choose(3) != 0) {
+    const NodeView next =
+        *tree.tree().node(at.children[choices.choose(static_cast<std::uint32_t>(at.children.size()))], now);
+    if (!supervises(next.spec->type)) break;
+    at = next;
+  }
+  return at;
+}
+
+Event random_operation(const WatchedTree& tree, Choices& choices, Instant now, std::uint64_t token) {
+  const NodeView supervisor = random_supervisor(tree, choices, now);
+  const std::string id(1, static_cast<char>('a' + choices.choose(kMaxChildren + 2)));
+  OperationRequested request{token, static_cast<Operation>(choices.choose(5)), supervisor.path, id, {}};
+  if (request.operation == Operation::start_child) {
+    request.spec = random_child(choices, id, supervisor.spec->flags.auto_shutdown, 2);
+  }
+  return request;
+}
+
+Event random_event(const WatchedTree& tree, Choices& choices, Instant now, std::uint64_t token) {
+  const std::uint32_t what = choices.choose(32);
+  if (what < 20) return random_news(tree, choices);
+  if (what < 26) return random_operation(tree, choices, now, token);
+  if (what < 28) return random_nonsense(choices);
+  if (what == 28 && choices.choose(4) == 1) return StopRequested{};
+  return DeadlineReached{};
+}
+
+}  // namespace
+
+ChildSpec random_tree(Choices& choices) {
+  ChildSpec root;
+  root.id = "root";
+  root.type = NodeType::supervisor;
+  root.flags = random_flags(choices);
+  random_children(choices, root, 0);
+  return root;
+}
+
+void live(WatchedTree& tree, Choices& choices, int events) {
+  Instant now = kBeginning;
+  tree.step(Start{}, now);
+  for (int i = 0; i < events && !choices.dried_up(); ++i) {
+    if (choices.choose(3) == 1) now += std::chrono::milliseconds(choices.choose(200));
+    tree.step(random_event(tree, choices, now, static_cast<std::uint64_t>(i) + 1), now);
+    if (choices.choose(4) == 1) tree.step(DeadlineReached{}, now);
+  }
+  tree.settle(now);
+}
+
+}  // namespace bulkhead::supervision::testing

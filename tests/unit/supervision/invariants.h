@@ -1,0 +1,101 @@
+// What must hold for a supervision tree whatever happens to it, checked from outside after every step; and a random
+// life for it. The property test feeds it from a generator, the fuzzer from its bytes.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "master/supervision/tree.h"
+
+namespace bulkhead::supervision::testing {
+
+struct InvariantViolated : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+// A Tree under observation. Knows the processes only by the commands and its own answers, and the history only by
+// reports.
+class WatchedTree {
+ public:
+  enum class Phase : std::uint8_t { starting, running, stopping };
+  struct Process {
+    NodeId node;
+    Phase phase;
+    bool killed = false;
+  };
+
+  WatchedTree(const ChildSpec& root, std::uint64_t seed);
+
+  // Throws InvariantViolated.
+  void step(const Event& event, Instant now);
+
+  // Lets everything come to rest: every start succeeds, every stop is obeyed, every deadline passes. Then checks what
+  // must hold at rest: all operations are answered, nobody waits, and a stopped tree is gone.
+  void settle(Instant now);
+
+  [[nodiscard]] const std::map<RunId, Process>& processes() const { return processes_; }
+  [[nodiscard]] const Tree& tree() const { return tree_; }
+  [[nodiscard]] bool is_over() const { return over_; }
+
+ private:
+  struct Window {
+    std::uint32_t max_restarts;
+    Duration max_seconds;
+    std::deque<Instant> restarts{};
+    NodeId last_stopped = 0;  // since something else was decided or started
+  };
+
+  void note(const Event& event);
+  void check(const StartChild& command);
+  void check(const StopChild& command);
+  void check(const KillChild& command);
+  void check(const Reply& command);
+  void check(const Report& report);
+  void check(const TreeTerminated& command);
+  void check_report(const report::SupervisorStarted& report);
+  void check_report(const report::SupervisorTerminated& report);
+  void check_report(const report::ChildStarted& report);
+  void check_report(const report::ChildStopping& report);
+  void check_report(const report::ChildExited& report);
+  void check_report(const report::ChildRestarting& report);
+  void check_report(const report::IntensityExceeded& report);
+  template <typename Other>
+  void check_report(const Other&) {}
+
+  void expect_new_order(const std::string& supervisor);
+  void check_views();
+  // How many leaves have a process, this one or those below it.
+  [[nodiscard]] std::size_t check_view(const NodeView& view) const;
+  [[nodiscard]] std::size_t check_leaf(const NodeView& view) const;
+  [[nodiscard]] std::size_t check_supervisor(const NodeView& view) const;
+  [[nodiscard]] bool is_settled(NodeId id) const;
+  static void require(bool holds, const char* what);
+
+  Tree tree_;
+  Instant now_{};
+  std::map<RunId, Process> processes_;
+  std::set<std::uint64_t> unanswered_;
+  std::map<std::string, Window> windows_;  // of the supervisors that run, by path
+  bool stop_requested_ = false;
+  bool over_ = false;
+};
+
+// Where a random life gets its decisions from: choose(n) gives 0 to n-1, and 0 for ever once the source has dried up.
+struct Choices {
+  virtual ~Choices() = default;
+  virtual std::uint32_t choose(std::uint32_t n) = 0;
+  [[nodiscard]] virtual bool dried_up() const { return false; }
+};
+
+[[nodiscard]] ChildSpec random_tree(Choices& choices);
+
+// Lives through up to `events` random events and then settles. Throws InvariantViolated.
+void live(WatchedTree& tree, Choices& choices, int events);
+
+}  // namespace bulkhead::supervision::testing

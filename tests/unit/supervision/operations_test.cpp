@@ -1,0 +1,182 @@
+// The operator's operations: OTP's answers, for every state of the child.
+#include <catch2/catch.hpp>
+
+#include "tests/unit/supervision/rehearsal.h"
+
+namespace bulkhead::supervision::testing {
+
+namespace {
+
+// A tree whose child `a` is in the wanted state: running, restarting (between two tries), waiting, stopped, failed,
+// gone. Under `restarting` the operation is queued while a try is under way, and the try then fails.
+struct Stage {
+  explicit Stage(const std::string& state) : tree({with_delay(state), child("z")}, flags(Strategy::one_for_one, 9)) {
+    tree.start();
+    if (state == "stopped") (void)tree.terminate_child("root", "a");
+    if (state == "failed") tree.exit("root/a", ExitReason::permanent_failure);
+    if (state == "gone") tree.exit("root/a", ExitReason::permanent_failure), (void)tree.delete_child("root", "a");
+    if (state == "waiting") tree.exit("root/a"), tree.exit("root/a");
+    if (state == "restarting") {
+      tree.slow_to_start = {"root/a"};
+      tree.exit("root/a");
+      trying = true;
+    }
+    REQUIRE((trying || tree.state("root/a") == state));
+  }
+
+  static ChildSpec with_delay(const std::string& state) {
+    ChildSpec spec = child("a");
+    spec.restart_delay.enabled = state == "waiting";
+    return spec;
+  }
+
+  std::string settled(const std::string& answer) {
+    if (!trying) return answer;
+    CHECK(answer == "-");
+    tree.slow_to_start.clear();
+    tree.start_fails("root/a");
+    return tree.answer(tree.last_token());
+  }
+
+  Rehearsal tree;
+  bool trying = false;
+};
+
+}  // namespace
+
+TEST_CASE("every operation answers as OTP does in every state, and leaves the child as OTP does") {
+  struct Row {
+    const char* state;
+    const char* terminate;
+    const char* restart;
+    const char* remove;
+    const char* start;
+    const char* after_terminate;
+    const char* after_restart;
+    const char* after_delete;
+  };
+  const std::vector<Row> rows{
+      {"running", "ok", "running", "running", "already_started", "stopped", "running", "running"},
+      {"restarting", "ok", "restarting", "restarting", "already_present", "stopped", "running", "running"},
+      {"waiting", "ok", "restarting", "restarting", "already_present", "stopped", "waiting", "waiting"},
+      {"stopped", "ok", "ok", "ok", "already_present", "stopped", "running", "gone"},
+      {"failed", "ok", "ok", "ok", "already_present", "failed", "running", "gone"},
+      {"gone", "not_found", "not_found", "not_found", "ok", "gone", "gone", "gone"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.state);
+    Stage terminate(row.state);
+    CHECK(terminate.settled(terminate.tree.terminate_child("root", "a")) == row.terminate);
+    CHECK(terminate.tree.state("root/a") == row.after_terminate);
+    Stage restart(row.state);
+    CHECK(restart.settled(restart.tree.restart_child("root", "a")) == row.restart);
+    CHECK(restart.tree.state("root/a") == row.after_restart);
+    Stage remove(row.state);
+    CHECK(remove.settled(remove.tree.delete_child("root", "a")) == row.remove);
+    CHECK(remove.tree.state("root/a") == row.after_delete);
+    Stage start(row.state);
+    CHECK(start.settled(start.tree.start_child("root", child("a"))) == row.start);
+  }
+}
+
+TEST_CASE("terminate_child ends a delayed restart for good") {
+  Stage stage("waiting");
+  CHECK(stage.tree.terminate_child("root", "a") == "ok");
+  CHECK(stage.tree.tree().next_deadline() == std::nullopt);
+  stage.tree.pass(seconds(60));
+  CHECK(stage.tree.state("root/a") == "stopped");
+}
+
+TEST_CASE("terminate_child of a temporary child removes it") {
+  Rehearsal tree({child("a", Restart::temporary)});
+  tree.start();
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  CHECK(tree.states().empty());
+  CHECK(tree.log({"removed"}) == Log{"removed root/a"});
+}
+
+TEST_CASE("a failing start answers start_failed: restart_child leaves the child stopped, start_child leaves nothing") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  tree.failing = {{"root/a", 1}, {"root/b", 1}};
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  CHECK(tree.restart_child("root", "a") == "start_failed");
+  CHECK(tree.start_child("root", child("b")) == "start_failed");
+  CHECK(tree.states() == "a:stopped");
+  CHECK(tree.view("root")->restarts_in_window == 0);
+}
+
+TEST_CASE("an invalid spec is refused before anything else is looked at") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  CHECK(tree.start_child("root", significant("a", Restart::transient)) == "invalid_spec");
+  CHECK(tree.start_child("root", child("")) == "invalid_spec");
+}
+
+TEST_CASE("an operation on a supervisor that is not running answers noproc") {
+  Rehearsal tree({child("a"), supervisor("s", {child("x")})});
+  CHECK(tree.terminate_child("root", "a") == "noproc");
+  tree.start();
+  CHECK(tree.terminate_child("root/a", "x") == "noproc");
+  CHECK(tree.terminate_child("root/nobody", "x") == "noproc");
+  CHECK(tree.terminate_child("toor", "x") == "noproc");
+  CHECK(tree.terminate_child("", "x") == "noproc");
+  CHECK(tree.terminate_child("root", "s") == "ok");
+  CHECK(tree.terminate_child("root/s", "x") == "noproc");
+  tree.stop();
+  CHECK(tree.terminate_child("root", "a") == "noproc");
+}
+
+TEST_CASE("an operation that a supervisor does not get to any more answers noproc") {
+  Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))});
+  tree.slow_to_stop = {"root/s/y"};
+  tree.start();
+  tree.exit("root/s/x");
+  CHECK(tree.restart_child("root/s", "x") == "-");
+  tree.exit("root/s/y");
+  CHECK(tree.answer(tree.last_token()) == "noproc");
+  CHECK(tree.states() == "s:running s/x:running s/y:running");
+}
+
+TEST_CASE("operations wait for a busy supervisor and are answered in order") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.slow_to_stop = {"root/a"};
+  tree.start();
+  CHECK(tree.terminate_child("root", "a") == "-");
+  CHECK(tree.restart_child("root", "a") == "-");
+  CHECK(tree.delete_child("root", "b") == "-");
+  tree.exit("root/a");
+  CHECK(tree.answer(1) == "ok");
+  CHECK(tree.answer(2) == "ok");
+  CHECK(tree.answer(3) == "running");
+  CHECK(tree.states() == "a:running b:running");
+}
+
+TEST_CASE("deleting and adding again moves a child to the end, as a new node") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.start();
+  const NodeId before = tree.view("root/a")->id;
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  CHECK(tree.delete_child("root", "a") == "ok");
+  CHECK(tree.start_child("root", child("a")) == "ok");
+  CHECK(tree.states() == "b:running a:running");
+  CHECK(tree.view("root/a")->id != before);
+}
+
+TEST_CASE("which_children lists states in start order when the supervisor gets to it") {
+  Tree tree(supervisor("root", {child("a"), supervisor("s", {})}));
+  (void)tree.step(Start{}, Instant{});
+  const NodeView a = *tree.node(*tree.find("root/a"), Instant{});
+  CHECK(tree.step(OperationRequested{7, Operation::which_children, "root", {}, {}}, Instant{}).empty());
+  Reply reply{};
+  for (const Command& command : tree.step(ChildReady{a.id, a.run}, Instant{})) {
+    if (const auto* found = std::get_if<Reply>(&command)) reply = *found;
+  }
+  REQUIRE(reply.token == 7);
+  REQUIRE(reply.children.size() == 2);
+  CHECK(reply.children[0].id == "a");
+  CHECK(reply.children[0].state == NodeState::running);
+  CHECK(reply.children[1].type == NodeType::supervisor);
+}
+
+}  // namespace bulkhead::supervision::testing

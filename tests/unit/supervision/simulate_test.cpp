@@ -1,0 +1,119 @@
+// The simulator as a product: what it prints, what it refuses, and what it knows beyond the recorded scenarios.
+#include "master/control/simulate.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/supervision/rehearsal.h"
+
+namespace bulkhead::simulation {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::string kTree = R"("tree": {"strategy": "one_for_one", "intensity": 3, "period": 5, "children": [)"
+                          R"({"id": "a", "type": "worker", "restart": "permanent", "shutdown": 5000}]})";
+
+std::string scenario(const std::string& events) {
+  return "{" + kTree + R"(, "events": [)" + events + "]}";
+}
+
+std::string error_of(const std::string& text) {
+  const SimulateResult result = simulate(text, nullptr);
+  CHECK(result.output.empty());
+  return result.error;
+}
+
+}  // namespace
+
+TEST_CASE("one scenario in, one scenario out; an array in, an array out") {
+  const SimulateResult one = simulate(scenario(R"({"exit": "root/a", "reason": "crash"})"), nullptr);
+  REQUIRE(one.error.empty());
+  CHECK(one.output == "{" + kTree + R"(,
+ "expect_start": {"result": "ok", "trace": [{"start": "root", "type": "supervisor"}, {"start": "root/a"}], "sup_exits": [], "live": ["root", "root/a"], "children": {"root": [{"id": "a", "state": "running"}]}, "root": "running"},
+ "events": [
+  {"exit": "root/a", "reason": "crash"}],
+ "expect": [
+  {"result": "ok", "trace": [{"stop": "root/a", "reason": "crash", "by": "self"}, {"start": "root/a"}], "sup_exits": [], "live": ["root", "root/a"], "children": {"root": [{"id": "a", "state": "running"}]}, "root": "running"}]}
+)");
+  CHECK(Json::parse(simulate("[" + scenario("") + "," + scenario("") + "]", nullptr).output).size() == 2);
+  CHECK(simulate("[]", nullptr).output == "[]\n");
+}
+
+TEST_CASE("a bad scenario is a sentence that names the place") {
+  CHECK(error_of("") != "");
+  CHECK(error_of("{") != "");
+  CHECK(error_of("\xff") != "");
+  CHECK(error_of(std::string(100'000, '[')) != "");
+  struct Row {
+    std::string text;
+    std::string error;
+  };
+  const std::vector<Row> rows{
+      {"3", "expected an object"},
+      {"{}", R"(missing key "tree")"},
+      {"[{\"name\": \"x\"}]", R"(scenario x: missing key "tree")"},
+      {scenario(R"({"exit": "root/b", "reason": "crash"})"), "/events/0: no worker root/b is running"},
+      {scenario(R"({"exit": "root", "reason": "crash"})"), "/events/0: no worker root is running"},
+      {scenario(R"({"exit": "root/a", "reason": "boredom"})"),
+       "/events/0/reason: \"boredom\" is none of normal, shutdown, shutdown_info, crash, permanent_failure, retired"},
+      {scenario(R"({"exit": ["root/a", "root/a"], "reason": "crash"})"), "/events/0: no worker root/a is running"},
+      {scenario(R"({"exit": ["root/a"], "reason": ["crash", "crash"]})"),
+       "/events/0/reason: expected one reason for each exit"},
+      {scenario(R"({"op": "dance"})"),
+       "/events/0/op: \"dance\" is none of terminate_child, restart_child, delete_child, start_child, which_children, "
+       "count_children, shutdown"},
+      {scenario(R"({"sleep_ms": -1})"), "/events/0/sleep_ms: expected a time, 0 or more"},
+      {scenario(R"({"sleep_ms": 1e300})"), "/events/0/sleep_ms: expected a time, 0 or more"},
+      {scenario(R"({"nap": 1})"), R"(/events/0: expected one of the keys "exit", "op", "sleep_ms")"},
+      {scenario(R"({"op": "shutdown", "nowait": 1})"), "/events/0/nowait: expected true or false"},
+      {R"({"tree": {"strategy": "one_for_one", "intensity": -1, "period": 5, "children": []}, "events": []})",
+       "/tree/intensity: expected 0 to 1000000"},
+      {R"({"tree": {"strategy": "one_for_one", "intensity": 1, "period": 5, "children": {}}, "events": []})",
+       "/tree/children: expected an array"},
+  };
+  for (const Row& row : rows) CHECK(error_of(row.text) == row.error);
+}
+
+TEST_CASE("an operation that can never end is an error, not an endless wait") {
+  const std::string stubborn =
+      R"({"tree": {"strategy": "one_for_one", "intensity": 3, "period": 5, "children": [{"id": "a", "type": "worker",
+      "restart": "permanent", "shutdown": "infinity", "on_terminate": "ignore"}]},
+      "events": [{"op": "terminate_child", "sup": "root", "id": "a"}]})";
+  CHECK(error_of(stubborn) == "/events/0: this is never answered: a child that has to end first never does");
+}
+
+TEST_CASE("operations and a second shutdown after the end answer noproc") {
+  const SimulateResult result = simulate(
+      scenario(R"({"op": "shutdown"}, {"op": "shutdown"}, {"op": "which_children", "sup": "root"}, {"sleep_ms": 1})"),
+      nullptr);
+  REQUIRE(result.error.empty());
+  const Json expect = Json::parse(result.output)["expect"];
+  CHECK(expect[1]["error"] == "noproc");
+  CHECK(expect[2]["error"] == "noproc");
+  CHECK(expect[3]["root"] == "terminated");
+}
+
+TEST_CASE("a tree from the configuration is rehearsed with its delays, in virtual time") {
+  namespace t = supervision::testing;
+  supervision::ChildSpec worker = t::child("1");
+  worker.type = supervision::NodeType::worker;
+  worker.restart_delay.enabled = true;
+  worker.restart_delay.min = std::chrono::milliseconds(150);
+  worker.restart_delay.jitter = 0;
+  supervision::ChildSpec tree = t::supervisor("anything", {t::supervisor("echo", {worker})});
+  tree.children[0].type = supervision::NodeType::listener;
+  const SimulateResult result = simulate(R"({"name": "mine", "tree": "ignored", "events": [
+    {"exit": "root/echo/1", "reason": "crash"}, {"exit": "root/echo/1", "reason": "crash", "nowait": true},
+    {"op": "which_children", "sup": "root/echo", "nowait": true}, {"exit": "root/echo/1", "reason": "retired"}]})",
+                                         &tree);
+  REQUIRE(result.error.empty());
+  const Json out = Json::parse(result.output);
+  CHECK_FALSE(out.contains("tree"));
+  CHECK(out["expect_start"]["live"].dump() == R"(["root","root/echo","root/echo/1"])");
+  CHECK(out["expect"][2]["which"].dump() == R"([{"id":"1","state":"restarting"}])");
+  CHECK(out["expect"][3]["trace"].back().dump() == R"({"start":"root/echo/1"})");
+}
+
+}  // namespace bulkhead::simulation
