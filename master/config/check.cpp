@@ -1,0 +1,265 @@
+#include "master/config/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "master/config/duration.h"
+#include "master/config/nearest.h"
+
+namespace bulkhead::config {
+namespace {
+
+using Kind = Value::Kind;
+
+// As written: 1e3, 1.0 and -0 are numbers of JSON, but nobody who means an integer writes them.
+std::optional<std::int64_t> integer_of(const std::string& text) {
+  std::int64_t out = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size() || text == "-0") return std::nullopt;
+  return out;
+}
+
+std::optional<double> number_of(const std::string& text) {
+  double out = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
+  const bool whole = result.ptr == text.data() + text.size();
+  if (result.ec != std::errc() || !whole || !std::isfinite(out)) return std::nullopt;
+  return out;
+}
+
+bool within(const Limits& limits, double value) {
+  return value >= limits.min && value <= limits.max;
+}
+
+// The rules of the types, each true when the value fits; its argument is a value of the kind in the table below.
+using Rule = bool (*)(const Option&, const Value&);
+
+bool anything(const Option&, const Value&) {
+  return true;
+}
+
+bool integer_fits(const Option& option, const Value& value) {
+  const auto number = integer_of(value.text);
+  return number && within(option.limits, static_cast<double>(*number));
+}
+
+bool number_fits(const Option& option, const Value& value) {
+  const auto number = number_of(value.text);
+  return number && within(option.limits, *number);
+}
+
+bool duration_fits(const Option& option, const Value& value) {
+  const auto duration = parse_duration(value.text);
+  return duration && within(option.limits, std::chrono::duration<double, std::milli>(*duration).count());
+}
+
+bool is_listed(const Option& option, const Value& value) {
+  return is_word(option, value);
+}
+
+bool path_fits(const Option& option, const Value& value) {
+  constexpr std::size_t kMostBytes = 4095;  // PATH_MAX without its NUL
+  if (value.text.empty() || value.text.size() > kMostBytes) return false;
+  // Where a word may stand, a path needs a slash: a misspelled word is not a file name.
+  return option.words.empty() || value.text.find('/') != std::string::npos;
+}
+
+bool file_mode_fits(const Option&, const Value& value) {
+  const std::string& text = value.text;
+  const bool octal = !text.empty() && text.find_first_not_of("01234567") == std::string::npos;
+  return octal && (text.size() == 3 || (text.size() == 4 && text[0] == '0'));
+}
+
+bool id_fits(const Option&, const Value& value) {
+  constexpr std::string_view kCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+  return !value.text.empty() && value.text.size() <= 64 &&
+         value.text.find_first_not_of(kCharacters) == std::string::npos;
+}
+
+bool not_empty(const Option&, const Value& value) {
+  return !value.text.empty();
+}
+
+bool list_not_empty(const Option&, const Value& value) {
+  return !value.items.empty();
+}
+
+bool is_variable_name(std::string_view name) {
+  return !name.empty() && name.find('=') == std::string_view::npos;
+}
+
+bool variable_name_fits(const Option&, const Value& value) {
+  return is_variable_name(value.text);
+}
+
+bool exit_status_fits(const Option&, const Value& value) {
+  const auto number = integer_of(value.text);
+  return number && *number >= 0 && *number <= 255;
+}
+
+// What each type asks of a value: its kind and a rule; of a list also the kind of the elements, theirs and their
+// phrase.
+struct TypeRule {
+  Type type;
+  Kind kind;
+  Rule rule = anything;
+  Kind element_kind = Kind::null;  // null: not looked at here
+  Rule element_rule = anything;
+  std::string_view element{};
+};
+
+constexpr std::array kRules{
+    TypeRule{Type::string, Kind::string},
+    TypeRule{Type::boolean, Kind::boolean},
+    TypeRule{Type::integer, Kind::number, integer_fits},
+    TypeRule{Type::number, Kind::number, number_fits},
+    TypeRule{Type::duration, Kind::string, duration_fits},
+    TypeRule{Type::word, Kind::string, is_listed},
+    TypeRule{Type::path, Kind::string, path_fits},
+    TypeRule{Type::pattern, Kind::string, path_fits},
+    TypeRule{Type::file_mode, Kind::string, file_mode_fits},
+    TypeRule{Type::id, Kind::string, id_fits},
+    TypeRule{Type::account, Kind::string, not_empty},
+    TypeRule{Type::command, Kind::array, list_not_empty},  // elements: command.cpp
+    TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: listener_reader.cpp
+    TypeRule{Type::words, Kind::array, anything, Kind::string, is_listed, ""},
+    TypeRule{Type::names, Kind::array, anything, Kind::string, variable_name_fits, "a name without \"=\""},
+    TypeRule{Type::environment, Kind::object},
+    TypeRule{Type::exit_statuses, Kind::array, anything, Kind::number, exit_status_fits, "an integer from 0 to 255"},
+    TypeRule{Type::object, Kind::object},
+    TypeRule{Type::children, Kind::array},
+};
+
+constexpr bool rules_in_order() {
+  for (std::size_t i = 0; i < kRules.size(); ++i) {
+    if (kRules[i].type != static_cast<Type>(i)) return false;
+  }
+  return kRules.size() == static_cast<std::size_t>(Type::children) + 1;
+}
+static_assert(rules_in_order());
+
+std::string suggestion(const Option& option, const Value& value) {
+  if (value.kind != Kind::string) return "";
+  const auto words = words_of(option);
+  std::string word = nearest(value.text, words);
+  if (word.empty() && value.text.starts_with("SIG")) word = nearest(std::string_view(value.text).substr(3), words);
+  return word.empty() ? "" : fmt::format("; did you mean \"{}\"?", word);
+}
+
+// What to write instead, where that can be told.
+std::string hint(const Option& option, const Value& value) {
+  if (option.type == Type::duration && value.kind == Kind::number) {
+    const bool whole = integer_of(value.text).has_value();
+    return whole ? fmt::format("; write \"{}s\" if seconds are meant", value.text)
+                 : "; a duration has a unit, such as \"250ms\"";
+  }
+  if (option.type == Type::listen && value.kind == Kind::number) return fmt::format("; write \"{}\"", value.text);
+  if (option.type == Type::file_mode && value.kind == Kind::number) return "; write it as a string in octal";
+  if (value.kind == Kind::string) {
+    std::string near = suggestion(option, value);
+    if (!near.empty()) return near;
+    if (option.type == Type::duration && value.text == "infinity") return "; it has to be finite here";
+    if (option.type == Type::duration && !parse_duration(value.text)) {
+      return "; a duration is an integer and ms, s, m or h, such as \"250ms\"";
+    }
+    const bool numeric = option.type == Type::integer || option.type == Type::number;
+    if (numeric && number_of(value.text)) return "; write it without quotes";
+    if (numeric && parse_duration(value.text)) return "; this one is a number without a unit";
+    if (option.type == Type::path && !option.words.empty()) return "; a path here has a \"/\"";
+  }
+  return "";
+}
+
+std::string mismatch(const Option& option, const Value& value) {
+  return fmt::format("expected {}, got {}{}", expectation_text(option), describe(value), hint(option, value));
+}
+
+void check_elements(const TypeRule& rule, const Option& option, const Value& list, const std::string& pointer,
+                    std::vector<Finding>& out) {
+  if (rule.element_kind == Kind::null) return;
+  for (std::size_t i = 0; i < list.items.size(); ++i) {
+    const Value& item = list.items[i];
+    if (item.kind == rule.element_kind && rule.element_rule(option, item)) continue;
+    Option one = option;
+    one.type = Type::word;  // an element of a list of words is described like a word
+    const std::string expected = rule.element.empty() ? expectation_text(one) : std::string(rule.element);
+    out.push_back({item.at, child_pointer(pointer, i),
+                   fmt::format("expected {}, got {}{}", expected, describe(item), suggestion(option, item))});
+  }
+}
+
+void check_environment(const Value& object, const std::string& pointer, std::vector<Finding>& out) {
+  for (const Member& member : object.members) {
+    const std::string here = child_pointer(pointer, member.key);
+    if (!is_variable_name(member.key)) {
+      out.push_back({member.at, here, fmt::format("expected the name of a variable, got {}", in_quotes(member.key))});
+    }
+    if (member.value.kind != Kind::string) {
+      out.push_back({member.value.at, here, fmt::format("expected a string, got {}", describe(member.value))});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> check(const Option& option, const Value& value, const std::string& pointer) {
+  const TypeRule& rule = kRules[static_cast<std::size_t>(option.type)];
+  std::vector<Finding> out;
+  if (is_word(option, value) && rule.kind != Kind::array) return out;
+  if (option.type == Type::listen && value.kind == Kind::string) return out;
+  if (value.kind != rule.kind || !rule.rule(option, value)) {
+    out.push_back({value.at, pointer, mismatch(option, value)});
+    return out;
+  }
+  check_elements(rule, option, value, pointer, out);
+  if (option.type == Type::environment) check_environment(value, pointer, out);
+  return out;
+}
+
+bool is_word(const Option& option, const Value& value) {
+  if (value.kind != Kind::string) return false;
+  const auto words = words_of(option);
+  return std::find(words.begin(), words.end(), value.text) != words.end();
+}
+
+std::size_t word_index(const Option& option, const Value& value) {
+  const auto words = words_of(option);
+  return static_cast<std::size_t>(std::find(words.begin(), words.end(), value.text) - words.begin());
+}
+
+std::uint32_t as_integer(const Value& value) {
+  return static_cast<std::uint32_t>(integer_of(value.text).value_or(0));
+}
+
+double as_number(const Value& value) {
+  return number_of(value.text).value_or(0);
+}
+
+Duration as_duration(const Value& value) {
+  return parse_duration(value.text).value_or(Duration::zero());
+}
+
+Duration as_seconds(const Value& value) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(as_number(value)));
+}
+
+std::vector<std::string> as_strings(const Value& value) {
+  std::vector<std::string> out;
+  if (value.kind == Kind::string) out.push_back(value.text);
+  for (const Value& item : value.items) out.push_back(item.text);
+  return out;
+}
+
+std::vector<std::uint8_t> as_exit_statuses(const Value& value) {
+  std::vector<std::uint8_t> out;
+  for (const Value& item : value.items) out.push_back(static_cast<std::uint8_t>(as_integer(item)));
+  return out;
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,25 @@
+// Whether a value is what its option's row says, and the conversions that are safe once it is.
+#pragma once
+
+#include <string>
+
+#include "master/config/config.h"
+#include "master/config/json_reader.h"
+#include "master/config/option_table.h"
+
+namespace bulkhead::config {
+
+// Everything wrong with `value` by the row alone: type, range, words, list elements. Empty: the as_… functions below
+// may be called. Findings of list elements carry the element's pointer and place.
+[[nodiscard]] std::vector<Finding> check(const Option& option, const Value& value, const std::string& pointer);
+
+[[nodiscard]] bool is_word(const Option& option, const Value& value);            // value is one of option.words
+[[nodiscard]] std::size_t word_index(const Option& option, const Value& value);  // its place among them
+[[nodiscard]] std::uint32_t as_integer(const Value& value);
+[[nodiscard]] double as_number(const Value& value);
+[[nodiscard]] Duration as_duration(const Value& value);
+[[nodiscard]] Duration as_seconds(const Value& value);  // a number of seconds
+[[nodiscard]] std::vector<std::string> as_strings(const Value& value);
+[[nodiscard]] std::vector<std::uint8_t> as_exit_statuses(const Value& value);
+
+}  // namespace bulkhead::config

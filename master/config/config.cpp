@@ -1,0 +1,259 @@
+#include "master/config/config.h"
+
+#include <fmt/format.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "master/config/context.h"
+#include "master/config/identity.h"
+#include "master/config/paths.h"
+#include "master/config/section.h"
+#include "master/config/tree_reader.h"
+
+namespace bulkhead::config {
+namespace {
+
+constexpr std::array kDaemonSetters{
+    Setter<Config>{"drain_timeout",
+                   [](Context&, Config& config, const Entry& e) {
+                     config.drain_timeout = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
+                   }},
+};
+static_assert(covers(kDaemonSetters, Scope::daemon));
+
+void set_socket(Context& context, Control& control, const Entry& entry) {
+  control.socket = entry.given ? resolve_path(entry.value.text, context.directory()) : context.host().control_socket();
+  entry.effective = string_value(control.socket);
+  constexpr std::size_t kMost = sizeof(sockaddr_un::sun_path) - 1;
+  if (control.socket.size() > kMost) {
+    context.report(entry.at(), entry.pointer(),
+                   fmt::format("the path of a Unix socket may have at most {} bytes, this one has {}", kMost,
+                               control.socket.size()));
+    return;
+  }
+  ListenAddress address;
+  address.text = "unix:" + control.socket;
+  address.family = ListenAddress::Family::unix_path;
+  address.path = control.socket;
+  context.claim_address(address, entry.at(), entry.pointer());
+}
+
+void set_control_group(Context& context, Control& control, const Entry& entry) {
+  if (!entry.given) return;
+  control.group = find_group(context.host(), entry.value.text);
+  if (control.group) return;
+  context.report(entry.at(), entry.pointer(),
+                 fmt::format("no group {} in the group database", in_quotes(entry.value.text)));
+}
+
+constexpr std::array kControlSetters{
+    Setter<Control>{"socket", set_socket},
+    Setter<Control>{"mode",
+                    [](Context&, Control& control, const Entry& e) {
+                      control.mode = static_cast<std::uint32_t>(std::stoul(e.value.text, nullptr, 8));
+                    }},
+    Setter<Control>{"group", set_control_group},
+};
+static_assert(covers(kControlSetters, Scope::control));
+
+void set_log_target(Context& context, Log& log, const Entry& entry) {
+  log.target = entry.is_word() ? entry.value.text : resolve_path(entry.value.text, context.directory());
+  entry.effective.text = log.target;
+}
+
+void set_log_connections(Context&, Log& log, const Entry& entry) {
+  const auto listed = as_strings(entry.value);
+  log.connection_start = std::find(listed.begin(), listed.end(), "start") != listed.end();
+  log.connection_end = std::find(listed.begin(), listed.end(), "end") != listed.end();
+}
+
+constexpr std::array kLogSetters{
+    Setter<Log>{"target", set_log_target},
+    Setter<Log>{"format", [](Context&, Log& log, const Entry& e) { log.format = as_enum<LogFormat>(e); }},
+    Setter<Log>{"level", [](Context&, Log& log, const Entry& e) { log.level = as_enum<LogLevel>(e); }},
+    Setter<Log>{"connections", set_log_connections},
+};
+static_assert(covers(kLogSetters, Scope::log));
+
+void set_root(Context& context, Config& config, const Entry& entry) {
+  Node& root = config.root;
+  root.spec.id = "root";
+  root.spec.type = supervision::NodeType::supervisor;
+  root.spec.shutdown = {supervision::Shutdown::Kind::infinity, {}};
+  root.file = context.file();
+  root.pointer = entry.pointer();
+  const Section section{entry.value, root.pointer, entry.at()};
+  check_keys(context, section, {Scope::supervisor}, "in supervisor");
+  Value effective = object_value({});
+  read_supervisor(context, section, root, effective);
+  entry.effective = std::move(effective);
+}
+
+constexpr std::array kTopSetters{
+    Setter<Config>{"$schema", [](Context&, Config&, const Entry&) {}},
+    Setter<Config>{"daemon", [](Context& context, Config& config,
+                                const Entry& e) { read_object(context, e, kDaemonSetters, config, "in daemon"); }},
+    Setter<Config>{"control",
+                   [](Context& context, Config& config, const Entry& e) {
+                     read_object(context, e, kControlSetters, config.control, "in control");
+                   }},
+    Setter<Config>{"log", [](Context& context, Config& config,
+                             const Entry& e) { read_object(context, e, kLogSetters, config.log, "in log"); }},
+    // What is included stands in the effective file itself.
+    Setter<Config>{"include", [](Context&, Config&, const Entry& e) { e.effective = Value{}; }},
+    Setter<Config>{"supervisor", set_root},
+};
+static_assert(covers(kTopSetters, Scope::top));
+
+bool is_skipped(const std::string& file) {
+  const std::string name = file.substr(file.rfind('/') + 1);
+  return name.starts_with('.') || name.ends_with('~');
+}
+
+bool has_wildcard(const std::string& text) {
+  return text.find_first_of("*?[") != std::string::npos;
+}
+
+void read_included_file(Context& context, const std::string& file, Node& root, Value& effective) {
+  context.begin_file(file);
+  const FileText read = read_file(file);
+  if (!read.problem.empty()) {
+    context.report({}, "", read.problem);
+    return;
+  }
+  Document document = read_json(read.text);
+  context.report(document.findings);
+  if (!document.root) return;
+  if (document.root->kind == Value::Kind::array) {
+    read_children(context, *document.root, "", root, effective);
+  } else {
+    context.report(document.root->at, "", "expected a list of children, got " + describe(*document.root));
+  }
+}
+
+// The files that `include` names; reports a pattern that cannot be followed.
+std::vector<std::string> included_files(Context& context, const Member& include) {
+  const std::string pattern = resolve_path(include.value.text, context.directory());
+  const std::string directory = pattern.substr(0, pattern.rfind('/') + 1);
+  const auto blame = [&](const std::string& what, const std::string& why) {
+    context.report(include.value.at, "/include", fmt::format("cannot read {}: {}", in_quotes(what), why));
+  };
+  if (!has_wildcard(directory)) {
+    // A pattern that matches nothing is fine, a directory that is not there is a typing error.
+    if (const std::string problem = why_not_directory(directory); !problem.empty()) {
+      blame(directory, problem);
+      return {};
+    }
+  }
+  Matches matches = context.host().matching_files(pattern);
+  if (matches.error != 0) blame(pattern, errno_text(matches.error));
+  if (matches.files.empty() && !has_wildcard(pattern)) matches.files.push_back(pattern);
+  std::erase_if(matches.files, is_skipped);
+  return std::move(matches.files);
+}
+
+void read_includes(Context& context, const Value& top, Config& config, Value& effective) {
+  const Member* include = top.find("include");
+  if (include == nullptr || include->value.kind != Value::Kind::string || include->value.text.empty()) return;
+  Value* children = nullptr;
+  Value none;
+  for (Member& member : effective.members) {
+    if (member.key == "supervisor" && !member.value.members.empty()) children = &member.value.members.back().value;
+  }
+  for (const std::string& file : included_files(context, *include)) {
+    read_included_file(context, file, config.root, children == nullptr ? none : *children);
+  }
+}
+
+// After the includes: a root without children would end at once.
+void check_root(Context& context, const Value& top, const Node& root) {
+  const Member* supervisor = top.find("supervisor");
+  if (supervisor == nullptr || supervisor->value.kind != Value::Kind::object || !root.children.empty()) return;
+  const Section section{supervisor->value, "/supervisor", supervisor->value.at};
+  const Member* children = supervisor->value.find("children");
+  // Children that could not be read have been reported already.
+  if (children != nullptr && (children->value.kind != Value::Kind::array || !children->value.items.empty())) return;
+  context.report(section.place_of("children"), children != nullptr ? section.pointer_of("children") : section.pointer,
+                 "the root supervisor needs at least one child");
+}
+
+void read_top(Context& context, const Value& top, Loaded& out) {
+  if (top.kind != Value::Kind::object) {
+    context.report(top.at, "", "expected an object, got " + describe(top));
+    return;
+  }
+  Config config;
+  config.file = context.file();
+  const Section section{top, "", top.at};
+  check_keys(context, section, {Scope::top}, "at the top level");
+  Value effective = object_value({});
+  read_options(context, section, Scope::top, kTopSetters, config, effective);
+  read_includes(context, top, config, effective);
+  context.return_to_first_file();
+  check_root(context, top, config.root);
+  out.config = std::move(config);
+  out.effective = write_json(effective);
+}
+
+Loaded problem(const std::string& file, std::string message) {
+  Loaded out;
+  out.problems.push_back({file, 0, 0, "", std::move(message)});
+  return out;
+}
+
+Loaded read(std::string_view text, const std::string& file, const std::string& directory, const Host& host) {
+  if (text.size() > kMaxFileSize) return problem(file, too_large());
+  Loaded out;
+  Context context(host, file, directory);
+  const Document document = read_json(text);
+  context.report(document.findings);
+  if (document.root) read_top(context, *document.root, out);
+  out.problems = context.take_problems();
+  if (!out.problems.empty()) {
+    out.config.reset();
+    out.effective.clear();
+  }
+  return out;
+}
+
+// Control characters of file names and keys would let a message pretend to be two.
+std::string one_line(std::string_view text) {
+  const std::string escaped = json_string(text);
+  return escaped.substr(1, escaped.size() - 2);
+}
+
+}  // namespace
+
+std::string Problem::text() const {
+  if (line == 0) return fmt::format("{}: {}", one_line(file), message);
+  return fmt::format("{}:{}:{}: {}: {}", one_line(file), line, column, pointer.empty() ? "/" : one_line(pointer),
+                     message);
+}
+
+Loaded parse(std::string_view text, const std::string& file, const std::string& directory, const Host& host) {
+  // What is left to throw is std::bad_alloc.
+  try {
+    return read(text, file, directory, host);
+  } catch (const std::exception& error) {
+    return problem(file, error.what());
+  }
+}
+
+Loaded parse(std::string_view text, const std::string& file, const std::string& directory) {
+  return parse(text, file, directory, this_host());
+}
+
+Loaded load(const std::string& path) {
+  try {
+    const FileText read = read_file(path);
+    if (!read.problem.empty()) return problem(path, read.problem);
+    return parse(read.text, path, directory_of(path));
+  } catch (const std::exception& error) {
+    return problem(path, error.what());
+  }
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,139 @@
+// The configuration as typed values: what bulkhead.json says once it has been read, checked and filled with defaults.
+// Units: durations are nanoseconds on the steady clock; sizes are bytes. Everything that had to be resolved (users,
+// paths) is resolved here, so that nothing after the load asks a name service or the file system.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "master/supervision/child_spec.h"
+
+namespace bulkhead::config {
+
+using supervision::Duration;
+
+// nullopt: "infinity".
+using Timeout = std::optional<Duration>;
+
+// A century: longer than anything waits, and still safe to add to any point of the steady clock.
+inline constexpr Duration kForever = std::chrono::hours(24 * 36525);
+
+enum class LogFormat : std::uint8_t { text, json };
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
+struct Log {
+  std::string target = "stderr";  // "stderr" or an absolute path
+  LogFormat format = LogFormat::text;
+  LogLevel level = LogLevel::info;
+  bool connection_start = false;
+  bool connection_end = true;
+};
+
+struct Control {
+  std::string socket;  // absolute path; default: see bulkhead.json(5)
+  std::uint32_t mode = 0600;
+  std::optional<std::uint32_t> group;  // gid
+};
+
+// Where a listener listens, already parsed. `text` is the entry as written and names it in logs and errors.
+struct ListenAddress {
+  enum class Family : std::uint8_t { ipv4, ipv6, unix_path };
+  std::string text;
+  Family family = Family::ipv4;
+  std::string host;        // numeric, canonical ("127.0.0.1", "::1"); ipv4 and ipv6
+  std::uint16_t port = 0;  // 0: chosen by the kernel
+  std::string path;        // unix_path, absolute
+};
+
+enum class BuiltIn : std::uint8_t { echo };
+enum class ExecStyle : std::uint8_t { ucspi, inetd };
+struct ExecHandler {
+  std::vector<std::string> argv;  // argv[0] absolute
+  ExecStyle style = ExecStyle::ucspi;
+};
+using Handler = std::variant<BuiltIn, ExecHandler>;
+
+// Who a process runs as. Absent: it stays what the daemon is.
+struct Identity {
+  std::string name;  // as written or looked up, for messages
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::vector<std::uint32_t> groups;  // supplementary
+};
+
+struct Listener {
+  std::vector<ListenAddress> listen;
+  std::uint32_t backlog = 1024;
+  std::uint32_t workers = 1;  // "auto" resolved
+  std::uint32_t max_connections = 1024;
+  bool max_connections_explicit =
+      false;  // a default is clamped to what the system allows, an explicit value is an error
+  // `shutdown`: between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is kForever.
+  Duration connection_shutdown = std::chrono::seconds(5);
+  Handler handler;
+  std::optional<Identity> identity;
+};
+
+enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
+struct Process {
+  std::vector<std::string> argv;
+  Ready ready = Ready::fork;
+  Timeout watchdog;  // absent: off
+  std::vector<std::uint8_t> normal_exit{0};
+  std::vector<std::uint8_t> permanent_failure_exit;
+  int stop_signal = 15;
+  std::string chdir = "/";
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<std::string> pass_env{"PATH", "TZ", "LANG"};
+  std::optional<Identity> identity;
+};
+
+// One entry of the tree. `spec` carries id, type, restart, shutdown, significant, restart_delay and, for supervisors
+// and listeners, the flags; its `children` stay empty here (Node::children holds them), the daemon joins the two.
+struct Node {
+  supervision::ChildSpec spec;
+  Timeout start_timeout = std::chrono::seconds(10);
+  std::optional<Listener> listener;
+  std::optional<Process> process;
+  std::vector<Node> children;  // supervisor
+  std::string file;            // where the entry stands, for messages: the configuration or a file it includes,
+  std::string pointer;         // and the JSON pointer there
+};
+
+struct Config {
+  std::string file;  // as given
+  Timeout drain_timeout = std::chrono::seconds(30);
+  Log log;
+  Control control;
+  Node root;
+};
+
+// One finding. Line and column count from 1; column counts bytes. Text form: FILE:LINE:COLUMN: /pointer: message
+struct Problem {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string pointer;
+  std::string message;
+  [[nodiscard]] std::string text() const;
+};
+
+struct Loaded {
+  std::optional<Config> config;   // set exactly when `problems` is empty
+  std::vector<Problem> problems;  // all of the file, in order of position
+  std::string effective;          // --dump-config: the file with defaults filled in; set with `config`
+};
+
+// Reads the file at `path` (regular file, at most 1 MiB). May block on the file system and on the user database;
+// nothing else in the master may. Never throws. A file that cannot be read is one Problem naming its errno.
+[[nodiscard]] Loaded load(const std::string& path);
+
+// The same for text that is already in memory (tests, `check -`); relative paths in it are relative to `directory`.
+[[nodiscard]] Loaded parse(std::string_view text, const std::string& file, const std::string& directory);
+
+}  // namespace bulkhead::config

@@ -1,0 +1,97 @@
+#include "master/config/context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "master/config/listen_address.h"
+
+namespace bulkhead::config {
+namespace {
+
+using Family = ListenAddress::Family;
+
+std::string any_of_port(std::uint16_t port, Family family) {
+  return fmt::format("{} any {}", port, family == Family::ipv4 ? "IPv4" : "IPv6");
+}
+
+std::string exactly(std::uint16_t port, std::string_view host) {
+  return fmt::format("{} {}", port, host);
+}
+
+// Under which keys an address is filed: as itself, and as the first of its port and family.
+std::vector<std::string> own_keys(const ListenAddress& address) {
+  if (address.family == Family::unix_path) return {address.path};
+  return {exactly(address.port, address.host), any_of_port(address.port, address.family)};
+}
+
+// Under which keys one that collides with it would be filed: see collide().
+std::vector<std::string> colliding_keys(const ListenAddress& address) {
+  if (address.family == Family::unix_path) return {address.path};
+  std::vector<std::string> out{exactly(address.port, address.host), exactly(address.port, "::")};
+  if (address.family == Family::ipv4) out.push_back(exactly(address.port, "0.0.0.0"));
+  if (address.host == "0.0.0.0" || address.host == "::") out.push_back(any_of_port(address.port, Family::ipv4));
+  if (address.host == "::") out.push_back(any_of_port(address.port, Family::ipv6));
+  return out;
+}
+
+}  // namespace
+
+void Context::begin_file(std::string file) {
+  reading_ = files_.size();
+  files_.push_back(std::move(file));
+}
+
+void Context::report(Position at, std::string pointer, std::string message) {
+  found_.push_back({reading_, {file(), at.line, at.column, std::move(pointer), std::move(message)}});
+}
+
+void Context::report(const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings) report(finding.at, finding.pointer, finding.message);
+}
+
+std::string Context::elsewhere(const Place& place) const {
+  if (place.file == file()) return place.pointer;
+  return fmt::format("{} of {}", place.pointer, place.file);
+}
+
+std::string Context::claim(const std::string& room, const std::string& what, const std::string& pointer) {
+  // A NUL cannot occur in either part, so the key is unambiguous.
+  const auto [place, first] = claimed_.try_emplace(room + '\0' + what, Place{file(), {}, pointer});
+  return first ? "" : elsewhere(place->second);
+}
+
+void Context::claim_address(const ListenAddress& address, Position at, const std::string& pointer) {
+  const auto keys = colliding_keys(address);
+  auto taken = addresses_.end();
+  for (const std::string& key : keys) {
+    const auto found = addresses_.find(key);
+    if (found != addresses_.end() && collide(found->second.address, address)) taken = found;
+  }
+  if (taken == addresses_.end()) {
+    for (const std::string& key : own_keys(address)) {
+      addresses_.try_emplace(key, Taken{address, {file(), at, pointer}});
+    }
+    return;
+  }
+  const Place& place = taken->second.place;
+  const std::string where = fmt::format("{} (line {}, column {})", elsewhere(place), place.at.line, place.at.column);
+  const std::string& first = taken->second.address.text;
+  report(at, pointer,
+         first == address.text
+             ? fmt::format("{} is already used by {}", in_quotes(address.text), where)
+             : fmt::format("{} cannot be bound beside {} of {}", in_quotes(address.text), in_quotes(first), where));
+}
+
+std::vector<Problem> Context::take_problems() {
+  std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.file, a.problem.line, a.problem.column) < std::tie(b.file, b.problem.line, b.problem.column);
+  });
+  std::vector<Problem> out;
+  for (Found& found : found_) out.push_back(std::move(found.problem));
+  return out;
+}
+
+}  // namespace bulkhead::config

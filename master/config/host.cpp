@@ -1,0 +1,123 @@
+#include "master/config/host.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <glob.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include "master/config/cpus.h"
+#include "master/config/default_socket.h"
+#include "master/config/json_reader.h"
+#include "master/config/paths.h"
+
+namespace bulkhead::config {
+namespace {
+
+std::optional<Account> account_from(const passwd* entry) {
+  if (entry == nullptr) return std::nullopt;
+  return Account{entry->pw_name, entry->pw_uid, entry->pw_gid};
+}
+
+class ThisHost final : public Host {
+ public:
+  std::uint32_t user_id() const override { return geteuid(); }
+  std::uint32_t group_id() const override { return getegid(); }
+  // The master has one thread, so the static buffers of libc are safe.
+  std::optional<Account> user(const std::string& name) const override { return account_from(getpwnam(name.c_str())); }
+  std::optional<Account> user(std::uint32_t uid) const override { return account_from(getpwuid(uid)); }
+
+  std::optional<std::uint32_t> group(const std::string& name) const override {
+    const struct group* entry = getgrnam(name.c_str());
+    return entry == nullptr ? std::nullopt : std::optional<std::uint32_t>(entry->gr_gid);
+  }
+
+  std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const override {
+    std::vector<gid_t> ids(64);
+    auto count = static_cast<int>(ids.size());
+    // On -1 `count` is what it takes; between two calls the database may grow.
+    while (getgrouplist(account.name.c_str(), gid, ids.data(), &count) < 0) {
+      ids.resize(std::max(static_cast<std::size_t>(count), 2 * ids.size()));
+      count = static_cast<int>(ids.size());
+    }
+    ids.resize(static_cast<std::size_t>(count));
+    return ids;
+  }
+
+  std::uint32_t usable_cpus() const override { return config::usable_cpus(); }
+  std::string control_socket() const override { return default_control_socket(); }
+
+  std::string search_path() const override {
+    const char* path = std::getenv("PATH");
+    return path == nullptr ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" : path;
+  }
+
+  Matches matching_files(const std::string& pattern) const override {
+    glob_t found{};
+    const int result = glob(pattern.c_str(), GLOB_ERR | GLOB_NOSORT, nullptr, &found);
+    Matches out;
+    if (result == 0) out.files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    if (result == GLOB_ABORTED) out.error = errno == 0 ? EIO : errno;
+    if (result == GLOB_NOSPACE) out.error = ENOMEM;
+    globfree(&found);
+    std::sort(out.files.begin(), out.files.end());
+    return out;
+  }
+};
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+std::string read_all(int fd, std::string& text) {
+  std::array<char, 16384> buffer{};
+  for (;;) {
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return "cannot read: " + errno_text(errno);
+    if (got == 0) return "";
+    text.append(buffer.data(), static_cast<std::size_t>(got));
+    // Also while reading: a file may grow after its size was looked at.
+    if (text.size() > kMaxFileSize) return too_large();
+  }
+}
+
+std::string read_opened(int fd, std::string& text) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return "cannot read: " + errno_text(errno);
+  if (!S_ISREG(status.st_mode)) return fmt::format("expected a regular file, this is {}", kind_of(status.st_mode));
+  if (status.st_size > static_cast<off_t>(kMaxFileSize)) return too_large();
+  return read_all(fd, text);
+}
+
+}  // namespace
+
+const Host& this_host() {
+  static const ThisHost host;
+  return host;
+}
+
+FileText read_file(const std::string& path) {
+  FileText out;
+  // O_NONBLOCK: opening a FIFO without a writer would wait for one.
+  const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) {
+    out.problem = "cannot open: " + errno_text(errno);
+    return out;
+  }
+  out.problem = read_opened(fd, out.text);
+  close(fd);
+  return out;
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,60 @@
+// What reading a configuration asks of the system: who we are, who users are, how many CPUs there are, which files a
+// pattern matches. An interface, so that tests decide what the system says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/config/config.h"
+
+namespace bulkhead::config {
+
+struct Account {
+  std::string name;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;  // the primary group
+};
+
+struct Matches {
+  std::vector<std::string> files;  // sorted by bytes
+  int error = 0;                   // errno of a directory that could not be read
+};
+
+struct FileText {
+  std::string text;
+  std::string problem;  // why the file could not be read, or empty
+};
+
+class Host {
+ public:
+  Host() = default;
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  virtual ~Host() = default;
+
+  [[nodiscard]] virtual std::uint32_t user_id() const = 0;   // effective
+  [[nodiscard]] virtual std::uint32_t group_id() const = 0;  // effective
+  [[nodiscard]] virtual std::optional<Account> user(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::optional<Account> user(std::uint32_t uid) const = 0;
+  [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
+  [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
+  [[nodiscard]] virtual std::uint32_t usable_cpus() const = 0;
+  [[nodiscard]] virtual std::string control_socket() const = 0;  // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;     // PATH
+  [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
+};
+
+// The real one: user database, scheduler affinity, cgroup, environment, file system.
+[[nodiscard]] const Host& this_host();
+
+// A regular file of at most 1 MiB. Never waits for a FIFO or a device.
+[[nodiscard]] FileText read_file(const std::string& path);
+
+// config::parse on a system of choice.
+[[nodiscard]] Loaded parse(std::string_view text, const std::string& file, const std::string& directory,
+                           const Host& host);
+
+}  // namespace bulkhead::config

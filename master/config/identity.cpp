@@ -1,0 +1,122 @@
+#include "master/config/identity.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+#include <string>
+
+namespace bulkhead::config {
+namespace {
+
+constexpr std::uint32_t kNobody = 65534;
+
+// A uid or gid; the largest number means "leave it" to the kernel and names nobody.
+std::optional<std::uint32_t> parse_id(const std::string& text) {
+  std::uint32_t id = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  if (id == std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
+  return id;
+}
+
+// A name wins over a number, as in chown(1).
+std::optional<Account> find_user(const Host& host, const std::string& text) {
+  if (auto account = host.user(text)) return account;
+  const auto uid = parse_id(text);
+  return uid ? host.user(*uid) : std::nullopt;
+}
+
+// The text of an account that its row found good, else nothing.
+const std::string* text_of(const Section& section, std::string_view key) {
+  const Member* member = section.object.find(key);
+  const bool good = member != nullptr && member->value.kind == Value::Kind::string && !member->value.text.empty();
+  return good ? &member->value.text : nullptr;
+}
+
+class Reading {
+ public:
+  Reading(Context& context, const Section& section) : context_(context), section_(section) {}
+
+  void blame(std::string_view key, std::string message) {
+    context_.report(section_.place_of(key), section_.pointer_of(key), std::move(message));
+  }
+
+  std::optional<std::uint32_t> group() {
+    const std::string* text = text_of(section_, "group");
+    if (text == nullptr) return std::nullopt;
+    auto gid = find_group(context_.host(), *text);
+    if (!gid) blame("group", fmt::format("no group {} in the group database", in_quotes(*text)));
+    return gid;
+  }
+
+  // Without root nobody can become somebody else; saying who one is anyway is allowed.
+  void check_unprivileged() {
+    const Host& host = context_.host();
+    if (const std::string* text = text_of(section_, "user")) {
+      const auto account = find_user(host, *text);
+      const auto uid = account ? account->uid : parse_id(*text);
+      if (!uid) {
+        blame("user", fmt::format("no user {} in the user database", in_quotes(*text)));
+      } else if (*uid != host.user_id()) {
+        blame("user",
+              fmt::format("only root can run it as {}; the daemon runs as user {}", in_quotes(*text), host.user_id()));
+      }
+    }
+    if (const auto gid = group(); gid && *gid != host.group_id()) {
+      blame("group", fmt::format("only root can change the group; the daemon runs as group {}", host.group_id()));
+    }
+  }
+
+  std::optional<Identity> as_user(const std::string& text) {
+    const auto gid = group();
+    if (const auto account = find_user(context_.host(), text)) {
+      const std::uint32_t primary = gid.value_or(account->gid);
+      return Identity{account->name, account->uid, primary, context_.host().groups(*account, primary)};
+    }
+    const auto uid = parse_id(text);
+    if (!uid) {
+      blame("user", fmt::format("no user {} in the user database", in_quotes(text)));
+    } else if (gid) {
+      return Identity{text, *uid, *gid, {*gid}};
+    } else if (text_of(section_, "group") == nullptr) {
+      blame("user", fmt::format("user {} is not in the user database, so it needs a \"group\"", text));
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Identity> without_user(WithoutUser rule) {
+    const auto gid = group();
+    if (rule == WithoutUser::nobody) return Identity{"nobody", kNobody, gid.value_or(kNobody), {}};
+    if (rule == WithoutUser::refuse && section_.object.find("user") == nullptr) {
+      context_.report(
+          section_.at, section_.pointer,
+          "an exec handler of a daemon started as root needs an explicit \"user\" (\"user\": \"root\" keeps root)");
+    }
+    if (rule == WithoutUser::unchanged && gid) return Identity{"root", 0, *gid, {*gid}};
+    return std::nullopt;
+  }
+
+ private:
+  Context& context_;
+  const Section& section_;
+};
+
+}  // namespace
+
+std::optional<std::uint32_t> find_group(const Host& host, const std::string& text) {
+  if (auto gid = host.group(text)) return gid;
+  return parse_id(text);
+}
+
+std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user) {
+  Reading reading(context, section);
+  if (!context.as_root()) {
+    reading.check_unprivileged();
+    return std::nullopt;
+  }
+  if (const std::string* text = text_of(section, "user")) return reading.as_user(*text);
+  return reading.without_user(without_user);
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,36 @@
+// JSON text to a tree with positions. Strict RFC 8259, and stricter: one value, no byte order mark, no duplicate key,
+// no U+0000, at most 32 levels. The parser is nlohmann's; the tree, the positions and the words for errors are ours.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/config/json_value.h"
+
+namespace bulkhead::config {
+
+inline constexpr std::size_t kMaxDepth = 32;
+inline constexpr std::size_t kMaxFileSize = std::size_t{1} << 20U;  // bytes
+
+[[nodiscard]] inline std::string too_large() {
+  return "larger than 1 MiB, the most that a configuration file may have";
+}
+
+// Something wrong at a place of one text.
+struct Finding {
+  Position at;
+  std::string pointer;
+  std::string message;
+};
+
+struct Document {
+  std::optional<Value> root;      // absent after a syntax error, which is then the only finding
+  std::vector<Finding> findings;  // else: duplicate keys and strings with U+0000, in order of position
+};
+
+// Never throws but std::bad_alloc. Time and memory grow linearly with the text (n log n for the keys of one object).
+[[nodiscard]] Document read_json(std::string_view text);
+
+}  // namespace bulkhead::config

@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "master/config/command.h"
+#include "master/config/identity.h"
+#include "master/config/listen_address.h"
+#include "master/config/tree_reader.h"
+
+namespace bulkhead::config {
+namespace {
+
+using supervision::Shutdown;
+
+void set_address(Context& context, Listener& listener, const Entry& entry, const Value& text,
+                 const std::string& pointer, Value& effective) {
+  if (text.kind != Value::Kind::string) {
+    const auto findings = check(entry.option, text, pointer);
+    context.report(findings);
+    return;
+  }
+  auto parsed = parse_listen_address(text.text, context.directory());
+  if (const auto* problem = std::get_if<std::string>(&parsed)) {
+    context.report(text.at, pointer, *problem);
+    return;
+  }
+  auto& address = std::get<ListenAddress>(parsed);
+  if (address.family == ListenAddress::Family::unix_path) effective.text = "unix:" + address.path;
+  context.claim_address(address, text.at, pointer);
+  listener.listen.push_back(std::move(address));
+}
+
+void set_listen(Context& context, Node& node, const Entry& entry) {
+  if (entry.value.kind == Value::Kind::string) {
+    set_address(context, *node.listener, entry, entry.value, entry.pointer(), entry.effective);
+    return;
+  }
+  for (std::size_t i = 0; i < entry.value.items.size(); ++i) {
+    set_address(context, *node.listener, entry, entry.value.items[i], child_pointer(entry.pointer(), i),
+                entry.effective.items[i]);
+  }
+}
+
+void set_workers(Context& context, Node& node, const Entry& entry) {
+  constexpr std::uint32_t kMostByDefault = 8;
+  node.listener->workers =
+      entry.is_word() ? std::clamp(context.host().usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
+}
+
+// The default follows from the workers, whose row is before this one.
+void set_max_restarts(Context&, Node& node, const Entry& entry) {
+  if (!entry.given) entry.effective = number_value(std::to_string(std::max(3U, 2 * node.listener->workers)));
+  node.spec.flags.max_restarts = as_integer(entry.effective);
+}
+
+void set_max_connections(Context&, Node& node, const Entry& entry) {
+  node.listener->max_connections = as_integer(entry.value);
+  node.listener->max_connections_explicit = entry.given;
+}
+
+constexpr std::array kHandlerSetters{
+    Setter<ExecHandler>{"exec", [](Context& context, ExecHandler& handler,
+                                   const Entry& e) { handler.argv = read_command(context, e); }},
+    Setter<ExecHandler>{"style",
+                        [](Context&, ExecHandler& handler, const Entry& e) { handler.style = as_enum<ExecStyle>(e); }},
+};
+static_assert(covers(kHandlerSetters, Scope::handler));
+
+void set_handler(Context& context, Node& node, const Entry& entry) {
+  if (entry.is_word()) {
+    node.listener->handler = as_enum<BuiltIn>(entry);
+    return;
+  }
+  ExecHandler handler;
+  read_object(context, entry, kHandlerSetters, handler, "in handler");
+  node.listener->handler = std::move(handler);
+}
+
+constexpr std::array kListenerSetters{
+    Setter<Node>{"listen", set_listen},
+    Setter<Node>{"backlog", [](Context&, Node& node, const Entry& e) { node.listener->backlog = as_integer(e.value); }},
+    Setter<Node>{"workers", set_workers},
+    Setter<Node>{"max_restarts", set_max_restarts},
+    Setter<Node>{"max_seconds",
+                 [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
+    Setter<Node>{"max_connections", set_max_connections},
+    Setter<Node>{"handler", set_handler},
+    Setter<Node>{"user", [](Context&, Node&, const Entry&) {}},  // both need the handler: see read_listener
+    Setter<Node>{"group", [](Context&, Node&, const Entry&) {}},
+};
+static_assert(covers(kListenerSetters, Scope::listener));
+
+// To its supervisor a listener is a supervisor and has all the time it needs; `shutdown` is about its connections.
+void move_shutdown_to_connections(Node& node) {
+  const Shutdown shutdown = node.spec.shutdown;
+  node.spec.shutdown = {Shutdown::Kind::infinity, {}};
+  switch (shutdown.kind) {
+    case Shutdown::Kind::timeout: node.listener->connection_shutdown = shutdown.timeout; return;
+    case Shutdown::Kind::brutal_kill: node.listener->connection_shutdown = Duration::zero(); return;
+    case Shutdown::Kind::infinity: node.listener->connection_shutdown = kForever; return;
+  }
+}
+
+}  // namespace
+
+void read_listener(Context& context, const Section& section, Node& node, Value& effective) {
+  node.listener.emplace();
+  read_options(context, section, Scope::listener, kListenerSetters, node, effective);
+  move_shutdown_to_connections(node);
+  const bool exec = std::holds_alternative<ExecHandler>(node.listener->handler);
+  node.listener->identity = read_identity(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody);
+}
+
+}  // namespace bulkhead::config

@@ -1,0 +1,214 @@
+// Every option of bulkhead.json, one row each. The reader, the messages, --dump-config, the JSON Schema and the test
+// that holds bulkhead.json(5) to this table all read it; a new option is a row here, its field in config.h, and a
+// setter in the file of its scope (a static_assert there misses it otherwise).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bulkhead::config {
+
+// The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`.
+enum class Scope : std::uint8_t {
+  top,
+  daemon,
+  control,
+  log,
+  child,
+  listener,
+  handler,
+  process,
+  supervisor,
+  restart_delay
+};
+
+enum class Type : std::uint8_t {
+  string,
+  boolean,
+  integer,
+  number,
+  duration,
+  word,  // one of Option::words
+  path,
+  pattern,
+  file_mode,
+  id,
+  account,        // a user or group, by name or number
+  command,        // argv
+  listen,         // one address or a list of them
+  words,          // a list of Option::words
+  names,          // a list of names of environment variables
+  environment,    // an object of strings
+  exit_statuses,  // a list of 0 to 255
+  object,         // its options are of the scope that has its name
+  children
+};
+
+// Smallest and largest value, inclusive. Durations: milliseconds. Other types than integer, number and duration:
+// unused.
+struct Limits {
+  double min = 0;
+  double max = 0;
+};
+
+// What holds when the key is absent: JSON text, or words where it has to be computed, is "none", or the key is
+// required.
+struct Default {
+  std::string_view json;
+  std::string_view words;
+};
+inline constexpr Default kRequired{"", "none; the key is required"};
+inline constexpr Default kNone{"", "none"};
+constexpr Default by_default(std::string_view json) {
+  return {json, ""};
+}
+constexpr Default computed(std::string_view words) {
+  return {"", words};
+}
+
+struct Option {
+  Scope scope;
+  std::string_view name;
+  Type type;
+  Default fallback;
+  Limits limits;
+  std::string_view words;  // words that may stand for the value, separated by |
+  std::string_view help;   // one line
+};
+
+inline constexpr double kSecond = 1000;
+inline constexpr double kYear = 8760 * 3600 * kSecond;
+inline constexpr Limits kAnyDuration{0, kYear};
+inline constexpr Limits kPositiveDuration{1, kYear};
+
+// clang-format off
+// A word's place in `words` is the value of its enumerator in config.h.
+inline constexpr std::array kOptions{
+    Option{Scope::top, "$schema", Type::string, kNone, {}, "", "Names the JSON Schema for editors; ignored."},
+    Option{Scope::top, "daemon", Type::object, by_default("{}"), {}, "", "The daemon as a whole."},
+    Option{Scope::top, "control", Type::object, by_default("{}"), {}, "", "The control socket."},
+    Option{Scope::top, "log", Type::object, by_default("{}"), {}, "", "The log."},
+    Option{Scope::top, "include", Type::pattern, kNone, {}, "", "Files whose children are added to the root's."},
+    Option{Scope::top, "supervisor", Type::object, kRequired, {}, "", "The root of the supervision tree."},
+
+    Option{Scope::daemon, "drain_timeout", Type::duration, by_default("\"30s\""), kAnyDuration, "infinity",
+           "How long connections may go on once their listener ends."},
+
+    Option{Scope::control, "socket", Type::path, computed("see CONTROL SOCKET"), {}, "",
+           "Where the control socket is."},
+    Option{Scope::control, "mode", Type::file_mode, by_default("\"0600\""), {}, "",
+           "Permissions of the control socket."},
+    Option{Scope::control, "group", Type::account, kNone, {}, "",
+           "Group of the control socket; its members may do everything."},
+
+    Option{Scope::log, "target", Type::path, by_default("\"stderr\""), {}, "stderr", "Where the log goes."},
+    Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, "text|json", "How a log line is written."},
+    Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, "debug|info|warning|error",
+           "The least important lines that are written."},
+    Option{Scope::log, "connections", Type::words, by_default("[\"end\"]"), {}, "start|end",
+           "Which moments of a connection are logged."},
+
+    Option{Scope::child, "id", Type::id, kRequired, {}, "", "Name of the child, unique under its supervisor."},
+    Option{Scope::child, "type", Type::word, kRequired, {}, "supervisor|listener|process", "What the child is."},
+    Option{Scope::child, "restart", Type::word, by_default("\"permanent\""), {}, "permanent|transient|temporary",
+           "Whether the child is started again when it ends."},
+    Option{Scope::child, "significant", Type::boolean, by_default("false"), {}, "",
+           "Whether its end counts for the supervisor's auto_shutdown."},
+    Option{Scope::child, "shutdown", Type::duration, computed("\"5s\"; \"infinity\" for a supervisor"), kAnyDuration,
+           "infinity|brutal_kill", "How long it may take to end before it is killed."},
+    Option{Scope::child, "start_timeout", Type::duration, by_default("\"10s\""), kPositiveDuration, "infinity",
+           "How long it may take to become ready."},
+    Option{Scope::child, "restart_delay", Type::object, by_default("{}"), {}, "none",
+           "How long a crashing child waits before it is started again."},
+
+    Option{Scope::listener, "listen", Type::listen, kRequired, {}, "", "Addresses to listen on."},
+    Option{Scope::listener, "backlog", Type::integer, by_default("1024"), {1, 1'000'000}, "",
+           "Connections the kernel queues until they are accepted."},
+    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 1024}, "auto",
+           "Worker processes that accept connections."},
+    Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
+           "",
+           "Worker restarts allowed within max_seconds."},
+    Option{Scope::listener, "max_seconds", Type::number, by_default("5"), {1, 1'000'000'000}, "",
+           "Length of the window for max_restarts, in seconds."},
+    Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, 1'000'000}, "",
+           "Connections served at the same time, over all workers."},
+    Option{Scope::listener, "handler", Type::object, kRequired, {}, "echo", "What serves a connection."},
+    Option{Scope::listener, "user", Type::account, computed("see USERS"), {}, "",
+           "User that workers and connections run as."},
+    Option{Scope::listener, "group", Type::account, computed("the primary group of user"), {}, "",
+           "Group that workers and connections run as."},
+
+    Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
+           "Program to execute for each connection, with its arguments."},
+    Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd",
+           "Which descriptors of the program are the connection."},
+
+    Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},
+    Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, "fork|exec|notify_fd|sd_notify",
+           "What tells that the process is ready."},
+    Option{Scope::process, "watchdog", Type::duration, kNone, kPositiveDuration, "",
+           "The longest silence before the process is killed; needs ready sd_notify."},
+    Option{Scope::process, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
+           "Exit statuses that are a normal end."},
+    Option{Scope::process, "permanent_failure_exit", Type::exit_statuses, by_default("[]"), {}, "",
+           "Exit statuses after which it is never started again."},
+    Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {},
+           "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH",
+           "Signal that asks the process to end."},
+    Option{Scope::process, "chdir", Type::path, by_default("\"/\""), {}, "", "Its working directory."},
+    Option{Scope::process, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
+    Option{Scope::process, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
+           "Environment variables to hand on from the daemon."},
+    Option{Scope::process, "user", Type::account, computed("the daemon's user"), {}, "", "User to run as."},
+    Option{Scope::process, "group", Type::account, computed("the primary group of user"), {}, "", "Group to run as."},
+
+    Option{Scope::supervisor, "strategy", Type::word, by_default("\"one_for_one\""), {},
+           "one_for_one|one_for_all|rest_for_one",
+           "Which children are restarted when one of them ends."},
+    Option{Scope::supervisor, "max_restarts", Type::integer, by_default("3"), {0, 1'000'000}, "",
+           "Restarts allowed within max_seconds."},
+    Option{Scope::supervisor, "max_seconds", Type::number, by_default("5"), {1, 1'000'000'000}, "",
+           "Length of the window for max_restarts, in seconds."},
+    Option{Scope::supervisor, "auto_shutdown", Type::word, by_default("\"never\""), {},
+           "never|any_significant|all_significant",
+           "Whether the end of significant children ends the supervisor."},
+    Option{Scope::supervisor, "children", Type::children, by_default("[]"), {}, "", "Its children, in start order."},
+
+    Option{Scope::restart_delay, "min", Type::duration, by_default("\"100ms\""), kAnyDuration, "",
+           "The first delay; the very first restart is immediate."},
+    Option{Scope::restart_delay, "max", Type::duration, by_default("\"30s\""), kAnyDuration, "", "The longest delay."},
+    Option{Scope::restart_delay, "factor", Type::number, by_default("2"), {1, 1000}, "",
+           "What a delay is multiplied by each time."},
+    Option{Scope::restart_delay, "jitter", Type::number, by_default("0.1"), {0, 1}, "",
+           "Part of a delay that is left to chance."},
+    Option{Scope::restart_delay, "reset_after", Type::duration, by_default("\"60s\""), kAnyDuration, "",
+           "A run of this length makes the delays start over."},
+};
+// clang-format on
+
+// The rows of one scope, in order.
+[[nodiscard]] std::vector<const Option*> options_of(Scope scope);
+
+// The scope of an option of type object; only for those.
+[[nodiscard]] Scope scope_of(const Option& option);
+
+[[nodiscard]] std::vector<std::string_view> words_of(const Option& option);
+
+// The texts of bulkhead.json(5): `duration`; `"5s"`; `"1ms" to "8760h" or "infinity"`.
+[[nodiscard]] std::string_view type_text(Type type);
+[[nodiscard]] std::string_view scope_text(Scope scope);
+[[nodiscard]] std::string default_text(const Option& option);
+[[nodiscard]] std::string range_text(const Option& option);
+
+// For messages: `a duration from "1ms" to "8760h" or "infinity"`.
+[[nodiscard]] std::string expectation_text(const Option& option);
+
+// `"8760h"`, from milliseconds.
+[[nodiscard]] std::string duration_text(double milliseconds);
+
+}  // namespace bulkhead::config

@@ -1,0 +1,136 @@
+// --dump-config and the JSON Schema.
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "master/config/json_reader.h"
+#include "master/config/option_table.h"
+#include "master/config/schema.h"
+#include "tests/unit/config/fake_host.h"
+#include "tests/unit/config/samples.h"
+#include "tests/unit/config/shapes.h"
+
+namespace bulkhead::config {
+namespace {
+
+std::string describe_config(const Config& config);
+
+const std::vector<std::string>& good_files() {
+  static const std::vector<std::string> files = {
+      std::string(kSmallest), std::string(kEverything), file_of(Shape::process, R"("chdir":"/tmp")"),
+      file_of(Shape::child,
+              R"({"id":"a","type":"listener","listen":["0","unix:a.sock"],"handler":"echo","workers":7})"),
+      file_of(Shape::child, R"({"id":"s","type":"supervisor"})")};
+  return files;
+}
+
+TEST_CASE("the effective file loads again to the same, wherever it stands") {
+  for (const std::string& file : good_files()) {
+    const Loaded first = parse(file, "first.json", "/etc", FakeHost());
+    INFO(texts(first));
+    REQUIRE(first.config);
+    const Loaded second = parse(first.effective, "first.json", "/nowhere", FakeHost());
+    INFO(texts(second) << first.effective);
+    REQUIRE(second.config);
+    CHECK(second.effective == first.effective);
+    CHECK(describe_config(*second.config) == describe_config(*first.config));
+  }
+}
+
+TEST_CASE("the effective file holds every default that is fixed, in the order of the table") {
+  const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
+  std::size_t at = 0;
+  for (const Scope scope : {Scope::daemon, Scope::control, Scope::log}) {
+    for (const Option* option : options_of(scope)) {
+      if (option->fallback.json.empty()) continue;
+      const std::string line = "\"" + std::string(option->name) + "\": " + std::string(option->fallback.json);
+      INFO(line);
+      const std::size_t found = loaded.effective.find(line, at);
+      REQUIRE(found != std::string::npos);
+      at = found;
+    }
+  }
+  CHECK(loaded.effective.starts_with("{\n  \"daemon\": {\n    \"drain_timeout\": \"30s\"\n  },\n"));
+  CHECK(loaded.effective.ends_with("}\n"));
+}
+
+TEST_CASE("what the file does not say is not made up") {
+  const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
+  for (const char* key : {"$schema", "include", "user", "group", "watchdog"}) {
+    INFO(key);
+    CHECK(loaded.effective.find("\"" + std::string(key) + "\"") == std::string::npos);
+  }
+}
+
+TEST_CASE("the committed JSON Schema is the one of the table") {
+  std::ifstream file(BULKHEAD_SOURCE_DIR "/etc/bulkhead.schema.json");
+  std::ostringstream committed;
+  committed << file.rdbuf();
+  INFO("to write it anew: BULKHEAD_WRITE_SCHEMA=etc/bulkhead.schema.json config_test '[schema]'");
+  CHECK(committed.str() == json_schema());
+}
+
+TEST_CASE("write the JSON Schema", "[.schema]") {
+  const char* path = std::getenv("BULKHEAD_WRITE_SCHEMA");
+  REQUIRE(path != nullptr);
+  std::ofstream(path) << json_schema();
+}
+
+TEST_CASE("the JSON Schema names every option") {
+  const Document document = read_json(json_schema());
+  REQUIRE(document.root);
+  const Value& definitions = document.root->find("definitions")->value;
+  for (const Option& option : kOptions) {
+    std::string holder(scope_text(option.scope));
+    if (option.scope == Scope::child) holder = "child_process";
+    if (option.scope == Scope::listener || option.scope == Scope::process) holder = "child_" + holder;
+    INFO(holder << "/" << option.name);
+    const bool top = option.scope == Scope::top;
+    REQUIRE((top || definitions.find(holder) != nullptr));
+    const Value& object = top ? *document.root : definitions.find(holder)->value;
+    CHECK(object.find("properties")->value.find(option.name) != nullptr);
+  }
+}
+
+// All that a Config holds and a file says, as text, so that two can be compared.
+void describe_node(std::ostream& out, const Node& node) {
+  const auto& spec = node.spec;
+  out << spec.id << static_cast<int>(spec.type) << static_cast<int>(spec.restart) << spec.significant
+      << static_cast<int>(spec.shutdown.kind) << ' ' << spec.shutdown.timeout.count() << ' '
+      << spec.restart_delay.enabled << spec.restart_delay.min.count() << ' ' << spec.restart_delay.max.count() << ' '
+      << spec.restart_delay.factor << ' ' << spec.restart_delay.jitter << ' ' << spec.restart_delay.reset_after.count()
+      << ' ' << static_cast<int>(spec.flags.strategy) << spec.flags.max_restarts << ' '
+      << spec.flags.max_seconds.count() << static_cast<int>(spec.flags.auto_shutdown)
+      << node.start_timeout.value_or(kForever).count() << node.pointer << '\n';
+  if (node.listener) {
+    const Listener& l = *node.listener;
+    for (const auto& a : l.listen)
+      out << static_cast<int>(a.family) << a.host << ' ' << a.port << ' ' << a.path << '\n';
+    out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
+        << l.handler.index() << (l.identity ? l.identity->name : "") << '\n';
+  }
+  if (node.process) {
+    const Process& p = *node.process;
+    for (const auto& arg : p.argv) out << arg << ' ';
+    for (const auto status : p.normal_exit) out << int{status} << ' ';
+    for (const auto status : p.permanent_failure_exit) out << int{status} << ' ';
+    for (const auto& [name, value] : p.env) out << name << '=' << value << ' ';
+    for (const auto& name : p.pass_env) out << name << ' ';
+    out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << p.chdir
+        << (p.identity ? p.identity->name : "") << '\n';
+  }
+  for (const Node& child : node.children) describe_node(out, child);
+}
+
+std::string describe_config(const Config& config) {
+  std::ostringstream out;
+  out << config.drain_timeout.value_or(kForever).count() << config.log.target << static_cast<int>(config.log.format)
+      << static_cast<int>(config.log.level) << config.log.connection_start << config.log.connection_end
+      << config.control.socket << config.control.mode << ' ' << config.control.group.value_or(0) << '\n';
+  describe_node(out, config.root);
+  return out.str();
+}
+
+}  // namespace
+}  // namespace bulkhead::config

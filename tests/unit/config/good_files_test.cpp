@@ -1,0 +1,298 @@
+// What a good file becomes.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <string>
+
+#include "tests/unit/config/fake_host.h"
+#include "tests/unit/config/samples.h"
+#include "tests/unit/config/shapes.h"
+
+namespace bulkhead::config {
+namespace {
+
+using namespace std::chrono_literals;
+using supervision::AutoShutdown;
+using supervision::NodeType;
+using supervision::Restart;
+using supervision::Shutdown;
+using supervision::Strategy;
+
+Config good(std::string_view text, const Host& host) {
+  const Loaded loaded = parse(text, "good.json", "/etc/bulkhead", host);
+  INFO(texts(loaded));
+  REQUIRE(loaded.config);
+  return *loaded.config;
+}
+Config good(std::string_view text) {
+  return good(text, FakeHost());
+}
+
+TEST_CASE("the smallest file gets all defaults of the daemon") {
+  const Config config = good(kSmallest);
+  CHECK(config.file == "good.json");
+  CHECK(config.drain_timeout == Timeout(30s));
+  CHECK(config.control.socket == "/run/bulkhead/control.sock");
+  CHECK(config.control.mode == 0600);
+  CHECK_FALSE(config.control.group);
+  CHECK(config.log.target == "stderr");
+  CHECK(config.log.format == LogFormat::text);
+  CHECK(config.log.level == LogLevel::info);
+  CHECK_FALSE(config.log.connection_start);
+  CHECK(config.log.connection_end);
+}
+
+TEST_CASE("the smallest file gets all defaults of the root") {
+  const Node root = good(kSmallest).root;
+  CHECK(root.spec.id == "root");
+  CHECK(root.spec.type == NodeType::supervisor);
+  CHECK(root.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(root.spec.flags.strategy == Strategy::one_for_one);
+  CHECK(root.spec.flags.max_restarts == 3);
+  CHECK(root.spec.flags.max_seconds == 5s);
+  CHECK(root.spec.flags.auto_shutdown == AutoShutdown::never);
+  CHECK_FALSE(root.spec.restart_delay.enabled);
+  CHECK(root.pointer == "/supervisor");
+  CHECK(root.file == "good.json");
+  CHECK(root.children.size() == 1);
+}
+
+TEST_CASE("the smallest file gets all defaults of a listener") {
+  const Node node = good(kSmallest).root.children.at(0);
+  CHECK(node.spec.id == "echo");
+  CHECK(node.spec.type == NodeType::listener);
+  CHECK(node.spec.restart == Restart::permanent);
+  CHECK_FALSE(node.spec.significant);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(node.spec.flags.max_restarts == 8);
+  CHECK(node.spec.flags.max_seconds == 5s);
+  CHECK(node.start_timeout == Timeout(10s));
+  CHECK(node.pointer == "/supervisor/children/0");
+  REQUIRE(node.listener);
+  CHECK_FALSE(node.process);
+  CHECK(node.listener->backlog == 1024);
+  CHECK(node.listener->workers == 4);
+  CHECK(node.listener->max_connections == 1024);
+  CHECK_FALSE(node.listener->max_connections_explicit);
+  CHECK(node.listener->connection_shutdown == 5s);
+  CHECK(std::get<BuiltIn>(node.listener->handler) == BuiltIn::echo);
+  REQUIRE(node.listener->identity);
+  CHECK(node.listener->identity->name == "nobody");
+  CHECK(node.listener->identity->uid == 65534);
+  CHECK(node.listener->identity->gid == 65534);
+  CHECK(node.listener->identity->groups.empty());
+}
+
+TEST_CASE("a restart delay is on by default, with the defaults of its row") {
+  const auto delay = good(kSmallest).root.children.at(0).spec.restart_delay;
+  CHECK(delay.enabled);
+  CHECK(delay.min == 100ms);
+  CHECK(delay.max == 30s);
+  CHECK(delay.factor == 2.0);
+  CHECK(delay.jitter == 0.1);
+  CHECK(delay.reset_after == 60s);
+}
+
+TEST_CASE("the smallest process gets all defaults") {
+  const Node node = good(file_of(Shape::process, R"("restart":"transient")")).root.children.at(0);
+  CHECK(node.spec.type == NodeType::process);
+  CHECK(node.spec.restart == Restart::transient);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::timeout);
+  CHECK(node.spec.shutdown.timeout == 5s);
+  REQUIRE(node.process);
+  CHECK_FALSE(node.listener);
+  CHECK(node.process->argv == std::vector<std::string>{"/bin/sh"});
+  CHECK(node.process->ready == Ready::fork);
+  CHECK_FALSE(node.process->watchdog);
+  CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0});
+  CHECK(node.process->permanent_failure_exit.empty());
+  CHECK(node.process->stop_signal == SIGTERM);
+  CHECK(node.process->chdir == "/");
+  CHECK(node.process->env.empty());
+  CHECK(node.process->pass_env == std::vector<std::string>{"PATH", "TZ", "LANG"});
+  CHECK_FALSE(node.process->identity);
+}
+
+TEST_CASE("every option of the daemon and the root can be set") {
+  const Config config = good(kEverything);
+  CHECK_FALSE(config.drain_timeout);
+  CHECK(config.control.socket == "/run/x/control.sock");
+  CHECK(config.control.mode == 0660);
+  CHECK(config.control.group == std::optional<std::uint32_t>(2000));
+  CHECK(config.log.target == "/var/log/bulkhead.log");
+  CHECK(config.log.format == LogFormat::json);
+  CHECK(config.log.level == LogLevel::warning);
+  CHECK(config.log.connection_start);
+  CHECK(config.root.spec.flags.strategy == Strategy::rest_for_one);
+  CHECK(config.root.spec.flags.max_restarts == 0);
+  CHECK(config.root.spec.flags.max_seconds == 1500ms);
+  CHECK(config.root.spec.flags.auto_shutdown == AutoShutdown::all_significant);
+}
+
+TEST_CASE("every option of a listener can be set") {
+  const Node node = good(kEverything).root.children.at(0);
+  CHECK(node.spec.significant);
+  CHECK(node.spec.restart_delay.min == 0s);
+  CHECK(node.spec.restart_delay.max == 1h);
+  CHECK(node.spec.restart_delay.factor == 1.5);
+  CHECK(node.spec.restart_delay.jitter == 0.0);
+  CHECK(node.spec.restart_delay.reset_after == 2min);
+  CHECK_FALSE(node.start_timeout);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(node.listener->connection_shutdown == kForever);
+  REQUIRE(node.listener->listen.size() == 4);
+  CHECK(node.listener->listen[3].path == "/etc/bulkhead/run/x.sock");
+  CHECK(node.listener->listen[3].text == "unix:run/x.sock");
+  CHECK(node.listener->backlog == 1);
+  CHECK(node.listener->workers == 3);
+  CHECK(node.listener->max_connections == 1'000'000);
+  CHECK(node.listener->max_connections_explicit);
+  CHECK(node.spec.flags.max_restarts == 1'000'000);
+  CHECK(node.spec.flags.max_seconds == 60s);
+  const auto& handler = std::get<ExecHandler>(node.listener->handler);
+  CHECK(handler.argv == std::vector<std::string>{"/bin/cat", "-u"});
+  CHECK(handler.style == ExecStyle::inetd);
+  REQUIRE(node.listener->identity);
+  CHECK(node.listener->identity->name == "alice");
+  CHECK(node.listener->identity->uid == 1000);
+  CHECK(node.listener->identity->gid == 33);
+  CHECK(node.listener->identity->groups == std::vector<std::uint32_t>{33, 2000});
+}
+
+TEST_CASE("every option of a process can be set") {
+  const Node node = good(kEverything).root.children.at(1);
+  CHECK(node.spec.restart == Restart::temporary);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::brutal_kill);
+  CHECK(node.start_timeout == Timeout(250ms));
+  CHECK_FALSE(node.spec.restart_delay.enabled);
+  CHECK(node.process->argv == std::vector<std::string>{"/bin/sh", "-c", "exit 0"});
+  CHECK(node.process->ready == Ready::sd_notify);
+  CHECK(node.process->watchdog == Timeout(30s));
+  CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0, 1});
+  CHECK(node.process->permanent_failure_exit == std::vector<std::uint8_t>{78, 100});
+  CHECK(node.process->stop_signal == SIGUSR1);
+  CHECK(node.process->chdir == "/tmp");
+  CHECK(node.process->env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}});
+  CHECK(node.process->pass_env.empty());
+  REQUIRE(node.process->identity);
+  CHECK(node.process->identity->name == "alice");
+  CHECK(node.process->identity->gid == 2000);
+}
+
+TEST_CASE("a nested supervisor keeps its own flags and its children's places") {
+  const Node node = good(kEverything).root.children.at(2);
+  CHECK(node.spec.type == NodeType::supervisor);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::timeout);
+  CHECK(node.spec.shutdown.timeout == 1min);
+  CHECK(node.spec.flags.strategy == Strategy::one_for_all);
+  CHECK(node.spec.flags.max_restarts == 7);
+  CHECK(node.spec.flags.auto_shutdown == AutoShutdown::any_significant);
+  REQUIRE(node.children.size() == 1);
+  CHECK(node.children[0].pointer == "/supervisor/children/2/children/0");
+}
+
+TEST_CASE("a supervisor has all the time it needs to stop, and may be empty") {
+  const Node node = good(file_of(Shape::child, R"({"id":"s","type":"supervisor"})")).root.children.at(0);
+  CHECK(node.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(node.children.empty());
+}
+
+TEST_CASE("a listener's shutdown is its connections'") {
+  const Node killed = good(file_of(Shape::listener, R"("shutdown":"brutal_kill")")).root.children.at(0);
+  CHECK(killed.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(killed.listener->connection_shutdown == 0s);
+  const Node asked = good(file_of(Shape::listener, R"("shutdown":"250ms")")).root.children.at(0);
+  CHECK(asked.spec.shutdown.kind == Shutdown::Kind::infinity);
+  CHECK(asked.listener->connection_shutdown == 250ms);
+}
+
+struct Workers {
+  std::uint32_t cpus;
+  const char* fragment;
+  std::uint32_t workers;
+  std::uint32_t max_restarts;
+};
+
+TEST_CASE("automatic workers follow the CPUs up to 8, and max_restarts the workers") {
+  const Workers rows[] = {{1, R"("workers":"auto")", 1, 3},  {2, R"("workers":"auto")", 2, 4},
+                          {8, R"("workers":"auto")", 8, 16}, {96, R"("backlog":5)", 8, 16},
+                          {96, R"("workers":20)", 20, 40},   {4, R"("workers":4,"max_restarts":0)", 4, 0}};
+  for (const Workers& row : rows) {
+    INFO(row.cpus << " " << row.fragment);
+    const Node node = good(file_of(Shape::listener, row.fragment), FakeHost(0, row.cpus)).root.children.at(0);
+    CHECK(node.listener->workers == row.workers);
+    CHECK(node.spec.flags.max_restarts == row.max_restarts);
+  }
+}
+
+struct Who {
+  std::uint32_t uid;  // of the daemon
+  const char* fragment;
+  const char* identity;  // "name uid gid", or "" when it stays what the daemon is
+};
+
+std::string text_of(const std::optional<Identity>& identity) {
+  if (!identity) return "";
+  return identity->name + " " + std::to_string(identity->uid) + " " + std::to_string(identity->gid);
+}
+
+TEST_CASE("who a process runs as") {
+  const Who rows[] = {{0, R"("ready":"fork")", ""},
+                      {0, R"("user":"root")", "root 0 0"},
+                      {0, R"("user":"alice")", "alice 1000 1000"},
+                      {0, R"("user":"1000","group":"staff")", "alice 1000 2000"},
+                      {0, R"("user":"12345","group":"7")", "12345 12345 7"},
+                      {0, R"("group":"staff")", "root 0 2000"},
+                      {1000, R"("user":"alice")", ""},
+                      {1000, R"("user":"1000","group":"1000")", ""}};
+  for (const Who& row : rows) {
+    INFO(row.uid << " " << row.fragment);
+    const Node node = good(file_of(Shape::process, row.fragment), FakeHost(row.uid)).root.children.at(0);
+    CHECK(text_of(node.process->identity) == row.identity);
+  }
+}
+
+TEST_CASE("who a listener's connections run as") {
+  const std::string exec = R"({"id":"a","type":"listener","listen":"1","handler":{"exec":["/bin/cat"]})";
+  const auto identity = [](const std::string& child, std::uint32_t uid) {
+    return text_of(good(file_of(Shape::child, child), FakeHost(uid)).root.children.at(0).listener->identity);
+  };
+  CHECK(identity(R"({"id":"a","type":"listener","listen":"1","handler":"echo"})", 0) == "nobody 65534 65534");
+  CHECK(identity(R"({"id":"a","type":"listener","listen":"1","handler":"echo","group":"staff"})", 0) ==
+        "nobody 65534 2000");
+  CHECK(identity(R"({"id":"a","type":"listener","listen":"1","handler":"echo"})", 1000).empty());
+  CHECK(identity(exec + R"(,"user":"root"})", 0) == "root 0 0");
+  CHECK(identity(exec + R"(,"user":"www-data"})", 0) == "www-data 33 33");
+  CHECK(identity(exec + "}", 1000).empty());
+}
+
+TEST_CASE("relative paths stand in the directory of the file") {
+  const Loaded loaded = parse(file_of(Shape::child, R"({"id":"p","type":"process","argv":["./sh"],"chdir":"."})"),
+                              "good.json", "/bin", FakeHost());
+  INFO(texts(loaded));
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->root.children.at(0).process->argv.at(0) == "/bin/sh");
+  const Loaded log = parse(file_of(Shape::top, R"("log":{"target":"log/x"},"control":{"socket":"x.sock"})"),
+                           "good.json", "/srv", FakeHost());
+  REQUIRE(log.config);
+  CHECK(log.config->log.target == "/srv/log/x");
+  CHECK(log.config->control.socket == "/srv/x.sock");
+}
+
+TEST_CASE("the same port may be bound on different addresses, and port 0 as often as one likes") {
+  good(file_of(Shape::child, R"({"id":"a","type":"listener","handler":"echo",
+    "listen":["127.0.0.1:80","127.0.0.2:80","[::1]:80","0","0","127.0.0.1:0","[::]:0","0.0.0.0:81"]})"));
+}
+
+TEST_CASE("the deepest tree that fits is read") {
+  std::string text;
+  std::string end;
+  for (int i = 0; i < 14; ++i) {
+    text += R"({"id":"s","type":"supervisor","children":[)";
+    end += "]}";
+  }
+  good(file_of(Shape::child, text + R"({"id":"s","type":"supervisor"})" + end));
+}
+
+}  // namespace
+}  // namespace bulkhead::config

@@ -1,0 +1,205 @@
+// What comes from the file system: files that are none, included files, cgroups.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "master/config/cpus.h"
+#include "tests/unit/config/fake_host.h"
+#include "tests/unit/config/samples.h"
+#include "tests/unit/config/shapes.h"
+
+namespace bulkhead::config {
+namespace {
+
+// A directory that goes away with the test.
+class Directory {
+ public:
+  Directory() {
+    std::string name = (std::filesystem::temp_directory_path() / "bulkhead-config-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  ~Directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  [[nodiscard]] std::string path(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  std::string write(const std::string& name, std::string_view text) const {
+    std::filesystem::create_directories(std::filesystem::path(path(name)).parent_path());
+    std::ofstream(path(name)) << text;
+    return path(name);
+  }
+
+ private:
+  std::string path_;
+};
+
+std::string child(const std::string& id, const std::string& port) {
+  return R"({"id":")" + id + R"(","type":"listener","listen":")" + port + R"(","handler":"echo"})";
+}
+
+TEST_CASE("a file that cannot be read is one problem without a position") {
+  const Directory directory;
+  const std::string fifo = directory.path("fifo");
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(texts(load(fifo)) == fifo + ": expected a regular file, this is a FIFO");
+  CHECK(texts(load(directory.path())) == directory.path() + ": expected a regular file, this is a directory");
+  CHECK(texts(load("/dev/zero")) == "/dev/zero: expected a regular file, this is a device");
+  CHECK(texts(load("/nonexistent")) == "/nonexistent: cannot open: No such file or directory");
+  CHECK(texts(load("/etc/passwd/x")) == "/etc/passwd/x: cannot open: Not a directory");
+  CHECK(texts(load("")) == ": cannot open: No such file or directory");
+}
+
+TEST_CASE("a file that is too large is not read") {
+  const Directory directory;
+  const std::string large = directory.write("large.json", std::string((1U << 20U) + 1, ' '));
+  CHECK(texts(load(large)) == large + ": larger than 1 MiB, the most that a configuration file may have");
+}
+
+TEST_CASE("an unreadable file names its errno") {
+  if (geteuid() == 0) return;  // root may read everything
+  const Directory directory;
+  const std::string file = directory.write("secret.json", kSmallest);
+  REQUIRE(chmod(file.c_str(), 0) == 0);
+  CHECK(texts(load(file)) == file + ": cannot open: Permission denied");
+}
+
+TEST_CASE("a good file is loaded by its name, and paths in it are relative to it") {
+  const Directory directory;
+  const std::string file =
+      directory.write("a.json", R"({"log":{"target":"./x.log"},"supervisor":{"children":[)" + child("a", "0") + "]}}");
+  const Loaded loaded = load(file);
+  INFO(texts(loaded));
+  REQUIRE(loaded.config);
+  CHECK(loaded.config->file == file);
+  CHECK(loaded.config->log.target == directory.path("x.log"));
+}
+
+Loaded load_including(const Directory& directory, const std::string& pattern, const std::string& children) {
+  const std::string text = R"({"include":")" + pattern + R"(","supervisor":{"children":[)" + children + "]}}";
+  return parse(text, "main.json", directory.path(), FakeHost());
+}
+
+TEST_CASE("children of included files follow the root's, file by file in order of their names") {
+  const Directory directory;
+  directory.write("conf.d/20.json", "[" + child("c", "3") + "]");
+  directory.write("conf.d/10.json", "[" + child("b", "2") + "," + child("d", "4") + "]");
+  directory.write("conf.d/.hidden.json", "x");
+  directory.write("conf.d/10.json~", "x");
+  directory.write("conf.d/README", "x");
+  const Loaded loaded = load_including(directory, "conf.d/*", child("a", "1"));
+  CHECK(texts(loaded) ==
+        directory.path("conf.d/README") + ":1:1: /: expected a JSON value, found x; words stand in double quotes");
+  const Loaded good = load_including(directory, "conf.d/*.json", child("a", "1"));
+  INFO(texts(good));
+  REQUIRE(good.config);
+  std::string ids;
+  for (const Node& node : good.config->root.children) ids += node.spec.id;
+  CHECK(ids == "abdc");
+  CHECK(good.config->root.children[1].file == directory.path("conf.d/10.json"));
+  CHECK(good.config->root.children[1].pointer == "/0");
+}
+
+TEST_CASE("the effective file holds the included children itself") {
+  const Directory directory;
+  directory.write("conf.d/a.json", "[" + child("b", "2") + "]");
+  const Loaded loaded = load_including(directory, "conf.d/*.json", child("a", "1"));
+  REQUIRE(loaded.config);
+  CHECK(loaded.effective.find("include") == std::string::npos);
+  const Loaded again = parse(loaded.effective, "main.json", "/nowhere", FakeHost());
+  REQUIRE(again.config);
+  CHECK(again.config->root.children.size() == 2);
+  CHECK(again.effective == loaded.effective);
+}
+
+TEST_CASE("all children may be included") {
+  const Directory directory;
+  directory.write("conf.d/a.json", "[" + child("b", "2") + "]");
+  CHECK(load_including(directory, "conf.d/*.json", "").config);
+  CHECK(texts(load_including(directory, "conf.d/*.conf", "")) ==
+        "main.json:1:53: /supervisor/children: the root supervisor needs at least one child");
+}
+
+TEST_CASE("problems of included files carry their file, behind those of the main file") {
+  const Directory directory;
+  const std::string a = directory.write("conf.d/a.json", "[\n" + child("b", "x") + "," + child("a", "1") + "]");
+  const std::string b = directory.write("conf.d/b.json", "{}");
+  const std::string c = directory.write("conf.d/c.json", "[");
+  const Loaded loaded = load_including(directory, "conf.d/*.json", child("a", "1") + ",5");
+  CHECK(texts(loaded) == "main.json:1:113: /supervisor/children/1: expected a child, an object, got the number 5\n" +
+                             a + ":2:38: /0/listen: \"x\" has no port; write \"ADDRESS:PORT\"\n" + a +
+                             ":2:66: /1/id: the id \"a\" is already used by /supervisor/children/0 of main.json\n" + a +
+                             ":2:97: /1/listen: \"1\" is already used by /supervisor/children/0/listen of main.json "
+                             "(line 1, column 91)\n" +
+                             b + ":1:1: /: expected a list of children, got an object\n" + c +
+                             ":1:2: /0: expected a value or \"]\", found the end of the file");
+}
+
+TEST_CASE("a FIFO among the included files is a problem, not a wait") {
+  const Directory directory;
+  directory.write("conf.d/a.json", "[]");
+  REQUIRE(mkfifo(directory.path("conf.d/b.json").c_str(), 0600) == 0);
+  CHECK(texts(load_including(directory, "conf.d/*.json", child("a", "1"))) ==
+        directory.path("conf.d/b.json") + ": expected a regular file, this is a FIFO");
+}
+
+struct Cgroup {
+  const char* membership;
+  const char* file;
+  const char* text;
+  std::uint32_t cpus;
+};
+
+TEST_CASE("a cgroup's quota is rounded up to whole CPUs") {
+  const Cgroup rows[] = {
+      {"0::/a/b\n", "a/b/cpu.max", "200000 100000\n", 2}, {"0::/a/b\n", "a/b/cpu.max", "150000 100000\n", 2},
+      {"0::/a/b\n", "a/b/cpu.max", "1000 100000\n", 1},   {"0::/a/b\n", "a/b/cpu.max", "max 100000\n", 0},
+      {"0::/a/b\n", "a/cpu.max", "300000 100000\n", 3},   {"0::/\n", "cpu.max", "300000 100000\n", 3},
+      {"0::/a/b\n", "a/b/cpu.max", "rubbish", 0},         {"0::/a/b\n", "a/b/cpu.max", "1 0\n", 0},
+      {"0::/a/b\n", "c/cpu.max", "100000 100000\n", 0},   {"", "cpu.max", "100000 100000\n", 0},
+      {"::\n0:\n\nx", "cpu.max", "100000 100000\n", 0}};
+  for (const Cgroup& row : rows) {
+    INFO(row.membership << row.file << " " << row.text);
+    const Directory mount;
+    mount.write(row.file, row.text);
+    CHECK(cgroup_cpus(row.membership, mount.path()) == row.cpus);
+  }
+}
+
+TEST_CASE("the strictest cgroup counts, and version 1 is read too") {
+  const Directory mount;
+  mount.write("a/b/cpu.max", "800000 100000\n");
+  mount.write("a/cpu.max", "400000 100000\n");
+  CHECK(cgroup_cpus("0::/a/b\n", mount.path()) == 4);
+  mount.write("cpu/x/cpu.cfs_quota_us", "250000\n");
+  mount.write("cpu/x/cpu.cfs_period_us", "100000\n");
+  CHECK(cgroup_cpus("5:cpuset:/\n4:cpu,cpuacct:/x\n1:name=systemd:/a\n", mount.path()) == 3);
+  CHECK(cgroup_cpus("4:cpu,cpuacct:/x\n0::/a/b\n", mount.path()) == 3);
+  mount.write("cpu/x/cpu.cfs_quota_us", "-1\n");
+  CHECK(cgroup_cpus("4:cpu:/x\n", mount.path()) == 0);
+}
+
+TEST_CASE("this system has at least one CPU, and root") {
+  CHECK(usable_cpus() >= 1);
+  CHECK(this_host().usable_cpus() == usable_cpus());
+  const auto root = this_host().user("root");
+  REQUIRE(root);
+  CHECK(root->uid == 0);
+  CHECK(this_host().user(0)->name == "root");
+  CHECK_FALSE(this_host().user("no such user"));
+  CHECK_FALSE(this_host().group("no such group"));
+  CHECK_FALSE(this_host().groups(*root, root->gid).empty());
+  CHECK_FALSE(this_host().search_path().empty());
+}
+
+}  // namespace
+}  // namespace bulkhead::config

@@ -1,0 +1,229 @@
+// For every option of the table, by itself: a typing error in its name, its key at every wrong place, values of every
+// wrong type, and the borders of its range.
+#include "master/config/option_table.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "master/config/check.h"
+#include "tests/unit/config/fake_host.h"
+#include "tests/unit/config/samples.h"
+#include "tests/unit/config/shapes.h"
+
+namespace bulkhead::config {
+namespace {
+
+using Kind = Value::Kind;
+
+// Where kEverything has an object of each scope.
+const char* pointer_of(Scope scope) {
+  switch (scope) {
+    case Scope::top: return "";
+    case Scope::daemon: return "/daemon";
+    case Scope::control: return "/control";
+    case Scope::log: return "/log";
+    case Scope::child:
+    case Scope::listener: return "/supervisor/children/0";
+    case Scope::handler: return "/supervisor/children/0/handler";
+    case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
+    case Scope::process: return "/supervisor/children/1";
+    case Scope::supervisor: return "/supervisor";
+  }
+  return "";
+}
+
+Value* find(Value& value, std::string_view pointer) {
+  if (pointer.empty()) return &value;
+  const std::size_t end = std::min(pointer.find('/', 1), pointer.size());
+  const std::string token(pointer.substr(1, end - 1));
+  if (value.kind == Kind::array) return find(value.items.at(std::stoul(token)), pointer.substr(end));
+  for (Member& member : value.members) {
+    if (member.key == token) return find(member.value, pointer.substr(end));
+  }
+  return nullptr;
+}
+
+// kEverything with `key` of the object at `pointer` set to `value`, which is JSON.
+std::string with(std::string_view pointer, std::string_view key, std::string_view value) {
+  static const Value sample = *read_json(kEverything).root;
+  Value root = sample;
+  Value* object = find(root, pointer);
+  std::erase_if(object->members, [&](const Member& m) { return m.key == key; });
+  object->members.push_back({std::string(key), {}, *read_json(value).root});
+  return write_json(root);
+}
+
+Loaded load_with(std::string_view pointer, std::string_view key, std::string_view value) {
+  return parse(with(pointer, key, value), "t.json", "/etc", FakeHost());
+}
+
+// Whether a problem at `pointer` begins with `message`.
+bool told(const Loaded& loaded, const std::string& pointer, const std::string& message) {
+  for (const Problem& problem : loaded.problems) {
+    if (problem.pointer == pointer && problem.message.starts_with(message) && problem.line != 0) return true;
+  }
+  return false;
+}
+
+std::set<std::string_view> names_at(Scope scope) {
+  std::set<std::string_view> out;
+  for (const Option& option : kOptions) {
+    const bool here = std::string_view(pointer_of(option.scope)) == pointer_of(scope);
+    const bool child = option.scope == Scope::child && scope == Scope::process;
+    if (here || child) out.insert(option.name);
+  }
+  return out;
+}
+
+TEST_CASE("the sample with every option is good and complete") {
+  REQUIRE(texts(parse(kEverything, "t.json", "/etc", FakeHost())).empty());
+  Value root = *read_json(kEverything).root;
+  for (const Option& option : kOptions) {
+    if (option.name == "include") continue;  // has files of its own: load_test.cpp
+    INFO(pointer_of(option.scope) << "/" << option.name);
+    CHECK(find(root, pointer_of(option.scope) + std::string("/") + std::string(option.name)) != nullptr);
+  }
+}
+
+TEST_CASE("one wrong letter in any key is an unknown key with the right one proposed") {
+  for (const Option& option : kOptions) {
+    std::string typo(option.name);
+    typo[typo.size() / 2] = 'q';
+    const std::string pointer = pointer_of(option.scope);
+    const Loaded loaded = load_with(pointer, typo, "1");
+    INFO(pointer << "/" << typo << "\n" << texts(loaded));
+    CHECK(told(loaded, pointer + "/" + typo, "unknown key \"" + typo + "\""));
+    const bool proposed = texts(loaded).find("did you mean \"" + std::string(option.name) + "\"") != std::string::npos;
+    CHECK((proposed || option.name.size() < 3));
+  }
+}
+
+TEST_CASE("any key at any other place is an unknown key") {
+  const Scope places[] = {Scope::top,     Scope::daemon,  Scope::control,    Scope::log,          Scope::listener,
+                          Scope::handler, Scope::process, Scope::supervisor, Scope::restart_delay};
+  for (const Scope place : places) {
+    const auto known = names_at(place);
+    // All at once: that each is reported shows that none hides another.
+    std::vector<std::string> wrong;
+    Value root = *read_json(kEverything).root;
+    Value* object = find(root, pointer_of(place));
+    for (const Option& option : kOptions) {
+      if (known.count(option.name) != 0) continue;
+      wrong.emplace_back(option.name);
+      object->members.push_back({std::string(option.name), {}, number_value("1")});
+    }
+    const Loaded loaded = parse(write_json(root), "t.json", "/etc", FakeHost());
+    for (const std::string& name : wrong) {
+      INFO(pointer_of(place) << "/" << name);
+      CHECK(told(loaded, pointer_of(place) + ("/" + name), "unknown key"));
+    }
+  }
+}
+
+// The kinds of JSON values that an option may have at all.
+std::set<Kind> kinds_of(const Option& option) {
+  switch (option.type) {
+    case Type::boolean: return {Kind::boolean};
+    case Type::integer:
+    case Type::number: return {Kind::number};
+    case Type::listen: return {Kind::string, Kind::array};
+    case Type::command:
+    case Type::words:
+    case Type::names:
+    case Type::exit_statuses:
+    case Type::children: return {Kind::array};
+    case Type::environment:
+    case Type::object: return {Kind::object};
+    default: return {Kind::string};
+  }
+}
+
+TEST_CASE("a value of a wrong type is an error that says what was expected") {
+  const std::pair<Kind, const char*> values[] = {{Kind::null, "null"}, {Kind::boolean, "true"},
+                                                 {Kind::number, "5"},  {Kind::string, "\"!\""},
+                                                 {Kind::array, "[]"},  {Kind::object, "{}"}};
+  for (const Option& option : kOptions) {
+    for (const auto& [kind, value] : values) {
+      if (kinds_of(option).count(kind) != 0) continue;
+      const std::string pointer = pointer_of(option.scope);
+      const Loaded loaded = load_with(pointer, option.name, value);
+      INFO(pointer << "/" << option.name << " " << value << "\n" << texts(loaded));
+      CHECK(told(loaded, pointer + "/" + std::string(option.name), "expected " + expectation_text(option)));
+    }
+  }
+}
+
+TEST_CASE("a word that is none of the row's is an error that lists them") {
+  for (const Option& option : kOptions) {
+    if (option.type != Type::word) continue;
+    const std::string pointer = pointer_of(option.scope);
+    for (const char* value : {"\"\"", "\"zzzz\""}) {
+      CHECK(
+          told(load_with(pointer, option.name, value), pointer + ("/" + std::string(option.name)), "expected one of"));
+    }
+  }
+}
+
+std::string spelled(const Option& option, double value) {
+  if (option.type != Type::duration) return std::to_string(static_cast<long long>(value));
+  return "\"" + std::to_string(static_cast<long long>(value)) + "ms\"";
+}
+
+TEST_CASE("the borders of every range hold") {
+  for (const Option& option : kOptions) {
+    if (option.limits.max <= option.limits.min) continue;
+    const auto fits = [&](const std::string& text) { return check(option, *read_json(text).root, "").empty(); };
+    INFO(scope_text(option.scope) << "/" << option.name);
+    CHECK(fits(spelled(option, option.limits.min)));
+    CHECK(fits(spelled(option, option.limits.max)));
+    CHECK_FALSE(fits(spelled(option, option.limits.min - 1)));
+    CHECK_FALSE(fits(spelled(option, option.limits.max + 1)));
+  }
+}
+
+TEST_CASE("an integer is digits and nothing else") {
+  for (const Option& option : kOptions) {
+    if (option.type != Type::integer) continue;
+    for (const char* text :
+         {"1e3", "1.0", "-0", "-1", "0.5", "2147483648", "4294967296", "4294967297", "9223372036854775808",
+          "18446744073709551616", "18446744073709551617", "1e300", "\"10\"", "\"1\""}) {
+      INFO(option.name << " " << text);
+      CHECK_FALSE(check(option, *read_json(text).root, "").empty());
+    }
+  }
+}
+
+TEST_CASE("every word of every row is accepted") {
+  for (const Option& option : kOptions) {
+    for (const std::string_view word : words_of(option)) {
+      const bool list = option.type == Type::words;
+      const std::string value = (list ? "[\"" : "\"") + std::string(word) + (list ? "\"]" : "\"");
+      INFO(option.name << " " << value);
+      CHECK(check(option, *read_json(value).root, "").empty());
+    }
+  }
+}
+
+TEST_CASE("every default fits its own row") {
+  for (const Option& option : kOptions) {
+    if (option.fallback.json.empty()) continue;
+    INFO(option.name << " " << option.fallback.json);
+    const Document document = read_json(option.fallback.json);
+    REQUIRE(document.root);
+    CHECK(check(option, *document.root, "").empty());
+  }
+}
+
+TEST_CASE("no scope has a name twice, and every row has a line of help") {
+  std::set<std::pair<Scope, std::string_view>> seen;
+  for (const Option& option : kOptions) {
+    CHECK(seen.insert({option.scope, option.name}).second);
+    CHECK(option.help.ends_with('.'));
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::config

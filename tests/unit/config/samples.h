@@ -1,0 +1,36 @@
+// Good files: one with nothing but what is required, one with every option.
+#pragma once
+
+#include <string_view>
+
+namespace bulkhead::config {
+
+inline constexpr std::string_view kSmallest = R"({ "supervisor": { "children": [
+  { "id": "echo", "type": "listener", "listen": "127.0.0.1:4040", "handler": "echo" } ] } })";
+
+inline constexpr std::string_view kEverything = R"({
+  "$schema": "bulkhead.schema.json",
+  "daemon": {"drain_timeout": "infinity"},
+  "control": {"socket": "/run/x/control.sock", "mode": "660", "group": "staff"},
+  "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "connections": ["start", "end"]},
+  "supervisor": {
+    "strategy": "rest_for_one", "max_restarts": 0, "max_seconds": 1.5, "auto_shutdown": "all_significant",
+    "children": [
+      {"id": "web", "type": "listener", "restart": "transient", "significant": true, "shutdown": "infinity",
+       "start_timeout": "infinity",
+       "restart_delay": {"min": "0s", "max": "1h", "factor": 1.5, "jitter": 0, "reset_after": "2m"},
+       "listen": ["4040", "127.0.0.2:4041", "[::1]:0", "unix:run/x.sock"], "backlog": 1, "workers": 3,
+       "max_restarts": 1000000, "max_seconds": 60, "max_connections": 1000000,
+       "handler": {"exec": ["/bin/cat", "-u"], "style": "inetd"}, "user": "alice", "group": "www-data"},
+      {"id": "app", "type": "process", "restart": "temporary", "significant": false, "shutdown": "brutal_kill",
+       "start_timeout": "250ms", "restart_delay": "none", "argv": ["/bin/sh", "-c", "exit 0"], "ready": "sd_notify",
+       "watchdog": "30s", "normal_exit": [0, 1], "permanent_failure_exit": [78, 100], "stop_signal": "USR1",
+       "chdir": "/tmp", "env": {"A": "1", "B": ""}, "pass_env": [], "user": "1000", "group": "2000"},
+      {"id": "inner", "type": "supervisor", "restart": "permanent", "shutdown": "1m", "strategy": "one_for_all",
+       "max_restarts": 7, "max_seconds": 9, "auto_shutdown": "any_significant", "children": [
+         {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "echo"}]}
+    ]
+  }
+})";
+
+}  // namespace bulkhead::config

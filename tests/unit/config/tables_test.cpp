@@ -1,0 +1,211 @@
+// The small languages inside the values: durations, addresses, names, and what the system grants.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <string>
+
+#include "master/config/default_socket.h"
+#include "master/config/duration.h"
+#include "master/config/listen_address.h"
+#include "master/config/nearest.h"
+#include "master/config/option_table.h"
+#include "master/config/paths.h"
+#include "tests/unit/config/fake_host.h"
+#include "tests/unit/config/shapes.h"
+
+namespace bulkhead::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST_CASE("durations are an integer and a unit") {
+  const std::pair<const char*, Duration> good[] = {{"0s", 0s},       {"0ms", 0s},      {"1ms", 1ms},
+                                                   {"250ms", 250ms}, {"5s", 5s},       {"2m", 2min},
+                                                   {"1h", 1h},       {"8760h", 8760h}, {"9223372036s", 9223372036s}};
+  for (const auto& [text, duration] : good) {
+    INFO(text);
+    CHECK(parse_duration(text) == duration);
+  }
+  for (const char* text : {"",     "s",  "5",    "5 s", " 5s", "5s ",   "+5s",  "-5s",      "05s", "00s", "1.5s",
+                           "1e3s", "5S", "5sec", "5us", "1d",  "1h30m", "0x5s", "infinity", "５s", "5ms5"}) {
+    INFO(text);
+    CHECK_FALSE(parse_duration(text));
+  }
+}
+
+TEST_CASE("a duration beyond the type is the longest, not a short one") {
+  for (const char* text :
+       {"9223372037s", "2562048h", "9223372036854775807h", "9223372036854775808ms", "99999999999999999999999s"}) {
+    INFO(text);
+    CHECK(*parse_duration(text) > 292 * 8760h);
+  }
+}
+
+TEST_CASE("durations are shown in their largest whole unit") {
+  const std::pair<double, const char*> rows[] = {{0, "\"0s\""},       {1, "\"1ms\""},   {1500, "\"1500ms\""},
+                                                 {5000, "\"5s\""},    {60e3, "\"1m\""}, {3600e3, "\"1h\""},
+                                                 {kYear, "\"8760h\""}};
+  for (const auto& [milliseconds, text] : rows) CHECK(duration_text(milliseconds) == text);
+}
+
+struct Address {
+  const char* text;
+  ListenAddress::Family family;
+  const char* host;  // or the path
+  std::uint16_t port;
+};
+
+TEST_CASE("the forms of listen") {
+  using enum ListenAddress::Family;
+  const Address rows[] = {{"4040", ipv4, "0.0.0.0", 4040},
+                          {"0", ipv4, "0.0.0.0", 0},
+                          {"65535", ipv4, "0.0.0.0", 65535},
+                          {"0.0.0.0:1", ipv4, "0.0.0.0", 1},
+                          {"127.0.0.1:4040", ipv4, "127.0.0.1", 4040},
+                          {"[::]:4040", ipv6, "::", 4040},
+                          {"[::1]:0", ipv6, "::1", 0},
+                          {"[0:0::0:1]:80", ipv6, "::1", 80},
+                          {"[2001:DB8::A]:80", ipv6, "2001:db8::a", 80},
+                          {"unix:/run/x.sock", unix_path, "/run/x.sock", 0},
+                          {"unix:run/x.sock", unix_path, "/etc/run/x.sock", 0},
+                          {"unix:./x:y.sock", unix_path, "/etc/x:y.sock", 0}};
+  for (const Address& row : rows) {
+    INFO(row.text);
+    const auto parsed = parse_listen_address(row.text, "/etc");
+    REQUIRE(std::holds_alternative<ListenAddress>(parsed));
+    const auto& address = std::get<ListenAddress>(parsed);
+    CHECK(address.text == row.text);
+    CHECK(address.family == row.family);
+    CHECK((row.family == unix_path ? address.path : address.host) == row.host);
+    CHECK(address.port == row.port);
+  }
+}
+
+TEST_CASE("what is no address, and what to write instead") {
+  const std::string longest = "unix:/" + std::string(106, 'x');
+  CHECK(std::holds_alternative<ListenAddress>(parse_listen_address(longest, "/")));
+  const std::pair<std::string, const char*> rows[] = {
+      {"65536", "expected a port from 0 to 65535, got \"65536\""},
+      {"04040", "expected a port from 0 to 65535, got \"04040\""},
+      {"-1", "\"-1\" has no port; write \"ADDRESS:PORT\""},
+      {"127.0.0.1", "\"127.0.0.1\" has no port; write \"ADDRESS:PORT\""},
+      {"127.0.0.1:", "expected a port from 0 to 65535, got \"\""},
+      {"127.0.0.1:http", "expected a port from 0 to 65535, got \"http\""},
+      {"127.0.0.1: 80", "expected a port from 0 to 65535, got \" 80\""},
+      {"127.0.0.1:+80", "expected a port from 0 to 65535, got \"+80\""},
+      {"127.1:80", "\"127.1\" is not an IPv4 address; only numeric addresses are allowed"},
+      {"127.0.0.01:80", "\"127.0.0.01\" is not an IPv4 address; only numeric addresses are allowed"},
+      {"256.0.0.1:80", "\"256.0.0.1\" is not an IPv4 address; only numeric addresses are allowed"},
+      {"0x7f.0.0.1:80", "\"0x7f.0.0.1\" is not an IPv4 address; only numeric addresses are allowed"},
+      {"localhost:80", "\"localhost\" is not an IPv4 address; only numeric addresses are allowed"},
+      {":80", "expected an address before \":\"; write \"80\" for all IPv4 addresses"},
+      {"*:80", "expected an address before \":\"; write \"80\" for all IPv4 addresses"},
+      {"::1:80", "an IPv6 address stands in brackets: \"[::1]:80\""},
+      {"[::1]", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
+      {"[::1", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
+      {"[::1]80", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
+      {"[::1]:", "expected a port from 0 to 65535, got \"\""},
+      {"[::g]:80", "\"::g\" is not an IPv6 address"},
+      {"[]:80", "\"\" is not an IPv6 address"},
+      {"[127.0.0.1]:80", "\"127.0.0.1\" is not an IPv6 address"},
+      {"[fe80::1%eth0]:80", "addresses with a scope such as \"%eth0\" are not supported"},
+      {"[::ffff:1.2.3.4]:80", "write the IPv4 address itself: \"1.2.3.4:80\""},
+      {"unix:", "expected a path after \"unix:\""},
+      {"unix:/run/", "expected the path of a socket, got that of a directory"},
+      {"unix:@name", "abstract sockets are not supported; write a path after \"unix:\""},
+      {longest + "x", "the path of a Unix socket may have at most 107 bytes, this one has 108"},
+      {"systemd:web", "inherited sockets (\"systemd:web\") are not supported"},
+      {"fd:3", "inherited sockets (\"fd:3\") are not supported"},
+      {"/run/x.sock", "a Unix socket is written \"unix:\" and its path: \"unix:/run/x.sock\""}};
+  for (const auto& [text, problem] : rows) {
+    INFO(text);
+    const auto parsed = parse_listen_address(text, "/etc");
+    REQUIRE(std::holds_alternative<std::string>(parsed));
+    CHECK(std::get<std::string>(parsed) == problem);
+  }
+}
+
+// Whether a file that listens on one and then on the other is refused for the second.
+bool both_refused(const std::string& first, const std::string& second) {
+  const std::string list = R"(["127.0.0.3:9","[::3]:9",")" + first + R"(",")" + second + R"("])";
+  const Loaded loaded =
+      parse(file_of(Shape::child, R"({"id":"a","type":"listener","handler":"echo","listen":)" + list + "}"), "a.json",
+            "/", FakeHost());
+  return !loaded.problems.empty() && loaded.problems[0].pointer == "/supervisor/children/0/listen/3";
+}
+
+TEST_CASE("two addresses collide when both cannot be bound") {
+  struct Pair {
+    const char* a;
+    const char* b;
+    bool collide;
+  };
+  const Pair rows[] = {{"80", "80", true},
+                       {"80", "0.0.0.0:80", true},
+                       {"80", "81", false},
+                       {"80", "127.0.0.1:80", true},
+                       {"127.0.0.1:80", "127.0.0.2:80", false},
+                       {"[::]:80", "80", true},
+                       {"[::]:80", "127.0.0.1:80", true},
+                       {"[::]:80", "[::1]:80", true},
+                       {"[::1]:80", "80", false},
+                       {"[::1]:80", "[0::1]:80", true},
+                       {"0", "0", false},
+                       {"unix:/a", "unix:/a", true},
+                       {"unix:/a", "unix:/b", false},
+                       {"unix:/a", "80", false}};
+  for (const Pair& row : rows) {
+    INFO(row.a << " " << row.b);
+    const auto a = std::get<ListenAddress>(parse_listen_address(row.a, "/"));
+    const auto b = std::get<ListenAddress>(parse_listen_address(row.b, "/"));
+    CHECK(collide(a, b) == row.collide);
+    CHECK(collide(b, a) == row.collide);
+    CHECK(both_refused(row.a, row.b) == row.collide);
+    CHECK(both_refused(row.b, row.a) == row.collide);
+  }
+}
+
+TEST_CASE("the nearest name is the one that takes the fewest changes") {
+  const std::vector<std::string_view> names{"backlog", "workers", "listen", "max_restarts", "max_seconds"};
+  const std::pair<const char*, const char*> rows[] = {{"backlg", "backlog"},
+                                                      {"bakclog", "backlog"},
+                                                      {"Workers", "workers"},
+                                                      {"listn", "listen"},
+                                                      {"max_restart", "max_restarts"},
+                                                      {"maxrestarts", "max_restarts"},
+                                                      {"plugins", ""},
+                                                      {"", ""},
+                                                      {"x", ""}};
+  for (const auto& [name, near] : rows) {
+    INFO(name);
+    CHECK(nearest(name, names) == near);
+  }
+  CHECK(nearest("x", {}).empty());
+  CHECK(nearest(std::string(1000000, 'x'), names).empty());
+  CHECK(edit_distance("ab", "ba") == 1);
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("kitten", "sitting") == 3);
+}
+
+TEST_CASE("the control socket is where daemon and client both look") {
+  CHECK(default_control_socket(0, "/run/user/0") == "/run/bulkhead/control.sock");
+  CHECK(default_control_socket(1000, "/run/user/1000") == "/run/user/1000/bulkhead/control.sock");
+  CHECK(default_control_socket(1000, nullptr) == "/tmp/bulkhead-1000/control.sock");
+  CHECK(default_control_socket(1000, "") == "/tmp/bulkhead-1000/control.sock");
+  CHECK(default_control_socket(1000, "run") == "/tmp/bulkhead-1000/control.sock");
+}
+
+TEST_CASE("relative paths stand in the directory of their file") {
+  CHECK(resolve_path("/a/b", "/etc") == "/a/b");
+  CHECK(resolve_path("a/b", "/etc") == "/etc/a/b");
+  CHECK(resolve_path("././a", "/etc") == "/etc/a");
+  CHECK(resolve_path("../a", "/etc") == "/etc/../a");
+  CHECK(resolve_path("a", "/") == "/a");
+  CHECK(directory_of("/etc/bulkhead/bulkhead.json") == "/etc/bulkhead");
+  CHECK(directory_of("/bulkhead.json") == "/");
+  CHECK(directory_of("/etc/./x/../bulkhead.json") == "/etc/x/..");
+  CHECK(directory_of("bulkhead.json") == directory_of("./bulkhead.json"));
+  CHECK(directory_of("bulkhead.json").starts_with("/"));
+}
+
+}  // namespace
+}  // namespace bulkhead::config
