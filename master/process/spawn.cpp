@@ -12,6 +12,7 @@
 
 #include "worker/child/identity.h"
 #include "worker/ipc/channel.h"
+#include "worker/ipc/peer.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead::process {
@@ -25,7 +26,8 @@ struct Prepared {
   const SpawnRequest& request;
   std::vector<char*> argv;
   std::vector<char*> environment;
-  int first_free = 3;  // above every number that is to be placed
+  std::string pid_entry;  // "NAME=" and room for the digits, which the child fills in
+  int first_free = 3;     // above every number that is to be placed
   pid_t master = 0;
 };
 
@@ -35,6 +37,12 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   for (const std::string& string : strings) out.push_back(const_cast<char*>(string.c_str()));  // execve reads only
   out.push_back(nullptr);
   return out;
+}
+
+void add_pid_entry(Prepared& prepared) {
+  prepared.pid_entry = prepared.request.pid_variable + "=" + std::string(12, '\0');
+  prepared.environment.back() = prepared.pid_entry.data();
+  prepared.environment.push_back(nullptr);
 }
 
 [[noreturn]] void fail(int report, ipc::Stage stage, int error) noexcept {
@@ -65,7 +73,7 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
   return close_range(static_cast<unsigned>(prepared.first_free), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-[[noreturn]] void run_child(const Prepared& prepared) noexcept {
+[[noreturn]] void run_child(Prepared& prepared) noexcept {
   const SpawnRequest& request = prepared.request;
   int program = request.program;
   int report = request.report;
@@ -84,6 +92,10 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
     prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
     if (getppid() != prepared.master) _exit(kExecFailed);
   }
+  if (!prepared.pid_entry.empty()) {
+    ipc::decimal_text(static_cast<std::uint32_t>(getpid()),
+                      prepared.pid_entry.data() + request.pid_variable.size() + 1);
+  }
   if (program >= 0) {
     execveat(program, "", prepared.argv.data(), prepared.environment.data(), AT_EMPTY_PATH);
   } else {
@@ -96,7 +108,8 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
 
 sys::Result<pid_t> spawn(const SpawnRequest& request) {
   if (request.descriptors.size() > kMaxDescriptors) return sys::Error{"fork", request.argv[0], E2BIG};
-  Prepared prepared{request, pointers(request.argv), pointers(request.environment), 3, getpid()};
+  Prepared prepared{request, pointers(request.argv), pointers(request.environment), {}, 3, getpid()};
+  if (!request.pid_variable.empty()) add_pid_entry(prepared);
   for (const Placement& placement : request.descriptors)
     prepared.first_free = std::max(prepared.first_free, placement.to + 1);
   // _Fork: without atfork handlers, of which libuv has one that would rebuild its pipes in the child.

@@ -33,6 +33,7 @@ struct SpawnRequest {
   int program = -1;  // an open program to execute; -1: argv[0] is the path
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=value, all of it
+  std::string pid_variable;              // not empty: NAME=<the child's own pid>, which is known only after the fork
   std::vector<Placement> descriptors;
   int report = -1;  // in the child's numbers when it is among `descriptors`, else a close-on-exec one of ours
   std::string directory = "/";  //

@@ -132,8 +132,8 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
     case MessageType::drained: worker.drained = true; return observer_.on_news(worker, message);
     case MessageType::crash:
     case MessageType::paused:
-    case MessageType::resumed:
-    case MessageType::signalled: return observer_.on_news(worker, message);
+    case MessageType::resumed: return observer_.on_news(worker, message);
+    case MessageType::signalled: worker.unanswered_since.reset(); return;
     default: return protocol_error(worker, "an unknown message");
   }
 }
@@ -163,9 +163,20 @@ void Workers::kill(RunId run) {
 
 void Workers::send(net::Listener& listener, const ipc::Message& message) {
   for (auto& [run, worker] : workers_) {
-    if (worker.listener == &listener && worker.state == WorkerProcess::State::ready) {
-      (void)ipc::send(worker.channel.get(), message);
+    if (worker.listener != &listener || worker.state != WorkerProcess::State::ready) continue;
+    (void)ipc::send(worker.channel.get(), message);
+    if (message.type == ipc::MessageType::signal && !worker.unanswered_since) {
+      worker.unanswered_since = Instant(std::chrono::steady_clock::now());
     }
+  }
+}
+
+void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) {
+  const Instant now(std::chrono::steady_clock::now());
+  for (auto& [run, worker] : workers_) {
+    if (worker.listener != &listener || !worker.unanswered_since || now - *worker.unanswered_since < patience) continue;
+    worker.failure = "it did not answer";
+    sys::signal_process(worker.pid, SIGKILL);
   }
 }
 

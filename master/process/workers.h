@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +39,7 @@ struct WorkerProcess {
   std::string failure;     // why its start failed, in words
   std::optional<Instant> start_deadline;
   std::optional<Instant> ready_at;
+  std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
 };
@@ -52,7 +54,7 @@ class Workers {
   };
   struct Observer {
     std::function<void(WorkerProcess&)> on_ready;
-    std::function<void(WorkerProcess&, const ipc::Message&)> on_news;  // crash, paused, resumed, drained, signalled
+    std::function<void(WorkerProcess&, const ipc::Message&)> on_news;  // crash, paused, resumed, drained
   };
 
   Workers(loop::Loop& loop, Settings settings, Observer observer);
@@ -67,6 +69,9 @@ class Workers {
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
   void send(net::Listener& listener, const ipc::Message& message);  // to all its ready workers
+  // Kills those that have not answered a `signal` for so long: a worker that hangs must not keep its connections from
+  // being ended, and once it is gone they are ours to end.
+  void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
   void replace_log(int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);

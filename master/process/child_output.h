@@ -1,0 +1,68 @@
+// What a process child writes to its stdout and stderr: two pipes, read by the master, one log line a line, with the
+// child's path and a field `stream`. Escaping is the log's.
+//
+// Bounds: a line is cut at 2 KiB with "..."; 100 lines a second are logged and the others counted; at most 64 KiB of a
+// stream are read at one turn of the loop, so that nobody else waits; and after 4 MiB in a second we stop reading until
+// it is over, so that the child waits and not we. A child blocks on a full pipe otherwise only when the master is
+// stopped.
+//
+// Ownership: our ends are ours; the child's are the caller's to hand over and close. Whoever else inherits the child's
+//            ends may keep them open for ever, so "end of file" is not waited for without a limit (group_remains.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "master/process/output_lines.h"
+#include "master/process/watched_fd.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::process {
+
+class ChildOutput {
+ public:
+  struct ChildEnds {
+    sys::Fd out;
+    sys::Fd error;
+  };
+
+  ChildOutput(loop::Loop& loop, std::string path, OutputBudget::Limits limits = {});
+  ChildOutput(const ChildOutput&) = delete;  // its callbacks point here
+  ChildOutput& operator=(const ChildOutput&) = delete;
+
+  // Makes the pipes and watches them. EMFILE and ENFILE come back as errors.
+  [[nodiscard]] sys::Result<ChildEnds> open();
+  // Reads what lies in the pipes now, whatever was read this second; bounded, for others may go on writing.
+  void read_rest();
+  [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe; }
+  // Logs what has no newline yet, says how much was suppressed, closes our ends.
+  void close();
+
+ private:
+  struct Stream {
+    const char* name;
+    WatchedFd pipe;
+    LineSplitter lines;
+  };
+  enum class Left { more, nothing, end };
+
+  [[nodiscard]] sys::Result<sys::Fd> open(Stream& stream);
+  void on_readable(Stream& stream);
+  [[nodiscard]] Left read_some(Stream& stream, std::size_t limit);
+  void finish(Stream& stream);
+  void log_line(const Stream& stream, std::string_view line, bool cut);
+  void begin_second();
+  void end_second();
+
+  loop::Loop& loop_;
+  std::string path_;
+  OutputBudget budget_;
+  loop::Timer second_;
+  bool in_second_ = false;
+  Stream out_{"stdout", {}, LineSplitter{}};
+  Stream error_{"stderr", {}, LineSplitter{}};
+};
+
+}  // namespace bulkhead::process

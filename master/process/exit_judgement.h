@@ -1,0 +1,22 @@
+// What the end of a process child means for its supervisor. Pure.
+//
+//   exit status in permanent_failure_exit   permanent_failure: not restarted, whatever `restart` says
+//   exit status in normal_exit              normal
+//   any other status, any signal            abnormal
+//
+// `shutdown` is never found here: an end that we asked for is known by the tree, which asked.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "master/supervision/event.h"
+
+namespace bulkhead::process {
+
+// `wait_status` as waitpid(2) gives it for a process that ended. A status in both lists is a permanent failure; the
+// configuration does not let that happen.
+[[nodiscard]] supervision::ExitReason judge_exit(int wait_status, std::span<const std::uint8_t> normal_exit,
+                                                 std::span<const std::uint8_t> permanent_failure_exit) noexcept;
+
+}  // namespace bulkhead::process

@@ -1,0 +1,76 @@
+#include "master/process/group_remains.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "worker/log/log.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+constexpr auto kLookAgain = std::chrono::milliseconds(100);
+
+bool exists(pid_t pid) {
+  return ::kill(pid, 0) == 0 || errno == EPERM;
+}
+
+// The same group as when its leader was reaped.
+bool lives(pid_t group) {
+  return group > 1 && exists(-group) && !exists(group);
+}
+
+}  // namespace
+
+void GroupRemains::add(std::string path, pid_t group, Instant now, Instant deadline,
+                       std::unique_ptr<ChildOutput> output) {
+  // What was killed together with its leader needs a moment to be gone.
+  deadline = std::max(deadline, now + kLookAgain);
+  remains_.push_back({std::move(path), group, now + kLookAgain, deadline, std::move(output)});
+}
+
+void GroupRemains::look_at(Remains& remains, Instant now) {
+  if (now < remains.next_look) return;
+  remains.next_look = now + kLookAgain;
+  if (!lives(remains.group)) remains.group = 0;
+  const bool gone = remains.group == 0 && remains.output->at_end();
+  if (gone || now >= remains.deadline) end(remains);
+}
+
+void GroupRemains::end(Remains& remains) {
+  if (remains.group != 0) {
+    ::kill(-remains.group, SIGKILL);
+    log::Line(log::Level::warning, remains.path).text("killed what was left of its process group").write();
+  }
+  remains.output->read_rest();
+  remains.output->close();
+  remains.output.reset();
+}
+
+void GroupRemains::on_deadline(Instant now) {
+  for (Remains& remains : remains_) look_at(remains, now);
+  std::erase_if(remains_, [](const Remains& remains) { return remains.output == nullptr; });
+}
+
+std::optional<supervision::Instant> GroupRemains::next_deadline() const {
+  std::optional<Instant> next;
+  for (const Remains& remains : remains_) {
+    if (!next || remains.next_look < *next) next = remains.next_look;
+  }
+  return next;
+}
+
+void GroupRemains::kill_all() {
+  for (Remains& remains : remains_) {
+    if (lives(remains.group)) ::kill(-remains.group, SIGKILL);
+  }
+}
+
+std::size_t GroupRemains::groups_left() const {
+  return static_cast<std::size_t>(
+      std::count_if(remains_.begin(), remains_.end(), [](const Remains& remains) { return lives(remains.group); }));
+}
+
+}  // namespace bulkhead::process

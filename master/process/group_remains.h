@@ -1,0 +1,48 @@
+// What outlives a process child: the rest of its process group, and pipes that strays keep open. The group was asked to
+// end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and our ends
+// of the pipes are closed, whoever holds the others.
+//
+// A group keeps its number from being given to a new process (the kernel frees a pid only with its last user), so as
+// long as we see it without a gap it is the same group. We look every 100 ms; where its number is a process again, the
+// group has gone in between and is somebody else's.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/process/child_output.h"
+#include "master/supervision/event.h"
+
+namespace bulkhead::process {
+
+class GroupRemains {
+ public:
+  using Instant = supervision::Instant;
+
+  // `group` 0: nothing is left of it. Keeps `output` until it is at its end, at most to the deadline.
+  void add(std::string path, pid_t group, Instant now, Instant deadline, std::unique_ptr<ChildOutput> output);
+
+  void on_deadline(Instant now);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+  void kill_all();
+  [[nodiscard]] std::size_t groups_left() const;
+
+ private:
+  struct Remains {
+    std::string path;
+    pid_t group;
+    Instant next_look;
+    Instant deadline;
+    std::unique_ptr<ChildOutput> output;  // null: over
+  };
+  static void look_at(Remains& remains, Instant now);
+  static void end(Remains& remains);
+
+  std::vector<Remains> remains_;
+};
+
+}  // namespace bulkhead::process

@@ -1,0 +1,28 @@
+// One sd_notify(3) message as a value: lines of NAME=value, of which we act on a few and ignore the others, MAINPID
+// among them (a process child is the process we forked). Pure.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::process {
+
+struct Notification {
+  bool ready = false;                                       // READY=1
+  bool stopping = false;                                    // STOPPING=1
+  bool watchdog = false;                                    // WATCHDOG=1
+  std::optional<std::string> status;                        // STATUS=…; printable ASCII, at most kMaxStatus bytes
+  std::optional<std::chrono::microseconds> extend_timeout;  // EXTEND_TIMEOUT_USEC=…; from now on, at most an hour
+};
+
+inline constexpr std::size_t kMaxStatus = 256;
+inline constexpr std::size_t kMaxNotification = 4096;  // bytes of a message, as systemd has it
+
+// Of a variable that comes twice the first counts. A NUL may end the message; elsewhere it spoils it, and nothing of it
+// counts. What is not printable in a status becomes '?'.
+[[nodiscard]] Notification parse_notification(std::string_view message);
+
+}  // namespace bulkhead::process

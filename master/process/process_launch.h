@@ -1,0 +1,54 @@
+// A process child's start as values: from its configuration to what spawn() is asked for, with every descriptor made
+// before the fork.
+//
+//   0       /dev/null
+//   1, 2    pipes to the master, which logs them
+//   3       `ready: notify_fd` only: s6's way (skarnet.org/software/s6/notifywhenup.html), a newline says "ready", then
+//           the program closes it. NOTIFY_FD=3 tells the number.
+//
+// Environment: pass_env, then env, then ours, the later one winning; nothing else. `ready: sd_notify` adds
+// NOTIFY_SOCKET (sd_notify(3)) and, with a watchdog, WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3)). What a
+// service manager tells us in variables of its own is never passed on, even if pass_env names it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/process/spawn.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::process {
+
+inline constexpr int kNotifyFd = 3;
+
+// getenv(3), or a test's.
+using LookUp = std::function<const char*(const char* name)>;
+
+// NAME=value, sorted, each name once. `notify_address` is used with `ready: sd_notify` only. Without WATCHDOG_PID.
+[[nodiscard]] std::vector<std::string> child_environment(const config::Process& process,
+                                                         const std::string& notify_address, const LookUp& look_up);
+
+// The child's ends, and the request that places them. To be dropped once spawn() has returned: as long as the master
+// holds them, the other ends see no end of file.
+struct Launch {
+  SpawnRequest request;
+  std::vector<sys::Fd> ends;
+
+  // Descriptor `to` of the child; kept until the launch is over.
+  void place(sys::Fd fd, int to);
+};
+
+// What is executed, where, as whom, with descriptor 0; the caller places the others and sets `report`.
+[[nodiscard]] sys::Result<Launch> prepare_launch(const config::Process& process, std::vector<std::string> environment);
+
+struct Pipe {
+  sys::Fd read;
+  sys::Fd write;
+};
+// Both close-on-exec, and numbered above everything that is placed in a process child.
+[[nodiscard]] sys::Result<Pipe> make_pipe(const char* purpose);
+
+}  // namespace bulkhead::process

@@ -1,0 +1,308 @@
+#include "master/process/processes.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "master/process/exit_judgement.h"
+#include "master/process/notification.h"
+#include "master/process/notify_socket.h"
+#include "master/process/process_launch.h"
+#include "master/process/spawn.h"
+#include "worker/ipc/message.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+using namespace std::chrono_literals;
+using config::Ready;
+
+constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
+constexpr int kNotifyReadsPerTurn = 16;
+constexpr auto kLate = 1s;  // a deadline that we see later than this tells of us, not of the child
+constexpr auto kDefaultPatience = 5s;
+
+Instant now() {
+  return Instant(std::chrono::steady_clock::now());
+}
+
+supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
+  using Kind = supervision::Shutdown::Kind;
+  switch (shutdown.kind) {
+    case Kind::brutal_kill: return 0s;
+    case Kind::timeout: return shutdown.timeout;
+    case Kind::infinity: return kDefaultPatience;  // the child's own; strays do not get it
+  }
+  return kDefaultPatience;
+}
+
+void ask_group_to_end(pid_t leader, int signal) {
+  sys::signal_group(leader, signal);
+  sys::signal_group(leader, SIGCONT);
+}
+
+// So that a child of another user can open /dev/stdout and /dev/stderr, which means opening the pipe anew.
+void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
+  if (!config.identity || geteuid() != 0) return;
+  for (const int fd : {ends.out.get(), ends.error.get()}) {
+    (void)!::fchown(fd, config.identity->uid, config.identity->gid);
+  }
+}
+
+}  // namespace
+
+Processes::Processes(loop::Loop& loop, Observer observer) : loop_(loop), observer_(std::move(observer)) {}
+
+std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string path, const config::Process& config,
+                                           const supervision::Shutdown& shutdown, std::optional<Instant> deadline) {
+  ProcessChild& child = children_[run];
+  child.node = node;
+  child.run = run;
+  child.path = std::move(path);
+  child.config = config;
+  child.group_patience = patience_of(shutdown);
+  child.start_deadline = deadline;
+  child.output = std::make_unique<ChildOutput>(loop_, child.path);
+  auto pid = launch(child);
+  if (!pid) {
+    children_.erase(run);
+    return pid.error();
+  }
+  child.pid = *pid;
+  runs_[*pid] = run;
+  if (config.ready == Ready::fork) become_ready(child);
+  return std::nullopt;
+}
+
+sys::Result<pid_t> Processes::launch(ProcessChild& child) {
+  auto report = make_pipe("for the report of a start");
+  if (!report) return report.error();
+  auto notify = open_notify(child);
+  if (!notify) return notify.error();
+  auto output = child.output->open();
+  if (!output) return output.error();
+  give_to(child.config, *output);
+  auto launch = prepare_launch(child.config, child_environment(child.config, notify->address, ::getenv));
+  if (!launch) return launch.error();
+  launch->place(std::move(output->out), 1);
+  launch->place(std::move(output->error), 2);
+  if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
+  launch->request.report = report->write.get();
+  child.report = WatchedFd(loop_, std::move(report->read), [this, &child] { read_report(child); });
+  return spawn(launch->request);
+}
+
+sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
+  NotifyEnd end;
+  sys::Fd ours;
+  if (child.config.ready == Ready::notify_fd) {
+    auto pipe = make_pipe("for readiness");
+    if (!pipe) return pipe.error();
+    ours = std::move(pipe->read);
+    end.fd = std::move(pipe->write);
+  } else if (child.config.ready == Ready::sd_notify) {
+    auto socket = open_notify_socket();
+    if (!socket) return socket.error();
+    ours = std::move(socket->fd);
+    end.address = std::move(socket->address);
+  }
+  if (ours) child.notify = WatchedFd(loop_, std::move(ours), [this, &child] { read_notify(child); });
+  return end;
+}
+
+// A message is a failure before exec; the end without one is exec, which closed the other end.
+void Processes::read_report(ProcessChild& child) {
+  if (!child.report) return;
+  ipc::Message message;
+  const ssize_t got = ::read(child.report.get(), &message, sizeof message);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  child.report.close();
+  if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
+  if (got != static_cast<ssize_t>(sizeof message) || message.type != ipc::MessageType::fail) return;
+  const char* reason = strerrordesc_np(message.error);
+  child.failure = ipc::stage_text(static_cast<ipc::Stage>(message.reason));
+  child.failure += std::string(": ") + (reason != nullptr ? reason : "unknown error");
+}
+
+void Processes::read_notify(ProcessChild& child) {
+  if (!child.notify) return;
+  if (child.config.ready == Ready::notify_fd) {
+    read_notify_fd(child);
+  } else {
+    read_notify_socket(child);
+  }
+}
+
+void Processes::read_notify_fd(ProcessChild& child) {
+  char bytes[256];
+  for (int i = 0; i < kNotifyReadsPerTurn; ++i) {
+    const ssize_t got = ::read(child.notify.get(), bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) {
+      child.closed_notify_fd = true;  // may be dying: its end, or start_timeout, tells
+      return child.notify.close();
+    }
+    if (std::memchr(bytes, '\n', static_cast<std::size_t>(got)) == nullptr) continue;
+    child.notify.close();
+    return become_ready(child);
+  }
+}
+
+void Processes::read_notify_socket(ProcessChild& child) {
+  for (int i = 0; i < kNotificationsPerTurn; ++i) {
+    const ReceivedNotification received = receive_notification(child.notify.get(), child.pid);
+    switch (received.kind) {
+      case ReceivedNotification::Kind::nothing: return;
+      case ReceivedNotification::Kind::message: on_notification(child, received.notification); break;
+      case ReceivedNotification::Kind::stranger:
+        if (!child.strangers.allow(sys::monotonic_ns())) break;
+        log::Line(log::Level::warning, child.path)
+            .text("ignored a notification that comes from none of its processes")
+            .field("sender", received.sender)
+            .write();
+        break;
+    }
+  }
+}
+
+void Processes::on_notification(ProcessChild& child, const Notification& news) {
+  const bool changed = (news.status && *news.status != child.status) || (news.stopping && !child.stopping);
+  if (news.status) child.status = *news.status;
+  child.stopping = child.stopping || news.stopping;
+  if (news.extend_timeout && child.start_deadline) {
+    child.start_deadline = std::max(*child.start_deadline, now() + *news.extend_timeout);
+  }
+  if (news.watchdog && child.watchdog_deadline) child.watchdog_deadline = now() + *child.config.watchdog;
+  if (news.ready) become_ready(child);
+  if (changed && observer_.on_status) observer_.on_status(child);
+}
+
+void Processes::become_ready(ProcessChild& child) {
+  if (child.state != ProcessChild::State::starting || !child.failure.empty()) return;
+  child.state = ProcessChild::State::ready;
+  child.start_deadline.reset();
+  if (child.config.watchdog) child.watchdog_deadline = now() + *child.config.watchdog;
+  observer_.on_ready(child);
+}
+
+void Processes::stop(RunId run) {
+  const auto found = children_.find(run);
+  if (found == children_.end()) return;
+  ProcessChild& child = found->second;
+  child.state = ProcessChild::State::leaving;
+  child.start_deadline.reset();
+  child.watchdog_deadline.reset();
+  ask_group_to_end(child.pid, child.config.stop_signal);
+}
+
+void Processes::kill(RunId run) {
+  const auto found = children_.find(run);
+  if (found == children_.end()) return;
+  ProcessChild& child = found->second;
+  child.state = ProcessChild::State::leaving;
+  child.start_deadline.reset();
+  child.watchdog_deadline.reset();
+  sys::signal_group(child.pid, SIGKILL);
+}
+
+void Processes::abort_starts() {
+  for (auto& [run, child] : children_) {
+    if (child.state != ProcessChild::State::starting) continue;
+    child.start_deadline.reset();
+    child.failure = "the daemon is stopping";
+    sys::signal_group(child.pid, SIGKILL);
+  }
+}
+
+void Processes::kill_all() {
+  for (auto& [run, child] : children_) sys::signal_group(child.pid, SIGKILL);
+  remains_.kill_all();
+}
+
+void Processes::on_deadline(Instant now) {
+  for (auto& [run, child] : children_) {
+    if (child.start_deadline && *child.start_deadline <= now) read_notify(child);
+    if (child.start_deadline && *child.start_deadline <= now) expire_start(child);
+    if (child.watchdog_deadline && *child.watchdog_deadline <= now) read_notify(child);
+    if (child.watchdog_deadline && *child.watchdog_deadline <= now) expire_watchdog(child, now);
+  }
+  remains_.on_deadline(now);
+}
+
+void Processes::expire_start(ProcessChild& child) {
+  child.start_deadline.reset();
+  child.failure = "it did not become ready within its start_timeout";
+  if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
+  sys::signal_group(child.pid, SIGKILL);
+}
+
+void Processes::expire_watchdog(ProcessChild& child, Instant now) {
+  if (now - *child.watchdog_deadline > kLate) {
+    child.watchdog_deadline = now + *child.config.watchdog;
+    return;
+  }
+  child.watchdog_deadline.reset();
+  child.watchdog_expired = true;
+  child.failure = "it sent no WATCHDOG=1 within its watchdog";
+  observer_.on_watchdog_expired(child);
+  sys::signal_group(child.pid, SIGKILL);
+}
+
+std::optional<Instant> Processes::next_deadline() const {
+  std::optional<Instant> next = remains_.next_deadline();
+  for (const auto& [run, child] : children_) {
+    for (const auto& deadline : {child.start_deadline, child.watchdog_deadline}) {
+      if (deadline && (!next || *deadline < *next)) next = deadline;
+    }
+  }
+  return next;
+}
+
+ProcessEnd Processes::reap(pid_t pid) {
+  ProcessChild& child = children_.at(runs_.at(pid));
+  read_report(child);
+  read_notify(child);
+  child.output->read_rest();
+  ask_group_to_end(pid, SIGTERM);
+
+  ProcessEnd end;
+  end.node = child.node;
+  end.run = child.run;
+  end.path = child.path;
+  end.pid = pid;
+  waitpid(pid, &end.wait_status, 0);
+  const bool group_lives = ::kill(-pid, 0) == 0 || errno == EPERM;
+  end.start_failed = child.state == ProcessChild::State::starting;
+  end.remark = child.failure;
+  if (child.failure.empty()) {
+    end.reason = judge_exit(end.wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
+  }
+  end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
+
+  if (group_lives || !child.output->at_end()) {
+    const Instant time = now();
+    remains_.add(child.path, group_lives ? pid : 0, time, time + child.group_patience, std::move(child.output));
+  } else {
+    child.output->close();
+  }
+  runs_.erase(pid);
+  children_.erase(end.run);
+  return end;
+}
+
+const ProcessChild* Processes::find(RunId run) const {
+  const auto found = children_.find(run);
+  return found == children_.end() ? nullptr : &found->second;
+}
+
+}  // namespace bulkhead::process

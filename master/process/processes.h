@@ -1,0 +1,138 @@
+// The master's process children: any long-lived program, kept as supervisord or runit would. Starts them, notices when
+// they are ready, reads what they say, ends them together with their group. Restarting is not decided here.
+// Slot first, fork second: a child's record, pipes, notification socket and deadline exist before its process does.
+//
+// A child gets a session of its own, default signals, an empty mask, the descriptors and the environment of
+// process_launch.h and nothing else, and its stop_signal when the master dies (prctl(2), PR_SET_PDEATHSIG; a
+// set-user-ID program loses that). Between fork and exec only spawn.cpp runs; where it fails, stage and errno come back
+// through a close-on-exec pipe and become words.
+//
+// Ready, by its `ready`:
+//   fork       as soon as it is forked: on_ready comes from within start(), as its last deed
+//   exec       when the program has been executed: the pipe closes without a word
+//   notify_fd  a newline on descriptor 3
+//   sd_notify  READY=1; then STATUS, STOPPING, WATCHDOG and EXTEND_TIMEOUT_USEC (for the start) are understood too
+// A child that is not ready by its deadline is killed. So is one whose watchdog expires; before that we read what it
+// has sent, and if we ourselves are late (suspended, stopped, starved) it gets another interval: it may have been, too.
+//
+// Threads: none; everything runs on the loop. Nothing here blocks. Times are on the steady clock.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "master/config/config.h"
+#include "master/process/child_output.h"
+#include "master/process/group_remains.h"
+#include "master/process/watched_fd.h"
+#include "master/supervision/child_spec.h"
+#include "master/supervision/event.h"
+#include "worker/log/log.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::process {
+
+using supervision::Instant;
+using supervision::NodeId;
+using supervision::RunId;
+
+struct Notification;
+
+struct ProcessChild {
+  enum class State { starting, ready, leaving };
+  NodeId node = 0;
+  RunId run = 0;
+  std::string path;                        // "root/db"
+  config::Process config;                  // a copy: the configuration may change under a running child
+  supervision::Duration group_patience{};  // what is left of its group has this long after TERM
+  pid_t pid = -1;
+  State state = State::starting;
+  bool stopping = false;  // it said STOPPING=1
+  bool watchdog_expired = false;
+  bool closed_notify_fd = false;  // without a newline
+  std::string failure;            // why it failed, in words
+  std::string status;             // its last STATUS=
+  std::optional<Instant> start_deadline;
+  std::optional<Instant> watchdog_deadline;
+  WatchedFd report;  // its start's failure, until exec
+  WatchedFd notify;  // pipe or socket
+  log::RateLimit strangers;
+  std::unique_ptr<ChildOutput> output;
+};
+
+// How a child ended: what the daemon tells the narrator and the tree.
+struct ProcessEnd {
+  NodeId node = 0;
+  RunId run = 0;
+  std::string path;
+  pid_t pid = -1;
+  int wait_status = 0;
+  supervision::ExitReason reason = supervision::ExitReason::abnormal;
+  bool start_failed = false;  // it had not become ready, and nobody had asked it to end: StartFailed, else ChildExited
+  bool expected = false;      // asked for, or normal
+  std::string remark;         // finishes the sentence about its end; may be empty
+};
+
+class Processes {
+ public:
+  // Called from the loop, from start() or from reap(). May call start(), stop() and kill(), but not reap().
+  struct Observer {
+    std::function<void(ProcessChild&)> on_ready;
+    std::function<void(ProcessChild&)> on_watchdog_expired;  // before it is killed
+    std::function<void(ProcessChild&)> on_status;            // status or stopping has changed; may be empty
+  };
+
+  Processes(loop::Loop& loop, Observer observer);
+
+  // Nothing on success: the answer comes as on_ready, or as the end of the process. EAGAIN, ENOMEM, EMFILE and the like
+  // come back at once, and nothing is left of the attempt.
+  [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, const config::Process& config,
+                                                const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
+  void stop(RunId run);  // stop_signal, then CONT, to its group
+  void kill(RunId run);  // SIGKILL to its group
+  void abort_starts();   // the daemon stops: what has not become ready will not
+  void kill_all();       // and what is left of groups
+  // Kills what is due; looks after what is left of groups.
+  void on_deadline(Instant now);
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+
+  [[nodiscard]] bool knows(pid_t pid) const { return runs_.contains(pid); }
+  // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is told to
+  // end. Hears first what it still had to say (on_ready may come), then reaps it.
+  [[nodiscard]] ProcessEnd reap(pid_t pid);
+
+  [[nodiscard]] const ProcessChild* find(RunId run) const;
+  [[nodiscard]] bool empty() const { return children_.empty(); }
+  // Groups whose leader has ended and that have not. The daemon waits for them before it leaves, or calls kill_all().
+  [[nodiscard]] std::size_t groups_left() const { return remains_.groups_left(); }
+
+ private:
+  struct NotifyEnd {
+    std::string address;  // sd_notify
+    sys::Fd fd;           // notify_fd: the child's end
+  };
+  [[nodiscard]] sys::Result<pid_t> launch(ProcessChild& child);
+  [[nodiscard]] sys::Result<NotifyEnd> open_notify(ProcessChild& child);
+  void read_report(ProcessChild& child);
+  void read_notify(ProcessChild& child);
+  void read_notify_fd(ProcessChild& child);
+  void read_notify_socket(ProcessChild& child);
+  void on_notification(ProcessChild& child, const Notification& news);
+  void become_ready(ProcessChild& child);
+  void expire_start(ProcessChild& child);
+  void expire_watchdog(ProcessChild& child, Instant now);
+
+  loop::Loop& loop_;
+  Observer observer_;
+  std::map<RunId, ProcessChild> children_;
+  std::map<pid_t, RunId> runs_;
+  GroupRemains remains_;
+};
+
+}  // namespace bulkhead::process

@@ -1,0 +1,50 @@
+// A descriptor of ours and the loop's watch on it, as one owner: watched from the start, closed in the right order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::process {
+
+class WatchedFd {
+ public:
+  WatchedFd() = default;
+  WatchedFd(loop::Loop& loop, sys::Fd fd, std::function<void()> on_readable)
+      : fd_(std::move(fd)), poll_(std::make_unique<loop::Poll>(loop, fd_.get(), std::move(on_readable))) {
+    poll_->start();
+  }
+  WatchedFd(WatchedFd&&) = default;
+  WatchedFd& operator=(WatchedFd&& other) noexcept {
+    close();
+    fd_ = std::move(other.fd_);
+    poll_ = std::move(other.poll_);
+    return *this;
+  }
+  ~WatchedFd() = default;  // poll_ goes first
+  WatchedFd(const WatchedFd&) = delete;
+  WatchedFd& operator=(const WatchedFd&) = delete;
+
+  [[nodiscard]] int get() const noexcept { return fd_.get(); }
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  // Also from its own callback.
+  void close() noexcept {
+    poll_.reset();
+    fd_.reset();
+  }
+  void pause() {
+    if (poll_) poll_->stop();
+  }
+  void resume() {
+    if (poll_) poll_->start();
+  }
+
+ private:
+  sys::Fd fd_;
+  std::unique_ptr<loop::Poll> poll_;
+};
+
+}  // namespace bulkhead::process
