@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "master/control/tree_of_config.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -33,31 +34,7 @@ supervision::Instant now() {
   return supervision::Instant(std::chrono::steady_clock::now());
 }
 
-std::string parent_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
-// A worker is a permanent child of its listener that restarts at once, unless it dies before it was ready or at once
-// after.
-ChildSpec worker_spec(std::uint32_t number, const RestartDelay& delay) {
-  ChildSpec spec;
-  spec.id = std::to_string(number);
-  spec.type = NodeType::worker;
-  spec.restart_delay = delay;
-  spec.restart_delay.immediate_after_ready = true;
-  return spec;
-}
-
-ChildSpec spec_of(const config::Node& node) {
-  ChildSpec spec = node.spec;
-  for (const config::Node& child : node.children) spec.children.push_back(spec_of(child));
-  if (node.listener) {
-    for (std::uint32_t i = 1; i <= node.listener->workers; ++i) {
-      spec.children.push_back(worker_spec(i, node.spec.restart_delay));
-    }
-  }
-  return spec;
-}
+std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 int exit_status_of(const sys::Error& error) {
   if (error.code == EADDRINUSE) return kAddressInUse;
@@ -66,22 +43,26 @@ int exit_status_of(const sys::Error& error) {
 
 }  // namespace
 
-Daemon::Daemon(config::Config config, DaemonOptions options, lifecycle::LogTarget log)
+Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log)
     : config_(std::move(config)),
+      effective_(std::move(effective)),
       options_(options),
       log_(std::move(log)),
       workers_(
           loop_, {config_.log, kGeneration, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
            [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); }}),
+      processes_(loop_, {[this](process::ProcessChild& child) { apply(ChildReady{child.node, child.run}); },
+                         [this](process::ProcessChild& child) { events_.publish("watchdog_expired", child.path); },
+                         [](process::ProcessChild&) {}}),
       adoption_(
-          config_.log.connection_end, [this](pid_t pid) { return workers_.knows(pid); },
+          config_.log.connection_end, [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid); },
           [this](const process::Adoption::Crash& crash) {
             char hex[17];
             events_.publish("connection_crashed", crash.listener.path(),
                             {{"id", ipc::hex_text(crash.id, hex)}, {"pid", crash.slot.pid}});
           }),
-      tree_(spec_of(config_.root), static_cast<std::uint64_t>(getpid())),
+      tree_(control::tree_of_config(config_.root), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
       stop_(loop_, workers_, adoption_, config_.drain_timeout),
       signals_(sys::open_signal_fd(kWatched)),
@@ -89,42 +70,67 @@ Daemon::Daemon(config::Config config, DaemonOptions options, lifecycle::LogTarge
       tick_(loop_, [this] {
         if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
         reap();  // a safety net: signals can be lost to a debugger
-      }) {}
+      }),
+      later_(loop_,
+             [this] {
+               for (const auto& deed : std::exchange(deeds_later_, {})) deed();
+             }),
+      control_(*this),
+      started_(now()),
+      started_text_(control::wall_clock_text()) {}
 
 Daemon::~Daemon() = default;
 
-int Daemon::open_listeners(const config::Node& node, const std::string& path) {
+std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
+  if (auto error = listener.open()) return error;
+  for (const net::ListeningSocket& socket : listener.sockets()) {
+    events_.publish("listener_bound", listener.path(), {{"address", socket.text}});
+  }
+  return std::nullopt;
+}
+
+std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path) {
+  nodes_[path] = &node;
   for (const config::Node& child : node.children) {
-    const std::string child_path = path + "/" + child.spec.id;
-    nodes_[child_path] = &child;
-    if (const int status = open_listeners(child, child_path); status != 0) return status;
-    if (!child.listener) continue;
-    const auto number = static_cast<std::uint32_t>(listeners_.size());
-    auto& listener = listeners_[child_path] = std::make_unique<net::Listener>(number, child_path, *child.listener);
-    auto error = listener->open();
-    // Only here may the master wait: nothing is served yet.
-    const auto give_up = std::chrono::steady_clock::now() + kBindPatience;
-    while (error && error->code == EADDRINUSE && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::sleep_for(50ms);
-      error = listener->open();
-    }
-    if (error) {
-      std::string holder;
-      for (const config::ListenAddress& address : child.listener->listen) {
-        if (error->code == EADDRINUSE && address.text == error->subject) holder = net::holder_of(address);
-      }
-      log::Line(log::Level::error, child_path)
-          .text(error->text())
-          .text(holder.empty() ? "" : ", ")
-          .text(holder)
-          .write();
-      return exit_status_of(*error);
-    }
-    for (const net::ListeningSocket& socket : listener->sockets()) {
-      events_.publish("listener_bound", child_path, {{"address", socket.text}});
+    if (auto error = add_listeners(child, path + "/" + child.spec.id)) return error;
+  }
+  if (!node.listener) return std::nullopt;
+  auto& listener = listeners_[path] = std::make_unique<net::Listener>(next_listener_++, path, *node.listener);
+  return open_listener(*listener);
+}
+
+// Only here may the master wait: nothing is served yet.
+int Daemon::open_all() {
+  const auto give_up = std::chrono::steady_clock::now() + kBindPatience;
+  auto error = add_listeners(config_.root, "root");
+  while (error && error->code == EADDRINUSE && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(50ms);
+    listeners_.clear();
+    next_listener_ = 0;
+    error = add_listeners(config_.root, "root");
+  }
+  if (!error) return 0;
+  std::string holder;
+  for (auto& [path, listener] : listeners_) {
+    for (const config::ListenAddress& address : listener->config().listen) {
+      if (error->code == EADDRINUSE && address.text == error->subject) holder = net::holder_of(address);
     }
   }
-  return 0;
+  log::Line(log::Level::error, "root").text(error->text()).text(holder.empty() ? "" : ", ").text(holder).write();
+  return exit_status_of(*error);
+}
+
+// Before the ports: a daemon that is there already must be told from a stranger who holds one of them.
+int Daemon::open_control() {
+  server_ = std::make_unique<control::Server>(loop_, events_, control_);
+  const auto error = server_->open(config_.control);
+  if (!error) return 0;
+  const bool running = error->code == EADDRINUSE;
+  log::Line(log::Level::error, "root")
+      .text(running ? "another instance is running: " : "cannot open the control socket: ")
+      .text(error->text())
+      .write();
+  return running ? kAlreadyRunning : exit_status_of(*error);
 }
 
 void Daemon::become_subreaper() {
@@ -142,22 +148,29 @@ int Daemon::run() {
     log::Line(log::Level::error, "root").text(error->text()).write();
     return kSystemError;
   }
-  if (const int status = open_listeners(config_.root, "root"); status != 0) return status;
+  if (const int status = open_control(); status != 0) return status;
+  if (const int status = open_all(); status != 0) return status;
   start();
   loop_.run();
   return status_;
 }
 
 void Daemon::start() {
-  std::vector<net::Listener*> listeners;
-  for (auto& [path, listener] : listeners_) listeners.push_back(listener.get());
   stop_.set_world(
-      {std::move(listeners),
+      {[this] {
+         std::vector<net::Listener*> listeners;
+         for (auto& [path, listener] : listeners_) listeners.push_back(listener.get());
+         return listeners;
+       },
        [this] {
          workers_.abort_starts();
+         processes_.abort_starts();
          apply(StopRequested{});
        },
-       [this] { workers_.for_each([](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); }); },
+       [this] {
+         workers_.for_each([](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
+         processes_.kill_all();
+       },
        [this](lifecycle::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
   signal_poll_ = std::make_unique<loop::Poll>(loop_, signals_.get(), [this] { on_signal(); });
   signal_poll_->start();
@@ -185,7 +198,7 @@ void Daemon::carry_out(const Command& command) {
     void operator()(const StartChild& c) const { daemon.start_child(c); }
     void operator()(const StopChild& c) const { daemon.stop_child(c.node, c.run, false); }
     void operator()(const KillChild& c) const { daemon.stop_child(c.node, c.run, true); }
-    void operator()(const Reply&) const {}
+    void operator()(const Reply& reply) const { daemon.control_.on_reply(reply); }
     void operator()(const Report& report) const {
       if (const auto* started = std::get_if<report::SupervisorStarted>(&report); started != nullptr) {
         const auto found = daemon.listeners_.find(started->path);
@@ -198,37 +211,45 @@ void Daemon::carry_out(const Command& command) {
   std::visit(Deeds{*this}, command);
 }
 
-net::Listener* Daemon::listener_of(const std::string& worker_path) {
-  const auto found = listeners_.find(parent_of(worker_path));
-  return found == listeners_.end() ? nullptr : found->second.get();
+std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) {
+  const std::string listener_path = parent_of(view.path);
+  net::Listener& listener = *listeners_.at(listener_path);
+  // An operator had stopped it, which closed its sockets.
+  if (!listener.is_open()) {
+    if (auto error = open_listener(listener)) return error;
+  }
+  const auto timeout = nodes_.at(listener_path)->start_timeout;
+  const auto index = static_cast<std::uint32_t>(std::strtoul(view.spec->id.c_str(), nullptr, 10));
+  auto error = workers_.start(view.id, run, view.path, listener, index, timeout ? std::optional(now() + *timeout) : std::nullopt);
+  if (!error) narrator_.started(run, view.path, workers_.find(run)->pid);
+  return error;
+}
+
+std::optional<sys::Error> Daemon::start_process(const NodeView& view, RunId run) {
+  const config::Node& node = *nodes_.at(view.path);
+  const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
+  auto error = processes_.start(view.id, run, view.path, *node.process, view.spec->shutdown, deadline);
+  if (!error) narrator_.started(run, view.path, processes_.find(run)->pid);
+  return error;
 }
 
 void Daemon::start_child(const StartChild& command) {
   const auto view = tree_.node(command.node, now());
   if (!view) return;
-  net::Listener* listener = listener_of(view->path);
-  std::optional<sys::Error> error;
-  if (listener == nullptr) {
-    error = sys::Error{"start", view->path, ENOSYS};
-  } else {
-    const config::Node& node = *nodes_.at(listener->path());
-    const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
-    const auto index = static_cast<std::uint32_t>(std::strtoul(view->spec->id.c_str(), nullptr, 10));
-    error = workers_.start(command.node, command.run, view->path, *listener, index, deadline);
-  }
-  if (error) {
-    narrator_.start_failed(view->path, *error);
-    apply(StartFailed{command.node, command.run});
-    return;
-  }
-  narrator_.started(command.run, view->path, workers_.find(command.run)->pid);
+  const bool is_worker = view->spec->type == NodeType::worker;
+  const auto error = is_worker ? start_worker(*view, command.run) : start_process(*view, command.run);
+  if (!error) return;
+  narrator_.start_failed(view->path, *error);
+  apply(StartFailed{command.node, command.run});
 }
 
 void Daemon::stop_child(NodeId, RunId run, bool kill) {
   if (kill) {
     workers_.kill(run);
+    processes_.kill(run);
   } else {
     workers_.stop(run);
+    processes_.stop(run);
   }
 }
 
@@ -242,7 +263,9 @@ void Daemon::tree_terminated(const TreeTerminated& end) {
 
 void Daemon::arm_deadline() {
   auto next = tree_.next_deadline();
-  if (const auto start = workers_.next_deadline(); start && (!next || *start < *next)) next = start;
+  for (const auto other : {workers_.next_deadline(), processes_.next_deadline()}) {
+    if (other && (!next || *other < *next)) next = other;
+  }
   if (next) {
     deadline_.start(std::max(*next - now(), Duration(0)));
   } else {
@@ -252,6 +275,8 @@ void Daemon::arm_deadline() {
 
 void Daemon::on_deadline() {
   workers_.on_deadline(now());
+  processes_.on_deadline(now());
+  if (finishing_) return finish(status_);
   apply(DeadlineReached{});
 }
 
@@ -282,6 +307,10 @@ void Daemon::reap() {
       adoption_.reap(pid);
       continue;
     }
+    if (processes_.knows(pid)) {
+      on_process_exit(pid);
+      continue;
+    }
     int status = 0;
     if (waitpid(pid, &status, 0) != pid) return;
     if (workers_.knows(pid)) {
@@ -298,7 +327,8 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   const std::uint32_t adopted = adoption_.sweep(listener, worker.run);
   std::string remark = worker.failure;
   if (adopted != 0) {
-    remark += fmt::format("{}its {} connections go on without it", remark.empty() ? "" : "; ", adopted);
+    remark += remark.empty() ? "" : "; ";
+    remark += adopted == 1 ? "its connection goes on without it" : fmt::format("its {} connections go on without it", adopted);
   }
   using State = process::WorkerProcess::State;
   const bool expected = worker.retiring || worker.state == State::leaving;
@@ -306,6 +336,8 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   if (adopted != 0) {
     events_.publish("children_adopted", listener.path(), {{"from", worker.path}, {"count", adopted}});
   }
+  stop_.worker_gone(listener);
+  control_.worker_gone(listener);
   // What it was woken for, or waited for, is the others' now.
   ipc::Message kick;
   kick.type = ipc::MessageType::kick;
@@ -317,8 +349,19 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   }
 }
 
+void Daemon::on_process_exit(pid_t pid) {
+  const process::ProcessEnd end = processes_.reap(pid);
+  narrator_.ended(end.run, end.path, end.wait_status, end.expected, end.remark);
+  if (end.start_failed) {
+    apply(StartFailed{end.node, end.run});
+  } else {
+    apply(ChildExited{end.node, end.run, end.reason});
+  }
+}
+
 void Daemon::on_worker_ready(process::WorkerProcess& worker) {
   stop_.worker_ready(worker);
+  control_.worker_ready(worker);
   apply(ChildReady{worker.node, worker.run});
 }
 
@@ -387,10 +430,14 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   log::Line line(log::Level::info, "root");
   switch (phase) {
     case Phase::closing:
-      line.text("stopping: no new connections, ").number(connections).text(" go on until they end").write();
+      line.text("stopping: no new connections; those that there are go on until they end")
+          .field("connections", connections)
+          .write();
       events_.publish("drain_started", "root");
       break;
-    case Phase::terminating: line.text("stopping: ending ").number(connections).text(" connections").write(); break;
+    case Phase::terminating: 
+      line.text("stopping: ending the connections").field("connections", connections).write();
+      break;
     case Phase::stopping_tree: events_.publish("drain_done", "root"); break;
     default: break;
   }
@@ -408,8 +455,17 @@ void Daemon::reopen_log() {
   log::Line(log::Level::info, "log").text("opened again").write();
 }
 
+void Daemon::later(std::function<void()> deed) {
+  deeds_later_.push_back(std::move(deed));
+  later_.start(0ms);
+}
+
 void Daemon::finish(int status) {
   status_ = status;
+  // What process children left behind in their groups has its time to end, like everything else.
+  finishing_ = processes_.groups_left() != 0;
+  if (finishing_) return arm_deadline();
+  server_.reset();
   log::Line(log::Level::info, "root").text("stopped").field("status", status).write();
   loop_.stop();
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,10 +14,13 @@
 #include "master/config/config.h"
 #include "master/control/event_ring.h"
 #include "master/control/narrator.h"
+#include "master/control/server.h"
+#include "master/daemon_control.h"
 #include "master/lifecycle/log_target.h"
 #include "master/lifecycle/stop_sequence.h"
 #include "master/net/listener.h"
 #include "master/process/adoption.h"
+#include "master/process/processes.h"
 #include "master/process/workers.h"
 #include "master/supervision/tree.h"
 #include "worker/loop/loop.h"
@@ -42,15 +46,21 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  Daemon(config::Config config, DaemonOptions options, lifecycle::LogTarget log);
+  // `effective` is the configuration as --dump-config prints it.
+  Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log);
   ~Daemon();
   // Binds, starts the tree, serves until it ends. Returns the exit status.
   int run();
 
  private:
+  friend class DaemonControl;
   using Instant = supervision::Instant;
 
-  [[nodiscard]] int open_listeners(const config::Node& node, const std::string& path);
+  [[nodiscard]] int open_all();
+  // Makes and opens the listeners of `node`, which is at `path`, and of what is below it.
+  [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path);
+  [[nodiscard]] std::optional<sys::Error> open_listener(net::Listener& listener);
+  [[nodiscard]] int open_control();
   void become_subreaper();
   void start();
 
@@ -58,6 +68,8 @@ class Daemon {
   void apply(supervision::Event event);
   void carry_out(const supervision::Command& command);
   void start_child(const supervision::StartChild& command);
+  [[nodiscard]] std::optional<sys::Error> start_worker(const supervision::NodeView& view, supervision::RunId run);
+  [[nodiscard]] std::optional<sys::Error> start_process(const supervision::NodeView& view, supervision::RunId run);
   void stop_child(supervision::NodeId node, supervision::RunId run, bool kill);
   void tree_terminated(const supervision::TreeTerminated& end);
   void arm_deadline();
@@ -66,6 +78,7 @@ class Daemon {
   void on_signal();
   void reap();
   void on_worker_exit(pid_t pid, int status);
+  void on_process_exit(pid_t pid);
   void on_worker_ready(process::WorkerProcess& worker);
   void on_worker_news(process::WorkerProcess& worker, const ipc::Message& message);
   void announce_listener(net::Listener& listener);
@@ -73,10 +86,10 @@ class Daemon {
   void on_phase(lifecycle::StopSequence::Phase phase);
   void reopen_log();
   void finish(int status);
-
-  [[nodiscard]] net::Listener* listener_of(const std::string& worker_path);
+  void later(std::function<void()> deed);  // when whatever is on the stack now has returned
 
   config::Config config_;
+  std::string effective_;
   DaemonOptions options_;
   lifecycle::LogTarget log_;
   loop::Loop loop_;
@@ -84,6 +97,7 @@ class Daemon {
   std::map<std::string, const config::Node*> nodes_;  // by path; listeners and processes
   std::map<std::string, std::unique_ptr<net::Listener>> listeners_;
   process::Workers workers_;
+  process::Processes processes_;
   process::Adoption adoption_;
   supervision::Tree tree_;
   control::Narrator narrator_;
@@ -92,9 +106,17 @@ class Daemon {
   std::unique_ptr<loop::Poll> signal_poll_;
   loop::Timer deadline_;
   loop::Timer tick_;
+  loop::Timer later_;
+  std::deque<std::function<void()>> deeds_later_;
+  DaemonControl control_;
+  std::unique_ptr<control::Server> server_;
   std::deque<supervision::Event> pending_;
   bool applying_ = false;
   bool ready_ = false;
+  bool finishing_ = false;
+  std::uint32_t next_listener_ = 0;
+  Instant started_;
+  std::string started_text_;
   int status_ = kStopped;
 };
 

@@ -74,7 +74,7 @@ int run(const Arguments& arguments) {
   }
   log::configure({target->lines.get(), static_cast<log::Format>(config.log.format),
                   static_cast<log::Level>(config.log.level), "bulkheadd"});
-  Daemon daemon(std::move(config), {arguments.ready_fd}, std::move(*target));
+  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd}, std::move(*target));
   return daemon.run();
 }
 

@@ -20,6 +20,7 @@ namespace {
 // How long an accepted connection waits for a process before it is refused: short enough that its client, or the
 // balancer in front of it, can still go elsewhere.
 constexpr std::int64_t kPendingLimit = 400'000'000;
+constexpr std::int64_t kAlive = 2'500'000'000;  // a worker's heartbeat is once a second
 constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
 
 ipc::Peer unix_peer(int connection) noexcept {
@@ -50,7 +51,8 @@ Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, C
       bell_poll_(loop, bell, [this] { on_bell(); }),
       retry_(loop, [this] { look_again(); }),
       on_broken_(std::move(on_broken)),
-      on_pause_(std::move(on_pause)) {
+      on_pause_(std::move(on_pause)),
+      aside_(loop, [this] { after_stepping_aside(); }) {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     polls_.push_back(std::make_unique<loop::Poll>(loop, sockets_[i].get(), [this, i] { on_readable(i); }));
   }
@@ -83,7 +85,7 @@ void Acceptor::resume() {
 }
 
 void Acceptor::on_readable(std::uint32_t socket) {
-  if (!accepting() || !sockets_[socket]) return;
+  if (!accepting() || !sockets_[socket] || step_aside()) return;
   // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
   const std::uint32_t slot = table_.claim(header_.run, header_.worker);
   if (slot == ipc::kNoSlot) {
@@ -102,6 +104,29 @@ void Acceptor::on_readable(std::uint32_t socket) {
   const ipc::Peer peer = address.ss_family == AF_INET || address.ss_family == AF_INET6 ? ipc::peer_of(address)
                                                                                        : unix_peer(connection.get());
   on_connection(std::move(connection), slot, socket, peer);
+}
+
+std::uint64_t Acceptor::taken_by_others() const {
+  std::uint64_t sum = 0;
+  for (const std::uint32_t index : others_) sum += table_.worker(index).accepted;
+  return sum;
+}
+
+// Somebody waits, and this worker has taken more than its share: the others get a moment.
+bool Acceptor::step_aside() {
+  const std::uint64_t mine = table_.worker(header_.worker).accepted;
+  const std::uint64_t theirs = taken_by_others();
+  if (on_drained_ || !share_.ahead(mine, theirs, static_cast<std::uint32_t>(others_.size()))) return false;
+  theirs_before_ = theirs;
+  set_polls(false);
+  aside_.start(std::chrono::nanoseconds(admission::FairShare::kStepAside));
+  return true;
+}
+
+void Acceptor::after_stepping_aside() {
+  // Nobody came: they are stopped or paused, and whoever waits shall not wait for them.
+  if (taken_by_others() == theirs_before_) share_.begin(table_.worker(header_.worker).accepted, theirs_before_);
+  set_polls(accepting());
 }
 
 void Acceptor::on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer) {
@@ -159,6 +184,7 @@ void Acceptor::close() {
   if (pending_.connection) connections_.refuse(pending_.connection, pending_.slot, ipc::Refusal::handler_start);
   bell_poll_.stop();
   retry_.stop();
+  aside_.stop();
   polls_.clear();
   sockets_.clear();
 }
@@ -172,7 +198,9 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
     bell_poll_.start();
     retry_.start(kFullPoll);
   } else {
-    retry_.start(std::chrono::nanoseconds(backoff_.next()));
+    // A client in hand must not wait for as long as those in the queue may.
+    const std::int64_t pause = backoff_.next();
+    retry_.start(std::chrono::nanoseconds(pending_.connection ? std::min(pause, admission::Backoff::kFirst) : pause));
   }
   if (!announced_) announce_pause(reason, error);
 }
@@ -235,6 +263,12 @@ void Acceptor::look_again() {
 }
 
 void Acceptor::tick(std::int64_t now_ns) {
+  others_.clear();
+  for (std::uint32_t index = 0; index < ipc::kMaxWorkers; ++index) {
+    const ipc::WorkerRecord& record = table_.worker(index);
+    if (index != header_.worker && record.run != 0 && now_ns - record.heartbeat_ns < kAlive) others_.push_back(index);
+  }
+  share_.begin(table_.worker(header_.worker).accepted, taken_by_others());
   if (!announced_ || paused_ || now_ns - last_pause_ns_ < 1'000'000'000) return;
   log::Line(log::Level::info, path_).text("accepting again").write();
   ipc::Message message;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "worker/admission/backoff.h"
+#include "worker/admission/fair_share.h"
 #include "worker/connections.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
@@ -42,7 +43,7 @@ class Acceptor {
     if (paused_) look_again();
   }
   [[nodiscard]] bool waits() const noexcept { return paused_; }
-  // Once a second: tells the master that a pause is over.
+  // Once a second: tells the master that a pause is over, looks which workers share the listener.
   void tick(std::int64_t now_ns);
 
  private:
@@ -50,6 +51,9 @@ class Acceptor {
   void on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer);
   void on_accept_error(std::uint32_t socket, int error);
   void drain_sockets();
+  [[nodiscard]] bool step_aside();
+  void after_stepping_aside();
+  [[nodiscard]] std::uint64_t taken_by_others() const;
   void close_socket(std::uint32_t socket);
   void pause(ipc::PauseReason reason, int error);
   void unpause();
@@ -73,6 +77,10 @@ class Acceptor {
   std::function<void()> on_pause_;
   std::function<void()> on_drained_;
   admission::Backoff backoff_;
+  admission::FairShare share_;
+  std::vector<std::uint32_t> others_;  // indexes of the other workers that were alive at the last tick
+  std::uint64_t theirs_before_ = 0;
+  loop::Timer aside_;
   bool started_ = false;
   bool paused_ = false;
   bool suspended_ = false;

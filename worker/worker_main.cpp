@@ -240,9 +240,8 @@ void Worker::on_master_gone() {
   channel_poll_.stop();
   acceptor_.close();
   log::Line(log::Level::warning, path_)
-      .text("the master is gone: no new connections here, ")
-      .number(connections_.active())
-      .text(" go on until they end")
+      .text("the master is gone: no new connections here; those that there are go on until they end")
+      .field("connections", connections_.active())
       .write();
   leave_if_idle();
 }

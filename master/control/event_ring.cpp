@@ -9,11 +9,10 @@
 
 namespace bulkhead::control {
 
-std::string wall_clock_text() {
-  const auto now = std::chrono::system_clock::now();
+std::string wall_clock_text(std::chrono::system_clock::time_point time) {
   const auto milliseconds =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count() % 1000;
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(time)),
                      milliseconds);
 }
 

@@ -2,6 +2,7 @@
 // object. `seq` grows by one for every event of the daemon's life, so a reader can tell when it has missed some.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -37,7 +38,7 @@ class EventRing {
   std::uint64_t seq_ = 0;
 };
 
-// The time as RFC 3339 in UTC with milliseconds, as in the log.
-[[nodiscard]] std::string wall_clock_text();
+// A time as RFC 3339 in UTC with milliseconds, as in the log.
+[[nodiscard]] std::string wall_clock_text(std::chrono::system_clock::time_point time = std::chrono::system_clock::now());
 
 }  // namespace bulkhead::control

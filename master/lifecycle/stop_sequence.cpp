@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kHandshakes = 50ms;
 constexpr auto kTick = 10ms;
+constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer hangs
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
 
 ipc::Message message_of(ipc::MessageType type) {
@@ -71,9 +72,14 @@ void StopSequence::step_up() {
   }
 }
 
+void StopSequence::begin() {
+  if (phase_ == Phase::idle) listeners_ = world_.listeners();
+}
+
 void StopSequence::begin_closing() {
+  begin();
   enter(Phase::closing);
-  for (net::Listener* listener : world_.listeners) {
+  for (net::Listener* listener : listeners_) {
     listener->draining = true;
     listener->refuse_newcomers();
   }
@@ -82,7 +88,7 @@ void StopSequence::begin_closing() {
 
 void StopSequence::begin_draining() {
   enter(Phase::draining);
-  for (net::Listener* listener : world_.listeners) {
+  for (net::Listener* listener : listeners_) {
     listener->suspended = false;  // what a suspended listener has queued is served too
     workers_.send(*listener, message_of(ipc::MessageType::drain));
   }
@@ -92,8 +98,15 @@ void StopSequence::worker_ready(process::WorkerProcess& worker) {
   if (phase_ == Phase::draining) workers_.send(*worker.listener, message_of(ipc::MessageType::drain));
 }
 
+void StopSequence::worker_gone(net::Listener& listener) {
+  const bool concerned = std::find(listeners_.begin(), listeners_.end(), &listener) != listeners_.end();
+  if (!concerned || phase_ < Phase::terminating) return;
+  const bool to_kill = std::find(to_kill_.begin(), to_kill_.end(), &listener) == to_kill_.end();
+  adoption_.signal_all(listener, to_kill ? SIGKILL : SIGTERM);
+}
+
 bool StopSequence::no_connections() const {
-  return std::all_of(world_.listeners.begin(), world_.listeners.end(),
+  return std::all_of(listeners_.begin(), listeners_.end(),
                      [](net::Listener* listener) { return listener->table().counts().used == 0; });
 }
 
@@ -112,7 +125,7 @@ void StopSequence::tick() {
 
 void StopSequence::tick_draining() {
   bool closed = true;
-  for (net::Listener* listener : world_.listeners) {
+  for (net::Listener* listener : listeners_) {
     if (listener->is_open() && workers_.all_drained(*listener)) listener->close();
     closed = closed && !listener->is_open();
   }
@@ -132,14 +145,15 @@ void StopSequence::signal_connections(net::Listener& listener, int signal) {
 }
 
 void StopSequence::begin_terminating() {
+  begin();
   enter(Phase::terminating);
-  for (net::Listener* listener : world_.listeners) {
+  for (net::Listener* listener : listeners_) {
     listener->suspended = true;  // a worker that is started now must not accept
     workers_.send(*listener, message_of(ipc::MessageType::suspend));
     listener->close();
     signal_connections(*listener, SIGTERM);
   }
-  to_kill_ = world_.listeners;
+  to_kill_ = listeners_;
   timer_.start(kTick, kTick);
 }
 
@@ -150,6 +164,7 @@ void StopSequence::kill_connections() {
 
 void StopSequence::tick_terminating() {
   const auto now = Clock::now();
+  for (net::Listener* listener : listeners_) workers_.kill_unresponsive(*listener, kAnswer);
   std::erase_if(to_kill_, [this, now](net::Listener* listener) {
     if (now - since_ < listener->config().connection_shutdown) return false;
     signal_connections(*listener, SIGKILL);
@@ -163,7 +178,7 @@ void StopSequence::tick_terminating() {
 void StopSequence::begin_stopping_tree() {
   enter(Phase::stopping_tree);
   timer_.stop();
-  for (net::Listener* listener : world_.listeners) listener->close();
+  for (net::Listener* listener : listeners_) listener->close();
   if (tree_gone_) {
     enter(Phase::done);
     world_.on_done();

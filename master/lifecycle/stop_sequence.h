@@ -26,7 +26,7 @@ class StopSequence {
  public:
   enum class Phase { idle, closing, draining, terminating, stopping_tree, done };
   struct World {
-    std::vector<net::Listener*> listeners;  // every one that is open
+    std::function<std::vector<net::Listener*>()> listeners;  // those to end; asked once, at the beginning
     std::function<void()> stop_tree;        // answered by tree_gone()
     std::function<void()> kill_everything;  // workers and process children at once
     std::function<void(Phase)> on_phase;
@@ -41,11 +41,14 @@ class StopSequence {
   void tree_gone();  // also when nobody asked: the connections are ended, then on_done
   // A worker became ready: it may have missed what the others were told.
   void worker_ready(process::WorkerProcess& worker);
+  // A worker's process has been reaped and its connections adopted: what it was to do for them is ours to do.
+  void worker_gone(net::Listener& listener);
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
  private:
   using Clock = std::chrono::steady_clock;
   void enter(Phase phase);
+  void begin();
   void begin_closing();
   void begin_draining();
   void begin_terminating();
@@ -66,6 +69,7 @@ class StopSequence {
   Phase phase_ = Phase::idle;
   bool tree_gone_ = false;
   Clock::time_point since_{};
+  std::vector<net::Listener*> listeners_;
   std::vector<net::Listener*> to_kill_;  // terminating: not killed yet
   std::optional<Clock::time_point> killed_at_;
 };

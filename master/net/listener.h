@@ -33,6 +33,7 @@ class Listener {
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
   [[nodiscard]] ipc::Table& table() noexcept { return table_; }
+  [[nodiscard]] const ipc::Table& table() const noexcept { return table_; }
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;

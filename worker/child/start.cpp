@@ -49,22 +49,23 @@ struct ExecShared {
   int error;
 };
 
+BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Stage stage) noexcept {
+  shared->error = errno;
+  shared->failed = stage;
+  sys::raw_exit(kExecFailed);
+}
+
 // Shares our memory until it execs. Not instrumented: a sanitizer's marks for its stack would outlive it.
 BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   auto* shared = static_cast<ExecShared*>(argument);
   const Exec& request = *shared->request;
-  const auto fail = [shared](ipc::Stage stage) {
-    shared->error = errno;
-    shared->failed = stage;
-    _exit(kExecFailed);
-  };
   sys::unblock_all_signals();
-  if (setsid() < 0) fail(ipc::Stage::session);
-  if (dup2(request.connection, 0) < 0 || dup2(request.connection, 1) < 0) fail(ipc::Stage::descriptors);
-  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0) fail(ipc::Stage::descriptors);
+  if (setsid() < 0) give_up(shared, ipc::Stage::session);
+  if (dup2(request.connection, 0) < 0 || dup2(request.connection, 1) < 0) give_up(shared, ipc::Stage::descriptors);
+  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0) give_up(shared, ipc::Stage::descriptors);
   close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
   execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
-  fail(ipc::Stage::exec);
+  give_up(shared, ipc::Stage::exec);
   return kExecFailed;
 }
 

@@ -96,7 +96,7 @@ Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level
     raw(word);
     raw("\",\"program\":\"");
     raw(settings.program);
-    raw("\",\"pid\":");
+    raw("\",\"program_pid\":");
     digits(own_pid, 1);
     raw(",\"path\":\"");
     escaped(path);

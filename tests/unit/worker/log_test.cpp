@@ -66,7 +66,7 @@ TEST_CASE("A JSON line has the same, as one object") {
   CHECK(std::regex_match(
       line,
       std::regex(
-          R"x(\{"time":"[^"]+Z","level":"warning","program":"test","pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\ word","n":1,"s":"x"\}\n)x")));
+          R"x(\{"time":"[^"]+Z","level":"warning","program":"test","program_pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\ word","n":1,"s":"x"\}\n)x")));
 }
 
 TEST_CASE("Lines below the level are not written") {

@@ -1,0 +1,255 @@
+#include "master/control/client_connection.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "worker/log/log.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kRequestsPerTurn = 8;
+constexpr int kSendsPerTurn = 4;
+constexpr std::size_t kChunk = 64 * 1024;           // of output, before more is made
+constexpr std::size_t kInputLimit = kMaxRequest + 1;  // with the newline
+
+ClientConnection::Instant now() {
+  return std::chrono::steady_clock::now();
+}
+
+// Or was interrupted: either way, later.
+bool would_block() {
+  return errno == EAGAIN || errno == EINTR;
+}
+
+void tell(const Command& command, const Json& params, const Peer& peer) {
+  log::Line line(log::Level::info, "control");
+  line.text(command.name);
+  for (const char* name : {"path", "id"}) {
+    if (const auto value = params.find(name); value != params.end()) line.text(" ").text(value->get<std::string>());
+  }
+  line.text(" was asked for").field("uid", peer.uid).field("by", peer.pid).write();
+}
+
+}  // namespace
+
+ClientConnection::ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Peer peer)
+    : world_(std::move(world)), fd_(std::move(fd)), poll_(world_->loop, fd_.get(), [] {}), peer_(peer), active_(now()) {}
+
+void ClientConnection::start() {
+  update_watch();
+  turn();
+}
+
+void ClientConnection::on_ready(int events) {
+  if (dead_) return;
+  const auto self = shared_from_this();  // a request may end the server
+  if ((events & UV_READABLE) != 0) receive();
+  take_requests();
+  flush();
+  // Its own callback must not be replaced while it runs, so a changed interest waits for the turn, unwatched.
+  if (!dead_ && wanted() == watched_) return;
+  poll_.stop();
+  watched_ = 0;
+  world_->want_turn();
+}
+
+void ClientConnection::turn() {
+  if (dead_) return;
+  take_requests();
+  flush();
+  update_watch();
+}
+
+int ClientConnection::wanted() const {
+  const bool read = !input_ended_ && !closing_ && input_.size() < kInputLimit;
+  return (read ? UV_READABLE : 0) | (has_output() ? UV_WRITABLE : 0);
+}
+
+void ClientConnection::update_watch() {
+  if (dead_ || wanted() == watched_) return;
+  watched_ = wanted();
+  if (watched_ == 0) return poll_.stop();
+  poll_.start(watched_, [this](int events) { on_ready(events); });
+}
+
+void ClientConnection::receive() {
+  if (input_ended_ || closing_ || input_.size() >= kInputLimit) return;
+  std::array<char, 16 * 1024> buffer;
+  const ssize_t got = recv(fd_.get(), buffer.data(), std::min(buffer.size(), kInputLimit - input_.size()), 0);
+  if (got > 0) {
+    input_.append(buffer.data(), static_cast<std::size_t>(got));
+  } else if (got == 0) {
+    input_ended_ = true;
+  } else if (!would_block()) {
+    dead_ = true;
+  }
+}
+
+// One after another, so that answers come in order; the rest waits for its turn, or for the reader.
+void ClientConnection::take_requests() {
+  int left = kRequestsPerTurn;
+  while (!dead_ && !closing_ && !busy() && output_.size() - sent_ < kChunk) {
+    if (left-- == 0) return world_->want_turn();
+    if (!take_request()) break;
+  }
+  if (input_ended_ && !busy() && !follows() && !dead_ && input_.empty()) closing_ = true;
+}
+
+// False: there is no whole line.
+bool ClientConnection::take_request() {
+  const std::size_t end = input_.find('\n', searched_);
+  if (end == std::string::npos) {
+    searched_ = input_.size();
+    if (input_.size() > kMaxRequest) {
+      refuse({kInvalidRequest, fmt::format("a request has at most {} bytes", kMaxRequest), {}});
+    } else if (input_ended_) {
+      input_.clear();  // half a request, and nobody to finish it
+    }
+    return false;
+  }
+  const std::string line = input_.substr(0, end);
+  input_.erase(0, end + 1);
+  searched_ = 0;
+  if (line.find_first_not_of(" \t\r") != std::string::npos) handle(line);
+  return true;
+}
+
+void ClientConnection::handle(std::string_view line) {
+  active_ = now();
+  auto parsed = parse_request(line);
+  if (auto* bad = std::get_if<BadRequest>(&parsed); bad != nullptr) {
+    if (bad->id) output_ += error_line(*bad->id, bad->failure);
+    return;
+  }
+  Request& request = std::get<Request>(parsed);
+  if (request.command->name == "events") return follow_events(request);
+  call(std::move(request));
+}
+
+void ClientConnection::call(Request request) {
+  if (request.command->changes) tell(*request.command, request.params, peer_);
+  const std::uint64_t number = ++calls_;
+  pending_ = number;
+  const Reply reply = [client = weak_from_this(), number, id = request.id](const Answer& result) {
+    if (const auto alive = client.lock()) alive->answer(number, id, result);
+  };
+  try {
+    world_->backend.call(std::string(request.command->name), request.params, reply);
+  } catch (const std::exception& error) {
+    log::Line(log::Level::error, "control").text(request.command->name).text(" failed: ").text(error.what()).write();
+    answer(number, request.id, {nullptr, Failure{kInternalError, "the daemon could not carry it out", {}}});
+  }
+}
+
+void ClientConnection::answer(std::uint64_t number, const RequestId& id, const Answer& answer) {
+  if (dead_ || pending_ != number) return;
+  pending_ = 0;
+  active_ = now();
+  if (id) {
+    std::string line = answer_line(*id, answer);
+    if (line.size() > kMaxAnswer) {
+      line = error_line(*id, {kTooMuch, fmt::format("the answer has more than {} bytes", kMaxAnswer), {}});
+    }
+    output_ += line;
+  }
+  world_->want_turn();
+}
+
+void ClientConnection::follow_events(const Request& request) {
+  if (!request.id) return;
+  if (follows()) {
+    output_ += error_line(*request.id, {kRefused, "this connection follows the events already", {}});
+    return;
+  }
+  std::optional<std::uint64_t> since;
+  if (const auto given = request.params.find("since"); given != request.params.end()) since = given->get<std::uint64_t>();
+  feed_.emplace(world_->events, *request.id, since, request.params.value("follow", false));
+}
+
+void ClientConnection::published(const EventRecord& record) {
+  if (dead_ || !feed_) return;
+  feed_->published(record);
+  if (follows()) world_->want_turn();
+}
+
+void ClientConnection::refuse(const Failure& failure) {
+  output_ += error_line(nullptr, failure);
+  input_.clear();
+  closing_ = true;
+}
+
+// Makes output only as fast as it is taken, and goes on at the next turn, for others are waiting too.
+void ClientConnection::flush() {
+  for (int i = 0; i < kSendsPerTurn && !dead_; ++i) {
+    if (feed_ && !closing_) feed_->fill(output_, sent_ + kChunk);
+    if (feed_ && feed_->finished()) {
+      feed_.reset();
+      active_ = now();
+    }
+    if (has_output()) send_output();
+    if (has_output() || !feed_) break;
+  }
+  if (feed_ && (feed_->overtaken() || feed_->behind() > kMaxOutput)) drop_follower();
+  if (closing_ && !has_output()) dead_ = true;
+  if (dead_ || (!has_output() && has_work())) world_->want_turn();
+}
+
+bool ClientConnection::has_work() const {
+  const bool events = feed_ && (feed_->answering() || feed_->behind() > 0);
+  return events || (!busy() && searched_ < input_.size());
+}
+
+void ClientConnection::drop_follower() {
+  log::Line(log::Level::warning, "control")
+      .text("dropped a client that follows the events and does not read them")
+      .field("uid", peer_.uid)
+      .field("by", peer_.pid)
+      .write();
+  dead_ = true;
+}
+
+void ClientConnection::send_output() {
+  const ssize_t sent = send(fd_.get(), output_.data() + sent_, output_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0) {
+    if (!would_block()) dead_ = true;
+    return;
+  }
+  active_ = now();
+  sent_ += static_cast<std::size_t>(sent);
+  if (sent_ == output_.size()) {
+    output_.clear();
+    output_.shrink_to_fit();
+    sent_ = 0;
+  } else if (sent_ > kMaxOutput) {
+    output_.erase(0, std::exchange(sent_, 0));
+  }
+}
+
+void ClientConnection::look_at_the_clock(Instant now, std::chrono::nanoseconds idle_timeout) {
+  if (dead_) return;
+  if (input_ended_ && (busy() || follows())) {
+    pollfd hangup{fd_.get(), 0, 0};
+    if (poll(&hangup, 1, 0) == 1 && (hangup.revents & (POLLHUP | POLLERR)) != 0) dead_ = true;
+  }
+  const bool waits = pending_ != 0 || (follows() && !feed_->answering());
+  if (!waits && now - active_ >= idle_timeout) dead_ = true;
+  if (dead_) world_->want_turn();
+}
+
+void ClientConnection::finish() {
+  if (dead_) return;
+  flush();
+  dead_ = true;
+}
+
+}  // namespace bulkhead::control

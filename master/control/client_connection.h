@@ -1,0 +1,98 @@
+// One client of the control socket: bytes in, requests to the backend one after another, bytes out. Everything is
+// nonblocking and bounded, because whoever is at the other end may be slow, mad or gone.
+//
+// Bounds:   a request has at most kMaxRequest bytes; one is carried out at a time, at most 8 in one turn of the loop,
+//           and none while a chunk (64 KiB) of output waits; an answer has at most kMaxAnswer bytes; a follower
+//           that is more than kMaxOutput bytes of events behind is dropped.
+// Idleness: a client that for the idle timeout neither completes a request nor reads what is waiting for it is closed.
+//           Waiting for the backend is not idleness, and a follower that reads may be silent for ever.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "master/control/control_socket.h"
+#include "master/control/event_feed.h"
+#include "master/control/protocol.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::control {
+
+inline constexpr std::size_t kMaxOutput = 1024 * 1024;
+inline constexpr std::size_t kMaxAnswer = 16 * 1024 * 1024;
+
+class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
+ public:
+  using Instant = std::chrono::steady_clock::time_point;
+
+  struct World {
+    loop::Loop& loop;
+    const EventRing& events;
+    Backend& backend;
+    std::function<void()> want_turn;  // turn() has to be called soon, from outside any callback of the client's
+    bool closed = false;              // nobody calls turn() any more
+  };
+
+  // What `world` refers to must outlive it; the server need not.
+  ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Peer peer);
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
+
+  void start();  // once, after it is owned by a shared_ptr
+  // Goes on with what is left to do, as far as that goes without waiting.
+  void turn();
+  void published(const EventRecord& record);
+  // Closes it if its time is over, or if it waits for an answer and its client is gone.
+  void look_at_the_clock(Instant now, std::chrono::nanoseconds idle_timeout);
+  // The last words: what can be sent at once is sent, then it is dead.
+  void finish();
+  void drop() { dead_ = true; }
+
+  [[nodiscard]] bool dead() const noexcept { return dead_; }
+  [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || (feed_ && feed_->answering()); }
+  [[nodiscard]] bool follows() const noexcept { return feed_ && feed_->follows(); }
+  [[nodiscard]] Instant active() const noexcept { return active_; }
+  [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+
+ private:
+  void on_ready(int events);
+  void receive();
+  void take_requests();
+  [[nodiscard]] bool take_request();
+  void handle(std::string_view line);
+  void call(Request request);
+  void follow_events(const Request& request);
+  void answer(std::uint64_t number, const RequestId& id, const Answer& answer);
+  void refuse(const Failure& failure);
+  void flush();
+  void drop_follower();
+  void send_output();
+  void update_watch();
+  [[nodiscard]] int wanted() const;
+  [[nodiscard]] bool has_work() const;  // to do at once, without waiting for anybody
+  [[nodiscard]] bool has_output() const noexcept { return sent_ < output_.size(); }
+
+  std::shared_ptr<World> world_;
+  sys::Fd fd_;
+  loop::Poll poll_;  // goes before the descriptor that it watches
+  Peer peer_;
+  Instant active_;
+  std::string input_;
+  std::size_t searched_ = 0;  // of input_, without a newline in it
+  std::string output_;
+  std::size_t sent_ = 0;  // of output_
+  std::optional<EventFeed> feed_;
+  std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
+  std::uint64_t calls_ = 0;
+  int watched_ = 0;
+  bool input_ended_ = false;
+  bool closing_ = false;  // once the output is out
+  bool dead_ = false;
+};
+
+}  // namespace bulkhead::control

@@ -1,0 +1,44 @@
+// The socket file: made, guarded and removed. All paths here may block on the file system for as long as mkdir(2) and
+// bind(2) do, so they are for the start only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "master/config/config.h"
+#include "worker/sys/fd.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::control {
+
+struct ControlSocket {
+  sys::Fd fd;  // nonblocking, close-on-exec, listening
+  std::string path;
+  dev_t device = 0;
+  ino_t inode = 0;
+};
+
+// Makes the directory if it is missing (0755, the last level only), replaces the file of a dead daemon, and binds with
+// exactly the mode and group of the configuration: the file never has a wider mode, not for a moment.
+// Errors: EADDRINUSE when a living daemon answers there or is just starting, ENOTSOCK when the file is no socket (it is
+// left alone), ENAMETOOLONG beyond 107 bytes, EPERM when the directory of the default path is somebody else's, and what
+// the system calls say.
+[[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
+
+// Removes the file if it still is the one we made.
+void remove_socket_file(const ControlSocket& socket) noexcept;
+
+// Who is at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
+struct Peer {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  pid_t pid = 0;
+};
+
+// Nothing when the peer may not use the socket: it is neither root, nor our effective user, nor a member of `group` (its
+// group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either way.
+[[nodiscard]] bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept;
+
+}  // namespace bulkhead::control

@@ -1,0 +1,52 @@
+// One client's way through the event ring: first the answer to `events`, {"events":[…],"last_seq":N,"missed":bool}, then,
+// when it follows, one `event` notification each. It is written piece by piece as the client reads, straight from the
+// ring, so that neither a long ring nor a slow reader costs memory.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "master/control/event_ring.h"
+
+namespace bulkhead::control {
+
+class EventFeed {
+ public:
+  // The answer is made of what the ring holds now, without what comes at or before `since`. The ring must outlive it.
+  EventFeed(const EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow);
+
+  // Appends to `out`, until that holds `limit` bytes or there is nothing to tell for now.
+  void fill(std::string& out, std::size_t limit);
+  // An event has been published since. To be called for every one.
+  void published(const EventRecord& record);
+
+  [[nodiscard]] bool answering() const noexcept { return phase_ != Phase::following; }
+  [[nodiscard]] bool follows() const noexcept { return follow_; }
+  [[nodiscard]] bool finished() const noexcept { return !answering() && !follow_; }
+  // Bytes of notifications that have not been taken by fill().
+  [[nodiscard]] std::size_t behind() const noexcept { return behind_; }
+  // An event that was to be notified is no longer in the ring.
+  [[nodiscard]] bool overtaken() const noexcept;
+
+ private:
+  enum class Phase : std::uint8_t { head, events, following };
+
+  void answer(std::string& out, std::size_t limit);
+  void notify(std::string& out, std::size_t limit);
+  [[nodiscard]] const EventRecord* next();
+  [[nodiscard]] std::uint64_t oldest() const noexcept;
+
+  const EventRing& ring_;
+  nlohmann::ordered_json id_;
+  Phase phase_ = Phase::head;
+  bool follow_;
+  bool missed_ = false;
+  bool first_ = true;
+  std::uint64_t next_seq_ = 0;
+  std::uint64_t last_seq_;  // of the answer
+  std::size_t behind_ = 0;
+};
+
+}  // namespace bulkhead::control

@@ -1,0 +1,152 @@
+#include "master/control/server.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+#include <utility>
+
+#include "worker/sys/clock.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kAcceptsPerTurn = 16;
+
+// Who has to go first when there is no room: the idle before followers before those that wait for an answer, and of
+// equals the one that has been silent longest.
+auto worth(const ClientConnection& client) {
+  return std::make_tuple(client.busy(), client.follows(), client.active());
+}
+
+}  // namespace
+
+Server::Server(loop::Loop& loop, EventRing& events, Backend& backend)
+    : world_(std::make_shared<ClientConnection::World>(
+          ClientConnection::World{loop, events, backend, [this] { want_turn(); }})),
+      events_(events),
+      turn_(loop, [this] { turn(); }),
+      tick_(loop, [this] { on_tick(); }),
+      pause_(loop, [this] { newcomers_->start(); }) {}
+
+Server::~Server() { close(); }
+
+std::optional<sys::Error> Server::open(const config::Control& config) {
+  auto opened = open_control_socket(config);
+  if (!opened) return opened.error();
+  socket_ = std::move(*opened);
+  group_ = config.group;
+  newcomers_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_newcomers(); });
+  newcomers_->start();
+  events_.on_event = [this](const EventRecord& record) {
+    for (const Client& client : clients_) client->published(record);
+  };
+  log::Line(log::Level::info, "control").text("listening").field("socket", socket_.path).write();
+  return std::nullopt;
+}
+
+void Server::close() noexcept {
+  if (!newcomers_) return;
+  events_.on_event = nullptr;
+  world_->closed = true;
+  world_->want_turn = [] {};
+  for (const Client& client : clients_) client->finish();
+  clients_.clear();
+  turn_.stop();
+  tick_.stop();
+  pause_.stop();
+  newcomers_.reset();
+  remove_socket_file(socket_);
+  socket_.fd.reset();
+}
+
+void Server::on_newcomers() {
+  for (int i = 0; i < kAcceptsPerTurn && accept_one(); ++i) {
+  }
+}
+
+bool Server::accept_one() {
+  sys::Fd fd(accept4(socket_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!fd) {
+    const int error = errno;
+    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) pause_accepting(error);
+    return error == ECONNABORTED || error == EINTR;
+  }
+  Peer peer;
+  if (!admit(fd.get(), group_, peer)) {
+    turn_away(fd.get(), peer);
+    return true;
+  }
+  make_room();
+  clients_.push_back(std::make_shared<ClientConnection>(world_, std::move(fd), peer));
+  clients_.back()->start();
+  if (!std::exchange(ticking_, true)) tick_.start(1s, 1s);
+  return true;
+}
+
+void Server::turn_away(int fd, const Peer& peer) {
+  const std::string line = error_line(nullptr, {kNotPermitted, "permission denied", {}});
+  (void)!send(fd, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (!strangers_.allow(sys::monotonic_ns())) return;
+  log::Line(log::Level::warning, "control")
+      .text("refused a client that is neither root, nor the daemon's user, nor in control.group")
+      .field("uid", peer.uid)
+      .field("gid", peer.gid)
+      .field("by", peer.pid)
+      .field("suppressed", static_cast<std::int64_t>(strangers_.take_suppressed()))
+      .write();
+}
+
+void Server::make_room() {
+  const auto living = std::count_if(clients_.begin(), clients_.end(), [](const Client& c) { return !c->dead(); });
+  if (static_cast<std::size_t>(living) < kMaxClients) return;
+  const auto last = std::min_element(clients_.begin(), clients_.end(), [](const Client& a, const Client& b) {
+    return std::make_tuple(a->dead(), worth(*a)) < std::make_tuple(b->dead(), worth(*b));
+  });
+  (*last)->drop();
+  want_turn();
+  if (!evictions_.allow(sys::monotonic_ns())) return;
+  log::Line(log::Level::warning, "control")
+      .text("closed the client that has been idle longest, for there are too many")
+      .field("max_clients", static_cast<std::int64_t>(kMaxClients))
+      .field("uid", (*last)->peer().uid)
+      .field("by", (*last)->peer().pid)
+      .field("suppressed", static_cast<std::int64_t>(evictions_.take_suppressed()))
+      .write();
+}
+
+// The newcomer stays in the queue and the descriptor readable: without a pause the loop would only spin.
+void Server::pause_accepting(int error) {
+  newcomers_->stop();
+  pause_.start(100ms);
+  if (!accept_errors_.allow(sys::monotonic_ns())) return;
+  log::Line(log::Level::error, "control").text(sys::Error{"accept", socket_.path, error}.text()).write();
+}
+
+// Outside of all callbacks of clients, so that here they may go.
+void Server::turn() {
+  turn_wanted_ = false;
+  // Copies, because a request may be the one that ends the daemon, and with it this server.
+  const auto world = world_;
+  const auto clients = clients_;
+  for (const Client& client : clients) client->turn();
+  if (world->closed) return;
+  std::erase_if(clients_, [](const Client& client) { return client->dead(); });
+  if (clients_.empty() && std::exchange(ticking_, false)) tick_.stop();
+}
+
+void Server::on_tick() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const Client& client : clients_) client->look_at_the_clock(now, kIdleTimeout);
+}
+
+// A millisecond is the least that lets the loop see to others in between.
+void Server::want_turn() {
+  if (!std::exchange(turn_wanted_, true)) turn_.start(1ms);
+}
+
+}  // namespace bulkhead::control

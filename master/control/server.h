@@ -1,0 +1,70 @@
+// The control socket: who may connect, how many, and for how long. Runs on the loop thread and never blocks it once open()
+// has returned.
+//
+// Bounds:  max_clients at a time; one more costs the client that has been idle longest its connection, so that a crowd of
+//          silent ones cannot lock anybody out. What one client may cost is in client_connection.h.
+// Errors:  running out of descriptors pauses accepting for a moment; nothing that a client does ends the daemon.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/control/backend.h"
+#include "master/control/client_connection.h"
+#include "master/control/control_socket.h"
+#include "master/control/event_ring.h"
+#include "worker/log/log.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::control {
+
+class Server {
+ public:
+  static constexpr std::size_t kMaxClients = 64;
+  static constexpr std::chrono::seconds kIdleTimeout{30};
+
+  // All three must outlive it. It is the ring's one observer from open() to close().
+  Server(loop::Loop& loop, EventRing& events, Backend& backend);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds and listens: open_control_socket() tells the errors, of which EADDRINUSE means another living daemon.
+  [[nodiscard]] std::optional<sys::Error> open(const config::Control& config);
+  // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open. May be
+  // called, and the server destroyed, from within Backend::call(): answers after that are lost.
+  void close() noexcept;
+
+ private:
+  using Client = std::shared_ptr<ClientConnection>;
+
+  void on_newcomers();
+  [[nodiscard]] bool accept_one();  // false: nobody else for now
+  void turn_away(int fd, const Peer& peer);
+  void make_room();
+  void pause_accepting(int error);
+  void turn();
+  void on_tick();
+  void want_turn();
+
+  std::shared_ptr<ClientConnection::World> world_;  // shared with clients in the middle of a callback
+  EventRing& events_;
+  ControlSocket socket_;
+  std::optional<std::uint32_t> group_;
+  std::unique_ptr<loop::Poll> newcomers_;
+  std::vector<Client> clients_;
+  loop::Timer turn_;
+  loop::Timer tick_;   // while there are clients
+  loop::Timer pause_;  // accepting goes on when it is due
+  bool turn_wanted_ = false;
+  bool ticking_ = false;
+  log::RateLimit strangers_;
+  log::RateLimit evictions_;
+  log::RateLimit accept_errors_;
+};
+
+}  // namespace bulkhead::control

@@ -1,0 +1,192 @@
+#include "master/control/snapshot.h"
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "master/control/event_ring.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/sys/clock.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+using nlohmann::ordered_json;
+using namespace supervision;
+
+Instant now() { return Instant(std::chrono::steady_clock::now()); }
+
+double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+
+const char* type_text(NodeType type) {
+  static constexpr const char* kTexts[] = {"supervisor", "listener", "process", "worker"};
+  return kTexts[static_cast<std::size_t>(type)];
+}
+
+const char* restart_text(Restart restart) {
+  static constexpr const char* kTexts[] = {"permanent", "transient", "temporary"};
+  return kTexts[static_cast<std::size_t>(restart)];
+}
+
+const char* strategy_text(Strategy strategy) {
+  static constexpr const char* kTexts[] = {"one_for_one", "one_for_all", "rest_for_one"};
+  return kTexts[static_cast<std::size_t>(strategy)];
+}
+
+struct Totals {
+  ordered_json json;
+  void add(const ordered_json& other) {
+    for (const auto& [key, value] : other.items()) {
+      if (value.is_object()) {
+        ordered_json& sums = json[key];
+        if (sums.is_null()) sums = ordered_json::object();
+        for (const auto& [reason, count] : value.items()) {
+          sums[reason] = sums.value(reason, std::uint64_t{0}) + count.get<std::uint64_t>();
+        }
+      } else {
+        json[key] = json.value(key, std::uint64_t{0}) + value.get<std::uint64_t>();
+      }
+    }
+  }
+};
+
+ordered_json counts_json(const World& world, const net::Listener& listener) {
+  const ipc::Counts counts = listener.table().counts();
+  ordered_json refused = ordered_json::object();
+  for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
+    refused[ipc::refusal_text(static_cast<ipc::Refusal>(i))] = counts.refused[i];
+  }
+  return {{"active", counts.serving},
+          {"adopted", world.adoption.count(listener)},
+          {"accepted", counts.completed + counts.serving},
+          {"completed", counts.completed},
+          {"crashed", counts.crashed},
+          {"refused", std::move(refused)}};
+}
+
+void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
+  const bool alive = view.state == NodeState::running || view.state == NodeState::stopping || view.state == NodeState::starting;
+  if (!alive) return;
+  if (const auto* worker = world.workers.find(view.run); worker != nullptr) out["pid"] = worker->pid;
+  if (const auto* process = world.processes.find(view.run); process != nullptr) {
+    out["pid"] = process->pid;
+    if (!process->status.empty()) out["status"] = process->status;
+  }
+}
+
+ordered_json node_json(const World& world, NodeId id);
+
+void add_supervisor(const World& world, const NodeView& view, ordered_json& out) {
+  const SupervisorFlags& flags = view.spec->flags;
+  const auto found = world.listeners.find(view.path);
+  const bool is_listener = found != world.listeners.end();
+  if (!is_listener) out["strategy"] = strategy_text(flags.strategy);
+  out["max_restarts"] = flags.max_restarts;
+  out["max_seconds"] = seconds(flags.max_seconds);
+  out["restarts_in_window"] = view.restarts_in_window;
+  if (is_listener) {
+    const net::Listener& listener = *found->second;
+    out["endpoints"] = ordered_json::array();
+    for (const net::ListeningSocket& socket : listener.sockets()) {
+      out["endpoints"].push_back({{"listen", socket.address.text}, {"address", socket.text}});
+    }
+    out["suspended"] = listener.suspended;
+    out["connections"] = counts_json(world, listener);
+  }
+  ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();
+  for (const NodeId child : view.children) children.push_back(node_json(world, child));
+}
+
+ordered_json node_json(const World& world, NodeId id) {
+  const auto view = world.tree.node(id, now());
+  if (!view) return nullptr;
+  ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
+                   {"path", view->path},
+                   {"type", type_text(view->spec->type)},
+                   {"state", state_text(view->state)}};
+  const bool leaf = view->spec->type == NodeType::process || view->spec->type == NodeType::worker;
+  if (leaf) add_leaf(world, *view, out);
+  out["restart"] = restart_text(view->spec->restart);
+  out["restarts"] = view->restarts;
+  if (view->due) out["restart_in_seconds"] = std::max(0.0, seconds(*view->due - now()));
+  if (view->spec->type == NodeType::worker) out["generation"] = world.generation;
+  if (!leaf) add_supervisor(world, *view, out);
+  return out;
+}
+
+const char* handler_text(const config::Handler& handler, std::string& storage) {
+  const auto* exec = std::get_if<config::ExecHandler>(&handler);
+  if (exec == nullptr) return "echo";
+  storage = std::filesystem::path(exec->argv[0]).filename();
+  return storage.c_str();
+}
+
+std::string started_text(std::int64_t age_ns) {
+  return wall_clock_text(std::chrono::system_clock::now() -
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
+}
+
+ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
+  char hex[17];
+  std::string handler;
+  const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
+  const bool adopted = slot.owner == 0;
+  ordered_json worker = nullptr;
+  if (!adopted) worker = listener.path() + "/" + std::to_string(slot.worker);
+  const std::string local = slot.local.family == AF_UNIX && !listener.sockets().empty()
+                                ? listener.sockets().front().text
+                                : std::string(ipc::PeerText(slot.local).view());
+  return {{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
+          {"listener", listener.path()},
+          {"pid", slot.pid},
+          {"worker", worker},
+          {"adopted", adopted},
+          {"peer", ipc::PeerText(slot.peer).view()},
+          {"local", local},
+          {"started", started_text(age)},
+          {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
+          {"handler", handler_text(listener.config().handler, handler)},
+          {"generation", slot.generation}};
+}
+
+}  // namespace
+
+const char* state_text(NodeState state) {
+  switch (state) {
+    case NodeState::starting:
+    case NodeState::restarting: return "starting";
+    case NodeState::running: return "running";
+    case NodeState::waiting: return "waiting";
+    case NodeState::stopping: return "stopping";
+    case NodeState::stopped: return "stopped";
+    case NodeState::failed: return "failed";
+  }
+  return "stopped";
+}
+
+ordered_json tree_json(const World& world) { return node_json(world, kRoot); }
+
+ordered_json connections_json(const World& world) {
+  ordered_json out = ordered_json::array();
+  for (const auto& [path, listener] : world.listeners) {
+    for (std::uint32_t index = 0; index < listener->table().high_water(); ++index) {
+      const auto slot = listener->table().copy(index);
+      if (slot && slot->state == ipc::SlotState::serving) out.push_back(connection_json(*listener, index, *slot));
+    }
+  }
+  return out;
+}
+
+ordered_json stats_json(const World& world) {
+  ordered_json listeners = ordered_json::array();
+  Totals totals{ordered_json::object()};
+  for (const auto& [path, listener] : world.listeners) {
+    ordered_json counts = counts_json(world, *listener);
+    totals.add(counts);
+    listeners.push_back({{"path", path}, {"connections", std::move(counts)}});
+  }
+  return {{"listeners", std::move(listeners)}, {"totals", std::move(totals.json)}};
+}
+
+}  // namespace bulkhead::control

@@ -1,0 +1,380 @@
+#include "master/daemon_control.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "bulkhead_version.h"
+#include "master/control/explain.h"
+#include "master/control/tree_of_config.h"
+#include "master/daemon.h"
+#include "worker/log/log.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead {
+
+namespace {
+
+using control::Answer;
+using control::Failure;
+using nlohmann::ordered_json;
+using supervision::ChildSpec;
+using supervision::Instant;
+using supervision::NodeId;
+using supervision::NodeType;
+using supervision::Operation;
+using supervision::OperationRequested;
+using supervision::ReplyError;
+using supervision::Strategy;
+
+constexpr std::uint32_t kMaxWorkers = 256;
+
+Instant now() { return Instant(std::chrono::steady_clock::now()); }
+
+Answer ok() { return {{{"ok", true}}, std::nullopt}; }
+
+Answer no_such(const std::string& what) {
+  return {nullptr, Failure{control::kNoSuchObject, fmt::format("there is no {}", what), "not_found"}};
+}
+
+Answer refused(std::string why) { return {nullptr, Failure{control::kRefused, std::move(why), ""}}; }
+
+const char* word_of(ReplyError error) {
+  static constexpr const char* kWords[] = {"ok",          "not_found",       "running",      "restarting",  "already_started",
+                                           "already_present", "start_failed", "invalid_spec", "noproc"};
+  return kWords[static_cast<std::size_t>(error)];
+}
+
+Answer answer_of(ReplyError error, const std::string& path) {
+  switch (error) {
+    case ReplyError::none: return ok();
+    case ReplyError::not_found:
+    case ReplyError::noproc: return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
+    default: break;
+  }
+  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
+}
+
+struct Split {
+  std::string supervisor;
+  std::string id;
+};
+Split split(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {"", path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+int signal_number(const std::string& name) {
+  for (int signal = 1; signal < 32; ++signal) {
+    if (name == sys::signal_name(signal)) return signal;
+  }
+  return SIGTERM;
+}
+
+}  // namespace
+
+void DaemonControl::call(const std::string& method, const Params& params, control::Reply reply) {
+  const auto path = [&params] { return params.at("path").get<std::string>(); };
+  const std::map<std::string, std::function<void()>> methods{
+      {"status", [&] { status(reply); }},
+      {"tree", [&] { reply({control::tree_json(world()), std::nullopt}); }},
+      {"connections", [&] { reply({control::connections_json(world()), std::nullopt}); }},
+      {"stats", [&] { reply({control::stats_json(world()), std::nullopt}); }},
+      {"config", [&] { reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt}); }},
+      {"explain", [&] { explain(params, reply); }},
+      {"restart", [&] { restart(path(), reply); }},
+      {"stop", [&] { stop(path(), reply); }},
+      {"start", [&] { start(path(), reply); }},
+      {"delete", [&] { remove(path(), reply); }},
+      {"add", [&] { add(params, reply); }},
+      {"scale", [&] { scale(params, reply); }},
+      {"suspend", [&] { suspend(path(), true, reply); }},
+      {"resume", [&] { suspend(path(), false, reply); }},
+      {"kill", [&] { kill(params, reply); }},
+      {"shutdown", [&] {
+         if (params.value("now", false)) {
+           daemon_.stop_.fast();
+         } else {
+           daemon_.stop_.graceful();
+         }
+         reply(ok());
+       }}};
+  const auto found = methods.find(method);
+  if (found == methods.end()) return reply(refused("not available"));
+  const bool changes = method == "restart" || method == "stop" || method == "start" || method == "delete" ||
+                       method == "add" || method == "scale" || method == "suspend" || method == "resume";
+  if (changes && daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle) {
+    return reply(refused("the daemon is stopping"));
+  }
+  found->second();
+}
+
+control::World DaemonControl::world() const {
+  return {daemon_.tree_, daemon_.listeners_, daemon_.workers_, daemon_.processes_, daemon_.adoption_, 1};
+}
+
+std::vector<net::Listener*> DaemonControl::listeners_below(const std::string& path) const {
+  std::vector<net::Listener*> out;
+  for (const auto& [at, listener] : daemon_.listeners_) {
+    if (at == path || at.starts_with(path + "/")) out.push_back(listener.get());
+  }
+  return out;
+}
+
+void DaemonControl::operate(Operation operation, const std::string& supervisor, const std::string& id, Then then,
+                            ChildSpec spec) {
+  const std::uint64_t token = next_token_++;
+  pending_[token] = std::move(then);
+  daemon_.apply(OperationRequested{token, operation, supervisor, id, std::move(spec)});
+}
+
+void DaemonControl::on_reply(const supervision::Reply& reply) {
+  const auto found = pending_.find(reply.token);
+  if (found == pending_.end()) return;
+  const Then then = std::move(found->second);
+  pending_.erase(found);
+  then(reply.error);
+}
+
+void DaemonControl::status(control::Reply reply) {
+  const auto phase = daemon_.stop_.phase();
+  const bool idle = phase == lifecycle::StopSequence::Phase::idle;
+  reply({{{"pid", getpid()},
+          {"version", BULKHEAD_VERSION},
+          {"state", idle && !daemon_.ready_ ? "starting" : lifecycle::phase_text(phase)},
+          {"generation", 1},
+          {"uptime_seconds", std::chrono::duration<double>(now() - daemon_.started_).count()},
+          {"config", daemon_.config_.file},
+          {"last_reload", {{"time", daemon_.started_text_}, {"ok", true}, {"errors", ordered_json::array()}}}},
+         std::nullopt});
+}
+
+void DaemonControl::explain(const Params& params, control::Reply reply) {
+  const std::string path = params.at("path");
+  const auto view = [this](const std::string& at) {
+    const auto id = daemon_.tree_.find(at);
+    return id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+  };
+  const auto node = view(path);
+  if (!node) return reply(no_such("node " + path));
+  reply({control::explain(daemon_.events_, path, control::state_text(node->state),
+                          [&view](const std::string& supervisor) {
+                            const auto at = view(supervisor);
+                            return at && at->spec->flags.strategy != Strategy::one_for_one;
+                          }),
+         std::nullopt});
+}
+
+// Stops it and starts it again. The listeners below keep their ports and their connections: only workers change.
+void DaemonControl::restart(const std::string& path, control::Reply reply) {
+  const auto [supervisor, id] = split(path);
+  if (supervisor.empty()) return reply(refused("the root is not restarted; use shutdown"));
+  operate(Operation::terminate_child, supervisor, id, [this, path = path, reply](ReplyError error) {
+    if (error != ReplyError::none) return reply(answer_of(error, path));
+    start(path, reply);
+  });
+}
+
+// A listener is drained first, as at the daemon's stop; what is no listener is just stopped.
+void DaemonControl::stop(const std::string& path, control::Reply reply) {
+  const auto [supervisor, id] = split(path);
+  if (supervisor.empty()) return reply(refused("the root is not stopped; use shutdown"));
+  if (!daemon_.tree_.find(path)) return reply(no_such("node " + path));
+  const auto terminate = [this, supervisor = supervisor, id = id, path](std::function<void(ReplyError)> then) {
+    operate(Operation::terminate_child, supervisor, id, std::move(then));
+  };
+  std::vector<net::Listener*> listeners = listeners_below(path);
+  std::erase_if(listeners, [](net::Listener* listener) { return !listener->is_open(); });
+  if (listeners.empty()) {
+    return terminate([path, reply](ReplyError error) { reply(answer_of(error, path)); });
+  }
+  if (stops_.contains(path)) return reply(refused(path + " is being stopped"));
+  auto& sequence = stops_[path];
+  sequence = std::make_unique<lifecycle::StopSequence>(daemon_.loop_, daemon_.workers_, daemon_.adoption_,
+                                                       daemon_.config_.drain_timeout);
+  auto outcome = std::make_shared<ReplyError>(ReplyError::none);
+  lifecycle::StopSequence* raw = sequence.get();
+  sequence->set_world({[listeners] { return listeners; },
+                       [terminate, outcome, raw] {
+                         terminate([outcome, raw](ReplyError error) {
+                           *outcome = error;
+                           raw->tree_gone();
+                         });
+                       },
+                       [] {}, [](lifecycle::StopSequence::Phase) {},
+                       [this, path, outcome, reply] {
+                         for (net::Listener* listener : listeners_below(path)) {
+                           listener->draining = false;
+                           listener->suspended = false;
+                         }
+                         reply(answer_of(*outcome, path));
+                         daemon_.later([this, path] { stops_.erase(path); });
+                       }});
+  sequence->graceful();
+}
+
+void DaemonControl::worker_ready(process::WorkerProcess& worker) {
+  for (auto& [path, sequence] : stops_) {
+    if (worker.listener->path() == path || worker.listener->path().starts_with(path + "/")) sequence->worker_ready(worker);
+  }
+}
+
+void DaemonControl::worker_gone(net::Listener& listener) {
+  for (auto& [path, sequence] : stops_) sequence->worker_gone(listener);
+}
+
+void DaemonControl::start(const std::string& path, control::Reply reply) {
+  const auto [supervisor, id] = split(path);
+  operate(Operation::restart_child, supervisor, id, [path, reply](ReplyError error) { reply(answer_of(error, path)); });
+}
+
+void DaemonControl::remove(const std::string& path, control::Reply reply) {
+  const auto [supervisor, id] = split(path);
+  operate(Operation::delete_child, supervisor, id, [this, path, reply](ReplyError error) {
+    if (error == ReplyError::none) forget(path);
+    reply(answer_of(error, path));
+  });
+}
+
+void DaemonControl::forget(const std::string& path) {
+  for (net::Listener* listener : listeners_below(path)) {
+    daemon_.adoption_.forget(*listener);
+    daemon_.listeners_.erase(std::string(listener->path()));
+  }
+  std::erase_if(daemon_.nodes_, [&path](const auto& entry) { return entry.first == path || entry.first.starts_with(path + "/"); });
+}
+
+void DaemonControl::add(const Params& params, control::Reply reply) {
+  const std::string supervisor = params.at("path");
+  const std::string child = params.at("child");
+  // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they are.
+  const std::string text = R"({"supervisor":{"children":[)" + child + "]}}";
+  config::Loaded loaded = config::parse(text, params.value("file", "child"), params.value("directory", "/"));
+  if (!loaded.config) {
+    std::string message;
+    for (const config::Problem& problem : loaded.problems) message += (message.empty() ? "" : "\n") + problem.text();
+    return reply({nullptr, Failure{control::kNegative, message, word_of(ReplyError::invalid_spec)}});
+  }
+  if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
+  add_node(supervisor, std::move(loaded.config->root.children.front()), std::move(reply));
+}
+
+void DaemonControl::add_node(const std::string& supervisor, config::Node node, control::Reply reply) {
+  const std::string path = supervisor + "/" + node.spec.id;
+  const auto parent = daemon_.tree_.find(supervisor);
+  const auto view = parent ? daemon_.tree_.node(*parent, now()) : std::nullopt;
+  if (!view || view->spec->type != NodeType::supervisor) return reply(no_such("supervisor " + supervisor));
+  ChildSpec spec = control::tree_of_config(node);
+  // Known already: the tree answers, and what is there stays as it is.
+  const bool is_new = !daemon_.tree_.find(path);
+  if (is_new) {
+    const config::Node& kept = added_.emplace_back(std::move(node));
+    daemon_.nodes_[path] = &kept;
+    if (const auto error = daemon_.add_listeners(kept, path)) {
+      forget(path);
+      return reply({nullptr, Failure{control::kNegative, error->text(), word_of(ReplyError::start_failed)}});
+    }
+  }
+  operate(
+      Operation::start_child, supervisor, spec.id,
+      [this, path, is_new, reply](ReplyError error) {
+        if (error != ReplyError::none && is_new) forget(path);
+        reply(answer_of(error, path));
+      },
+      spec);
+}
+
+void DaemonControl::scale(const Params& params, control::Reply reply) {
+  const std::string path = params.at("path");
+  const auto id = daemon_.tree_.find(path);
+  const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+  if (!view || view->spec->type != NodeType::listener) return reply(no_such("listener " + path));
+  const auto& change = params.at("workers");
+  std::int64_t wanted = 0;
+  if (change.is_string()) {
+    const std::string text = change;
+    std::from_chars(text.data() + 1, text.data() + text.size(), wanted);
+    wanted = static_cast<std::int64_t>(view->children.size()) + (text.front() == '-' ? -wanted : wanted);
+  } else {
+    wanted = change;
+  }
+  if (wanted < 1 || wanted > kMaxWorkers) {
+    return reply(refused(fmt::format("a listener has 1 to {} workers, not {}", kMaxWorkers, wanted)));
+  }
+  scale_step(path, static_cast<std::uint32_t>(wanted), std::move(reply));
+}
+
+// One worker more or fewer, until it is right. The highest numbers come and go.
+void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply) {
+  const auto id = daemon_.tree_.find(path);
+  const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+  if (!view) return reply(no_such("listener " + path));
+  std::vector<unsigned long> numbers;
+  for (const NodeId child : view->children) {
+    if (const auto worker = daemon_.tree_.node(child, now())) numbers.push_back(std::stoul(worker->spec->id));
+  }
+  std::sort(numbers.begin(), numbers.end());
+  const auto again = [this, path, wanted, reply](ReplyError error) {
+    if (error != ReplyError::none) return reply(answer_of(error, path));
+    scale_step(path, wanted, reply);
+  };
+  if (numbers.size() == wanted) return reply(ok());
+  if (numbers.size() < wanted) {
+    unsigned long number = 1;
+    while (std::binary_search(numbers.begin(), numbers.end(), number)) ++number;
+    const ChildSpec spec = control::worker_spec(static_cast<std::uint32_t>(number), view->spec->restart_delay);
+    return operate(Operation::start_child, path, spec.id, again, spec);
+  }
+  const std::string last = std::to_string(numbers.back());
+  operate(Operation::terminate_child, path, last, [this, path, last, again](ReplyError error) {
+    if (error != ReplyError::none) return again(error);
+    operate(Operation::delete_child, path, last, again);
+  });
+}
+
+void DaemonControl::suspend(const std::string& path, bool on, control::Reply reply) {
+  const auto found = daemon_.listeners_.find(path);
+  if (found == daemon_.listeners_.end()) return reply(no_such("listener " + path));
+  net::Listener& listener = *found->second;
+  if (listener.suspended != on) {
+    listener.suspended = on;
+    ipc::Message message;
+    message.type = on ? ipc::MessageType::suspend : ipc::MessageType::resume;
+    daemon_.workers_.send(listener, message);
+    daemon_.events_.publish(on ? "listener_suspended" : "listener_resumed", path);
+    log::Line(log::Level::info, path).text(on ? "suspended: new clients wait in the queue" : "resumed").write();
+  }
+  reply(ok());
+}
+
+void DaemonControl::kill(const Params& params, control::Reply reply) {
+  const std::string text = params.at("id");
+  std::uint64_t id = 0;
+  std::from_chars(text.data(), text.data() + text.size(), id, 16);
+  const ipc::ConnectionName name = ipc::connection_name(id);
+  const int signal = signal_number(params.value("signal", "SIGTERM"));
+  for (auto& [path, listener] : daemon_.listeners_) {
+    if (listener->number() != name.listener) continue;
+    const auto slot = listener->table().copy(name.slot);
+    if (!slot || slot->use != name.use || slot->state != ipc::SlotState::serving) break;
+    if (slot->owner == 0) {
+      if (!daemon_.adoption_.signal_one(*listener, name.slot, name.use, signal)) break;
+    } else {
+      ipc::Message message;
+      message.type = ipc::MessageType::signal;
+      message.slot = name.slot;
+      message.use = name.use;
+      message.signal = signal;
+      daemon_.workers_.send(*listener, message);
+    }
+    return reply(ok());
+  }
+  reply(no_such("connection " + text));
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,63 @@
+// What the control socket may ask of the daemon, method by method. Runs in the master, on the loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/control/backend.h"
+#include "master/control/snapshot.h"
+#include "master/lifecycle/stop_sequence.h"
+#include "master/supervision/command.h"
+
+namespace bulkhead {
+
+class Daemon;
+
+class DaemonControl final : public control::Backend {
+ public:
+  explicit DaemonControl(Daemon& daemon) : daemon_(daemon) {}
+
+  void call(const std::string& method, const nlohmann::ordered_json& params, control::Reply reply) override;
+  // The tree's answer to an operation.
+  void on_reply(const supervision::Reply& reply);
+  // A worker became ready while its listener is being stopped by an operator.
+  void worker_ready(process::WorkerProcess& worker);
+  void worker_gone(net::Listener& listener);
+
+ private:
+  using Params = nlohmann::ordered_json;
+  using Then = std::function<void(supervision::ReplyError)>;
+
+  void operate(supervision::Operation operation, const std::string& supervisor, const std::string& id, Then then,
+               supervision::ChildSpec spec = {});
+  void status(control::Reply reply);
+  void explain(const Params& params, control::Reply reply);
+  void restart(const std::string& path, control::Reply reply);
+  void stop(const std::string& path, control::Reply reply);
+  void start(const std::string& path, control::Reply reply);
+  void remove(const std::string& path, control::Reply reply);
+  void add(const Params& params, control::Reply reply);
+  void add_node(const std::string& supervisor, config::Node node, control::Reply reply);
+  void scale(const Params& params, control::Reply reply);
+  void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
+  void suspend(const std::string& path, bool on, control::Reply reply);
+  void kill(const Params& params, control::Reply reply);
+  void forget(const std::string& path);
+
+  [[nodiscard]] control::World world() const;
+  [[nodiscard]] std::vector<net::Listener*> listeners_below(const std::string& path) const;
+
+  Daemon& daemon_;
+  std::uint64_t next_token_ = 1;
+  std::map<std::uint64_t, Then> pending_;
+  std::map<std::string, std::unique_ptr<lifecycle::StopSequence>> stops_;  // by path
+  std::list<config::Node> added_;  // what was not in the file; stays as long as the daemon
+};
+
+}  // namespace bulkhead

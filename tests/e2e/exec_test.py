@@ -1,0 +1,308 @@
+"""Programs as handlers: what they are given, what they must not get, how they fail, what they leave behind."""
+
+import os
+import re
+import shutil
+import signal
+import time
+
+from harness import Client, Hold, TestCase, exec_listener, main, process, wait_until
+
+CAT = os.path.realpath(shutil.which("cat"))
+ENV = shutil.which("env")
+
+
+def variables(text):
+    return dict(line.split("=", 1) for line in text.decode().splitlines())
+
+
+class Environment(TestCase):
+    """Golden: exactly these variables, no others, whatever the daemon's own environment holds."""
+
+    hostile = {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "SECRET_TOKEN": "s3cret", "HOME": "/root", "LD_LIBRARY_PATH": "/x",
+               "TCPREMOTEHOST": "spoofed", "TCPREMOTEINFO": "spoofed", "BULKHEAD_CONN_ID": "spoofed", "REMOTE_ADDR": "spoofed",
+               "PROTO": "spoofed", "SSL_PROTOCOL": "spoofed", "NOTIFY_SOCKET": "/x", "LISTEN_FDS": "3"}
+
+    def ask(self, **keys):
+        daemon = self.start(exec_listener([ENV], **keys), environment=self.hostile)
+        with Client(daemon.address()) as client:
+            return variables(client.rest()), client, daemon
+
+    def common(self, env):
+        self.assertRegex(env["BULKHEAD_CONN_ID"], r"^[0-9a-f]+$")
+        return {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "BULKHEAD_CONN_ID": env["BULKHEAD_CONN_ID"],
+                "BULKHEAD_LISTENER": "root/run", "BULKHEAD_GENERATION": "1"}
+
+    def test_ipv4(self):
+        for style in (None, "ucspi", "inetd"):
+            env, client, daemon = self.ask(style=style)
+            host, port = client.name.rsplit(":", 1)
+            self.assertEqual(env, {
+                "PROTO": "TCP", "TCPREMOTEIP": host, "TCPREMOTEPORT": port, "TCPLOCALIP": "127.0.0.1",
+                "TCPLOCALPORT": str(daemon.address()[1]), "REMOTE_ADDR": host, "REMOTE_HOST": host, "REMOTE_PORT": port,
+                **self.common(env)})
+
+    def test_the_local_address_of_a_wildcard_socket(self):
+        daemon = self.start(exec_listener([ENV], listen="0.0.0.0:0"), environment=self.hostile)
+        with Client(("127.0.0.5", daemon.address()[1])) as client:
+            self.assertEqual(variables(client.rest())["TCPLOCALIP"], "127.0.0.5")
+
+    def test_ipv6(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("no IPv6 here")
+        env, client, daemon = self.ask(listen="[::1]:0")
+        port, local = client.name.rsplit(":", 1)[1], str(daemon.address()[1])
+        self.assertEqual(env, {
+            "PROTO": "TCP", "TCPREMOTEIP": "::1", "TCPREMOTEPORT": port, "TCPLOCALIP": "::1", "TCPLOCALPORT": local,
+            "TCP6REMOTEIP": "::1", "TCP6REMOTEPORT": port, "TCP6LOCALIP": "::1", "TCP6LOCALPORT": local,
+            "REMOTE_ADDR": "::1", "REMOTE_HOST": "::1", "REMOTE_PORT": port, **self.common(env)})
+
+    def test_unix(self):
+        path = os.path.join(self.directory, "s")
+        env, _, _ = self.ask(listen=f"unix:{path}")
+        uid, gid = str(os.geteuid()), str(os.getegid())
+        self.assertEqual(env, {
+            "PROTO": "IPC", "IPCREMOTEEUID": uid, "IPCREMOTEEGID": gid, "IPCLOCALPATH": path, "UNIXREMOTEEUID": uid,
+            "UNIXREMOTEEGID": gid, "UNIXREMOTEPID": str(os.getpid()), "UNIXLOCALPATH": path, **self.common(env)})
+
+    def test_each_connection_has_an_id_of_its_own(self):
+        daemon = self.start(exec_listener([ENV]))
+        ids = set()
+        for _ in range(50):
+            with Client(daemon.address()) as client:
+                ids.add(variables(client.rest())["BULKHEAD_CONN_ID"])
+        self.assertEqual(len(ids), 50)
+
+
+class Surroundings(TestCase):
+    """Seen from outside, in /proc of a handler that waits."""
+
+    def handler(self, daemon):
+        self.client = Client(daemon.address())
+        self.addCleanup(self.client.close)
+        self.assertTrue(self.client.echo())
+        found = daemon.connections()
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def check(self, child):
+        status = child.status()
+        for field in ("SigBlk", "SigIgn", "SigCgt"):
+            self.assertEqual(int(status[field], 16), 0, field)
+        self.assertEqual(status["Umask"], "0022")
+        self.assertEqual((child.pgrp, child.session), (child.pid, child.pid))
+        self.assertEqual(os.readlink(f"/proc/{child.pid}/cwd"), "/")
+        for fd in (0, 1):
+            self.assertEqual(child.fd_flags(fd) & os.O_NONBLOCK, 0, f"descriptor {fd} must block")
+
+    def test_ordinary_start(self):
+        daemon = self.start(exec_listener([CAT]))
+        child = self.handler(daemon)
+        self.check(child)
+        self.assertEqual(child.fd_flags(2) & os.O_NONBLOCK, 0)
+
+    def test_under_nohup(self):
+        self.check(self.handler(self.start(exec_listener([CAT]), prefix=("nohup",))))
+
+    def test_with_signals_ignored_and_blocked_by_whoever_started_it(self):
+        def spoil():
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGRTMIN})
+            os.umask(0o077)
+        daemon = self.start(exec_listener([CAT]), preexec=spoil)
+        child = self.handler(daemon)
+        self.check(child)
+        self.client.half_close()
+        self.assertEqual(self.client.rest(), b"")
+        self.assertEqual(daemon.wait_log("ended", pid=child.pid)[0]["status"], 0)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_limits_of_descriptors_are_those_of_the_start(self):
+        child = self.handler(self.start(exec_listener([CAT]), prefix=("prlimit", "--nofile=777:888")))
+        with open(f"/proc/{child.pid}/limits") as file:
+            self.assertRegex(file.read(), r"Max open files\s+777\s+888\s")
+
+
+class Failures(TestCase):
+    def refused(self, daemon, count=5):
+        """Each client sees an end, and soon."""
+        slowest = 0.0
+        for _ in range(count):
+            began = time.monotonic()
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.rest(), b"")
+            slowest = max(slowest, time.monotonic() - began)
+        return slowest
+
+    def break_it(self, spoil):
+        program = self.write("handler", "#!/bin/sh\nexec cat\n", 0o755)
+        daemon = self.start(exec_listener([program]))
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+        wait_until(lambda: not daemon.connections(), 5, "the first connection's end")
+        workers = daemon.workers()
+        spoil(program)
+        slowest = self.refused(daemon, 30)
+        self.assertLess(slowest, 0.2)
+        self.assertEqual([one.pid for one in daemon.workers()], [one.pid for one in workers])
+        wait_until(lambda: len(daemon.tree()) == len(workers), 1, "nothing but the workers")
+        lines = daemon.log("^a connection was refused: ", path="root/run", level="error")
+        seconds = {line["time"][:19] for line in lines}
+        self.assertGreaterEqual(len(lines), 1)
+        self.assertLessEqual(len(lines), len(workers) * (len(seconds) + 1))
+        self.measured(refused=30, slowest=slowest, log_lines=len(lines), message=repr(lines[0]["message"]))
+        return daemon, lines[0]
+
+    def test_the_program_was_removed(self):
+        daemon, line = self.break_it(os.unlink)
+        self.assertEqual(line["errno"], "ENOENT")
+
+    def test_its_interpreter_is_missing(self):
+        daemon, line = self.break_it(lambda path: self.write("handler", "#!/no/such/interpreter\n", 0o755))
+        self.assertEqual(line["errno"], "ENOENT")
+
+    def test_it_is_not_executable_any_more(self):
+        daemon, line = self.break_it(lambda path: os.chmod(path, 0o644))
+        self.assertEqual(line["errno"], "EACCES")
+
+    def test_it_has_become_a_directory(self):
+        def spoil(path):
+            os.unlink(path)
+            os.mkdir(path)
+        daemon, line = self.break_it(spoil)
+        self.assertEqual(line["errno"], "EACCES")
+
+    def test_no_format_that_the_kernel_knows(self):
+        daemon, line = self.break_it(lambda path: self.write("handler", "neither binary nor script\n", 0o755))
+        self.assertEqual(line["errno"], "ENOEXEC")
+
+    def test_it_is_being_written(self):
+        program = os.path.join(self.directory, "copy")
+        shutil.copy(CAT, program)
+        daemon = self.start(exec_listener([program]))
+        with open(program, "r+b"):
+            self.assertLess(self.refused(daemon), 0.2)
+            self.assertEqual(daemon.wait_log("^a connection was refused")[0]["errno"], "ETXTBSY")
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+
+    def test_slots_of_refused_connections_are_free_again(self):
+        program = self.write("handler", "#!/bin/sh\nexec cat\n", 0o755)
+        daemon = self.start(exec_listener([program], max_connections=5))
+        os.chmod(program, 0o644)
+        self.refused(daemon, 20)
+        os.chmod(program, 0o755)
+        with Hold(daemon.address(), 5) as held:
+            self.assertEqual(held.echo_all(), 5)
+
+    def test_found_out_before_anything_is_started(self):
+        directory = os.path.join(self.directory, "d")
+        os.mkdir(directory)
+        plain = self.write("plain", "text\n")
+        for program in ("/no/such/program", directory, plain):
+            config = self.write("config.json", '{"supervisor": {"children": [{"id": "a", "type": "listener", "listen": '
+                                '"127.0.0.1:0", "user": "root", "handler": {"exec": ["%s"]}}]}}' % program)
+            status, _, errors = self.run_program("-c", config)
+            self.assertEqual(status, 78, errors)
+            self.assertIn("/supervisor/children/0/handler/exec/0", errors)
+            self.assertIn(program, errors)
+
+
+class Crashes(TestCase):
+    def test_one_line_with_listener_peer_pid_age_and_signal(self):
+        daemon = self.start(exec_listener([self.helper("crashes")]))
+        with Client(daemon.address()) as client:
+            self.assertRegex(client.rest(), rb"^\d+\n$")
+            line = daemon.wait_log("crashed", peer=client.name)[0]
+        self.assertEqual((line["path"], line["signal"], line["level"]), ("root/run", "SIGSEGV", "warning"))
+        self.assertGreater(line["pid"], 1)
+        self.assertGreaterEqual(float(line["age"]), 0.0)
+        self.assertEqual(len(daemon.log("crashed")), 1)
+
+    def test_an_exit_status_is_told(self):
+        program = self.write("fails", "#!/bin/sh\nexit 42\n", 0o755)
+        daemon = self.start(exec_listener([program]))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"")
+            line = daemon.wait_log("exit status 42", peer=client.name)[0]
+        self.assertEqual(line["status"], 42)
+
+
+class LeftBehind(TestCase):
+    def strays(self, daemon):
+        workers = [one.pid for one in daemon.workers()]
+        return [one for one in daemon.tree() if one.pid not in workers and one.state != "Z"]
+
+    def test_what_is_left_of_the_group_is_ended(self):
+        daemon = self.start(exec_listener([self.helper("leaves_background")], shutdown="10s"))
+        for _ in range(10):
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.receive(5), b"left\n")
+        wait_until(lambda: not self.strays(daemon), 2, "no stray")
+
+    def test_and_killed_if_it_does_not_listen(self):
+        daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="500ms", max_connections=3))
+        began = time.monotonic()
+        for _ in range(3):
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.receive(5), b"left\n")
+        stray = self.strays(daemon)
+        self.assertTrue(stray)
+        wait_until(lambda: not self.strays(daemon), 4, "no stray")
+        took = time.monotonic() - began
+        self.assertGreater(took, 0.4)
+        # While they were there they were counted; now there is room again.
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.receive(5), b"left\n")
+        self.measured(strays=len(stray), gone_after=took)
+
+    def test_also_after_the_worker_has_died(self):
+        daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="500ms", workers=1))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.receive(5), b"left\n")
+        worker = daemon.workers()[0]
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_until(lambda: not self.strays(daemon), 4, "no stray")
+
+    def test_the_children_of_handlers_are_reaped(self):
+        daemon = self.start(exec_listener([self.helper("forks_twenty")]))
+        for _ in range(10):
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.receive(5), b"done\n")
+        wait_until(lambda: not self.strays(daemon) and not daemon.zombies(), 5, "all reaped")
+
+
+def asleep(child):
+    """Seen twice in a row without having used the processor in between."""
+    first = process(child.pid)
+    time.sleep(0.05)
+    second = process(child.pid)
+    return first.state == second.state == "S" and first.cpu_ticks == second.cpu_ticks
+
+
+class Sockets(TestCase):
+    def test_a_slow_client_does_not_make_cat_fail(self):
+        data = b"0123456789abcdef" * (1 << 21)  # more than the kernel holds between the two
+        path = self.write("data", data.decode())
+        daemon = self.start(exec_listener([CAT, path]))
+        with Client(daemon.address(), 20) as client:
+            child = wait_until(daemon.connections, 5, "the handler")[0]
+            wait_until(lambda: asleep(child), 5, "a full socket")
+            self.assertTrue(client.rest() == data)
+        self.assertEqual(daemon.wait_log("ended", pid=child.pid)[0]["status"], 0)
+
+    def test_standard_error_goes_to_the_log_or_to_the_client(self):
+        program = self.write("complains", "#!/bin/sh\necho out; echo err >&2\n", 0o755)
+        daemon = self.start(exec_listener([program], style="inetd"))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"out\nerr\n")
+        daemon = self.start(exec_listener([program], style="ucspi"),
+                            log={"target": "stderr", "format": "text"})
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"out\n")
+        wait_until(lambda: re.search("^err$", daemon.stderr_text(), re.M), 3, "the handler's words in the log")
+
+
+if __name__ == "__main__":
+    main()

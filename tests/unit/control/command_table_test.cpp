@@ -1,0 +1,166 @@
+// The table itself, and how requests and command lines are held to it.
+#include "master/control/command_table.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "master/control/command_line.h"
+
+namespace bulkhead::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string complaint(const char* verb, const char* params) {
+  Json json = Json::parse(params);
+  return check_params(*find_command(verb), json);
+}
+
+Json normal(const char* verb, const char* params) {
+  Json json = Json::parse(params);
+  CHECK(check_params(*find_command(verb), json).empty());
+  return json;
+}
+
+TEST_CASE("every verb is found under its name, and no two share one") {
+  std::set<std::string_view> names;
+  for (const Command& command : kCommands) {
+    INFO(command.name);
+    CHECK(names.insert(command.name).second);
+    CHECK(find_command(command.name) == &command);
+    CHECK(command.help.ends_with("."));
+    CHECK_FALSE(command.when_no.ends_with("."));
+  }
+  CHECK(find_command("tre") == nullptr);
+  CHECK(find_command("") == nullptr);
+}
+
+TEST_CASE("an unknown verb is answered with the nearest one") {
+  CHECK(unknown_command_text("tre") == "no method \"tre\"; did you mean \"tree\"?");
+  CHECK(unknown_command_text("xyzzy") == "no method \"xyzzy\"");
+  CHECK(unknown_command_text("simulat") == "no method \"simulat\"");  // not a method
+  CHECK(unknown_command_text(std::string(10'000, 'a')).size() < 100);
+}
+
+TEST_CASE("usage is derived from the parameters") {
+  CHECK(usage_of(*find_command("status")) == "status");
+  CHECK(usage_of(*find_command("events")) == "events [--since SEQ] [-f]");
+  CHECK(usage_of(*find_command("explain")) == "explain PATH");
+  CHECK(usage_of(*find_command("add")) == "add SUPERVISOR FILE|-");
+  CHECK(usage_of(*find_command("scale")) == "scale LISTENER N|+N|-N");
+  CHECK(usage_of(*find_command("kill")) == "kill CONN [SIG]");
+  CHECK(usage_of(*find_command("shutdown")) == "shutdown [--now]");
+  CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO");
+}
+
+TEST_CASE("good parameters come out in the form for the daemon") {
+  CHECK(normal("status", "{}") == Json::object());
+  CHECK(normal("events", R"({"since":0,"follow":true})") == Json::parse(R"({"since":0,"follow":true})"));
+  CHECK(normal("restart", R"({"path":"root/web.1/a_b-c"})")["path"] == "root/web.1/a_b-c");
+  CHECK(normal("scale", R"({"path":"root/echo","workers":3})")["workers"] == 3);
+  CHECK(normal("scale", R"({"path":"root/echo","workers":"3"})")["workers"] == 3);
+  CHECK(normal("scale", R"({"path":"root/echo","workers":"+2"})")["workers"] == "+2");
+  CHECK(normal("kill", R"({"id":"8F3a","signal":"term"})")["signal"] == "SIGTERM");
+  CHECK(normal("kill", R"({"id":"8f3a","signal":"9"})")["signal"] == "SIGKILL");
+  CHECK(normal("add", R"({"path":"root","child":{"id":"a"}})")["child"] == R"({"id":"a"})");
+  CHECK(normal("add", R"({"path":"root","child":"{ }"})")["child"] == "{ }");
+}
+
+TEST_CASE("bad parameters are named, with what was expected") {
+  struct Row {
+    const char* verb;
+    const char* params;
+    const char* complaint;
+  };
+  const Row rows[] = {
+      {"status", R"({"path":"root"})", "status: unknown parameter \"path\"; it has none"},
+      {"explain", "{}", "explain: missing parameter \"path\": expected a path such as root/web/echo"},
+      {"explain", R"({"pth":"root"})", "explain: unknown parameter \"pth\"; did you mean \"path\"?"},
+      {"explain", R"({"node":"root"})", "explain: unknown parameter \"node\"; known are path"},
+      {"explain", R"({"path":3})", "explain: parameter \"path\": expected a path such as root/web/echo"},
+      {"events", R"({"since":-1})", "events: parameter \"since\": expected the number of an event, 0 or more"},
+      {"events", R"({"since":1.5})", "events: parameter \"since\": expected the number of an event, 0 or more"},
+      {"events", R"({"follow":"yes"})", "events: parameter \"follow\": expected true or false"},
+      {"events", R"({"follow":null})", "events: parameter \"follow\": expected true or false"},
+      {"add", R"({"path":"root","child":[]})", "add: parameter \"child\": expected an object, or its text"},
+      {"add", R"({"path":"root"})", "add: missing parameter \"child\": expected an object, or its text"}};
+  for (const Row& row : rows) {
+    INFO(row.params);
+    CHECK(complaint(row.verb, row.params) == row.complaint);
+  }
+}
+
+TEST_CASE("values that are nearly right are refused") {
+  for (const char* path : {"", "/", "/root", "root/", "root//a", "root/a b", "root/\n", "root/\xc3\xa4"}) {
+    INFO(path);
+    CHECK_FALSE(value_of(Kind::path, path));
+  }
+  for (const char* change : {"", "+", "-", "+-1", "1.0", "1e3", " 1", "1 ", "0x1", "99999", "99999999999999999999"}) {
+    INFO(change);
+    CHECK_FALSE(value_of(Kind::change, change));
+  }
+  for (const char* id : {"", "xyz", "12345678901234567", "0x1"}) CHECK_FALSE(value_of(Kind::connection, id));
+  for (const char* seq : {"", "-1", "+1", "18446744073709551616", "1a"}) CHECK_FALSE(value_of(Kind::sequence, seq));
+  for (const char* signal : {"", "SIG", "0", "32", "-9", "TERMX", "SIGSIGTERM"}) CHECK(signal_word(signal).empty());
+  CHECK(value_of(Kind::path, std::string(5000, 'a')) == std::nullopt);
+}
+
+Invocation parsed(std::vector<std::string> arguments) { return parse_command_line(std::move(arguments)); }
+
+TEST_CASE("a command line becomes a verb and its parameters") {
+  const Invocation events = parsed({"-s", "/run/x.sock", "--json", "events", "--since", "12", "-f"});
+  REQUIRE(events.command != nullptr);
+  CHECK(events.command->name == "events");
+  CHECK(events.socket == "/run/x.sock");
+  CHECK(events.json);
+  CHECK(events.params == Json::parse(R"({"since":12,"follow":true})"));
+
+  CHECK(parsed({"scale", "root/echo", "-1"}).params == Json::parse(R"({"path":"root/echo","workers":"-1"})"));
+  CHECK(parsed({"scale", "root/echo", "+1"}).params["workers"] == "+1");
+  CHECK(parsed({"kill", "8f3a"}).params == Json::parse(R"({"id":"8f3a"})"));
+  CHECK(parsed({"add", "root", "-"}).params == Json::parse(R"({"path":"root","child":"-"})"));
+  CHECK(parsed({"simulate", "--config", "c", "-"}).params == Json::parse(R"({"config":"c","scenario":"-"})"));
+  CHECK(parsed({"status", "--json", "-s", "x"}).json);
+  CHECK(parsed({"shutdown"}).params == Json::object());
+}
+
+TEST_CASE("a command line that cannot be meant is a usage error") {
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const std::vector<Row> rows = {
+      {{"tre"}, "no command \"tre\"; did you mean \"tree\"?"},
+      {{"events", "--since", "x"}, "events: --since: expected the number of an event, 0 or more, not \"x\""},
+      {{"scale", "root/echo", "many"},
+       "scale: N: expected a number of workers, or a change such as +1 or -1, not \"many\""},
+      {{"kill", "nobody"}, "kill: CONN: expected a connection's id, up to 16 hexadecimal digits, not \"nobody\""}};
+  for (const Row& row : rows) {
+    const Invocation invocation = parsed(row.arguments);
+    CHECK(invocation.command == nullptr);
+    CHECK(invocation.status == kCtlUsage);
+    CHECK(invocation.message == row.message);
+  }
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {}, {"explain"}, {"status", "extra"}, {"--nonsense"}, {"status", "tree"}, {"stop", "a", "b"}, {"-s"}}) {
+    CHECK(parsed(arguments).command == nullptr);
+    CHECK(parsed(arguments).status == kCtlUsage);
+  }
+}
+
+TEST_CASE("help and version are no errors") {
+  for (const char* option : {"--help", "-h", "--version"}) {
+    const Invocation invocation = parsed({option});
+    CHECK(invocation.command == nullptr);
+    CHECK(invocation.status == kOk);
+    CHECK_FALSE(invocation.message.empty());
+  }
+  for (const Command& command : kCommands) {
+    INFO(command.name);
+    CHECK(parsed({"--help"}).message.find(std::string(command.name)) != std::string::npos);
+    CHECK(parsed({std::string(command.name), "--help"}).message.find(usage_of(command)) != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::control

@@ -1,0 +1,160 @@
+// What a reader of the ring gets, what it is told to have missed, and how much of it waits.
+#include "master/control/event_feed.h"
+
+#include <catch2/catch.hpp>
+
+namespace bulkhead::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kAll = std::size_t{1} << 30;
+
+void publish(EventRing& ring, int count) {
+  for (int i = 0; i < count; ++i) ring.publish("child_ready", "root/a", {{"pid", i}});
+}
+
+Json answer_of(EventFeed& feed, std::size_t limit = kAll) {
+  std::string out;
+  while (feed.answering()) {
+    std::string part;
+    feed.fill(part, limit);
+    REQUIRE_FALSE(part.empty());
+    out += part;
+  }
+  const Json line = Json::parse(out.substr(0, out.find('\n')));
+  CHECK(line["id"] == 7);
+  return line["result"];
+}
+
+std::vector<std::uint64_t> seqs(const Json& events) {
+  std::vector<std::uint64_t> out;
+  for (const Json& event : events) out.push_back(event["seq"]);
+  return out;
+}
+
+TEST_CASE("without since the whole ring comes, in order") {
+  EventRing ring;
+  publish(ring, 3);
+  EventFeed feed(ring, 7, std::nullopt, false);
+  const Json result = answer_of(feed);
+  CHECK(seqs(result["events"]) == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(result["last_seq"] == 3);
+  CHECK(result["missed"] == false);
+  CHECK(feed.finished());
+}
+
+TEST_CASE("an empty ring is an empty answer") {
+  EventRing ring;
+  EventFeed feed(ring, 7, std::nullopt, false);
+  CHECK(answer_of(feed) == Json::parse(R"({"events":[],"last_seq":0,"missed":false})"));
+}
+
+TEST_CASE("since is exclusive") {
+  EventRing ring;
+  publish(ring, 5);
+  struct Row {
+    std::uint64_t since;
+    std::vector<std::uint64_t> expected;
+    bool missed;
+  };
+  const Row rows[] = {{0, {1, 2, 3, 4, 5}, false}, {3, {4, 5}, false}, {5, {}, false}, {6, {}, true}, {~0ULL, {}, true}};
+  for (const Row& row : rows) {
+    INFO(row.since);
+    EventFeed feed(ring, 7, row.since, false);
+    const Json result = answer_of(feed);
+    CHECK(seqs(result["events"]) == row.expected);
+    CHECK(result["missed"] == row.missed);
+    CHECK(result["last_seq"] == 5);
+  }
+}
+
+TEST_CASE("what the ring has lost is told") {
+  EventRing ring;
+  publish(ring, EventRing::kCapacity + 10);  // 11 is the oldest
+  struct Row {
+    std::uint64_t since;
+    bool missed;
+  };
+  for (const Row& row : {Row{5, true}, Row{9, true}, Row{10, false}, Row{11, false}}) {
+    INFO(row.since);
+    EventFeed feed(ring, 7, row.since, false);
+    CHECK(answer_of(feed)["missed"] == row.missed);
+  }
+  EventFeed feed(ring, 7, std::nullopt, false);
+  const Json result = answer_of(feed);
+  CHECK(result["missed"] == false);  // nothing was asked for that is not there
+  CHECK(result["events"].size() == EventRing::kCapacity);
+}
+
+TEST_CASE("a long answer comes in pieces that are no longer than asked for, by an event") {
+  EventRing ring;
+  publish(ring, 1000);
+  EventFeed feed(ring, 7, std::nullopt, false);
+  std::size_t pieces = 0;
+  while (feed.answering()) {
+    std::string part;
+    feed.fill(part, 4096);
+    CHECK(part.size() < 4096 + 200);
+    ++pieces;
+  }
+  CHECK(pieces > 10);
+}
+
+TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
+  EventRing ring;
+  publish(ring, 100);
+  EventFeed feed(ring, 7, 0, false);
+  std::string out;
+  feed.fill(out, 500);
+  publish(ring, EventRing::kCapacity - 20);
+  feed.fill(out, kAll);
+  const Json result = Json::parse(out)["result"];
+  CHECK(result["missed"] == true);
+  CHECK(result["last_seq"] == 100);
+  CHECK(seqs(result["events"]).back() == 100);
+}
+
+TEST_CASE("a follower gets what comes after the answer, once each") {
+  EventRing ring;
+  publish(ring, 2);
+  EventFeed feed(ring, 7, std::nullopt, true);
+  ring.on_event = [&feed](const EventRecord& record) { feed.published(record); };
+  publish(ring, 1);  // between request and answer
+  std::string out;
+  feed.fill(out, kAll);
+  CHECK_FALSE(feed.finished());
+  const std::size_t end = out.find('\n');
+  CHECK(seqs(Json::parse(out.substr(0, end))["result"]["events"]) == std::vector<std::uint64_t>{1, 2});
+  const Json third = Json::parse(out.substr(end + 1));
+  CHECK(third["method"] == "event");
+  CHECK(third["params"]["seq"] == 3);
+  CHECK(feed.behind() == 0);
+
+  out.clear();
+  feed.fill(out, kAll);
+  CHECK(out.empty());
+  publish(ring, 1);
+  CHECK(feed.behind() > 0);
+  feed.fill(out, kAll);
+  CHECK(Json::parse(out)["params"]["seq"] == 4);
+  CHECK(feed.behind() == 0);
+}
+
+TEST_CASE("a follower that does not read is known to be behind, and to be overtaken") {
+  EventRing ring;
+  EventFeed feed(ring, 7, std::nullopt, true);
+  ring.on_event = [&feed](const EventRecord& record) { feed.published(record); };
+  CHECK(answer_of(feed)["events"].empty());
+  publish(ring, 100);
+  CHECK(feed.behind() > 5000);
+  CHECK_FALSE(feed.overtaken());
+  publish(ring, EventRing::kCapacity);
+  CHECK(feed.overtaken());
+  std::string out;
+  feed.fill(out, kAll);
+  CHECK(out.empty());  // no gap is passed over in silence
+}
+
+}  // namespace
+}  // namespace bulkhead::control

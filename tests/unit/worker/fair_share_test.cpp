@@ -1,0 +1,34 @@
+#include "worker/admission/fair_share.h"
+
+#include <catch2/catch.hpp>
+
+using bulkhead::admission::FairShare;
+
+TEST_CASE("A worker is ahead when it has taken more than its lead over the average of the others") {
+  const struct {
+    std::uint64_t mine;
+    std::uint64_t others;
+    std::uint32_t workers;
+    bool ahead;
+  } rows[] = {
+      {16, 0, 1, false},  // the lead itself is allowed
+      {17, 0, 1, true},
+      {1016, 1000, 1, false},
+      {1017, 1000, 1, true},
+      {116, 300, 3, false},  // 100 each
+      {117, 300, 3, true},
+      {1'000'000, 0, 0, false},  // alone
+  };
+  for (const auto& row : rows) {
+    INFO(row.mine << " against " << row.others << " of " << row.workers);
+    CHECK(FairShare().ahead(row.mine, row.others, row.workers) == row.ahead);
+  }
+}
+
+TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held against anybody") {
+  FairShare share;
+  share.begin(1000, 10);
+  CHECK_FALSE(share.ahead(1016, 10, 1));
+  CHECK(share.ahead(1017, 10, 1));
+  CHECK_FALSE(share.ahead(2000, 3, 1));
+}
