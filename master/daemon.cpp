@@ -34,7 +34,9 @@ supervision::Instant now() {
   return supervision::Instant(std::chrono::steady_clock::now());
 }
 
-std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
 
 int exit_status_of(const sys::Error& error) {
   if (error.code == EADDRINUSE) return kAddressInUse;
@@ -52,7 +54,9 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
           loop_, {config_.log, kGeneration, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
            [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); }}),
-      processes_(loop_, {[this](process::ProcessChild& child) { apply(ChildReady{child.node, child.run}); },
+      processes_(loop_, {[this](process::ProcessChild& child) {
+                           apply(ChildReady{child.node, child.run});
+                         },
                          [this](process::ProcessChild& child) { events_.publish("watchdog_expired", child.path); },
                          [](process::ProcessChild&) {}}),
       adoption_(
@@ -67,10 +71,11 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       stop_(loop_, workers_, adoption_, config_.drain_timeout),
       signals_(sys::open_signal_fd(kWatched)),
       deadline_(loop_, [this] { on_deadline(); }),
-      tick_(loop_, [this] {
-        if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
-        reap();  // a safety net: signals can be lost to a debugger
-      }),
+      tick_(loop_,
+            [this] {
+              if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
+              reap();  // a safety net: signals can be lost to a debugger
+            }),
       later_(loop_,
              [this] {
                for (const auto& deed : std::exchange(deeds_later_, {})) deed();
@@ -156,22 +161,22 @@ int Daemon::run() {
 }
 
 void Daemon::start() {
-  stop_.set_world(
-      {[this] {
-         std::vector<net::Listener*> listeners;
-         for (auto& [path, listener] : listeners_) listeners.push_back(listener.get());
-         return listeners;
-       },
-       [this] {
-         workers_.abort_starts();
-         processes_.abort_starts();
-         apply(StopRequested{});
-       },
-       [this] {
-         workers_.for_each([](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
-         processes_.kill_all();
-       },
-       [this](lifecycle::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
+  stop_.set_world({[this] {
+                     std::vector<net::Listener*> listeners;
+                     for (auto& [path, listener] : listeners_) listeners.push_back(listener.get());
+                     return listeners;
+                   },
+                   [this] {
+                     workers_.abort_starts();
+                     processes_.abort_starts();
+                     apply(StopRequested{});
+                   },
+                   [this] {
+                     workers_.for_each(
+                         [](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
+                     processes_.kill_all();
+                   },
+                   [this](lifecycle::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
   signal_poll_ = std::make_unique<loop::Poll>(loop_, signals_.get(), [this] { on_signal(); });
   signal_poll_->start();
   tick_.start(1s, 1s);
@@ -220,7 +225,8 @@ std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) 
   }
   const auto timeout = nodes_.at(listener_path)->start_timeout;
   const auto index = static_cast<std::uint32_t>(std::strtoul(view.spec->id.c_str(), nullptr, 10));
-  auto error = workers_.start(view.id, run, view.path, listener, index, timeout ? std::optional(now() + *timeout) : std::nullopt);
+  auto error = workers_.start(view.id, run, view.path, listener, index,
+                              timeout ? std::optional(now() + *timeout) : std::nullopt);
   if (!error) narrator_.started(run, view.path, workers_.find(run)->pid);
   return error;
 }
@@ -328,7 +334,8 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   std::string remark = worker.failure;
   if (adopted != 0) {
     remark += remark.empty() ? "" : "; ";
-    remark += adopted == 1 ? "its connection goes on without it" : fmt::format("its {} connections go on without it", adopted);
+    remark += adopted == 1 ? "its connection goes on without it"
+                           : fmt::format("its {} connections go on without it", adopted);
   }
   using State = process::WorkerProcess::State;
   const bool expected = worker.retiring || worker.state == State::leaving;
@@ -435,7 +442,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
           .write();
       events_.publish("drain_started", "root");
       break;
-    case Phase::terminating: 
+    case Phase::terminating:
       line.text("stopping: ending the connections").field("connections", connections).write();
       break;
     case Phase::stopping_tree: events_.publish("drain_done", "root"); break;

@@ -33,19 +33,26 @@ using supervision::Strategy;
 
 constexpr std::uint32_t kMaxWorkers = 256;
 
-Instant now() { return Instant(std::chrono::steady_clock::now()); }
+Instant now() {
+  return Instant(std::chrono::steady_clock::now());
+}
 
-Answer ok() { return {{{"ok", true}}, std::nullopt}; }
+Answer ok() {
+  return {{{"ok", true}}, std::nullopt};
+}
 
 Answer no_such(const std::string& what) {
   return {nullptr, Failure{control::kNoSuchObject, fmt::format("there is no {}", what), "not_found"}};
 }
 
-Answer refused(std::string why) { return {nullptr, Failure{control::kRefused, std::move(why), ""}}; }
+Answer refused(std::string why) {
+  return {nullptr, Failure{control::kRefused, std::move(why), ""}};
+}
 
 const char* word_of(ReplyError error) {
-  static constexpr const char* kWords[] = {"ok",          "not_found",       "running",      "restarting",  "already_started",
-                                           "already_present", "start_failed", "invalid_spec", "noproc"};
+  static constexpr const char* kWords[] = {"ok",           "not_found",       "running",
+                                           "restarting",   "already_started", "already_present",
+                                           "start_failed", "invalid_spec",    "noproc"};
   return kWords[static_cast<std::size_t>(error)];
 }
 
@@ -53,7 +60,8 @@ Answer answer_of(ReplyError error, const std::string& path) {
   switch (error) {
     case ReplyError::none: return ok();
     case ReplyError::not_found:
-    case ReplyError::noproc: return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
+    case ReplyError::noproc:
+      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
     default: break;
   }
   return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
@@ -82,10 +90,22 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
   const auto path = [&params] { return params.at("path").get<std::string>(); };
   const std::map<std::string, std::function<void()>> methods{
       {"status", [&] { status(reply); }},
-      {"tree", [&] { reply({control::tree_json(world()), std::nullopt}); }},
-      {"connections", [&] { reply({control::connections_json(world()), std::nullopt}); }},
-      {"stats", [&] { reply({control::stats_json(world()), std::nullopt}); }},
-      {"config", [&] { reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt}); }},
+      {"tree",
+       [&] {
+         reply({control::tree_json(world()), std::nullopt});
+       }},
+      {"connections",
+       [&] {
+         reply({control::connections_json(world()), std::nullopt});
+       }},
+      {"stats",
+       [&] {
+         reply({control::stats_json(world()), std::nullopt});
+       }},
+      {"config",
+       [&] {
+         reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt});
+       }},
       {"explain", [&] { explain(params, reply); }},
       {"restart", [&] { restart(path(), reply); }},
       {"stop", [&] { stop(path(), reply); }},
@@ -220,7 +240,8 @@ void DaemonControl::stop(const std::string& path, control::Reply reply) {
 
 void DaemonControl::worker_ready(process::WorkerProcess& worker) {
   for (auto& [path, sequence] : stops_) {
-    if (worker.listener->path() == path || worker.listener->path().starts_with(path + "/")) sequence->worker_ready(worker);
+    if (worker.listener->path() == path || worker.listener->path().starts_with(path + "/"))
+      sequence->worker_ready(worker);
   }
 }
 
@@ -246,13 +267,15 @@ void DaemonControl::forget(const std::string& path) {
     daemon_.adoption_.forget(*listener);
     daemon_.listeners_.erase(std::string(listener->path()));
   }
-  std::erase_if(daemon_.nodes_, [&path](const auto& entry) { return entry.first == path || entry.first.starts_with(path + "/"); });
+  std::erase_if(daemon_.nodes_,
+                [&path](const auto& entry) { return entry.first == path || entry.first.starts_with(path + "/"); });
 }
 
 void DaemonControl::add(const Params& params, control::Reply reply) {
   const std::string supervisor = params.at("path");
   const std::string child = params.at("child");
-  // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they are.
+  // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they
+  // are.
   const std::string text = R"({"supervisor":{"children":[)" + child + "]}}";
   config::Loaded loaded = config::parse(text, params.value("file", "child"), params.value("directory", "/"));
   if (!loaded.config) {

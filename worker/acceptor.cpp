@@ -20,7 +20,7 @@ namespace {
 // How long an accepted connection waits for a process before it is refused: short enough that its client, or the
 // balancer in front of it, can still go elsewhere.
 constexpr std::int64_t kPendingLimit = 400'000'000;
-constexpr std::int64_t kAlive = 2'500'000'000;  // a worker's heartbeat is once a second
+constexpr std::int64_t kAlive = 2'500'000'000;       // a worker's heartbeat is once a second
 constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
 
 ipc::Peer unix_peer(int connection) noexcept {
@@ -125,7 +125,7 @@ bool Acceptor::step_aside() {
 
 void Acceptor::after_stepping_aside() {
   // Nobody came: they are stopped or paused, and whoever waits shall not wait for them.
-  if (taken_by_others() == theirs_before_) share_.begin(table_.worker(header_.worker).accepted, theirs_before_);
+  if (taken_by_others() == theirs_before_) share_.in_vain(table_.worker(header_.worker).accepted, theirs_before_);
   set_polls(accepting());
 }
 

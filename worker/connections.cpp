@@ -111,8 +111,8 @@ pid_t Connections::start_built_in(int connection, ipc::Slot& slot, std::uint32_t
 
 pid_t Connections::start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket,
                               bool& refused) noexcept {
-  child::ConnectionFacts facts{slot.peer, slot.local, socket_names_[socket], plan_.string(header_.listener_path), id_of(index),
-                               slot.generation};
+  child::ConnectionFacts facts{slot.peer,    slot.local,     socket_names_[socket], plan_.string(header_.listener_path),
+                               id_of(index), slot.generation};
   const child::Exec request{connection, handler_error_fd_, header_.style == ipc::HandlerStyle::inetd, argv_.data(),
                             environment_.build(facts)};
   const child::ExecStarted started = child::start_exec(request, &slot.pid);
@@ -145,7 +145,9 @@ void Connections::refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal r
   release(slot);
 }
 
-void Connections::release(std::uint32_t slot) noexcept { ring(table_.release(slot)); }
+void Connections::release(std::uint32_t slot) noexcept {
+  ring(table_.release(slot));
+}
 
 bool Connections::reap() noexcept {
   bool any = false;
@@ -162,7 +164,8 @@ bool Connections::reap() noexcept {
       if (wait4(pid, &status, 0, &usage) != pid) return any;
       ended(pid, status, usage, kill(-pid, 0) == 0);
     } else {
-      // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each fork.
+      // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each
+      // fork.
       const long pid = sys::raw(SYS_wait4, -1, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
       if (pid <= 0) return any;
       ended(static_cast<pid_t>(pid), status, usage, false);

@@ -30,7 +30,8 @@ class Connections {
   };
   // `slot` is claimed by this worker; `socket` is the index of the listening socket it came from. On `served` and
   // `refused` the descriptor has been closed.
-  [[nodiscard]] Begun begin(sys::Fd& connection, std::uint32_t slot, const ipc::Peer& peer, std::uint32_t socket) noexcept;
+  [[nodiscard]] Begun begin(sys::Fd& connection, std::uint32_t slot, const ipc::Peer& peer,
+                            std::uint32_t socket) noexcept;
   // Gives up a connection that begin() could not place: closes it, frees the slot, counts it as refused.
   void refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept;
   // A claim for which nobody came.
@@ -50,7 +51,8 @@ class Connections {
   pid_t start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket, bool& refused) noexcept;
   pid_t start_built_in(int connection, ipc::Slot& slot, std::uint32_t index) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
-  void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage, std::int64_t now) noexcept;
+  void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
+                    std::int64_t now) noexcept;
   void ring(bool wanted) noexcept;
   [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;
   [[nodiscard]] bool is_exec() const noexcept { return header_.handler == ipc::HandlerKind::exec; }

@@ -10,13 +10,16 @@ PidMap::PidMap(std::uint32_t entries) {
   std::size_t capacity = 16;
   while (capacity < std::size_t{entries} * 2) capacity *= 2;
   mask_ = capacity - 1;
-  void* memory = mmap(nullptr, capacity * sizeof(Entry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, capacity * sizeof(Entry), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) std::abort();
   madvise(memory, capacity * sizeof(Entry), MADV_DONTFORK);
   entries_ = static_cast<Entry*>(memory);
 }
 
-PidMap::~PidMap() { munmap(entries_, (mask_ + 1) * sizeof(Entry)); }
+PidMap::~PidMap() {
+  munmap(entries_, (mask_ + 1) * sizeof(Entry));
+}
 
 std::size_t PidMap::home(pid_t pid) const noexcept {
   return (static_cast<std::uint32_t>(pid) * 2654435761u >> 4) & mask_;

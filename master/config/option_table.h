@@ -128,7 +128,7 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "listen", Type::listen, kRequired, {}, "", "Addresses to listen on."},
     Option{Scope::listener, "backlog", Type::integer, by_default("1024"), {1, 1'000'000}, "",
            "Connections the kernel queues until they are accepted."},
-    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 1024}, "auto",
+    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 256}, "auto",
            "Worker processes that accept connections."},
     Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
            "",

@@ -39,7 +39,8 @@ int complain(const std::string& text, int status) {
 Style style_of_terminal() {
   const char* no_color = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
-  const bool plain = (no_color != nullptr && *no_color != '\0') || terminal == nullptr || std::string_view(terminal) == "dumb";
+  const bool plain =
+      (no_color != nullptr && *no_color != '\0') || terminal == nullptr || std::string_view(terminal) == "dumb";
   const bool utf8 = std::setlocale(LC_CTYPE, "") != nullptr && std::string_view(nl_langinfo(CODESET)) == "UTF-8";
   return {isatty(STDOUT_FILENO) == 1 && !plain, utf8};
 }

@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kRequestsPerTurn = 8;
 constexpr int kSendsPerTurn = 4;
-constexpr std::size_t kChunk = 64 * 1024;           // of output, before more is made
+constexpr std::size_t kChunk = 64 * 1024;             // of output, before more is made
 constexpr std::size_t kInputLimit = kMaxRequest + 1;  // with the newline
 
 ClientConnection::Instant now() {
@@ -43,7 +43,11 @@ void tell(const Command& command, const Json& params, const Peer& peer) {
 }  // namespace
 
 ClientConnection::ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Peer peer)
-    : world_(std::move(world)), fd_(std::move(fd)), poll_(world_->loop, fd_.get(), [] {}), peer_(peer), active_(now()) {}
+    : world_(std::move(world)),
+      fd_(std::move(fd)),
+      poll_(world_->loop, fd_.get(), [] {}),
+      peer_(peer),
+      active_(now()) {}
 
 void ClientConnection::start() {
   update_watch();
@@ -172,7 +176,8 @@ void ClientConnection::follow_events(const Request& request) {
     return;
   }
   std::optional<std::uint64_t> since;
-  if (const auto given = request.params.find("since"); given != request.params.end()) since = given->get<std::uint64_t>();
+  if (const auto given = request.params.find("since"); given != request.params.end())
+    since = given->get<std::uint64_t>();
   feed_.emplace(world_->events, *request.id, since, request.params.value("follow", false));
 }
 

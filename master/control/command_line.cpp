@@ -63,7 +63,8 @@ std::string read_parameter(const CLI::App& verb, const Command& command, const P
   }
   const std::string word = option->results().front();
   auto value = value_of(parameter.kind, word);
-  if (!value) return fmt::format("{}: {}: expected {}, not \"{}\"", command.name, name, expectation(parameter.kind), word);
+  if (!value)
+    return fmt::format("{}: {}: expected {}, not \"{}\"", command.name, name, expectation(parameter.kind), word);
   params[std::string(parameter.name)] = std::move(*value);
   return {};
 }

@@ -107,7 +107,8 @@ std::string unknown_command_text(std::string_view name) {
   }
   const std::string_view shown = name.substr(0, kShown);
   const std::string nearest = name.size() > kShown ? "" : config::nearest(name, known);
-  return fmt::format("no method \"{}\"", shown) + (nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
+  return fmt::format("no method \"{}\"", shown) +
+         (nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
 }
 
 std::string usage_of(const Command& command) {

@@ -1,5 +1,5 @@
-// The verbs of the control socket, in one table. The server reads it to check requests, bulkheadctl to parse its command
-// line and to print its help, and a test to hold bulkheadctl(8) to it.
+// The verbs of the control socket, in one table. The server reads it to check requests, bulkheadctl to parse its
+// command line and to print its help, and a test to hold bulkheadctl(8) to it.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ enum class Kind : std::uint8_t {
 };
 
 struct Parameter {
-  std::string_view name;         // in `params`
+  std::string_view name;  // in `params`
   Kind kind = Kind::text;
   bool required = false;
   std::string_view placeholder;  // on the command line; empty: a flag, or not on the command line at all
@@ -111,8 +111,8 @@ inline constexpr std::array kCommands{
 // What a value of this kind has to look like: "a path such as root/web/echo".
 [[nodiscard]] std::string_view expectation(Kind kind);
 
-// Checks `params` (an object) against the command and brings the values into the form that the backend gets. Returns the
-// complaint, which names the parameter, what was expected and the nearest name; empty when there is none.
+// Checks `params` (an object) against the command and brings the values into the form that the backend gets. Returns
+// the complaint, which names the parameter, what was expected and the nearest name; empty when there is none.
 [[nodiscard]] std::string check_params(const Command& command, nlohmann::ordered_json& params);
 
 // "SIGTERM" for "TERM", "sigterm", "15"; empty for what is no signal of this system.

@@ -18,7 +18,7 @@ namespace bulkhead::control {
 
 namespace {
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 1024;  // beyond it a nonblocking client is refused; one that waits is not
 
 using MaybeError = std::optional<sys::Error>;
 
@@ -56,8 +56,8 @@ MaybeError prepare_directory(const std::string& path) {
   return std::nullopt;
 }
 
-// Two daemons that start at once would each find the other's socket dead before it listens, so only one at a time looks.
-// The lock is gone with its holder, and its file with the lock.
+// Two daemons that start at once would each find the other's socket dead before it listens, so only one at a time
+// looks. The lock is gone with its holder, and its file with the lock.
 class StartLock {
  public:
   explicit StartLock(const std::string& socket) : path_(socket + ".lock") {}
@@ -108,7 +108,8 @@ MaybeError remove_dead_file(const std::string& path) {
   return unlink(path.c_str()) == 0 || errno == ENOENT ? std::nullopt : failed("unlink", path);
 }
 
-// Linux gives a socket file the mode 0777 without the umask's bits (unix(7)), so there is nothing to correct afterwards.
+// Linux gives a socket file the mode 0777 without the umask's bits (unix(7)), so there is nothing to correct
+// afterwards.
 int bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   const mode_t before = umask(0777 & ~mode);
   const int status = bind(fd, raw(address), sizeof address);
@@ -152,8 +153,8 @@ sys::Result<ControlSocket> open_control_socket(const config::Control& config) {
 
 void remove_socket_file(const ControlSocket& socket) noexcept {
   struct stat status {};
-  const bool ours = socket.inode != 0 && lstat(socket.path.c_str(), &status) == 0 &&
-                    status.st_dev == socket.device && status.st_ino == socket.inode;
+  const bool ours = socket.inode != 0 && lstat(socket.path.c_str(), &status) == 0 && status.st_dev == socket.device &&
+                    status.st_ino == socket.inode;
   if (ours) unlink(socket.path.c_str());
 }
 

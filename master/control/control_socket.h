@@ -37,8 +37,8 @@ struct Peer {
   pid_t pid = 0;
 };
 
-// Nothing when the peer may not use the socket: it is neither root, nor our effective user, nor a member of `group` (its
-// group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either way.
+// Nothing when the peer may not use the socket: it is neither root, nor our effective user, nor a member of `group`
+// (its group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either way.
 [[nodiscard]] bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept;
 
 }  // namespace bulkhead::control

@@ -1,6 +1,6 @@
-// One client's way through the event ring: first the answer to `events`, {"events":[…],"last_seq":N,"missed":bool}, then,
-// when it follows, one `event` notification each. It is written piece by piece as the client reads, straight from the
-// ring, so that neither a long ring nor a slow reader costs memory.
+// One client's way through the event ring: first the answer to `events`, {"events":[…],"last_seq":N,"missed":bool},
+// then, when it follows, one `event` notification each. It is written piece by piece as the client reads, straight from
+// the ring, so that neither a long ring nor a slow reader costs memory.
 #pragma once
 
 #include <cstdint>

@@ -39,6 +39,7 @@ class EventRing {
 };
 
 // A time as RFC 3339 in UTC with milliseconds, as in the log.
-[[nodiscard]] std::string wall_clock_text(std::chrono::system_clock::time_point time = std::chrono::system_clock::now());
+[[nodiscard]] std::string wall_clock_text(
+    std::chrono::system_clock::time_point time = std::chrono::system_clock::now());
 
 }  // namespace bulkhead::control

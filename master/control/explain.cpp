@@ -29,13 +29,15 @@ std::vector<std::string> lineage(std::string path) {
 
 std::string how_it_ended(const ordered_json& reason) {
   if (reason.value("type", "") == "signal") {
-    return fmt::format("was killed by {}{}", reason.value("signal", ""), reason.value("core", false) ? " (core dumped)" : "");
+    return fmt::format("was killed by {}{}", reason.value("signal", ""),
+                       reason.value("core", false) ? " (core dumped)" : "");
   }
   return fmt::format("ended with exit status {}", reason.value("status", 0));
 }
 
 std::string exited(const ordered_json& event) {
-  std::string out = fmt::format("(pid {}) {}", event.value("pid", 0), how_it_ended(event.value("reason", ordered_json::object())));
+  std::string out =
+      fmt::format("(pid {}) {}", event.value("pid", 0), how_it_ended(event.value("reason", ordered_json::object())));
   if (event.value("asked", false)) out += ", as it had been asked to end";
   return out;
 }
@@ -65,8 +67,8 @@ std::string words_for(const std::string& name, const ordered_json& event) {
   if (name == "child_restarting") return restarting(event);
   if (name == "child_removed") return "was removed from the tree";
   if (name == "intensity_exceeded") {
-    return fmt::format("would have had to restart {} more than max_restarts {} times within {} s", event.value("child", ""),
-                       event.value("max_restarts", 0), event.value("max_seconds", 0.0));
+    return fmt::format("would have had to restart {} more than max_restarts {} times within {} s",
+                       event.value("child", ""), event.value("max_restarts", 0), event.value("max_seconds", 0.0));
   }
   if (name == "fork_failed") return "could not be started: the system gave no process";
   if (name == "watchdog_expired") return "did not report to its watchdog in time and was killed";

@@ -17,11 +17,11 @@ struct Done {
   std::string_view method;
   const char* words;
 };
-constexpr Done kDone[] = {{"restart", "has been restarted"},   {"stop", "has been stopped"},
-                          {"start", "has been started"},       {"delete", "has been deleted"},
-                          {"suspend", "accepts no more"},      {"resume", "accepts again"},
-                          {"kill", "has been signalled"},      {"shutdown", "the daemon is stopping"},
-                          {"add", "has a new child"},          {"scale", "has its workers changed"}};
+constexpr Done kDone[] = {{"restart", "has been restarted"}, {"stop", "has been stopped"},
+                          {"start", "has been started"},     {"delete", "has been deleted"},
+                          {"suspend", "accepts no more"},    {"resume", "accepts again"},
+                          {"kill", "has been signalled"},    {"shutdown", "the daemon is stopping"},
+                          {"add", "has a new child"},        {"scale", "has its workers changed"}};
 
 // What a verb did, in a sentence: "root/echo has been stopped".
 std::string done_text(std::string_view method, const Json& params, const Json& result) {
@@ -41,7 +41,8 @@ std::string reload_text(const Json& reload) {
                                 member_flag(reload, "ok") ? "accepted" : "rejected");
   const Json& errors = member(reload, "errors");
   if (!errors.is_array()) return out;
-  for (const Json& error : errors) out += "  " + escaped(error.is_string() ? error.get<std::string>() : error.dump()) + "\n";
+  for (const Json& error : errors)
+    out += "  " + escaped(error.is_string() ? error.get<std::string>() : error.dump()) + "\n";
   return out;
 }
 
@@ -92,10 +93,10 @@ const char* colour_of_state(std::string_view state) {
 
 std::string status_text(const Json& status, const Style& style) {
   const std::string state = member_text(status, "state");
-  std::string out = fmt::format("bulkheadd {} (pid {}) is {}, up for {}, generation {}.\n",
-                                member_text(status, "version"), member_text(status, "pid"),
-                                painted(state, colour_of_state(state), style.colour),
-                                span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
+  std::string out =
+      fmt::format("bulkheadd {} (pid {}) is {}, up for {}, generation {}.\n", member_text(status, "version"),
+                  member_text(status, "pid"), painted(state, colour_of_state(state), style.colour),
+                  span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
   out += fmt::format("Its configuration is {}.\n", member_text(status, "config"));
   return out + reload_text(member(status, "last_reload"));
 }

@@ -1,5 +1,5 @@
-// What bulkheadctl prints: each verb's result as text for people. Pure: JSON in, text out. A result of another shape than
-// expected (another version's daemon) loses words, it never fails. Whatever a peer may have chosen is escaped.
+// What bulkheadctl prints: each verb's result as text for people. Pure: JSON in, text out. A result of another shape
+// than expected (another version's daemon) loses words, it never fails. Whatever a peer may have chosen is escaped.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -19,7 +19,8 @@ std::string clock_of(const std::string& time) {
 std::string exit_words(const Json& reason) {
   const std::string type = member_text(reason, "type");
   if (type == "signal") {
-    return fmt::format("killed by {}{}", member_text(reason, "signal"), member_flag(reason, "core") ? " (core dumped)" : "");
+    return fmt::format("killed by {}{}", member_text(reason, "signal"),
+                       member_flag(reason, "core") ? " (core dumped)" : "");
   }
   if (type == "exit") return fmt::format("ended with exit status {}", member_text(reason, "status"));
   return type;

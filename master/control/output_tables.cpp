@@ -1,6 +1,5 @@
 // `connections` and `stats`.
-#include <fmt/format.h>
-
+#include "master/control/escape.h"
 #include "master/control/output.h"
 #include "master/control/table.h"
 
@@ -15,7 +14,7 @@ std::string refusals_text(const Json& counts) {
   std::string out;
   if (!refused.is_object()) return out;
   for (const auto& [reason, count] : refused.items()) {
-    if (count.is_number() && count > 0) out += (out.empty() ? "" : " ") + fmt::format("{}={}", reason, json_text(count));
+    if (count.is_number() && count > 0) out += (out.empty() ? "" : " ") + escaped(reason) + "=" + json_text(count);
   }
   return out;
 }

@@ -99,7 +99,8 @@ std::variant<Request, BadRequest> parse_request(std::string_view line) {
     id = *given;
   }
   const auto params = object.find("params");
-  return call_of(std::move(id), method->get<std::string>(), params == object.end() ? Json::object() : std::move(*params));
+  return call_of(std::move(id), method->get<std::string>(),
+                 params == object.end() ? Json::object() : std::move(*params));
 }
 
 std::string result_line(const Json& id, const Json& result) {

@@ -1,5 +1,6 @@
-// JSON-RPC 2.0 as bulkhead speaks it: one object a line, named parameters, no batches. Pure text in, text out; no socket.
-// Source: https://www.jsonrpc.org/specification. Everything a peer sends is untrusted: any bytes are answered, none throw.
+// JSON-RPC 2.0 as bulkhead speaks it: one object a line, named parameters, no batches. Pure text in, text out; no
+// socket. Source: https://www.jsonrpc.org/specification. Everything a peer sends is untrusted: any bytes are answered,
+// none throw.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@
 namespace bulkhead::control {
 
 inline constexpr std::size_t kMaxRequest = 64 * 1024;  // bytes of a line, without its newline
-inline constexpr std::size_t kMaxNesting = 40;         // a child's own 32 levels (bulkhead.json(5)) and what is around it
+inline constexpr std::size_t kMaxNesting = 40;  // a child's own 32 levels (bulkhead.json(5)) and what is around it
 
 // `id` as it came: a string, a number or null. Absent: a notification, which is carried out and not answered.
 using RequestId = std::optional<nlohmann::ordered_json>;
@@ -41,8 +42,8 @@ struct BadRequest {
 // `event` is an object's text.
 [[nodiscard]] std::string event_line(std::string_view event);
 
-// What a client reads: an answer, or an `event` notification. Nothing when the line is neither. The daemon is trusted not
-// to nest more deeply than its own tree.
+// What a client reads: an answer, or an `event` notification. Nothing when the line is neither. The daemon is trusted
+// not to nest more deeply than its own tree.
 struct Notification {
   nlohmann::ordered_json event;
 };

@@ -33,7 +33,9 @@ Server::Server(loop::Loop& loop, EventRing& events, Backend& backend)
       tick_(loop, [this] { on_tick(); }),
       pause_(loop, [this] { newcomers_->start(); }) {}
 
-Server::~Server() { close(); }
+Server::~Server() {
+  close();
+}
 
 std::optional<sys::Error> Server::open(const config::Control& config) {
   auto opened = open_control_socket(config);

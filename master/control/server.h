@@ -1,7 +1,8 @@
-// The control socket: who may connect, how many, and for how long. Runs on the loop thread and never blocks it once open()
-// has returned.
+// The control socket: who may connect, how many, and for how long. Runs on the loop thread and never blocks it once
+// open() has returned.
 //
-// Bounds:  max_clients at a time; one more costs the client that has been idle longest its connection, so that a crowd of
+// Bounds:  max_clients at a time; one more costs the client that has been idle longest its connection, so that a crowd
+// of
 //          silent ones cannot lock anybody out. What one client may cost is in client_connection.h.
 // Errors:  running out of descriptors pauses accepting for a moment; nothing that a client does ends the daemon.
 #pragma once
@@ -35,8 +36,8 @@ class Server {
 
   // Binds and listens: open_control_socket() tells the errors, of which EADDRINUSE means another living daemon.
   [[nodiscard]] std::optional<sys::Error> open(const config::Control& config);
-  // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open. May be
-  // called, and the server destroyed, from within Backend::call(): answers after that are lost.
+  // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open.
+  // May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
 
  private:

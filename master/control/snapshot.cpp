@@ -15,9 +15,13 @@ namespace {
 using nlohmann::ordered_json;
 using namespace supervision;
 
-Instant now() { return Instant(std::chrono::steady_clock::now()); }
+Instant now() {
+  return Instant(std::chrono::steady_clock::now());
+}
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+double seconds(Duration span) {
+  return std::chrono::duration<double>(span).count();
+}
 
 const char* type_text(NodeType type) {
   static constexpr const char* kTexts[] = {"supervisor", "listener", "process", "worker"};
@@ -66,7 +70,8 @@ ordered_json counts_json(const World& world, const net::Listener& listener) {
 }
 
 void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
-  const bool alive = view.state == NodeState::running || view.state == NodeState::stopping || view.state == NodeState::starting;
+  const bool alive =
+      view.state == NodeState::running || view.state == NodeState::stopping || view.state == NodeState::starting;
   if (!alive) return;
   if (const auto* worker = world.workers.find(view.run); worker != nullptr) out["pid"] = worker->pid;
   if (const auto* process = world.processes.find(view.run); process != nullptr) {
@@ -123,8 +128,9 @@ const char* handler_text(const config::Handler& handler, std::string& storage) {
 }
 
 std::string started_text(std::int64_t age_ns) {
-  return wall_clock_text(std::chrono::system_clock::now() -
-                         std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
+  return wall_clock_text(
+      std::chrono::system_clock::now() -
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
 }
 
 ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
@@ -165,7 +171,9 @@ const char* state_text(NodeState state) {
   return "stopped";
 }
 
-ordered_json tree_json(const World& world) { return node_json(world, kRoot); }
+ordered_json tree_json(const World& world) {
+  return node_json(world, kRoot);
+}
 
 ordered_json connections_json(const World& world) {
   ordered_json out = ordered_json::array();

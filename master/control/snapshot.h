@@ -1,5 +1,5 @@
-// The daemon's state as JSON, in the shapes that bulkheadctl(8) documents. Reads only; numbers that come from a table are
-// what its workers wrote there, so they are shown and never acted on.
+// The daemon's state as JSON, in the shapes that bulkheadctl(8) documents. Reads only; numbers that come from a table
+// are what its workers wrote there, so they are shown and never acted on.
 #pragma once
 
 #include <functional>

@@ -27,8 +27,8 @@ class StopSequence {
   enum class Phase { idle, closing, draining, terminating, stopping_tree, done };
   struct World {
     std::function<std::vector<net::Listener*>()> listeners;  // those to end; asked once, at the beginning
-    std::function<void()> stop_tree;        // answered by tree_gone()
-    std::function<void()> kill_everything;  // workers and process children at once
+    std::function<void()> stop_tree;                         // answered by tree_gone()
+    std::function<void()> kill_everything;                   // workers and process children at once
     std::function<void(Phase)> on_phase;
     std::function<void()> on_done;
   };

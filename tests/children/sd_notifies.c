@@ -27,7 +27,9 @@ static void notify(const char* message) {
   close(fd);
 }
 
-static void wait_ms(const char* digits) { usleep((useconds_t)strtoul(digits, NULL, 10) * 1000); }
+static void wait_ms(const char* digits) {
+  usleep((useconds_t)strtoul(digits, NULL, 10) * 1000);
+}
 
 static void notify_from_child(const char* message, int own_session) {
   pid_t pid = fork();
@@ -40,7 +42,9 @@ static void notify_from_child(const char* message, int own_session) {
   waitpid(pid, NULL, 0);
 }
 
-static int starts(const char* text, const char* prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+static int starts(const char* text, const char* prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
 
 static void act(const char* word) {
   const char* rest = strchr(word, ':');

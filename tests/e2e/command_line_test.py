@@ -103,7 +103,9 @@ class Addresses(TestCase):
             if int(file.read()) <= 80:
                 self.skipTest("here anybody may have port 80")
         os.chmod(self.directory, 0o777)
-        daemon = self.start(config={**config_of(listener(listen="127.0.0.1:80")), "log": {"target": "stderr"}},
+        control = {"socket": os.path.join(self.directory, "control.sock")}
+        daemon = self.start(config={**config_of(listener(listen="127.0.0.1:80")), "log": {"target": "stderr"},
+                                    "control": control},
                             prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"), wait=False)
         daemon.expected_status = 77
         self.assertEqual(daemon.wait_exit(6), 77, daemon.stderr_text())

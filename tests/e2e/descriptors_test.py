@@ -48,7 +48,7 @@ class ExactLists(TestCase):
         self.assertEqual(standard[0], "/dev/null")
         # Sockets: one per listener, one channel per worker. The log twice: its own and the handlers'.
         expected = ["anon_inode:[eventfd]"] * (3 + 1) + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]", "bulkhead-worker"]
-        expected += ["log"] * 2 + ["socket"] * (3 + 4) + LIBUV_PIPES
+        expected += ["log"] * 2 + ["socket"] * (3 + 4 + 1) + LIBUV_PIPES
         memory = [kind for kind in held.values() if kind.startswith("/memfd:")]
         self.assertEqual(len(memory), 3, memory)  # a table per listener
         self.assertEqual(sorted(kind for kind in held.values() if not kind.startswith("/memfd:")), sorted(expected))

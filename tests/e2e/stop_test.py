@@ -150,7 +150,7 @@ class Fast(TestCase):
             daemon.send_signal(signal.SIGTERM)
             daemon.wait_log("^stopping: no new connections")
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping: ending 1 connection")
+            daemon.wait_log("^stopping: ending the connections")
             self.assertTrue(client.silent(0.2))
             began = time.monotonic()
             self.assertEqual(daemon.stop(), 0)

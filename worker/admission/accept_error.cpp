@@ -6,8 +6,7 @@ namespace bulkhead::admission {
 
 AcceptVerdict judge_accept_error(int error) noexcept {
   switch (error) {
-    case EAGAIN:
-      return AcceptVerdict::empty;
+    case EAGAIN: return AcceptVerdict::empty;
     case EINTR:
     case ECONNABORTED:
     case EPROTO:
@@ -19,18 +18,17 @@ AcceptVerdict judge_accept_error(int error) noexcept {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
-    case ETIMEDOUT:
-      return AcceptVerdict::retry;
+    case ETIMEDOUT: return AcceptVerdict::retry;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case ENOMEM:
-      return AcceptVerdict::pause;
-    default:
-      return AcceptVerdict::broken;
+    case ENOMEM: return AcceptVerdict::pause;
+    default: return AcceptVerdict::broken;
   }
 }
 
-bool is_shortage(int error) noexcept { return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE; }
+bool is_shortage(int error) noexcept {
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
 
 }  // namespace bulkhead::admission

@@ -1,5 +1,6 @@
-// What an errno of accept4(2) means for the listener. On Linux, errors that belong to one client's connection are reported
-// by accept as if they were its own (accept(2), "Error handling"); treating them as the listener's would be an outage.
+// What an errno of accept4(2) means for the listener. On Linux, errors that belong to one client's connection are
+// reported by accept as if they were its own (accept(2), "Error handling"); treating them as the listener's would be an
+// outage.
 #pragma once
 
 #include <cstdint>

@@ -2,12 +2,24 @@
 
 namespace bulkhead::admission {
 
+void FairShare::begin(std::uint64_t mine, std::uint64_t others) noexcept {
+  mine_ = mine;
+  others_ = others;
+  lead_ = kLead;
+}
+
+void FairShare::in_vain(std::uint64_t mine, std::uint64_t others) noexcept {
+  const std::int64_t lead = lead_ * 2;
+  begin(mine, others);
+  lead_ = lead;
+}
+
 bool FairShare::ahead(std::uint64_t mine, std::uint64_t others, std::uint32_t workers) const noexcept {
   // A worker that was replaced counts from zero again, and the sum goes back: wait for the next beginning.
   if (workers == 0 || others < others_ || mine < mine_) return false;
   const auto taken = static_cast<std::int64_t>(mine - mine_);
   const auto theirs = static_cast<std::int64_t>(others - others_);
-  return (taken - kLead) * static_cast<std::int64_t>(workers) > theirs;
+  return (taken - lead_) * static_cast<std::int64_t>(workers) > theirs;
 }
 
 }  // namespace bulkhead::admission

@@ -10,19 +10,21 @@ class FairShare {
  public:
   // How many connections one may be ahead of the average of the others.
   static constexpr std::int64_t kLead = 16;
-  static constexpr std::int64_t kStepAside = 1'000'000;  // nanoseconds
+  // For how long one steps aside, in nanoseconds: about what a busy machine needs to run somebody who was woken.
+  static constexpr std::int64_t kStepAside = 4'000'000;
 
-  // Counts from here on: every second, and when stepping aside did not help, because the others are stopped or paused.
-  void begin(std::uint64_t mine, std::uint64_t others) noexcept {
-    mine_ = mine;
-    others_ = others;
-  }
+  // Counts from here on; once a second.
+  void begin(std::uint64_t mine, std::uint64_t others) noexcept;
+  // Stepping aside did not help, because the others are stopped or paused: twice the lead until the next begin(), so that
+  // waiting for somebody who does not come costs some milliseconds of a second and no more.
+  void in_vain(std::uint64_t mine, std::uint64_t others) noexcept;
   // `mine` and `others` are how many connections this worker, and the `workers` others together, have taken so far.
   [[nodiscard]] bool ahead(std::uint64_t mine, std::uint64_t others, std::uint32_t workers) const noexcept;
 
  private:
   std::uint64_t mine_ = 0;
   std::uint64_t others_ = 0;
+  std::int64_t lead_ = kLead;
 };
 
 }  // namespace bulkhead::admission

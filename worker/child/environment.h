@@ -1,6 +1,7 @@
 // The environment of an exec'd handler: what the plan says for every connection, and this connection's own variables.
-// UCSPI's TCP names (cr.yp.to/proto/ucspi-tcp.txt), the IPC and UNIX names for Unix sockets (s6-ipcserverd, ucspi-unix),
-// REMOTE_ADDR and REMOTE_PORT (systemd.socket(5)), REMOTE_HOST (xinetd(8)), and BULKHEAD_*. Nothing is looked up.
+// UCSPI's TCP names (cr.yp.to/proto/ucspi-tcp.txt), the IPC and UNIX names for Unix sockets (s6-ipcserverd,
+// ucspi-unix), REMOTE_ADDR and REMOTE_PORT (systemd.socket(5)), REMOTE_HOST (xinetd(8)), and BULKHEAD_*. Nothing is
+// looked up.
 #pragma once
 
 #include <cstddef>

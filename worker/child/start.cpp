@@ -62,7 +62,8 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   sys::unblock_all_signals();
   if (setsid() < 0) give_up(shared, ipc::Stage::session);
   if (dup2(request.connection, 0) < 0 || dup2(request.connection, 1) < 0) give_up(shared, ipc::Stage::descriptors);
-  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0) give_up(shared, ipc::Stage::descriptors);
+  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0)
+    give_up(shared, ipc::Stage::descriptors);
   close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
   execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);

@@ -3,8 +3,8 @@
 
 namespace bulkhead::handlers {
 
-// Serves one connection on blocking descriptors until the client is done, or gone: both are a normal end. Any byte value;
-// a line of any length in 64 KiB of stack; a slow reader blocks only this process. Returns the exit status.
+// Serves one connection on blocking descriptors until the client is done, or gone: both are a normal end. Any byte
+// value; a line of any length in 64 KiB of stack; a slow reader blocks only this process. Returns the exit status.
 [[nodiscard]] int echo(int in, int out) noexcept;
 
 }  // namespace bulkhead::handlers

@@ -6,10 +6,17 @@ namespace bulkhead::ipc {
 
 namespace {
 
-constexpr const char* kStages[] = {
-    "starting",           "making a session",     "placing descriptors",  "changing directory", "setting supplementary groups",
-    "setting the group",  "setting the user",     "executing the program", "reading the plan",  "mapping the connection table",
-    "setting up its loop"};
+constexpr const char* kStages[] = {"starting",
+                                   "making a session",
+                                   "placing descriptors",
+                                   "changing directory",
+                                   "setting supplementary groups",
+                                   "setting the group",
+                                   "setting the user",
+                                   "executing the program",
+                                   "reading the plan",
+                                   "mapping the connection table",
+                                   "setting up its loop"};
 static_assert(sizeof kStages / sizeof kStages[0] == static_cast<std::size_t>(Stage::count_));
 
 }  // namespace

@@ -33,7 +33,8 @@ class PeerText {
   std::size_t length_ = 0;
 };
 
-// The address alone ("192.0.2.7"), NUL-terminated, into `out` of at least 64 bytes; empty for AF_UNIX. Returns its length.
+// The address alone ("192.0.2.7"), NUL-terminated, into `out` of at least 64 bytes; empty for AF_UNIX. Returns its
+// length.
 std::size_t address_text(const Peer& peer, char* out) noexcept;
 
 // Decimal, NUL-terminated, into `out` of at least 12 bytes.

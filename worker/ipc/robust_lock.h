@@ -4,8 +4,8 @@
 //
 // Why not a robust pthread mutex: glibc keeps list pointers inside the mutex and follows them on unlock, and here the
 // memory is shared with processes that the master does not trust. Here the shared memory holds one word and nothing of
-// it is ever used as a pointer: a process holds at most one such lock at a time, so the kernel's `list_op_pending`, which
-// lives in private memory, names it for as long as it is held.
+// it is ever used as a pointer: a process holds at most one such lock at a time, so the kernel's `list_op_pending`,
+// which lives in private memory, names it for as long as it is held.
 #pragma once
 
 #include <atomic>
@@ -14,13 +14,14 @@
 namespace bulkhead::ipc {
 
 struct RobustLock {
-  std::atomic<std::uint32_t> word{0};  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits
+  std::atomic<std::uint32_t> word{
+      0};  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits
 };
 
 enum class Locked { yes, after_death, busy };
 
-// Once per process, before its first lock, and again after fork. Replaces glibc's own robust list of this thread: a process
-// that calls this must not use robust pthread mutexes.
+// Once per process, before its first lock, and again after fork. Replaces glibc's own robust list of this thread: a
+// process that calls this must not use robust pthread mutexes.
 void register_robust_list() noexcept;
 
 // Blocks until the lock is held: yes, or after_death when the last holder died with it.

@@ -2,7 +2,8 @@
 // lines of several processes never mix; pipe(7)). Every process of bulkhead writes its own lines.
 //
 //   text  2026-11-22T15:07:37.123Z bulkheadd[812] info root/echo: Serving requests on port 4040 address=127.0.0.1:4040
-//   json  {"time":"…","level":"info","program":"bulkheadd","program_pid":812,"path":"root/echo","message":"…","address":"…"}
+//   json
+//   {"time":"…","level":"info","program":"bulkheadd","program_pid":812,"path":"root/echo","message":"…","address":"…"}
 //
 // Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN
 // in both forms, so that nobody forges a line or speaks to a terminal. Never blocks: where the descriptor is full the

@@ -19,15 +19,21 @@ std::uint64_t milliseconds(std::chrono::nanoseconds span) {
 
 }  // namespace
 
-Loop::Loop() { require(uv_loop_init(&loop_)); }
+Loop::Loop() {
+  require(uv_loop_init(&loop_));
+}
 
 Loop::~Loop() {
   uv_run(&loop_, UV_RUN_NOWAIT);  // lets the close callbacks of what is gone run
   uv_loop_close(&loop_);
 }
 
-void Loop::run() { uv_run(&loop_, UV_RUN_DEFAULT); }
-void Loop::stop() { uv_stop(&loop_); }
+void Loop::run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+}
+void Loop::stop() {
+  uv_stop(&loop_);
+}
 
 struct Timer::State {
   uv_timer_t handle{};
@@ -40,7 +46,8 @@ Timer::Timer(Loop& loop, std::function<void()> on_due) : state_(new State{{}, st
 }
 
 Timer::~Timer() {
-  uv_close(reinterpret_cast<uv_handle_t*>(&state_->handle), [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
+  uv_close(reinterpret_cast<uv_handle_t*>(&state_->handle),
+           [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
 }
 
 void Timer::start(std::chrono::nanoseconds delay, std::chrono::nanoseconds repeat) {
@@ -51,7 +58,9 @@ void Timer::start(std::chrono::nanoseconds delay, std::chrono::nanoseconds repea
       milliseconds(repeat));
 }
 
-void Timer::stop() { uv_timer_stop(&state_->handle); }
+void Timer::stop() {
+  uv_timer_stop(&state_->handle);
+}
 
 struct Poll::State {
   uv_poll_t handle{};
@@ -66,7 +75,8 @@ Poll::Poll(Loop& loop, int fd, std::function<void()> on_readable)
 
 Poll::~Poll() {
   uv_poll_stop(&state_->handle);
-  uv_close(reinterpret_cast<uv_handle_t*>(&state_->handle), [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
+  uv_close(reinterpret_cast<uv_handle_t*>(&state_->handle),
+           [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
 }
 
 namespace {
@@ -79,14 +89,20 @@ void call(uv_poll_t* handle, int status, int events) {
 
 }  // namespace
 
-void Poll::start() { uv_poll_start(&state_->handle, UV_READABLE, call<State>); }
+void Poll::start() {
+  uv_poll_start(&state_->handle, UV_READABLE, call<State>);
+}
 
 void Poll::start(int events, std::function<void(int)> on_event) {
   state_->on_event = std::move(on_event);
   uv_poll_start(&state_->handle, events, call<State>);
 }
 
-void Poll::stop() { uv_poll_stop(&state_->handle); }
-bool Poll::active() const noexcept { return uv_is_active(reinterpret_cast<const uv_handle_t*>(&state_->handle)) != 0; }
+void Poll::stop() {
+  uv_poll_stop(&state_->handle);
+}
+bool Poll::active() const noexcept {
+  return uv_is_active(reinterpret_cast<const uv_handle_t*>(&state_->handle)) != 0;
+}
 
 }  // namespace bulkhead::loop

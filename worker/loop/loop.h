@@ -1,5 +1,5 @@
-// libuv as owners: a loop, a timer, a watcher for a readable descriptor. All on the one thread; callbacks run from run()
-// only. Nothing here may be touched after fork: a child leaves the loop behind and never returns into it.
+// libuv as owners: a loop, a timer, a watcher for a readable descriptor. All on the one thread; callbacks run from
+// run() only. Nothing here may be touched after fork: a child leaves the loop behind and never returns into it.
 #pragma once
 
 #include <uv.h>
@@ -49,7 +49,7 @@ class Poll {
   Poll(const Poll&) = delete;
   Poll& operator=(const Poll&) = delete;
 
-  void start();                                            // readable
+  void start();                                               // readable
   void start(int events, std::function<void(int)> on_event);  // UV_READABLE | UV_WRITABLE; replaces the callback
   void stop();
   [[nodiscard]] bool active() const noexcept;

@@ -1,4 +1,5 @@
-// One owner for one descriptor. Moved, never copied; closed once. Every descriptor in bulkhead is close-on-exec from birth.
+// One owner for one descriptor. Moved, never copied; closed once. Every descriptor in bulkhead is close-on-exec from
+// birth.
 #pragma once
 
 #include <unistd.h>

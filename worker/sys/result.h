@@ -28,8 +28,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}              // NOLINT(google-explicit-constructor): reads as `return fd;`
-  Result(Error error) : value_(std::move(error)) {}          // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor): reads as `return fd;`
+  Result(Error error) : value_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
   [[nodiscard]] explicit operator bool() const { return value_.index() == 0; }
   [[nodiscard]] T& operator*() { return std::get<0>(value_); }
   [[nodiscard]] T* operator->() { return &std::get<0>(value_); }

@@ -24,7 +24,8 @@ void take_over_signals(std::initializer_list<int> blocked) noexcept {
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction present {};
     // A sanitizer's own handlers for faults stay: only an inherited SIG_IGN is somebody else's wish.
-    if (sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN) sigaction(signal, &standard, nullptr);
+    if (sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN)
+      sigaction(signal, &standard, nullptr);
   }
   const sigset_t set = make_set(blocked);
   sigprocmask(SIG_SETMASK, &set, nullptr);
@@ -60,9 +61,10 @@ bool signal_group(pid_t leader, int signal) noexcept {
 
 const char* signal_name(int signal) noexcept {
   static constexpr const char* kNames[] = {
-      "signal 0", "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",    "SIGTRAP", "SIGABRT", "SIGBUS",  "SIGFPE",    "SIGKILL", "SIGUSR1",
-      "SIGSEGV",  "SIGUSR2", "SIGPIPE",   "SIGALRM", "SIGTERM",   "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP",   "SIGTSTP", "SIGTTIN",
-      "SIGTTOU",  "SIGURG",  "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",  "SIGPWR",    "SIGSYS"};
+      "signal 0",  "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
+      "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
+      "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
+      "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS"};
   if (signal > 0 && signal < static_cast<int>(sizeof kNames / sizeof kNames[0])) return kNames[signal];
   return "a real-time signal";
 }

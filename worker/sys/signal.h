@@ -1,7 +1,7 @@
-// Signals as bulkhead uses them: no handlers anywhere. The signals that a process acts on, and those it must survive, stay
-// blocked for its whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So nothing runs
-// asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be as exec(2)
-// expects it: pending signals are not inherited, and no disposition has to be put back.
+// Signals as bulkhead uses them: no handlers anywhere. The signals that a process acts on, and those it must survive,
+// stay blocked for its whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So
+// nothing runs asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be
+// as exec(2) expects it: pending signals are not inherited, and no disposition has to be put back.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +13,8 @@
 
 namespace bulkhead::sys {
 
-// Sets every disposition to its default and blocks exactly `blocked`. For the first lines of main(): what our own parent
-// ignored or blocked (nohup, a careless supervisor) must not become our children's. Async-signal-safe.
+// Sets every disposition to its default and blocks exactly `blocked`. For the first lines of main(): what our own
+// parent ignored or blocked (nohup, a careless supervisor) must not become our children's. Async-signal-safe.
 void take_over_signals(std::initializer_list<int> blocked) noexcept;
 
 // A close-on-exec, nonblocking signalfd for `signals`, which must be blocked. -1 and errno on failure.
@@ -23,7 +23,8 @@ void take_over_signals(std::initializer_list<int> blocked) noexcept;
 // Empty mask. For a child, before it runs anything of others. Async-signal-safe; no allocation; allowed after vfork.
 void unblock_all_signals() noexcept;
 
-// kill(2) for one process that is our unreaped child. Refuses pids that would mean a group, everybody or init: false, EINVAL.
+// kill(2) for one process that is our unreaped child. Refuses pids that would mean a group, everybody or init: false,
+// EINVAL.
 bool signal_process(pid_t pid, int signal) noexcept;
 
 // Signals the process group that `leader` leads or led; the leader itself while it has not called setsid() yet.

@@ -1,5 +1,5 @@
-// The process title, as ps(1) shows it: written over the memory that the kernel keeps argv in. Whoever execs the program
-// makes argv[0] long enough (kTitleLength); nothing is allocated, so a child may call set() after fork.
+// The process title, as ps(1) shows it: written over the memory that the kernel keeps argv in. Whoever execs the
+// program makes argv[0] long enough (kTitleLength); nothing is allocated, so a child may call set() after fork.
 #pragma once
 
 #include <cstddef>

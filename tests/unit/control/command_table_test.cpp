@@ -105,7 +105,9 @@ TEST_CASE("values that are nearly right are refused") {
   CHECK(value_of(Kind::path, std::string(5000, 'a')) == std::nullopt);
 }
 
-Invocation parsed(std::vector<std::string> arguments) { return parse_command_line(std::move(arguments)); }
+Invocation parsed(std::vector<std::string> arguments) {
+  return parse_command_line(std::move(arguments));
+}
 
 TEST_CASE("a command line becomes a verb and its parameters") {
   const Invocation events = parsed({"-s", "/run/x.sock", "--json", "events", "--since", "12", "-f"});

@@ -58,7 +58,8 @@ TEST_CASE("since is exclusive") {
     std::vector<std::uint64_t> expected;
     bool missed;
   };
-  const Row rows[] = {{0, {1, 2, 3, 4, 5}, false}, {3, {4, 5}, false}, {5, {}, false}, {6, {}, true}, {~0ULL, {}, true}};
+  const Row rows[] = {
+      {0, {1, 2, 3, 4, 5}, false}, {3, {4, 5}, false}, {5, {}, false}, {6, {}, true}, {~0ULL, {}, true}};
   for (const Row& row : rows) {
     INFO(row.since);
     EventFeed feed(ring, 7, row.since, false);

@@ -29,19 +29,19 @@ const Json kTree = Json::parse(R"({
 
 TEST_CASE("the tree is a tree") {
   CHECK(tree_text(kTree, kPlain) ==
-        "NODE           STATE    PID  RESTARTS\n"
-        "root           running              0  supervisor, one_for_one, 1 of 3 restarts in 5 s\n"
-        "|- web         running              0  supervisor, rest_for_one, 0 of 1 restarts in 60 s\n"
-        "|  |- cache    waiting              4  process, transient, starts in 1.2 s\n"
-        "|  `- echo     running              0  listener 127.0.0.1:4040, 17 connections (2 adopted)\n"
-        "|     `- 1     running  815         0  worker\n"
-        "`- job         failed               0  process, temporary\n");
+        "NODE         STATE    PID  RESTARTS\n"
+        "root         running              0  supervisor, one_for_one, 1 of 3 restarts in 5 s\n"
+        "|- web       running              0  supervisor, rest_for_one, 0 of 1 restarts in 60 s\n"
+        "|  |- cache  waiting              4  process, transient, starts in 1.2 s\n"
+        "|  `- echo   running              0  listener 127.0.0.1:4040, 17 connections (2 adopted)\n"
+        "|     `- 1   running  815         0  worker\n"
+        "`- job       failed               0  process, temporary\n");
 }
 
 TEST_CASE("lines and colours are drawn where the terminal has them") {
   const std::string text = tree_text(kTree, {true, true});
-  CHECK(text.find("│  └─ echo     \033[32mrunning\033[0m  ") != std::string::npos);
-  CHECK(text.find("└─ job         \033[1;31mfailed\033[0m") != std::string::npos);
+  CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);
+  CHECK(text.find("└─ job       \033[1;31mfailed\033[0m") != std::string::npos);
   CHECK(tree_text(kTree, {false, true}).find('\033') == std::string::npos);
 }
 
@@ -94,8 +94,8 @@ TEST_CASE("connections and counters are tables") {
     {"id":"9","listener":"root/echo","pid":12,"worker":null,"adopted":true,"peer":"unix:uid=0,pid=1",
      "local":"","started":"x","age_seconds":4000,"handler":"echo","generation":1}])");
   CHECK(connections_text(connections, kPlain) ==
-        "ID    LISTENER   PEER              PID  WORKER            AGE  HANDLER\n"
-        "8f3a  root/echo  192.0.2.7:5000    900  root/echo/1       3 s  echo\n"
+        "ID    LISTENER   PEER              PID  WORKER             AGE  HANDLER\n"
+        "8f3a  root/echo  192.0.2.7:5000    900  root/echo/1        3 s  echo\n"
         "9     root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
   CHECK(connections_text(Json::array(), kPlain) == "There are no connections.\n");
   const Json stats = Json::parse(R"({"listeners":[{"path":"root/echo","connections":
@@ -117,7 +117,8 @@ TEST_CASE("a deed is told in a sentence") {
 }
 
 TEST_CASE("every deed has its words") {
-  for (const char* verb : {"restart", "stop", "start", "delete", "add", "scale", "suspend", "resume", "kill", "shutdown"}) {
+  for (const char* verb :
+       {"restart", "stop", "start", "delete", "add", "scale", "suspend", "resume", "kill", "shutdown"}) {
     INFO(verb);
     CHECK(readable(verb, Json::object(), {{"ok", true}}, kPlain).find('{') == std::string::npos);
   }
@@ -131,7 +132,8 @@ TEST_CASE("bytes of others reach no terminal") {
   const std::string evil = "\033]0;pwned\a\n\xc2\x9b";
   const Json event{{"time", evil}, {"event", evil}, {"path", evil}, {evil, evil}, {"nested", {evil}}};
   for (const std::string& text :
-       {event_text(event, kPlain), connections_text(Json::array({{{"id", evil}, {"peer", evil}, {"handler", evil}}}), kPlain),
+       {event_text(event, kPlain),
+        connections_text(Json::array({{{"id", evil}, {"peer", evil}, {"handler", evil}}}), kPlain),
         tree_text({{"id", evil}, {"state", evil}, {"type", evil}, {"restart", evil}}, kPlain),
         stats_text({{"listeners", {{{"path", evil}, {"connections", {{"refused", {{evil, 1}}}}}}}}}, kPlain),
         explain_text({{"path", evil}, {"state", evil}, {"sentences", {evil}}}, kPlain),
@@ -142,8 +144,9 @@ TEST_CASE("bytes of others reach no terminal") {
 }
 
 TEST_CASE("results of another shape lose words and do no harm") {
-  for (const char* text : {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
-                           R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
+  for (const char* text :
+       {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
+        R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
     const Json json = Json::parse(text);
     for (const char* verb : {"status", "tree", "connections", "stats", "explain", "config", "stop"}) {
       CHECK_NOTHROW(readable(verb, json, json, kPlain));

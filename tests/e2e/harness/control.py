@@ -1,0 +1,144 @@
+"""The control socket as a test uses it: bulkheadctl to its end, one held connection, and the stream of events."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+
+from .waiting import Timeout
+
+
+class Control:
+    """bulkheadctl of `bindir`, and one connection of our own for what is asked often. Usable from several threads."""
+
+    def __init__(self, path, bindir="", timeout=20.0):
+        self.program = os.path.join(bindir, "bulkheadctl")
+        self.path = path
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._socket = None
+        self._input = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def command(self, *arguments):
+        return [self.program, "-s", self.path, *arguments]
+
+    def run(self, *arguments, text=""):
+        """(status, stdout, stderr)"""
+        done = subprocess.run(self.command(*arguments), input=text, capture_output=True, text=True, timeout=self.timeout)
+        return done.returncode, done.stdout, done.stderr
+
+    def value(self, *arguments, text=""):
+        """What --json prints, whatever the exit status: one line with one value."""
+        status, out, err = self.run("--json", *arguments, text=text)
+        if status not in (0, 1) or out.count("\n") != 1:
+            raise AssertionError(f"bulkheadctl {' '.join(arguments)}: status {status}, stdout {out!r}, stderr {err!r}")
+        return json.loads(out)
+
+    def call(self, method, **params):
+        """The answer to a request of our own, on the connection that stays: {"result": …} or {"error": …}."""
+        line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n"
+        with self._lock:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX)
+                self._socket.settimeout(self.timeout)
+                self._socket.connect(self.path)
+            self._socket.sendall(line)
+            while b"\n" not in self._input:
+                part = self._socket.recv(1 << 16)
+                if not part:
+                    raise ConnectionError("the daemon closed the control connection")
+                self._input += part
+            line, self._input = self._input.split(b"\n", 1)
+        return json.loads(line)
+
+    def node(self, path):
+        """What `tree` says about the node, or None."""
+        return find_node(self.call("tree")["result"], path)
+
+
+def find_node(tree, path):
+    if tree["path"] == path:
+        return tree
+    below = tree.get("children", []) + tree.get("workers", [])
+    return next((found for child in below if (found := find_node(child, path))), None)
+
+
+class Events:
+    """`bulkheadctl --json events -f` from the first event on. Usable from several threads."""
+
+    def __init__(self, control, since=0):
+        self.all = []
+        self.ended = False
+        self._news = threading.Condition()
+        self._popen = subprocess.Popen(control.command("--json", "events", "--since", str(since), "-f"),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _read(self):
+        for line in self._popen.stdout:
+            event = json.loads(line)
+            with self._news:
+                self.all.append(event)
+                self._news.notify_all()
+        with self._news:
+            self.ended = True
+            self._news.notify_all()
+
+    def mark(self):
+        with self._news:
+            return len(self.all)
+
+    def wait(self, condition, seconds=10.0, what="the event"):
+        """Until condition(all events) is true; returns that value."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                value = condition(self.all)
+                if value:
+                    return value
+                left = deadline - time.monotonic()
+                if left <= 0 or self.ended:
+                    last = "\n".join(map(json.dumps, self.all[-20:]))
+                    why = "the stream ended" if self.ended else f"not within {seconds:g} s"
+                    raise Timeout(f"{what}: {why}; the last events:\n{last}")
+                self._news.wait(left)
+
+    def next(self, event, path, after=0, seconds=10.0, **fields):
+        """The first such event from position `after` on."""
+        def matches(one):
+            return one["event"] == event and one["path"] == path and all(one.get(k) == v for k, v in fields.items())
+        return self.wait(lambda events: next((one for one in events[after:] if matches(one)), None), seconds,
+                         f"{event} of {path} {fields or ''}")
+
+    def of(self, *names, after=0):
+        """The events with these names from position `after` on."""
+        with self._news:
+            return [one for one in self.all[after:] if one["event"] in names]
+
+    def close(self):
+        """Ends bulkheadctl, if the daemon has not done so by its own end."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+        self._popen.wait(10)
+        self._thread.join(10)
+        self._popen.stdout.close()
