@@ -135,12 +135,12 @@ void ClientConnection::handle(std::string_view line) {
     if (bad->id) output_ += error_line(*bad->id, bad->failure);
     return;
   }
-  Request& request = std::get<Request>(parsed);
+  const Request& request = std::get<Request>(parsed);
   if (request.command->name == "events") return follow_events(request);
-  call(std::move(request));
+  call(request);
 }
 
-void ClientConnection::call(Request request) {
+void ClientConnection::call(const Request& request) {
   if (request.command->changes) tell(*request.command, request.params, peer_);
   const std::uint64_t number = ++calls_;
   pending_ = number;

@@ -65,7 +65,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void take_requests();
   [[nodiscard]] bool take_request();
   void handle(std::string_view line);
-  void call(Request request);
+  void call(const Request& request);
   void follow_events(const Request& request);
   void answer(std::uint64_t number, const RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);

@@ -1,11 +1,9 @@
 /* Does as it is told, for tests that replay supervision scenarios with real processes.
  *   actor COUNTER ON_TERMINATE DELAY_MS FAIL_DELAY_MS [ATTEMPT…]
  * COUNTER is a file that grows by one byte with every start, so that each start knows which attempt it is. The attempts
- * listed wait FAIL_DELAY_MS and end before they are ready. All others write a newline to descriptor $NOTIFY_FD and wait:
- *   USR1     ends with status 0
- *   USR2     ends with status 3
- *   TERM     as ON_TERMINATE says: exit (dies of it), ignore, exit_normal (status 0), exit_crash (status 1), exit_slow
- *            (dies of it DELAY_MS later) */
+ * listed wait FAIL_DELAY_MS and end before they are ready. All others write a newline to descriptor $NOTIFY_FD and
+ * wait: USR1     ends with status 0 USR2     ends with status 3 TERM     as ON_TERMINATE says: exit (dies of it),
+ * ignore, exit_normal (status 0), exit_crash (status 1), exit_slow (dies of it DELAY_MS later) */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 """The named scenarios of tests/vectors, recorded from Erlang/OTP, with real processes in real time.
 
 One daemon hosts them all: each scenario's tree is added as a temporary supervisor, so that its end is seen and has no
-consequences, to a supervisor of its own, because a supervisor that stops one child attends to no other. Several run at
-once. What `events` tells is put into the words of the vectors and
+consequences, to a supervisor that has no other child meanwhile, because while it stops one it attends to no other.
+Several run at once. What `events` tells is put into the words of the vectors and
 compared with them: order of starts and stops, reasons, signals, answers, what lives, the state of every child."""
 
 import concurrent.futures
@@ -10,6 +10,7 @@ import datetime
 import itertools
 import json
 import os
+import queue
 import signal
 import time
 
@@ -170,11 +171,12 @@ class Mismatch(AssertionError):
 class Play:
     """One scenario, from adding its tree to its removal."""
 
-    def __init__(self, stage, number, scenario):
+    def __init__(self, stage, host, number, scenario):
         self.stage = stage
         self.scenario = scenario
-        self.host = f"root/{number}"
-        self.root = f"{self.host}/tree"
+        self.host = host
+        self.id = f"s{number}"
+        self.root = f"{host}/{self.id}"
         self.directory = os.path.join(stage.directory, str(number))
         os.mkdir(self.directory)
         self.trace = Trace(self.root, stage.events)
@@ -187,7 +189,7 @@ class Play:
         return self.root + path[len("root"):]
 
     def play(self):
-        tree = {"id": "tree", "restart": "temporary",
+        tree = {"id": self.id, "restart": "temporary",
                 **supervisor_config(self.stage.actor, self.directory, "root", self.scenario["tree"])}
         answer = self.stage.control.call("add", path=self.host, child=tree)
         start = self.scenario["expect_start"]
@@ -220,11 +222,7 @@ class Play:
         elif event["op"] in ("which_children", "count_children"):
             self.look(what, event, expected)
         else:
-            future = self.stage.operators.submit(self.operate, event)
-            if event.get("nowait"):
-                self.answers.append((what, expected, future))
-            else:
-                self.check_answer(what, expected, future.result(PATIENCE))
+            self.operation(event, what, expected)
         if event.get("nowait"):
             time.sleep(QUIET)
 
@@ -233,6 +231,7 @@ class Play:
             # A start that is under way ends first, as it would have for a supervisor that does nothing else meanwhile.
             pid = self.stage.events.wait(lambda events: self.trace.running_pid(paths, events), PATIENCE, f"{paths} running")
             signal_process(pid, END[reasons])
+            self.stage.events.wait(lambda events: self.trace.running_pid(paths, events) != pid, PATIENCE, f"{paths} ended")
             return
         reasons = reasons if isinstance(reasons, list) else [reasons] * len(paths)
         self.bring_into_order(paths)
@@ -255,19 +254,26 @@ class Play:
             self.trace.wait(len(self.trace.entries) + 2, "restart")
             self.compared = len(self.trace.entries)
 
-    def operate(self, event):
-        """Carries an operation out and returns the answer. bulkheadctl's own start would come on top of the 100 ms that
-        pass before the next event, so what is not waited for goes to the control socket directly."""
-        verb, path, child = self.operation(event)
-        if not event.get("nowait"):
-            extra, text = (["-"], json.dumps(child)) if child else ([], "")
-            return self.stage.control.value(verb, path, *extra, text=text)
+    def operation(self, event, what, expected):
+        """bulkheadctl's own start would come on top of the 100 ms that pass before the next event, so what is not waited
+        for goes to the control socket directly."""
+        verb, path, child = self.words_of(event)
+        if event.get("nowait"):
+            asked = f"{verb} {path} was asked for"
+            before = self.stage.daemon.log_text().count(asked)
+            self.answers.append((what, expected, self.stage.operators.submit(self.request, verb, path, child)))
+            wait_until(lambda: self.stage.daemon.log_text().count(asked) > before, PATIENCE, asked)
+            return
+        extra, text = (["-"], json.dumps(child)) if child else ([], "")
+        self.check_answer(what, expected, self.stage.control.value(verb, path, *extra, text=text))
+
+    def request(self, verb, path, child):
         with Control(self.stage.control.path) as control:
             answer = control.call(verb, path=path, **({"child": child} if child else {}))
         return {"error": answer["error"]["data"]} if "error" in answer else answer["result"]
 
-    def operation(self, event):
-        """(verb, path, child)"""
+    def words_of(self, event):
+        """An operation in bulkheadctl's words: (verb, path, child to add)"""
         if event["op"] == "shutdown":
             return "stop", self.root, None
         supervisor = self.real(event["sup"])
@@ -368,20 +374,25 @@ class Play:
             return
         tree = find_node(self.stage.control.value("tree"), self.root)
         self.check_live("the end, by bulkheadctl", last, tree)
+        self.stage.events.wait(lambda events: self.trace.update(events) is not None and self.trace.pids.keys() <= set(last["live"]),
+                               PATIENCE, "the ends of the others")
         for path, pid in self.trace.pids.items():
             found = process(pid)
-            if path not in last["live"] or found is None or found.ppid != self.stage.daemon.pid:
-                self.differ("the end", "a process", [one for one in last["live"]], [path, repr(found)])
+            if found is None or found.ppid != self.stage.daemon.pid:
+                self.differ("the end", path, f"process {pid}", repr(found))
 
 
 class Stage:
     """The daemon and what all scenarios share."""
 
-    def __init__(self, case, numbers):
+    def __init__(self, case):
         self.directory = os.path.join(case.directory, "scenarios")
         os.mkdir(self.directory)
         self.actor = case.helper("actor")
-        self.daemon = case.start(*({"id": str(number), "type": "supervisor"} for number in numbers))
+        self.daemon = case.start(*({"id": f"host{number}", "type": "supervisor"} for number in range(AT_ONCE)))
+        self.hosts = queue.SimpleQueue()
+        for number in range(AT_ONCE):
+            self.hosts.put(f"root/host{number}")
         self.control = Control(os.path.join(self.daemon.directory, "control.sock"), case.bindir)
         self.events = Events(self.control)
         self.operators = concurrent.futures.ThreadPoolExecutor(2 * AT_ONCE)
@@ -401,13 +412,18 @@ class Stage:
 
     def play(self, number, scenario):
         """None, or what was wrong."""
-        if not self.daemon.running():
-            return f"{scenario['name']}: the daemon is gone"
+        host = self.hosts.get()
         try:
-            Play(self, number, scenario).play()
-        except (AssertionError, OSError, KeyError, concurrent.futures.TimeoutError) as error:
-            return f"{scenario['name']}: {error!r}" if not isinstance(error, Mismatch) else str(error)
-        return None
+            if self.daemon.running():
+                Play(self, host, number, scenario).play()
+        except Mismatch as mismatch:
+            return str(mismatch)
+        except (AssertionError, KeyError, OSError, concurrent.futures.TimeoutError) as error:
+            if self.daemon.running():
+                return f"{scenario['name']}: {error!r}"
+        finally:
+            self.hosts.put(host)
+        return None if self.daemon.running() else f"{scenario['name']}: the daemon has ended; see below"
 
 
 class Vectors(TestCase):
@@ -418,14 +434,17 @@ class Vectors(TestCase):
         left_out = {scenario["name"]: why for scenario in scenarios if (why := why_not(scenario))}
         chosen = [(number, scenario) for number, scenario in enumerate(scenarios, 1)
                   if scenario["name"] not in left_out and (not wanted or scenario["name"] in wanted.split())]
-        stage = Stage(self, [number for number, _ in chosen])
+        stage = Stage(self)
         self.addCleanup(stage.close)
         began = time.monotonic()
-        # The longest first. Those that stop the whole daemon have it for themselves.
-        side_by_side = sorted((one for one in chosen if "concurrent" not in one[1]["tags"]), key=lambda one: -duration_of(one[1]))
+        # First those that live on their timing, while there is time to spare. Those that stop the whole daemon are alone.
         alone = [one for one in chosen if "concurrent" in one[1]["tags"]]
+        timed = [one for one in chosen if {"timing", "nowait"} & set(one[1]["tags"])]
+        others = [one for one in chosen if one not in alone and one not in timed]
+        faults = []
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            faults = list(pool.map(lambda one: stage.play(*one), side_by_side))
+            for group in (sorted(timed, key=lambda one: -duration_of(one[1])), others):
+                faults += pool.map(lambda one: stage.play(*one), group)
         faults += [stage.play(*one) for one in alone]
         faults = [fault for fault in faults if fault]
         self.measured(scenarios=len(scenarios), ran=len(chosen), passed=len(chosen) - len(faults),

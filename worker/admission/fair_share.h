@@ -1,5 +1,5 @@
-// Keeps one worker from taking everything. All workers are woken by a new connection, and the one whose caches are warm is
-// the quickest again and again; so whoever is ahead of the others lets them go first, for a moment. Pure.
+// Keeps one worker from taking everything. All workers are woken by a new connection, and the one whose caches are warm
+// is the quickest again and again; so whoever is ahead of the others lets them go first, for a moment. Pure.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ class FairShare {
 
   // Counts from here on; once a second.
   void begin(std::uint64_t mine, std::uint64_t others) noexcept;
-  // Stepping aside did not help, because the others are stopped or paused: twice the lead until the next begin(), so that
-  // waiting for somebody who does not come costs some milliseconds of a second and no more.
+  // Stepping aside did not help, because the others are stopped or paused: twice the lead until the next begin(), so
+  // that waiting for somebody who does not come costs some milliseconds of a second and no more.
   void in_vain(std::uint64_t mine, std::uint64_t others) noexcept;
   // `mine` and `others` are how many connections this worker, and the `workers` others together, have taken so far.
   [[nodiscard]] bool ahead(std::uint64_t mine, std::uint64_t others, std::uint32_t workers) const noexcept;
