@@ -3,12 +3,12 @@ each test. Nothing here sleeps in order to be lucky: whoever waits, waits for an
 
 from .case import TestCase, main, needs_root, tool
 from .clients import Canary, Client, Hold, Storm, free_port
-from .control import Control, Events, find_node
+from .control import Control, ControlledTestCase, Events, find_node
 from .daemon import Daemon, config_of, exec_listener, listener, parse_line
 from .faults import Strace
 from .processes import Process, children_of, descendants, process, signal_process
 from .waiting import Timeout, wait_until
 
-__all__ = ["Canary", "Client", "Control", "Daemon", "Events", "Hold", "Process", "Storm", "Strace", "TestCase", "Timeout",
-           "children_of", "config_of", "descendants", "exec_listener", "find_node", "free_port", "listener", "main",
-           "needs_root", "parse_line", "process", "signal_process", "tool", "wait_until"]
+__all__ = ["Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold", "Process", "Storm", "Strace",
+           "TestCase", "Timeout", "children_of", "config_of", "descendants", "exec_listener", "find_node", "free_port",
+           "listener", "main", "needs_root", "parse_line", "process", "signal_process", "tool", "wait_until"]

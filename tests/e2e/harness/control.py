@@ -7,7 +7,8 @@ import subprocess
 import threading
 import time
 
-from .waiting import Timeout
+from .case import TestCase
+from .waiting import Timeout, wait_until
 
 
 class Control:
@@ -84,7 +85,7 @@ class Events:
         self.ended = False
         self._news = threading.Condition()
         self._popen = subprocess.Popen(control.command("--json", "events", "--since", str(since), "-f"),
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -142,3 +143,28 @@ class Events:
         self._popen.wait(10)
         self._thread.join(10)
         self._popen.stdout.close()
+
+
+class ControlledTestCase(TestCase):
+    """Daemons with a `control` and the `events` of their life so far, both closed before the daemon is stopped."""
+
+    def supervise(self, *children, **options):
+        """As start(). With wait=False as soon as the control socket answers."""
+        daemon = self.start(*children, **options)
+        path = os.path.join(daemon.directory, "control.sock")
+        wait_until(lambda: os.path.exists(path), 15, "the control socket")
+        daemon.control = Control(path, self.bindir)
+        self.addCleanup(daemon.control.close)
+        daemon.events = Events(daemon.control)
+        self.addCleanup(daemon.events.close)
+        return daemon
+
+    def wait_state(self, daemon, path, state, seconds=10.0):
+        """The node, as soon as it is in that state."""
+        def there():
+            node = daemon.control.node(path)
+            return node if node and node["state"] == state else None
+        return wait_until(there, seconds, f"{path} {state}", every=0.02)
+
+    def wait_gone(self, processes, seconds=10.0):
+        wait_until(lambda: not any(one.alive() for one in processes), seconds, f"ended: {processes}")
