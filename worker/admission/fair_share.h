@@ -9,7 +9,7 @@ namespace bulkhead::admission {
 class FairShare {
  public:
   // How many connections one may be ahead of the average of the others.
-  static constexpr std::int64_t kLead = 16;
+  static constexpr std::int64_t kLead = 8;
   // For how long one steps aside, in nanoseconds: about what a busy machine needs to run somebody who was woken.
   static constexpr std::int64_t kStepAside = 4'000'000;
 

@@ -220,6 +220,8 @@ class Canary:
 
     def __init__(self, address, count=10, every=0.05):
         self.hold = Hold(address, count)
+        if self.hold.echo_all() != count:  # each has its process before the test goes on
+            raise ConnectionError("a canary has no echo")
         self.errors = 0
         self.lines = 0
         self.max_gap = 0.0

@@ -11,9 +11,9 @@ TEST_CASE("A worker is ahead when it has taken more than its lead over the avera
     std::uint32_t workers;
     bool ahead;
   } rows[] = {
-      {16, 0, 1, false},  // the lead itself is allowed
-      {17, 0, 1, true},    {1016, 1000, 1, false},   {1017, 1000, 1, true}, {116, 300, 3, false},  // 100 each
-      {117, 300, 3, true}, {1'000'000, 0, 0, false},                                               // alone
+      {8, 0, 1, false},  // the lead itself is allowed
+      {9, 0, 1, true},     {1008, 1000, 1, false},   {1009, 1000, 1, true}, {108, 300, 3, false},  // 100 each
+      {109, 300, 3, true}, {1'000'000, 0, 0, false},                                               // alone
   };
   for (const auto& row : rows) {
     INFO(row.mine << " against " << row.others << " of " << row.workers);
@@ -24,19 +24,19 @@ TEST_CASE("A worker is ahead when it has taken more than its lead over the avera
 TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held against anybody") {
   FairShare share;
   share.begin(1000, 10);
-  CHECK_FALSE(share.ahead(1016, 10, 1));
-  CHECK(share.ahead(1017, 10, 1));
+  CHECK_FALSE(share.ahead(1008, 10, 1));
+  CHECK(share.ahead(1009, 10, 1));
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
 TEST_CASE("Stepping aside in vain doubles the lead until counting begins anew") {
   FairShare share;
   share.in_vain(0, 0);
-  CHECK_FALSE(share.ahead(32, 0, 1));
-  CHECK(share.ahead(33, 0, 1));
-  share.in_vain(33, 0);
-  CHECK_FALSE(share.ahead(33 + 64, 0, 1));
-  CHECK(share.ahead(33 + 65, 0, 1));
-  share.begin(98, 0);
-  CHECK(share.ahead(98 + 17, 0, 1));
+  CHECK_FALSE(share.ahead(16, 0, 1));
+  CHECK(share.ahead(17, 0, 1));
+  share.in_vain(17, 0);
+  CHECK_FALSE(share.ahead(17 + 32, 0, 1));
+  CHECK(share.ahead(17 + 33, 0, 1));
+  share.begin(50, 0);
+  CHECK(share.ahead(50 + 9, 0, 1));
 }
