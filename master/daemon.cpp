@@ -66,7 +66,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
             events_.publish("connection_crashed", crash.listener.path(),
                             {{"id", ipc::hex_text(crash.id, hex)}, {"pid", crash.slot.pid}});
           }),
-      tree_(control::tree_of_config(config_.root), static_cast<std::uint64_t>(getpid())),
+      tree_(control::tree_of_config(register_nodes(config_.root)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
       stop_(loop_, workers_, adoption_, config_.drain_timeout),
       signals_(sys::open_signal_fd(kWatched)),
@@ -94,13 +94,20 @@ std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
   return std::nullopt;
 }
 
+const config::Node& Daemon::register_nodes(config::Node& node) {
+  node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
+  nodes_.push_back(&node);
+  for (config::Node& child : node.children) register_nodes(child);
+  return node;
+}
+
 std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path) {
-  nodes_[path] = &node;
   for (const config::Node& child : node.children) {
     if (auto error = add_listeners(child, path + "/" + child.spec.id)) return error;
   }
   if (!node.listener) return std::nullopt;
   auto& listener = listeners_[path] = std::make_unique<net::Listener>(next_listener_++, path, *node.listener);
+  listener->source = &node;
   return open_listener(*listener);
 }
 
@@ -218,12 +225,17 @@ void Daemon::carry_out(const Command& command) {
 
 std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) {
   const std::string listener_path = parent_of(view.path);
-  net::Listener& listener = *listeners_.at(listener_path);
-  // An operator had stopped it, which closed its sockets.
-  if (!listener.is_open()) {
-    if (auto error = open_listener(listener)) return error;
+  const config::Node& node = *nodes_.at(tree_.node(view.parent, now())->spec->tag);
+  // An operator had stopped it, which closed its sockets; or deleted it, and its supervisor's restart brought it back.
+  const auto found = listeners_.find(listener_path);
+  if (found == listeners_.end() || found->second->source != &node) {
+    control_.forget(listener_path);
+    if (auto error = add_listeners(node, listener_path)) return error;
+  } else if (!found->second->is_open()) {
+    if (auto error = open_listener(*found->second)) return error;
   }
-  const auto timeout = nodes_.at(listener_path)->start_timeout;
+  net::Listener& listener = *listeners_.at(listener_path);
+  const auto timeout = node.start_timeout;
   const auto index = static_cast<std::uint32_t>(std::strtoul(view.spec->id.c_str(), nullptr, 10));
   auto error = workers_.start(view.id, run, view.path, listener, index,
                               timeout ? std::optional(now() + *timeout) : std::nullopt);
@@ -232,10 +244,10 @@ std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) 
 }
 
 std::optional<sys::Error> Daemon::start_process(const NodeView& view, RunId run) {
-  const config::Node& node = *nodes_.at(view.path);
+  const config::Node& node = *nodes_.at(view.spec->tag);
   const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
   auto error = processes_.start(view.id, run, view.path, *node.process, view.spec->shutdown, deadline);
-  if (!error) narrator_.started(run, view.path, processes_.find(run)->pid);
+  if (!error) narrator_.started(run, view.path, processes_.find(run)->pid, node.process->stop_signal);
   return error;
 }
 

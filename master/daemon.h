@@ -56,6 +56,8 @@ class Daemon {
   friend class DaemonControl;
   using Instant = supervision::Instant;
 
+  // Gives every node below its tag. The node must stay where it is for as long as the daemon lives.
+  const config::Node& register_nodes(config::Node& node);
   [[nodiscard]] int open_all();
   // Makes and opens the listeners of `node`, which is at `path`, and of what is below it.
   [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path);
@@ -94,7 +96,7 @@ class Daemon {
   lifecycle::LogTarget log_;
   loop::Loop loop_;
   control::EventRing events_;
-  std::map<std::string, const config::Node*> nodes_;  // by path; listeners and processes
+  std::vector<const config::Node*> nodes_;  // by ChildSpec::tag: what the tree calls for may have been deleted since
   std::map<std::string, std::unique_ptr<net::Listener>> listeners_;
   process::Workers workers_;
   process::Processes processes_;

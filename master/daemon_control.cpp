@@ -117,12 +117,12 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
       {"resume", [&] { suspend(path(), false, reply); }},
       {"kill", [&] { kill(params, reply); }},
       {"shutdown", [&] {
+         reply(ok());  // first: what follows may be over at once, and the socket with it
          if (params.value("now", false)) {
            daemon_.stop_.fast();
          } else {
            daemon_.stop_.graceful();
          }
-         reply(ok());
        }}};
   const auto found = methods.find(method);
   if (found == methods.end()) return reply(refused("not available"));
@@ -204,7 +204,6 @@ void DaemonControl::restart(const std::string& path, control::Reply reply) {
 void DaemonControl::stop(const std::string& path, control::Reply reply) {
   const auto [supervisor, id] = split(path);
   if (supervisor.empty()) return reply(refused("the root is not stopped; use shutdown"));
-  if (!daemon_.tree_.find(path)) return reply(no_such("node " + path));
   const auto terminate = [this, supervisor = supervisor, id = id, path](std::function<void(ReplyError)> then) {
     operate(Operation::terminate_child, supervisor, id, std::move(then));
   };
@@ -267,16 +266,20 @@ void DaemonControl::forget(const std::string& path) {
     daemon_.adoption_.forget(*listener);
     daemon_.listeners_.erase(std::string(listener->path()));
   }
-  std::erase_if(daemon_.nodes_,
-                [&path](const auto& entry) { return entry.first == path || entry.first.starts_with(path + "/"); });
 }
 
 void DaemonControl::add(const Params& params, control::Reply reply) {
   const std::string supervisor = params.at("path");
   const std::string child = params.at("child");
+  const auto parent = daemon_.tree_.find(supervisor);
+  const auto view = parent ? daemon_.tree_.node(*parent, now()) : std::nullopt;
+  if (!view || view->spec->type != NodeType::supervisor) return reply(answer_of(ReplyError::noproc, supervisor));
   // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they
-  // are.
-  const std::string text = R"({"supervisor":{"children":[)" + child + "]}}";
+  // are. Whether it may be significant is for its supervisor to say.
+  static constexpr const char* kAutoShutdown[] = {"never", "any_significant", "all_significant"};
+  const char* const auto_shutdown = kAutoShutdown[static_cast<std::size_t>(view->spec->flags.auto_shutdown)];
+  const std::string text =
+      fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)", auto_shutdown) + child + "]}}";
   config::Loaded loaded = config::parse(text, params.value("file", "child"), params.value("directory", "/"));
   if (!loaded.config) {
     std::string message;
@@ -289,15 +292,12 @@ void DaemonControl::add(const Params& params, control::Reply reply) {
 
 void DaemonControl::add_node(const std::string& supervisor, config::Node node, control::Reply reply) {
   const std::string path = supervisor + "/" + node.spec.id;
-  const auto parent = daemon_.tree_.find(supervisor);
-  const auto view = parent ? daemon_.tree_.node(*parent, now()) : std::nullopt;
-  if (!view || view->spec->type != NodeType::supervisor) return reply(no_such("supervisor " + supervisor));
   ChildSpec spec = control::tree_of_config(node);
   // Known already: the tree answers, and what is there stays as it is.
   const bool is_new = !daemon_.tree_.find(path);
   if (is_new) {
-    const config::Node& kept = added_.emplace_back(std::move(node));
-    daemon_.nodes_[path] = &kept;
+    const config::Node& kept = daemon_.register_nodes(added_.emplace_back(std::move(node)));
+    spec = control::tree_of_config(kept);
     if (const auto error = daemon_.add_listeners(kept, path)) {
       forget(path);
       return reply({nullptr, Failure{control::kNegative, error->text(), word_of(ReplyError::start_failed)}});

@@ -29,6 +29,8 @@ class DaemonControl final : public control::Backend {
   // A worker became ready while its listener is being stopped by an operator.
   void worker_ready(process::WorkerProcess& worker);
   void worker_gone(net::Listener& listener);
+  // The listeners at and below `path` are no more.
+  void forget(const std::string& path);
 
  private:
   using Params = nlohmann::ordered_json;
@@ -48,7 +50,6 @@ class DaemonControl final : public control::Backend {
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
   void suspend(const std::string& path, bool on, control::Reply reply);
   void kill(const Params& params, control::Reply reply);
-  void forget(const std::string& path);
 
   [[nodiscard]] control::World world() const;
   [[nodiscard]] std::vector<net::Listener*> listeners_below(const std::string& path) const;

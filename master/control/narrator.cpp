@@ -49,8 +49,9 @@ std::string exit_text(int wait_status) {
   return fmt::format("ended with exit status {}", WEXITSTATUS(wait_status));
 }
 
-void Narrator::started(RunId run, const std::string& path, pid_t pid) {
+void Narrator::started(RunId run, const std::string& path, pid_t pid, int stop_signal) {
   runs_[run].pid = pid;
+  runs_[run].stop_signal = stop_signal;
   log::Line(log::Level::debug, path).text("started").field("pid", pid).write();
   events_.publish("child_started", path, {{"pid", pid}});
 }
@@ -90,7 +91,8 @@ void Narrator::tell(const Report& report) {
       runs.erase(r.run);
     }
     void operator()(const report::ChildStopping& r) const {
-      events.publish("child_stopping", r.path, {{"pid", runs[r.run].pid}, {"how", r.kill ? "SIGKILL" : "SIGTERM"}});
+      events.publish("child_stopping", r.path,
+                     {{"pid", runs[r.run].pid}, {"how", sys::signal_name(r.kill ? SIGKILL : runs[r.run].stop_signal)}});
     }
     void operator()(const report::ChildExited& r) const {
       exited(r.path, r.run, r.asked);

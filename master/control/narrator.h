@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <map>
 #include <string>
 
@@ -18,7 +19,7 @@ class Narrator {
   explicit Narrator(EventRing& events) : events_(events) {}
 
   // A run has a process now. Reports about this run name its pid from here on.
-  void started(supervision::RunId run, const std::string& path, pid_t pid);
+  void started(supervision::RunId run, const std::string& path, pid_t pid, int stop_signal = SIGTERM);
   void start_failed(const std::string& path, const sys::Error& error);
   // How a run's process ended (wait(2)), before the tree hears of it. `remark` finishes the sentence; may be empty.
   void ended(supervision::RunId run, const std::string& path, int wait_status, bool expected,
@@ -30,6 +31,7 @@ class Narrator {
  private:
   struct Run {
     pid_t pid = 0;
+    int stop_signal = SIGTERM;
     bool ended = false;
     int wait_status = 0;
   };

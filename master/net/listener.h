@@ -38,8 +38,8 @@ class Listener {
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;
 
-  supervision::NodeId node = 0;
-  bool announced = false;  // "Serving requests" has been logged for this start
+  const config::Node* source = nullptr;  // the entry that it was made from
+  bool announced = false;                // "Serving requests" has been logged for this start
   bool suspended = false;
   bool draining = false;  // its workers are to empty the queue and close
 

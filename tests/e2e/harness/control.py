@@ -81,6 +81,7 @@ class Events:
     """`bulkheadctl --json events -f` from the first event on. Usable from several threads."""
 
     def __init__(self, control, since=0):
+        self._control = control
         self.all = []
         self.ended = False
         self._news = threading.Condition()
@@ -106,8 +107,11 @@ class Events:
             self._news.notify_all()
 
     def mark(self):
+        """The position after everything that has happened until now."""
         with self._news:
-            return len(self.all)
+            seen = self.all[-1]["seq"] if self.all else 0
+        last = self._control.call("events", since=seen)["result"]["last_seq"]
+        return self.wait(lambda events: last == 0 or (events and events[-1]["seq"] >= last and len(events)), what=f"event {last}")
 
     def wait(self, condition, seconds=10.0, what="the event"):
         """Until condition(all events) is true; returns that value."""
@@ -157,6 +161,7 @@ class ControlledTestCase(TestCase):
         self.addCleanup(daemon.control.close)
         daemon.events = Events(daemon.control)
         self.addCleanup(daemon.events.close)
+        daemon.events.wait(lambda events: events, 15, "the first event")
         return daemon
 
     def wait_state(self, daemon, path, state, seconds=10.0):
