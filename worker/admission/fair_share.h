@@ -9,9 +9,10 @@ namespace bulkhead::admission {
 class FairShare {
  public:
   // How many connections one may be ahead of the average of the others.
-  static constexpr std::int64_t kLead = 8;
-  // For how long one steps aside, in nanoseconds: about what a busy machine needs to run somebody who was woken.
-  static constexpr std::int64_t kStepAside = 4'000'000;
+  static constexpr std::int64_t kLead = 32;
+  // For how long one steps aside, in nanoseconds: long enough for somebody who was woken to run, and too short
+  // for a CPU to miss it.
+  static constexpr std::int64_t kStepAside = 1'000'000;
 
   // Counts from here on; once a second.
   void begin(std::uint64_t mine, std::uint64_t others) noexcept;

@@ -4,6 +4,12 @@
 
 using bulkhead::admission::FairShare;
 
+namespace {
+
+constexpr std::uint64_t kLead = FairShare::kLead;
+
+}  // namespace
+
 TEST_CASE("A worker is ahead when it has taken more than its lead over the average of the others") {
   const struct {
     std::uint64_t mine;
@@ -11,9 +17,10 @@ TEST_CASE("A worker is ahead when it has taken more than its lead over the avera
     std::uint32_t workers;
     bool ahead;
   } rows[] = {
-      {8, 0, 1, false},  // the lead itself is allowed
-      {9, 0, 1, true},     {1008, 1000, 1, false},   {1009, 1000, 1, true}, {108, 300, 3, false},  // 100 each
-      {109, 300, 3, true}, {1'000'000, 0, 0, false},                                               // alone
+      {kLead, 0, 1, false},  // the lead itself is allowed
+      {kLead + 1, 0, 1, true},       {1000 + kLead, 1000, 1, false},
+      {1001 + kLead, 1000, 1, true}, {100 + kLead, 300, 3, false},  // 100 each
+      {101 + kLead, 300, 3, true},   {1'000'000, 0, 0, false},      // alone
   };
   for (const auto& row : rows) {
     INFO(row.mine << " against " << row.others << " of " << row.workers);
@@ -24,19 +31,19 @@ TEST_CASE("A worker is ahead when it has taken more than its lead over the avera
 TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held against anybody") {
   FairShare share;
   share.begin(1000, 10);
-  CHECK_FALSE(share.ahead(1008, 10, 1));
-  CHECK(share.ahead(1009, 10, 1));
+  CHECK_FALSE(share.ahead(1000 + kLead, 10, 1));
+  CHECK(share.ahead(1001 + kLead, 10, 1));
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
 TEST_CASE("Stepping aside in vain doubles the lead until counting begins anew") {
   FairShare share;
   share.in_vain(0, 0);
-  CHECK_FALSE(share.ahead(16, 0, 1));
-  CHECK(share.ahead(17, 0, 1));
-  share.in_vain(17, 0);
-  CHECK_FALSE(share.ahead(17 + 32, 0, 1));
-  CHECK(share.ahead(17 + 33, 0, 1));
-  share.begin(50, 0);
-  CHECK(share.ahead(50 + 9, 0, 1));
+  CHECK_FALSE(share.ahead(2 * kLead, 0, 1));
+  CHECK(share.ahead(2 * kLead + 1, 0, 1));
+  share.in_vain(100, 0);
+  CHECK_FALSE(share.ahead(100 + 4 * kLead, 0, 1));
+  CHECK(share.ahead(101 + 4 * kLead, 0, 1));
+  share.begin(500, 0);
+  CHECK(share.ahead(501 + kLead, 0, 1));
 }
