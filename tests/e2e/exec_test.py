@@ -242,16 +242,16 @@ class LeftBehind(TestCase):
         wait_until(lambda: not self.strays(daemon), 2, "no stray")
 
     def test_and_killed_if_it_does_not_listen(self):
-        daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="500ms", max_connections=3))
+        daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="2s", max_connections=3))
         began = time.monotonic()
         for _ in range(3):
             with Client(daemon.address()) as client:
                 self.assertEqual(client.receive(5), b"left\n")
         stray = self.strays(daemon)
         self.assertTrue(stray)
-        wait_until(lambda: not self.strays(daemon), 4, "no stray")
+        wait_until(lambda: not self.strays(daemon), 6, "no stray")
         took = time.monotonic() - began
-        self.assertGreater(took, 0.4)
+        self.assertGreater(took, 1.9)
         # While they were there they were counted; now there is room again.
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(5), b"left\n")
