@@ -225,7 +225,7 @@ class Verbs(ControlCase):
         self.assertEqual(self.value(daemon, "add", "root", "-", text=json.dumps(SLEEPER)), {"ok": True})
         self.assertEqual(state(), "running")
         self.negative(daemon, "already_started", "add", "root", self.write("child.json", json.dumps(SLEEPER)))
-        self.negative(daemon, "not_found", "add", "root/nobody", "-", text=json.dumps({**SLEEPER, "id": "new"}))
+        self.negative(daemon, "noproc", "add", "root/nobody", "-", text=json.dumps({**SLEEPER, "id": "new"}))
         status, out, err = self.ctl(daemon, "add", "root", "-", text='{"id": "bad", "type": "proces"}')
         self.assertIn(status, (1, 2))
         self.assertIn("process", err)
