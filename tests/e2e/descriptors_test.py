@@ -43,6 +43,8 @@ class ExactLists(TestCase):
 
     def check_master(self, daemon):
         master = wait_until(lambda: self.master(daemon), 2, "the master")
+        # --ready-fd is closed just after its line is written, which is what the test has waited for.
+        wait_until(lambda: list(self.kinds(master).values()).count("pipe") == len(LIBUV_PIPES), 5, "the ready pipe is closed")
         held = self.kinds(master)
         standard = {fd: held.pop(fd) for fd in (0, 1, 2)}
         self.assertEqual(standard[0], "/dev/null")
