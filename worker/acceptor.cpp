@@ -103,7 +103,7 @@ void Acceptor::on_readable(std::uint32_t socket) {
   }
   const ipc::Peer peer = address.ss_family == AF_INET || address.ss_family == AF_INET6 ? ipc::peer_of(address)
                                                                                        : unix_peer(connection.get());
-  on_connection(std::move(connection), slot, socket, peer);
+  on_connection(std::move(connection), {slot, socket, 0, peer});
 }
 
 std::uint64_t Acceptor::taken_by_others() const {
@@ -129,14 +129,14 @@ void Acceptor::after_stepping_aside() {
   set_polls(accepting());
 }
 
-void Acceptor::on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer) {
-  if (connections_.begin(connection, slot, peer, socket) != Connections::Begun::shortage) {
+void Acceptor::on_connection(sys::Fd connection, const Arrival& arrival) {
+  if (connections_.begin(connection, arrival) != Connections::Begun::shortage) {
     backoff_.reset();
     connections_.reap();
     return;
   }
   const int error = errno;
-  pending_ = {std::move(connection), slot, socket, peer, sys::monotonic_ns()};
+  pending_ = {std::move(connection), arrival, sys::monotonic_ns()};
   pause(ipc::PauseReason::fork_error, error);
 }
 
@@ -181,7 +181,7 @@ void Acceptor::drain_sockets() {
 void Acceptor::close() {
   started_ = false;
   retry_pending();
-  if (pending_.connection) connections_.refuse(pending_.connection, pending_.slot, ipc::Refusal::handler_start);
+  if (pending_.connection) connections_.refuse(pending_.connection, pending_.arrival.slot, ipc::Refusal::handler_start);
   bell_poll_.stop();
   retry_.stop();
   aside_.stop();
@@ -241,14 +241,13 @@ void Acceptor::on_bell() {
 
 void Acceptor::retry_pending() {
   if (!pending_.connection) return;
-  if (connections_.begin(pending_.connection, pending_.slot, pending_.peer, pending_.socket) !=
-      Connections::Begun::shortage) {
+  if (connections_.begin(pending_.connection, pending_.arrival) != Connections::Begun::shortage) {
     pending_.connection.reset();
     backoff_.reset();
     return;
   }
   if (sys::monotonic_ns() - pending_.since_ns < kPendingLimit) return;
-  connections_.refuse(pending_.connection, pending_.slot, ipc::Refusal::handler_start);
+  connections_.refuse(pending_.connection, pending_.arrival.slot, ipc::Refusal::handler_start);
 }
 
 void Acceptor::look_again() {

@@ -48,7 +48,7 @@ class Acceptor {
 
  private:
   void on_readable(std::uint32_t socket);
-  void on_connection(sys::Fd connection, std::uint32_t slot, std::uint32_t socket, const ipc::Peer& peer);
+  void on_connection(sys::Fd connection, const Arrival& arrival);
   void on_accept_error(std::uint32_t socket, int error);
   void drain_sockets();
   [[nodiscard]] bool step_aside();
@@ -88,9 +88,7 @@ class Acceptor {
   // Accepted, but no process to be had for it yet.
   struct Pending {
     sys::Fd connection;
-    std::uint32_t slot = ipc::kNoSlot;
-    std::uint32_t socket = 0;
-    ipc::Peer peer;
+    Arrival arrival;
     std::int64_t since_ns = 0;
   } pending_;
 

@@ -40,6 +40,14 @@ ipc::Peer local_of(int connection) noexcept {
   return ipc::peer_of(address);
 }
 
+std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
+  std::size_t largest = 0;
+  for (std::uint32_t i = 0; i < header.handler_count; ++i) {
+    largest = std::max<std::size_t>(largest, header.handlers[i].environment.count);
+  }
+  return largest;
+}
+
 }  // namespace
 
 Connections::Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd)
@@ -50,9 +58,14 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, int channel, 
       bell_(bell),
       handler_error_fd_(handler_error_fd),
       pids_(table.capacity()),
-      argv_(plan.vector(header_.argv)),
       socket_names_(plan.vector(header_.socket_names)),
-      environment_(plan.vector(header_.environment)) {}
+      environment_(largest_environment(header_)) {
+  for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
+    const ipc::PlanHandler& handler = plan.handler(i);
+    executes_ = executes_ || !ipc::is_built_in(handler.kind);
+    programs_.push_back({plan.vector(handler.argv), plan.vector(handler.environment)});
+  }
+}
 
 std::uint64_t Connections::id_of(std::uint32_t index) noexcept {
   return ipc::connection_id(table_.slot(index).use, header_.listener, index);
@@ -63,19 +76,21 @@ void Connections::ring(bool wanted) noexcept {
   if (wanted) (void)!::write(bell_, &one, sizeof one);
 }
 
-Connections::Begun Connections::begin(sys::Fd& connection, std::uint32_t index, const ipc::Peer& peer,
-                                      std::uint32_t socket) noexcept {
+Connections::Begun Connections::begin(sys::Fd& connection, const Arrival& arrival) noexcept {
+  const std::uint32_t index = arrival.slot;
   ipc::Slot& slot = table_.slot(index);
   if (slot.state == ipc::SlotState::claimed) {
-    slot.peer = peer;
-    slot.local = header_.wildcard[socket] != 0 ? local_of(connection.get()) : header_.local[socket];
+    slot.peer = arrival.peer;
+    slot.local = header_.wildcard[arrival.socket] != 0 ? local_of(connection.get()) : header_.local[arrival.socket];
     slot.started_ns = sys::monotonic_ns();
     slot.generation = header_.generation;
+    slot.handler = arrival.handler;
     table_.serve(index);
   }
   bool refused = false;
-  const pid_t pid = is_exec() ? start_exec(connection.get(), slot, index, socket, refused)
-                              : start_built_in(connection.get(), slot, index);
+  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind)
+                        ? start_built_in(connection.get(), slot, arrival)
+                        : start_exec(connection.get(), slot, arrival, refused);
   if (pid < 0 && !refused && admission::is_shortage(errno)) return Begun::shortage;
   if (pid < 0) {
     refuse(connection, index, ipc::Refusal::handler_start);
@@ -90,7 +105,7 @@ Connections::Begun Connections::begin(sys::Fd& connection, std::uint32_t index, 
   return Begun::served;
 }
 
-pid_t Connections::start_built_in(int connection, ipc::Slot& slot, std::uint32_t index) noexcept {
+pid_t Connections::start_built_in(int connection, ipc::Slot& slot, const Arrival& arrival) noexcept {
   // Written here and not in the child: there it would be a page of its own to copy.
   char title[sizeof "bulkheadd: connection " + 16 + 80 + 32];
   char hex[17];
@@ -101,20 +116,22 @@ pid_t Connections::start_built_in(int connection, ipc::Slot& slot, std::uint32_t
     length += words.size();
   };
   append("bulkheadd: connection ");
-  append(ipc::hex_text(id_of(index), hex));
+  append(ipc::hex_text(id_of(arrival.slot), hex));
   append(" ");
   append(peer.view());
   append(" ");
-  append(plan_.string(header_.handler_name));
+  append(plan_.string(plan_.handler(arrival.handler).name));
   return child::start_built_in({connection, {title, length}}, &slot.pid);
 }
 
-pid_t Connections::start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket,
-                              bool& refused) noexcept {
-  child::ConnectionFacts facts{slot.peer,    slot.local,     socket_names_[socket], plan_.string(header_.listener_path),
-                               id_of(index), slot.generation};
-  const child::Exec request{connection, handler_error_fd_, header_.style == ipc::HandlerStyle::inetd, argv_.data(),
-                            environment_.build(facts)};
+pid_t Connections::start_exec(int connection, ipc::Slot& slot, const Arrival& arrival, bool& refused) noexcept {
+  child::ConnectionFacts facts{
+      slot.peer,           slot.local,     socket_names_[arrival.socket], plan_.string(header_.listener_path),
+      id_of(arrival.slot), slot.generation};
+  const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
+  const Program& program = programs_[arrival.handler];
+  const child::Exec request{connection, handler_error_fd_, handler.style == ipc::HandlerStyle::inetd,
+                            program.argv.data(), environment_.build(program.environment.data(), facts)};
   const child::ExecStarted started = child::start_exec(request, &slot.pid);
   if (started.pid < 0) {
     errno = started.error;
@@ -127,7 +144,7 @@ pid_t Connections::start_exec(int connection, ipc::Slot& slot, std::uint32_t ind
   refused = true;
   if (start_failures_.allow(sys::monotonic_ns())) {
     log::Line line(log::Level::error, plan_.string(header_.listener_path));
-    line.text("a connection was refused: ").text(ipc::stage_text(started.failed)).text(" ").text(argv_[0]);
+    line.text("a connection was refused: ").text(ipc::stage_text(started.failed)).text(" ").text(program.argv[0]);
     line.text(" failed: ").text(strerrordesc_np(started.error));
     const ipc::PeerText peer(slot.peer);
     line.field("peer", peer.view()).field("errno", strerrorname_np(started.error));
@@ -154,7 +171,7 @@ bool Connections::reap() noexcept {
   for (;;) {
     int status = 0;
     rusage usage{};
-    if (is_exec()) {
+    if (executes_) {
       // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
       siginfo_t peek{};
       if (waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) != 0 || peek.si_pid == 0) return any;

@@ -18,6 +18,14 @@
 
 namespace bulkhead::worker {
 
+// An accepted connection and what has been decided about it.
+struct Arrival {
+  std::uint32_t slot = ipc::kNoSlot;  // claimed by this worker
+  std::uint32_t socket = 0;           // index of the listening socket it came from
+  std::uint32_t handler = 0;          // index of the handler in the plan
+  ipc::Peer peer;
+};
+
 class Connections {
  public:
   Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd);
@@ -28,10 +36,8 @@ class Connections {
     shortage,  // no process to be had now; slot and connection stay the caller's to try again
     refused    // the handler cannot be started: the connection is closed, the slot free
   };
-  // `slot` is claimed by this worker; `socket` is the index of the listening socket it came from. On `served` and
-  // `refused` the descriptor has been closed.
-  [[nodiscard]] Begun begin(sys::Fd& connection, std::uint32_t slot, const ipc::Peer& peer,
-                            std::uint32_t socket) noexcept;
+  // On `served` and `refused` the descriptor has been closed.
+  [[nodiscard]] Begun begin(sys::Fd& connection, const Arrival& arrival) noexcept;
   // Gives up a connection that begin() could not place: closes it, frees the slot, counts it as refused.
   void refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept;
   // A claim for which nobody came.
@@ -48,14 +54,18 @@ class Connections {
   [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && lingering_.empty(); }
 
  private:
-  pid_t start_exec(int connection, ipc::Slot& slot, std::uint32_t index, std::uint32_t socket, bool& refused) noexcept;
-  pid_t start_built_in(int connection, ipc::Slot& slot, std::uint32_t index) noexcept;
+  // What execve() wants of a handler, as pointers into the plan; empty for a built-in.
+  struct Program {
+    std::vector<const char*> argv;
+    std::vector<const char*> environment;
+  };
+  pid_t start_exec(int connection, ipc::Slot& slot, const Arrival& arrival, bool& refused) noexcept;
+  pid_t start_built_in(int connection, ipc::Slot& slot, const Arrival& arrival) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
   void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
                     std::int64_t now) noexcept;
   void ring(bool wanted) noexcept;
   [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;
-  [[nodiscard]] bool is_exec() const noexcept { return header_.handler == ipc::HandlerKind::exec; }
 
   const ipc::Plan& plan_;
   const ipc::PlanHeader& header_;
@@ -64,7 +74,8 @@ class Connections {
   int bell_;
   int handler_error_fd_;
   PidMap pids_;
-  std::vector<const char*> argv_;
+  std::vector<Program> programs_;  // one for each handler of the plan
+  bool executes_ = false;          // at least one of them is a program
   std::vector<const char*> socket_names_;
   child::Environment environment_;
   std::vector<std::uint32_t> lingering_;

@@ -58,6 +58,9 @@ struct ExecHandler {
 };
 using Handler = std::variant<BuiltIn, ExecHandler>;
 
+// What titles, lists and logs call it: "echo", or the base name of the program.
+[[nodiscard]] std::string name_of(const Handler& handler);
+
 // Who a process runs as. Absent: it stays what the daemon is.
 struct Identity {
   std::string name;  // as written or looked up, for messages
@@ -75,7 +78,8 @@ struct Listener {
       false;  // a default is clamped to what the system allows, an explicit value is an error
   // `shutdown`: between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is kForever.
   Duration connection_shutdown = std::chrono::seconds(5);
-  Handler handler;
+  // The first is the listener's own; the others are those of its rules.
+  std::vector<Handler> handlers{1};
   std::optional<Identity> identity;
 };
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "master/config/command.h"
 #include "master/config/identity.h"
@@ -68,12 +69,12 @@ static_assert(covers(kHandlerSetters, Scope::handler));
 
 void set_handler(Context& context, Node& node, const Entry& entry) {
   if (entry.is_word()) {
-    node.listener->handler = as_enum<BuiltIn>(entry);
+    node.listener->handlers.front() = as_enum<BuiltIn>(entry);
     return;
   }
   ExecHandler handler;
   read_object(context, entry, kHandlerSetters, handler, "in handler");
-  node.listener->handler = std::move(handler);
+  node.listener->handlers.front() = std::move(handler);
 }
 
 constexpr std::array kListenerSetters{
@@ -103,11 +104,23 @@ void move_shutdown_to_connections(Node& node) {
 
 }  // namespace
 
+std::string name_of(const Handler& handler) {
+  if (const auto* exec = std::get_if<ExecHandler>(&handler); exec != nullptr) {
+    return std::filesystem::path(exec->argv.front()).filename();
+  }
+  const auto* const row = std::find_if(kOptions.begin(), kOptions.end(), [](const Option& option) {
+    return option.scope == Scope::listener && option.name == "handler";
+  });
+  return std::string(words_of(*row)[static_cast<std::size_t>(std::get<BuiltIn>(handler))]);
+}
+
 void read_listener(Context& context, const Section& section, Node& node, Value& effective) {
   node.listener.emplace();
   read_options(context, section, Scope::listener, kListenerSetters, node, effective);
   move_shutdown_to_connections(node);
-  const bool exec = std::holds_alternative<ExecHandler>(node.listener->handler);
+  const auto& handlers = node.listener->handlers;
+  const bool exec = std::any_of(handlers.begin(), handlers.end(),
+                                [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
   node.listener->identity = read_identity(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody);
 }
 

@@ -1,7 +1,6 @@
 #include "master/control/snapshot.h"
 
 #include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "master/control/event_ring.h"
@@ -120,11 +119,9 @@ ordered_json node_json(const World& world, NodeId id) {
   return out;
 }
 
-const char* handler_text(const config::Handler& handler, std::string& storage) {
-  const auto* exec = std::get_if<config::ExecHandler>(&handler);
-  if (exec == nullptr) return "echo";
-  storage = std::filesystem::path(exec->argv[0]).filename();
-  return storage.c_str();
+// The number comes from the table: to be checked.
+std::string handler_text(const config::Listener& listener, std::uint32_t number) {
+  return number < listener.handlers.size() ? config::name_of(listener.handlers[number]) : "";
 }
 
 std::string started_text(std::int64_t age_ns) {
@@ -135,7 +132,6 @@ std::string started_text(std::int64_t age_ns) {
 
 ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
   char hex[17];
-  std::string handler;
   const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
   const bool adopted = slot.owner == 0;
   ordered_json worker = nullptr;
@@ -152,7 +148,7 @@ ordered_json connection_json(const net::Listener& listener, std::uint32_t index,
           {"local", local},
           {"started", started_text(age)},
           {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
-          {"handler", handler_text(listener.config().handler, handler)},
+          {"handler", handler_text(listener.config(), slot.handler)},
           {"generation", slot.generation}};
 }
 

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
+#include <utility>
 
 #include "worker/ipc/plan.h"
 
@@ -21,19 +22,42 @@ std::vector<std::string> passed_environment() {
   return out;
 }
 
-void set_handler(ipc::PlanBuilder& plan, const config::Handler& handler) {
-  if (const auto* exec = std::get_if<config::ExecHandler>(&handler); exec != nullptr) {
-    plan.header.handler = ipc::HandlerKind::exec;
-    plan.header.style = exec->style == config::ExecStyle::inetd ? ipc::HandlerStyle::inetd : ipc::HandlerStyle::ucspi;
-    plan.strings(&ipc::PlanHeader::argv, exec->argv);
-    plan.strings(&ipc::PlanHeader::environment, passed_environment());
-    plan.strings(&ipc::PlanHeader::handler_name, {std::filesystem::path(exec->argv[0]).filename()});
-    return;
+constexpr std::array kBuiltIns{std::pair{config::BuiltIn::echo, ipc::HandlerKind::echo}};
+constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerStyle::ucspi},
+                             std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd}};
+
+// The enumerators of both sides are in the same order; the tables above hold them to it.
+template <class From, class To, std::size_t N>
+constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (static_cast<std::size_t>(rows[i].first) != i || static_cast<std::size_t>(rows[i].second) != i) return false;
   }
-  plan.header.handler = ipc::HandlerKind::echo;
-  plan.strings(&ipc::PlanHeader::argv, {});
-  plan.strings(&ipc::PlanHeader::environment, {});
-  plan.strings(&ipc::PlanHeader::handler_name, {"echo"});
+  return true;
+}
+static_assert(in_order(kBuiltIns) && in_order(kStyles));
+
+ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler) {
+  ipc::PlanHandler out;
+  out.name = plan.strings({config::name_of(handler)});
+  if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
+    out.kind = static_cast<ipc::HandlerKind>(*built_in);
+    out.argv = out.environment = plan.strings({});
+    return out;
+  }
+  const auto& exec = std::get<config::ExecHandler>(handler);
+  out.kind = ipc::HandlerKind::exec;
+  out.style = static_cast<ipc::HandlerStyle>(exec.style);
+  out.argv = plan.strings(exec.argv);
+  out.environment = plan.strings(passed_environment());
+  return out;
+}
+
+bool set_handlers(ipc::PlanBuilder& plan, const std::vector<config::Handler>& handlers) {
+  if (handlers.size() > ipc::kMaxHandlers) return false;
+  for (const config::Handler& handler : handlers) {
+    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler);
+  }
+  return true;
 }
 
 void set_sockets(ipc::PlanBuilder& plan, const net::Listener& listener) {
@@ -44,7 +68,7 @@ void set_sockets(ipc::PlanBuilder& plan, const net::Listener& listener) {
     plan.header.wildcard[at] = socket.wildcard ? 1 : 0;
     names.push_back(socket.address.path);
   }
-  plan.strings(&ipc::PlanHeader::socket_names, names);
+  plan.header.socket_names = plan.strings(names);
 }
 
 bool set_identity(ipc::PlanHeader& header, const std::optional<config::Identity>& identity) {
@@ -76,11 +100,11 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.shutdown_ns = listener.config().connection_shutdown.count();
   if (!set_identity(header, listener.config().identity))
     return sys::Error{"plan", "too many groups of the user", E2BIG};
-  set_handler(plan, listener.config().handler);
+  if (!set_handlers(plan, listener.config().handlers)) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
   const std::string& path = listener.path();
-  plan.strings(&ipc::PlanHeader::listener_path, {path});
-  plan.strings(&ipc::PlanHeader::title, {fmt::format("worker {}/{}", path.substr(path.rfind('/') + 1), index)});
+  header.listener_path = plan.strings({path});
+  header.title = plan.strings({fmt::format("worker {}/{}", path.substr(path.rfind('/') + 1), index)});
   return plan.seal();
 }
 

@@ -12,16 +12,13 @@ constexpr std::size_t kVariables = 32;  // of one connection, at most
 
 }  // namespace
 
-Environment::Environment(const std::vector<const char*>& base) : base_count_(base.empty() ? 0 : base.size() - 1) {
-  pointers_.assign(base.begin(), base.begin() + static_cast<std::ptrdiff_t>(base_count_));
-  pointers_.resize(base_count_ + kVariables + 1, nullptr);
-}
+Environment::Environment(std::size_t largest_base) : pointers_(largest_base + kVariables + 1, nullptr) {}
 
 void Environment::add(const char* name, const char* value) noexcept {
   const std::size_t name_length = std::strlen(name);
   const std::size_t value_length = std::strlen(value);
   const std::size_t needed = name_length + 1 + value_length + 1;
-  if (count_ == base_count_ + kVariables || used_ + needed > sizeof text_) return;
+  if (count_ + 1 == pointers_.size() || used_ + needed > sizeof text_) return;
   char* at = text_ + used_;
   std::memcpy(at, name, name_length);
   at[name_length] = '=';
@@ -69,9 +66,10 @@ void Environment::add_unix(const ConnectionFacts& facts) noexcept {
   add("UNIXLOCALPATH", facts.local_path);
 }
 
-const char* const* Environment::build(const ConnectionFacts& facts) noexcept {
-  count_ = base_count_;
+const char* const* Environment::build(const char* const* base, const ConnectionFacts& facts) noexcept {
+  count_ = 0;
   used_ = 0;
+  while (*base != nullptr && count_ + 1 < pointers_.size()) pointers_[count_++] = *base++;
   if (facts.peer.family == AF_UNIX) {
     add_unix(facts);
   } else {

@@ -24,10 +24,10 @@ struct ConnectionFacts {
 // Room for one connection's variables; reused for the next. Allocates once, in the constructor.
 class Environment {
  public:
-  // `base`: NAME=value pointers, ended by a null pointer; they must outlive the object.
-  explicit Environment(const std::vector<const char*>& base);
-  // Valid until the next call.
-  [[nodiscard]] const char* const* build(const ConnectionFacts& facts) noexcept;
+  // `largest_base`: how many variables the plan says at most, over all handlers.
+  explicit Environment(std::size_t largest_base);
+  // `base`: NAME=value pointers, ended by a null pointer. The result ends likewise and is valid until the next call.
+  [[nodiscard]] const char* const* build(const char* const* base, const ConnectionFacts& facts) noexcept;
 
  private:
   void add(const char* name, const char* value) noexcept;
@@ -36,7 +36,6 @@ class Environment {
   void add_unix(const ConnectionFacts& facts) noexcept;
 
   std::vector<const char*> pointers_;
-  std::size_t base_count_;
   std::size_t count_ = 0;
   char text_[2048];
   std::size_t used_ = 0;

@@ -18,10 +18,11 @@ constexpr std::uint32_t kMagic = 0x62684b50;
 
 }  // namespace
 
-void PlanBuilder::strings(PlanStrings PlanHeader::*where, const std::vector<std::string>& values) {
-  (header.*where).offset = static_cast<std::uint32_t>(sizeof(PlanHeader) + pool_.size());
-  (header.*where).count = static_cast<std::uint32_t>(values.size());
+PlanStrings PlanBuilder::strings(const std::vector<std::string>& values) {
+  const PlanStrings out{static_cast<std::uint32_t>(sizeof(PlanHeader) + pool_.size()),
+                        static_cast<std::uint32_t>(values.size())};
   for (const std::string& value : values) pool_.append(value).push_back('\0');
+  return out;
 }
 
 sys::Result<sys::Fd> PlanBuilder::seal() {
@@ -52,6 +53,11 @@ bool Plan::holds(PlanStrings strings) const noexcept {
   return true;
 }
 
+bool Plan::holds(const PlanHandler& handler) const noexcept {
+  return handler.kind < HandlerKind::count_ && handler.style < HandlerStyle::count_ && holds(handler.name) &&
+         holds(handler.argv) && holds(handler.environment);
+}
+
 sys::Result<Plan> Plan::map(int memfd) {
   struct stat status {};
   if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "worker plan", errno};
@@ -64,11 +70,12 @@ sys::Result<Plan> Plan::map(int memfd) {
   plan.header_ = static_cast<const PlanHeader*>(memory);
   const PlanHeader& header = *plan.header_;
   bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
-              header.sockets <= kMaxSockets && header.group_count <= kMaxGroups;
-  for (const PlanStrings& strings : {header.listener_path, header.title, header.handler_name, header.argv,
-                                     header.environment, header.socket_names}) {
+              header.sockets <= kMaxSockets && header.group_count <= kMaxGroups && header.handler_count >= 1 &&
+              header.handler_count <= kMaxHandlers;
+  for (const PlanStrings& strings : {header.listener_path, header.title, header.socket_names}) {
     good = good && plan.holds(strings);
   }
+  for (std::uint32_t i = 0; good && i < header.handler_count; ++i) good = plan.holds(header.handlers[i]);
   if (!good) return sys::Error{"map", "worker plan", EINVAL};
   return plan;
 }

@@ -16,13 +16,28 @@ namespace bulkhead::ipc {
 
 inline constexpr std::uint32_t kMaxSockets = 64;
 inline constexpr std::uint32_t kMaxGroups = 256;
+inline constexpr std::uint32_t kMaxHandlers = 64;
 
-enum class HandlerKind : std::uint32_t { echo, exec };
-enum class HandlerStyle : std::uint32_t { ucspi, inetd };
+// The built-ins first.
+enum class HandlerKind : std::uint32_t { echo, exec, count_ };
+[[nodiscard]] constexpr bool is_built_in(HandlerKind kind) noexcept {
+  return kind < HandlerKind::exec;
+}
+enum class HandlerStyle : std::uint32_t { ucspi, inetd, count_ };
 
 struct PlanStrings {
   std::uint32_t offset = 0;  // of the first; the others follow, each with its NUL
   std::uint32_t count = 0;
+};
+
+// One way to serve a connection. Which one a connection gets is decided when it is admitted: the listener's own is
+// number 0, the others are those of its rules. The number stands in the connection's slot.
+struct PlanHandler {
+  HandlerKind kind = HandlerKind::echo;
+  HandlerStyle style = HandlerStyle::ucspi;  // exec
+  PlanStrings name;                          // for titles and lists: "echo", or the program's base name
+  PlanStrings argv;                          // exec
+  PlanStrings environment;                   // exec: NAME=value, what is the same for every connection
 };
 
 struct PlanHeader {
@@ -34,10 +49,9 @@ struct PlanHeader {
   std::uint32_t generation = 0;
   std::uint64_t run = 0;
   std::uint32_t sockets = 0;
-  HandlerKind handler = HandlerKind::echo;
-  HandlerStyle style = HandlerStyle::ucspi;
-  std::uint32_t log_format = 0;  // log::Format
-  std::uint32_t log_level = 0;   // log::Level
+  std::uint32_t handler_count = 0;  // at least 1
+  std::uint32_t log_format = 0;     // log::Format
+  std::uint32_t log_level = 0;      // log::Level
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting
@@ -51,18 +65,15 @@ struct PlanHeader {
   std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
   PlanStrings listener_path;                 // "root/echo"
   PlanStrings title;                         // "worker echo/2"
-  PlanStrings handler_name;                  // for titles: "echo", or the program's base name
-  PlanStrings argv;                          // exec
-  PlanStrings environment;                   // exec: NAME=value, what is the same for every connection
   PlanStrings socket_names;                  // per socket: the path of a Unix socket, else ""
+  PlanHandler handlers[kMaxHandlers];
 };
 
-// Builds a plan. The strings are copied; `header` is the caller's to fill except for the offsets, magic, protocol,
-// size.
+// Builds a plan. The strings are copied; `header` is the caller's to fill except for magic, protocol and size.
 class PlanBuilder {
  public:
   PlanHeader header;
-  void strings(PlanStrings PlanHeader::*where, const std::vector<std::string>& values);
+  [[nodiscard]] PlanStrings strings(const std::vector<std::string>& values);
   [[nodiscard]] sys::Result<sys::Fd> seal();
 
  private:
@@ -74,12 +85,14 @@ class Plan {
  public:
   [[nodiscard]] static sys::Result<Plan> map(int memfd);
   [[nodiscard]] const PlanHeader& header() const noexcept { return *header_; }
+  [[nodiscard]] const PlanHandler& handler(std::uint32_t index) const noexcept { return header_->handlers[index]; }
   [[nodiscard]] const char* string(PlanStrings strings) const noexcept;  // the first one
   // Pointers to each string and a closing null pointer, as execve() wants them.
   [[nodiscard]] std::vector<const char*> vector(PlanStrings strings) const;
 
  private:
   [[nodiscard]] bool holds(PlanStrings strings) const noexcept;
+  [[nodiscard]] bool holds(const PlanHandler& handler) const noexcept;
   const PlanHeader* header_ = nullptr;
 };
 

@@ -55,8 +55,8 @@ struct Slot {
   std::uint64_t owner = 0;   // run of the owning worker; 0: the master
   std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
   std::uint32_t generation = 0;
-  std::uint32_t asked = 0;  // we told it to end: what its status then is does not count as a crash
-  std::uint32_t reserved = 0;
+  std::uint32_t asked = 0;    // we told it to end: what its status then is does not count as a crash
+  std::uint32_t handler = 0;  // number in the plan of its generation
   Peer peer;
   Peer local;
   std::int64_t started_ns = 0;

@@ -108,7 +108,7 @@ void describe_node(std::ostream& out, const Node& node) {
     for (const auto& a : l.listen)
       out << static_cast<int>(a.family) << a.host << ' ' << a.port << ' ' << a.path << '\n';
     out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
-        << l.handler.index() << (l.identity ? l.identity->name : "") << '\n';
+        << l.handlers.front().index() << (l.identity ? l.identity->name : "") << '\n';
   }
   if (node.process) {
     const Process& p = *node.process;

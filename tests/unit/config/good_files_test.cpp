@@ -75,7 +75,7 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK(node.listener->max_connections == 1024);
   CHECK_FALSE(node.listener->max_connections_explicit);
   CHECK(node.listener->connection_shutdown == 5s);
-  CHECK(std::get<BuiltIn>(node.listener->handler) == BuiltIn::echo);
+  CHECK(std::get<BuiltIn>(node.listener->handlers.front()) == BuiltIn::echo);
   REQUIRE(node.listener->identity);
   CHECK(node.listener->identity->name == "nobody");
   CHECK(node.listener->identity->uid == 65534);
@@ -149,7 +149,7 @@ TEST_CASE("every option of a listener can be set") {
   CHECK(node.listener->max_connections_explicit);
   CHECK(node.spec.flags.max_restarts == 1'000'000);
   CHECK(node.spec.flags.max_seconds == 60s);
-  const auto& handler = std::get<ExecHandler>(node.listener->handler);
+  const auto& handler = std::get<ExecHandler>(node.listener->handlers.front());
   CHECK(handler.argv == std::vector<std::string>{"/bin/cat", "-u"});
   CHECK(handler.style == ExecStyle::inetd);
   REQUIRE(node.listener->identity);

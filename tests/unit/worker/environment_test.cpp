@@ -11,6 +11,8 @@ using namespace bulkhead;
 
 namespace {
 
+const char* const kNothing[] = {nullptr};
+
 ipc::Peer ip(int family, const char* address, std::uint16_t port) {
   ipc::Peer peer;
   peer.family = static_cast<std::uint16_t>(family);
@@ -28,7 +30,8 @@ std::vector<std::string> strings(const char* const* environment) {
 }  // namespace
 
 TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and our own names") {
-  child::Environment environment({"PATH=/bin", nullptr});
+  child::Environment environment(1);
+  const char* const base[] = {"PATH=/bin", nullptr};
   const child::ConnectionFacts facts{
       ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "root/echo", 0x8f3a, 1};
   const std::vector<std::string> expected{"PATH=/bin",
@@ -43,12 +46,12 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
                                           "BULKHEAD_CONN_ID=8f3a",
                                           "BULKHEAD_LISTENER=root/echo",
                                           "BULKHEAD_GENERATION=1"};
-  CHECK(strings(environment.build(facts)) == expected);
+  CHECK(strings(environment.build(base, facts)) == expected);
   SECTION("and the next connection's does not remember the last") {
     child::ConnectionFacts next = facts;
     next.id = 0;
     next.peer.port = 1;
-    const auto second = strings(environment.build(next));
+    const auto second = strings(environment.build(base, next));
     CHECK(second.size() == expected.size());
     CHECK(second[3] == "TCPREMOTEPORT=1");
     CHECK(second[9] == "BULKHEAD_CONN_ID=0");
@@ -56,22 +59,22 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
 }
 
 TEST_CASE("IPv6 connections have the TCP6 names too") {
-  child::Environment environment({nullptr});
-  const auto all =
-      strings(environment.build({ip(AF_INET6, "2001:db8::1", 1), ip(AF_INET6, "::1", 2), "", "root/a", 1, 1}));
+  child::Environment environment(0);
+  const auto all = strings(
+      environment.build(kNothing, {ip(AF_INET6, "2001:db8::1", 1), ip(AF_INET6, "::1", 2), "", "root/a", 1, 1}));
   CHECK(std::count(all.begin(), all.end(), "TCP6REMOTEIP=2001:db8::1") == 1);
   CHECK(std::count(all.begin(), all.end(), "TCPREMOTEIP=2001:db8::1") == 1);
   CHECK(std::count(all.begin(), all.end(), "TCP6LOCALPORT=2") == 1);
 }
 
 TEST_CASE("Unix connections have the IPC and the UNIX names") {
-  child::Environment environment({nullptr});
+  child::Environment environment(0);
   ipc::Peer peer;
   peer.family = AF_UNIX;
   peer.uid = 1000;
   peer.gid = 100;
   peer.pid = 812;
-  const auto all = strings(environment.build({peer, {}, "/run/x.sock", "root/a", 1, 1}));
+  const auto all = strings(environment.build(kNothing, {peer, {}, "/run/x.sock", "root/a", 1, 1}));
   for (const char* name :
        {"PROTO=IPC", "IPCREMOTEEUID=1000", "IPCREMOTEEGID=100", "IPCLOCALPATH=/run/x.sock", "UNIXREMOTEEUID=1000",
         "UNIXREMOTEEGID=100", "UNIXREMOTEPID=812", "UNIXLOCALPATH=/run/x.sock"}) {

@@ -10,14 +10,23 @@ using namespace bulkhead;
 
 namespace {
 
-sys::Fd sealed(const std::vector<std::string>& argv) {
+using Change = void (*)(ipc::PlanHeader&);
+
+sys::Fd sealed(
+    const std::vector<std::string>& argv, Change change = [](ipc::PlanHeader&) {}) {
   ipc::PlanBuilder builder;
   builder.header.listener = 7;
-  builder.strings(&ipc::PlanHeader::argv, argv);
-  for (auto where : {&ipc::PlanHeader::environment, &ipc::PlanHeader::socket_names}) builder.strings(where, {});
-  builder.strings(&ipc::PlanHeader::listener_path, {"root/echo"});
-  builder.strings(&ipc::PlanHeader::title, {"worker echo/1"});
-  builder.strings(&ipc::PlanHeader::handler_name, {"echo"});
+  builder.header.listener_path = builder.strings({"root/echo"});
+  builder.header.title = builder.strings({"worker echo/1"});
+  builder.header.socket_names = builder.strings({});
+  for (const char* name : {"first", "second"}) {
+    ipc::PlanHandler& handler = builder.header.handlers[builder.header.handler_count++];
+    handler.kind = ipc::HandlerKind::exec;
+    handler.name = builder.strings({name});
+    handler.argv = builder.strings(argv);
+    handler.environment = builder.strings({"NAME=" + std::string(name)});
+  }
+  change(builder.header);
   auto memfd = builder.seal();
   REQUIRE(memfd);
   return std::move(*memfd);
@@ -31,7 +40,10 @@ TEST_CASE("A plan is read as it was built") {
   REQUIRE(plan);
   CHECK(plan->header().listener == 7);
   CHECK(std::string(plan->string(plan->header().listener_path)) == "root/echo");
-  const auto argv = plan->vector(plan->header().argv);
+  REQUIRE(plan->header().handler_count == 2);
+  CHECK(std::string(plan->string(plan->handler(1).name)) == "second");
+  CHECK(std::string(plan->string(plan->handler(1).environment)) == "NAME=second");
+  const auto argv = plan->vector(plan->handler(0).argv);
   REQUIRE(argv.size() == 4);
   CHECK(std::string(argv[0]) == "/bin/cat");
   CHECK(std::string(argv[1]).empty());
@@ -54,5 +66,22 @@ TEST_CASE("A plan that is cut short, or no plan, is refused") {
     const sys::Fd memfd(memfd_create("test", MFD_CLOEXEC));
     REQUIRE(write(memfd.get(), bytes.data(), static_cast<std::size_t>(length)) == length);
     CHECK_FALSE(ipc::Plan::map(memfd.get()));
+  }
+}
+
+TEST_CASE("A plan with numbers that nobody could have meant is refused") {
+  const Change changes[] = {
+      [](ipc::PlanHeader& header) { header.handler_count = 0; },
+      [](ipc::PlanHeader& header) { header.handler_count = ipc::kMaxHandlers + 1; },
+      [](ipc::PlanHeader& header) { header.handler_count = 3; },  // the third has no strings
+      [](ipc::PlanHeader& header) { header.sockets = ipc::kMaxSockets + 1; },
+      [](ipc::PlanHeader& header) { header.handlers[1].kind = ipc::HandlerKind::count_; },
+      [](ipc::PlanHeader& header) { header.handlers[1].style = ipc::HandlerStyle::count_; },
+      [](ipc::PlanHeader& header) { header.handlers[1].argv.offset = 0xffffffff; },
+      [](ipc::PlanHeader& header) { header.handlers[1].environment.count = 100; },
+  };
+  for (const Change change : changes) {
+    INFO("change " << &change - changes);
+    CHECK_FALSE(ipc::Plan::map(sealed({}, change).get()));
   }
 }
