@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -13,7 +14,7 @@ namespace bulkhead::ipc {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x62684b54;
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kPage = 4096;
 
 constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_timeout",   "penalty",      "per_source",
@@ -72,6 +73,11 @@ std::size_t round_to_page(std::size_t bytes) noexcept {
   return (bytes + kPage - 1) / kPage * kPage;
 }
 
+// What stands before the sources.
+std::size_t size_with(std::size_t header, std::uint32_t slots) noexcept {
+  return round_to_page(header) + round_to_page(std::size_t{slots} * sizeof(Slot));
+}
+
 }  // namespace
 
 // Holds the lock of a table and repairs what a dead holder left.
@@ -102,6 +108,7 @@ Table::Table(Table&& other) noexcept {
 Table& Table::operator=(Table&& other) noexcept {
   std::swap(header_, other.header_);
   std::swap(slots_, other.slots_);
+  std::swap(sources_, other.sources_);
   std::swap(size_, other.size_);
   std::swap(capacity_, other.capacity_);
   return *this;
@@ -111,20 +118,24 @@ Table::~Table() {
   if (header_ != nullptr) munmap(header_, size_);
 }
 
-sys::Result<sys::Fd> Table::create(std::uint32_t capacity) {
+sys::Result<sys::Fd> Table::create(std::uint32_t capacity, const SourceRoom& room) {
   sys::Fd memfd(memfd_create("bulkhead-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memfd) return sys::Error{"memfd_create", "connection table", errno};
-  const std::size_t size = round_to_page(sizeof(Header)) + round_to_page(std::size_t{capacity} * sizeof(Slot));
+  HashKey key;
+  if (getrandom(&key, sizeof key, 0) != sizeof key) return sys::Error{"getrandom", "connection table", errno};
+  const std::size_t sources_at = size_with(sizeof(Header), capacity);
+  const std::size_t size = sources_at + Sources::size_of(capacity, room);
   if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) return sys::Error{"ftruncate", "connection table", errno};
   fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-  void* memory = mmap(nullptr, sizeof(Header), PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
   auto* header = new (memory) Header{};
   header->magic = kMagic;
   header->version = kVersion;
   header->capacity = capacity;
   header->free_head = kNoSlot;
-  munmap(memory, sizeof(Header));
+  Sources::create(static_cast<char*>(memory) + sources_at, room, key);
+  munmap(memory, size);
   return memfd;
 }
 
@@ -140,10 +151,15 @@ sys::Result<Table> Table::map(int memfd) {
   table.size_ = size;
   const Header& header = *table.header_;
   table.capacity_ = header.capacity;
-  const bool fits = round_to_page(sizeof(Header)) + round_to_page(std::size_t{table.capacity_} * sizeof(Slot)) <= size;
-  if (header.magic != kMagic || header.version != kVersion || !fits)
-    return sys::Error{"map", "connection table", EINVAL};
-  table.slots_ = reinterpret_cast<Slot*>(static_cast<char*>(memory) + round_to_page(sizeof(Header)));
+  const sys::Error unfit{"map", "connection table", EINVAL};
+  if (header.magic != kMagic || header.version != kVersion || table.capacity_ > kMaxConnections) return unfit;
+  const std::size_t sources_at = size_with(sizeof(Header), table.capacity_);
+  if (sources_at > size) return unfit;
+  auto* const bytes = static_cast<char*>(memory);
+  const auto sources = Sources::map(bytes + sources_at, size - sources_at, table.capacity_);
+  if (!sources) return unfit;
+  table.sources_ = *sources;
+  table.slots_ = reinterpret_cast<Slot*>(bytes + round_to_page(sizeof(Header)));
   madvise(memory, size, MADV_DONTFORK);
   return table;
 }
@@ -169,6 +185,7 @@ std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
   slot.worker = worker;
   slot.pid = 0;
   slot.asked = 0;
+  slot.source = kNoSource;
   order();
   // From here on a recount finds the slot taken, wherever the list still has it.
   slot.state = SlotState::claimed;
@@ -184,6 +201,7 @@ std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
 
 void Table::free_slot(std::uint32_t index) noexcept {
   Slot& slot = slots_[index];
+  if (slot.source != kNoSource) sources_.leave(slot.source);
   slot.next_free = header_->free_head;
   ++slot.use;
   order();
@@ -290,6 +308,33 @@ std::optional<bool> Table::try_finish(std::uint32_t slot) noexcept {
   return finish_locked(slot);
 }
 
+SourceAdmission Table::admit(std::uint32_t slot, const SourceKey& key, const admission::SourceRules& rules,
+                             std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept {
+  const TableGuard guard(*this);
+  const SourceAdmission out = sources_.admit(key, rules, max_connections, exempt, now_ns);
+  slots_[slot].source = out.source;
+  return out;
+}
+
+Penalised Table::penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
+                          std::int64_t now_ns) noexcept {
+  const TableGuard guard(*this);
+  return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
+}
+
+std::optional<Penalised> Table::try_penalise(std::uint32_t slot, const admission::Charge& charge,
+                                             const admission::PenaltyRules& rules, std::int64_t now_ns) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return std::nullopt;
+  return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
+}
+
+std::optional<std::uint32_t> Table::try_forgive(const SourceKey& prefix) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return std::nullopt;
+  return sources_.forgive(prefix);
+}
+
 bool Table::somebody_waits() const noexcept {
   return header_->waiting != 0;
 }
@@ -360,6 +405,7 @@ void Table::recover() noexcept {
     header.journal_open = 0;
   }
   count_again(header.counts, header.free_head);
+  sources_.recover(slots_, high_water());
 }
 
 bool Table::consistent() noexcept {
@@ -374,6 +420,7 @@ bool Table::consistent() noexcept {
   std::uint32_t free_head = kNoSlot;
   count_again(counted, free_head);
   header_->free_head = free_head;
+  if (!sources_.consistent(slots_, high_water())) return false;
   return counted.serving == before.serving && counted.used == before.used && length + before.used == high_water();
 }
 

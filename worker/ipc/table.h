@@ -22,6 +22,7 @@
 
 #include "worker/ipc/peer.h"
 #include "worker/ipc/robust_lock.h"
+#include "worker/ipc/source_table.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -55,8 +56,9 @@ struct Slot {
   std::uint64_t owner = 0;   // run of the owning worker; 0: the master
   std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
   std::uint32_t generation = 0;
-  std::uint32_t asked = 0;    // we told it to end: what its status then is does not count as a crash
-  std::uint32_t handler = 0;  // number in the plan of its generation
+  std::uint32_t asked = 0;           // we told it to end: what its status then is does not count as a crash
+  std::uint32_t handler = 0;         // number in the plan of its generation
+  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
   Peer peer;
   Peer local;
   std::int64_t started_ns = 0;
@@ -98,7 +100,7 @@ class Table {
   ~Table();
 
   // A fresh table of `capacity` slots in a memfd whose size is sealed. Untouched slots cost address space, not memory.
-  [[nodiscard]] static sys::Result<sys::Fd> create(std::uint32_t capacity);
+  [[nodiscard]] static sys::Result<sys::Fd> create(std::uint32_t capacity, const SourceRoom& room = {});
   // Maps it; the mapping is not inherited by children (MADV_DONTFORK), so that no connection can reach the table.
   [[nodiscard]] static sys::Result<Table> map(int memfd);
 
@@ -119,6 +121,14 @@ class Table {
   [[nodiscard]] bool finish(std::uint32_t slot) noexcept;
   void refuse(Refusal reason) noexcept;
 
+  // The per-source steps of the pipeline for a claimed slot: decides, and counts the connection for its source until
+  // the slot is free again. Asked only where a listener asks something of its sources: else no source is ever touched.
+  [[nodiscard]] SourceAdmission admit(std::uint32_t slot, const SourceKey& key, const admission::SourceRules& rules,
+                                      std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept;
+  // Just before end() or linger(): what the ending costs the source.
+  Penalised penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
+                     std::int64_t now_ns) noexcept;
+
   // Somebody found the table full and sleeps on the bell.
   [[nodiscard]] bool somebody_waits() const noexcept;
 
@@ -127,6 +137,11 @@ class Table {
   [[nodiscard]] std::optional<bool> try_release(std::uint32_t slot) noexcept;
   [[nodiscard]] bool try_linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
   [[nodiscard]] std::optional<bool> try_finish(std::uint32_t slot) noexcept;
+  [[nodiscard]] std::optional<Penalised> try_penalise(std::uint32_t slot, const admission::Charge& charge,
+                                                      const admission::PenaltyRules& rules,
+                                                      std::int64_t now_ns) noexcept;
+  // How many penalties were forgiven.
+  [[nodiscard]] std::optional<std::uint32_t> try_forgive(const SourceKey& prefix) noexcept;
   // Repairs what a killed holder of the lock left, if somebody did; so that counts() is right although nobody locks.
   void try_repair() noexcept;
   // Takes over a dead worker's slot without the lock: its owner is gone and nobody else may touch it.
@@ -137,6 +152,7 @@ class Table {
   [[nodiscard]] std::uint32_t high_water() const noexcept;  // slots from here on were never used
   [[nodiscard]] std::optional<Slot> copy(std::uint32_t slot) const noexcept;
 
+  [[nodiscard]] const Sources& sources() const noexcept { return sources_; }
   [[nodiscard]] Slot& slot(std::uint32_t index) noexcept { return slots_[index]; }
   [[nodiscard]] WorkerRecord& worker(std::uint32_t index) noexcept;
   [[nodiscard]] const WorkerRecord& worker(std::uint32_t index) const noexcept;
@@ -159,6 +175,7 @@ class Table {
 
   Header* header_ = nullptr;
   Slot* slots_ = nullptr;
+  Sources sources_;
   std::size_t size_ = 0;
   std::uint32_t capacity_ = 0;
 };

@@ -1,0 +1,282 @@
+#include "worker/ipc/source_table.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "worker/ipc/table.h"
+
+using namespace bulkhead::ipc;
+using namespace bulkhead::admission;
+namespace sys = bulkhead::sys;
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kNow = 1'000 * kSecond;
+
+struct Fixture {
+  explicit Fixture(std::uint32_t capacity, SourceRoom room = {}) {
+    register_robust_list();
+    auto memfd = Table::create(capacity, room);
+    REQUIRE(memfd);
+    fd = std::move(*memfd);
+    auto mapped = Table::map(fd.get());
+    REQUIRE(mapped);
+    table = std::move(*mapped);
+    rules.penalties.mode = PenaltyMode::enforce;
+    rules.penalties.min_ns = 15 * kSecond;
+    rules.penalties.max_ns = 600 * kSecond;
+  }
+
+  // A connection from source `number`, or kNoSlot when it is refused.
+  std::uint32_t connect(const SourceKey& key, std::int64_t now = kNow) {
+    const std::uint32_t slot = table.claim(1, 0);
+    REQUIRE(slot != kNoSlot);
+    verdict = table.admit(slot, key, rules, rules.max_connections, false, now).verdict;
+    if (verdict == SourceVerdict::admitted) {
+      table.serve(slot);
+      return slot;
+    }
+    (void)table.release(slot);
+    return kNoSlot;
+  }
+  void end(std::uint32_t slot) { (void)table.end(slot, false); }
+  Penalised crash(const SourceKey& key, std::int64_t seconds, std::int64_t now = kNow) {
+    const std::uint32_t slot = connect(key, now);
+    REQUIRE(slot != kNoSlot);
+    const auto out = table.penalise(slot, {Offence::crash, seconds * kSecond}, rules.penalties, now);
+    end(slot);
+    return out;
+  }
+  std::size_t penalised(std::int64_t now = kNow) const {
+    std::size_t count = 0;
+    table.sources().penalties(now, [&count](const PenaltyRecord&) { ++count; });
+    return count;
+  }
+
+  sys::Fd fd;
+  Table table;
+  SourceRules rules;
+  SourceVerdict verdict{};
+};
+
+SourceKey source(std::uint32_t number, std::uint16_t family = AF_INET) {
+  Peer peer;
+  peer.family = family;
+  for (std::size_t i = 0; i < 4; ++i) peer.address[i] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
+  return source_of(peer, 32, 64);
+}
+
+}  // namespace
+
+TEST_CASE("As many connections of one source as the limit, of each other source too") {
+  Fixture f(64);
+  f.rules.max_connections = 3;
+  for (std::uint32_t from = 1; from <= 8; ++from) {
+    std::vector<std::uint32_t> slots;
+    for (int i = 0; i < 3; ++i) slots.push_back(f.connect(source(from)));
+    CHECK(std::count(slots.begin(), slots.end(), kNoSlot) == 0);
+    CHECK(f.connect(source(from)) == kNoSlot);
+    CHECK(f.verdict == SourceVerdict::per_source);
+    f.end(slots[1]);
+    CHECK(f.connect(source(from)) != kNoSlot);
+    CHECK(f.connect(source(from)) == kNoSlot);
+  }
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn connection does not") {
+  Fixture f(4);
+  f.rules.max_connections = 1;
+  const auto slot = f.connect(source(1));
+  f.table.linger(slot, false, 0);
+  CHECK(f.connect(source(1)) == kNoSlot);
+  (void)f.table.finish(slot);
+  const auto next = f.connect(source(1));
+  CHECK(next != kNoSlot);
+  (void)f.table.release(next);
+  CHECK(f.connect(source(1)) != kNoSlot);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A source that has nothing to be remembered for makes room at once") {
+  Fixture f(8);
+  for (std::uint32_t from = 1; from <= 10'000; ++from) f.end(f.connect(source(from)));
+  CHECK(f.table.sources().touched() == 1);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("65,536 known sources of each family: one is found in a step or two") {
+  Fixture f(8);
+  f.rules.rate = {1, 3600 * kSecond};
+  constexpr std::uint32_t kKnown = 65'536;
+  for (std::uint32_t from = 0; from < kKnown; ++from) {
+    f.end(f.connect(source(0x0a000000 + from)));
+    f.end(f.connect(source(0x20010000 + from, AF_INET6)));
+  }
+  CHECK(f.table.sources().touched() == 2 * kKnown);
+  std::uint64_t probes = 0;
+  std::uint32_t most = 0;
+  for (std::uint32_t from = 0; from < kKnown; ++from) {
+    for (const SourceKey& key : {source(0x0a000000 + from), source(0x20010000 + from, AF_INET6)}) {
+      const std::uint32_t count = f.table.sources().probes(key);
+      probes += count;
+      most = std::max(most, count);
+    }
+  }
+  CHECK(probes < 2 * kKnown * 2);
+  CHECK(most < 12);
+  CHECK(f.connect(source(0x0a000000)) == kNoSlot);  // and it is known
+  CHECK(f.verdict == SourceVerdict::rate_per_source);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("Beyond the room for rates, the source that was idle for longest begins anew, and no other") {
+  Fixture f(2, {4, 100});
+  f.rules.rate = {1, 3600 * kSecond};
+  constexpr std::uint32_t kRoom = 2 + 2 * 4 + 100;
+  for (std::uint32_t from = 1; from <= kRoom; ++from) f.end(f.connect(source(from)));
+  CHECK(f.connect(source(2)) == kNoSlot);
+  f.end(f.connect(source(kRoom + 1)));
+  CHECK(f.connect(source(2)) == kNoSlot);
+  f.end(f.connect(source(1)));
+  CHECK(f.verdict == SourceVerdict::admitted);
+  CHECK(f.connect(source(3)) == kNoSlot);
+  CHECK(f.table.sources().touched() == kRoom);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A source with a connection is never the one that makes room") {
+  Fixture f(4, {1, 1});
+  f.rules.max_connections = 1;
+  f.rules.rate = {1, kSecond};
+  const auto slot = f.connect(source(1));
+  for (std::uint32_t from = 2; from < 500; ++from) f.end(f.connect(source(from)));
+  CHECK(f.connect(source(1), kNow + 5 * kSecond) == kNoSlot);
+  CHECK(f.verdict == SourceVerdict::per_source);
+  f.end(slot);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A penalised source is refused until its time has passed, and the others are not") {
+  Fixture f(4);
+  const Penalised penalised = f.crash(source(1), 90);
+  CHECK(penalised.began);
+  CHECK(f.connect(source(1)) == kNoSlot);
+  CHECK(f.verdict == SourceVerdict::penalty);
+  CHECK(f.connect(source(1), kNow + 89 * kSecond) == kNoSlot);
+  f.end(f.connect(source(2)));
+  f.end(f.connect(source(1), kNow + 91 * kSecond));
+  CHECK(f.penalised(kNow + 91 * kSecond) == 0);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("Small penalties begin to count once more than min is due") {
+  Fixture f(4);
+  CHECK_FALSE(f.crash(source(1), 10).began);
+  CHECK(f.penalised() == 1);
+  CHECK(f.crash(source(1), 10).began);
+  CHECK(f.connect(source(1)) == kNoSlot);
+}
+
+TEST_CASE("Exempt clients get in, penalised or not") {
+  Fixture f(4);
+  (void)f.crash(source(1), 90);
+  const auto slot = f.table.claim(1, 0);
+  CHECK(f.table.admit(slot, source(1), f.rules, kUnlimited, true, kNow).verdict == SourceVerdict::admitted);
+}
+
+TEST_CASE("A rule's own limit takes the place of the listener's") {
+  Fixture f(4);
+  f.rules.max_connections = 1;
+  CHECK(f.connect(source(1)) != kNoSlot);
+  const auto slot = f.table.claim(1, 0);
+  CHECK(f.table.admit(slot, source(1), f.rules, 2, false, kNow).connections == 1);
+  CHECK(f.table.admit(f.table.claim(1, 0), source(1), f.rules, 2, false, kNow).verdict == SourceVerdict::per_source);
+}
+
+TEST_CASE("permissive: beyond max_sources the penalty that would end soonest is forgotten") {
+  Fixture f(4);
+  f.rules.penalties.max_sources4 = 3;
+  for (std::uint32_t from = 1; from <= 3; ++from) (void)f.crash(source(from), 100 * from);
+  CHECK(f.crash(source(9), 50).forgotten);  // itself
+  CHECK(f.crash(source(4), 400).began);
+  CHECK(f.penalised() == 3);
+  f.end(f.connect(source(1)));
+  for (std::uint32_t from = 2; from <= 4; ++from) CHECK(f.connect(source(from)) == kNoSlot);
+  (void)f.crash(source(7, AF_INET6), 20);  // the families do not take each other's room
+  CHECK(f.penalised() == 4);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("deny_all: beyond max_sources nobody new of the family is admitted until a penalty ends") {
+  Fixture f(4);
+  f.rules.penalties.max_sources4 = 2;
+  f.rules.penalties.overflow = Overflow::deny_all;
+  (void)f.crash(source(1), 100);
+  const auto early = f.connect(source(3));
+  (void)f.crash(source(2), 20);
+  CHECK(f.table.penalise(early, {Offence::crash, 90 * kSecond}, f.rules.penalties, kNow).forgotten);
+  CHECK(f.connect(source(4)) == kNoSlot);
+  CHECK(f.verdict == SourceVerdict::penalty);
+  CHECK(f.connect(source(4, AF_INET6)) != kNoSlot);
+  CHECK(f.connect(source(4), kNow + 21 * kSecond) != kNoSlot);
+  CHECK(f.connect(source(1), kNow + 21 * kSecond) == kNoSlot);
+}
+
+TEST_CASE("Forgiving takes all within the prefix and leaves the others") {
+  Fixture f(4);
+  for (std::uint32_t from = 0; from < 300; ++from) (void)f.crash(source(0x0a000000 + from), 16 + from);
+  (void)f.crash(source(0x20010000, AF_INET6), 90);
+  SourceKey prefix = source(0x0a000000);
+  prefix.bits = 24;
+  CHECK(f.table.try_forgive(prefix) == 256U);
+  CHECK(f.penalised() == 45);
+  CHECK(f.table.consistent());
+  CHECK(f.connect(source(0x0a0000ff)) != kNoSlot);
+  CHECK(f.connect(source(0x0a000100)) == kNoSlot);
+  CHECK(f.table.try_forgive(source(0x0b000000)) == 0U);
+  CHECK(f.table.try_forgive(source(0x20010000, AF_INET6)) == 1U);
+}
+
+TEST_CASE("A long random history stays consistent and agrees with a simple one") {
+  Fixture f(32, {5, 10});
+  f.rules.max_connections = 4;
+  f.rules.rate = {3, 10 * kSecond};
+  f.rules.penalties.max_sources4 = 4;
+  std::mt19937 engine(7);
+  const auto random = [&engine] { return static_cast<std::uint32_t>(engine()); };
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> held;  // slot, source
+  std::map<std::uint32_t, std::uint32_t> connections;
+  std::int64_t now = kNow;
+  for (int round = 0; round < 30'000; ++round) {
+    now += static_cast<std::int64_t>(random() % kSecond);
+    if (random() % 2 == 0 && held.size() < 32) {
+      const std::uint32_t from = 1 + random() % 60;
+      const auto slot = f.connect(source(from), now);
+      REQUIRE((slot != kNoSlot || f.verdict != SourceVerdict::per_source || connections[from] == 4));
+      if (slot == kNoSlot) continue;
+      ++connections[from];
+      held.emplace_back(slot, from);
+    } else if (!held.empty()) {
+      const std::size_t at = random() % held.size();
+      const auto [slot, from] = held[at];
+      if (random() % 4 == 0) {
+        const std::int64_t duration = (1 + static_cast<std::int64_t>(random() % 40)) * kSecond;
+        (void)f.table.penalise(slot, {Offence::exit, duration}, f.rules.penalties, now);
+      }
+      f.end(slot);
+      --connections[from];
+      held.erase(held.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    if (random() % 500 == 0) (void)f.table.try_forgive(source(1 + random() % 60));
+    if (round % 100 == 0) REQUIRE(f.table.consistent());
+  }
+  CHECK(f.table.consistent());
+}

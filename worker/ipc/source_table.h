@@ -1,0 +1,152 @@
+// What is known of the sources of a listener's connections: how many each has now, its rate, its penalty. A part of the
+// connection table (worker/ipc/table.h): the same memory, the same lock, and Table is the only one that calls in here.
+//
+//   heads ──hash──▶ source ──▶ source …     found in one step, however many there are
+//   idle list       those without connection and penalty, the one idle for longest first: these make room
+//   two heaps       the penalised ones of IPv4 (and Unix users) and of IPv6, the next to be forgiven on top
+//
+// It is bounded, and this is what happens at the bounds:
+//   connections   there is room for a source for every slot, so none ever goes uncounted
+//   penalties     at most max_sources4 and max_sources6; beyond, `overflow` says whether the one that would end soonest
+//                 is forgotten (permissive) or no new source is admitted or penalised until one ends (deny_all)
+//   rates         room for kRemembered idle sources; beyond, the one idle for longest begins with a full bucket again
+// A source that has nothing to be remembered for makes room at once, so the memory touched grows with those that have.
+//
+// True are only each source's key, penalty and rate, and each slot's source; these change by single stores or in an
+// order that leaves a half-written source vacant. All else (chains, list, heaps, counts) is made anew from them when a
+// holder of the lock was killed. No index is followed before it is checked and no loop trusts the memory to end it, for
+// the master comes here too.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "worker/admission/source_rules.h"
+#include "worker/ipc/source_key.h"
+
+namespace bulkhead::ipc {
+
+inline constexpr std::uint32_t kNoSource = 0;
+struct Slot;
+
+struct alignas(64) Source {
+  SourceKey key;  // family 0: vacant
+  std::uint32_t connections = 0;
+  std::uint32_t next = kNoSource;   // in the chain of its head
+  std::uint32_t older = kNoSource;  // in the idle list
+  std::uint32_t newer = kNoSource;
+  std::uint32_t place = 0;    // in the heap of its family, from 1; 0: not penalised
+  std::uint64_t penalty = 0;  // admission::Penalty
+  std::int64_t rate_full_at_ns = 0;
+};
+
+// How much room there is; tests take less.
+struct SourceRoom {
+  std::uint32_t penalised = admission::kMaxPenalised;  // of each family
+  std::uint32_t remembered = 2 * 65'536;               // idle ones, for their rates
+};
+
+// The answer to admit().
+struct SourceAdmission {
+  admission::SourceVerdict verdict = admission::SourceVerdict::admitted;
+  bool would_refuse = false;         // penalties in mode log
+  std::uint32_t source = kNoSource;  // admitted: for the slot
+  std::uint32_t connections = 0;     // it had before
+  admission::Offence offence{};      // penalty: the last one, none when all are denied
+  std::int64_t penalty_until_ns = 0;
+};
+
+// What penalise() did, for the log.
+struct Penalised {
+  bool began = false;      // from now on the source is refused
+  bool forgotten = false;  // no room: this one was not kept
+  std::int64_t until_ns = 0;
+};
+
+struct PenaltyRecord {
+  SourceKey source;
+  admission::Penalty penalty;
+  std::uint32_t connections = 0;
+};
+
+class Sources {
+ public:
+  Sources() = default;
+  // Bytes that the part needs for `slots` connections, a multiple of the page.
+  [[nodiscard]] static std::size_t size_of(std::uint32_t slots, const SourceRoom& room) noexcept;
+  // `memory` is zeroed and as large as size_of() says. Touches one page.
+  static void create(void* memory, const SourceRoom& room, const HashKey& key) noexcept;
+  // Nothing when what stands there does not fit into `size`. The room is copied, so that later changes of the shared
+  // memory cannot move a bound.
+  [[nodiscard]] static std::optional<Sources> map(void* memory, std::size_t size, std::uint32_t slots) noexcept;
+
+  // Under the lock.
+
+  // Decides on a connection of `key` and, when it is admitted, counts it.
+  [[nodiscard]] SourceAdmission admit(const SourceKey& key, const admission::SourceRules& rules,
+                                      std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept;
+  // The connection is over, its slot free.
+  void leave(std::uint32_t source) noexcept;
+  // The connection, which is still counted, ended in an offence.
+  Penalised penalise(std::uint32_t source, const admission::Charge& charge, const admission::PenaltyRules& rules,
+                     std::int64_t now_ns) noexcept;
+  // Forgets the penalties of all sources within `prefix`; returns how many.
+  std::uint32_t forgive(const SourceKey& prefix) noexcept;
+
+  // A holder of the lock was killed: all is made anew from the sources and the first `count` slots, whose states and
+  // list are right again. A slot that names no source counts for none from now on.
+  void recover(Slot* slots, std::uint32_t count) noexcept;
+  // For tests: whether all is as recover() would make it.
+  [[nodiscard]] bool consistent(const Slot* slots, std::uint32_t count) const;
+
+  // Without the lock: a snapshot of the penalties that are not over; each is whole, though not all of the same moment.
+  void penalties(std::int64_t now_ns, const std::function<void(const PenaltyRecord&)>& visit) const;
+
+  // For tests: how many sources are looked at to find this one; how many ever took memory.
+  [[nodiscard]] std::uint32_t probes(const SourceKey& key) const noexcept;
+  [[nodiscard]] std::uint32_t touched() const noexcept;
+
+ private:
+  struct Header;
+  // A binary heap of the sources of one family that are penalised.
+  struct Heap {
+    std::uint32_t* sources;
+    std::uint32_t& count;
+  };
+
+  [[nodiscard]] bool exists(std::uint32_t source) const noexcept;
+  // The unused first one for what does not exist, so that nothing outside is ever touched.
+  [[nodiscard]] Source& at(std::uint32_t source) const noexcept;
+  [[nodiscard]] std::uint32_t& head_of(const SourceKey& key) const noexcept;
+  [[nodiscard]] std::uint32_t find(const SourceKey& key) const noexcept;
+  [[nodiscard]] std::uint32_t add(const SourceKey& key, std::int64_t now_ns) noexcept;
+  [[nodiscard]] std::uint32_t make_room(std::int64_t now_ns) noexcept;
+  void chain(std::uint32_t source) noexcept;
+  void unchain(std::uint32_t source) noexcept;
+  void idle(std::uint32_t source) noexcept;
+  void not_idle(std::uint32_t source) noexcept;
+
+  [[nodiscard]] Heap heap_of(const SourceKey& key) const noexcept;
+  [[nodiscard]] std::int64_t until(const Heap& heap, std::uint32_t position) const noexcept;
+  void put(const Heap& heap, std::uint32_t position, std::uint32_t source) noexcept;
+  void sift_up(const Heap& heap, std::uint32_t position) noexcept;
+  void sift_down(const Heap& heap, std::uint32_t position) noexcept;
+  void settle(const Heap& heap, std::uint32_t place) noexcept;
+  void take_out(std::uint32_t source) noexcept;
+  void forget(std::uint32_t source) noexcept;
+  void forget_over(std::int64_t now_ns) noexcept;
+  [[nodiscard]] bool make_room_in(const Heap& heap, const admission::PenaltyRules& rules, std::uint32_t limit,
+                                  std::int64_t until_ns) noexcept;
+
+  Header* header_ = nullptr;
+  std::uint32_t* heads_ = nullptr;
+  std::uint32_t* heaps_ = nullptr;  // one after the other
+  Source* sources_ = nullptr;       // the first one, index 0, is never used
+  std::uint32_t heads_count_ = 0;   // a power of two
+  std::uint32_t capacity_ = 0;      // sources, the unused one counted
+  std::uint32_t penalised_ = 0;     // room in each heap
+};
+
+}  // namespace bulkhead::ipc
