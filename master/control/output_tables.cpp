@@ -28,12 +28,18 @@ std::vector<Cell> stats_row(std::string name, const Json& counts) {
   return row;
 }
 
+// The client, and behind it the balancer that speaks for it.
+std::string peer_text(const Json& connection) {
+  const std::string real = member_text(connection, "real_peer");
+  return member_text(connection, "peer") + (real.empty() ? "" : " via " + real);
+}
+
 // A number of another type than ours (`generation` absent) is an empty cell.
 std::vector<Cell> connection_row(const Json& connection) {
   const std::string worker = member_text(connection, "worker");
   return {{member_text(connection, "id")},
           {member_text(connection, "listener")},
-          {member_text(connection, "peer")},
+          {peer_text(connection)},
           {member_text(connection, "pid"), "", true},
           {member_flag(connection, "adopted") ? "adopted" : worker},
           {span_text(member_number(connection, "age_seconds")), "", true},

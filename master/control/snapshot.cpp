@@ -139,17 +139,19 @@ ordered_json connection_json(const net::Listener& listener, std::uint32_t index,
   const std::string local = slot.local.family == AF_UNIX && !listener.sockets().empty()
                                 ? listener.sockets().front().text
                                 : std::string(ipc::PeerText(slot.local).view());
-  return {{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
-          {"listener", listener.path()},
-          {"pid", slot.pid},
-          {"worker", worker},
-          {"adopted", adopted},
-          {"peer", ipc::PeerText(slot.peer).view()},
-          {"local", local},
-          {"started", started_text(age)},
-          {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
-          {"handler", handler_text(listener.config(), slot.handler)},
-          {"generation", slot.generation}};
+  ordered_json out{{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
+                   {"listener", listener.path()},
+                   {"pid", slot.pid},
+                   {"worker", worker},
+                   {"adopted", adopted},
+                   {"peer", ipc::PeerText(slot.peer).view()},
+                   {"local", local},
+                   {"started", started_text(age)},
+                   {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
+                   {"handler", handler_text(listener.config(), slot.handler)},
+                   {"generation", slot.generation}};
+  if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();
+  return out;
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ const char* const* Environment::build(const char* const* base, const ConnectionF
   add("BULKHEAD_CONN_ID", id);
   add("BULKHEAD_LISTENER", facts.listener);
   add("BULKHEAD_GENERATION", facts.generation);
+  if (!facts.proxy.header.empty()) add_proxy(facts);
   pointers_[count_] = nullptr;
   return pointers_.data();
 }

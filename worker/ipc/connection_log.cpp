@@ -7,6 +7,18 @@
 
 namespace bulkhead::ipc {
 
+namespace {
+
+void add_peers(log::Line& line, const Slot& slot) noexcept {
+  const PeerText peer(slot.peer);
+  line.field("peer", peer.view());
+  if (slot.real_peer.family == AF_UNSPEC) return;
+  const PeerText real(slot.real_peer);
+  line.field("real_peer", real.view());
+}
+
+}  // namespace
+
 bool is_crash(const Ended& ended) noexcept {
   return ended.known && !ended.asked && !(WIFEXITED(ended.wait_status) && WEXITSTATUS(ended.wait_status) == 0);
 }
@@ -26,14 +38,10 @@ std::string_view hex_text(std::uint64_t value, char* out) noexcept {
 
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept {
   char hex[17];
-  const PeerText peer(slot.peer);
-  log::Line(log::Level::info, listener)
-      .text("connection ")
-      .text(hex_text(id, hex))
-      .text(" started")
-      .field("peer", peer.view())
-      .field("pid", slot.pid)
-      .write();
+  log::Line line(log::Level::info, listener);
+  line.text("connection ").text(hex_text(id, hex)).text(" started");
+  add_peers(line, slot);
+  line.field("pid", slot.pid).write();
 }
 
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
@@ -54,8 +62,8 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
   } else {
     line.text(" ended");
   }
-  const PeerText peer(slot.peer);
-  line.field("peer", peer.view()).field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns);
+  add_peers(line, slot);
+  line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns);
   if (signalled) {
     line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
     if (WCOREDUMP(ended.wait_status)) line.field("core", "yes");

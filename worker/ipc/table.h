@@ -59,8 +59,9 @@ struct Slot {
   std::uint32_t asked = 0;           // we told it to end: what its status then is does not count as a crash
   std::uint32_t handler = 0;         // number in the plan of its generation
   std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
-  Peer peer;
+  Peer peer;                         // the client; whom a balancer says it is, where a PROXY header was asked for
   Peer local;
+  Peer real_peer;  // the balancer; AF_UNSPEC: nobody speaks for the client
   std::int64_t started_ns = 0;
   std::int64_t deadline_ns = 0;  // ending: when what is left of the group gets SIGKILL
 };

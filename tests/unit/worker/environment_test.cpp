@@ -82,3 +82,23 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
     CHECK(std::count(all.begin(), all.end(), name) == 1);
   }
 }
+
+TEST_CASE("Behind a balancer the client is whom its header names, and the connection's own ends stand beside") {
+  child::Environment environment(0);
+  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "root/echo", 1, 1};
+  facts.proxy = {"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\n", ip(AF_INET, "127.0.0.1", 40000),
+                 ip(AF_INET6, "::1", 4040)};
+  const auto variables = strings(environment.build(kNothing, facts));
+  for (const char* expected : {"TCPREMOTEIP=192.0.2.7", "TCPLOCALPORT=443", "BULKHEAD_REAL_PEER=127.0.0.1:40000",
+                               "BULKHEAD_REAL_LOCAL=[::1]:4040", "BULKHEAD_PROXY_VERSION=1"}) {
+    INFO(expected);
+    CHECK(std::count(variables.begin(), variables.end(), expected) == 1);
+  }
+  SECTION("and the next connection's does not remember the last") {
+    facts.proxy = {};
+    for (const std::string& variable : strings(environment.build(kNothing, facts))) {
+      CHECK(variable.find("PROXY") == std::string::npos);
+      CHECK(variable.find("REAL") == std::string::npos);
+    }
+  }
+}
