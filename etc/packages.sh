@@ -1,7 +1,8 @@
 # Sourced by etc/quickstart and tests/run: installs the Debian packages that are missing, and says so.
 
 build_packages="g++ cmake ninja-build pkg-config libuv1-dev nlohmann-json3-dev libcli11-dev libfmt-dev"
-test_packages="catch2 python3 expect telnet netcat-openbsd socat strace procps iproute2 mandoc redis-server"
+test_packages="catch2 python3 expect telnet netcat-openbsd socat strace procps iproute2 mandoc redis-server \
+  git openssh-client openssh-server rsync busybox curl"
 
 missing_packages() {
   for package in "$@"; do
