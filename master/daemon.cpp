@@ -48,12 +48,13 @@ int exit_status_of(const sys::Error& error) {
 Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log)
     : config_(std::move(config)),
       effective_(std::move(effective)),
-      options_(options),
+      options_(std::move(options)),
       log_(std::move(log)),
       workers_(
           loop_, {config_.log, kGeneration, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
-           [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); }}),
+           [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); },
+           [this](process::WorkerProcess& worker) { on_worker_hung(worker); }}),
       processes_(loop_, {[this](process::ProcessChild& child) {
                            apply(ChildReady{child.node, child.run});
                          },
@@ -68,21 +69,18 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
           }),
       tree_(control::tree_of_config(register_nodes(config_.root)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
-      stop_(loop_, workers_, adoption_, config_.drain_timeout),
+      stop_(loop_, workers_, adoption_, {config_.drain_timeout, config_.lame_duck, config_.close_spread}),
       signals_(sys::open_signal_fd(kWatched)),
       deadline_(loop_, [this] { on_deadline(); }),
-      tick_(loop_,
-            [this] {
-              if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
-              reap();  // a safety net: signals can be lost to a debugger
-            }),
+      tick_(loop_, [this] { tick(); }),
       later_(loop_,
              [this] {
                for (const auto& deed : std::exchange(deeds_later_, {})) deed();
              }),
       control_(*this),
       started_(now()),
-      started_text_(control::wall_clock_text()) {}
+      started_text_(control::wall_clock_text()),
+      watchdog_(loop_, [this] { services_.watchdog(); }) {}
 
 Daemon::~Daemon() = default;
 
@@ -187,7 +185,28 @@ void Daemon::start() {
   signal_poll_ = std::make_unique<loop::Poll>(loop_, signals_.get(), [this] { on_signal(); });
   signal_poll_->start();
   tick_.start(1s, 1s);
+  if (const auto every = services_.watchdog_interval()) watchdog_.start(*every, *every);
   apply(Start{});
+}
+
+void Daemon::tick() {
+  if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
+  reap();  // a safety net: signals can be lost to a debugger
+  workers_.kill_hung(now());
+  tell_services();
+}
+
+void Daemon::tell_services() {
+  if (!services_.listens()) return;
+  std::uint64_t serving = 0;
+  std::uint64_t completed = 0;
+  for (auto& [path, listener] : listeners_) {
+    serving += listener->table().counts().serving;
+    completed += listener->table().counts().completed;
+  }
+  services_.status(
+      fmt::format("{}: {} connections, {} ended so far", lifecycle::phase_text(stop_.phase()), serving, completed));
+  if (stop_.phase() != lifecycle::StopSequence::Phase::idle) services_.extend_timeout(10s);
 }
 
 void Daemon::apply(Event event) {
@@ -304,11 +323,14 @@ void Daemon::on_signal() {
   while (::read(signals_.get(), &news, sizeof news) == static_cast<ssize_t>(sizeof news)) {
     switch (news.ssi_signo) {
       case SIGCHLD: children = true; break;
-      case SIGTERM:
-      case SIGQUIT: stop_.graceful(); break;
+      case SIGTERM: stop_.graceful(); break;
+      case SIGQUIT: stop_.without_lame_duck(); break;
       case SIGINT: stop_.fast(); break;
       case SIGHUP:
       case SIGUSR1: reopen_log(); break;
+      case SIGWINCH:
+      case SIGTTIN:
+      case SIGTTOU: control_.obey(static_cast<int>(news.ssi_signo)); break;
       default: break;
     }
   }
@@ -405,6 +427,14 @@ void Daemon::on_worker_news(process::WorkerProcess& worker, const ipc::Message& 
   }
 }
 
+void Daemon::on_worker_hung(process::WorkerProcess& worker) {
+  log::Line(log::Level::error, worker.path)
+      .text("does not answer and is killed; its connections go on")
+      .field("pid", worker.pid)
+      .write();
+  events_.publish("watchdog_expired", worker.path);
+}
+
 void Daemon::announce_listener(net::Listener& listener) {
   listener.announced = true;
   for (const net::ListeningSocket& socket : listener.sockets()) {
@@ -430,6 +460,13 @@ void Daemon::announce_ready() {
   }
   if (ready_ || !running("root")) return;
   ready_ = true;
+  tell_ready_fd();
+  services_.ready();
+  tell_services();
+  if (options_.on_ready) options_.on_ready();
+}
+
+void Daemon::tell_ready_fd() {
   if (options_.ready_fd < 0) return;
   nlohmann::ordered_json line{{"pid", getpid()}, {"endpoints", nlohmann::ordered_json::array()}};
   for (auto& [path, listener] : listeners_) {
@@ -446,13 +483,21 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   using Phase = lifecycle::StopSequence::Phase;
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
+  if (phase != Phase::done) services_.stopping();
+  tell_services();
   log::Line line(log::Level::info, "root");
   switch (phase) {
+    case Phase::lame_duck:
+      line.text("stopping: newcomers are served for a while yet")
+          .field_seconds("for", config_.lame_duck.count())
+          .write();
+      events_.publish("drain_started", "root");
+      break;
     case Phase::closing:
       line.text("stopping: no new connections; those that there are go on until they end")
           .field("connections", connections)
           .write();
-      events_.publish("drain_started", "root");
+      if (config_.lame_duck == Duration::zero()) events_.publish("drain_started", "root");
       break;
     case Phase::terminating:
       line.text("stopping: ending the connections").field("connections", connections).write();

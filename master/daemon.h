@@ -17,6 +17,7 @@
 #include "master/control/server.h"
 #include "master/daemon_control.h"
 #include "master/lifecycle/log_target.h"
+#include "master/lifecycle/service_manager.h"
 #include "master/lifecycle/stop_sequence.h"
 #include "master/net/listener.h"
 #include "master/process/adoption.h"
@@ -42,6 +43,7 @@ enum ExitStatus : int {
 
 struct DaemonOptions {
   int ready_fd = -1;  // gets one line when everything serves, then is closed
+  std::function<void()> on_ready;
 };
 
 class Daemon {
@@ -83,8 +85,12 @@ class Daemon {
   void on_process_exit(pid_t pid);
   void on_worker_ready(process::WorkerProcess& worker);
   void on_worker_news(process::WorkerProcess& worker, const ipc::Message& message);
+  void on_worker_hung(process::WorkerProcess& worker);
   void announce_listener(net::Listener& listener);
   void announce_ready();
+  void tell_ready_fd();
+  void tell_services();
+  void tick();
   void on_phase(lifecycle::StopSequence::Phase phase);
   void reopen_log();
   void finish(int status);
@@ -119,6 +125,8 @@ class Daemon {
   std::uint32_t next_listener_ = 0;
   Instant started_;
   std::string started_text_;
+  lifecycle::ServiceManager services_;
+  loop::Timer watchdog_;
   int status_ = kStopped;
 };
 

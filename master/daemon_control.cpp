@@ -1,10 +1,12 @@
 #include "master/daemon_control.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -214,8 +216,9 @@ void DaemonControl::stop(const std::string& path, control::Reply reply) {
   }
   if (stops_.contains(path)) return reply(refused(path + " is being stopped"));
   auto& sequence = stops_[path];
-  sequence = std::make_unique<lifecycle::StopSequence>(daemon_.loop_, daemon_.workers_, daemon_.adoption_,
-                                                       daemon_.config_.drain_timeout);
+  sequence = std::make_unique<lifecycle::StopSequence>(
+      daemon_.loop_, daemon_.workers_, daemon_.adoption_,
+      lifecycle::StopSequence::Times{daemon_.config_.drain_timeout, {}, daemon_.config_.close_spread});
   auto outcome = std::make_shared<ReplyError>(ReplyError::none);
   lifecycle::StopSequence* raw = sequence.get();
   sequence->set_world({[listeners] { return listeners; },
@@ -373,6 +376,23 @@ void DaemonControl::suspend(const std::string& path, bool on, control::Reply rep
     log::Line(log::Level::info, path).text(on ? "suspended: new clients wait in the queue" : "resumed").write();
   }
   reply(ok());
+}
+
+// The terminal's driver sends these three too, so with a terminal they are no operator's.
+void DaemonControl::obey(int signal) {
+  if (sys::Fd(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))) return;
+  std::vector<std::string> paths;
+  for (const auto& [path, listener] : daemon_.listeners_) paths.push_back(path);
+  for (const std::string& path : paths) {
+    const auto tell = [path](const control::Answer& answer) {
+      if (answer.failure) log::Line(log::Level::warning, path).text(answer.failure->message).write();
+    };
+    if (signal == SIGWINCH) {
+      suspend(path, true, tell);
+    } else {
+      scale({{"path", path}, {"workers", signal == SIGTTIN ? "+1" : "-1"}}, tell);
+    }
+  }
 }
 
 void DaemonControl::kill(const Params& params, control::Reply reply) {

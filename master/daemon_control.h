@@ -29,6 +29,8 @@ class DaemonControl final : public control::Backend {
   // A worker became ready while its listener is being stopped by an operator.
   void worker_ready(process::WorkerProcess& worker);
   void worker_gone(net::Listener& listener);
+  // WINCH suspends all listeners; TTIN and TTOU mean one worker more or fewer for each.
+  void obey(int signal);
   // The listeners at and below `path` are no more.
   void forget(const std::string& path);
 

@@ -4,17 +4,22 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "bulkhead_version.h"
 #include "master/config/config.h"
 #include "master/daemon.h"
+#include "master/lifecycle/detach.h"
 #include "master/lifecycle/log_target.h"
+#include "master/lifecycle/pid_file.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/title.h"
 
 namespace {
 
@@ -23,7 +28,10 @@ using namespace bulkhead;
 struct Arguments {
   std::string config = BULKHEAD_SYSCONFDIR "/bulkhead.json";
   std::string log_level;
+  std::string pid_file;
+  std::string control_socket;
   int ready_fd = -1;
+  bool detach = false;
   bool check = false;
   bool dump_config = false;
 };
@@ -39,8 +47,15 @@ void fill_standard_descriptors() {
   }
 }
 
+int fail(lifecycle::Detached& shell, const sys::Error& error) {
+  const std::string text = fmt::format("bulkheadd: {}\n", error.text());
+  (void)!::write(shell.terminal() >= 0 ? shell.terminal() : STDERR_FILENO, text.data(), text.size());
+  return kSystemError;
+}
+
 void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("-c,--config", arguments.config, "Read FILE")->type_name("FILE")->capture_default_str();
+  app.add_flag("-d,--daemon", arguments.detach, "Leave the terminal once everything serves");
   app.add_flag("--check", arguments.check, "Check the configuration, report every error in it, and exit");
   app.add_flag("--dump-config", arguments.dump_config, "Print the configuration with its defaults filled in, and exit");
   app.add_option("--ready-fd", arguments.ready_fd, "Write one JSON line to descriptor N when everything serves")
@@ -49,8 +64,54 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error; overrides the configuration")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option("--pid-file", arguments.pid_file, "Keep the pid in FILE, locked; overrides the configuration")
+      ->type_name("FILE");
+  app.add_option("-s", arguments.control_socket, "Path of the control socket; overrides the configuration")
+      ->type_name("SOCKET");
   app.set_version_flag("--version", "bulkheadd " BULKHEAD_VERSION, "Print the version and exit");
   app.set_help_flag("--help", "Print this and exit");
+}
+
+void override_with(const Arguments& arguments, config::Config& config) {
+  static const std::map<std::string, config::LogLevel> kLevels{{"debug", config::LogLevel::debug},
+                                                               {"info", config::LogLevel::info},
+                                                               {"warning", config::LogLevel::warning},
+                                                               {"error", config::LogLevel::error}};
+  if (!arguments.log_level.empty()) config.log.level = kLevels.at(arguments.log_level);
+  // Before anybody changes the directory.
+  if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);
+  if (!arguments.control_socket.empty()) config.control.socket = std::filesystem::absolute(arguments.control_socket);
+}
+
+// Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
+int serve(const Arguments& arguments, config::Loaded loaded, lifecycle::Detached& shell) {
+  config::Config& config = *loaded.config;
+  auto target = lifecycle::open_log_target(config.log.target);
+  if (!target) return fail(shell, target.error());
+  static const std::string identity = config.log.identity;  // the log keeps a pointer
+  log::configure({target->lines.get(), static_cast<log::Format>(config.log.format),
+                  static_cast<log::Level>(config.log.level), "bulkheadd", lifecycle::transport_of(config.log.target),
+                  config.log.facility, identity.c_str()});
+  lifecycle::PidFile pid_file;
+  if (!config.pid_file.empty()) {
+    auto taken = lifecycle::PidFile::take(config.pid_file);
+    if (!taken) {
+      const bool running = taken.error().code == EWOULDBLOCK;
+      log::Line(log::Level::error, "root")
+          .text(running ? "another instance is running: " : "")
+          .text(taken.error().text())
+          .write();
+      if (running) return kAlreadyRunning;
+      return taken.error().code == EACCES || taken.error().code == EPERM ? kNoPermission : kSystemError;
+    }
+    pid_file = std::move(*taken);
+  }
+  const auto on_ready = [&shell] {
+    log::echo_errors_to(-1);
+    shell.report(kStopped);
+  };
+  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd, on_ready}, std::move(*target));
+  return daemon.run();
 }
 
 int run(const Arguments& arguments) {
@@ -62,20 +123,27 @@ int run(const Arguments& arguments) {
   if (arguments.dump_config || arguments.check) return kStopped;
 
   config::Config& config = *loaded.config;
-  static const std::map<std::string, config::LogLevel> kLevels{{"debug", config::LogLevel::debug},
-                                                               {"info", config::LogLevel::info},
-                                                               {"warning", config::LogLevel::warning},
-                                                               {"error", config::LogLevel::error}};
-  if (!arguments.log_level.empty()) config.log.level = kLevels.at(arguments.log_level);
-  auto target = lifecycle::open_log_target(config.log.target);
-  if (!target) {
-    fmt::print(stderr, "bulkheadd: {}\n", target.error().text());
-    return kSystemError;
+  override_with(arguments, config);
+  if (arguments.detach && config.log.target == "stderr") {
+    if (config.log.target_explicit) {
+      fmt::print(stderr, "{}: /log/target: a detached daemon has no stderr; say \"syslog\", \"journald\" or a path\n",
+                 arguments.config);
+      return kBadConfiguration;
+    }
+    config.log.target = "syslog";
   }
-  log::configure({target->lines.get(), static_cast<log::Format>(config.log.format),
-                  static_cast<log::Level>(config.log.level), "bulkheadd"});
-  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd}, std::move(*target));
-  return daemon.run();
+  lifecycle::Detached shell;
+  if (arguments.detach) {
+    auto detached = lifecycle::Detached::detach();
+    if (!detached) return fail(shell, detached.error());
+    shell = std::move(*detached);
+    log::echo_errors_to(shell.terminal());
+  }
+  sys::Title::use_environment_too();
+  sys::Title::set("bulkheadd: master");
+  const int status = serve(arguments, std::move(loaded), shell);
+  shell.report(status);
+  return status;
 }
 
 }  // namespace
@@ -83,6 +151,7 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   sys::take_over_signals(kBlocked);
   fill_standard_descriptors();
+  sys::Title::init(argc, argv, "bulkheadd");
   ipc::register_robust_list();
   Arguments arguments;
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");

@@ -280,7 +280,8 @@ int worker_main(int argc, char** argv) {
   const ipc::Plan plan = take_plan();
   const ipc::PlanHeader& header = plan.header();
   log::configure({ipc::kLogFd, static_cast<log::Format>(header.log_format), static_cast<log::Level>(header.log_level),
-                  "bulkhead-worker"});
+                  "bulkhead-worker", static_cast<log::Transport>(header.log_transport), header.log_facility,
+                  plan.string(header.log_identity)});
   ipc::Message hello;
   hello.type = ipc::MessageType::hello;
   hello.version = ipc::kProtocolVersion;

@@ -21,6 +21,16 @@ constexpr std::array kDaemonSetters{
                    [](Context&, Config& config, const Entry& e) {
                      config.drain_timeout = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
                    }},
+    Setter<Config>{"pid_file",
+                   [](Context& context, Config& config, const Entry& e) {
+                     if (!e.given) return;
+                     config.pid_file = resolve_path(e.value.text, context.directory());
+                     e.effective = string_value(config.pid_file);
+                   }},
+    Setter<Config>{"lame_duck",
+                   [](Context&, Config& config, const Entry& e) { config.lame_duck = as_duration(e.value); }},
+    Setter<Config>{"close_spread",
+                   [](Context&, Config& config, const Entry& e) { config.close_spread = as_duration(e.value); }},
 };
 static_assert(covers(kDaemonSetters, Scope::daemon));
 
@@ -61,7 +71,16 @@ static_assert(covers(kControlSetters, Scope::control));
 
 void set_log_target(Context& context, Log& log, const Entry& entry) {
   log.target = entry.is_word() ? entry.value.text : resolve_path(entry.value.text, context.directory());
+  log.target_explicit = entry.given;
   entry.effective.text = log.target;
+}
+
+// RFC 5424, table 1: the words in order, but for the gap between ftp and local0.
+void set_log_facility(Context&, Log& log, const Entry& entry) {
+  constexpr std::uint32_t kFtp = 11;
+  constexpr std::uint32_t kLocal0 = 16;
+  log.facility = as_enum<std::uint32_t>(entry);
+  if (log.facility > kFtp) log.facility += kLocal0 - kFtp - 1;
 }
 
 void set_log_connections(Context&, Log& log, const Entry& entry) {
@@ -75,6 +94,8 @@ constexpr std::array kLogSetters{
     Setter<Log>{"format", [](Context&, Log& log, const Entry& e) { log.format = as_enum<LogFormat>(e); }},
     Setter<Log>{"level", [](Context&, Log& log, const Entry& e) { log.level = as_enum<LogLevel>(e); }},
     Setter<Log>{"connections", set_log_connections},
+    Setter<Log>{"facility", set_log_facility},
+    Setter<Log>{"identity", [](Context&, Log& log, const Entry& e) { log.identity = e.value.text; }},
 };
 static_assert(covers(kLogSetters, Scope::log));
 

@@ -27,11 +27,14 @@ enum class LogFormat : std::uint8_t { text, json };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 struct Log {
-  std::string target = "stderr";  // "stderr" or an absolute path
+  std::string target = "stderr";  // "stderr", "syslog", "journald" or an absolute path
+  bool target_explicit = false;   // a detached daemon has no stderr: its default is syslog, and to ask for it an error
   LogFormat format = LogFormat::text;
   LogLevel level = LogLevel::info;
   bool connection_start = false;
   bool connection_end = true;
+  std::uint32_t facility = 3;  // syslog and journald; RFC 5424, table 1
+  std::string identity = "bulkheadd";
 };
 
 struct Control {
@@ -112,6 +115,9 @@ struct Node {
 struct Config {
   std::string file;  // as given
   Timeout drain_timeout = std::chrono::seconds(30);
+  Duration lame_duck{};
+  Duration close_spread{};
+  std::string pid_file;  // absolute; empty: none
   Log log;
   Control control;
   Node root;

@@ -97,6 +97,11 @@ inline constexpr std::array kOptions{
 
     Option{Scope::daemon, "drain_timeout", Type::duration, by_default("\"30s\""), kAnyDuration, "infinity",
            "How long connections may go on once their listener ends."},
+    Option{Scope::daemon, "pid_file", Type::path, kNone, {}, "", "File that holds the daemon's pid, and its lock."},
+    Option{Scope::daemon, "lame_duck", Type::duration, by_default("\"0s\""), kAnyDuration, "",
+           "How long newcomers are still served after TERM, for balancers to notice."},
+    Option{Scope::daemon, "close_spread", Type::duration, by_default("\"0s\""), kAnyDuration, "",
+           "Time over which the connections that are left at the deadline are ended, one after another."},
 
     Option{Scope::control, "socket", Type::path, computed("see CONTROL SOCKET"), {}, "",
            "Where the control socket is."},
@@ -105,12 +110,19 @@ inline constexpr std::array kOptions{
     Option{Scope::control, "group", Type::account, kNone, {}, "",
            "Group of the control socket; its members may do everything."},
 
-    Option{Scope::log, "target", Type::path, by_default("\"stderr\""), {}, "stderr", "Where the log goes."},
+    Option{Scope::log, "target", Type::path, by_default("\"stderr\""), {}, "stderr|syslog|journald",
+           "Where the log goes."},
     Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, "text|json", "How a log line is written."},
     Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, "debug|info|warning|error",
            "The least important lines that are written."},
     Option{Scope::log, "connections", Type::words, by_default("[\"end\"]"), {}, "start|end",
            "Which moments of a connection are logged."},
+    Option{Scope::log, "facility", Type::word, by_default("\"daemon\""), {},
+           "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local0|local1|local2|local3|local4|local5|"
+           "local6|local7",
+           "Facility of the lines that go to syslog or journald."},
+    Option{Scope::log, "identity", Type::id, by_default("\"bulkheadd\""), {}, "",
+           "Name under which lines go to syslog or journald."},
 
     Option{Scope::child, "id", Type::id, kRequired, {}, "", "Name of the child, unique under its supervisor."},
     Option{Scope::child, "type", Type::word, kRequired, {}, "supervisor|listener|process", "What the child is."},

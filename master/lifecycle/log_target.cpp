@@ -1,8 +1,13 @@
 #include "master/lifecycle/log_target.h"
 
 #include <fcntl.h>
+#include <paths.h>
+#include <syslog.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace bulkhead::lifecycle {
@@ -22,10 +27,31 @@ sys::Result<LogTarget> open_stderr() {
   return out;
 }
 
+sys::Result<LogTarget> connect_to(const char* path) {
+  LogTarget out;
+  out.lines.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  if (!out.lines || connect(out.lines.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return sys::Error{"open log", path, errno};
+  }
+  out.handlers.reset(open(_PATH_DEVNULL, O_WRONLY | O_CLOEXEC));
+  if (!out.handlers) return sys::Error{"open", _PATH_DEVNULL, errno};
+  return out;
+}
+
 }  // namespace
+
+log::Transport transport_of(const std::string& target) {
+  if (target == "syslog") return log::Transport::syslog;
+  return target == "journald" ? log::Transport::journald : log::Transport::stream;
+}
 
 sys::Result<LogTarget> open_log_target(const std::string& target) {
   if (target == "stderr") return open_stderr();
+  if (target == "syslog") return connect_to(_PATH_LOG);
+  if (target == "journald") return connect_to("/run/systemd/journal/socket");
   LogTarget out;
   out.lines.reset(open(target.c_str(), kAppend | O_NONBLOCK | O_CREAT | O_NOFOLLOW, 0640));
   if (!out.lines) return sys::Error{"open log", target, errno};

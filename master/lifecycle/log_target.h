@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -13,10 +14,13 @@ namespace bulkhead::lifecycle {
 // get as their descriptor 2: blocking, as programs expect.
 struct LogTarget {
   sys::Fd lines;
-  sys::Fd handlers;
+  sys::Fd handlers;  // /dev/null where the log is a daemon's socket: what programs write is no record of its protocol
 };
 
-// `target` is "stderr" or a path; a file is created with mode 0640, never followed through a symbolic link.
+[[nodiscard]] log::Transport transport_of(const std::string& target);
+
+// `target` is "stderr", "syslog", "journald" or a path; a file is created with mode 0640, never followed through a
+// symbolic link. The sockets are those of syslog(3) and of systemd's journal.
 [[nodiscard]] sys::Result<LogTarget> open_log_target(const std::string& target);
 
 }  // namespace bulkhead::lifecycle

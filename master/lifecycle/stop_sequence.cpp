@@ -27,6 +27,7 @@ const char* phase_text(StopSequence::Phase phase) {
   using Phase = StopSequence::Phase;
   switch (phase) {
     case Phase::idle: return "running";
+    case Phase::lame_duck:
     case Phase::closing:
     case Phase::draining: return "draining";
     case Phase::terminating:
@@ -36,9 +37,8 @@ const char* phase_text(StopSequence::Phase phase) {
   return "stopping";
 }
 
-StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption,
-                           config::Timeout drain_timeout)
-    : workers_(workers), adoption_(adoption), drain_timeout_(drain_timeout), timer_(loop, [this] { tick(); }) {}
+StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times)
+    : workers_(workers), adoption_(adoption), times_(times), timer_(loop, [this] { tick(); }) {}
 
 void StopSequence::enter(Phase phase) {
   phase_ = phase;
@@ -47,6 +47,16 @@ void StopSequence::enter(Phase phase) {
 }
 
 void StopSequence::graceful() {
+  if (phase_ == Phase::idle && times_.lame_duck > supervision::Duration::zero()) {
+    begin();
+    enter(Phase::lame_duck);
+    timer_.start(kTick, kTick);
+  } else {
+    without_lame_duck();
+  }
+}
+
+void StopSequence::without_lame_duck() {
   if (phase_ == Phase::idle) {
     begin_closing();
   } else {
@@ -112,6 +122,9 @@ bool StopSequence::no_connections() const {
 
 void StopSequence::tick() {
   switch (phase_) {
+    case Phase::lame_duck:
+      if (Clock::now() - since_ >= times_.lame_duck) begin_closing();
+      break;
     case Phase::closing:
       if (Clock::now() - since_ >= kHandshakes) begin_draining();
       break;
@@ -131,7 +144,7 @@ void StopSequence::tick_draining() {
   }
   if (closed && no_connections()) {
     begin_stopping_tree();
-  } else if (drain_timeout_ && Clock::now() - since_ >= *drain_timeout_) {
+  } else if (times_.drain_timeout && Clock::now() - since_ >= *times_.drain_timeout) {
     begin_terminating();
   }
 }
@@ -151,10 +164,38 @@ void StopSequence::begin_terminating() {
     listener->suspended = true;  // a worker that is started now must not accept
     workers_.send(*listener, message_of(ipc::MessageType::suspend));
     listener->close();
-    signal_connections(*listener, SIGTERM);
   }
   to_kill_ = listeners_;
+  next_slot_.assign(listeners_.size(), 0);
+  tick_spread();
   timer_.start(kTick, kTick);
+}
+
+void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, double share) {
+  const auto end = static_cast<std::uint32_t>(listener.table().high_water() * share);
+  for (; next < end; ++next) {
+    const auto slot = listener.table().copy(next);
+    if (!slot || slot->state != ipc::SlotState::serving) continue;
+    ipc::Message message = message_of(ipc::MessageType::signal);
+    message.slot = next;
+    message.use = slot->use;
+    message.signal = SIGTERM;
+    workers_.send(listener, message);
+    (void)adoption_.signal_one(listener, next, slot->use, SIGTERM);
+  }
+}
+
+// The whole at once, unless it is to be spread.
+void StopSequence::tick_spread() {
+  if (next_slot_.empty()) return;
+  const auto passed = Clock::now() - since_;
+  if (passed < times_.close_spread) {
+    const double share = std::chrono::duration<double>(passed) / times_.close_spread;
+    for (std::size_t i = 0; i < listeners_.size(); ++i) signal_share(*listeners_[i], next_slot_[i], share);
+    return;
+  }
+  next_slot_.clear();
+  for (net::Listener* listener : listeners_) signal_connections(*listener, SIGTERM);
 }
 
 void StopSequence::kill_connections() {
@@ -164,9 +205,10 @@ void StopSequence::kill_connections() {
 
 void StopSequence::tick_terminating() {
   const auto now = Clock::now();
+  tick_spread();
   for (net::Listener* listener : listeners_) workers_.kill_unresponsive(*listener, kAnswer);
   std::erase_if(to_kill_, [this, now](net::Listener* listener) {
-    if (now - since_ < listener->config().connection_shutdown) return false;
+    if (now - since_ < times_.close_spread + listener->config().connection_shutdown) return false;
     signal_connections(*listener, SIGKILL);
     return true;
   });

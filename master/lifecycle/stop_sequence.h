@@ -1,12 +1,13 @@
 // The daemon's way down, one phase after another, each with its deadline:
 //
+//   lame_duck     newcomers are served as ever, so that balancers have time to look elsewhere; TERM only
 //   closing       newcomers are refused; 50 ms for handshakes that are under way
 //   draining      workers empty the kernel's queue and close; connections go on until they end, at most drain_timeout
-//   terminating   TERM and CONT to every connection's group, `shutdown` later KILL
+//   terminating   TERM and CONT to every connection's group, one after another over close_spread, `shutdown` later KILL
 //   stopping_tree the supervision tree stops in reverse order of start
 //
-// A first TERM begins at the top, INT at terminating; each further signal steps up one, the last one kills.
-// Supervision goes on until stopping_tree: a worker that dies while it drains is replaced, and drains.
+// A first TERM begins at the top, QUIT at closing, INT at terminating; each further signal steps up one, the last one
+// kills. Supervision goes on until stopping_tree: a worker that dies while it drains is replaced, and drains.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,7 @@ namespace bulkhead::lifecycle {
 
 class StopSequence {
  public:
-  enum class Phase { idle, closing, draining, terminating, stopping_tree, done };
+  enum class Phase { idle, lame_duck, closing, draining, terminating, stopping_tree, done };
   struct World {
     std::function<std::vector<net::Listener*>()> listeners;  // those to end; asked once, at the beginning
     std::function<void()> stop_tree;                         // answered by tree_gone()
@@ -33,10 +34,17 @@ class StopSequence {
     std::function<void()> on_done;
   };
 
-  StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, config::Timeout drain_timeout);
+  struct Times {
+    config::Timeout drain_timeout;
+    supervision::Duration lame_duck;
+    supervision::Duration close_spread;
+  };
+
+  StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times);
 
   void set_world(World world) { world_ = std::move(world); }
-  void graceful();
+  void graceful();           // TERM
+  void without_lame_duck();  // QUIT
   void fast();
   void tree_gone();  // also when nobody asked: the connections are ended, then on_done
   // A worker became ready: it may have missed what the others were told.
@@ -59,18 +67,21 @@ class StopSequence {
   void tick_terminating();
   void step_up();
   void signal_connections(net::Listener& listener, int signal);
+  void signal_share(net::Listener& listener, std::uint32_t& next, double share);
+  void tick_spread();
   [[nodiscard]] bool no_connections() const;
 
   process::Workers& workers_;
   process::Adoption& adoption_;
-  config::Timeout drain_timeout_;
+  Times times_;
   World world_;
   loop::Timer timer_;
   Phase phase_ = Phase::idle;
   bool tree_gone_ = false;
   Clock::time_point since_{};
   std::vector<net::Listener*> listeners_;
-  std::vector<net::Listener*> to_kill_;  // terminating: not killed yet
+  std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first that has not been asked to end
+  std::vector<net::Listener*> to_kill_;   // terminating: not killed yet
   std::optional<Clock::time_point> killed_at_;
 };
 

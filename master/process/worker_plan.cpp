@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "master/lifecycle/log_target.h"
 #include "worker/ipc/plan.h"
 
 namespace bulkhead::process {
@@ -94,6 +95,9 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.run = run;
   header.log_format = static_cast<std::uint32_t>(log.format);
   header.log_level = static_cast<std::uint32_t>(log.level);
+  header.log_transport = static_cast<std::uint32_t>(lifecycle::transport_of(log.target));
+  header.log_facility = log.facility;
+  header.log_identity = plan.strings({log.identity});
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
   header.suspended = listener.suspended ? 1 : 0;

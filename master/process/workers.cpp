@@ -180,6 +180,20 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
   }
 }
 
+void Workers::kill_hung(Instant now) {
+  for (auto& [run, worker] : workers_) {
+    if (worker.state == WorkerProcess::State::starting) continue;
+    const std::int64_t last = worker.listener->table().worker(worker.index).heartbeat_ns;
+    const bool late = now.time_since_epoch() - std::chrono::nanoseconds(last) >= kHung;
+    const bool hangs = late && std::exchange(worker.late, late);
+    worker.late = late;
+    if (!hangs) continue;
+    worker.failure = "it hung";
+    sys::signal_process(worker.pid, SIGKILL);
+    observer_.on_hung(worker);
+  }
+}
+
 void Workers::replace_log(int log_fd, int handler_error_fd) {
   settings_.log_fd = log_fd;
   settings_.handler_error_fd = handler_error_fd;

@@ -24,6 +24,10 @@ using supervision::Instant;
 using supervision::NodeId;
 using supervision::RunId;
 
+// A worker shows once a second that its loop turns. One whose last sign is this old on two looks in a row hangs; two,
+// because the first may only have found a machine that had stopped as a whole.
+inline constexpr std::chrono::nanoseconds kHung = std::chrono::seconds(4);
+
 struct WorkerProcess {
   enum class State { starting, ready, leaving };
   NodeId node = 0;
@@ -35,6 +39,7 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
   bool drained = false;
+  bool late = false;       // at the last look
   bool timed_out = false;  // we killed it because it did not become ready
   std::string failure;     // why its start failed, in words
   std::optional<Instant> start_deadline;
@@ -55,6 +60,7 @@ class Workers {
   struct Observer {
     std::function<void(WorkerProcess&)> on_ready;
     std::function<void(WorkerProcess&, const ipc::Message&)> on_news;  // crash, paused, resumed, drained
+    std::function<void(WorkerProcess&)> on_hung;                       // it has been killed
   };
 
   Workers(loop::Loop& loop, Settings settings, Observer observer);
@@ -72,6 +78,8 @@ class Workers {
   // Kills those that have not answered a `signal` for so long: a worker that hangs must not keep its connections from
   // being ended, and once it is gone they are ours to end.
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
+  // One look, once a second, at everybody's heartbeat in the table. Kills those that hang.
+  void kill_hung(Instant now);
   void replace_log(int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);

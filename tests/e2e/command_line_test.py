@@ -19,7 +19,8 @@ class CommandLine(TestCase):
         self.assertRegex(output, r"^bulkheadd \d+\.\d+\.\d+\n$")
         status, output, errors = self.run_program("--help")
         self.assertEqual((status, errors), (0, ""))
-        for option in ("--config", "--check", "--dump-config", "--ready-fd", "--log-level", "--version", "--help"):
+        for option in ("--config", "--check", "--dump-config", "--ready-fd", "--log-level", "--daemon", "--pid-file", "--version",
+                       "--help"):
             self.assertIn(option, output)
 
     def test_usage_errors(self):

@@ -72,7 +72,7 @@ sys::Result<Plan> Plan::map(int memfd) {
   bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
               header.sockets <= kMaxSockets && header.group_count <= kMaxGroups && header.handler_count >= 1 &&
               header.handler_count <= kMaxHandlers;
-  for (const PlanStrings& strings : {header.listener_path, header.title, header.socket_names}) {
+  for (const PlanStrings& strings : {header.listener_path, header.title, header.log_identity, header.socket_names}) {
     good = good && plan.holds(strings);
   }
   for (std::uint32_t i = 0; good && i < header.handler_count; ++i) good = plan.holds(header.handlers[i]);

@@ -52,6 +52,8 @@ struct PlanHeader {
   std::uint32_t handler_count = 0;  // at least 1
   std::uint32_t log_format = 0;     // log::Format
   std::uint32_t log_level = 0;      // log::Level
+  std::uint32_t log_transport = 0;  // log::Transport
+  std::uint32_t log_facility = 0;
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting
@@ -65,7 +67,8 @@ struct PlanHeader {
   std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
   PlanStrings listener_path;                 // "root/echo"
   PlanStrings title;                         // "worker echo/2"
-  PlanStrings socket_names;                  // per socket: the path of a Unix socket, else ""
+  PlanStrings log_identity;
+  PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];
 };
 

@@ -16,10 +16,16 @@ namespace {
 
 Settings settings;
 pid_t own_pid = 0;  // asked once: a child that logs would have to configure() anew
+int echo_fd = -1;
 std::uint64_t lost = 0;
 std::uint64_t unreported = 0;
 
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+constexpr std::uint32_t kSeverities[] = {7, 6, 4, 3};  // RFC 5424, table 2
+
+bool is_json() noexcept {
+  return settings.format == Format::json && settings.transport != Transport::journald;
+}
 // How to write without blocking: a nonblocking description just says EAGAIN, a socket can be told for one call, and
 // anything else is asked first (a pipe that polls writable takes PIPE_BUF bytes; pipe(7)).
 enum class Sink { nonblocking, socket, ask_first };
@@ -82,35 +88,73 @@ void set_fd(int fd) noexcept {
 bool enabled(Level level) noexcept {
   return level >= settings.level;
 }
+void echo_errors_to(int fd) noexcept {
+  echo_fd = fd;
+}
 std::uint64_t dropped() noexcept {
   return lost;
 }
 
-Line::Line(Level level, std::string_view path) noexcept : enabled_(enabled(level)) {
+Line::Line(Level level, std::string_view path) noexcept : level_(level), enabled_(enabled(level)) {
   if (!enabled_) return;
-  const std::string_view word = kLevels[static_cast<std::size_t>(level)];
-  if (settings.format == Format::json) {
-    raw("{\"time\":\"");
-    timestamp();
-    raw("\",\"level\":\"");
-    raw(word);
-    raw("\",\"program\":\"");
-    raw(settings.program);
-    raw("\",\"program_pid\":");
-    digits(own_pid, 1);
-    raw(",\"path\":\"");
-    escaped(path);
-    raw("\",\"message\":\"");
-    return;
+  switch (settings.transport) {
+    case Transport::stream: is_json() ? begin_json(level, path) : begin_stream(level, path); break;
+    case Transport::syslog: begin_syslog(level, path); break;
+    case Transport::journald: begin_journald(level, path); break;
   }
+  message_at_ = length_;
+}
+
+void Line::begin_json(Level level, std::string_view path) noexcept {
+  raw("{\"time\":\"");
+  timestamp();
+  raw("\",\"level\":\"");
+  raw(kLevels[static_cast<std::size_t>(level)]);
+  raw("\",\"program\":\"");
+  raw(settings.program);
+  raw("\",\"program_pid\":");
+  digits(own_pid, 1);
+  raw(",\"path\":\"");
+  escaped(path);
+  raw("\",\"message\":\"");
+}
+
+void Line::begin_stream(Level level, std::string_view path) noexcept {
   timestamp();
   raw(" ");
   raw(settings.program);
   raw("[");
   digits(own_pid, 1);
   raw("] ");
-  raw(word);
+  raw(kLevels[static_cast<std::size_t>(level)]);
   raw(" ");
+  escaped(path);
+  raw(": ");
+}
+
+void Line::begin_syslog(Level level, std::string_view path) noexcept {
+  raw("<");
+  digits(settings.facility * 8 + kSeverities[static_cast<std::size_t>(level)], 1);
+  raw(">");
+  raw(settings.identity);
+  raw("[");
+  digits(own_pid, 1);
+  raw("]: ");
+  if (is_json()) return begin_json(level, path);
+  escaped(path);
+  raw(": ");
+}
+
+void Line::begin_journald(Level level, std::string_view path) noexcept {
+  raw("PRIORITY=");
+  digits(kSeverities[static_cast<std::size_t>(level)], 1);
+  raw("\nSYSLOG_FACILITY=");
+  digits(settings.facility, 1);
+  raw("\nSYSLOG_IDENTIFIER=");
+  raw(settings.identity);
+  raw("\nBULKHEAD_PATH=");
+  escaped(path);
+  raw("\nMESSAGE=");
   escaped(path);
   raw(": ");
 }
@@ -128,7 +172,7 @@ bool Line::raw(std::string_view bytes) noexcept {
 
 bool Line::escaped(std::string_view bytes) noexcept {
   static constexpr char kHex[] = "0123456789abcdef";
-  const bool json = settings.format == Format::json;
+  const bool json = is_json();
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     // JSON has no \x: the backslash itself is escaped there, and a reader of either form sees \xNN.
@@ -207,20 +251,32 @@ void Line::end_message() noexcept {
   in_message_ = false;
   cut_ = false;
   if (was_cut) raw("...");
-  if (settings.format == Format::json) raw("\"");
+  message_end_ = length_;
+  if (is_json()) raw("\"");
 }
 
 bool Line::name(std::string_view field_name) noexcept {
   end_message();
-  if (settings.format == Format::json) return raw(",\"") && raw(field_name) && raw("\":");
+  if (settings.transport == Transport::journald) return journald_name(field_name);
+  if (is_json()) return raw(",\"") && raw(field_name) && raw("\":");
   return raw(" ") && raw(field_name) && raw("=");
+}
+
+bool Line::journald_name(std::string_view field_name) noexcept {
+  if (!raw("\nBULKHEAD_")) return false;
+  for (const char c : field_name) {
+    const char upper = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    if (!raw({&upper, 1})) return false;
+  }
+  return raw("=");
 }
 
 Line& Line::field(std::string_view field_name, std::string_view value) noexcept {
   if (!enabled_) return *this;
   end_message();
   const std::size_t start = length_;
-  const bool quoted = settings.format == Format::json || value.empty() || value.find(' ') != std::string_view::npos;
+  const bool quoted = is_json() || (settings.transport != Transport::journald &&
+                                    (value.empty() || value.find(' ') != std::string_view::npos));
   const std::string_view quote = quoted ? "\"" : "";
   if (!(name(field_name) && raw(quote) && escaped(value) && raw(quote))) length_ = start;
   cut_ = false;
@@ -237,10 +293,18 @@ Line& Line::field_seconds(std::string_view field_name, std::int64_t nanoseconds)
   return *this;
 }
 
+void Line::echo() const noexcept {
+  static constexpr std::string_view kWho = "bulkheadd: ";
+  (void)!::write(echo_fd, kWho.data(), kWho.size());
+  (void)!::write(echo_fd, buffer_ + message_at_, message_end_ - message_at_);
+  (void)!::write(echo_fd, "\n", 1);
+}
+
 void Line::write() noexcept {
   if (!enabled_) return;
   end_message();
-  const std::string_view end = settings.format == Format::json ? "}\n" : "\n";
+  if (level_ == Level::error && echo_fd >= 0) echo();
+  const std::string_view end = is_json() ? "}\n" : "\n";
   std::memcpy(buffer_ + length_, end.data(), end.size());
   length_ += end.size();
   if (unreported != 0) {

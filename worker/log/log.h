@@ -5,6 +5,9 @@
 //   json
 //   {"time":"…","level":"info","program":"bulkheadd","program_pid":812,"path":"root/echo","message":"…","address":"…"}
 //
+// To syslog(3)'s socket goes `<PRI>identity[pid]: ` and the line without its time and level (RFC 3164; the daemon there
+// stamps it); to journald's, the fields of systemd.journal-fields(7), ours as BULKHEAD_NAME.
+//
 // Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN
 // in both forms, so that nobody forges a line or speaks to a terminal. Never blocks: where the descriptor is full the
 // line is dropped and counted, and the next one that fits is preceded by one that says how many are missing.
@@ -18,18 +21,24 @@ namespace bulkhead::log {
 
 enum class Level : std::uint8_t { debug, info, warning, error };
 enum class Format : std::uint8_t { text, json };
+enum class Transport : std::uint8_t { stream, syslog, journald };  // what reads the descriptor's other end
 
 struct Settings {
   int fd = 2;
   Format format = Format::text;
   Level level = Level::info;
   const char* program = "bulkheadd";  // must outlive the process's logging
+  Transport transport = Transport::stream;
+  std::uint32_t facility = 3;          // syslog and journald: daemon (RFC 5424, table 1)
+  const char* identity = "bulkheadd";  // syslog and journald; must outlive the process's logging
 };
 
 // Process-wide. The descriptor stays the caller's; it should be nonblocking, and where it could not be made so (an
 // inherited socket or another user's pipe) it is asked before each line whether it would block.
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
+// Errors are written as text to this descriptor too (-1: no more): what the shell that starts a daemon gets to see.
+void echo_errors_to(int fd) noexcept;
 
 [[nodiscard]] bool enabled(Level level) noexcept;
 [[nodiscard]] std::uint64_t dropped() noexcept;  // lines lost since the start, reported or not
@@ -53,6 +62,12 @@ class Line {
   // parses; a message that was cut ends in "...".
   static constexpr std::size_t kMessageLimit = 3072;
   static constexpr std::size_t kLimit = kSize - 8;
+  void begin_stream(Level level, std::string_view path) noexcept;
+  void begin_syslog(Level level, std::string_view path) noexcept;
+  void begin_journald(Level level, std::string_view path) noexcept;
+  void begin_json(Level level, std::string_view path) noexcept;
+  void echo() const noexcept;
+  bool journald_name(std::string_view name) noexcept;
   bool raw(std::string_view bytes) noexcept;
   bool escaped(std::string_view bytes) noexcept;
   void digits(std::int64_t value, int width) noexcept;
@@ -63,6 +78,9 @@ class Line {
 
   char buffer_[kSize];
   std::size_t length_ = 0;
+  std::size_t message_at_ = 0;
+  std::size_t message_end_ = 0;
+  Level level_;
   bool enabled_;
   bool in_message_ = true;
   bool cut_ = false;

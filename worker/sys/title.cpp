@@ -1,6 +1,7 @@
 #include "worker/sys/title.h"
 
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -20,6 +21,18 @@ void Title::init(int argc, char** argv, const char* comm) noexcept {
   char* end = argv[0];
   for (int i = 0; i < argc && argv[i] == end; ++i) end += std::strlen(argv[i]) + 1;
   area = argv[0];
+  room = static_cast<std::size_t>(end - area);
+}
+
+void Title::use_environment_too() noexcept {
+  if (room == 0) return;
+  char* end = area + room;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    char* copy = strdup(*variable);
+    if (copy == nullptr) return;
+    if (*variable == end) end += std::strlen(*variable) + 1;
+    *variable = copy;
+  }
   room = static_cast<std::size_t>(end - area);
 }
 

@@ -245,8 +245,12 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:19: /control/mode: expected a file mode such as "0600", got the string "0680")"},
     {"an unknown control group", Shape::top, R"("control":{"group":"bobs"})",
      R"(bad.json:2:20: /control/group: no group "bobs" in the group database)"},
-    {"a log target without a slash", Shape::top, R"("log":{"target":"syslog"})",
-     R"(bad.json:2:17: /log/target: expected a path or "stderr", got the string "syslog"; a path here has a "/")"},
+    {"a log target without a slash", Shape::top, R"("log":{"target":"sysloog"})",
+     R"(bad.json:2:17: /log/target: expected a path, "stderr", "syslog" or "journald", got the string "sysloog"; did you mean "syslog"?)"},
+    {"an unknown facility", Shape::top, R"("log":{"facility":"local8"})",
+     R"(bad.json:2:19: /log/facility: expected one of "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "local0", "local1", "local2", "local3", "local4", "local5", "local6" or "local7", got the string "local8"; did you mean "local0"?)"},
+    {"an identity with a blank", Shape::top, R"("log":{"identity":"a b"})",
+     R"(bad.json:2:19: /log/identity: expected 1 to 64 letters, digits, "_", "." or "-", got the string "a b")"},
     {"a log of unknown moments", Shape::top, R"("log":{"connections":["start","stop"]})",
      R"(bad.json:2:31: /log/connections/1: expected one of "start" or "end", got the string "stop")"},
     {"an include without its directory", Shape::top, R"("include":"/nonexistent/*.json")",
@@ -258,7 +262,7 @@ constexpr BadFile kBadFiles[] = {
     {"a schema that is no string", Shape::top, R"("$schema":5)",
      R"(bad.json:2:11: /$schema: expected a string, got the number 5)"},
     {"many errors at once", Shape::whole, "{\"supervisor\":{\"strategy\":\"one\",\"children\":[\n{\"id\":\"a\",\"type\":\"listener\",\"listen\":\"4040x\",\"handler\":\"echo\",\"backlog\":0},\n{\"id\":\"a\",\"type\":\"process\",\"argv\":[\"sh\"],\"ready\":\"soon\"}]},\n\"daemon\":{\"drain\":\"5s\"},\n\"log\":{\"level\":1}}",
-     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:36: /supervisor/children/1/argv/0: expected the path of a program, got "sh"; write "/bin/sh")" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
+     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:36: /supervisor/children/1/argv/0: expected the path of a program, got "sh"; write "/bin/sh")" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout, pid_file, lame_duck, close_spread)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
 };
 // clang-format on
 

@@ -51,7 +51,7 @@ TEST_CASE("the effective file holds every default that is fixed, in the order of
       at = found;
     }
   }
-  CHECK(loaded.effective.starts_with("{\n  \"daemon\": {\n    \"drain_timeout\": \"30s\"\n  },\n"));
+  CHECK(loaded.effective.starts_with("{\n  \"daemon\": {\n    \"drain_timeout\": \"30s\",\n"));
   CHECK(loaded.effective.ends_with("}\n"));
 }
 

@@ -116,6 +116,11 @@ TEST_CASE("the smallest process gets all defaults") {
 TEST_CASE("every option of the daemon and the root can be set") {
   const Config config = good(kEverything);
   CHECK_FALSE(config.drain_timeout);
+  CHECK(config.pid_file == "/run/bulkhead.pid");
+  CHECK(config.lame_duck == 3s);
+  CHECK(config.close_spread == 2s);
+  CHECK(config.log.facility == 19);  // local3; RFC 5424, table 1
+  CHECK(config.log.identity == "front");
   CHECK(config.control.socket == "/run/x/control.sock");
   CHECK(config.control.mode == 0660);
   CHECK(config.control.group == std::optional<std::uint32_t>(2000));

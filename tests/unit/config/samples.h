@@ -10,9 +10,10 @@ inline constexpr std::string_view kSmallest = R"({ "supervisor": { "children": [
 
 inline constexpr std::string_view kEverything = R"({
   "$schema": "bulkhead.schema.json",
-  "daemon": {"drain_timeout": "infinity"},
+  "daemon": {"drain_timeout": "infinity", "pid_file": "/run/bulkhead.pid", "lame_duck": "3s", "close_spread": "2s"},
   "control": {"socket": "/run/x/control.sock", "mode": "660", "group": "staff"},
-  "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "connections": ["start", "end"]},
+  "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "connections": ["start", "end"],
+          "facility": "local3", "identity": "front"},
   "supervisor": {
     "strategy": "rest_for_one", "max_restarts": 0, "max_seconds": 1.5, "auto_shutdown": "all_significant",
     "children": [

@@ -1,0 +1,354 @@
+"""Life as a Unix daemon: leaving the terminal, the pid file, the service manager, the system's logs, the slow stop, workers
+that hang, and being process 1."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import (Client, Hold, TestCase, config_of, listener, main, process, signal_process,
+                     tool, wait_until)
+
+ROOT = os.geteuid() == 0
+
+
+def datagrams(path):
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    receiver.bind(path)
+    receiver.settimeout(10)
+    return receiver
+
+
+class Detached(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.pid_file = os.path.join(self.directory, "pid")
+
+    def configure(self, *children, log=None, **daemon):
+        config = config_of(*children, daemon={"pid_file": self.pid_file, **daemon}, log=log or {"target": os.path.join(self.directory, "log")})
+        config["control"] = {"socket": os.path.join(self.directory, "control.sock")}
+        return self.write("bulkhead.json", json.dumps(config))
+
+    def detach(self, path, *arguments):
+        """What the invoking shell gets; its pipes must be closed again, or this would not return."""
+        done = subprocess.run([self.program, "-d", "-c", path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=15, cwd=self.directory)
+        return done.returncode, done.stdout, done.stderr
+
+    def pid(self):
+        with open(self.pid_file) as file:
+            return int(file.read())
+
+    def stop(self, pid):
+        signal_process(pid, signal.SIGTERM)
+        wait_until(lambda: process(pid) is None or process(pid).state == "Z", 10, "the daemon's end")
+
+    def test_the_shell_returns_when_everything_serves(self):
+        port = self.free_port()
+        self.assertEqual(self.detach(self.configure(listener(listen=f"127.0.0.1:{port}"))), (0, "", ""))
+        pid = self.pid()
+        with Client(("127.0.0.1", port)) as client:
+            self.assertTrue(client.echo(b"served at once\n"))
+        self.assertNotIn(os.getsid(pid), (os.getsid(0), pid), "its own session, and not its leader")
+        self.assertEqual(os.readlink(f"/proc/{pid}/cwd"), "/")
+        self.assertEqual([os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
+        with open(f"/proc/{pid}/status") as file:
+            self.assertIn("Umask:\t0022", file.read())
+        self.stop(pid)
+        self.assertFalse(os.path.exists(self.pid_file))
+
+    def free_port(self):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            return one.getsockname()[1]
+
+    def test_a_start_that_fails_is_the_shells_to_see(self):
+        with socket.socket() as busy:
+            busy.bind(("127.0.0.1", 0))
+            busy.listen()
+            port = busy.getsockname()[1]
+            status, _, errors = self.detach(self.configure(listener(listen=f"127.0.0.1:{port}")))
+            self.assertEqual(status, 69, errors)
+            self.assertIn(f"127.0.0.1:{port}: Address already in use", errors)
+        self.assertEqual(self.detach(self.write("bad.json", "{}"))[0], 78)
+        status, _, errors = self.detach(self.configure(log={"target": "stderr"}))
+        self.assertEqual(status, 78)
+        self.assertIn("/log/target", errors)
+        status, _, errors = self.detach(self.configure({"id": "bad", "type": "process", "argv": ["/bin/false"], "ready": "notify_fd"}))
+        self.assertEqual(status, 70, errors)
+        self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_the_second_instance_is_told_who_runs(self):
+        path = self.configure()
+        self.assertEqual(self.detach(path)[0], 0)
+        pid = self.pid()
+        status, _, errors = self.detach(path)
+        self.assertEqual(status, 73)
+        self.assertIn(f"pid {pid}", errors)
+        self.assertEqual(self.pid(), pid)
+        self.stop(pid)
+
+
+class PidFile(TestCase):
+    def start_with(self, path, **options):
+        return self.start(daemon={"pid_file": path}, **options)
+
+    def test_stale_content_never_keeps_us_from_starting(self):
+        path = os.path.join(self.directory, "pid")
+        for content in ("1\n", f"{os.getpid()}\n", "99999999\n", "", "abc\n", "-1\n"):
+            with self.subTest(content):
+                self.write("pid", content)
+                daemon = self.start_with(path)
+                with open(path) as file:
+                    self.assertEqual(file.read(), f"{daemon.pid}\n")
+                self.assertEqual(daemon.stop(), 0)
+                self.assertFalse(os.path.exists(path))
+
+    def test_one_of_two_wins_and_the_loser_changes_nothing(self):
+        path = os.path.join(self.directory, "pid")
+        for _ in range(5):
+            both = [self.start_with(path, wait=False) for _ in range(2)]
+            loser = wait_until(lambda: next((one for one in both if not one.running()), None), 10, "the loser's end")
+            loser.expected_status = 73
+            winner = both[1 - both.index(loser)]
+            winner.wait_ready()
+            self.assertEqual(loser.popen.returncode, 73)
+            with open(path) as file:
+                self.assertEqual(file.read(), f"{winner.pid}\n")
+            self.assertEqual(winner.stop(), 0)
+
+    def test_it_is_only_removed_by_its_owner(self):
+        path = os.path.join(self.directory, "pid")
+        daemon = self.start_with(path)
+        os.unlink(path)
+        self.write("pid", "somebody else's\n")
+        self.assertEqual(daemon.stop(), 0)
+        with open(path) as file:
+            self.assertEqual(file.read(), "somebody else's\n")
+
+    def refused(self, path, reason):
+        daemon = self.start_with(path, wait=False)
+        daemon.expected_status = 77
+        self.assertEqual(daemon.wait_exit(), 77)
+        daemon.wait_log(reason)
+
+    @unittest.skipUnless(ROOT, "needs another user")
+    def test_what_another_user_put_there_is_refused(self):
+        victim = self.write("victim", "precious\n")
+        for name, mode in (("sticky", 0o1777), ("open", 0o777)):
+            directory = os.path.join(self.directory, name)
+            os.mkdir(directory)
+            os.chmod(directory, mode)
+            made = {"symlink": lambda path: os.symlink(victim, path), "hardlink": lambda path: os.link(victim, path),
+                    "fifo": os.mkfifo, "directory": os.mkdir, "file": lambda path: os.close(os.open(path, os.O_CREAT))}
+            for kind, make in made.items():
+                with self.subTest(directory=name, kind=kind):
+                    path = os.path.join(directory, kind)
+                    make(path)
+                    os.chown(path, 1000, 1000, follow_symlinks=False)
+                    self.refused(path, "pid file")
+                    with open(victim) as file:
+                        self.assertEqual(file.read(), "precious\n")
+
+
+class ServiceManager(TestCase):
+    def start_under(self, **environment):
+        path = os.path.join(self.directory, "notify")
+        manager = datagrams(path)
+        self.addCleanup(manager.close)
+        options = {key: environment.pop(key) for key in list(environment) if key.islower()}
+        return manager, self.start(environment={**os.environ, "NOTIFY_SOCKET": path, **environment}, **options)
+
+    def next(self, manager, wanted):
+        """The first message that has this line; those before it are read too."""
+        while True:
+            message = manager.recv(4096).decode()
+            if any(re.fullmatch(wanted, line) for line in message.splitlines()):
+                return message
+
+    def test_ready_status_and_stopping(self):
+        manager, daemon = self.start_under()
+        self.next(manager, "READY=1")
+        self.next(manager, "STATUS=running: 0 connections, 0 ended so far")
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo(b"one\n"))
+            self.next(manager, "STATUS=running: 1 connections, 0 ended so far")
+            daemon.send_signal(signal.SIGTERM)
+            self.next(manager, "STOPPING=1")
+            self.next(manager, "EXTEND_TIMEOUT_USEC=\\d+")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_nothing_is_ready_before_its_workers_are(self):
+        gate = os.path.join(self.directory, "gate")
+        os.mkfifo(gate)
+        holder = os.open(gate, os.O_RDWR | os.O_CLOEXEC)
+        self.addCleanup(os.close, holder)
+        slow = {"id": "slow", "type": "process", "ready": "notify_fd",
+                "argv": ["/bin/sh", "-c", f'read line <{gate}; echo >&"$NOTIFY_FD"; exec sleep 1000']}
+        path = os.path.join(self.directory, "notify")
+        manager = datagrams(path)
+        self.addCleanup(manager.close)
+        daemon = self.start(slow, environment={**os.environ, "NOTIFY_SOCKET": path}, wait=False)
+        daemon.wait_log("started", path="root/slow")
+        manager.setblocking(False)
+        self.assertRaises(BlockingIOError, manager.recv, 4096)
+        manager.settimeout(10)
+        os.write(holder, b"\n")
+        daemon.wait_ready()
+        self.next(manager, "READY=1")
+
+    def test_the_watchdog_is_fed(self):
+        manager, _ = self.start_under(WATCHDOG_USEC="200000")
+        for _ in range(3):
+            self.next(manager, "WATCHDOG=1")
+
+    def test_the_programs_that_we_run_do_not_speak_for_us(self):
+        names = []
+        manager, daemon = self.start_under()
+        for one in [process(daemon.pid), *daemon.workers()]:
+            with open(f"/proc/{one.pid}/environ", "rb") as file:
+                names.append(b"NOTIFY_SOCKET" in file.read())
+        self.assertFalse(any(names[1:]), names)
+
+
+@unittest.skipUnless(ROOT, "only root may stand in for the system's log")
+class SystemLog(TestCase):
+    def stand_in(self, path):
+        if os.path.exists(path):
+            self.skipTest(f"{path} is somebody else's")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        receiver = datagrams(path)
+        os.chmod(path, 0o666)
+        self.addCleanup(os.unlink, path)
+        self.addCleanup(receiver.close)
+        return receiver
+
+    def crash_a_connection(self, log):
+        daemon = self.start(listener("web"), log=log, environment=self.without_fault_handlers)
+        client = Client(daemon.address())
+        self.addCleanup(client.close)
+        self.assertTrue(client.echo(b"hello\n"))
+        victim = daemon.child_of(client)
+        signal_process(victim.pid, signal.SIGKILL)
+        return daemon, victim
+
+    def test_syslog(self):
+        receiver = self.stand_in("/dev/log")
+        daemon, victim = self.crash_a_connection({"target": "syslog", "facility": "local3", "identity": "front"})
+        lines = []
+        while not any("killed by SIGKILL" in line for line in lines):
+            lines.append(receiver.recv(8192).decode())
+        self.assertRegex(lines[0], rf"^<{19 * 8 + 6}>front\[{daemon.pid}\]: (root|control)")
+        self.assertRegex(lines[-1], rf"^<{19 * 8 + 4}>front\[\d+\]: root/web: connection \S+ crashed: killed by SIGKILL.* pid={victim.pid}")
+
+    def test_journald(self):
+        receiver = self.stand_in("/run/systemd/journal/socket")
+        daemon, victim = self.crash_a_connection({"target": "journald"})
+        while True:
+            fields = dict(line.split("=", 1) for line in receiver.recv(8192).decode().splitlines())
+            if "killed by SIGKILL" in fields["MESSAGE"]:
+                break
+        self.assertEqual((fields["PRIORITY"], fields["SYSLOG_IDENTIFIER"], fields["BULKHEAD_PATH"], fields["BULKHEAD_PID"]),
+                         ("4", "bulkheadd", "root/web", str(victim.pid)))
+
+
+class SlowStop(TestCase):
+    def test_a_lame_duck_serves_newcomers(self):
+        daemon = self.start(daemon={"lame_duck": "1s"})
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait_log("newcomers are served")
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo(b"still\n"))
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_quit_skips_it(self):
+        daemon = self.start(daemon={"lame_duck": "1h"})
+        daemon.send_signal(signal.SIGQUIT)
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_second_term_ends_it(self):
+        daemon = self.start(daemon={"lame_duck": "1h", "drain_timeout": "1h"})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo(b"one\n"))
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait_log("newcomers are served")
+            daemon.send_signal(signal.SIGTERM)
+            self.assertEqual(client.rest(), b"")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_connections_are_ended_one_after_another(self):
+        daemon = self.start(daemon={"drain_timeout": "100ms", "close_spread": "1s"})
+        with Hold(daemon.address(), 20) as hold:
+            self.assertEqual(hold.echo_all(), 20)
+            ends = []
+
+            def wait_for_end(client):
+                client.rest()
+                ends.append(time.monotonic())
+            waiting = [threading.Thread(target=wait_for_end, args=(client,)) for client in hold.clients]
+            for thread in waiting:
+                thread.start()
+            daemon.send_signal(signal.SIGTERM)
+            for thread in waiting:
+                thread.join(10)
+            self.assertEqual(len(ends), 20)
+            ends.sort()
+            self.assertGreater(ends[-2] - ends[1], 0.5, "they all ended at once")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+
+class OperatorSignals(TestCase):
+    def test_winch_suspends_and_ttin_ttou_scale(self):
+        daemon = self.start(preexec=os.setsid)
+        daemon.send_signal(signal.SIGTTIN)
+        daemon.wait_workers(3)
+        daemon.send_signal(signal.SIGTTOU)
+        daemon.wait_workers(2)
+        daemon.send_signal(signal.SIGWINCH)
+        daemon.wait_log("suspended: new clients wait", path="root/echo")
+
+
+class Hung(TestCase):
+    def test_a_worker_whose_loop_stands_still_is_replaced_and_its_connections_go_on(self):
+        daemon = self.start(supervisor={"max_restarts": 10})
+        with Hold(daemon.address(), 20) as hold:
+            self.assertEqual(hold.echo_all(), 20)
+            victim = daemon.workers()[0]
+            signal_process(victim.pid, signal.SIGSTOP)
+            daemon.wait_log("does not answer and is killed", pid=victim.pid, seconds=12)
+            daemon.wait_workers(2, without=[victim])
+            self.assertEqual(hold.echo_all(), 20)
+            with Client(daemon.address()) as another:
+                self.assertTrue(another.echo(b"new\n"))
+
+
+@unittest.skipUnless(ROOT, "only root may make a PID namespace")
+@tool("unshare")
+class ProcessOne(TestCase):
+    def test_strangers_are_reaped_and_term_is_honoured(self):
+        gate = os.path.join(self.directory, "gate")
+        os.mkfifo(gate)
+        orphans = {"id": "orphans", "type": "process", "restart": "temporary", "argv": [
+            "/bin/sh", "-c", "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; exit 0"]}
+        ends = {"id": "ends", "type": "process", "argv": ["/bin/sh", "-c", f"read line <{gate}; kill -TERM 1; exec sleep 1000"]}
+        daemon = self.start(orphans, ends, listener(), prefix=("unshare", "--pid", "--fork", "--mount-proc"))
+        self.assertEqual(daemon.ready["pid"], 1)
+        daemon.pid = daemon.popen.pid  # for the harness: unshare waits for it and has its status
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo(b"from process 1\n"))
+        first = wait_until(lambda: next((one for one in daemon.tree() if one.title.startswith("bulkheadd: master")), None)
+                           or next(one for one in daemon.tree() if "bulkheadd" in one.title), 5, "the daemon")
+        wait_until(lambda: not [one for one in daemon.tree() if one.title.startswith("sleep 0.05") or one.state == "Z"], 5, "no orphan")
+        self.assertTrue(first.alive())
+        with open(gate, "w") as out:
+            out.write("now\n")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+
+if __name__ == "__main__":
+    main()
