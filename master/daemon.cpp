@@ -417,7 +417,8 @@ void Daemon::on_worker_news(process::WorkerProcess& worker, const ipc::Message& 
            {"pid", message.pid}});
       break;
     case ipc::MessageType::paused: {
-      static constexpr const char* kReasons[] = {"unknown", "max_connections", "accept_error", "fork_error"};
+      static constexpr const char* kReasons[] = {"unknown", "max_connections", "accept_error", "fork_error",
+                                                 "max_connection_rate"};
       const char* reason = kReasons[message.reason < std::size(kReasons) ? message.reason : 0];
       events_.publish("accept_paused", path, {{"reason", reason}, {"errno", message.error}, {"worker", worker.path}});
       break;

@@ -38,13 +38,14 @@ ipc::Peer unix_peer(int connection) noexcept {
 
 }  // namespace
 
-Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel,
-                   int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken,
-                   std::function<void()> on_pause)
+Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections,
+                   Reception& reception, int channel, int bell, std::vector<sys::Fd> sockets,
+                   std::function<void(int)> on_broken, std::function<void()> on_pause)
     : header_(plan.header()),
       path_(plan.string(header_.listener_path)),
       table_(table),
       connections_(connections),
+      reception_(reception),
       channel_(channel),
       bell_(bell),
       sockets_(std::move(sockets)),
@@ -86,24 +87,66 @@ void Acceptor::resume() {
 
 void Acceptor::on_readable(std::uint32_t socket) {
   if (!accepting() || !sockets_[socket] || step_aside()) return;
+  Arrival arrival;
+  arrival.socket = socket;
   // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
-  const std::uint32_t slot = table_.claim(header_.run, header_.worker);
-  if (slot == ipc::kNoSlot) {
-    pause(ipc::PauseReason::full, 0);
-    return;
-  }
+  if (queues() && !claim(arrival)) return;
+  if (accept(arrival)) receive(std::move(arrival));
+}
+
+bool Acceptor::claim(Arrival& arrival) {
+  const ipc::Grant grant = reception_.claim();
+  arrival.slot = grant.slot;
+  if (grant.slot != ipc::kNoSlot) return true;
+  pause_for(grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full);
+  return false;
+}
+
+bool Acceptor::accept(Arrival& arrival) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
-  sys::Fd connection(accept4(sockets_[socket].get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC));
-  if (!connection) {
+  arrival.connection.reset(
+      accept4(sockets_[arrival.socket].get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC));
+  if (!arrival.connection) {
     const int error = errno;
-    connections_.release(slot);
-    on_accept_error(socket, error);
+    if (arrival.slot != ipc::kNoSlot) reception_.release(arrival.slot);
+    on_accept_error(arrival.socket, error);
+    return false;
+  }
+  const bool internet = address.ss_family == AF_INET || address.ss_family == AF_INET6;
+  arrival.transport = internet ? ipc::peer_of(address) : unix_peer(arrival.connection.get());
+  arrival.client = arrival.transport;
+  return true;
+}
+
+void Acceptor::receive(Arrival arrival) {
+  if (reception_.arrived(arrival)) {
+    admit(std::move(arrival));
+  } else {
+    connections_.reap();
+  }
+}
+
+void Acceptor::admit(Arrival arrival) {
+  const Received received = reception_.admit(arrival);
+  if (received == Received::done) {
+    backoff_.reset();
+    connections_.reap();
     return;
   }
-  const ipc::Peer peer = address.ss_family == AF_INET || address.ss_family == AF_INET6 ? ipc::peer_of(address)
-                                                                                       : unix_peer(connection.get());
-  on_connection(std::move(connection), {slot, socket, 0, peer});
+  const int error = errno;
+  pending_.push_back({std::move(arrival), received, sys::monotonic_ns()});
+  errno = error;
+  pause_for(received);
+}
+
+void Acceptor::pause_for(Received why) {
+  switch (why) {
+    case Received::done: break;
+    case Received::full: pause(ipc::PauseReason::full, 0); break;
+    case Received::rate: pause(ipc::PauseReason::rate, 0); break;
+    case Received::shortage: pause(ipc::PauseReason::fork_error, errno); break;
+  }
 }
 
 std::uint64_t Acceptor::taken_by_others() const {
@@ -127,17 +170,6 @@ void Acceptor::after_stepping_aside() {
   // Nobody came: they are stopped or paused, and whoever waits shall not wait for them.
   if (taken_by_others() == theirs_before_) share_.in_vain(table_.worker(header_.worker).accepted, theirs_before_);
   set_polls(accepting());
-}
-
-void Acceptor::on_connection(sys::Fd connection, const Arrival& arrival) {
-  if (connections_.begin(connection, arrival) != Connections::Begun::shortage) {
-    backoff_.reset();
-    connections_.reap();
-    return;
-  }
-  const int error = errno;
-  pending_ = {std::move(connection), arrival, sys::monotonic_ns()};
-  pause(ipc::PauseReason::fork_error, error);
 }
 
 void Acceptor::on_accept_error(std::uint32_t socket, int error) {
@@ -181,7 +213,7 @@ void Acceptor::drain_sockets() {
 void Acceptor::close() {
   started_ = false;
   retry_pending();
-  if (pending_.connection) connections_.refuse(pending_.connection, pending_.arrival.slot, ipc::Refusal::handler_start);
+  give_up_pending();
   bell_poll_.stop();
   retry_.stop();
   aside_.stop();
@@ -197,10 +229,12 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
   if (reason == ipc::PauseReason::full) {
     bell_poll_.start();
     retry_.start(kFullPoll);
+  } else if (reason == ipc::PauseReason::rate) {
+    retry_.start(std::chrono::nanoseconds(std::max<std::int64_t>(reception_.until_ns() - last_pause_ns_, 0)));
   } else {
     // A client in hand must not wait for as long as those in the queue may.
     const std::int64_t pause = backoff_.next();
-    retry_.start(std::chrono::nanoseconds(pending_.connection ? std::min(pause, admission::Backoff::kFirst) : pause));
+    retry_.start(std::chrono::nanoseconds(pending_.empty() ? pause : std::min(pause, admission::Backoff::kFirst)));
   }
   if (!announced_) announce_pause(reason, error);
 }
@@ -213,6 +247,8 @@ void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
     line.text("max_connections ")
         .number(table_.capacity())
         .text(" reached: new connections wait in the kernel's queue");
+  } else if (reason == ipc::PauseReason::rate) {
+    line.text("max_connection_rate reached: new connections wait in the kernel's queue");
   } else {
     line.text(reason == ipc::PauseReason::accept_error ? "cannot accept: "
                                                        : "cannot start a process for a connection: ");
@@ -240,23 +276,33 @@ void Acceptor::on_bell() {
 }
 
 void Acceptor::retry_pending() {
-  if (!pending_.connection) return;
-  if (connections_.begin(pending_.connection, pending_.arrival) != Connections::Begun::shortage) {
-    pending_.connection.reset();
+  while (!pending_.empty()) {
+    Pending& first = pending_.front();
+    first.why = reception_.admit(first.arrival);
+    if (first.why == Received::shortage && sys::monotonic_ns() - first.since_ns >= kPendingLimit) {
+      reception_.refuse(first.arrival, ipc::Refusal::handler_start);
+      first.why = Received::done;
+    }
+    if (first.why != Received::done) return;
+    pending_.erase(pending_.begin());
     backoff_.reset();
-    return;
   }
-  if (sys::monotonic_ns() - pending_.since_ns < kPendingLimit) return;
-  connections_.refuse(pending_.connection, pending_.arrival.slot, ipc::Refusal::handler_start);
+}
+
+void Acceptor::give_up_pending() {
+  for (Pending& pending : pending_) {
+    const bool shortage = pending.why == Received::shortage;
+    const bool rate = pending.why == Received::rate;
+    const auto capacity = rate ? ipc::Refusal::rate : ipc::Refusal::max_connections;
+    reception_.refuse(pending.arrival, shortage ? ipc::Refusal::handler_start : capacity);
+  }
+  pending_.clear();
 }
 
 void Acceptor::look_again() {
   if (!started_) return;
   retry_pending();
-  if (pending_.connection) {
-    retry_.start(std::chrono::nanoseconds(admission::Backoff::kFirst));
-    return;
-  }
+  if (!pending_.empty()) return pause_for(pending_.front().why);
   if (paused_) unpause();
   if (on_drained_) drain_sockets();
 }

@@ -2,9 +2,13 @@
 // one accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
 //
 //   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
+//   accepting ──no room in max_connection_rate──▶ paused ──there is──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
 //   any ──suspend──▶ suspended ──resume──▶ accepting
 //   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then tells
+//
+// Where `on_full` is queue, the slot comes first, and who has to wait waits in the kernel. Where it is not, everybody
+// is accepted and then admitted or refused (reception.h).
 #pragma once
 
 #include <cstdint>
@@ -14,11 +18,13 @@
 
 #include "worker/admission/backoff.h"
 #include "worker/admission/fair_share.h"
+#include "worker/arrival.h"
 #include "worker/connections.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
 #include "worker/loop/loop.h"
+#include "worker/reception.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::worker {
@@ -27,14 +33,15 @@ class Acceptor {
  public:
   // Takes over the listening sockets. `on_broken` is told when this worker cannot go on (errno), `on_pause` when the
   // end of a child is waited for.
-  Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, int channel, int bell,
-           std::vector<sys::Fd> sockets, std::function<void(int)> on_broken, std::function<void()> on_pause);
+  Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, Reception& reception,
+           int channel, int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken,
+           std::function<void()> on_pause);
 
   void start();
   void suspend();
   void resume();
   void drain(std::function<void()> on_drained);
-  // Stops for good and closes the sockets; a connection in hand is placed or refused.
+  // Stops for good and closes the sockets; connections in hand are placed or refused.
   void close();
   // A slot may be free, another worker died: look again.
   void look_again();
@@ -48,7 +55,12 @@ class Acceptor {
 
  private:
   void on_readable(std::uint32_t socket);
-  void on_connection(sys::Fd connection, const Arrival& arrival);
+  [[nodiscard]] bool claim(Arrival& arrival);
+  [[nodiscard]] bool accept(Arrival& arrival);
+  void receive(Arrival arrival);
+  // The client is known. Whom there is no room for now waits in hand, in order, while nobody else is accepted.
+  void admit(Arrival arrival);
+  void pause_for(Received why);
   void on_accept_error(std::uint32_t socket, int error);
   void drain_sockets();
   [[nodiscard]] bool step_aside();
@@ -58,6 +70,8 @@ class Acceptor {
   void pause(ipc::PauseReason reason, int error);
   void unpause();
   void retry_pending();
+  void give_up_pending();
+  [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
   void set_polls(bool on);
   void on_bell();
   void announce_pause(ipc::PauseReason reason, int error);
@@ -67,6 +81,7 @@ class Acceptor {
   const char* path_;
   ipc::Table& table_;
   Connections& connections_;
+  Reception& reception_;
   int channel_;
   int bell_;
   std::vector<sys::Fd> sockets_;  // an empty one has been closed
@@ -85,12 +100,13 @@ class Acceptor {
   bool paused_ = false;
   bool suspended_ = false;
 
-  // Accepted, but no process to be had for it yet.
+  // Accepted, but no process, or no room, to be had for it yet.
   struct Pending {
-    sys::Fd connection;
     Arrival arrival;
+    Received why = Received::shortage;
     std::int64_t since_ns = 0;
-  } pending_;
+  };
+  std::vector<Pending> pending_;
 
   bool announced_ = false;
   std::int64_t last_pause_ns_ = 0;

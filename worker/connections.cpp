@@ -23,16 +23,6 @@ namespace {
 
 constexpr std::uint32_t kCrashReportsPerSecond = 100;
 
-// Lets the client read what it was sent before the end, and see an end rather than a reset: a close with unread input
-// resets the connection (RFC 1122, 4.2.2.13).
-void close_gently(sys::Fd& connection) noexcept {
-  shutdown(connection.get(), SHUT_WR);
-  char ignored[4096];
-  while (recv(connection.get(), ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
-  }
-  connection.reset();
-}
-
 ipc::Peer local_of(int connection) noexcept {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
@@ -59,6 +49,7 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, int channel, 
       handler_error_fd_(handler_error_fd),
       pids_(table.capacity()),
       socket_names_(plan.vector(header_.socket_names)),
+      banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
   for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
     const ipc::PlanHandler& handler = plan.handler(i);
@@ -76,27 +67,24 @@ void Connections::ring(bool wanted) noexcept {
   if (wanted) (void)!::write(bell_, &one, sizeof one);
 }
 
-Connections::Begun Connections::begin(sys::Fd& connection, const Arrival& arrival) noexcept {
+Connections::Begun Connections::begin(Arrival& arrival) noexcept {
   const std::uint32_t index = arrival.slot;
   ipc::Slot& slot = table_.slot(index);
   if (slot.state == ipc::SlotState::claimed) {
-    slot.peer = arrival.peer;
-    slot.local = header_.wildcard[arrival.socket] != 0 ? local_of(connection.get()) : header_.local[arrival.socket];
+    const std::uint32_t socket = arrival.socket;
+    slot.peer = arrival.client;
+    slot.local = header_.wildcard[socket] != 0 ? local_of(arrival.connection.get()) : header_.local[socket];
     slot.started_ns = sys::monotonic_ns();
     slot.generation = header_.generation;
     slot.handler = arrival.handler;
     table_.serve(index);
+    greet(arrival.connection.get());
   }
-  bool refused = false;
-  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind)
-                        ? start_built_in(connection.get(), slot, arrival)
-                        : start_exec(connection.get(), slot, arrival, refused);
-  if (pid < 0 && !refused && admission::is_shortage(errno)) return Begun::shortage;
-  if (pid < 0) {
-    refuse(connection, index, ipc::Refusal::handler_start);
-    return Begun::refused;
-  }
-  connection.reset();
+  bool impossible = false;
+  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? start_built_in(arrival, slot)
+                                                                          : start_exec(arrival, slot, impossible);
+  if (pid < 0) return !impossible && admission::is_shortage(errno) ? Begun::shortage : Begun::impossible;
+  arrival.connection.reset();
   pids_.put(pid, index);
   ++table_.worker(header_.worker).accepted;
   if (header_.log_connection_start != 0) {
@@ -105,7 +93,13 @@ Connections::Begun Connections::begin(sys::Fd& connection, const Arrival& arriva
   return Begun::served;
 }
 
-pid_t Connections::start_built_in(int connection, ipc::Slot& slot, const Arrival& arrival) noexcept {
+// Before the handler, whose own words must come after. What a fresh connection's buffer has no room for is lost, not
+// waited for.
+void Connections::greet(int connection) noexcept {
+  if (!banner_.empty()) (void)send(connection, banner_.data(), banner_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept {
   // Written here and not in the child: there it would be a page of its own to copy.
   char title[sizeof "bulkheadd: connection " + 16 + 80 + 32];
   char hex[17];
@@ -121,16 +115,16 @@ pid_t Connections::start_built_in(int connection, ipc::Slot& slot, const Arrival
   append(peer.view());
   append(" ");
   append(plan_.string(plan_.handler(arrival.handler).name));
-  return child::start_built_in({connection, {title, length}}, &slot.pid);
+  return child::start_built_in({arrival.connection.get(), {title, length}}, &slot.pid);
 }
 
-pid_t Connections::start_exec(int connection, ipc::Slot& slot, const Arrival& arrival, bool& refused) noexcept {
-  child::ConnectionFacts facts{
+pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
+  const child::ConnectionFacts facts{
       slot.peer,           slot.local,     socket_names_[arrival.socket], plan_.string(header_.listener_path),
       id_of(arrival.slot), slot.generation};
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const Program& program = programs_[arrival.handler];
-  const child::Exec request{connection, handler_error_fd_, handler.style == ipc::HandlerStyle::inetd,
+  const child::Exec request{arrival.connection.get(), handler_error_fd_, handler.style == ipc::HandlerStyle::inetd,
                             program.argv.data(), environment_.build(program.environment.data(), facts)};
   const child::ExecStarted started = child::start_exec(request, &slot.pid);
   if (started.pid < 0) {
@@ -141,7 +135,7 @@ pid_t Connections::start_exec(int connection, ipc::Slot& slot, const Arrival& ar
   while (waitpid(started.pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   slot.pid = 0;
-  refused = true;
+  impossible = true;
   if (start_failures_.allow(sys::monotonic_ns())) {
     log::Line line(log::Level::error, plan_.string(header_.listener_path));
     line.text("a connection was refused: ").text(ipc::stage_text(started.failed)).text(" ").text(program.argv[0]);
@@ -154,12 +148,6 @@ pid_t Connections::start_exec(int connection, ipc::Slot& slot, const Arrival& ar
     line.write();
   }
   return -1;
-}
-
-void Connections::refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept {
-  close_gently(connection);
-  table_.refuse(reason);
-  release(slot);
 }
 
 void Connections::release(std::uint32_t slot) noexcept {

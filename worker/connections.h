@@ -6,8 +6,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
+#include "worker/arrival.h"
 #include "worker/child/environment.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
@@ -18,29 +20,19 @@
 
 namespace bulkhead::worker {
 
-// An accepted connection and what has been decided about it.
-struct Arrival {
-  std::uint32_t slot = ipc::kNoSlot;  // claimed by this worker
-  std::uint32_t socket = 0;           // index of the listening socket it came from
-  std::uint32_t handler = 0;          // index of the handler in the plan
-  ipc::Peer peer;
-};
-
 class Connections {
  public:
   Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd);
 
   // What became of an accepted connection.
   enum class Begun {
-    served,    // a child has it
-    shortage,  // no process to be had now; slot and connection stay the caller's to try again
-    refused    // the handler cannot be started: the connection is closed, the slot free
+    served,     // a child has it
+    shortage,   // no process to be had now (errno); slot and connection stay the caller's to try again
+    impossible  // the handler cannot be started, which the log has been told; both stay the caller's to give up
   };
-  // On `served` and `refused` the descriptor has been closed.
-  [[nodiscard]] Begun begin(sys::Fd& connection, const Arrival& arrival) noexcept;
-  // Gives up a connection that begin() could not place: closes it, frees the slot, counts it as refused.
-  void refuse(sys::Fd& connection, std::uint32_t slot, ipc::Refusal reason) noexcept;
-  // A claim for which nobody came.
+  // Its slot is claimed by this worker. On `served` the descriptor has been closed.
+  [[nodiscard]] Begun begin(Arrival& arrival) noexcept;
+  // A slot of which no connection came.
   void release(std::uint32_t slot) noexcept;
 
   // Reaps every child that has ended. True when there was one.
@@ -59,8 +51,9 @@ class Connections {
     std::vector<const char*> argv;
     std::vector<const char*> environment;
   };
-  pid_t start_exec(int connection, ipc::Slot& slot, const Arrival& arrival, bool& refused) noexcept;
-  pid_t start_built_in(int connection, ipc::Slot& slot, const Arrival& arrival) noexcept;
+  pid_t start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
+  pid_t start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  void greet(int connection) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
   void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
                     std::int64_t now) noexcept;
@@ -77,6 +70,7 @@ class Connections {
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;          // at least one of them is a program
   std::vector<const char*> socket_names_;
+  std::string_view banner_;
   child::Environment environment_;
   std::vector<std::uint32_t> lingering_;
   log::RateLimit start_failures_;

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "bulkhead_version.h"
@@ -22,6 +23,8 @@
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
+#include "worker/reception.h"
+#include "worker/refusals.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
 #include "worker/sys/signal.h"
@@ -114,12 +117,15 @@ class Worker {
   loop::Loop loop_;
   sys::Fd signals_;
   Connections connections_;
+  Refusals refusals_;
+  Reception reception_;
   Acceptor acceptor_;
   loop::Poll channel_poll_;
   loop::Poll signal_poll_;
   loop::Timer tick_;
   loop::Timer quiet_;
   bool orphaned_ = false;
+  bool retiring_ = false;
   int exit_status_ = kRetired;
 };
 
@@ -130,8 +136,10 @@ Worker::Worker(const ipc::Plan& plan)
       table_(take_table()),
       signals_(sys::open_signal_fd(kWatched)),
       connections_(plan, table_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
+      refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
+      reception_(plan, table_, connections_, refusals_),
       acceptor_(
-          loop_, plan, table_, connections_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
+          loop_, plan, table_, connections_, reception_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
           [this](int error) {
             log::Line(log::Level::error, path_)
                 .text("the listening socket is unusable: ")
@@ -224,14 +232,16 @@ void Worker::on_children() {
   leave_if_idle();
 }
 
-// Retiring is dying on purpose: the children go on, and the master adopts them.
+// Retiring is dying on purpose: the children go on, and the master adopts them. Only who has been refused gets the
+// moment it takes to read why.
 void Worker::retire(ipc::RetireReason reason) {
+  if (std::exchange(retiring_, true)) return;
   acceptor_.close();
   ipc::Message message;
   message.type = ipc::MessageType::retiring;
   message.reason = static_cast<std::uint32_t>(reason);
   (void)ipc::send(ipc::kChannelFd, message);
-  loop_.stop();
+  leave_if_idle();
 }
 
 // Nobody would adopt the children now, so they keep their parent until they are done.
@@ -247,7 +257,8 @@ void Worker::on_master_gone() {
 }
 
 void Worker::leave_if_idle() {
-  if (orphaned_ && connections_.idle()) loop_.stop();
+  if (!refusals_.idle()) return;
+  if (retiring_ || (orphaned_ && connections_.idle())) loop_.stop();
 }
 
 void Worker::on_tick() {
@@ -256,6 +267,7 @@ void Worker::on_tick() {
   on_children();  // a safety net: signals can be lost to a debugger
   connections_.sweep_lingering(now);
   acceptor_.tick(now);
+  refusals_.tick(now);
   leave_if_idle();
   show_title();
 }

@@ -70,6 +70,10 @@ bool path_fits(const Option& option, const Value& value) {
   return option.words.empty() || value.text.find('/') != std::string::npos;
 }
 
+bool banner_fits(const Option&, const Value& value) {
+  return value.text.size() <= 4096;  // what any fresh connection's buffer has room for
+}
+
 bool file_mode_fits(const Option&, const Value& value) {
   const std::string& text = value.text;
   const bool octal = !text.empty() && text.find_first_not_of("01234567") == std::string::npos;
@@ -128,6 +132,9 @@ constexpr std::array kRules{
     TypeRule{Type::account, Kind::string, not_empty},
     TypeRule{Type::command, Kind::array, list_not_empty},  // elements: command.cpp
     TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: listener_reader.cpp
+    TypeRule{Type::networks, Kind::array},                 // elements: admission_reader.cpp
+    TypeRule{Type::banner, Kind::string, banner_fits},
+    TypeRule{Type::rate, Kind::object},
     TypeRule{Type::words, Kind::array, anything, Kind::string, is_listed, ""},
     TypeRule{Type::names, Kind::array, anything, Kind::string, variable_name_fits, "a name without \"=\""},
     TypeRule{Type::environment, Kind::object},
@@ -212,7 +219,8 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   const TypeRule& rule = kRules[static_cast<std::size_t>(option.type)];
   std::vector<Finding> out;
   if (is_word(option, value) && rule.kind != Kind::array) return out;
-  if (option.type == Type::listen && value.kind == Kind::string) return out;
+  const bool alone_or_list = option.type == Type::listen || option.type == Type::networks;
+  if (alone_or_list && value.kind == Kind::string) return out;
   if (value.kind != rule.kind || !rule.rule(option, value)) {
     out.push_back({value.at, pointer, mismatch(option, value)});
     return out;

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "master/config/network.h"
 #include "master/supervision/child_spec.h"
 
 namespace bulkhead::config {
@@ -72,6 +73,15 @@ struct Identity {
   std::vector<std::uint32_t> groups;  // supplementary
 };
 
+// What a listener does with whom it has no room for.
+enum class OnFull : std::uint8_t { queue, close, message, reset };
+
+// "unlimited" is a count of 0.
+struct Rate {
+  std::uint32_t count = 0;
+  Duration per{};
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   std::uint32_t backlog = 1024;
@@ -79,6 +89,12 @@ struct Listener {
   std::uint32_t max_connections = 1024;
   bool max_connections_explicit =
       false;  // a default is clamped to what the system allows, an explicit value is an error
+  std::optional<std::vector<Network>> allow;  // absent: whoever is not denied; empty: nobody
+  std::vector<Network> deny;
+  Rate max_connection_rate;
+  OnFull on_full = OnFull::queue;
+  std::string banner;
+  std::string banner_fail;
   // `shutdown`: between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is kForever.
   Duration connection_shutdown = std::chrono::seconds(5);
   // The first is the listener's own; the others are those of its rules.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "master/config/admission_reader.h"
 #include "master/config/command.h"
 #include "master/config/identity.h"
 #include "master/config/listen_address.h"
@@ -85,6 +86,13 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
     Setter<Node>{"max_connections", set_max_connections},
+    Setter<Node>{"max_connection_rate", set_max_connection_rate},
+    Setter<Node>{"on_full", [](Context&, Node& node, const Entry& e) { node.listener->on_full = as_enum<OnFull>(e); }},
+    Setter<Node>{"allow", set_allow},
+    Setter<Node>{"deny", set_deny},
+    Setter<Node>{"banner", [](Context&, Node& node, const Entry& e) { node.listener->banner = e.value.text; }},
+    Setter<Node>{"banner_fail",
+                 [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"user", [](Context&, Node&, const Entry&) {}},  // both need the handler: see read_listener
     Setter<Node>{"group", [](Context&, Node&, const Entry&) {}},
@@ -118,6 +126,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   node.listener.emplace();
   read_options(context, section, Scope::listener, kListenerSetters, node, effective);
   move_shutdown_to_connections(node);
+  check_admission(context, section, *node.listener);
   const auto& handlers = node.listener->handlers;
   const bool exec = std::any_of(handlers.begin(), handlers.end(),
                                 [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });

@@ -33,6 +33,10 @@ constexpr std::array kTypes{
              "the program and its arguments"},
     TypeText{Type::listen, "string or list of strings", "an address such as \"127.0.0.1:4040\" or a list of them",
              "see LISTEN ADDRESSES"},
+    TypeText{Type::networks, "string or list of strings", "a network such as \"192.0.2.0/24\" or a list of them",
+             "see NETWORKS"},
+    TypeText{Type::banner, "string", "a string of at most 4096 bytes", "at most 4096 bytes"},
+    TypeText{Type::rate, "object", "an object such as {\"count\": 100, \"per\": \"1s\"}", "see RATE"},
     TypeText{Type::words, "list of words", "a list of", ""},
     TypeText{Type::names, "list of strings", "a list of names of environment variables",
              "names of environment variables"},
@@ -54,7 +58,7 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr std::array<std::pair<Scope, std::string_view>, 10> kScopes{{{Scope::top, "the top level"},
+constexpr std::array<std::pair<Scope, std::string_view>, 11> kScopes{{{Scope::top, "the top level"},
                                                                       {Scope::daemon, "daemon"},
                                                                       {Scope::control, "control"},
                                                                       {Scope::log, "log"},
@@ -63,7 +67,8 @@ constexpr std::array<std::pair<Scope, std::string_view>, 10> kScopes{{{Scope::to
                                                                       {Scope::handler, "handler"},
                                                                       {Scope::process, "process"},
                                                                       {Scope::supervisor, "supervisor"},
-                                                                      {Scope::restart_delay, "restart_delay"}}};
+                                                                      {Scope::restart_delay, "restart_delay"},
+                                                                      {Scope::rate, "rate"}}};
 
 // `"a", "b" or "c"`, each of `parts` as it is.
 std::string join_or(const std::vector<std::string>& parts) {
@@ -111,6 +116,7 @@ std::vector<const Option*> options_of(Scope scope) {
 }
 
 Scope scope_of(const Option& option) {
+  if (option.type == Type::rate) return Scope::rate;
   const auto* const found =
       std::find_if(kScopes.begin(), kScopes.end(), [&](const auto& s) { return s.second == option.name; });
   return found == kScopes.end() ? Scope::top : found->first;

@@ -23,7 +23,8 @@ enum class Scope : std::uint8_t {
   handler,
   process,
   supervisor,
-  restart_delay
+  restart_delay,
+  rate
 };
 
 enum class Type : std::uint8_t {
@@ -40,6 +41,9 @@ enum class Type : std::uint8_t {
   account,        // a user or group, by name or number
   command,        // argv
   listen,         // one address or a list of them
+  networks,       // one network or a list of them
+  banner,         // text that is sent as it is
+  rate,           // an object of Scope::rate
   words,          // a list of Option::words
   names,          // a list of names of environment variables
   environment,    // an object of strings
@@ -149,6 +153,16 @@ inline constexpr std::array kOptions{
            "Length of the window for max_restarts, in seconds."},
     Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, 1'000'000}, "",
            "Connections served at the same time, over all workers."},
+    Option{Scope::listener, "max_connection_rate", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
+           "Connections begun in any span of time, over all workers."},
+    Option{Scope::listener, "on_full", Type::word, by_default("\"queue\""), {}, "queue|close|message|reset",
+           "What becomes of a connection that a limit of capacity has no room for."},
+    Option{Scope::listener, "allow", Type::networks, computed("everybody"), {}, "",
+           "Networks whose connections are served."},
+    Option{Scope::listener, "deny", Type::networks, by_default("[]"), {}, "",
+           "Networks whose connections are refused."},
+    Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "What an admitted client is sent first."},
+    Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
     Option{Scope::listener, "handler", Type::object, kRequired, {}, "echo", "What serves a connection."},
     Option{Scope::listener, "user", Type::account, computed("see USERS"), {}, "",
            "User that workers and connections run as."},
@@ -200,6 +214,9 @@ inline constexpr std::array kOptions{
            "Part of a delay that is left to chance."},
     Option{Scope::restart_delay, "reset_after", Type::duration, by_default("\"60s\""), kAnyDuration, "",
            "A run of this length makes the delays start over."},
+
+    Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},
+    Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "In any span of this length."},
 };
 // clang-format on
 

@@ -91,6 +91,9 @@ Value type_schema(const Option& option) {
     case Type::file_mode: return matching("^0?[0-7]{3}$");
     case Type::id: return matching("^[A-Za-z0-9_.-]{1,64}$");
     case Type::command: return list_of(of_type("string"), false);
+    case Type::networks: return any_of({some_text(), list_of(some_text(), true)});
+    case Type::banner: return object({{"type", text("string")}, {"maxLength", number_value("4096")}});
+    case Type::rate: return reference(scope_text(Scope::rate));
     case Type::listen: return any_of({some_text(), list_of(some_text(), false)});
     case Type::words: return list_of(enumeration(option), true);
     case Type::names: return list_of(matching(kVariablePattern), true);
@@ -143,6 +146,7 @@ Value definitions() {
     if (option.type != Type::object) continue;
     add_member(out, std::string(option.name), object_schema({scope_of(option)}, ""));
   }
+  add_member(out, std::string(scope_text(Scope::rate)), object_schema({Scope::rate}, ""));
   return out;
 }
 

@@ -19,7 +19,8 @@ std::optional<sys::Error> Listener::open() {
     sockets.push_back(std::move(*socket));
   }
   if (!table_fd_) {
-    auto memfd = ipc::Table::create(config_.max_connections);
+    const config::Rate& rate = config_.max_connection_rate;
+    auto memfd = ipc::Table::create({config_.max_connections, rate.count, rate.per.count()});
     if (!memfd) return memfd.error();
     auto table = ipc::Table::map(memfd->get());
     if (!table) return table.error();

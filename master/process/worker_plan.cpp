@@ -7,8 +7,11 @@
 #include <cstdlib>
 #include <utility>
 
+#include "master/config/option_table.h"
 #include "master/lifecycle/log_target.h"
+#include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
 
 namespace bulkhead::process {
 
@@ -83,6 +86,56 @@ bool set_identity(ipc::PlanHeader& header, const std::optional<config::Identity>
   return true;
 }
 
+ipc::PlanPrefixes prefixes_of(ipc::PlanBuilder& plan, const std::vector<admission::Prefix>& prefixes,
+                              std::uint32_t otherwise) {
+  ipc::PlanPrefixes out;
+  out.v4 = plan.array<admission::Range>(admission::compile(prefixes, false, otherwise));
+  out.v6 = plan.array<admission::Range>(admission::compile(prefixes, true, otherwise));
+  out.otherwise = otherwise;
+  return out;
+}
+
+std::vector<admission::Prefix> prefixes_of(const std::vector<config::Network>& networks) {
+  std::vector<admission::Prefix> out;
+  for (const config::Network& network : networks) {
+    out.push_back({{network.v6, network.high, network.low}, network.length, 0});
+  }
+  return out;
+}
+
+// "5 per 1s"
+std::string rate_text(const config::Rate& rate) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const std::string quoted = config::duration_text(std::chrono::duration_cast<Milliseconds>(rate.per).count());
+  return fmt::format("{} per {}", rate.count, quoted.substr(1, quoted.size() - 2));
+}
+
+// What a refusal is blamed on, with the value that holds: worker/refusals.h puts it into the log.
+std::vector<std::string> refusal_words(const config::Listener& listener) {
+  std::vector<std::string> out(ipc::kRefusals);
+  const auto set = [&out](ipc::Refusal reason, std::string words) {
+    out[static_cast<std::size_t>(reason)] = std::move(words);
+  };
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = ipc::refusal_text(static_cast<ipc::Refusal>(i));
+  set(ipc::Refusal::denied, "");  // the worker names the network
+  set(ipc::Refusal::rate, fmt::format("max_connection_rate is {}", rate_text(listener.max_connection_rate)));
+  set(ipc::Refusal::max_connections, fmt::format("max_connections is {}", listener.max_connections));
+  set(ipc::Refusal::handler_start, "its handler could not be started");
+  return out;
+}
+
+void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
+  std::optional<std::vector<admission::Prefix>> allow;
+  if (listener.allow) allow = prefixes_of(*listener.allow);
+  const auto access = admission::access_prefixes(allow, prefixes_of(listener.deny));
+  plan.header.access = prefixes_of(plan, access.prefixes, static_cast<std::uint32_t>(access.otherwise));
+  plan.header.rules.otherwise = admission::kNoRuleValue;
+  plan.header.on_full = static_cast<ipc::OnFull>(listener.on_full);
+  plan.header.banner = plan.strings({listener.banner});
+  plan.header.banner_fail = plan.strings({listener.banner_fail});
+  plan.header.refusal_words = plan.strings(refusal_words(listener));
+}
+
 }  // namespace
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
@@ -106,6 +159,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
     return sys::Error{"plan", "too many groups of the user", E2BIG};
   if (!set_handlers(plan, listener.config().handlers)) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
+  set_admission(plan, listener.config());
   const std::string& path = listener.path();
   header.listener_path = plan.strings({path});
   header.title = plan.strings({fmt::format("worker {}/{}", path.substr(path.rfind('/') + 1), index)});

@@ -24,6 +24,7 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"HANDLER", Scope::handler},
                                                 {"PROCESS", Scope::process},
                                                 {"RESTART DELAY", Scope::restart_delay},
+                                                {"RATE", Scope::rate},
                                                 {"DAEMON", Scope::daemon},
                                                 {"CONTROL", Scope::control},
                                                 {"LOG", Scope::log}};

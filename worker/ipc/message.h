@@ -46,7 +46,7 @@ enum class MessageType : std::uint32_t {
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
 
 enum class RetireReason : std::uint32_t { asked = 1, terminated };
-enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error };
+enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error, rate };
 
 // Where a start broke off. The text table in stage.cpp is checked against the enum.
 enum class Stage : std::uint32_t {

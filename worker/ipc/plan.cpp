@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "worker/ipc/message.h"
+#include "worker/ipc/table.h"
 
 namespace bulkhead::ipc {
 
@@ -23,6 +24,14 @@ PlanStrings PlanBuilder::strings(const std::vector<std::string>& values) {
                         static_cast<std::uint32_t>(values.size())};
   for (const std::string& value : values) pool_.append(value).push_back('\0');
   return out;
+}
+
+PlanArray PlanBuilder::append(const void* bytes, std::size_t size) {
+  static_assert(sizeof(PlanHeader) % 8 == 0);
+  pool_.resize((pool_.size() + 7) / 8 * 8);
+  const auto offset = static_cast<std::uint32_t>(sizeof(PlanHeader) + pool_.size());
+  if (size != 0) pool_.append(static_cast<const char*>(bytes), size);
+  return {offset, static_cast<std::uint32_t>(size)};
 }
 
 sys::Result<sys::Fd> PlanBuilder::seal() {
@@ -58,6 +67,12 @@ bool Plan::holds(const PlanHandler& handler) const noexcept {
          holds(handler.argv) && holds(handler.environment);
 }
 
+bool Plan::holds(PlanArray array) const noexcept {
+  if (array.bytes == 0) return true;
+  return array.offset >= sizeof(PlanHeader) && array.offset % 8 == 0 && array.offset <= header_->size &&
+         array.bytes <= header_->size - array.offset;
+}
+
 sys::Result<Plan> Plan::map(int memfd) {
   struct stat status {};
   if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "worker plan", errno};
@@ -72,9 +87,14 @@ sys::Result<Plan> Plan::map(int memfd) {
   bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
               header.sockets <= kMaxSockets && header.group_count <= kMaxGroups && header.handler_count >= 1 &&
               header.handler_count <= kMaxHandlers;
-  for (const PlanStrings& strings : {header.listener_path, header.title, header.log_identity, header.socket_names}) {
+  for (const PlanStrings& strings : {header.listener_path, header.title, header.log_identity, header.socket_names,
+                                     header.banner, header.banner_fail, header.refusal_words}) {
     good = good && plan.holds(strings);
   }
+  for (const PlanArray& array : {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6}) {
+    good = good && plan.holds(array);
+  }
+  good = good && header.refusal_words.count == kRefusals;
   for (std::uint32_t i = 0; good && i < header.handler_count; ++i) good = plan.holds(header.handlers[i]);
   if (!good) return sys::Error{"map", "worker plan", EINVAL};
   return plan;

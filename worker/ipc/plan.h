@@ -3,9 +3,12 @@
 // Fixed-layout numbers, then a pool of NUL-terminated strings that the numbers point into by offset.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "worker/ipc/peer.h"
@@ -25,6 +28,8 @@ enum class HandlerKind : std::uint32_t { echo, exec, count_ };
 }
 enum class HandlerStyle : std::uint32_t { ucspi, inetd, count_ };
 
+enum class OnFull : std::uint32_t { queue, close, message, reset };
+
 struct PlanStrings {
   std::uint32_t offset = 0;  // of the first; the others follow, each with its NUL
   std::uint32_t count = 0;
@@ -38,6 +43,19 @@ struct PlanHandler {
   PlanStrings name;                          // for titles and lists: "echo", or the program's base name
   PlanStrings argv;                          // exec
   PlanStrings environment;                   // exec: NAME=value, what is the same for every connection
+};
+
+// Values of a fixed size, one after the other, at a multiple of 8.
+struct PlanArray {
+  std::uint32_t offset = 0;
+  std::uint32_t bytes = 0;
+};
+
+// An admission::PrefixMap: two arrays of admission::Range.
+struct PlanPrefixes {
+  PlanArray v4;
+  PlanArray v6;
+  std::uint32_t otherwise = 0;
 };
 
 struct PlanHeader {
@@ -70,6 +88,13 @@ struct PlanHeader {
   PlanStrings log_identity;
   PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];
+
+  OnFull on_full = OnFull::queue;
+  PlanPrefixes access;        // allow and deny, as admission::Access
+  PlanPrefixes rules;         // as admission::rule_value()
+  PlanStrings banner;         // sent to whoever is admitted
+  PlanStrings banner_fail;    // and to whoever is refused
+  PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
 
 // Builds a plan. The strings are copied; `header` is the caller's to fill except for magic, protocol and size.
@@ -77,9 +102,15 @@ class PlanBuilder {
  public:
   PlanHeader header;
   [[nodiscard]] PlanStrings strings(const std::vector<std::string>& values);
+  template <class T>
+  [[nodiscard]] PlanArray array(std::span<const T> values) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return append(values.data(), values.size_bytes());
+  }
   [[nodiscard]] sys::Result<sys::Fd> seal();
 
  private:
+  [[nodiscard]] PlanArray append(const void* bytes, std::size_t size);
   std::string pool_;
 };
 
@@ -90,12 +121,20 @@ class Plan {
   [[nodiscard]] const PlanHeader& header() const noexcept { return *header_; }
   [[nodiscard]] const PlanHandler& handler(std::uint32_t index) const noexcept { return header_->handlers[index]; }
   [[nodiscard]] const char* string(PlanStrings strings) const noexcept;  // the first one
+  // The values of an array; whole ones only.
+  template <class T>
+  [[nodiscard]] std::span<const T> array(PlanArray array) const noexcept {
+    static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8);
+    const auto* first = reinterpret_cast<const char*>(header_) + array.offset;
+    return {reinterpret_cast<const T*>(first), array.bytes / sizeof(T)};
+  }
   // Pointers to each string and a closing null pointer, as execve() wants them.
   [[nodiscard]] std::vector<const char*> vector(PlanStrings strings) const;
 
  private:
   [[nodiscard]] bool holds(PlanStrings strings) const noexcept;
   [[nodiscard]] bool holds(const PlanHandler& handler) const noexcept;
+  [[nodiscard]] bool holds(PlanArray array) const noexcept;
   const PlanHeader* header_ = nullptr;
 };
 

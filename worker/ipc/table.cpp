@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -46,13 +47,14 @@ static_assert(kMaxConnections < 1u << 20 && kMaxListeners <= 1u << 12);
 struct Table::Header {
   std::uint32_t magic;
   std::uint32_t version;
-  std::uint32_t capacity;
-  std::uint32_t reserved;
+  Shape shape;
 
   RobustLock lock;
   std::uint32_t waiting;    // somebody found the table full and sleeps on the bell
   std::uint32_t free_head;  // freed slots, last in first out: the one whose memory is warm
   std::uint32_t fresh;      // slots from here on were never used
+  std::uint32_t claimed;    // slots in that state
+  std::uint32_t rate_next;  // the oldest entry of the rate's ring, to be overwritten next
   Counts counts;
 
   // One entry: an end that may be half done. Counts of what has ended cannot be recounted from the slots, so they are
@@ -73,9 +75,23 @@ std::size_t round_to_page(std::size_t bytes) noexcept {
   return (bytes + kPage - 1) / kPage * kPage;
 }
 
-// What stands before the sources.
-std::size_t size_with(std::size_t header, std::uint32_t slots) noexcept {
-  return round_to_page(header) + round_to_page(std::size_t{slots} * sizeof(Slot));
+// Header, rate, slots, sources: each part on pages of its own.
+struct Layout {
+  std::size_t rate;
+  std::size_t slots;
+  std::size_t sources;
+};
+
+Layout layout_of(const Shape& shape, std::size_t header) noexcept {
+  Layout out{};
+  out.rate = round_to_page(header);
+  out.slots = out.rate + round_to_page(std::size_t{shape.rate_count} * sizeof(std::int64_t));
+  out.sources = out.slots + round_to_page(std::size_t{shape.capacity} * sizeof(Slot));
+  return out;
+}
+
+bool is_sound(const Shape& shape) noexcept {
+  return shape.capacity <= kMaxConnections && shape.rate_count <= kMaxRate && shape.rate_per_ns >= 0;
 }
 
 }  // namespace
@@ -109,8 +125,9 @@ Table& Table::operator=(Table&& other) noexcept {
   std::swap(header_, other.header_);
   std::swap(slots_, other.slots_);
   std::swap(sources_, other.sources_);
+  std::swap(rate_, other.rate_);
   std::swap(size_, other.size_);
-  std::swap(capacity_, other.capacity_);
+  std::swap(shape_, other.shape_);
   return *this;
 }
 
@@ -118,13 +135,13 @@ Table::~Table() {
   if (header_ != nullptr) munmap(header_, size_);
 }
 
-sys::Result<sys::Fd> Table::create(std::uint32_t capacity, const SourceRoom& room) {
+sys::Result<sys::Fd> Table::create(const Shape& shape, const SourceRoom& room) {
   sys::Fd memfd(memfd_create("bulkhead-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memfd) return sys::Error{"memfd_create", "connection table", errno};
   HashKey key;
   if (getrandom(&key, sizeof key, 0) != sizeof key) return sys::Error{"getrandom", "connection table", errno};
-  const std::size_t sources_at = size_with(sizeof(Header), capacity);
-  const std::size_t size = sources_at + Sources::size_of(capacity, room);
+  const Layout layout = layout_of(shape, sizeof(Header));
+  const std::size_t size = layout.sources + Sources::size_of(shape.capacity, room);
   if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) return sys::Error{"ftruncate", "connection table", errno};
   fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
@@ -132,9 +149,9 @@ sys::Result<sys::Fd> Table::create(std::uint32_t capacity, const SourceRoom& roo
   auto* header = new (memory) Header{};
   header->magic = kMagic;
   header->version = kVersion;
-  header->capacity = capacity;
+  header->shape = shape;
   header->free_head = kNoSlot;
-  Sources::create(static_cast<char*>(memory) + sources_at, room, key);
+  Sources::create(static_cast<char*>(memory) + layout.sources, room, key);
   munmap(memory, size);
   return memfd;
 }
@@ -150,16 +167,17 @@ sys::Result<Table> Table::map(int memfd) {
   table.header_ = static_cast<Header*>(memory);
   table.size_ = size;
   const Header& header = *table.header_;
-  table.capacity_ = header.capacity;
+  table.shape_ = header.shape;
   const sys::Error unfit{"map", "connection table", EINVAL};
-  if (header.magic != kMagic || header.version != kVersion || table.capacity_ > kMaxConnections) return unfit;
-  const std::size_t sources_at = size_with(sizeof(Header), table.capacity_);
-  if (sources_at > size) return unfit;
+  if (header.magic != kMagic || header.version != kVersion || !is_sound(table.shape_)) return unfit;
+  const Layout layout = layout_of(table.shape_, sizeof(Header));
+  if (layout.sources > size) return unfit;
   auto* const bytes = static_cast<char*>(memory);
-  const auto sources = Sources::map(bytes + sources_at, size - sources_at, table.capacity_);
+  const auto sources = Sources::map(bytes + layout.sources, size - layout.sources, table.shape_.capacity);
   if (!sources) return unfit;
   table.sources_ = *sources;
-  table.slots_ = reinterpret_cast<Slot*>(bytes + round_to_page(sizeof(Header)));
+  table.rate_ = reinterpret_cast<std::int64_t*>(bytes + layout.rate);
+  table.slots_ = reinterpret_cast<Slot*>(bytes + layout.slots);
   madvise(memory, size, MADV_DONTFORK);
   return table;
 }
@@ -171,18 +189,31 @@ const WorkerRecord& Table::worker(std::uint32_t index) const noexcept {
   return header_->workers[index % kMaxWorkers];
 }
 
-std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
-  const TableGuard guard(*this);
+// When the rate allows one more: 0 is now. Claimed slots hold what they may still take.
+std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
+  if (!has_rate()) return 0;
+  constexpr std::int64_t kSoon = 2'000'000;  // until a claim has become a connection, or not
+  const Header& header = *header_;
+  const std::uint32_t held = header.claimed;
+  if (held >= shape_.rate_count) return now_ns + kSoon;
+  const std::int64_t last = rate_[(header.rate_next + held) % shape_.rate_count];
+  const std::int64_t until = last == 0 ? 0 : last + shape_.rate_per_ns;
+  if (until <= now_ns) return 0;
+  return held == 0 ? until : std::min(until, now_ns + kSoon);
+}
+
+Grant Table::claim_locked(const Demand& demand) noexcept {
   Header& header = *header_;
+  if (const std::int64_t until = rate_wait(demand.now_ns); until != 0) return {kNoSlot, Refusal::rate, until};
   const bool fresh = header.free_head == kNoSlot;
-  if (fresh && header.fresh >= capacity_) {
-    header.waiting = 1;
-    return kNoSlot;
+  if (fresh && header.fresh >= shape_.capacity) {
+    if (demand.waits) header.waiting = 1;
+    return {kNoSlot, Refusal::max_connections, 0};
   }
   const std::uint32_t index = fresh ? header.fresh : header.free_head;
   Slot& slot = slots_[index];
-  slot.owner = owner;
-  slot.worker = worker;
+  slot.owner = demand.owner;
+  slot.worker = demand.worker;
   slot.pid = 0;
   slot.asked = 0;
   slot.source = kNoSource;
@@ -196,7 +227,18 @@ std::uint32_t Table::claim(std::uint64_t owner, std::uint32_t worker) noexcept {
     header.free_head = slot.next_free;
   }
   ++header.counts.used;
-  return index;
+  ++header.claimed;
+  return {index, Refusal::count_, 0};
+}
+
+Grant Table::claim(const Demand& demand) noexcept {
+  const TableGuard guard(*this);
+  return claim_locked(demand);
+}
+
+Grant Table::admit(const Demand& demand, std::uint32_t claimed) noexcept {
+  const TableGuard guard(*this);
+  return claimed != kNoSlot ? Grant{claimed, Refusal::count_, 0} : claim_locked(demand);
 }
 
 void Table::free_slot(std::uint32_t index) noexcept {
@@ -216,7 +258,11 @@ bool Table::take_waiting() noexcept {
 }
 
 bool Table::release_locked(std::uint32_t slot) noexcept {
-  if (slots_[slot].state == SlotState::serving) --header_->counts.serving;
+  if (slots_[slot].state == SlotState::serving) {
+    --header_->counts.serving;
+  } else {
+    --header_->claimed;
+  }
   free_slot(slot);
   return take_waiting();
 }
@@ -234,7 +280,16 @@ std::optional<bool> Table::try_release(std::uint32_t slot) noexcept {
 
 void Table::serve(std::uint32_t slot) noexcept {
   const TableGuard guard(*this);
+  if (has_rate()) {
+    // Entry first: killed between the two, the next one to begin overwrites what never began.
+    std::uint32_t& next = header_->rate_next;
+    rate_[next % shape_.rate_count] = slots_[slot].started_ns;
+    order();
+    next = (next + 1) % shape_.rate_count;
+  }
+  order();
   slots_[slot].state = SlotState::serving;
+  --header_->claimed;
   ++header_->counts.serving;
 }
 
@@ -353,7 +408,7 @@ void Table::adopt(std::uint32_t slot) noexcept {
 }
 
 std::uint32_t Table::high_water() const noexcept {
-  return header_->fresh < capacity_ ? header_->fresh : capacity_;
+  return header_->fresh < shape_.capacity ? header_->fresh : shape_.capacity;
 }
 
 Counts Table::counts() const noexcept {
@@ -361,7 +416,7 @@ Counts Table::counts() const noexcept {
 }
 
 std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
-  if (index >= capacity_) return std::nullopt;
+  if (index >= shape_.capacity) return std::nullopt;
   for (int attempt = 0; attempt < 8; ++attempt) {
     const Slot copy = slots_[index];
     std::atomic_thread_fence(std::memory_order_acquire);
@@ -370,9 +425,10 @@ std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
   return std::nullopt;
 }
 
-void Table::count_again(Counts& counts, std::uint32_t& free_head) noexcept {
+void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept {
   counts.serving = 0;
   counts.used = 0;
+  claimed = 0;
   free_head = kNoSlot;
   for (std::uint32_t index = high_water(); index-- > 0;) {
     Slot& slot = slots_[index];
@@ -383,17 +439,18 @@ void Table::count_again(Counts& counts, std::uint32_t& free_head) noexcept {
     }
     ++counts.used;
     if (slot.state == SlotState::serving) ++counts.serving;
+    if (slot.state == SlotState::claimed) ++claimed;
   }
 }
 
 // A holder of the lock was killed. `fresh` may lag behind by the one slot that was being claimed.
 void Table::recover() noexcept {
   Header& header = *header_;
-  if (header.fresh < capacity_ && slots_[header.fresh].state != SlotState::free) ++header.fresh;
+  if (header.fresh < shape_.capacity && slots_[header.fresh].state != SlotState::free) ++header.fresh;
   if (header.journal_open != 0) {
     header.counts.completed = header.journal_completed;
     header.counts.crashed = header.journal_crashed;
-    if (header.journal_slot < capacity_) {
+    if (header.journal_slot < shape_.capacity) {
       Slot& slot = slots_[header.journal_slot];
       if (header.journal_linger != 0) {
         slot.state = SlotState::ending;
@@ -404,7 +461,7 @@ void Table::recover() noexcept {
     }
     header.journal_open = 0;
   }
-  count_again(header.counts, header.free_head);
+  count_again(header.counts, header.claimed, header.free_head);
   sources_.recover(slots_, high_water());
 }
 
@@ -413,15 +470,17 @@ bool Table::consistent() noexcept {
   Counts counted;
   const Counts before = header_->counts;
   std::uint32_t length = 0;
-  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= capacity_; at = slots_[at].next_free) {
-    if (at >= capacity_ || slots_[at].state != SlotState::free) return false;
+  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= shape_.capacity; at = slots_[at].next_free) {
+    if (at >= shape_.capacity || slots_[at].state != SlotState::free) return false;
     ++length;
   }
   std::uint32_t free_head = kNoSlot;
-  count_again(counted, free_head);
+  std::uint32_t claimed = 0;
+  count_again(counted, claimed, free_head);
   header_->free_head = free_head;
   if (!sources_.consistent(slots_, high_water())) return false;
-  return counted.serving == before.serving && counted.used == before.used && length + before.used == high_water();
+  return counted.serving == before.serving && counted.used == before.used && claimed == header_->claimed &&
+         length + before.used == high_water();
 }
 
 }  // namespace bulkhead::ipc

@@ -31,6 +31,7 @@ namespace bulkhead::ipc {
 inline constexpr std::uint32_t kNoSlot = 0xffffffff;
 inline constexpr std::uint32_t kMaxWorkers = 256;
 inline constexpr std::uint32_t kMaxConnections = 1'000'000;
+inline constexpr std::uint32_t kMaxRate = 1'000'000;
 
 enum class SlotState : std::uint32_t { free, claimed, serving, ending };
 enum class Refusal : std::uint32_t {
@@ -47,6 +48,28 @@ enum class Refusal : std::uint32_t {
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 [[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
+
+// What a table has room for, and its listener's limits.
+struct Shape {
+  std::uint32_t capacity = 0;    // max_connections: slots
+  std::uint32_t rate_count = 0;  // max_connection_rate: so many in any window of rate_per_ns; 0: unlimited
+  std::int64_t rate_per_ns = 0;
+};
+
+// What one connection asks of the table.
+struct Demand {
+  std::uint64_t owner = 0;   // run of the worker
+  std::uint32_t worker = 0;  // its index
+  std::int64_t now_ns = 0;   // only where has_rate()
+  bool waits = true;         // if there is no slot: the next one freed rings the bell
+};
+
+// A slot, or why there is none.
+struct Grant {
+  std::uint32_t slot = kNoSlot;
+  Refusal refusal = Refusal::count_;
+  std::int64_t until_ns = 0;  // `rate`: when to ask again
+};
 
 struct Slot {
   std::uint32_t use = 0;
@@ -100,20 +123,26 @@ class Table {
   Table& operator=(const Table&) = delete;
   ~Table();
 
-  // A fresh table of `capacity` slots in a memfd whose size is sealed. Untouched slots cost address space, not memory.
-  [[nodiscard]] static sys::Result<sys::Fd> create(std::uint32_t capacity, const SourceRoom& room = {});
+  // A fresh table in a memfd whose size is sealed. Untouched slots cost address space, not memory.
+  [[nodiscard]] static sys::Result<sys::Fd> create(const Shape& shape, const SourceRoom& room = {});
   // Maps it; the mapping is not inherited by children (MADV_DONTFORK), so that no connection can reach the table.
   [[nodiscard]] static sys::Result<Table> map(int memfd);
 
-  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return shape_.capacity; }
+  [[nodiscard]] bool has_rate() const noexcept { return shape_.rate_count != 0; }
 
   // Owner's side, under the lock. The worker's forms block for the lock, which is held for some nanoseconds.
 
-  // A slot for one connection, or kNoSlot when the listener is full: then the next one freed rings the bell.
-  [[nodiscard]] std::uint32_t claim(std::uint64_t owner, std::uint32_t worker) noexcept;
+  // A slot for a connection that has not been accepted yet (`on_full: queue`), or max_connections, or rate. What the
+  // rate allows is taken by serve(), and held until then.
+  [[nodiscard]] Grant claim(const Demand& demand) noexcept;
+  // The last word on an accepted connection: all that is asked of the table, in order. `claimed` is its slot if it has
+  // one already.
+  [[nodiscard]] Grant admit(const Demand& demand, std::uint32_t claimed) noexcept;
   // No child came of it (claimed, or serving without a pid): free again, and not counted. True: ring the bell.
   [[nodiscard]] bool release(std::uint32_t slot) noexcept;
-  // claimed → serving. The caller has filled peer, local, started_ns and generation; the clone that follows fills pid.
+  // claimed → serving, and counted for the rate at started_ns. The caller has filled peer, local, started_ns and
+  // generation; the clone that follows fills pid.
   void serve(std::uint32_t slot) noexcept;
   // serving → free, counted as completed and, where so, crashed. True: ring the bell.
   [[nodiscard]] bool end(std::uint32_t slot, bool crashed) noexcept;
@@ -165,7 +194,9 @@ class Table {
   struct Header;
   friend class TableGuard;
   void recover() noexcept;
-  void count_again(Counts& counts, std::uint32_t& free_head) noexcept;
+  [[nodiscard]] Grant claim_locked(const Demand& demand) noexcept;
+  [[nodiscard]] std::int64_t rate_wait(std::int64_t now_ns) const noexcept;
+  void count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept;
   void free_slot(std::uint32_t slot) noexcept;
   bool take_waiting() noexcept;
   void journal_end(std::uint32_t slot, bool crashed) noexcept;
@@ -175,10 +206,11 @@ class Table {
   bool finish_locked(std::uint32_t slot) noexcept;
 
   Header* header_ = nullptr;
+  std::int64_t* rate_ = nullptr;  // when the last rate_count connections began; a ring, oldest at rate_next
   Slot* slots_ = nullptr;
   Sources sources_;
   std::size_t size_ = 0;
-  std::uint32_t capacity_ = 0;
+  Shape shape_;  // a copy that nobody else can change
 };
 
 }  // namespace bulkhead::ipc

@@ -97,6 +97,7 @@ class RateLimit {
     next_ns_ = now_ns + 1'000'000'000;
     return true;
   }
+  [[nodiscard]] std::uint64_t suppressed() const noexcept { return suppressed_; }
   // How many lines were held back since the last one that was allowed; reading resets it.
   [[nodiscard]] std::uint64_t take_suppressed() noexcept {
     const std::uint64_t count = suppressed_;

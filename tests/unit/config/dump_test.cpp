@@ -57,7 +57,7 @@ TEST_CASE("the effective file holds every default that is fixed, in the order of
 
 TEST_CASE("what the file does not say is not made up") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
-  for (const char* key : {"$schema", "include", "user", "group", "watchdog"}) {
+  for (const char* key : {"$schema", "include", "user", "group", "watchdog", "allow", "banner"}) {
     INFO(key);
     CHECK(loaded.effective.find("\"" + std::string(key) + "\"") == std::string::npos);
   }
@@ -107,6 +107,10 @@ void describe_node(std::ostream& out, const Node& node) {
     const Listener& l = *node.listener;
     for (const auto& a : l.listen)
       out << static_cast<int>(a.family) << a.host << ' ' << a.port << ' ' << a.path << '\n';
+    for (const auto& network : l.allow.value_or(std::vector<Network>())) out << network.text << ' ';
+    for (const auto& network : l.deny) out << network.text << ' ';
+    out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
+        << static_cast<int>(l.on_full) << l.banner << l.banner_fail << '\n';
     out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
         << l.handlers.front().index() << (l.identity ? l.identity->name : "") << '\n';
   }

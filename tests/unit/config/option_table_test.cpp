@@ -31,6 +31,7 @@ const char* pointer_of(Scope scope) {
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
     case Scope::process: return "/supervisor/children/1";
     case Scope::supervisor: return "/supervisor";
+    case Scope::rate: return "/supervisor/children/0/max_connection_rate";
   }
   return "";
 }
@@ -102,8 +103,8 @@ TEST_CASE("one wrong letter in any key is an unknown key with the right one prop
 }
 
 TEST_CASE("any key at any other place is an unknown key") {
-  const Scope places[] = {Scope::top,     Scope::daemon,  Scope::control,    Scope::log,          Scope::listener,
-                          Scope::handler, Scope::process, Scope::supervisor, Scope::restart_delay};
+  const Scope places[] = {Scope::top,     Scope::daemon,  Scope::control,    Scope::log,           Scope::listener,
+                          Scope::handler, Scope::process, Scope::supervisor, Scope::restart_delay, Scope::rate};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.
@@ -129,13 +130,15 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::boolean: return {Kind::boolean};
     case Type::integer:
     case Type::number: return {Kind::number};
-    case Type::listen: return {Kind::string, Kind::array};
+    case Type::listen:
+    case Type::networks: return {Kind::string, Kind::array};
     case Type::command:
     case Type::words:
     case Type::names:
     case Type::exit_statuses:
     case Type::children: return {Kind::array};
     case Type::environment:
+    case Type::rate:
     case Type::object: return {Kind::object};
     default: return {Kind::string};
   }

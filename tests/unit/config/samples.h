@@ -22,6 +22,8 @@ inline constexpr std::string_view kEverything = R"({
        "restart_delay": {"min": "0s", "max": "1h", "factor": 1.5, "jitter": 0, "reset_after": "2m"},
        "listen": ["4040", "127.0.0.2:4041", "[::1]:0", "unix:run/x.sock"], "backlog": 1, "workers": 3,
        "max_restarts": 1000000, "max_seconds": 60, "max_connections": 1000000,
+       "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "banner": "hello\\r\\n",
+       "banner_fail": "busy\\r\\n", "allow": ["10.0.0.0/8", "::1", "::ffff:192.0.2.0/120"], "deny": "10.1.0.0/16",
        "handler": {"exec": ["/bin/cat", "-u"], "style": "inetd"}, "user": "alice", "group": "www-data"},
       {"id": "app", "type": "process", "restart": "temporary", "significant": false, "shutdown": "brutal_kill",
        "start_timeout": "250ms", "restart_delay": "none", "argv": ["/bin/sh", "-c", "exit 0"], "ready": "sd_notify",

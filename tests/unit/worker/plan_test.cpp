@@ -5,6 +5,9 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <vector>
+
+#include "worker/ipc/table.h"
 
 using namespace bulkhead;
 
@@ -18,7 +21,11 @@ sys::Fd sealed(
   builder.header.listener = 7;
   builder.header.listener_path = builder.strings({"root/echo"});
   builder.header.title = builder.strings({"worker echo/1"});
+  builder.header.log_identity = builder.strings({"bulkhead"});
   builder.header.socket_names = builder.strings({});
+  builder.header.banner = builder.strings({""});
+  builder.header.banner_fail = builder.strings({""});
+  builder.header.refusal_words = builder.strings(std::vector<std::string>(ipc::kRefusals));
   for (const char* name : {"first", "second"}) {
     ipc::PlanHandler& handler = builder.header.handlers[builder.header.handler_count++];
     handler.kind = ipc::HandlerKind::exec;

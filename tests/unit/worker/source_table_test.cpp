@@ -23,7 +23,7 @@ constexpr std::int64_t kNow = 1'000 * kSecond;
 struct Fixture {
   explicit Fixture(std::uint32_t capacity, SourceRoom room = {}) {
     register_robust_list();
-    auto memfd = Table::create(capacity, room);
+    auto memfd = Table::create({capacity, 0, 0}, room);
     REQUIRE(memfd);
     fd = std::move(*memfd);
     auto mapped = Table::map(fd.get());
@@ -36,7 +36,7 @@ struct Fixture {
 
   // A connection from source `number`, or kNoSlot when it is refused.
   std::uint32_t connect(const SourceKey& key, std::int64_t now = kNow) {
-    const std::uint32_t slot = table.claim(1, 0);
+    const std::uint32_t slot = table.claim({1, 0, 0}).slot;
     REQUIRE(slot != kNoSlot);
     verdict = table.admit(slot, key, rules, rules.max_connections, false, now).verdict;
     if (verdict == SourceVerdict::admitted) {
@@ -188,7 +188,7 @@ TEST_CASE("Small penalties begin to count once more than min is due") {
 TEST_CASE("Exempt clients get in, penalised or not") {
   Fixture f(4);
   (void)f.crash(source(1), 90);
-  const auto slot = f.table.claim(1, 0);
+  const auto slot = f.table.claim({1, 0, 0}).slot;
   CHECK(f.table.admit(slot, source(1), f.rules, kUnlimited, true, kNow).verdict == SourceVerdict::admitted);
 }
 
@@ -196,9 +196,10 @@ TEST_CASE("A rule's own limit takes the place of the listener's") {
   Fixture f(4);
   f.rules.max_connections = 1;
   CHECK(f.connect(source(1)) != kNoSlot);
-  const auto slot = f.table.claim(1, 0);
+  const auto slot = f.table.claim({1, 0, 0}).slot;
   CHECK(f.table.admit(slot, source(1), f.rules, 2, false, kNow).connections == 1);
-  CHECK(f.table.admit(f.table.claim(1, 0), source(1), f.rules, 2, false, kNow).verdict == SourceVerdict::per_source);
+  CHECK(f.table.admit(f.table.claim({1, 0, 0}).slot, source(1), f.rules, 2, false, kNow).verdict ==
+        SourceVerdict::per_source);
 }
 
 TEST_CASE("permissive: beyond max_sources the penalty that would end soonest is forgotten") {

@@ -1,0 +1,23 @@
+// One accepted connection on its way to a child, or to a refusal, and what has been decided about it.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/admission/pipeline.h"
+#include "worker/ipc/peer.h"
+#include "worker/ipc/table.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::worker {
+
+struct Arrival {
+  sys::Fd connection;
+  std::uint32_t socket = 0;           // index of the listening socket it came from
+  std::uint32_t slot = ipc::kNoSlot;  // claimed before the accept, or on admission
+  ipc::Peer transport;                // who is at the other end
+  ipc::Peer client;                   // whom it is for: the same, unless a trusted PROXY header says otherwise
+  std::uint32_t rule = admission::kNoRule;
+  std::uint32_t handler = 0;  // number in the plan
+};
+
+}  // namespace bulkhead::worker

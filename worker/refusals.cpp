@@ -1,0 +1,124 @@
+#include "worker/refusals.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "worker/sys/clock.h"
+
+namespace bulkhead::worker {
+
+namespace {
+
+constexpr std::int64_t kPatience = 1'000'000'000;
+constexpr std::size_t kMostBytes = std::size_t{1} << 20U;
+constexpr std::size_t kAtOnce = 16 * std::size_t{1024};
+
+// Whether the client has closed, or has sent so much that we stop reading.
+bool drain(int connection, std::size_t& left) noexcept {
+  static char ignored[kAtOnce];
+  while (left > 0) {
+    // Of TCP nothing is copied (tcp(7), MSG_TRUNC).
+    const ssize_t got = recv(connection, ignored, sizeof ignored, MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got == 0 || errno != EAGAIN;
+    left -= std::min(left, static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
+void reset(int connection) noexcept {
+  const linger at_once{1, 0};
+  setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+bool is_capacity(ipc::Refusal reason) noexcept {
+  return reason == ipc::Refusal::rate || reason == ipc::Refusal::max_connections;
+}
+
+}  // namespace
+
+Refusals::Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, std::function<void()> on_idle)
+    : loop_(loop),
+      header_(plan.header()),
+      path_(plan.string(header_.listener_path)),
+      banner_fail_(plan.string(header_.banner_fail)),
+      words_(plan.vector(header_.refusal_words)),
+      table_(table),
+      deadline_(loop, [this] { on_deadline(); }),
+      on_idle_(std::move(on_idle)) {}
+
+void Refusals::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail) {
+  table_.refuse(reason);
+  tell(reason, arrival.client.family != AF_UNSPEC ? arrival.client : arrival.transport, detail);
+  sys::Fd connection = std::move(arrival.connection);
+  if (is_capacity(reason) && header_.on_full == ipc::OnFull::reset) return reset(connection.get());
+  const bool silent = is_capacity(reason) && header_.on_full == ipc::OnFull::close;
+  if (!silent && !banner_fail_.empty()) {
+    (void)send(connection.get(), banner_fail_.data(), banner_fail_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  see_off(std::move(connection));
+}
+
+void Refusals::see_off(sys::Fd connection) {
+  std::size_t left = kMostBytes;
+  if (shutdown(connection.get(), SHUT_WR) != 0 || drain(connection.get(), left)) return;
+  if (leaving_.size() == kMost) leaving_.pop_front();
+  const auto entry = leaving_.insert(leaving_.end(), Leaving{});
+  entry->until_ns = sys::monotonic_ns() + kPatience;
+  entry->left = left;
+  entry->poll = std::make_unique<loop::Poll>(loop_, connection.get(), [this, entry] {
+    if (drain(entry->connection.get(), entry->left)) see_gone(entry);
+  });
+  entry->connection = std::move(connection);
+  entry->poll->start();
+  if (leaving_.size() == 1) arm();
+}
+
+void Refusals::see_gone(std::list<Leaving>::iterator which) {
+  leaving_.erase(which);
+  if (leaving_.empty()) on_idle_();
+}
+
+void Refusals::arm() {
+  if (leaving_.empty()) return;
+  deadline_.start(std::chrono::nanoseconds(std::max<std::int64_t>(leaving_.front().until_ns - sys::monotonic_ns(), 0)));
+}
+
+void Refusals::on_deadline() {
+  const std::int64_t now = sys::monotonic_ns();
+  while (!leaving_.empty() && leaving_.front().until_ns <= now) see_gone(leaving_.begin());
+  arm();
+}
+
+void Refusals::tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view detail) {
+  News& news = news_[static_cast<std::size_t>(reason)];
+  news.peer = peer;
+  const std::size_t length = std::min(detail.size(), sizeof news.detail - 1);
+  std::memcpy(news.detail, detail.data(), length);
+  news.detail[length] = '\0';
+  if (news.limit.allow(sys::monotonic_ns())) write_line(reason, news, news.limit.take_suppressed());
+}
+
+void Refusals::tick(std::int64_t now_ns) {
+  for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
+    News& news = news_[i];
+    if (news.limit.suppressed() == 0 || !news.limit.allow(now_ns)) continue;
+    write_line(static_cast<ipc::Refusal>(i), news, news.limit.take_suppressed() - 1);
+  }
+}
+
+void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed) {
+  const ipc::PeerText peer(news.peer);
+  log::Line line(log::Level::warning, path_);
+  line.text("refused a connection: ").text(words_[static_cast<std::size_t>(reason)]).text(news.detail);
+  line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
+  if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));
+  line.write();
+}
+
+}  // namespace bulkhead::worker

@@ -1,0 +1,71 @@
+// Says no: counts the refusal, tells the log, and closes the connection so that its client can read why.
+//
+// A close with unread input resets the connection and takes the last message with it (RFC 1122, 4.2.2.13). So the
+// message is sent, our direction shut down, and what still comes is read and dropped until the client closes too, for
+// at most a second and a mebibyte. Those that are waited for are few (kMost); the oldest makes room for the next.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "worker/arrival.h"
+#include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
+#include "worker/log/log.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::worker {
+
+class Refusals {
+ public:
+  // `on_idle`: the last one that was waited for has gone.
+  Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, std::function<void()> on_idle);
+
+  // Takes the connection. `detail` (up to 95 bytes) says more than the reason's own words do, such as the network that
+  // is denied. The slot, if it has one, stays the caller's to free.
+  void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
+  // Once a second: tells the last one of those that were not told, and how many they were.
+  void tick(std::int64_t now_ns);
+  // Nobody is waited for.
+  [[nodiscard]] bool idle() const noexcept { return leaving_.empty(); }
+
+ private:
+  static constexpr std::size_t kMost = 256;
+
+  struct Leaving {
+    sys::Fd connection;
+    std::unique_ptr<loop::Poll> poll;
+    std::int64_t until_ns = 0;
+    std::size_t left = 0;  // bytes that we still read
+  };
+  struct News {
+    log::RateLimit limit;
+    ipc::Peer peer;  // of the last one, told or not
+    char detail[96] = {};
+  };
+
+  void tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view detail);
+  void write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed);
+  void see_off(sys::Fd connection);
+  void see_gone(std::list<Leaving>::iterator which);
+  void on_deadline();
+  void arm();
+
+  loop::Loop& loop_;
+  const ipc::PlanHeader& header_;
+  const char* path_;
+  std::string_view banner_fail_;
+  std::vector<const char*> words_;
+  ipc::Table& table_;
+  std::list<Leaving> leaving_;  // in the order of their deadlines, which is that of their arrival
+  loop::Timer deadline_;
+  std::function<void()> on_idle_;
+  News news_[ipc::kRefusals];
+};
+
+}  // namespace bulkhead::worker
