@@ -28,7 +28,6 @@ using namespace supervision;
 
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
 constexpr auto kBindPatience = 2s;  // a predecessor may be on its way out
-constexpr auto kGeneration = 1U;
 
 supervision::Instant now() {
   return supervision::Instant(std::chrono::steady_clock::now());
@@ -46,12 +45,12 @@ int exit_status_of(const sys::Error& error) {
 }  // namespace
 
 Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log)
-    : config_(std::move(config)),
+    : config_(std::make_shared<config::Config>(std::move(config))),
       effective_(std::move(effective)),
       options_(std::move(options)),
       log_(std::move(log)),
       workers_(
-          loop_, {config_.log, kGeneration, log_.lines.get(), log_.handlers.get()},
+          loop_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
            [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); },
            [this](process::WorkerProcess& worker) { on_worker_hung(worker); }}),
@@ -61,15 +60,15 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                          [this](process::ProcessChild& child) { events_.publish("watchdog_expired", child.path); },
                          [](process::ProcessChild&) {}}),
       adoption_(
-          config_.log.connection_end, [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid); },
+          config_->log.connection_end, [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid); },
           [this](const process::Adoption::Crash& crash) {
             char hex[17];
             events_.publish("connection_crashed", crash.listener.path(),
                             {{"id", ipc::hex_text(crash.id, hex)}, {"pid", crash.slot.pid}});
           }),
-      tree_(control::tree_of_config(register_nodes(config_.root)), static_cast<std::uint64_t>(getpid())),
+      tree_(control::tree_of_config(register_nodes(config_->root)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
-      stop_(loop_, workers_, adoption_, {config_.drain_timeout, config_.lame_duck, config_.close_spread}),
+      stop_(loop_, workers_, adoption_, {config_->drain_timeout, config_->lame_duck, config_->close_spread}),
       signals_(sys::open_signal_fd(kWatched)),
       deadline_(loop_, [this] { on_deadline(); }),
       tick_(loop_, [this] { tick(); }),
@@ -78,6 +77,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                for (const auto& deed : std::exchange(deeds_later_, {})) deed();
              }),
       control_(*this),
+      reload_(*this),
       started_(now()),
       started_text_(control::wall_clock_text()),
       watchdog_(loop_, [this] { services_.watchdog(); }) {}
@@ -94,9 +94,46 @@ std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
 
 const config::Node& Daemon::register_nodes(config::Node& node) {
   node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
-  nodes_.push_back(&node);
+  nodes_.push_back({&node, nullptr});
   for (config::Node& child : node.children) register_nodes(child);
   return node;
+}
+
+net::Listener* Daemon::listener_at(const std::string& path) {
+  const auto found = listeners_.find(path);
+  return found == listeners_.end() ? nullptr : found->second.get();
+}
+
+const config::Node* Daemon::node_at(const std::string& path) const {
+  const auto id = tree_.find(path);
+  const auto view = id ? tree_.node(*id, now()) : std::nullopt;
+  return view ? nodes_.at(view->spec->tag).node : nullptr;
+}
+
+// What is there already keeps its tag, and from now on means the new entry.
+void Daemon::adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<config::Config>& owner) {
+  for (config::Node& child : node.children) adopt_entries(child, path + "/" + child.spec.id, owner);
+  const auto id = tree_.find(path);
+  const auto view = id ? tree_.node(*id, now()) : std::nullopt;
+  const bool same = view && view->spec->type == node.spec.type;
+  if (same) node.spec.tag = view->spec->tag;
+  if (!same) return;
+  nodes_.at(node.spec.tag) = {&node, owner};
+  if (net::Listener* listener = listener_at(path); listener != nullptr) listener->source = &node;
+}
+
+void Daemon::take_configuration(std::shared_ptr<config::Config> config, std::string effective) {
+  adopt_entries(config->root, "root", config);
+  tree_.update(control::tree_of_config(config->root));
+  config_ = std::move(config);
+  effective_ = std::move(effective);
+  stop_.set_times({config_->drain_timeout, config_->lame_duck, config_->close_spread});
+  workers_.set_log(config_->log);
+  adoption_.set_log_ends(config_->log.connection_end);
+}
+
+void Daemon::forget_entry(std::uint32_t tag) {
+  nodes_.at(tag) = {};
 }
 
 std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path) {
@@ -112,12 +149,12 @@ std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const 
 // Only here may the master wait: nothing is served yet.
 int Daemon::open_all() {
   const auto give_up = std::chrono::steady_clock::now() + kBindPatience;
-  auto error = add_listeners(config_.root, "root");
+  auto error = add_listeners(config_->root, "root");
   while (error && error->code == EADDRINUSE && std::chrono::steady_clock::now() < give_up) {
     std::this_thread::sleep_for(50ms);
     listeners_.clear();
     next_listener_ = 0;
-    error = add_listeners(config_.root, "root");
+    error = add_listeners(config_->root, "root");
   }
   if (!error) return 0;
   std::string holder;
@@ -133,7 +170,7 @@ int Daemon::open_all() {
 // Before the ports: a daemon that is there already must be told from a stranger who holds one of them.
 int Daemon::open_control() {
   server_ = std::make_unique<control::Server>(loop_, events_, control_);
-  const auto error = server_->open(config_.control);
+  const auto error = server_->open(config_->control);
   if (!error) return 0;
   const bool running = error->code == EADDRINUSE;
   log::Line(log::Level::error, "root")
@@ -244,7 +281,7 @@ void Daemon::carry_out(const Command& command) {
 
 std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) {
   const std::string listener_path = parent_of(view.path);
-  const config::Node& node = *nodes_.at(tree_.node(view.parent, now())->spec->tag);
+  const config::Node& node = *nodes_.at(tree_.node(view.parent, now())->spec->tag).node;
   // An operator had stopped it, which closed its sockets; or deleted it, and its supervisor's restart brought it back.
   const auto found = listeners_.find(listener_path);
   if (found == listeners_.end() || found->second->source != &node) {
@@ -263,7 +300,7 @@ std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) 
 }
 
 std::optional<sys::Error> Daemon::start_process(const NodeView& view, RunId run) {
-  const config::Node& node = *nodes_.at(view.spec->tag);
+  const config::Node& node = *nodes_.at(view.spec->tag).node;
   const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
   auto error = processes_.start(view.id, run, view.path, *node.process, view.spec->shutdown, deadline);
   if (!error) narrator_.started(run, view.path, processes_.find(run)->pid, node.process->stop_signal);
@@ -327,6 +364,9 @@ void Daemon::on_signal() {
       case SIGQUIT: stop_.without_lame_duck(); break;
       case SIGINT: stop_.fast(); break;
       case SIGHUP:
+        reopen_log();
+        reload_.begin([](const control::Answer&) {});
+        break;
       case SIGUSR1: reopen_log(); break;
       case SIGWINCH:
       case SIGTTIN:
@@ -490,7 +530,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   switch (phase) {
     case Phase::lame_duck:
       line.text("stopping: newcomers are served for a while yet")
-          .field_seconds("for", config_.lame_duck.count())
+          .field_seconds("for", config_->lame_duck.count())
           .write();
       events_.publish("drain_started", "root");
       break;
@@ -498,7 +538,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
       line.text("stopping: no new connections; those that there are go on until they end")
           .field("connections", connections)
           .write();
-      if (config_.lame_duck == Duration::zero()) events_.publish("drain_started", "root");
+      if (config_->lame_duck == Duration::zero()) events_.publish("drain_started", "root");
       break;
     case Phase::terminating:
       line.text("stopping: ending the connections").field("connections", connections).write();
@@ -509,7 +549,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
 }
 
 void Daemon::reopen_log() {
-  auto target = lifecycle::open_log_target(config_.log.target);
+  auto target = lifecycle::open_log_target(config_->log.target);
   if (!target) {
     log::Line(log::Level::error, "log").text("goes on in the old file: ").text(target.error().text()).write();
     return;

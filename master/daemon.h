@@ -16,6 +16,7 @@
 #include "master/control/narrator.h"
 #include "master/control/server.h"
 #include "master/daemon_control.h"
+#include "master/daemon_reload.h"
 #include "master/lifecycle/log_target.h"
 #include "master/lifecycle/service_manager.h"
 #include "master/lifecycle/stop_sequence.h"
@@ -56,10 +57,16 @@ class Daemon {
 
  private:
   friend class DaemonControl;
+  friend class DaemonReload;
   using Instant = supervision::Instant;
 
   // Gives every node below its tag. The node must stay where it is for as long as the daemon lives.
   const config::Node& register_nodes(config::Node& node);
+  [[nodiscard]] net::Listener* listener_at(const std::string& path);
+  [[nodiscard]] const config::Node* node_at(const std::string& path) const;
+  void adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<config::Config>& owner);
+  void take_configuration(std::shared_ptr<config::Config> config, std::string effective);
+  void forget_entry(std::uint32_t tag);
   [[nodiscard]] int open_all();
   // Makes and opens the listeners of `node`, which is at `path`, and of what is below it.
   [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path);
@@ -96,13 +103,20 @@ class Daemon {
   void finish(int status);
   void later(std::function<void()> deed);  // when whatever is on the stack now has returned
 
-  config::Config config_;
+  std::shared_ptr<config::Config> config_;
   std::string effective_;
   DaemonOptions options_;
   lifecycle::LogTarget log_;
   loop::Loop loop_;
   control::EventRing events_;
-  std::vector<const config::Node*> nodes_;  // by ChildSpec::tag: what the tree calls for may have been deleted since
+  // By ChildSpec::tag: what the tree calls for may have been deleted since. The owner keeps an entry of an earlier
+  // configuration alive for as long as something runs by it.
+  struct Entry {
+    const config::Node* node = nullptr;
+    std::shared_ptr<const config::Config> owner;
+  };
+  std::vector<Entry> nodes_;
+  std::uint32_t generation_ = 1;  // counts applied configurations
   std::map<std::string, std::unique_ptr<net::Listener>> listeners_;
   process::Workers workers_;
   process::Processes processes_;
@@ -117,6 +131,7 @@ class Daemon {
   loop::Timer later_;
   std::deque<std::function<void()>> deeds_later_;
   DaemonControl control_;
+  DaemonReload reload_;
   std::unique_ptr<control::Server> server_;
   std::deque<supervision::Event> pending_;
   bool applying_ = false;

@@ -51,22 +51,16 @@ Answer refused(std::string why) {
   return {nullptr, Failure{control::kRefused, std::move(why), ""}};
 }
 
-const char* word_of(ReplyError error) {
-  static constexpr const char* kWords[] = {"ok",           "not_found",       "running",
-                                           "restarting",   "already_started", "already_present",
-                                           "start_failed", "invalid_spec",    "noproc"};
-  return kWords[static_cast<std::size_t>(error)];
-}
-
 Answer answer_of(ReplyError error, const std::string& path) {
   switch (error) {
     case ReplyError::none: return ok();
     case ReplyError::not_found:
     case ReplyError::noproc:
-      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
+      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, DaemonControl::word_of(error)}};
     default: break;
   }
-  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
+  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, DaemonControl::word_of(error)),
+                           DaemonControl::word_of(error)}};
 }
 
 struct Split {
@@ -87,6 +81,13 @@ int signal_number(const std::string& name) {
 }
 
 }  // namespace
+
+const char* DaemonControl::word_of(ReplyError error) {
+  static constexpr const char* kWords[] = {"ok",           "not_found",       "running",
+                                           "restarting",   "already_started", "already_present",
+                                           "start_failed", "invalid_spec",    "noproc"};
+  return kWords[static_cast<std::size_t>(error)];
+}
 
 void DaemonControl::call(const std::string& method, const Params& params, control::Reply reply) {
   const auto path = [&params] { return params.at("path").get<std::string>(); };
@@ -118,6 +119,14 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
       {"suspend", [&] { suspend(path(), true, reply); }},
       {"resume", [&] { suspend(path(), false, reply); }},
       {"kill", [&] { kill(params, reply); }},
+      {"check", [&] { reply(daemon_.reload_.check(params.value("file", ""))); }},
+      {"diff", [&] { reply(daemon_.reload_.diff(params.value("file", ""))); }},
+      {"reload", [&] { reload(params.value("wait", false), reply); }},
+      {"reopen",
+       [&] {
+         daemon_.reopen_log();
+         reply(ok());
+       }},
       {"shutdown", [&] {
          reply(ok());  // first: what follows may be over at once, and the socket with it
          if (params.value("now", false)) {
@@ -129,7 +138,8 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
   const auto found = methods.find(method);
   if (found == methods.end()) return reply(refused("not available"));
   const bool changes = method == "restart" || method == "stop" || method == "start" || method == "delete" ||
-                       method == "add" || method == "scale" || method == "suspend" || method == "resume";
+                       method == "add" || method == "reload" || method == "scale" || method == "suspend" ||
+                       method == "resume";
   if (changes && daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle) {
     return reply(refused("the daemon is stopping"));
   }
@@ -137,7 +147,8 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
 }
 
 control::World DaemonControl::world() const {
-  return {daemon_.tree_, daemon_.listeners_, daemon_.workers_, daemon_.processes_, daemon_.adoption_, 1};
+  return {daemon_.tree_,      daemon_.listeners_, daemon_.workers_,
+          daemon_.processes_, daemon_.adoption_,  daemon_.generation_};
 }
 
 std::vector<net::Listener*> DaemonControl::listeners_below(const std::string& path) const {
@@ -169,10 +180,10 @@ void DaemonControl::status(control::Reply reply) {
   reply({{{"pid", getpid()},
           {"version", BULKHEAD_VERSION},
           {"state", idle && !daemon_.ready_ ? "starting" : lifecycle::phase_text(phase)},
-          {"generation", 1},
+          {"generation", daemon_.generation_},
           {"uptime_seconds", std::chrono::duration<double>(now() - daemon_.started_).count()},
-          {"config", daemon_.config_.file},
-          {"last_reload", {{"time", daemon_.started_text_}, {"ok", true}, {"errors", ordered_json::array()}}}},
+          {"config", daemon_.config_->file},
+          {"last_reload", daemon_.reload_.last()}},
          std::nullopt});
 }
 
@@ -218,7 +229,7 @@ void DaemonControl::stop(const std::string& path, control::Reply reply) {
   auto& sequence = stops_[path];
   sequence = std::make_unique<lifecycle::StopSequence>(
       daemon_.loop_, daemon_.workers_, daemon_.adoption_,
-      lifecycle::StopSequence::Times{daemon_.config_.drain_timeout, {}, daemon_.config_.close_spread});
+      lifecycle::StopSequence::Times{daemon_.config_->drain_timeout, {}, daemon_.config_->close_spread});
   auto outcome = std::make_shared<ReplyError>(ReplyError::none);
   lifecycle::StopSequence* raw = sequence.get();
   sequence->set_world({[listeners] { return listeners; },
@@ -287,7 +298,7 @@ void DaemonControl::add(const Params& params, control::Reply reply) {
   if (!loaded.config) {
     std::string message;
     for (const config::Problem& problem : loaded.problems) message += (message.empty() ? "" : "\n") + problem.text();
-    return reply({nullptr, Failure{control::kNegative, message, word_of(ReplyError::invalid_spec)}});
+    return reply({nullptr, Failure{control::kNegative, message, DaemonControl::word_of(ReplyError::invalid_spec)}});
   }
   if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
   add_node(supervisor, std::move(loaded.config->root.children.front()), std::move(reply));
@@ -303,7 +314,8 @@ void DaemonControl::add_node(const std::string& supervisor, config::Node node, c
     spec = control::tree_of_config(kept);
     if (const auto error = daemon_.add_listeners(kept, path)) {
       forget(path);
-      return reply({nullptr, Failure{control::kNegative, error->text(), word_of(ReplyError::start_failed)}});
+      return reply(
+          {nullptr, Failure{control::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
     }
   }
   operate(
@@ -393,6 +405,12 @@ void DaemonControl::obey(int signal) {
       scale({{"path", path}, {"workers", signal == SIGTTIN ? "+1" : "-1"}}, tell);
     }
   }
+}
+
+void DaemonControl::reload(bool wait, control::Reply reply) {
+  if (wait) return daemon_.reload_.begin(std::move(reply));
+  daemon_.reload_.begin([](const Answer&) {});
+  reply(ok());
 }
 
 void DaemonControl::kill(const Params& params, control::Reply reply) {

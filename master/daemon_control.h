@@ -24,6 +24,7 @@ class DaemonControl final : public control::Backend {
   explicit DaemonControl(Daemon& daemon) : daemon_(daemon) {}
 
   void call(const std::string& method, const nlohmann::ordered_json& params, control::Reply reply) override;
+  [[nodiscard]] static const char* word_of(supervision::ReplyError error);  // OTP's
   // The tree's answer to an operation.
   void on_reply(const supervision::Reply& reply);
   // A worker became ready while its listener is being stopped by an operator.
@@ -35,6 +36,7 @@ class DaemonControl final : public control::Backend {
   void forget(const std::string& path);
 
  private:
+  friend class DaemonReload;
   using Params = nlohmann::ordered_json;
   using Then = std::function<void(supervision::ReplyError)>;
 
@@ -51,6 +53,7 @@ class DaemonControl final : public control::Backend {
   void scale(const Params& params, control::Reply reply);
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
   void suspend(const std::string& path, bool on, control::Reply reply);
+  void reload(bool wait, control::Reply reply);
   void kill(const Params& params, control::Reply reply);
 
   [[nodiscard]] control::World world() const;

@@ -244,7 +244,7 @@ std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int s
   const std::uint32_t first = all ? 0 : wanted;
   const std::uint32_t end = all ? table_.high_water() : wanted + 1;
   std::uint32_t count = 0;
-  for (std::uint32_t index = first; index < end && index < table_.capacity(); ++index) {
+  for (std::uint32_t index = first; index < end && index < table_.room(); ++index) {
     ipc::Slot& slot = table_.slot(index);
     const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
     if (!ours || (!all && slot.use != use)) continue;

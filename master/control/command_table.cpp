@@ -7,6 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "master/config/nearest.h"
@@ -61,6 +62,9 @@ std::optional<Json> checked(Kind kind, const Json& value) {
     case Kind::sequence: return value.is_number_unsigned() ? std::optional(value) : std::nullopt;
     case Kind::change:
       if (value.is_number_unsigned()) return value_of(kind, std::to_string(value.get<std::uint64_t>()));
+      break;
+    case Kind::daemon_file:
+      if (value.is_string() && !value.get_ref<const std::string&>().starts_with('/')) return std::nullopt;
       break;
     case Kind::child:
       if (value.is_object()) return Json(value.dump());
@@ -140,6 +144,7 @@ std::optional<Json> value_of(Kind kind, std::string_view word) {
       return seq ? std::optional(Json(*seq)) : std::nullopt;
     }
     case Kind::flag: return std::nullopt;
+    case Kind::daemon_file: return Json(std::filesystem::absolute(word).string());
     case Kind::child:
     case Kind::text:
     case Kind::local_file: return Json(std::string(word));
@@ -157,6 +162,7 @@ std::string_view expectation(Kind kind) {
     case Kind::flag: return "true or false";
     case Kind::child: return "an object, or its text";
     case Kind::text: return "a string";
+    case Kind::daemon_file: return "the absolute path of a file";
     case Kind::local_file: return "a file";
   }
   return "";

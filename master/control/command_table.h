@@ -21,9 +21,10 @@ enum class Kind : std::uint8_t {
   change,      // "3", "+1", "-1"
   sequence,    // the `seq` of an event
   flag,
-  child,      // an entry of bulkhead.json(5)'s `children`; the backend always gets its text
-  text,       // any string
-  local_file  // never in a request: bulkheadctl reads it
+  child,        // an entry of bulkhead.json(5)'s `children`; the backend always gets its text
+  text,         // any string
+  daemon_file,  // the absolute path of a file that the daemon reads; bulkheadctl completes it
+  local_file    // never in a request: bulkheadctl reads it
 };
 
 struct Parameter {
@@ -61,6 +62,10 @@ inline constexpr std::array kScale{
 inline constexpr std::array kKill{
     Parameter{"id", Kind::connection, true, "CONN", "", "The connection's id, as `connections` prints it"},
     Parameter{"signal", Kind::signal, false, "SIG", "", "A name or a number; TERM unless given"}};
+inline constexpr std::array kFile{
+    Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration; the daemon's own unless given"}};
+inline constexpr std::array kReload{
+    Parameter{"wait", Kind::flag, false, "", "--wait", "Answer when it is through, or tell why it was refused"}};
 inline constexpr std::array kShutdown{
     Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"}};
 inline constexpr std::array kSimulate{
@@ -90,6 +95,10 @@ inline constexpr std::array kCommands{
             kNoListener, true},
     Command{"resume", kListener, "Goes on accepting after suspend.", kNoListener, true},
     Command{"kill", kKill, "Signals the process group of a connection.", "there is no such connection", true},
+    Command{"check", kFile, "Checks a configuration as the daemon would read it now.", ""},
+    Command{"diff", kFile, "Tells what a reload of a configuration would change.", ""},
+    Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", true},
+    Command{"reopen", {}, "Opens the log again, after a rotation.", "", true},
     Command{"config", {}, "Prints the configuration in effect, with its defaults filled in.", ""},
     Command{"shutdown", kShutdown, "Stops the daemon as SIGTERM does.", "", true},
     Command{"simulate", kSimulate, "Replays a scenario against the supervision rules in virtual time.",

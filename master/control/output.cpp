@@ -17,11 +17,18 @@ struct Done {
   std::string_view method;
   const char* words;
 };
-constexpr Done kDone[] = {{"restart", "has been restarted"}, {"stop", "has been stopped"},
-                          {"start", "has been started"},     {"delete", "has been deleted"},
-                          {"suspend", "accepts no more"},    {"resume", "accepts again"},
-                          {"kill", "has been signalled"},    {"shutdown", "the daemon is stopping"},
-                          {"add", "has a new child"},        {"scale", "has its workers changed"}};
+constexpr Done kDone[] = {{"restart", "has been restarted"},
+                          {"stop", "has been stopped"},
+                          {"start", "has been started"},
+                          {"delete", "has been deleted"},
+                          {"suspend", "accepts no more"},
+                          {"resume", "accepts again"},
+                          {"kill", "has been signalled"},
+                          {"shutdown", "the daemon is stopping"},
+                          {"add", "has a new child"},
+                          {"scale", "has its workers changed"},
+                          {"check", "the configuration is good"},
+                          {"reopen", "the log has been opened again"}};
 
 // What a verb did, in a sentence: "root/echo has been stopped".
 std::string done_text(std::string_view method, const Json& params, const Json& result) {
@@ -35,14 +42,45 @@ std::string done_text(std::string_view method, const Json& params, const Json& r
   return json_text(result) + "\n";
 }
 
+std::string plain(const Json& value) {
+  return escaped(value.is_string() ? value.get<std::string>() : value.dump());
+}
+
 std::string reload_text(const Json& reload) {
   if (!reload.is_object()) return {};
   std::string out = fmt::format("The last reload, at {}, was {}.\n", member_text(reload, "time"),
                                 member_flag(reload, "ok") ? "accepted" : "rejected");
   const Json& errors = member(reload, "errors");
   if (!errors.is_array()) return out;
-  for (const Json& error : errors)
-    out += "  " + escaped(error.is_string() ? error.get<std::string>() : error.dump()) + "\n";
+  for (const Json& error : errors) out += "  " + plain(error) + "\n";
+  return out;
+}
+
+// One line for each node that changes: how, and for which keys.
+std::string changes_text(const Json& result, bool would) {
+  static constexpr struct {
+    const char* kind;
+    const char* words;
+  } kKinds[] = {{"in_place", "changes in place"},    {"new_workers", "gets new workers"},
+                {"restarted", "is restarted"},       {"added", "is added"},
+                {"removed", "is ended and removed"}, {"replaced", "is replaced"}};
+  const Json& changes = member(result, "changes");
+  if (!changes.is_array()) return "The daemon reloads.\n";  // not waited for
+  std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";
+  for (const Json& change : changes) {
+    const std::string kind = member_text(change, "kind");
+    std::string words = kind;
+    for (const auto& known : kKinds) {
+      if (kind == known.kind) words = known.words;
+    }
+    out += fmt::format("  {} {}", member_text(change, "path"), words);
+    std::string keys;
+    for (const Json& key : member(change, "keys")) keys += (keys.empty() ? "" : ", ") + plain(key);
+    out += keys.empty() ? "\n" : fmt::format(" ({})\n", keys);
+  }
+  for (const Json& pointer : member(result, "needs_restart")) {
+    out += fmt::format("Only a restart of the daemon changes {}.\n", plain(pointer));
+  }
   return out;
 }
 
@@ -119,6 +157,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "connections") return connections_text(result, style);
   if (method == "stats") return stats_text(result, style);
   if (method == "explain") return explain_text(result, style);
+  if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
   if (method == "config") return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
   return done_text(method, params, result);
 }

@@ -114,7 +114,10 @@ ordered_json node_json(const World& world, NodeId id) {
   out["restart"] = restart_text(view->spec->restart);
   out["restarts"] = view->restarts;
   if (view->due) out["restart_in_seconds"] = std::max(0.0, seconds(*view->due - now()));
-  if (view->spec->type == NodeType::worker) out["generation"] = world.generation;
+  if (view->spec->type == NodeType::worker) {
+    const auto* worker = world.workers.find(view->run);
+    out["generation"] = worker != nullptr ? worker->generation : world.generation;
+  }
   if (!leaf) add_supervisor(world, *view, out);
   return out;
 }

@@ -42,6 +42,7 @@ class StopSequence {
 
   StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times);
 
+  void set_times(Times times) { times_ = times; }
   void set_world(World world) { world_ = std::move(world); }
   void graceful();           // TERM
   void without_lame_duck();  // QUIT

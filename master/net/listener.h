@@ -24,6 +24,15 @@ class Listener {
   // Binds every address and makes the table. On failure nothing stays open. Address trouble names the address.
   [[nodiscard]] std::optional<sys::Error> open();
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
+  // Another configuration in place of the one it has. Addresses that it has already keep their sockets, the others are
+  // bound; those that are no longer named stay open, for the workers that there are, until close_left_over(). On
+  // failure nothing has changed. Undone by changing back.
+  [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config);
+  [[nodiscard]] bool has_left_over() const noexcept { return !left_over_.empty(); }
+  void refuse_left_over() noexcept;
+  void close_left_over() noexcept;
+  // Limits that hold at once. False: the table is busy, try again.
+  [[nodiscard]] bool limit(const config::Listener& config) noexcept;
   // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
   void refuse_newcomers() noexcept;
   void close() noexcept;
@@ -48,6 +57,7 @@ class Listener {
   std::string path_;
   config::Listener config_;
   std::vector<ListeningSocket> sockets_;
+  std::vector<ListeningSocket> left_over_;
   sys::Fd table_fd_;
   sys::Fd bell_;
   ipc::Table table_;

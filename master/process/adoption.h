@@ -35,6 +35,8 @@ class Adoption {
   // `is_ours`: whether a pid is a worker or process child, which no table may claim.
   Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash);
 
+  void set_log_ends(bool log_ends) { log_ends_ = log_ends; }
+
   // The worker of `run` has been reaped. Takes over its slots; returns how many connections go on without it.
   std::uint32_t sweep(net::Listener& listener, supervision::RunId run);
 

@@ -63,6 +63,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.path = std::move(path);
   worker.listener = &listener;
   worker.index = index;
+  worker.generation = settings_.generation;
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });

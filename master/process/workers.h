@@ -35,6 +35,7 @@ struct WorkerProcess {
   std::string path;  // "root/echo/2"
   net::Listener* listener = nullptr;
   std::uint32_t index = 0;
+  std::uint32_t generation = 1;  // of the configuration that it was started under
   pid_t pid = -1;
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
@@ -80,6 +81,9 @@ class Workers {
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
   // One look, once a second, at everybody's heartbeat in the table. Kills those that hang.
   void kill_hung(Instant now);
+  // Of workers that are started from now on.
+  void set_generation(std::uint32_t generation) { settings_.generation = generation; }
+  void set_log(const config::Log& log) { settings_.log = log; }
   void replace_log(int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);

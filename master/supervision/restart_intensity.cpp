@@ -12,6 +12,12 @@ bool RestartIntensity::count(Instant now) {
   return true;
 }
 
+void RestartIntensity::limit(std::uint32_t max_restarts, Duration max_seconds) {
+  max_restarts_ = max_restarts;
+  max_seconds_ = max_seconds;
+  while (restarts_.size() > max_restarts_) restarts_.pop_front();
+}
+
 std::uint32_t RestartIntensity::in_window(Instant now) const {
   const auto too_old = [&](Instant restart) { return now - restart > max_seconds_; };
   const auto first = std::partition_point(restarts_.begin(), restarts_.end(), too_old);

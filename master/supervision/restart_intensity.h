@@ -19,6 +19,9 @@ class RestartIntensity {
   // Keeps at most max_restarts instants, however often it is called.
   [[nodiscard]] bool count(Instant now);
 
+  // Other limits from now on; what was counted stays counted, as far as the new limits can use it.
+  void limit(std::uint32_t max_restarts, Duration max_seconds);
+
   // How many restarts lie within the window that ends at `now`.
   [[nodiscard]] std::uint32_t in_window(Instant now) const;
 

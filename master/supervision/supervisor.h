@@ -64,6 +64,8 @@ class Supervisor {
   void handle_next();  // one message, if it is idle and there is one
   void answered(Node& child, Answer::Kind kind);
 
+  void flags_changed() { intensity_.limit(flags().max_restarts, flags().max_seconds); }
+
   [[nodiscard]] bool awaits(NodeId child) const { return awaited_ == child; }
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
   [[nodiscard]] std::uint32_t restarts_in_window(Instant now) const { return intensity_.in_window(now); }

@@ -26,6 +26,7 @@ struct Tree::Impl {
   void on(const DeadlineReached& event);
   void on(const StopRequested& event);
   void on(const OperationRequested& event);
+  void update(Node& node, std::shared_ptr<const ChildSpec> spec);
   void start_failed(Node& node);
   void exited(Node& node, ExitReason reason);
 
@@ -138,6 +139,22 @@ std::vector<Command> Tree::step(const Event& event, Instant now) {
   std::visit([this](const auto& known) { impl_->on(known); }, event);
   impl_->context.run();
   return impl_->context.take_commands();
+}
+
+void Tree::Impl::update(Node& node, std::shared_ptr<const ChildSpec> spec) {
+  node.spec = std::move(spec);
+  if (!node.supervisor) return;
+  node.supervisor->flags_changed();
+  for (const ChildSpec& wanted : node.spec->children) {
+    Node* child = child_of(node, wanted.id);
+    if (child == nullptr || child->spec->type != wanted.type) continue;
+    update(*child, std::shared_ptr<const ChildSpec>(node.spec, &wanted));
+  }
+}
+
+void Tree::update(ChildSpec spec) {
+  spec.id = "root";
+  impl_->update(impl_->root(), std::make_shared<const ChildSpec>(std::move(spec)));
 }
 
 std::optional<Instant> Tree::next_deadline() const {

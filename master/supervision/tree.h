@@ -44,6 +44,11 @@ class Tree {
   // `now` is the only clock and must not go backwards, so a test replays an hour of crashes in microseconds.
   [[nodiscard]] std::vector<Command> step(const Event& event, Instant now);
 
+  // What OTP calls the code change of a supervisor: new specs and flags for what is there, matched by id and type.
+  // Nothing is started or stopped by it; what the new specs do not name stays as it is until its supervisor restarts,
+  // and what only they name begins then, or by start_child. The restarts in the window still count.
+  void update(ChildSpec root);
+
   // When step(DeadlineReached{}, …) must be called at the latest; nothing: not at all.
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 

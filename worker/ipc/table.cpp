@@ -85,13 +85,15 @@ struct Layout {
 Layout layout_of(const Shape& shape, std::size_t header) noexcept {
   Layout out{};
   out.rate = round_to_page(header);
-  out.slots = out.rate + round_to_page(std::size_t{shape.rate_count} * sizeof(std::int64_t));
-  out.sources = out.slots + round_to_page(std::size_t{shape.capacity} * sizeof(Slot));
+  // For any rate: one that changes keeps its place.
+  out.slots = out.rate + round_to_page(std::size_t{kMaxRate} * sizeof(std::int64_t));
+  out.sources = out.slots + round_to_page(std::size_t{shape.room} * sizeof(Slot));
   return out;
 }
 
 bool is_sound(const Shape& shape) noexcept {
-  return shape.capacity <= kMaxConnections && shape.rate_count <= kMaxRate && shape.rate_per_ns >= 0;
+  return shape.room <= kMaxConnections && shape.capacity <= shape.room && shape.rate_count <= kMaxRate &&
+         shape.rate_per_ns >= 0;
 }
 
 }  // namespace
@@ -135,13 +137,15 @@ Table::~Table() {
   if (header_ != nullptr) munmap(header_, size_);
 }
 
-sys::Result<sys::Fd> Table::create(const Shape& shape, const SourceRoom& room) {
+sys::Result<sys::Fd> Table::create(const Shape& wanted, const SourceRoom& room) {
+  Shape shape = wanted;
+  shape.room = std::max(shape.room, shape.capacity);
   sys::Fd memfd(memfd_create("bulkhead-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memfd) return sys::Error{"memfd_create", "connection table", errno};
   HashKey key;
   if (getrandom(&key, sizeof key, 0) != sizeof key) return sys::Error{"getrandom", "connection table", errno};
   const Layout layout = layout_of(shape, sizeof(Header));
-  const std::size_t size = layout.sources + Sources::size_of(shape.capacity, room);
+  const std::size_t size = layout.sources + Sources::size_of(shape.room, room);
   if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) return sys::Error{"ftruncate", "connection table", errno};
   fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
@@ -173,13 +177,20 @@ sys::Result<Table> Table::map(int memfd) {
   const Layout layout = layout_of(table.shape_, sizeof(Header));
   if (layout.sources > size) return unfit;
   auto* const bytes = static_cast<char*>(memory);
-  const auto sources = Sources::map(bytes + layout.sources, size - layout.sources, table.shape_.capacity);
+  const auto sources = Sources::map(bytes + layout.sources, size - layout.sources, table.shape_.room);
   if (!sources) return unfit;
   table.sources_ = *sources;
   table.rate_ = reinterpret_cast<std::int64_t*>(bytes + layout.rate);
   table.slots_ = reinterpret_cast<Slot*>(bytes + layout.slots);
   madvise(memory, size, MADV_DONTFORK);
   return table;
+}
+
+std::uint32_t Table::capacity() const noexcept {
+  return std::min(header_->shape.capacity, shape_.room);
+}
+bool Table::has_rate() const noexcept {
+  return header_->shape.rate_count != 0;
 }
 
 WorkerRecord& Table::worker(std::uint32_t index) noexcept {
@@ -194,10 +205,11 @@ std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
   if (!has_rate()) return 0;
   constexpr std::int64_t kSoon = 2'000'000;  // until a claim has become a connection, or not
   const Header& header = *header_;
+  const Shape& shape = header.shape;
   const std::uint32_t held = header.claimed;
-  if (held >= shape_.rate_count) return now_ns + kSoon;
-  const std::int64_t last = rate_[(header.rate_next + held) % shape_.rate_count];
-  const std::int64_t until = last == 0 ? 0 : last + shape_.rate_per_ns;
+  if (held >= shape.rate_count) return now_ns + kSoon;
+  const std::int64_t last = rate_[(header.rate_next + held) % shape.rate_count];
+  const std::int64_t until = last == 0 ? 0 : last + shape.rate_per_ns;
   if (until <= now_ns) return 0;
   return held == 0 ? until : std::min(until, now_ns + kSoon);
 }
@@ -206,7 +218,7 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   Header& header = *header_;
   if (const std::int64_t until = rate_wait(demand.now_ns); until != 0) return {kNoSlot, Refusal::rate, until};
   const bool fresh = header.free_head == kNoSlot;
-  if (fresh && header.fresh >= shape_.capacity) {
+  if (header.counts.used >= header.shape.capacity || (fresh && header.fresh >= shape_.room)) {
     if (demand.waits) header.waiting = 1;
     return {kNoSlot, Refusal::max_connections, 0};
   }
@@ -229,6 +241,20 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   ++header.counts.used;
   ++header.claimed;
   return {index, Refusal::count_, 0};
+}
+
+bool Table::try_limit(const Shape& limits) noexcept {
+  const TableGuard guard(*this, std::nothrow);
+  if (!guard.held()) return false;
+  Header& header = *header_;
+  if (limits.rate_count != header.shape.rate_count || limits.rate_per_ns != header.shape.rate_per_ns) {
+    std::fill_n(rate_, limits.rate_count, 0);
+    header.rate_next = 0;
+  }
+  header.shape.rate_per_ns = limits.rate_per_ns;
+  header.shape.rate_count = std::min(limits.rate_count, kMaxRate);
+  header.shape.capacity = std::min(limits.capacity, shape_.room);
+  return true;
 }
 
 Grant Table::claim(const Demand& demand) noexcept {
@@ -280,12 +306,12 @@ std::optional<bool> Table::try_release(std::uint32_t slot) noexcept {
 
 void Table::serve(std::uint32_t slot) noexcept {
   const TableGuard guard(*this);
-  if (has_rate()) {
+  if (const std::uint32_t count = header_->shape.rate_count; count != 0) {
     // Entry first: killed between the two, the next one to begin overwrites what never began.
     std::uint32_t& next = header_->rate_next;
-    rate_[next % shape_.rate_count] = slots_[slot].started_ns;
+    rate_[next % count] = slots_[slot].started_ns;
     order();
-    next = (next + 1) % shape_.rate_count;
+    next = (next + 1) % count;
   }
   order();
   slots_[slot].state = SlotState::serving;
@@ -408,7 +434,7 @@ void Table::adopt(std::uint32_t slot) noexcept {
 }
 
 std::uint32_t Table::high_water() const noexcept {
-  return header_->fresh < shape_.capacity ? header_->fresh : shape_.capacity;
+  return header_->fresh < shape_.room ? header_->fresh : shape_.room;
 }
 
 Counts Table::counts() const noexcept {
@@ -416,7 +442,7 @@ Counts Table::counts() const noexcept {
 }
 
 std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
-  if (index >= shape_.capacity) return std::nullopt;
+  if (index >= shape_.room) return std::nullopt;
   for (int attempt = 0; attempt < 8; ++attempt) {
     const Slot copy = slots_[index];
     std::atomic_thread_fence(std::memory_order_acquire);
@@ -446,11 +472,11 @@ void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& f
 // A holder of the lock was killed. `fresh` may lag behind by the one slot that was being claimed.
 void Table::recover() noexcept {
   Header& header = *header_;
-  if (header.fresh < shape_.capacity && slots_[header.fresh].state != SlotState::free) ++header.fresh;
+  if (header.fresh < shape_.room && slots_[header.fresh].state != SlotState::free) ++header.fresh;
   if (header.journal_open != 0) {
     header.counts.completed = header.journal_completed;
     header.counts.crashed = header.journal_crashed;
-    if (header.journal_slot < shape_.capacity) {
+    if (header.journal_slot < shape_.room) {
       Slot& slot = slots_[header.journal_slot];
       if (header.journal_linger != 0) {
         slot.state = SlotState::ending;
@@ -470,8 +496,8 @@ bool Table::consistent() noexcept {
   Counts counted;
   const Counts before = header_->counts;
   std::uint32_t length = 0;
-  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= shape_.capacity; at = slots_[at].next_free) {
-    if (at >= shape_.capacity || slots_[at].state != SlotState::free) return false;
+  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= shape_.room; at = slots_[at].next_free) {
+    if (at >= shape_.room || slots_[at].state != SlotState::free) return false;
     ++length;
   }
   std::uint32_t free_head = kNoSlot;

@@ -49,11 +49,12 @@ enum class Refusal : std::uint32_t {
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 [[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
 
-// What a table has room for, and its listener's limits.
+// What a table has room for, and its listener's limits, which may change within it.
 struct Shape {
-  std::uint32_t capacity = 0;    // max_connections: slots
+  std::uint32_t capacity = 0;    // max_connections
   std::uint32_t rate_count = 0;  // max_connection_rate: so many in any window of rate_per_ns; 0: unlimited
   std::int64_t rate_per_ns = 0;
+  std::uint32_t room = 0;  // slots; 0: as many as `capacity` has at the beginning
 };
 
 // What one connection asks of the table.
@@ -128,8 +129,9 @@ class Table {
   // Maps it; the mapping is not inherited by children (MADV_DONTFORK), so that no connection can reach the table.
   [[nodiscard]] static sys::Result<Table> map(int memfd);
 
-  [[nodiscard]] std::uint32_t capacity() const noexcept { return shape_.capacity; }
-  [[nodiscard]] bool has_rate() const noexcept { return shape_.rate_count != 0; }
+  [[nodiscard]] std::uint32_t room() const noexcept { return shape_.room; }
+  [[nodiscard]] std::uint32_t capacity() const noexcept;  // max_connections, as it is now
+  [[nodiscard]] bool has_rate() const noexcept;
 
   // Owner's side, under the lock. The worker's forms block for the lock, which is held for some nanoseconds.
 
@@ -177,6 +179,10 @@ class Table {
   // Takes over a dead worker's slot without the lock: its owner is gone and nobody else may touch it.
   void adopt(std::uint32_t slot) noexcept;
 
+  // Other limits from now on, the room stays. What is above a lower limit goes on; a rate begins anew. False: the lock
+  // is busy, try again. Whoever waits should be told to look again.
+  [[nodiscard]] bool try_limit(const Shape& limits) noexcept;
+
   // Reading needs no lock: counts may be a moment old, a slot's copy is checked with `use`.
   [[nodiscard]] Counts counts() const noexcept;
   [[nodiscard]] std::uint32_t high_water() const noexcept;  // slots from here on were never used
@@ -210,7 +216,7 @@ class Table {
   Slot* slots_ = nullptr;
   Sources sources_;
   std::size_t size_ = 0;
-  Shape shape_;  // a copy that nobody else can change
+  Shape shape_;  // a copy that nobody else can change: the room
 };
 
 }  // namespace bulkhead::ipc

@@ -39,6 +39,7 @@ class Rehearsal {
   void start_fails(const std::string& path);
   void exit(const std::string& path, ExitReason reason = ExitReason::abnormal);
   void feed(const Event& event);
+  void update(ChildSpec root) { tree_.update(std::move(root)); }
   void pass(Duration duration);  // with every deadline on the way
 
   // The answer, if there is one already: "ok" or OTP's word, else "-".

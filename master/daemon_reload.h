@@ -1,0 +1,95 @@
+// Reload: check, diff, try, apply, or leave everything as it was. Runs in the master, on the loop, one at a time; who
+// asks while one is under way gets the next.
+//
+//   read and check the file ──▶ plan (lifecycle/reload_plan.h)
+//     trial   what may fail, with its undoing: added children are started; a listener that needs new workers gets its
+//             addresses bound and one worker of the new generation, which must become ready
+//     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, restarted
+//             processes, the end of what was removed
+//
+// A trial that fails is undone in reverse order, and the old configuration goes on; `status` remembers why.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/control/backend.h"
+#include "master/lifecycle/reload_plan.h"
+#include "master/supervision/command.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead {
+
+class Daemon;
+
+class DaemonReload {
+ public:
+  explicit DaemonReload(Daemon& daemon);
+  ~DaemonReload();
+
+  // Answers when it is through: {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every reason.
+  void begin(control::Reply reply);
+  // Of a file, ours if empty: the problems, or what a reload of it would change. Touches nothing.
+  [[nodiscard]] control::Answer check(const std::string& file) const;
+  [[nodiscard]] control::Answer diff(const std::string& file) const;
+
+  [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_reload` of status
+  [[nodiscard]] bool under_way() const { return !replies_.empty(); }
+
+ private:
+  using Done = std::function<void(std::string problem)>;  // empty: good
+  struct Step {
+    std::function<void(Done)> deed;
+    std::function<void(Done)> undo;  // a trial's; may be absent
+  };
+
+  void run();
+  void next();
+  void failed(const std::string& problem);
+  void undo_next(std::string problem);
+  void finished();
+  void reject(std::vector<std::string> problems);
+  void answer(const control::Answer& answer);
+  void remember(bool ok, const std::vector<std::string>& errors);
+
+  void plan_steps();
+  void try_added(const lifecycle::Change& change);
+  void try_new_workers(const lifecycle::Change& change);
+  void take_over();
+  void commit(const lifecycle::Change& change);
+  void replace_workers(const std::string& path);
+  void settle_workers(const std::string& path);
+  void end_removed(const std::string& path, bool wait);
+  void restart_process(const std::string& path);
+  void give_limits(const std::string& path);
+  void limit(const std::string& path, const Done& done);
+  void leave_addresses(const std::string& path);
+
+  void operate(supervision::Operation operation, const std::string& path, Done done);
+  void restart(const std::string& path, const Done& done);
+  void end_child(const std::string& path, const Done& done);
+  void start_worker(const std::string& path, const Done& done);
+  [[nodiscard]] std::vector<unsigned long> worker_numbers(const std::string& path) const;
+  [[nodiscard]] std::vector<std::string> old_workers(const std::string& path) const;
+  [[nodiscard]] config::Node* new_node(const std::string& path);
+
+  Daemon& daemon_;
+  loop::Timer pause_;
+  Done on_pause_;
+  std::unique_ptr<nlohmann::ordered_json> last_;
+  std::vector<control::Reply> replies_;  // of the reload under way
+  std::vector<control::Reply> waiting_;  // of the next
+  std::unique_ptr<config::Loaded> loaded_;
+  std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
+  lifecycle::ReloadPlan plan_;
+  std::deque<Step> steps_;
+  std::vector<std::function<void(Done)>> undo_;
+};
+
+}  // namespace bulkhead

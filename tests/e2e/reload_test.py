@@ -1,0 +1,230 @@
+"""Reload: only what has changed is touched, and a file that cannot be applied touches nothing."""
+
+import json
+import os
+import signal
+import socket
+
+import harness
+from harness import Client, ControlledTestCase, Hold, Storm, free_port, main, process, signal_process, wait_until
+
+
+
+def listener(name="echo", **keys):
+    """Its intensity is given: the default would follow the number of workers."""
+    return harness.listener(name, **{"max_restarts": 1000, "max_seconds": 60, **keys})
+
+
+class Reload(ControlledTestCase):
+    def rewrite(self, daemon, *children, **top):
+        """The daemon's file anew, with other children (or text)."""
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        if children:
+            config["supervisor"]["children"] = list(children)
+        for key, value in top.items():
+            config[key] = {**config.get(key, {}), **value} if isinstance(value, dict) else value
+        new = daemon.config_path + ".new"
+        with open(new, "w") as file:
+            json.dump(config, file)
+        os.rename(new, daemon.config_path)
+
+    def reload(self, daemon):
+        status, output, errors = daemon.control.run("--json", "reload", "--wait")
+        self.assertEqual((status, errors), (0, ""), output)
+        return json.loads(output)
+
+    def refused(self, daemon):
+        """The reasons."""
+        status, output, errors = daemon.control.run("--json", "reload", "--wait")
+        self.assertEqual(status, 2, output)
+        last = daemon.control.value("status")["last_reload"]
+        self.assertFalse(last["ok"])
+        self.assertTrue(last["errors"])
+        return "\n".join(last["errors"])
+
+    def changes(self, answer):
+        return [(one["kind"], one["path"], *one["keys"]) for one in answer["changes"]]
+
+
+class WhatChanges(Reload):
+    def test_nothing(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        self.assertEqual(self.reload(daemon), {"ok": True, "changes": [], "needs_restart": []})
+        self.assertEqual([one.pid for one in daemon.workers()], workers)
+        self.assertEqual(daemon.control.value("status")["generation"], 1)
+
+    def test_another_handler_gets_new_workers_and_connections_go_on(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        before = daemon.workers()
+        with Hold(daemon.address(), 20) as hold, Storm(daemon.address()) as storm:
+            self.assertEqual(hold.echo_all(), 20)
+            changed = listener(listen=daemon.endpoints()[0]["listen"], shutdown="6s")
+            self.rewrite(daemon, changed)
+            self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/echo", "shutdown")])
+            now = daemon.wait_workers(2, without=before)
+            self.assertEqual(hold.echo_all(), 20)
+            storm.stop()
+            self.assertEqual(storm.failed, {})
+            workers = daemon.control.node("root/echo")["workers"]
+            self.assertEqual([one["generation"] for one in workers], [2, 2])
+            held = [one for one in daemon.control.value("connections") if one["generation"] == 1]
+            self.assertEqual(len(held), 20)
+            self.assertEqual(len(now), 2)
+        self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
+
+    def test_limits_and_the_number_of_workers_change_in_place(self):
+        daemon = self.supervise(listener(max_connections=3))
+        with Hold(daemon.address(), 3) as hold:
+            self.assertEqual(hold.echo_all(), 3)
+            waiting = Client(daemon.address())
+            self.addCleanup(waiting.close)
+            waiting.send(b"me too\n")
+            self.rewrite(daemon, listener(max_connections=5, workers=3))
+            self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/echo", "workers", "max_connections")])
+            self.assertEqual(waiting.receive(7), b"me too\n")
+            first = {one.pid for one in daemon.wait_workers(3)}
+            self.rewrite(daemon, listener(max_connections=2, workers=1))
+            self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/echo", "workers", "max_connections")])
+            self.assertLess({one.pid for one in daemon.wait_workers(1)}, first)
+            self.assertEqual(hold.echo_all(), 3)
+
+    def test_listeners_and_processes_come_and_go(self):
+        sleeper = {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
+        daemon = self.supervise(listener(), sleeper)
+        port = free_port()
+        self.rewrite(daemon, sleeper, listener("second", listen=f"127.0.0.1:{port}"))
+        answer = self.reload(daemon)
+        self.assertEqual(self.changes(answer), [("removed", "root/echo"), ("added", "root/second")])
+        with Client(("127.0.0.1", port)) as client:
+            self.assertTrue(client.echo(b"here I am\n"))
+        wait_until(lambda: len(daemon.control.node("root")["children"]) == 2, 5, "the first listener's end")
+        pid = daemon.control.node("root/sleeper")["pid"]
+        self.rewrite(daemon, {**sleeper, "argv": ["/bin/sleep", "2000"]}, listener("second", listen=f"127.0.0.1:{port}"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/sleeper", "argv")])
+        self.assertIn("2000", process(daemon.control.node("root/sleeper")["pid"]).title)
+        self.assertNotEqual(daemon.control.node("root/sleeper")["pid"], pid)
+
+    def test_another_address_keeps_the_ones_that_stay(self):
+        ports = [free_port() for _ in range(3)]
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        daemon = self.supervise(listener(listen=addresses[:2]))
+        with Hold(("127.0.0.1", ports[0]), 5) as hold, Storm(("127.0.0.1", ports[1])) as storm:
+            self.assertEqual(hold.echo_all(), 5)
+            self.rewrite(daemon, listener(listen=addresses[1:]))
+            self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/echo", "listen")])
+            with Client(("127.0.0.1", ports[2])) as client:
+                self.assertTrue(client.echo(b"new address\n"))
+            self.assertRaises(ConnectionRefusedError, Client, ("127.0.0.1", ports[0]))
+            storm.stop()
+            self.assertEqual(storm.failed, {})
+            self.assertEqual(hold.echo_all(), 5)
+
+    def test_intensity_and_strategy(self):
+        daemon = self.supervise(listener())
+        self.rewrite(daemon, supervisor={"strategy": "rest_for_one", "max_restarts": 77})
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root", "strategy", "max_restarts")])
+        root = daemon.control.node("root")
+        self.assertEqual((root["strategy"], root["max_restarts"]), ("rest_for_one", 77))
+
+    def test_hup_reloads_and_opens_the_log_again(self):
+        daemon = self.supervise(listener())
+        os.rename(daemon.log_path, daemon.log_path + ".1")
+        self.rewrite(daemon, listener(workers=3))
+        daemon.send_signal(signal.SIGHUP)
+        daemon.wait_workers(3)
+        daemon.wait_log("^reloaded")
+
+
+class WhatIsRefused(Reload):
+    def unchanged(self, daemon, workers):
+        self.assertEqual([one.pid for one in daemon.workers()], workers)
+        self.assertEqual(daemon.control.value("status")["generation"], 1)
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo(b"as ever\n"))
+
+    def test_a_broken_file(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        for text in ("", "{", '{"supervisor":{"children":[]}}', '{"supervisor":{"childen":[]}}'):
+            with self.subTest(text):
+                with open(daemon.config_path, "w") as file:
+                    file.write(text)
+                self.assertIn(daemon.config_path, self.refused(daemon))
+                self.unchanged(daemon, workers)
+        os.unlink(daemon.config_path)
+        self.assertIn("No such file", self.refused(daemon))
+        self.unchanged(daemon, workers)
+
+    def test_a_port_that_cannot_be_bound_undoes_what_was_begun(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        with socket.socket() as busy:
+            busy.bind(("127.0.0.1", 0))
+            busy.listen()
+            taken = f"127.0.0.1:{busy.getsockname()[1]}"
+            good = free_port()
+            self.rewrite(daemon, listener(shutdown="9s"), listener("good", listen=f"127.0.0.1:{good}"), listener("bad", listen=taken))
+            self.assertIn(f"{taken}: Address already in use", self.refused(daemon))
+        self.assertRaises(ConnectionRefusedError, Client, ("127.0.0.1", good))
+        self.unchanged(daemon, workers)
+        self.assertEqual(len(daemon.control.node("root")["children"]), 1)
+
+    def test_a_child_that_does_not_start(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        never = {"id": "never", "type": "process", "argv": ["/bin/false"], "ready": "notify_fd"}
+        self.rewrite(daemon, listener(), never)
+        self.assertIn("root/never did not start", self.refused(daemon))
+        self.unchanged(daemon, workers)
+        self.assertEqual(len(daemon.control.node("root")["children"]), 1)
+
+    def test_diff_and_check_touch_nothing(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        self.rewrite(daemon, listener(workers=3), listener("more", listen=f"127.0.0.1:{free_port()}"))
+        status, text, _ = daemon.control.run("diff")
+        self.assertEqual(status, 0)
+        self.assertEqual(text, "A reload would do this:\n  root/echo changes in place (workers)\n  root/more is added\n")
+        self.assertEqual(daemon.control.run("check", daemon.config_path)[0], 0)
+        bad = self.write("bad.json", "{}")
+        status, _, errors = daemon.control.run("check", bad)
+        self.assertEqual(status, 2)
+        self.assertIn(f"{bad}:1:1", errors)
+        self.unchanged(daemon, workers)
+
+
+class Storms(Reload):
+    def test_many_reloads_in_a_row_under_load(self):
+        port = free_port()
+        address = f"127.0.0.1:{port}"
+        daemon = self.supervise(listener(listen=address, restart_delay="none"))
+        with Hold(("127.0.0.1", port), 100) as hold, Storm(("127.0.0.1", port)) as storm:
+            self.assertEqual(hold.echo_all(), 100)
+            for number in range(20):
+                self.rewrite(daemon, listener(listen=address, restart_delay="none", shutdown=f"{number + 10}s"))
+                self.assertEqual(len(self.reload(daemon)["changes"]), 1)
+                if number % 5 == 0:
+                    signal_process(daemon.workers()[0].pid, signal.SIGKILL)
+            storm.stop()
+            self.assertEqual(storm.failed, {})
+            self.assertEqual(hold.echo_all(), 100)
+            self.assertEqual(len(daemon.wait_workers(2)), 2)
+            active = daemon.control.node("root/echo")["connections"]["active"]
+            self.assertEqual(active, 100)
+        self.measured(reloads=20, ok=storm.counts["ok"], failed=0)
+
+    def test_hups_come_faster_than_they_can_be_done(self):
+        daemon = self.supervise(listener())
+        for number in range(100):
+            self.rewrite(daemon, listener(shutdown=f"{number + 10}s"))
+            daemon.send_signal(signal.SIGHUP)
+        self.reload(daemon)
+        config = daemon.control.value("config")
+        self.assertEqual(config["supervisor"]["children"][0]["shutdown"], "109s")
+        self.assertEqual(len(daemon.wait_workers(2)), 2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+// New specs for a tree that runs: OTP's code change of a supervisor.
+#include <catch2/catch.hpp>
+
+#include "tests/unit/supervision/rehearsal.h"
+
+namespace bulkhead::supervision::testing {
+
+TEST_CASE("new flags hold at once, and what was counted stays counted") {
+  Rehearsal tree({child("a"), child("b")}, flags(Strategy::one_for_one, 3));
+  tree.start();
+  tree.exit("root/a");
+  (void)tree.log();
+  tree.update(supervisor("root", {child("a"), child("b")}, flags(Strategy::one_for_all, 1)));
+  CHECK(tree.log().empty());
+  tree.exit("root/a");
+  CHECK(tree.log({"exceeded"}) == Log{"exceeded root/a"});
+}
+
+TEST_CASE("a new strategy decides about the next end") {
+  Rehearsal tree({child("a"), child("b")}, flags(Strategy::one_for_one));
+  tree.start();
+  tree.update(supervisor("root", {child("a"), child("b")}, flags(Strategy::one_for_all)));
+  (void)tree.log();
+  tree.exit("root/a");
+  CHECK(tree.log({"stop", "start"}) == Log{"stop root/b", "start root/a", "start root/b"});
+}
+
+TEST_CASE("a new restart type decides about the next end") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.start();
+  tree.update(supervisor("root", {child("a", Restart::temporary), child("b")}));
+  tree.exit("root/a");
+  CHECK_FALSE(tree.view("root/a"));
+}
+
+TEST_CASE("what the new specs leave out runs on until its supervisor restarts; what they add begins then") {
+  Rehearsal tree({supervisor("web", {child("a"), child("b")}), child("z")}, flags(Strategy::one_for_all));
+  tree.start();
+  tree.update(
+      supervisor("root", {supervisor("web", {child("a"), child("c")}), child("z")}, flags(Strategy::one_for_all)));
+  CHECK(tree.view("root/web/b"));
+  CHECK_FALSE(tree.view("root/web/c"));
+  tree.exit("root/z");
+  CHECK_FALSE(tree.view("root/web/b"));
+  CHECK(tree.view("root/web/c"));
+}
+
+TEST_CASE("an entry of another type under the same id is left alone") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  tree.update(supervisor("root", {supervisor("a", {})}));
+  CHECK(tree.view("root/a")->spec->type == NodeType::process);
+}
+
+}  // namespace bulkhead::supervision::testing
