@@ -12,6 +12,7 @@
 
 #include "bulkhead_version.h"
 #include "master/control/explain.h"
+#include "master/control/penalties.h"
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
 #include "worker/log/log.h"
@@ -105,6 +106,7 @@ void DaemonControl::call(const std::string& method, const Params& params, contro
        [&] {
          reply({control::stats_json(world()), std::nullopt});
        }},
+      {"penalties", [&] { penalties(params, reply); }},
       {"config",
        [&] {
          reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt});
@@ -411,6 +413,19 @@ void DaemonControl::reload(bool wait, control::Reply reply) {
   if (wait) return daemon_.reload_.begin(std::move(reply));
   daemon_.reload_.begin([](const Answer&) {});
   reply(ok());
+}
+
+void DaemonControl::penalties(const Params& params, control::Reply reply) {
+  if (!params.contains("clear")) return reply({control::penalties_json(daemon_.listeners_), std::nullopt});
+  const std::string text = params.at("clear");
+  const auto prefix = control::prefix_of(text);
+  if (!prefix) return reply(refused("not a network: " + text));
+  const control::Forgiven forgiven = control::forgive(daemon_.listeners_, *prefix);
+  if (forgiven.busy) return reply(refused("a table of sources is busy; try again"));
+  if (forgiven.count == 0) return reply(no_such("penalised source within " + text));
+  const std::string message = fmt::format("{} source{} let off", forgiven.count, forgiven.count == 1 ? "" : "s");
+  log::Line(log::Level::info, "root").text("penalties: ").text(message).field("prefix", text).write();
+  reply({{{"ok", true}, {"cleared", forgiven.count}, {"message", message}}, std::nullopt});
 }
 
 void DaemonControl::kill(const Params& params, control::Reply reply) {

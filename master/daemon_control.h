@@ -54,6 +54,7 @@ class DaemonControl final : public control::Backend {
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
   void suspend(const std::string& path, bool on, control::Reply reply);
   void reload(bool wait, control::Reply reply);
+  void penalties(const Params& params, control::Reply reply);
   void kill(const Params& params, control::Reply reply);
 
   [[nodiscard]] control::World world() const;

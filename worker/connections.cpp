@@ -40,10 +40,12 @@ std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
 
 }  // namespace
 
-Connections::Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd)
+Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, int channel, int bell,
+                         int handler_error_fd)
     : plan_(plan),
       header_(plan.header()),
       table_(table),
+      sources_(sources),
       channel_(channel),
       bell_(bell),
       handler_error_fd_(handler_error_fd),
@@ -187,6 +189,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   const ipc::Ended how{true, status, slot.asked != 0};
   const std::int64_t now = sys::monotonic_ns();
   const bool crashed = ipc::is_crash(how);
+  if (sources_.asks()) sources_.ended(index, slot, how, now);
   if (group_lives) {
     table_.linger(index, crashed, now + header_.shutdown_ns);
     lingering_.push_back(index);

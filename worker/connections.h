@@ -16,13 +16,15 @@
 #include "worker/ipc/table.h"
 #include "worker/log/log.h"
 #include "worker/pid_map.h"
+#include "worker/source_watch.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::worker {
 
 class Connections {
  public:
-  Connections(const ipc::Plan& plan, ipc::Table& table, int channel, int bell, int handler_error_fd);
+  Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, int channel, int bell,
+              int handler_error_fd);
 
   // What became of an accepted connection.
   enum class Begun {
@@ -63,6 +65,7 @@ class Connections {
   const ipc::Plan& plan_;
   const ipc::PlanHeader& header_;
   ipc::Table& table_;
+  SourceWatch& sources_;
   int channel_;
   int bell_;
   int handler_error_fd_;

@@ -5,30 +5,12 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/client_address.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::worker {
 
 namespace {
-
-admission::PrefixMap map_of(const ipc::Plan& plan, const ipc::PlanPrefixes& prefixes) noexcept {
-  return {plan.array<admission::Range>(prefixes.v4), plan.array<admission::Range>(prefixes.v6), prefixes.otherwise};
-}
-
-std::uint64_t big_endian(const std::uint8_t* bytes, std::size_t count) noexcept {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes[i];
-  return value;
-}
-
-bool has_address(const ipc::Peer& peer) noexcept {
-  return peer.family == AF_INET || peer.family == AF_INET6;
-}
-
-admission::Address address_of(const ipc::Peer& peer) noexcept {
-  if (peer.family == AF_INET) return {false, 0, big_endian(peer.address, 4)};
-  return {true, big_endian(peer.address, 8), big_endian(peer.address + 8, 8)};
-}
 
 // Why an address is denied: "deny has 192.0.2.0/24", "allow does not have it", "rule 3 denies 192.0.2.0/24".
 class Denial {
@@ -78,11 +60,13 @@ class Denial {
 
 }  // namespace
 
-Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals)
+Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
+                     const SourceWatch& sources)
     : header_(plan.header()),
       table_(table),
       connections_(connections),
       refusals_(refusals),
+      sources_(sources),
       pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules)) {}
 
 ipc::Demand Reception::demand() const noexcept {
@@ -118,9 +102,17 @@ Received Reception::admit(Arrival& arrival) {
   const bool admitted = arrival.slot != ipc::kNoSlot && table_.slot(arrival.slot).state == ipc::SlotState::serving;
   if (!admitted) {
     if (!client_may(arrival)) return Received::done;
-    const ipc::Grant grant = table_.admit(demand(), arrival.slot);
-    if (grant.slot == ipc::kNoSlot) return no_room(arrival, grant);
+    ipc::Demand wanted = demand();
+    if (sources_.asks()) {
+      wanted.source = sources_.question(arrival);
+      wanted.now_ns = sys::monotonic_ns();
+    }
+    const ipc::Grant grant = table_.admit(wanted, arrival.slot);
+    if (grant.slot == ipc::kNoSlot) return no_room(arrival, wanted, grant);
     arrival.slot = grant.slot;
+    if (grant.source.would_refuse) {
+      refusals_.would_refuse(arrival, ipc::Refusal::penalty, SourceWords(ipc::Refusal::penalty, wanted, grant).view());
+    }
   }
   switch (connections_.begin(arrival)) {
     case Connections::Begun::served: return Received::done;
@@ -130,10 +122,10 @@ Received Reception::admit(Arrival& arrival) {
   return Received::done;
 }
 
-Received Reception::no_room(Arrival& arrival, const ipc::Grant& grant) {
+Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant) {
   const bool capacity = grant.refusal == ipc::Refusal::rate || grant.refusal == ipc::Refusal::max_connections;
   if (!capacity || header_.on_full != ipc::OnFull::queue) {
-    refuse(arrival, grant.refusal);
+    refuse(arrival, grant.refusal, SourceWords(grant.refusal, demand, grant).view());
     return Received::done;
   }
   until_ns_ = grant.until_ns;

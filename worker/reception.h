@@ -13,6 +13,7 @@
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
 #include "worker/refusals.h"
+#include "worker/source_watch.h"
 
 namespace bulkhead::worker {
 
@@ -26,7 +27,8 @@ enum class Received {
 
 class Reception {
  public:
-  Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals);
+  Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
+            const SourceWatch& sources);
 
   // Before the accept, where on_full is queue: a slot, or why there is none.
   [[nodiscard]] ipc::Grant claim() noexcept;
@@ -45,12 +47,13 @@ class Reception {
  private:
   [[nodiscard]] bool client_may(Arrival& arrival);
   [[nodiscard]] ipc::Demand demand() const noexcept;
-  [[nodiscard]] Received no_room(Arrival& arrival, const ipc::Grant& grant);
+  [[nodiscard]] Received no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant);
 
   const ipc::PlanHeader& header_;
   ipc::Table& table_;
   Connections& connections_;
   Refusals& refusals_;
+  const SourceWatch& sources_;
   admission::Pipeline pipeline_;
   std::int64_t until_ns_ = 0;
 };

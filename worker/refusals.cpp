@@ -64,6 +64,11 @@ void Refusals::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view de
   see_off(std::move(connection));
 }
 
+void Refusals::would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail) {
+  table_.refuse(reason);
+  tell(reason, arrival.client, detail);
+}
+
 void Refusals::see_off(sys::Fd connection) {
   std::size_t left = kMostBytes;
   if (shutdown(connection.get(), SHUT_WR) != 0 || drain(connection.get(), left)) return;
@@ -115,7 +120,10 @@ void Refusals::tick(std::int64_t now_ns) {
 void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed) {
   const ipc::PeerText peer(news.peer);
   log::Line line(log::Level::warning, path_);
-  line.text("refused a connection: ").text(words_[static_cast<std::size_t>(reason)]).text(news.detail);
+  const bool as_if = reason == ipc::Refusal::penalty && header_.sources.penalties.mode == admission::PenaltyMode::log;
+  line.text(as_if ? "would have refused a connection: " : "refused a connection: ")
+      .text(words_[static_cast<std::size_t>(reason)])
+      .text(news.detail);
   line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
   if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));
   line.write();

@@ -29,6 +29,8 @@ class Refusals {
   // Takes the connection. `detail` (up to 95 bytes) says more than the reason's own words do, such as the network that
   // is denied. The slot, if it has one, stays the caller's to free.
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
+  // Counts and tells as if, but the connection is admitted.
+  void would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail);
   // Once a second: tells the last one of those that were not told, and how many they were.
   void tick(std::int64_t now_ns);
   // Nobody is waited for.

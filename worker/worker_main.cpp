@@ -116,6 +116,7 @@ class Worker {
   ipc::Table table_;
   loop::Loop loop_;
   sys::Fd signals_;
+  SourceWatch sources_;
   Connections connections_;
   Refusals refusals_;
   Reception reception_;
@@ -135,9 +136,10 @@ Worker::Worker(const ipc::Plan& plan)
       path_(plan.string(header_.listener_path)),
       table_(take_table()),
       signals_(sys::open_signal_fd(kWatched)),
-      connections_(plan, table_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
+      sources_(plan, table_),
+      connections_(plan, table_, sources_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
-      reception_(plan, table_, connections_, refusals_),
+      reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(
           loop_, plan, table_, connections_, reception_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
           [this](int error) {

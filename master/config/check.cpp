@@ -139,6 +139,7 @@ constexpr std::array kRules{
     TypeRule{Type::names, Kind::array, anything, Kind::string, variable_name_fits, "a name without \"=\""},
     TypeRule{Type::environment, Kind::object},
     TypeRule{Type::exit_statuses, Kind::array, anything, Kind::number, exit_status_fits, "an integer from 0 to 255"},
+    TypeRule{Type::exit_durations, Kind::object},
     TypeRule{Type::object, Kind::object},
     TypeRule{Type::children, Kind::array},
 };
@@ -213,6 +214,26 @@ void check_environment(const Value& object, const std::string& pointer, std::vec
   }
 }
 
+std::optional<std::uint8_t> exit_status_of(const std::string& text) {
+  const auto number = integer_of(text);
+  if (!number || *number < 0 || *number > 255 || std::to_string(*number) != text) return std::nullopt;
+  return static_cast<std::uint8_t>(*number);
+}
+
+void check_exit_durations(const Value& object, const std::string& pointer, std::vector<Finding>& out) {
+  Option one{};
+  one.type = Type::duration;
+  one.limits = kAnyDuration;
+  for (const Member& member : object.members) {
+    const std::string here = child_pointer(pointer, member.key);
+    if (!exit_status_of(member.key)) {
+      out.push_back(
+          {member.at, here, fmt::format("expected an exit status from 0 to 255, got {}", in_quotes(member.key))});
+    }
+    for (Finding& finding : check(one, member.value, here)) out.push_back(std::move(finding));
+  }
+}
+
 }  // namespace
 
 std::vector<Finding> check(const Option& option, const Value& value, const std::string& pointer) {
@@ -227,6 +248,7 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   }
   check_elements(rule, option, value, pointer, out);
   if (option.type == Type::environment) check_environment(value, pointer, out);
+  if (option.type == Type::exit_durations) check_exit_durations(value, pointer, out);
   return out;
 }
 
@@ -267,6 +289,14 @@ std::vector<std::string> as_strings(const Value& value) {
 std::vector<std::uint8_t> as_exit_statuses(const Value& value) {
   std::vector<std::uint8_t> out;
   for (const Value& item : value.items) out.push_back(static_cast<std::uint8_t>(as_integer(item)));
+  return out;
+}
+
+std::vector<std::pair<std::uint8_t, Duration>> as_exit_durations(const Value& value) {
+  std::vector<std::pair<std::uint8_t, Duration>> out;
+  for (const Member& member : value.members) {
+    if (const auto status = exit_status_of(member.key)) out.emplace_back(*status, as_duration(member.value));
+  }
   return out;
 }
 

@@ -21,5 +21,6 @@ namespace bulkhead::config {
 [[nodiscard]] Duration as_seconds(const Value& value);  // a number of seconds
 [[nodiscard]] std::vector<std::string> as_strings(const Value& value);
 [[nodiscard]] std::vector<std::uint8_t> as_exit_statuses(const Value& value);
+[[nodiscard]] std::vector<std::pair<std::uint8_t, Duration>> as_exit_durations(const Value& value);
 
 }  // namespace bulkhead::config

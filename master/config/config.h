@@ -82,6 +82,28 @@ struct Rate {
   Duration per{};
 };
 
+// How many bits of a client's address make its source.
+struct SourcePrefix {
+  std::uint32_t v4 = 32;
+  std::uint32_t v6 = 64;
+};
+
+enum class PenaltyMode : std::uint8_t { off, log, enforce };
+enum class PenaltyOverflow : std::uint8_t { permissive, deny_all };
+struct Penalties {
+  PenaltyMode mode = PenaltyMode::off;
+  Duration crash = std::chrono::seconds(90);
+  Duration timeout = std::chrono::seconds(10);
+  Duration no_input = std::chrono::seconds(1);
+  std::vector<std::pair<std::uint8_t, Duration>> exit;
+  Duration min = std::chrono::seconds(15);
+  Duration max = std::chrono::minutes(10);
+  std::uint32_t max_sources4 = 65'536;
+  std::uint32_t max_sources6 = 65'536;
+  PenaltyOverflow overflow = PenaltyOverflow::permissive;
+  std::vector<Network> exempt;
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   std::uint32_t backlog = 1024;
@@ -91,6 +113,10 @@ struct Listener {
       false;  // a default is clamped to what the system allows, an explicit value is an error
   std::optional<std::vector<Network>> allow;  // absent: whoever is not denied; empty: nobody
   std::vector<Network> deny;
+  std::optional<std::uint32_t> max_connections_per_source;  // absent: "unlimited"
+  Rate max_rate_per_source;
+  SourcePrefix source_prefix;
+  Penalties penalties;
   Rate max_connection_rate;
   OnFull on_full = OnFull::queue;
   std::string banner;

@@ -7,6 +7,7 @@
 #include "master/config/command.h"
 #include "master/config/identity.h"
 #include "master/config/listen_address.h"
+#include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
 
 namespace bulkhead::config {
@@ -86,6 +87,10 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
     Setter<Node>{"max_connections", set_max_connections},
+    Setter<Node>{"max_connections_per_source", set_max_connections_per_source},
+    Setter<Node>{"max_rate_per_source", set_max_rate_per_source},
+    Setter<Node>{"source_prefix", set_source_prefix},
+    Setter<Node>{"penalties", set_penalties},
     Setter<Node>{"max_connection_rate", set_max_connection_rate},
     Setter<Node>{"on_full", [](Context&, Node& node, const Entry& e) { node.listener->on_full = as_enum<OnFull>(e); }},
     Setter<Node>{"allow", set_allow},

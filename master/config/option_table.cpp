@@ -42,6 +42,8 @@ constexpr std::array kTypes{
              "names of environment variables"},
     TypeText{Type::environment, "object of strings", "an object of strings", "names and values"},
     TypeText{Type::exit_statuses, "list of integers", "a list of exit statuses from 0 to 255", "0 to 255"},
+    TypeText{Type::exit_durations, "object of durations", "an object of durations such as {\"77\": \"5s\"}",
+             "exit statuses \"0\" to \"255\", and \"0s\" to \"8760h\""},
     TypeText{Type::object, "object", "an object", "an object with the keys below"},
     TypeText{Type::children, "list of objects", "a list of objects", "see CHILDREN"},
 };
@@ -58,7 +60,7 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr std::array<std::pair<Scope, std::string_view>, 11> kScopes{{{Scope::top, "the top level"},
+constexpr std::array<std::pair<Scope, std::string_view>, 13> kScopes{{{Scope::top, "the top level"},
                                                                       {Scope::daemon, "daemon"},
                                                                       {Scope::control, "control"},
                                                                       {Scope::log, "log"},
@@ -68,7 +70,9 @@ constexpr std::array<std::pair<Scope, std::string_view>, 11> kScopes{{{Scope::to
                                                                       {Scope::process, "process"},
                                                                       {Scope::supervisor, "supervisor"},
                                                                       {Scope::restart_delay, "restart_delay"},
-                                                                      {Scope::rate, "rate"}}};
+                                                                      {Scope::rate, "rate"},
+                                                                      {Scope::source_prefix, "source_prefix"},
+                                                                      {Scope::penalties, "penalties"}}};
 
 // `"a", "b" or "c"`, each of `parts` as it is.
 std::string join_or(const std::vector<std::string>& parts) {

@@ -24,7 +24,9 @@ enum class Scope : std::uint8_t {
   process,
   supervisor,
   restart_delay,
-  rate
+  rate,
+  source_prefix,
+  penalties
 };
 
 enum class Type : std::uint8_t {
@@ -38,17 +40,18 @@ enum class Type : std::uint8_t {
   pattern,
   file_mode,
   id,
-  account,        // a user or group, by name or number
-  command,        // argv
-  listen,         // one address or a list of them
-  networks,       // one network or a list of them
-  banner,         // text that is sent as it is
-  rate,           // an object of Scope::rate
-  words,          // a list of Option::words
-  names,          // a list of names of environment variables
-  environment,    // an object of strings
-  exit_statuses,  // a list of 0 to 255
-  object,         // its options are of the scope that has its name
+  account,         // a user or group, by name or number
+  command,         // argv
+  listen,          // one address or a list of them
+  networks,        // one network or a list of them
+  banner,          // text that is sent as it is
+  rate,            // an object of Scope::rate
+  words,           // a list of Option::words
+  names,           // a list of names of environment variables
+  environment,     // an object of strings
+  exit_statuses,   // a list of 0 to 255
+  exit_durations,  // an object of durations, by exit status
+  object,          // its options are of the scope that has its name
   children
 };
 
@@ -153,6 +156,14 @@ inline constexpr std::array kOptions{
            "Length of the window for max_restarts, in seconds."},
     Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, 1'000'000}, "",
            "Connections served at the same time, over all workers."},
+    Option{Scope::listener, "max_connections_per_source", Type::integer, by_default("\"unlimited\""), {1, 1'000'000},
+           "unlimited", "Connections served at the same time from one source."},
+    Option{Scope::listener, "max_rate_per_source", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
+           "Connections begun from one source: a burst, and then evenly."},
+    Option{Scope::listener, "source_prefix", Type::object, by_default("{}"), {}, "",
+           "How much of a client's address makes its source."},
+    Option{Scope::listener, "penalties", Type::object, by_default("{}"), {}, "",
+           "Refuses sources for how their connections ended."},
     Option{Scope::listener, "max_connection_rate", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
            "Connections begun in any span of time, over all workers."},
     Option{Scope::listener, "on_full", Type::word, by_default("\"queue\""), {}, "queue|close|message|reset",
@@ -214,6 +225,32 @@ inline constexpr std::array kOptions{
            "Part of a delay that is left to chance."},
     Option{Scope::restart_delay, "reset_after", Type::duration, by_default("\"60s\""), kAnyDuration, "",
            "A run of this length makes the delays start over."},
+
+    Option{Scope::source_prefix, "v4", Type::integer, by_default("32"), {1, 32}, "", "Bits of an IPv4 address."},
+    Option{Scope::source_prefix, "v6", Type::integer, by_default("64"), {1, 128}, "", "Bits of an IPv6 address."},
+
+    Option{Scope::penalties, "mode", Type::word, by_default("\"off\""), {}, "off|log|enforce",
+           "Whether penalties are kept, and whether they refuse."},
+    Option{Scope::penalties, "crash", Type::duration, by_default("\"90s\""), kAnyDuration, "",
+           "For a connection whose process was killed by a signal."},
+    Option{Scope::penalties, "timeout", Type::duration, by_default("\"10s\""), kAnyDuration, "",
+           "For a connection that a limit of time ended."},
+    Option{Scope::penalties, "no_input", Type::duration, by_default("\"1s\""), kAnyDuration, "",
+           "For a client that went without having sent a byte."},
+    Option{Scope::penalties, "exit", Type::exit_durations, by_default("{}"), {}, "",
+           "For a connection whose process ended with that status."},
+    Option{Scope::penalties, "min", Type::duration, by_default("\"15s\""), kAnyDuration, "",
+           "Penalties are enforced once more than this is due."},
+    Option{Scope::penalties, "max", Type::duration, by_default("\"10m\""), kAnyDuration, "",
+           "More than this is never due."},
+    Option{Scope::penalties, "max_sources4", Type::integer, by_default("65536"), {1, 65536}, "",
+           "Sources of IPv4, and local users, that may be penalised at a time."},
+    Option{Scope::penalties, "max_sources6", Type::integer, by_default("65536"), {1, 65536}, "",
+           "Sources of IPv6 that may be penalised at a time."},
+    Option{Scope::penalties, "overflow", Type::word, by_default("\"permissive\""), {}, "permissive|deny-all",
+           "What happens when as many as may be are penalised."},
+    Option{Scope::penalties, "exempt", Type::networks, by_default("[]"), {}, "",
+           "Networks that are never penalised."},
 
     Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},
     Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "In any span of this length."},

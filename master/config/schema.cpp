@@ -13,6 +13,7 @@ namespace bulkhead::config {
 namespace {
 
 constexpr std::string_view kDurationPattern = "^(0|[1-9][0-9]*)(ms|s|m|h)$";
+constexpr std::string_view kExitStatusPattern = "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$";
 constexpr std::string_view kVariablePattern = "^[^=]+$";
 
 Value list_value(std::vector<Value> items) {
@@ -99,6 +100,10 @@ Value type_schema(const Option& option) {
     case Type::names: return list_of(matching(kVariablePattern), true);
     case Type::environment: return environment();
     case Type::exit_statuses: return list_of(within("integer", {0, 255}), true);
+    case Type::exit_durations:
+      return object({{"type", text("object")},
+                     {"propertyNames", object({{"pattern", text(kExitStatusPattern)}})},
+                     {"additionalProperties", matching(kDurationPattern)}});
     case Type::object: return reference(option.name);
     case Type::children: return list_of(reference("child"), true);
   }

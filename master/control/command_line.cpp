@@ -22,10 +22,20 @@ bool on_command_line(const Parameter& parameter) {
   return !parameter.option.empty() || !parameter.placeholder.empty();
 }
 
+// As in "penalties clear PREFIX".
+bool follows_a_word(const Parameter& parameter) {
+  return !parameter.option.empty() && !parameter.option.starts_with('-');
+}
+
 void describe(CLI::App& verb, const Parameter& parameter) {
   const std::string help(parameter.help);
   if (parameter.kind == Kind::flag) {
     verb.add_flag(std::string(parameter.option), help);
+    return;
+  }
+  if (follows_a_word(parameter)) {
+    CLI::App* word = verb.add_subcommand(std::string(parameter.option), help);
+    word->add_option(std::string(parameter.placeholder), help)->required()->type_name("")->expected(1);
     return;
   }
   const bool positional = parameter.option.empty();
@@ -54,8 +64,10 @@ void describe(CLI::App& app, Invocation& out) {
 
 // The complaint, or nothing.
 std::string read_parameter(const CLI::App& verb, const Command& command, const Parameter& parameter, Json& params) {
-  const std::string name(parameter.option.empty() ? parameter.placeholder : parameter.option);
-  const CLI::Option* option = verb.get_option(name);
+  const bool after_word = follows_a_word(parameter);
+  const std::string name(parameter.option.empty() || after_word ? parameter.placeholder : parameter.option);
+  const CLI::App& at = after_word ? *verb.get_subcommand(std::string(parameter.option)) : verb;
+  const CLI::Option* option = at.get_option(name);
   if (option->count() == 0) return {};
   if (parameter.kind == Kind::flag) {
     params[std::string(parameter.name)] = true;

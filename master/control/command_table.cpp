@@ -8,9 +8,11 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <variant>
 #include <vector>
 
 #include "master/config/nearest.h"
+#include "master/config/network.h"
 
 namespace bulkhead::control {
 
@@ -42,6 +44,12 @@ std::optional<Number> number(std::string_view text) {
   const bool digits_only = !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0;
   if (!digits_only || result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
   return out;
+}
+
+bool is_source(std::string_view text) {
+  constexpr std::string_view kUser = "unix:uid=";
+  if (text.starts_with(kUser)) return number<std::uint32_t>(text.substr(kUser.size())).has_value();
+  return std::holds_alternative<config::Network>(config::parse_network(text));
 }
 
 bool is_count(std::string_view text) {
@@ -133,6 +141,7 @@ std::optional<Json> value_of(Kind kind, std::string_view word) {
   const auto when = [&](bool good) { return good ? std::optional(Json(std::string(word))) : std::nullopt; };
   switch (kind) {
     case Kind::path: return when(is_path(word));
+    case Kind::source: return when(is_source(word));
     case Kind::connection: return when(is_connection(word));
     case Kind::signal: {
       std::string name = signal_word(word);
@@ -155,6 +164,7 @@ std::optional<Json> value_of(Kind kind, std::string_view word) {
 std::string_view expectation(Kind kind) {
   switch (kind) {
     case Kind::path: return "a path such as root/web/echo";
+    case Kind::source: return "a network such as 192.0.2.0/24 or 2001:db8::/32, an address, or unix:uid=1000";
     case Kind::connection: return "a connection's id, up to 16 hexadecimal digits";
     case Kind::signal: return "a signal such as TERM";
     case Kind::change: return "a number of workers, or a change such as +1 or -1";

@@ -16,6 +16,7 @@ namespace bulkhead::control {
 // is an integer, flag true or false, change an integer or a string "+N" or "-N", child an object or its text.
 enum class Kind : std::uint8_t {
   path,        // of a node: "root/web/echo", "root/echo/2"
+  source,      // clients: a network or an address, or the user behind a Unix socket
   connection,  // its id, in hexadecimal digits
   signal,      // a name with or without SIG, or a number; the backend always gets "SIGTERM"
   change,      // "3", "+1", "-1"
@@ -32,7 +33,7 @@ struct Parameter {
   Kind kind = Kind::text;
   bool required = false;
   std::string_view placeholder;  // on the command line; empty: a flag, or not on the command line at all
-  std::string_view option;       // "--since", "-f"; empty: positional
+  std::string_view option;       // "--since", "-f"; empty: positional; without a dash a word before the value
   std::string_view help;
 };
 
@@ -59,6 +60,8 @@ inline constexpr std::array kAdd{
 inline constexpr std::array kScale{
     Parameter{"path", Kind::path, true, "LISTENER", "", "The listener, such as root/echo"},
     Parameter{"workers", Kind::change, true, "N", "", "How many workers: N, or +N or -N from what there are"}};
+inline constexpr std::array kPenalties{
+    Parameter{"clear", Kind::source, false, "PREFIX", "clear", "Let off the sources within this network"}};
 inline constexpr std::array kKill{
     Parameter{"id", Kind::connection, true, "CONN", "", "The connection's id, as `connections` prints it"},
     Parameter{"signal", Kind::signal, false, "SIG", "", "A name or a number; TERM unless given"}};
@@ -80,6 +83,8 @@ inline constexpr std::array kCommands{
     Command{"tree", {}, "Prints the supervision tree with the state of every node.", ""},
     Command{"connections", {}, "Lists the connections and the process that serves each.", ""},
     Command{"stats", {}, "Prints the connection counters of every listener.", ""},
+    Command{"penalties", kPenalties, "Lists the penalised sources, or lets some of them off.",
+            "no source within PREFIX is penalised"},
     Command{"events", kFollow, "Prints what has happened, one event a line.", ""},
     Command{"explain", kPath, "Tells in sentences how a node came to be in its present state.", kNoNode},
     Command{"restart", kPath, "Stops a node and starts it again.", kNoNode, true},

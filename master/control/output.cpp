@@ -156,6 +156,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "tree") return tree_text(result, style);
   if (method == "connections") return connections_text(result, style);
   if (method == "stats") return stats_text(result, style);
+  if (method == "penalties" && result.is_array()) return penalties_text(result, style);
   if (method == "explain") return explain_text(result, style);
   if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
   if (method == "config") return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";

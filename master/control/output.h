@@ -22,6 +22,7 @@ struct Style {
 [[nodiscard]] std::string tree_text(const nlohmann::ordered_json& root, const Style& style);
 [[nodiscard]] std::string connections_text(const nlohmann::ordered_json& connections, const Style& style);
 [[nodiscard]] std::string stats_text(const nlohmann::ordered_json& stats, const Style& style);
+[[nodiscard]] std::string penalties_text(const nlohmann::ordered_json& penalties, const Style& style);
 [[nodiscard]] std::string event_text(const nlohmann::ordered_json& event, const Style& style);
 [[nodiscard]] std::string explain_text(const nlohmann::ordered_json& explanation, const Style& style);
 

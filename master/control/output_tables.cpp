@@ -1,4 +1,4 @@
-// `connections` and `stats`.
+// `connections`, `stats` and `penalties`.
 #include "master/control/escape.h"
 #include "master/control/output.h"
 #include "master/control/table.h"
@@ -70,6 +70,21 @@ std::string stats_text(const Json& stats, const Style& style) {
     for (const Json& one : listeners) table.add(stats_row(member_text(one, "path"), member(one, "connections")));
   }
   table.add(stats_row("total", member(stats, "totals")));
+  return table.text(style.colour);
+}
+
+std::string penalties_text(const Json& penalties, const Style& style) {
+  if (!penalties.is_array() || penalties.empty()) return "No source is penalised.\n";
+  Table table;
+  table.add({{"LISTENER"}, {"SOURCE"}, {"REASON"}, {"REFUSED"}, {"LEFT", "", true}, {"CONNECTIONS", "", true}});
+  for (const Json& one : penalties) {
+    table.add({{member_text(one, "listener")},
+               {member_text(one, "source")},
+               {member_text(one, "reason")},
+               {member_flag(one, "active") ? "yes" : "not yet"},
+               {span_text(member_number(one, "remaining_seconds")), "", true},
+               {member_text(one, "connections"), "", true}});
+  }
   return table.text(style.colour);
 }
 

@@ -7,6 +7,8 @@
 #include <csignal>
 #include <utility>
 
+#include "master/process/source_rules.h"
+#include "worker/ipc/penalty_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
@@ -94,18 +96,47 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   const bool crashed = ipc::is_crash(how);
   const std::int64_t now = sys::monotonic_ns();
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
+  admission::Charge charge = charge_of(listener.config(), slot, how);
+  (void)try_penalise(listener, connection.slot, charge);
   // A group that outlives its leader keeps its slot until it is gone; a busy lock is rare enough to end it without.
   const std::int64_t deadline = now + listener.config().connection_shutdown.count();
-  if (group_lives && listener.table().try_linger(connection.slot, crashed, deadline)) {
+  const bool penalised = charge.offence == admission::Offence::none;
+  if (penalised && group_lives && listener.table().try_linger(connection.slot, crashed, deadline)) {
     lingering_.push_back({&listener, connection.slot, slot.pid, deadline});
   } else {
-    change({&listener, connection.slot, crashed ? Deferred::What::end_crashed : Deferred::What::end});
+    change({&listener, connection.slot, crashed ? Deferred::What::end_crashed : Deferred::What::end, charge});
   }
   if (crashed || log_ends_) ipc::log_connection_ended(listener.path(), id, slot, how, now);
   if (crashed) on_crash_({listener, id, slot, how.wait_status, usage});
 }
 
-bool Adoption::try_change(const Deferred& change) {
+// What the ending costs the client's source, as a worker would decide it.
+admission::Charge Adoption::charge_of(const config::Listener& config, const ipc::Slot& slot, const ipc::Ended& how) {
+  if (config.penalties.mode == config::PenaltyMode::off || exempt(config.penalties, slot.peer)) return {};
+  return admission::charge_for(ipc::ending_of(how), source_rules(config).penalties);
+}
+
+// True when there is nothing left to charge.
+bool Adoption::try_penalise(net::Listener& listener, std::uint32_t slot, admission::Charge& charge) {
+  if (charge.offence == admission::Offence::none) return true;
+  const admission::SourceRules rules = source_rules(listener.config());
+  const std::int64_t now = sys::monotonic_ns();
+  const auto copy = listener.table().copy(slot);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto what = listener.table().try_penalise(slot, charge, rules.penalties, now);
+    if (!what) continue;
+    if (copy) {
+      const ipc::SourceKey source = ipc::source_of(copy->peer, rules.prefix4, rules.prefix6);
+      ipc::log_penalised(listener.path(), source, charge, *what, rules.penalties, penalty_limit_, now);
+    }
+    charge = {};
+    return true;
+  }
+  return false;
+}
+
+bool Adoption::try_change(Deferred& change) {
+  if (!try_penalise(*change.listener, change.slot, change.charge)) return false;
   ipc::Table& table = change.listener->table();
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     std::optional<bool> ring;
@@ -122,7 +153,7 @@ bool Adoption::try_change(const Deferred& change) {
   return false;
 }
 
-void Adoption::change(const Deferred& wanted) {
+void Adoption::change(Deferred wanted) {
   if (!try_change(wanted)) deferred_.push_back(wanted);
 }
 
@@ -165,7 +196,7 @@ bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
 bool Adoption::tick(std::int64_t now_ns) {
   std::erase_if(lingering_, [this, now_ns](const Lingering& group) { return end_lingering(group, now_ns); });
   std::erase_if(parked_, [now_ns](const Parked& parked) { return parked.until_ns < now_ns; });
-  std::erase_if(deferred_, [](const Deferred& wanted) { return try_change(wanted); });
+  std::erase_if(deferred_, [this](Deferred& wanted) { return try_change(wanted); });
   return !deferred_.empty();
 }
 

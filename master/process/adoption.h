@@ -18,6 +18,7 @@
 #include "master/net/listener.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/log/log.h"
 
 namespace bulkhead::process {
 
@@ -69,6 +70,7 @@ class Adoption {
     net::Listener* listener;
     std::uint32_t slot;
     enum class What { release, end, end_crashed, finish } what;
+    admission::Charge charge{};  // to be charged to the source first
   };
   struct Lingering {
     net::Listener* listener;
@@ -85,8 +87,11 @@ class Adoption {
   [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
              bool group_lives);
-  void change(const Deferred& change);
-  [[nodiscard]] static bool try_change(const Deferred& change);
+  [[nodiscard]] static admission::Charge charge_of(const config::Listener& config, const ipc::Slot& slot,
+                                                   const ipc::Ended& how);
+  [[nodiscard]] bool try_penalise(net::Listener& listener, std::uint32_t slot, admission::Charge& charge);
+  void change(Deferred wanted);
+  [[nodiscard]] bool try_change(Deferred& change);
   [[nodiscard]] bool end_lingering(const Lingering& group, std::int64_t now_ns);
 
   bool log_ends_;
@@ -96,6 +101,7 @@ class Adoption {
   std::vector<Deferred> deferred_;
   std::vector<Lingering> lingering_;
   std::vector<Parked> parked_;
+  log::RateLimit penalty_limit_;
 };
 
 }  // namespace bulkhead::process

@@ -9,6 +9,7 @@
 
 #include "master/config/option_table.h"
 #include "master/lifecycle/log_target.h"
+#include "master/process/source_rules.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
@@ -117,7 +118,10 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
     out[static_cast<std::size_t>(reason)] = std::move(words);
   };
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = ipc::refusal_text(static_cast<ipc::Refusal>(i));
-  set(ipc::Refusal::denied, "");  // the worker names the network
+  set(ipc::Refusal::denied, "");   // the worker names the network
+  set(ipc::Refusal::penalty, "");  // and whatever depends on the source
+  set(ipc::Refusal::per_source, "");
+  set(ipc::Refusal::rate_per_source, fmt::format("max_rate_per_source is {}", rate_text(listener.max_rate_per_source)));
   set(ipc::Refusal::rate, fmt::format("max_connection_rate is {}", rate_text(listener.max_connection_rate)));
   set(ipc::Refusal::max_connections, fmt::format("max_connections is {}", listener.max_connections));
   set(ipc::Refusal::handler_start, "its handler could not be started");
@@ -130,6 +134,11 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   const auto access = admission::access_prefixes(allow, prefixes_of(listener.deny));
   plan.header.access = prefixes_of(plan, access.prefixes, static_cast<std::uint32_t>(access.otherwise));
   plan.header.rules.otherwise = admission::kNoRuleValue;
+  plan.header.sources = source_rules(listener);
+  plan.header.asks_sources = plan.header.sources.none() ? 0 : 1;
+  std::vector<admission::Prefix> exempt = prefixes_of(listener.penalties.exempt);
+  for (admission::Prefix& prefix : exempt) prefix.value = 1;
+  plan.header.exempt = prefixes_of(plan, exempt, 0);
   plan.header.on_full = static_cast<ipc::OnFull>(listener.on_full);
   plan.header.banner = plan.strings({listener.banner});
   plan.header.banner_fail = plan.strings({listener.banner_fail});

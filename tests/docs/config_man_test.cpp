@@ -25,6 +25,8 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"PROCESS", Scope::process},
                                                 {"RESTART DELAY", Scope::restart_delay},
                                                 {"RATE", Scope::rate},
+                                                {"SOURCE PREFIX", Scope::source_prefix},
+                                                {"PENALTIES", Scope::penalties},
                                                 {"DAEMON", Scope::daemon},
                                                 {"CONTROL", Scope::control},
                                                 {"LOG", Scope::log}};

@@ -91,7 +91,8 @@ sys::Result<Plan> Plan::map(int memfd) {
                                      header.banner, header.banner_fail, header.refusal_words}) {
     good = good && plan.holds(strings);
   }
-  for (const PlanArray& array : {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6}) {
+  for (const PlanArray& array :
+       {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6, header.exempt.v4, header.exempt.v6}) {
     good = good && plan.holds(array);
   }
   good = good && header.refusal_words.count == kRefusals;

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "worker/admission/source_rules.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -90,10 +91,13 @@ struct PlanHeader {
   PlanHandler handlers[kMaxHandlers];
 
   OnFull on_full = OnFull::queue;
-  PlanPrefixes access;        // allow and deny, as admission::Access
-  PlanPrefixes rules;         // as admission::rule_value()
-  PlanStrings banner;         // sent to whoever is admitted
-  PlanStrings banner_fail;    // and to whoever is refused
+  PlanPrefixes access;             // allow and deny, as admission::Access
+  PlanPrefixes rules;              // as admission::rule_value()
+  PlanStrings banner;              // sent to whoever is admitted
+  PlanStrings banner_fail;         // and to whoever is refused
+  std::uint32_t asks_sources = 0;  // else the next two are not looked at
+  PlanPrefixes exempt;             // from penalties: value 1
+  admission::SourceRules sources;
   PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
 

@@ -9,26 +9,15 @@
 #include <utility>
 #include <vector>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table_header.h"
 
 namespace bulkhead::ipc {
 
 using admission::Penalty;
-using admission::SourceVerdict;
 
 namespace {
 
-constexpr std::size_t kPage = 4096;
 constexpr int kForgetAtOnce = 64;
-
-std::size_t round_to_page(std::size_t bytes) noexcept {
-  return (bytes + kPage - 1) / kPage * kPage;
-}
-
-// As in table.cpp: only the compiler could reorder what a killed process has done.
-void order() noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
 
 struct Layout {
   Layout(std::uint32_t slots, const SourceRoom& room) noexcept
@@ -271,27 +260,33 @@ bool Sources::make_room_in(const Heap& heap, const admission::PenaltyRules& rule
   return true;
 }
 
-SourceAdmission Sources::admit(const SourceKey& key, const admission::SourceRules& rules, std::uint32_t max_connections,
-                               bool exempt, std::int64_t now_ns) noexcept {
+SourceAnswer Sources::judge(const SourceQuestion& question, std::int64_t now_ns) noexcept {
   forget_over(now_ns);
-  const std::uint32_t found = find(key);
+  const SourceKey& key = question.key;
+  const admission::SourceRules& rules = *question.rules;
+  SourceAnswer out;
   admission::SourceState state;
-  if (found != kNoSource) {
-    state.connections = at(found).connections;
-    state.penalty = Penalty(at(found).penalty);
-    state.rate_full_at_ns = at(found).rate_full_at_ns;
+  out.source = find(key);
+  if (out.source != kNoSource) {
+    state.connections = out.connections = at(out.source).connections;
+    state.penalty = out.penalty = Penalty(at(out.source).penalty);
+    state.rate_full_at_ns = at(out.source).rate_full_at_ns;
   }
   state.overflow = heap_of(key).count >= std::min(max_sources(rules.penalties, key), penalised_);
-  const auto decision = admission::decide(state, rules, max_connections, exempt, now_ns);
-  SourceAdmission out{decision.verdict,  decision.would_refuse,   kNoSource,
-                      state.connections, state.penalty.offence(), state.penalty.until_ns()};
-  if (decision.verdict != SourceVerdict::admitted) return out;
-  out.source = found != kNoSource ? found : add(key, now_ns);
-  Source& source = at(out.source);
-  if (found != kNoSource && source.connections == 0 && source.place == 0) not_idle(found);
-  source.rate_full_at_ns = decision.rate_full_at_ns;
-  ++source.connections;
+  const auto decision = admission::decide(state, rules, question.max_connections, question.exempt, now_ns);
+  out.verdict = decision.verdict;
+  out.would_refuse = decision.would_refuse;
+  out.rate_full_at_ns = decision.rate_full_at_ns;
   return out;
+}
+
+std::uint32_t Sources::enter(const SourceKey& key, const SourceAnswer& answer, std::int64_t now_ns) noexcept {
+  const std::uint32_t index = answer.source != kNoSource ? answer.source : add(key, now_ns);
+  Source& source = at(index);
+  if (answer.source != kNoSource && source.connections == 0 && source.place == 0) not_idle(index);
+  source.rate_full_at_ns = answer.rate_full_at_ns;
+  ++source.connections;
+  return index;
 }
 
 void Sources::leave(std::uint32_t index) noexcept {

@@ -48,14 +48,22 @@ struct SourceRoom {
   std::uint32_t remembered = 2 * 65'536;               // idle ones, for their rates
 };
 
-// The answer to admit().
-struct SourceAdmission {
+// What a listener asks about the source of a connection.
+struct SourceQuestion {
+  SourceKey key;
+  const admission::SourceRules* rules = nullptr;  // null: nothing is asked
+  std::uint32_t max_connections = admission::kUnlimited;
+  bool exempt = false;  // from penalties
+};
+
+// The answer of judge(), for enter() and for the log.
+struct SourceAnswer {
   admission::SourceVerdict verdict = admission::SourceVerdict::admitted;
   bool would_refuse = false;         // penalties in mode log
-  std::uint32_t source = kNoSource;  // admitted: for the slot
-  std::uint32_t connections = 0;     // it had before
-  admission::Offence offence{};      // penalty: the last one, none when all are denied
-  std::int64_t penalty_until_ns = 0;
+  std::uint32_t source = kNoSource;  // it is known
+  std::uint32_t connections = 0;     // it has now
+  admission::Penalty penalty;        // none where all of the family are denied
+  std::int64_t rate_full_at_ns = 0;  // once it is admitted
 };
 
 // What penalise() did, for the log.
@@ -84,9 +92,10 @@ class Sources {
 
   // Under the lock.
 
-  // Decides on a connection of `key` and, when it is admitted, counts it.
-  [[nodiscard]] SourceAdmission admit(const SourceKey& key, const admission::SourceRules& rules,
-                                      std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept;
+  // Decides on a connection; nothing is counted yet.
+  [[nodiscard]] SourceAnswer judge(const SourceQuestion& question, std::int64_t now_ns) noexcept;
+  // It is admitted, judged under the same hold of the lock: counts it. The source is for the slot to remember.
+  [[nodiscard]] std::uint32_t enter(const SourceKey& key, const SourceAnswer& answer, std::int64_t now_ns) noexcept;
   // The connection is over, its slot free.
   void leave(std::uint32_t source) noexcept;
   // The connection, which is still counted, ended in an offence.

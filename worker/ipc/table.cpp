@@ -1,5 +1,3 @@
-#include "worker/ipc/table.h"
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -10,23 +8,18 @@
 #include <new>
 #include <utility>
 
+#include "worker/ipc/table_header.h"
+
 namespace bulkhead::ipc {
 
 namespace {
 
 constexpr std::uint32_t kMagic = 0x62684b54;
 constexpr std::uint32_t kVersion = 2;
-constexpr std::size_t kPage = 4096;
 
 constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_timeout",   "penalty",      "per_source",
                                          "rate_per_source", "rate",  "max_connections", "handler_start"};
 static_assert(sizeof kRefusalTexts / sizeof kRefusalTexts[0] == kRefusals);
-
-// What a half-done change writes must be in memory in the order of the program, seen from the process that repairs it.
-// The killed process stops between two of its own instructions, so only the compiler could reorder.
-void order() noexcept {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
 
 }  // namespace
 
@@ -44,36 +37,7 @@ ConnectionName connection_name(std::uint64_t id) noexcept {
 }
 static_assert(kMaxConnections < 1u << 20 && kMaxListeners <= 1u << 12);
 
-struct Table::Header {
-  std::uint32_t magic;
-  std::uint32_t version;
-  Shape shape;
-
-  RobustLock lock;
-  std::uint32_t waiting;    // somebody found the table full and sleeps on the bell
-  std::uint32_t free_head;  // freed slots, last in first out: the one whose memory is warm
-  std::uint32_t fresh;      // slots from here on were never used
-  std::uint32_t claimed;    // slots in that state
-  std::uint32_t rate_next;  // the oldest entry of the rate's ring, to be overwritten next
-  Counts counts;
-
-  // One entry: an end that may be half done. Counts of what has ended cannot be recounted from the slots, so they are
-  // written here first.
-  std::uint32_t journal_open;
-  std::uint32_t journal_slot;
-  std::uint32_t journal_use;
-  std::uint32_t journal_linger;
-  std::uint64_t journal_completed;
-  std::uint64_t journal_crashed;
-
-  alignas(64) WorkerRecord workers[kMaxWorkers];
-};
-
 namespace {
-
-std::size_t round_to_page(std::size_t bytes) noexcept {
-  return (bytes + kPage - 1) / kPage * kPage;
-}
 
 // Header, rate, slots, sources: each part on pages of its own.
 struct Layout {
@@ -97,27 +61,6 @@ bool is_sound(const Shape& shape) noexcept {
 }
 
 }  // namespace
-
-// Holds the lock of a table and repairs what a dead holder left.
-class TableGuard {
- public:
-  explicit TableGuard(Table& table) noexcept : table_(table) { enter(lock(table.header_->lock)); }
-  TableGuard(Table& table, std::nothrow_t) noexcept : table_(table) { enter(try_lock(table.header_->lock)); }
-  ~TableGuard() {
-    if (held_) unlock(table_.header_->lock);
-  }
-  TableGuard(const TableGuard&) = delete;
-  TableGuard& operator=(const TableGuard&) = delete;
-  [[nodiscard]] bool held() const noexcept { return held_; }
-
- private:
-  void enter(Locked how) noexcept {
-    held_ = how != Locked::busy;
-    if (how == Locked::after_death) table_.recover();
-  }
-  Table& table_;
-  bool held_ = false;
-};
 
 Table::Table(Table&& other) noexcept {
   *this = std::move(other);
@@ -262,11 +205,6 @@ Grant Table::claim(const Demand& demand) noexcept {
   return claim_locked(demand);
 }
 
-Grant Table::admit(const Demand& demand, std::uint32_t claimed) noexcept {
-  const TableGuard guard(*this);
-  return claimed != kNoSlot ? Grant{claimed, Refusal::count_, 0} : claim_locked(demand);
-}
-
 void Table::free_slot(std::uint32_t index) noexcept {
   Slot& slot = slots_[index];
   if (slot.source != kNoSource) sources_.leave(slot.source);
@@ -389,33 +327,6 @@ std::optional<bool> Table::try_finish(std::uint32_t slot) noexcept {
   return finish_locked(slot);
 }
 
-SourceAdmission Table::admit(std::uint32_t slot, const SourceKey& key, const admission::SourceRules& rules,
-                             std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this);
-  const SourceAdmission out = sources_.admit(key, rules, max_connections, exempt, now_ns);
-  slots_[slot].source = out.source;
-  return out;
-}
-
-Penalised Table::penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
-                          std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this);
-  return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
-}
-
-std::optional<Penalised> Table::try_penalise(std::uint32_t slot, const admission::Charge& charge,
-                                             const admission::PenaltyRules& rules, std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
-  return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
-}
-
-std::optional<std::uint32_t> Table::try_forgive(const SourceKey& prefix) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
-  return sources_.forgive(prefix);
-}
-
 bool Table::somebody_waits() const noexcept {
   return header_->waiting != 0;
 }
@@ -489,6 +400,10 @@ void Table::recover() noexcept {
   }
   count_again(header.counts, header.claimed, header.free_head);
   sources_.recover(slots_, high_water());
+}
+
+RobustLock& Table::lock_of_it() noexcept {
+  return header_->lock;
 }
 
 bool Table::consistent() noexcept {

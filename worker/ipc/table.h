@@ -61,8 +61,9 @@ struct Shape {
 struct Demand {
   std::uint64_t owner = 0;   // run of the worker
   std::uint32_t worker = 0;  // its index
-  std::int64_t now_ns = 0;   // only where has_rate()
+  std::int64_t now_ns = 0;   // only where has_rate(), or sources are asked about
   bool waits = true;         // if there is no slot: the next one freed rings the bell
+  SourceQuestion source{};   // admit(); else no source is ever touched
 };
 
 // A slot, or why there is none.
@@ -70,6 +71,7 @@ struct Grant {
   std::uint32_t slot = kNoSlot;
   Refusal refusal = Refusal::count_;
   std::int64_t until_ns = 0;  // `rate`: when to ask again
+  SourceAnswer source{};
 };
 
 struct Slot {
@@ -139,7 +141,7 @@ class Table {
   // rate allows is taken by serve(), and held until then.
   [[nodiscard]] Grant claim(const Demand& demand) noexcept;
   // The last word on an accepted connection: all that is asked of the table, in order. `claimed` is its slot if it has
-  // one already.
+  // one already. Where sources are asked about, the connection counts for its own until the slot is free again.
   [[nodiscard]] Grant admit(const Demand& demand, std::uint32_t claimed) noexcept;
   // No child came of it (claimed, or serving without a pid): free again, and not counted. True: ring the bell.
   [[nodiscard]] bool release(std::uint32_t slot) noexcept;
@@ -153,10 +155,6 @@ class Table {
   [[nodiscard]] bool finish(std::uint32_t slot) noexcept;
   void refuse(Refusal reason) noexcept;
 
-  // The per-source steps of the pipeline for a claimed slot: decides, and counts the connection for its source until
-  // the slot is free again. Asked only where a listener asks something of its sources: else no source is ever touched.
-  [[nodiscard]] SourceAdmission admit(std::uint32_t slot, const SourceKey& key, const admission::SourceRules& rules,
-                                      std::uint32_t max_connections, bool exempt, std::int64_t now_ns) noexcept;
   // Just before end() or linger(): what the ending costs the source.
   Penalised penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
                      std::int64_t now_ns) noexcept;
@@ -195,6 +193,7 @@ class Table {
 
   // For tests that kill holders of the lock: recounts from the slots and compares. True: consistent.
   [[nodiscard]] bool consistent() noexcept;
+  [[nodiscard]] RobustLock& lock_of_it() noexcept;
 
  private:
   struct Header;

@@ -32,6 +32,8 @@ const char* pointer_of(Scope scope) {
     case Scope::process: return "/supervisor/children/1";
     case Scope::supervisor: return "/supervisor";
     case Scope::rate: return "/supervisor/children/0/max_connection_rate";
+    case Scope::source_prefix: return "/supervisor/children/0/source_prefix";
+    case Scope::penalties: return "/supervisor/children/0/penalties";
   }
   return "";
 }
@@ -103,8 +105,9 @@ TEST_CASE("one wrong letter in any key is an unknown key with the right one prop
 }
 
 TEST_CASE("any key at any other place is an unknown key") {
-  const Scope places[] = {Scope::top,     Scope::daemon,  Scope::control,    Scope::log,           Scope::listener,
-                          Scope::handler, Scope::process, Scope::supervisor, Scope::restart_delay, Scope::rate};
+  const Scope places[] = {Scope::top,           Scope::daemon,  Scope::control,       Scope::log,
+                          Scope::listener,      Scope::handler, Scope::process,       Scope::supervisor,
+                          Scope::restart_delay, Scope::rate,    Scope::source_prefix, Scope::penalties};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.
@@ -138,6 +141,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::exit_statuses:
     case Type::children: return {Kind::array};
     case Type::environment:
+    case Type::exit_durations:
     case Type::rate:
     case Type::object: return {Kind::object};
     default: return {Kind::string};

@@ -82,6 +82,9 @@ TEST_CASE("bad parameters are named, with what was expected") {
       {"events", R"({"since":1.5})", "events: parameter \"since\": expected the number of an event, 0 or more"},
       {"events", R"({"follow":"yes"})", "events: parameter \"follow\": expected true or false"},
       {"events", R"({"follow":null})", "events: parameter \"follow\": expected true or false"},
+      {"penalties", R"({"clear":"here"})",
+       "penalties: parameter \"clear\": expected a network such as 192.0.2.0/24 or 2001:db8::/32, an address, or "
+       "unix:uid=1000"},
       {"add", R"({"path":"root","child":[]})", "add: parameter \"child\": expected an object, or its text"},
       {"add", R"({"path":"root"})", "add: missing parameter \"child\": expected an object, or its text"}};
   for (const Row& row : rows) {
@@ -101,6 +104,11 @@ TEST_CASE("values that are nearly right are refused") {
   }
   for (const char* id : {"", "xyz", "12345678901234567", "0x1"}) CHECK_FALSE(value_of(Kind::connection, id));
   for (const char* seq : {"", "-1", "+1", "18446744073709551616", "1a"}) CHECK_FALSE(value_of(Kind::sequence, seq));
+  for (const char* source :
+       {"", "unix:uid=", "unix:uid=-1", "unix:uid=4294967296", "192.0.2.1/33", "192.0.2.1/24", "x"}) {
+    INFO(source);
+    CHECK_FALSE(value_of(Kind::source, source));
+  }
   for (const char* signal : {"", "SIG", "0", "32", "-9", "TERMX", "SIGSIGTERM"}) CHECK(signal_word(signal).empty());
   CHECK(value_of(Kind::path, std::string(5000, 'a')) == std::nullopt);
 }
@@ -119,6 +127,9 @@ TEST_CASE("a command line becomes a verb and its parameters") {
 
   CHECK(parsed({"scale", "root/echo", "-1"}).params == Json::parse(R"({"path":"root/echo","workers":"-1"})"));
   CHECK(parsed({"scale", "root/echo", "+1"}).params["workers"] == "+1");
+  CHECK(parsed({"penalties"}).params == Json::object());
+  CHECK(parsed({"penalties", "clear", "192.0.2.0/24"}).params == Json::parse(R"({"clear":"192.0.2.0/24"})"));
+  CHECK(parsed({"penalties", "--json", "clear", "unix:uid=7"}).params["clear"] == "unix:uid=7");
   CHECK(parsed({"kill", "8f3a"}).params == Json::parse(R"({"id":"8f3a"})"));
   CHECK(parsed({"add", "root", "-"}).params == Json::parse(R"({"path":"root","child":"-"})"));
   CHECK(parsed({"simulate", "--config", "c", "-"}).params == Json::parse(R"({"config":"c","scenario":"-"})"));
@@ -132,6 +143,10 @@ TEST_CASE("a command line that cannot be meant is a usage error") {
     std::string message;
   };
   const std::vector<Row> rows = {
+      {{"penalties", "clear"}, "PREFIX is required"},
+      {{"penalties", "clear", "x"},
+       "penalties: PREFIX: expected a network such as 192.0.2.0/24 or 2001:db8::/32, an address, or unix:uid=1000, not "
+       "\"x\""},
       {{"tre"}, "no command \"tre\"; did you mean \"tree\"?"},
       {{"events", "--since", "x"}, "events: --since: expected the number of an event, 0 or more, not \"x\""},
       {{"scale", "root/echo", "many"},

@@ -107,6 +107,21 @@ TEST_CASE("connections and counters are tables") {
         "total           1        0        12         11        2  rate=3\n");
 }
 
+TEST_CASE("penalties are a table too") {
+  const Json penalties = Json::parse(R"([
+    {"listener":"root/echo","source":"192.0.2.7/32","active":true,"reason":"crash","remaining_seconds":74.2,
+     "connections":1},
+    {"listener":"root/echo","source":"2001:db8::/64","active":false,"reason":"exit","remaining_seconds":9.9,
+     "connections":0}])");
+  CHECK(penalties_text(penalties, kPlain) ==
+        "LISTENER   SOURCE         REASON  REFUSED        LEFT  CONNECTIONS\n"
+        "root/echo  192.0.2.7/32   crash   yes      1 min 14 s            1\n"
+        "root/echo  2001:db8::/64  exit    not yet         9 s            0\n");
+  CHECK(readable("penalties", Json::object(), Json::array(), kPlain) == "No source is penalised.\n");
+  CHECK(readable("penalties", {{"clear", "::/0"}}, {{"ok", true}, {"message", "2 sources let off"}}, kPlain) ==
+        "2 sources let off\n");
+}
+
 TEST_CASE("a deed is told in a sentence") {
   const Json ok{{"ok", true}};
   CHECK(readable("stop", {{"path", "root/a"}}, ok, kPlain) == "root/a has been stopped\n");

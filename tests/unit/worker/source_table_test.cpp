@@ -36,15 +36,13 @@ struct Fixture {
 
   // A connection from source `number`, or kNoSlot when it is refused.
   std::uint32_t connect(const SourceKey& key, std::int64_t now = kNow) {
-    const std::uint32_t slot = table.claim({1, 0, 0}).slot;
-    REQUIRE(slot != kNoSlot);
-    verdict = table.admit(slot, key, rules, rules.max_connections, false, now).verdict;
-    if (verdict == SourceVerdict::admitted) {
-      table.serve(slot);
-      return slot;
-    }
-    (void)table.release(slot);
-    return kNoSlot;
+    const Grant grant = ask(key, rules.max_connections, false, now);
+    verdict = grant.source.verdict;
+    if (grant.slot != kNoSlot) table.serve(grant.slot);
+    return grant.slot;
+  }
+  Grant ask(const SourceKey& key, std::uint32_t max_connections, bool exempt, std::int64_t now = kNow) {
+    return table.admit({1, 0, now, false, {key, &rules, max_connections, exempt}}, kNoSlot);
   }
   void end(std::uint32_t slot) { (void)table.end(slot, false); }
   Penalised crash(const SourceKey& key, std::int64_t seconds, std::int64_t now = kNow) {
@@ -188,18 +186,35 @@ TEST_CASE("Small penalties begin to count once more than min is due") {
 TEST_CASE("Exempt clients get in, penalised or not") {
   Fixture f(4);
   (void)f.crash(source(1), 90);
-  const auto slot = f.table.claim({1, 0, 0}).slot;
-  CHECK(f.table.admit(slot, source(1), f.rules, kUnlimited, true, kNow).verdict == SourceVerdict::admitted);
+  CHECK(f.ask(source(1), kUnlimited, true).slot != kNoSlot);
+}
+
+TEST_CASE("Who is refused for want of a slot has not been counted, nor has it taken from its rate") {
+  Fixture f(1);
+  f.rules.max_connections = 1;
+  f.rules.rate = {1, 3600 * kSecond};
+  const auto other = f.connect(source(2));
+  CHECK(f.ask(source(1), 1, false).refusal == Refusal::max_connections);
+  f.end(other);
+  CHECK(f.connect(source(1)) != kNoSlot);
+}
+
+TEST_CASE("A slot that was claimed before the accept gets its source on admission") {
+  Fixture f(2);
+  f.rules.max_connections = 1;
+  const auto early = f.table.claim({1, 0, kNow}).slot;
+  CHECK(f.table.admit({1, 0, kNow, false, {source(1), &f.rules, 1, false}}, early).slot == early);
+  CHECK(f.connect(source(1)) == kNoSlot);
+  (void)f.table.release(early);
+  CHECK(f.connect(source(1)) != kNoSlot);
 }
 
 TEST_CASE("A rule's own limit takes the place of the listener's") {
   Fixture f(4);
   f.rules.max_connections = 1;
   CHECK(f.connect(source(1)) != kNoSlot);
-  const auto slot = f.table.claim({1, 0, 0}).slot;
-  CHECK(f.table.admit(slot, source(1), f.rules, 2, false, kNow).connections == 1);
-  CHECK(f.table.admit(f.table.claim({1, 0, 0}).slot, source(1), f.rules, 2, false, kNow).verdict ==
-        SourceVerdict::per_source);
+  CHECK(f.ask(source(1), 2, false).source.connections == 1);
+  CHECK(f.ask(source(1), 2, false).refusal == Refusal::per_source);
 }
 
 TEST_CASE("permissive: beyond max_sources the penalty that would end soonest is forgotten") {

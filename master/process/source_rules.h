@@ -1,0 +1,16 @@
+// A listener's rules about sources, from the configuration into the form in which they are applied: by the workers, to
+// whom they go with the plan, and by the master for the connections that it has adopted.
+#pragma once
+
+#include "master/config/config.h"
+#include "worker/admission/source_rules.h"
+#include "worker/ipc/source_key.h"
+
+namespace bulkhead::process {
+
+[[nodiscard]] admission::SourceRules source_rules(const config::Listener& listener);
+[[nodiscard]] ipc::SourceKey source_key(const config::Network& network);
+// Whether penalties leave this client alone.
+[[nodiscard]] bool exempt(const config::Penalties& penalties, const ipc::Peer& peer);
+
+}  // namespace bulkhead::process

@@ -1,0 +1,370 @@
+"""What each source may do: connections at once, their rate, and penalties for how they ended. Clients come from many
+addresses of 127.0.0.0/8, from IPv6 networks in namespaces of their own, and as users of a Unix socket."""
+
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+from harness import (Client, ControlledTestCase, exec_listener, listener, main, needs_root, signal_process, tool, wait_until)
+
+MANY = 1_000_000
+
+
+def is_served(client, line=b"hello\n"):
+    """Whether the client gets its line back; False: it was sent away."""
+    try:
+        return client.echo(line)
+    except ConnectionError:
+        return False
+
+
+class SourcesTestCase(ControlledTestCase):
+    def open(self, daemon, source, count=1, name=None):
+        """`count` connections from that address, closed at the end of the test."""
+        clients = []
+        for _ in range(count):
+            clients.append(Client(daemon.address(name), source=(source, 0)))
+            self.addCleanup(clients[-1].close)
+        return clients
+
+    def served(self, daemon, source, count=1):
+        """How many of `count` connections from that address are served; those stay open."""
+        return [client for client in self.open(daemon, source, count) if is_served(client)]
+
+    def refused(self, daemon, reason):
+        return daemon.control.call("stats")["result"]["totals"]["refused"][reason]
+
+    def close(self, daemon, clients):
+        for client in clients:
+            client.close()
+        wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
+
+
+class Connections(SourcesTestCase):
+    def test_each_address_has_its_share_and_not_one_more(self):
+        daemon = self.supervise(listener(workers=4, max_connections_per_source=3))
+        for turn in (1, 2):  # the counts are back at zero after the first
+            held = []
+            for number in range(1, 21):
+                held.append(self.served(daemon, f"127.0.0.{number}", 5))
+            self.assertEqual([len(one) for one in held], [3] * 20)
+            self.assertEqual(self.refused(daemon, "per_source"), turn * 40 + (turn - 1) * 2)
+            held[7].pop().close()
+            wait_until(lambda: len(daemon.control.call("connections")["result"]) == 59, 5, "one less")
+            again = self.served(daemon, "127.0.0.8", 2)
+            self.assertEqual(len(again), 1)
+            self.assertEqual(self.served(daemon, "127.0.0.9"), [])
+            self.close(daemon, [client for one in held for client in one] + again)
+            self.assertEqual(self.refused(daemon, "per_source"), turn * 42)
+        line = daemon.log("max_connections_per_source is 3")[0]
+        self.assertEqual(line["reason"], "per_source")
+
+    def test_one_source_that_takes_all_it_can_get_keeps_nobody_out(self):
+        daemon = self.supervise(listener(max_connections=20, max_connections_per_source=10))
+        held = self.served(daemon, "127.0.0.2", 12)
+        self.assertEqual(len(held), 10)
+        stop = threading.Event()
+
+        def storm():
+            while not stop.is_set():
+                with contextlib.suppress(OSError), Client(daemon.address(), source=("127.0.0.2", 0)) as client:
+                    client.rest(1.0)
+        threads = [threading.Thread(target=storm) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        slowest = 0.0
+        try:
+            for _ in range(50):
+                began = time.monotonic()
+                with Client(daemon.address(), source=("127.0.0.3", 0)) as client:
+                    self.assertTrue(is_served(client))
+                slowest = max(slowest, time.monotonic() - began)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(len(daemon.control.call("connections")["result"]) >= 10, True)
+        self.measured(refused=self.refused(daemon, "per_source"), slowest=slowest)
+        self.assertGreater(self.refused(daemon, "per_source"), 10)
+        self.assertLess(slowest, 1.0)
+
+    def test_the_share_holds_while_workers_are_killed_at_random(self):
+        share, sources = 5, [f"127.0.0.{number}" for number in range(2, 6)]
+        daemon = self.supervise(listener(workers=3, max_connections_per_source=share, max_restarts=MANY, restart_delay="none"))
+        lock, at_once, most, served = threading.Lock(), dict.fromkeys(sources, 0), 0, 0
+        stop = threading.Event()
+
+        def client_of(source):
+            nonlocal most, served
+            while not stop.is_set():
+                with contextlib.suppress(OSError), Client(daemon.address(), source=(source, 0)) as client:
+                    if not is_served(client):
+                        continue
+                    with lock:  # counted for no longer than the server counts it
+                        at_once[source] += 1
+                        most = max(most, at_once[source])
+                        served += 1
+                    time.sleep(random.random() / 50)
+                    with lock:
+                        at_once[source] -= 1
+        threads = [threading.Thread(target=client_of, args=(source,)) for source in sources for _ in range(share + 2)]
+        for thread in threads:
+            thread.start()
+        kills, until = 0, time.monotonic() + 3
+        try:
+            while time.monotonic() < until:
+                for worker in random.sample(daemon.workers(), 1) if daemon.workers() else []:
+                    kills += signal_process(worker.pid, signal.SIGKILL) is not None
+                time.sleep(random.random() / 20)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        daemon.wait_workers(3)
+        wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
+        self.measured(kills=kills, served=served, most_at_once=most)
+        self.assertLessEqual(most, share)
+        self.assertGreater(kills, 20)
+        for source in sources:
+            self.assertEqual(len(self.served(daemon, source, share + 3)), share, source)
+
+    def test_who_is_behind_a_unix_socket_is_the_user(self):
+        path = os.path.join(self.directory, "socket")
+        daemon = self.supervise(listener(listen=f"unix:{path}", max_connections_per_source=2))
+        clients = [Client(path) for _ in range(5)]
+        for client in clients:
+            self.addCleanup(client.close)
+        self.assertEqual(sum(is_served(client) for client in clients), 2)
+
+    def test_a_wider_prefix_makes_one_source_of_a_network(self):
+        daemon = self.supervise(listener(max_connections_per_source=4, source_prefix={"v4": 24}))
+        self.assertEqual(sum(len(self.served(daemon, f"127.0.1.{number}")) for number in range(1, 11)), 4)
+        self.assertEqual(len(self.served(daemon, "127.0.2.1", 5)), 4)
+
+
+class Rates(SourcesTestCase):
+    def test_each_address_has_its_burst(self):
+        daemon = self.supervise(listener(workers=4, max_rate_per_source={"count": 5, "per": "1h"}))
+        for number in range(1, 11):
+            self.assertEqual(len(self.served(daemon, f"127.0.0.{number}", 8)), 5)
+        self.assertEqual(self.refused(daemon, "rate_per_source"), 30)
+        line = daemon.log("max_rate_per_source is 5 per 1h")[0]
+        self.assertEqual(line["reason"], "rate_per_source")
+
+    def test_it_is_forgiven_by_and_by_and_refusals_cost_nothing(self):
+        daemon = self.supervise(listener(max_rate_per_source={"count": 2, "per": "1s"}))
+        self.assertEqual(len(self.served(daemon, "127.0.0.2", 2)), 2)
+        began, tries = time.monotonic(), 0
+        while not self.served(daemon, "127.0.0.2"):
+            tries += 1
+        healed = time.monotonic() - began
+        self.measured(refused_meanwhile=tries, healed_after=healed)
+        self.assertGreater(tries, 0)
+        self.assertLess(healed, 2.0)
+
+
+class Penalties(SourcesTestCase):
+    def told(self, **penalties):
+        """A daemon whose handler ends as its client says."""
+        keys = {"mode": "enforce", **penalties}
+        return self.supervise(exec_listener([self.helper("behaves_as_told")], "told", penalties=keys, max_restarts=MANY,
+                                            restart_delay="none"))
+
+    def tell(self, daemon, source, words):
+        with Client(daemon.address(), source=(source, 0)) as client:
+            client.send(words + b"\n")
+            self.assertEqual(client.rest(), b"")
+
+    def penalties(self, daemon):
+        return daemon.control.value("penalties")
+
+    def wait_penalties(self, daemon, count):
+        return wait_until(lambda: len(found := self.penalties(daemon)) == count and found, 5, f"{count} penalties")
+
+    def test_a_crash_locks_its_source_out_and_nobody_else(self):
+        daemon = self.told()
+        self.tell(daemon, "127.0.0.2", b"crash")
+        one, = self.wait_penalties(daemon, 1)
+        self.assertEqual((one["listener"], one["source"], one["active"], one["reason"]),
+                         ("root/told", "127.0.0.2/32", True, "crash"))
+        self.assertTrue(80 < one["remaining_seconds"] <= 90, one)
+        for _ in range(3):
+            self.assertEqual(self.served(daemon, "127.0.0.2"), [])
+        self.assertEqual(self.refused(daemon, "penalty"), 3)
+        self.assertEqual(len(self.served(daemon, "127.0.0.3")), 1)
+        self.assertTrue(daemon.log("penalties", reason="penalty"))
+        status, text, _ = daemon.control.run("penalties")
+        self.assertEqual(status, 0)
+        self.assertRegex(text, r"root/told +127\.0\.0\.2/32 +crash")
+
+    def test_cleared_it_is_served_again(self):
+        daemon = self.told()
+        for number in (2, 3, 4):
+            self.tell(daemon, f"127.0.0.{number}", b"crash")
+        self.wait_penalties(daemon, 3)
+        self.assertEqual(daemon.control.run("penalties", "clear", "127.0.0.2")[0], 0)
+        self.assertEqual(len(self.served(daemon, "127.0.0.2")), 1)
+        self.assertEqual(self.served(daemon, "127.0.0.3"), [])
+        self.assertEqual(daemon.control.run("penalties", "clear", "127.0.0.2")[0], 1)
+        self.assertEqual(daemon.control.value("penalties", "clear", "127.0.0.0/8")["cleared"], 2)
+        self.assertEqual(len(self.served(daemon, "127.0.0.3")), 1)
+        self.assertEqual(self.penalties(daemon), [])
+        self.assertEqual(daemon.control.run("penalties", "clear", "127.0.0.300")[0], 64)
+
+    def test_exit_statuses_add_up_until_more_than_min_is_due(self):
+        daemon = self.told(exit={"77": "10s", "1": "0s"})
+        for words in (b"exit 77", b"exit 1", b"exit 78"):
+            self.tell(daemon, "127.0.0.2", words)
+        one, = self.wait_penalties(daemon, 1)
+        self.assertEqual((one["active"], one["reason"]), (False, "exit"))
+        self.tell(daemon, "127.0.0.2", b"exit 77")
+        wait_until(lambda: self.penalties(daemon)[0]["active"], 5, "the second is one too many")
+        self.assertEqual(self.served(daemon, "127.0.0.2"), [])
+
+    def test_it_ends_by_itself(self):
+        daemon = self.told(crash="1s", min="0s")
+        self.tell(daemon, "127.0.0.2", b"crash")
+        began = time.monotonic()
+        self.wait_penalties(daemon, 1)
+        self.assertEqual(self.served(daemon, "127.0.0.2"), [])
+        wait_until(lambda: self.served(daemon, "127.0.0.2"), 5, "served again")
+        took = time.monotonic() - began
+        self.measured(served_again_after=took)
+        self.assertGreater(took, 0.5)
+        self.assertEqual(self.penalties(daemon), [])
+
+    def test_the_exempt_are_not_even_counted(self):
+        daemon = self.told(exempt=["127.0.0.2", "127.0.9.0/24"])
+        for source in ("127.0.0.2", "127.0.9.7", "127.0.0.3"):
+            self.tell(daemon, source, b"crash")
+        one, = self.wait_penalties(daemon, 1)
+        self.assertEqual(one["source"], "127.0.0.3/32")
+        self.assertEqual(len(self.served(daemon, "127.0.0.2")), 1)
+        self.assertEqual(len(self.served(daemon, "127.0.9.7")), 1)
+
+    def test_mode_log_tells_and_admits(self):
+        daemon = self.told(mode="log")
+        self.tell(daemon, "127.0.0.2", b"crash")
+        self.wait_penalties(daemon, 1)
+        self.assertEqual(len(self.served(daemon, "127.0.0.2", 3)), 3)
+        self.assertEqual(self.refused(daemon, "penalty"), 3)
+        self.assertTrue(daemon.log("would have refused"))
+
+    def test_beyond_the_bound_everybody_is_denied_or_the_soonest_forgotten(self):
+        daemon = self.told(max_sources4=2, overflow="deny-all", exempt=["127.0.0.9"])
+        for number in (2, 3):
+            self.tell(daemon, f"127.0.0.{number}", b"crash")
+        self.wait_penalties(daemon, 2)
+        self.assertEqual(self.served(daemon, "127.0.0.4"), [])
+        self.assertEqual(len(self.served(daemon, "127.0.0.9")), 1)
+        self.assertEqual(daemon.control.run("penalties", "clear", "127.0.0.2")[0], 0)
+        self.assertEqual(len(self.served(daemon, "127.0.0.4")), 1)
+        daemon = self.told(max_sources4=2, exit={"9": "20s", "10": "100s"})
+        for number, status in ((2, 9), (3, 10), (4, 10)):
+            self.tell(daemon, f"127.0.0.{number}", b"exit %d" % status)
+            wait_until(lambda: f"127.0.0.{number}/32" in [one["source"] for one in self.penalties(daemon)], 5, "penalised")
+        self.assertEqual({one["source"] for one in self.penalties(daemon)}, {"127.0.0.3/32", "127.0.0.4/32"})
+        self.assertEqual(len(self.served(daemon, "127.0.0.2")), 1)
+
+    def test_they_outlive_the_workers_and_the_master_adds_those_of_adopted_connections(self):
+        daemon = self.told()
+        self.tell(daemon, "127.0.0.2", b"crash")
+        self.wait_penalties(daemon, 1)
+        orphan, = self.served(daemon, "127.0.0.3")
+        before = daemon.workers()
+        for worker in before:
+            signal_process(worker.pid, signal.SIGKILL)
+        daemon.wait_workers(2, without=before)
+        self.assertEqual(self.served(daemon, "127.0.0.2"), [])
+        orphan.send(b"crash\n")
+        self.assertEqual(orphan.rest(), b"")
+        self.wait_penalties(daemon, 2)
+        self.assertEqual(self.served(daemon, "127.0.0.3"), [])
+
+    def test_what_we_end_ourselves_is_nobodys_offence(self):
+        daemon = self.told()
+        client, = self.served(daemon, "127.0.0.2")
+        connection, = daemon.control.call("connections")["result"]
+        self.assertEqual(daemon.control.run("kill", connection["id"], "KILL")[0], 0)
+        self.assertEqual(client.rest(), b"")
+        wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
+        self.assertEqual(self.penalties(daemon), [])
+
+
+class Network:
+    """Two network namespaces and a cable between them: the server's has 2001:db8:ff::1 and 192.0.2.1, the client's any
+    address of 2001:db8:1::/48."""
+
+    def __init__(self, addresses):
+        self.names = [f"bulkhead-{side}-{os.getpid()}" for side in ("server", "client")]
+        server, client = self.names
+        self._run("ip", "netns", "add", server)
+        self._run("ip", "netns", "add", client)
+        self._run("ip", "-n", server, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", client)
+        for name, ends in ((server, ["2001:db8:ff::1/64", "192.0.2.1/24"]), (client, ["2001:db8:ff::2/64", "192.0.2.2/24"])):
+            for address in ends:
+                self._run("ip", "-n", name, "address", "add", address, "dev", "cable", *(["nodad"] if ":" in address else []))
+            self._run("ip", "-n", name, "link", "set", "cable", "up")
+            self._run("ip", "-n", name, "link", "set", "lo", "up")
+        self._run("ip", "-n", server, "route", "add", "2001:db8:1::/48", "via", "2001:db8:ff::2")
+        for address in addresses:
+            self._run("ip", "-n", client, "address", "add", f"{address}/{128 if ':' in address else 24}", "dev", "cable",
+                      *(["nodad"] if ":" in address else []))
+
+    @staticmethod
+    def _run(*command):
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
+    def server_prefix(self):
+        return ["ip", "netns", "exec", self.names[0]]
+
+    def in_client(self, work):
+        """Calls `work` on a thread of the client's namespace: what sockets it makes are there."""
+        out = []
+
+        def run():
+            with open(f"/var/run/netns/{self.names[1]}") as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            out.append(work())
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return out[0]
+
+    def close(self):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+@needs_root
+@tool("ip")
+class Ipv6(SourcesTestCase):
+    def test_a_network_of_64_bits_is_one_source(self):
+        same = [f"2001:db8:1::{number:x}" for number in range(1, 9)]
+        others = [f"2001:db8:1:{number:x}::1" for number in range(1, 9)]
+        old = [f"192.0.2.{number}" for number in range(11, 15)]
+        network = Network(same + others + old)
+        self.addCleanup(network.close)
+        daemon = self.supervise(listener(listen="[::]:0", max_connections_per_source=3), prefix=network.server_prefix())
+        port = daemon.address()[1]
+
+        def served(source):
+            client = Client(("2001:db8:ff::1" if ":" in source else "192.0.2.1", port), source=(source, 0))
+            self.addCleanup(client.close)
+            return is_served(client)
+        self.assertEqual(network.in_client(lambda: sum(served(source) for source in same)), 3)
+        self.assertEqual(network.in_client(lambda: [sum(served(one) for _ in range(4)) for one in others]), [3] * len(others))
+        self.assertEqual(network.in_client(lambda: [sum(served(one) for _ in range(4)) for one in old]), [3] * len(old))
+        peers = {one["peer"].rsplit(":", 1)[0] for one in daemon.control.call("connections")["result"]}
+        self.assertTrue(set(old) <= peers, peers)  # IPv4 clients are IPv4 on a socket of both
+        self.assertEqual(self.refused(daemon, "per_source"), 5 + len(others) + len(old))
+
+
+if __name__ == "__main__":
+    main()
