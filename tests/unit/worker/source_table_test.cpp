@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -133,6 +134,39 @@ TEST_CASE("65,536 known sources of each family: one is found in a step or two") 
   CHECK(f.connect(source(0x0a000000)) == kNoSlot);  // and it is known
   CHECK(f.verdict == SourceVerdict::rate_per_source);
   CHECK(f.table.consistent());
+}
+
+// What the table has really been given, not what its size says.
+std::int64_t memory_of(const Fixture& f) {
+  struct stat status {};
+  REQUIRE(fstat(f.fd.get(), &status) == 0);
+  return status.st_blocks * 512;
+}
+
+TEST_CASE("A listener that asks nothing of its sources pays for none of this, and whoever asks pays by source") {
+  Fixture f(1024);
+  const auto at_once = [&f] {
+    std::vector<std::uint32_t> slots;
+    for (int i = 0; i < 1000; ++i) slots.push_back(f.table.claim({1, 0, kNow}).slot);
+    for (const std::uint32_t slot : slots) (void)f.table.release(slot);
+  };
+  at_once();
+  const std::int64_t plain = memory_of(f);
+  at_once();
+  REQUIRE(f.table.consistent());
+  CHECK(memory_of(f) == plain);
+  CHECK(plain < 1024 * 256);
+  f.rules.rate = {1, 3600 * kSecond};
+  for (std::uint32_t from = 0; from < 1000; ++from) f.end(f.connect(source(0x0a000000 + from)));
+  CHECK(memory_of(f) - plain < 1024 * 1024 + 1000 * 64 + 4 * 4096);  // the heads, the sources
+}
+
+TEST_CASE("200,000 sources one after the other stay within what bulkhead.json(5) says") {
+  Fixture f(1024);
+  f.rules.rate = {1, 3600 * kSecond};
+  for (std::uint32_t from = 0; from < 200'000; ++from) f.end(f.connect(source(0x0a000000 + from)));
+  CHECK(memory_of(f) < 22 * 1024 * 1024);
+  CHECK(f.connect(source(0x0a000000 + 199'999)) == kNoSlot);
 }
 
 TEST_CASE("Beyond the room for rates, the source that was idle for longest begins anew, and no other") {
