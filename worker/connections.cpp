@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "worker/admission/accept_error.h"
+#include "worker/child/remote_path.h"
 #include "worker/child/start.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
@@ -78,7 +79,8 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
     slot.local = header_.wildcard[socket] != 0 ? local_of(arrival.connection.get()) : header_.local[socket];
     slot.started_ns = sys::monotonic_ns();
     slot.generation = header_.generation;
-    slot.handler = arrival.handler;
+    slot.handler = static_cast<std::uint16_t>(arrival.handler);
+    slot.built_in = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? 1 : 0;
     table_.serve(index);
     greet(arrival.connection.get());
   }
@@ -116,18 +118,36 @@ pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot) noexc
   append(" ");
   append(peer.view());
   append(" ");
-  append(plan_.string(plan_.handler(arrival.handler).name));
-  return child::start_built_in({arrival.connection.get(), {title, length}}, &slot.pid);
+  const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
+  append(plan_.string(handler.name));
+  return child::start_built_in({arrival.connection.get(), {title, length}, handler.kind, handler.idle_timeout_ns},
+                               &slot.pid);
+}
+
+// Four fifths full without the one that asks, or somebody waits already: time to be brief, before clients are refused.
+bool Connections::under_stress() noexcept {
+  const std::uint64_t others = std::max(table_.counts().used, 1U) - 1;
+  return table_.somebody_waits() || others * 5 >= std::uint64_t{table_.capacity()} * 4;
 }
 
 pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
-  const child::ConnectionFacts facts{
-      slot.peer,           slot.local,     socket_names_[arrival.socket], plan_.string(header_.listener_path),
-      id_of(arrival.slot), slot.generation};
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const Program& program = programs_[arrival.handler];
-  const child::Exec request{arrival.connection.get(), handler_error_fd_, handler.style == ipc::HandlerStyle::inetd,
-                            program.argv.data(), environment_.build(program.environment.data(), facts)};
+  const int connection = arrival.connection.get();
+  const child::RemotePath remote_path(connection, slot.peer);
+  child::ConnectionFacts facts{slot.peer,
+                               slot.local,
+                               socket_names_[arrival.socket],
+                               remote_path.view(),
+                               plan_.string(header_.listener_path),
+                               id_of(arrival.slot),
+                               slot.generation};
+  facts.stress = under_stress();
+  facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
+  facts.source_connections = arrival.source_connections;
+  const auto environment = environment_.build(program.environment.data(), facts);
+  const child::Exec request{connection,          handler_error_fd_,     handler.style,
+                            program.argv.data(), environment.variables, environment.pid_field};
   const child::ExecStarted started = child::start_exec(request, &slot.pid);
   if (started.pid < 0) {
     errno = started.error;
@@ -186,7 +206,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   if (index == kNoEntry) return;
   const ipc::Slot slot = table_.slot(index);
   const std::uint64_t id = id_of(index);
-  const ipc::Ended how{true, status, slot.asked != 0};
+  const ipc::Ended how{true, status, slot.asked != 0, slot.built_in != 0};
   const std::int64_t now = sys::monotonic_ns();
   const bool crashed = ipc::is_crash(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);

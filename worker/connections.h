@@ -60,6 +60,7 @@ class Connections {
   void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
                     std::int64_t now) noexcept;
   void ring(bool wanted) noexcept;
+  [[nodiscard]] bool under_stress() noexcept;
   [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;
 
   const ipc::Plan& plan_;

@@ -54,8 +54,8 @@ struct ListenAddress {
   std::string path;        // unix_path, absolute
 };
 
-enum class BuiltIn : std::uint8_t { echo };
-enum class ExecStyle : std::uint8_t { ucspi, inetd };
+enum class BuiltIn : std::uint8_t { echo, discard, daytime, chargen, time };
+enum class ExecStyle : std::uint8_t { ucspi, inetd, listen_fds };
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
   ExecStyle style = ExecStyle::ucspi;
@@ -125,6 +125,7 @@ struct Listener {
   Duration connection_shutdown = std::chrono::seconds(5);
   // The first is the listener's own; the others are those of its rules.
   std::vector<Handler> handlers{1};
+  Timeout idle_timeout = std::chrono::minutes(10);  // of the built-in ones
   std::optional<Identity> identity;
 };
 

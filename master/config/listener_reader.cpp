@@ -5,6 +5,7 @@
 
 #include "master/config/admission_reader.h"
 #include "master/config/command.h"
+#include "master/config/connection_variables.h"
 #include "master/config/identity.h"
 #include "master/config/listen_address.h"
 #include "master/config/sources_reader.h"
@@ -79,6 +80,26 @@ void set_handler(Context& context, Node& node, const Entry& entry) {
   node.listener->handlers.front() = std::move(handler);
 }
 
+// Whether any handler heeds it is known when all have been read: check_idle_timeout().
+void set_idle_timeout(Context&, Node& node, const Entry& entry) {
+  if (!entry.given) {
+    const bool heeded = std::holds_alternative<BuiltIn>(node.listener->handlers.front());
+    if (heeded) entry.effective = string_value("10m");
+    return;
+  }
+  node.listener->idle_timeout = entry.is_word() ? Timeout() : as_duration(entry.value);
+}
+
+void check_idle_timeout(Context& context, const Section& section, const Listener& listener) {
+  const bool given = section.object.find("idle_timeout") != nullptr;
+  const bool heeded = std::any_of(listener.handlers.begin(), listener.handlers.end(),
+                                  [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
+  if (!given || heeded) return;
+  context.report(section.place_of("idle_timeout"), section.pointer_of("idle_timeout"),
+                 "only the built-in handlers have an idle_timeout: a program reads its connection itself, and only it "
+                 "knows when nothing is to come");
+}
+
 constexpr std::array kListenerSetters{
     Setter<Node>{"listen", set_listen},
     Setter<Node>{"backlog", [](Context&, Node& node, const Entry& e) { node.listener->backlog = as_integer(e.value); }},
@@ -99,6 +120,7 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"banner_fail",
                  [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},
     Setter<Node>{"handler", set_handler},
+    Setter<Node>{"idle_timeout", set_idle_timeout},
     Setter<Node>{"user", [](Context&, Node&, const Entry&) {}},  // both need the handler: see read_listener
     Setter<Node>{"group", [](Context&, Node&, const Entry&) {}},
 };
@@ -132,6 +154,8 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   read_options(context, section, Scope::listener, kListenerSetters, node, effective);
   move_shutdown_to_connections(node);
   check_admission(context, section, *node.listener);
+  check_idle_timeout(context, section, *node.listener);
+  check_variables(context, section);
   const auto& handlers = node.listener->handlers;
   const bool exec = std::any_of(handlers.begin(), handlers.end(),
                                 [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });

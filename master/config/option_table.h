@@ -174,7 +174,10 @@ inline constexpr std::array kOptions{
            "Networks whose connections are refused."},
     Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "What an admitted client is sent first."},
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
-    Option{Scope::listener, "handler", Type::object, kRequired, {}, "echo", "What serves a connection."},
+    Option{Scope::listener, "handler", Type::object, kRequired, {},
+           "echo|discard|daytime|chargen|time", "What serves a connection."},
+    Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
+           kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
     Option{Scope::listener, "user", Type::account, computed("see USERS"), {}, "",
            "User that workers and connections run as."},
     Option{Scope::listener, "group", Type::account, computed("the primary group of user"), {}, "",
@@ -182,7 +185,7 @@ inline constexpr std::array kOptions{
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
-    Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd",
+    Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd|listen_fds",
            "Which descriptors of the program are the connection."},
 
     Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},

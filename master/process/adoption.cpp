@@ -61,7 +61,7 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
     return true;
   }
   // Reaped already: by the worker, which died before it could say so, or by us, before we knew whose it was.
-  ipc::Ended how{false, 0, connection.asked};
+  ipc::Ended how{false, 0, connection.asked, copy.built_in != 0};
   const auto parked =
       std::find_if(parked_.begin(), parked_.end(), [&copy](const Parked& p) { return p.pid == copy.pid; });
   if (parked != parked_.end()) {
@@ -87,7 +87,8 @@ void Adoption::reap(pid_t pid) {
   const bool group_lives = ::kill(-pid, 0) == 0;
   const auto copy = connection.listener->table().copy(connection.slot);
   if (!copy || copy->use != connection.use) return;
-  ended(connection, *copy, {true, status, connection.asked || copy->asked != 0}, usage, group_lives);
+  ended(connection, *copy, {true, status, connection.asked || copy->asked != 0, copy->built_in != 0}, usage,
+        group_lives);
 }
 
 void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,

@@ -27,9 +27,14 @@ std::vector<std::string> passed_environment() {
   return out;
 }
 
-constexpr std::array kBuiltIns{std::pair{config::BuiltIn::echo, ipc::HandlerKind::echo}};
+constexpr std::array kBuiltIns{std::pair{config::BuiltIn::echo, ipc::HandlerKind::echo},
+                               std::pair{config::BuiltIn::discard, ipc::HandlerKind::discard},
+                               std::pair{config::BuiltIn::daytime, ipc::HandlerKind::daytime},
+                               std::pair{config::BuiltIn::chargen, ipc::HandlerKind::chargen},
+                               std::pair{config::BuiltIn::time, ipc::HandlerKind::time}};
 constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerStyle::ucspi},
-                             std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd}};
+                             std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd},
+                             std::pair{config::ExecStyle::listen_fds, ipc::HandlerStyle::listen_fds}};
 
 // The enumerators of both sides are in the same order; the tables above hold them to it.
 template <class From, class To, std::size_t N>
@@ -41,11 +46,12 @@ constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
 }
 static_assert(in_order(kBuiltIns) && in_order(kStyles));
 
-ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler) {
+ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler, config::Timeout idle_timeout) {
   ipc::PlanHandler out;
   out.name = plan.strings({config::name_of(handler)});
   if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
     out.kind = static_cast<ipc::HandlerKind>(*built_in);
+    out.idle_timeout_ns = idle_timeout ? idle_timeout->count() : 0;
     out.argv = out.environment = plan.strings({});
     return out;
   }
@@ -57,10 +63,10 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler)
   return out;
 }
 
-bool set_handlers(ipc::PlanBuilder& plan, const std::vector<config::Handler>& handlers) {
-  if (handlers.size() > ipc::kMaxHandlers) return false;
-  for (const config::Handler& handler : handlers) {
-    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler);
+bool set_handlers(ipc::PlanBuilder& plan, const config::Listener& listener) {
+  if (listener.handlers.size() > ipc::kMaxHandlers) return false;
+  for (const config::Handler& handler : listener.handlers) {
+    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler, listener.idle_timeout);
   }
   return true;
 }
@@ -166,7 +172,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.shutdown_ns = listener.config().connection_shutdown.count();
   if (!set_identity(header, listener.config().identity))
     return sys::Error{"plan", "too many groups of the user", E2BIG};
-  if (!set_handlers(plan, listener.config().handlers)) return sys::Error{"plan", "too many handlers", E2BIG};
+  if (!set_handlers(plan, listener.config())) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
   set_admission(plan, listener.config());
   const std::string& path = listener.path();

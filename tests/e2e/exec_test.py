@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from harness import Client, Hold, TestCase, exec_listener, main, process, wait_until
+from harness import SOURCE, Client, Hold, TestCase, exec_listener, main, process, wait_until
 
 CAT = os.path.realpath(shutil.which("cat"))
 ENV = shutil.which("env")
@@ -19,9 +19,13 @@ def variables(text):
 class Environment(TestCase):
     """Golden: exactly these variables, no others, whatever the daemon's own environment holds."""
 
-    hostile = {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "SECRET_TOKEN": "s3cret", "HOME": "/root", "LD_LIBRARY_PATH": "/x",
-               "TCPREMOTEHOST": "spoofed", "TCPREMOTEINFO": "spoofed", "BULKHEAD_CONN_ID": "spoofed", "REMOTE_ADDR": "spoofed",
-               "PROTO": "spoofed", "SSL_PROTOCOL": "spoofed", "NOTIFY_SOCKET": "/x", "LISTEN_FDS": "3"}
+    families = ("PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP", "TCPLOCALPORT",
+                "TCPLOCALHOST", "TCPCONNNUM", "TCPORIGDSTIP", "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6INTERFACE", "IPCREMOTEEUID",
+                "IPCREMOTEPATH", "IPCLOCALPATH", "UNIXREMOTEEUID", "UNIXREMOTEPID", "REMOTE_ADDR", "REMOTE_HOST", "REMOTE_PORT",
+                "REMOTE_USER", "SSL_PROTOCOL", "SSL_PEER_CERT_CN", "SSLCTLFD", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+                "NOTIFY_SOCKET", "WATCHDOG_USEC", "BULKHEAD_CONN_ID", "BULKHEAD_LISTENER", "BULKHEAD_STRESS", "BULKHEAD_DEADLINE")
+    hostile = {**{name: "0" for name in families}, "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "SECRET_TOKEN": "s3cret",
+               "HOME": "/root", "LD_LIBRARY_PATH": "/x"}
 
     def ask(self, **keys):
         daemon = self.start(exec_listener([ENV], **keys), environment=self.hostile)
@@ -31,16 +35,25 @@ class Environment(TestCase):
     def common(self, env):
         self.assertRegex(env["BULKHEAD_CONN_ID"], r"^[0-9a-f]+$")
         return {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "BULKHEAD_CONN_ID": env["BULKHEAD_CONN_ID"],
-                "BULKHEAD_LISTENER": "root/run", "BULKHEAD_GENERATION": "1"}
+                "BULKHEAD_LISTENER": "root/run", "BULKHEAD_GENERATION": "1", "BULKHEAD_STRESS": "0"}
+
+    def check_ipv4(self, env, client, daemon):
+        host, port = client.name.rsplit(":", 1)
+        self.assertEqual(env, {
+            "PROTO": "TCP", "TCPREMOTEIP": host, "TCPREMOTEPORT": port, "TCPLOCALIP": "127.0.0.1",
+            "TCPLOCALPORT": str(daemon.address()[1]), "REMOTE_ADDR": host, "REMOTE_HOST": host, "REMOTE_PORT": port,
+            **self.common(env)})
 
     def test_ipv4(self):
         for style in (None, "ucspi", "inetd"):
-            env, client, daemon = self.ask(style=style)
-            host, port = client.name.rsplit(":", 1)
-            self.assertEqual(env, {
-                "PROTO": "TCP", "TCPREMOTEIP": host, "TCPREMOTEPORT": port, "TCPLOCALIP": "127.0.0.1",
-                "TCPLOCALPORT": str(daemon.address()[1]), "REMOTE_ADDR": host, "REMOTE_HOST": host, "REMOTE_PORT": port,
-                **self.common(env)})
+            self.check_ipv4(*self.ask(style=style))
+
+    def test_an_ipv4_client_of_a_dual_stack_socket(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("no IPv6 here")
+        daemon = self.start(exec_listener([ENV], listen="[::]:0"), environment=self.hostile)
+        with Client(("127.0.0.1", daemon.address()[1])) as client:
+            self.check_ipv4(variables(client.rest()), client, daemon)
 
     def test_the_local_address_of_a_wildcard_socket(self):
         daemon = self.start(exec_listener([ENV], listen="0.0.0.0:0"), environment=self.hostile)
@@ -59,11 +72,41 @@ class Environment(TestCase):
 
     def test_unix(self):
         path = os.path.join(self.directory, "s")
-        env, _, _ = self.ask(listen=f"unix:{path}")
+        env, _, daemon = self.ask(listen=f"unix:{path}")
         uid, gid = str(os.geteuid()), str(os.getegid())
-        self.assertEqual(env, {
-            "PROTO": "IPC", "IPCREMOTEEUID": uid, "IPCREMOTEEGID": gid, "IPCLOCALPATH": path, "UNIXREMOTEEUID": uid,
-            "UNIXREMOTEEGID": gid, "UNIXREMOTEPID": str(os.getpid()), "UNIXLOCALPATH": path, **self.common(env)})
+        self.assertIn(env["UNIXLOCALPID"], [str(one.pid) for one in daemon.workers()])
+        expected = {
+            "PROTO": "IPC", "IPCREMOTEEUID": uid, "IPCREMOTEEGID": gid, "IPCREMOTEPATH": "", "IPCLOCALPATH": path,
+            "UNIXREMOTEEUID": uid, "UNIXREMOTEEGID": gid, "UNIXREMOTEPID": str(os.getpid()), "UNIXREMOTEPATH": "",
+            "UNIXLOCALUID": uid, "UNIXLOCALGID": gid, "UNIXLOCALPID": env["UNIXLOCALPID"], "UNIXLOCALPATH": path}
+        self.assertEqual(env, {**expected, **self.common(env)})
+        for name, told in ((os.path.join(self.directory, "mine"), None), ("\0abstract\0and odd", "@abstract@and odd")):
+            with Client(path, source=name) as client:
+                env = variables(client.rest())
+            told = told or name
+            expected["UNIXLOCALPID"] = env["UNIXLOCALPID"]
+            self.assertEqual(env, {**expected, "IPCREMOTEPATH": told, "UNIXREMOTEPATH": told, "REMOTE_ADDR": told,
+                                   **self.common(env)})
+
+    def test_stress_is_told_when_four_fifths_are_taken(self):
+        program = self.write("handler", "#!/bin/sh\necho $BULKHEAD_STRESS\nexec cat\n", 0o755)
+        daemon = self.start(exec_listener([program], max_connections=10))
+        told, clients = [], []
+        for _ in range(10):
+            clients.append(Client(daemon.address()))
+            self.addCleanup(clients[-1].close)
+            told.append(clients[-1].receive(2))
+        self.assertEqual(told, [b"0\n"] * 8 + [b"1\n"] * 2)
+
+    def test_the_manual_names_every_variable(self):
+        with open(os.path.join(SOURCE, "man", "bulkhead.json.5")) as file:
+            named = {name for line in file if line.startswith(".It Ev ") for name in line[7:].replace(",", "").split()}
+        for keys in ({"style": "listen_fds", "listen": "[::1]:0"}, {"listen": f"unix:{self.directory}/s"}):
+            argv = [os.path.realpath("/bin/sh"), "-c", "env >&3"] if keys.get("style") else [ENV]
+            daemon = self.start(exec_listener(argv, **keys), environment=self.hostile)
+            with Client(daemon.address()) as client:
+                env = variables(client.rest())
+            self.assertEqual(set(env) - named, {"PATH", "TZ", "LANG", "PWD"} & set(env))
 
     def test_each_connection_has_an_id_of_its_own(self):
         daemon = self.start(exec_listener([ENV]))

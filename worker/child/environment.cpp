@@ -1,48 +1,58 @@
 #include "worker/child/environment.h"
 
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <cstring>
 
+#include "worker/child/printable.h"
 #include "worker/ipc/connection_log.h"
 
 namespace bulkhead::child {
 
 namespace {
 
-constexpr std::size_t kVariables = 32;  // of one connection, at most
+constexpr std::size_t kVariables = 40;  // of one connection, at most
 
 }  // namespace
 
-Environment::Environment(std::size_t largest_base) : pointers_(largest_base + kVariables + 1, nullptr) {}
+Environment::Environment(std::size_t largest_base)
+    : pointers_(largest_base + kVariables + 1, nullptr),
+      own_uid_(geteuid()),
+      own_gid_(getegid()),
+      own_pid_(static_cast<std::uint32_t>(getpid())) {}
 
-void Environment::add(const char* name, const char* value) noexcept {
-  const std::size_t name_length = std::strlen(name);
-  const std::size_t value_length = std::strlen(value);
-  const std::size_t needed = name_length + 1 + value_length + 1;
-  if (count_ + 1 == pointers_.size() || used_ + needed > sizeof text_) return;
-  char* at = text_ + used_;
-  std::memcpy(at, name, name_length);
-  at[name_length] = '=';
-  std::memcpy(at + name_length + 1, value, value_length + 1);
+// Returns where the value stands, null when there was no room: with the limits of what goes in, that does not happen.
+char* Environment::add(std::string_view name, std::string_view value) noexcept {
+  const std::size_t needed = name.size() + 1 + value.size() + 1;
+  if (count_ + 1 == pointers_.size() || used_ + needed > sizeof text_) return nullptr;
+  char* const at = text_ + used_;
+  char* const where = at + name.size() + 1;
+  std::memcpy(at, name.data(), name.size());
+  at[name.size()] = '=';
+  std::memcpy(where, value.data(), value.size());
+  where[value.size()] = '\0';
   pointers_[count_++] = at;
   used_ += needed;
+  return where;
 }
 
-void Environment::add(const char* name, std::uint32_t value) noexcept {
+void Environment::add(std::string_view name, std::uint32_t value) noexcept {
   char digits[12];
-  ipc::decimal_text(value, digits);
-  add(name, digits);
+  add(name, {digits, ipc::decimal_text(value, digits)});
 }
 
 void Environment::add_tcp(const ConnectionFacts& facts) noexcept {
-  char remote[64];
-  char local[64];
-  ipc::address_text(facts.peer, remote);
-  ipc::address_text(facts.local, local);
+  char remote_text[64];
+  char local_text[64];
+  const std::string_view remote(remote_text, ipc::address_text(facts.peer, remote_text));
+  const std::string_view local(local_text, ipc::address_text(facts.local, local_text));
   add("PROTO", "TCP");
   add("TCPREMOTEIP", remote);
   add("TCPREMOTEPORT", facts.peer.port);
   add("TCPLOCALIP", local);
   add("TCPLOCALPORT", facts.local.port);
+  if (facts.source_connections >= 0) add("TCPCONNNUM", static_cast<std::uint32_t>(facts.source_connections));
   if (facts.peer.family == AF_INET6) {
     add("TCP6REMOTEIP", remote);
     add("TCP6REMOTEPORT", facts.peer.port);
@@ -59,14 +69,32 @@ void Environment::add_unix(const ConnectionFacts& facts) noexcept {
   add("PROTO", "IPC");
   add("IPCREMOTEEUID", facts.peer.uid);
   add("IPCREMOTEEGID", facts.peer.gid);
+  // Chosen by the client, as any text of a peer's.
+  char path[4 * sizeof sockaddr_un::sun_path + 1];
+  const std::string_view remote_path = printable(facts.remote_path, path, sizeof path) ? path : "";
+  add("IPCREMOTEPATH", remote_path);
   add("IPCLOCALPATH", facts.local_path);
+  if (facts.source_connections >= 0) add("IPCCONNNUM", static_cast<std::uint32_t>(facts.source_connections));
   add("UNIXREMOTEEUID", facts.peer.uid);
   add("UNIXREMOTEEGID", facts.peer.gid);
   add("UNIXREMOTEPID", pid);
+  add("UNIXREMOTEPATH", remote_path);
+  add("UNIXLOCALUID", own_uid_);
+  add("UNIXLOCALGID", own_gid_);
+  add("UNIXLOCALPID", own_pid_);
   add("UNIXLOCALPATH", facts.local_path);
+  // systemd's word for it, where the client has a name at all.
+  if (!remote_path.empty()) add("REMOTE_ADDR", remote_path);
 }
 
-const char* const* Environment::build(const char* const* base, const ConnectionFacts& facts) noexcept {
+char* Environment::add_listen_fds() noexcept {
+  add("LISTEN_FDS", "1");
+  add("LISTEN_FDNAMES", "connection");
+  constexpr char kRoom[kPidRoom] = {};
+  return add("LISTEN_PID", {kRoom, sizeof kRoom - 1});
+}
+
+Environment::Built Environment::build(const char* const* base, const ConnectionFacts& facts) noexcept {
   count_ = 0;
   used_ = 0;
   while (*base != nullptr && count_ + 1 < pointers_.size()) pointers_[count_++] = *base++;
@@ -76,13 +104,14 @@ const char* const* Environment::build(const char* const* base, const ConnectionF
     add_tcp(facts);
   }
   char id[17];
-  (void)ipc::hex_text(facts.id, id);
-  add("BULKHEAD_CONN_ID", id);
+  add("BULKHEAD_CONN_ID", ipc::hex_text(facts.id, id));
   add("BULKHEAD_LISTENER", facts.listener);
   add("BULKHEAD_GENERATION", facts.generation);
   if (!facts.proxy.header.empty()) add_proxy(facts);
+  add("BULKHEAD_STRESS", facts.stress ? "1" : "0");
+  char* const pid_field = facts.listen_fds ? add_listen_fds() : nullptr;
   pointers_[count_] = nullptr;
-  return pointers_.data();
+  return {pointers_.data(), pid_field};
 }
 
 }  // namespace bulkhead::child

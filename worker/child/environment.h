@@ -1,8 +1,10 @@
 // The environment of an exec'd handler: what the plan says for every connection, and this connection's own variables.
-// UCSPI's TCP names (cr.yp.to/proto/ucspi-tcp.txt), the IPC and UNIX names for Unix sockets (s6-ipcserverd,
-// ucspi-unix), REMOTE_ADDR and REMOTE_PORT (systemd.socket(5)), REMOTE_HOST (xinetd(8)), and BULKHEAD_*. Nothing is
-// looked up. Behind a balancer all of these speak of the client that its PROXY header names; the connection's own ends
-// are BULKHEAD_REAL_*, and what else the header says is SSL_* (s6-tlsd) and BULKHEAD_PROXY_*.
+// UCSPI's TCP names (cr.yp.to/proto/ucspi-tcp.txt), the TCP6 copies (ucspi-tcp6), the IPC and UNIX names for Unix
+// sockets (s6-ipcserverd, ucspi-unix), REMOTE_ADDR and REMOTE_PORT (systemd.socket(5)), REMOTE_HOST (xinetd(8)),
+// LISTEN_* for a program that takes its connection as systemd's do (sd_listen_fds(3)), and BULKHEAD_*. Nothing is
+// looked up, so there is no TCPREMOTEHOST and no TCPREMOTEINFO. Behind a balancer all of these speak of the client that
+// its PROXY header names; the connection's own ends are BULKHEAD_REAL_*, and what else the header says is SSL_*
+// (s6-tlsd) and BULKHEAD_PROXY_*.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +26,15 @@ struct ProxyFacts {
 struct ConnectionFacts {
   ipc::Peer peer;
   ipc::Peer local;
-  const char* local_path;  // Unix sockets
-  const char* listener;    // "root/echo"
+  std::string_view local_path;   // Unix sockets; "@name" in the abstract namespace
+  std::string_view remote_path;  // the same for a client that has bound its end, else empty
+  std::string_view listener;     // "root/echo"
   std::uint64_t id;
   std::uint32_t generation;
+  bool stress = false;                   // BULKHEAD_STRESS: be brief
+  bool listen_fds = false;               // style listen_fds: LISTEN_*
+  std::int64_t source_connections = -1;  // TCPCONNNUM, IPCCONNNUM: how many its source has, this one included; -1: not
+                                         // counted
   ProxyFacts proxy = {};
 };
 
@@ -36,24 +43,37 @@ class Environment {
  public:
   // `largest_base`: how many variables the plan says at most, over all handlers.
   explicit Environment(std::size_t largest_base);
-  // `base`: NAME=value pointers, ended by a null pointer. The result ends likewise and is valid until the next call.
-  [[nodiscard]] const char* const* build(const char* const* base, const ConnectionFacts& facts) noexcept;
+
+  struct Built {
+    const char* const* variables;  // ended by a null pointer
+    // The value of LISTEN_PID, with room for a pid and its NUL: only the child can know what to write there. Null
+    // without listen_fds.
+    char* pid_field;
+  };
+  // `base`: NAME=value pointers, ended by a null pointer. The result is valid until the next call.
+  [[nodiscard]] Built build(const char* const* base, const ConnectionFacts& facts) noexcept;
+
+  static constexpr std::size_t kPidRoom = 12;
 
  private:
-  void add(const char* name, const char* value) noexcept;
-  void add(const char* name, std::uint32_t value) noexcept;
+  char* add(std::string_view name, std::string_view value) noexcept;
+  void add(std::string_view name, std::uint32_t value) noexcept;
   void add_tcp(const ConnectionFacts& facts) noexcept;
   void add_unix(const ConnectionFacts& facts) noexcept;
+  [[nodiscard]] char* add_listen_fds() noexcept;
   // proxy_environment.cpp
   static constexpr std::size_t kLongestClaim = 512;  // characters of a balancer's text; a longer one is left out
   void add_proxy(const ConnectionFacts& facts) noexcept;
-  void add_real(const char* name, const ipc::Peer& end, const char* path) noexcept;
-  void add_printable(const char* name, std::string_view bytes) noexcept;
+  void add_real(std::string_view name, const ipc::Peer& end, std::string_view path) noexcept;
+  void add_printable(std::string_view name, std::string_view bytes) noexcept;
 
   std::vector<const char*> pointers_;
   std::size_t count_ = 0;
   char text_[8192];
   std::size_t used_ = 0;
+  std::uint32_t own_uid_;
+  std::uint32_t own_gid_;
+  std::uint32_t own_pid_;
 };
 
 }  // namespace bulkhead::child

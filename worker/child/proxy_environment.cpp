@@ -6,21 +6,21 @@
 
 namespace bulkhead::child {
 
-void Environment::add_printable(const char* name, std::string_view bytes) noexcept {
+void Environment::add_printable(std::string_view name, std::string_view bytes) noexcept {
   char value[kLongestClaim + 1];
   if (printable(bytes, value, sizeof value)) add(name, value);
 }
 
-void Environment::add_real(const char* name, const ipc::Peer& end, const char* path) noexcept {
-  const ipc::PeerText text(end);
-  char value[128] = "unix:";
-  if (path != nullptr && end.family == AF_UNIX) {
-    std::strncat(value, path, sizeof value - sizeof "unix:");
-  } else {
-    std::memcpy(value, text.view().data(), text.view().size());
-    value[text.view().size()] = '\0';
+void Environment::add_real(std::string_view name, const ipc::Peer& end, std::string_view path) noexcept {
+  constexpr std::string_view kUnix = "unix:";
+  char value[128];
+  if (path.empty() || end.family != AF_UNIX || path.size() > sizeof value - kUnix.size()) {
+    add(name, ipc::PeerText(end).view());
+    return;
   }
-  add(name, value);
+  std::memcpy(value, kUnix.data(), kUnix.size());
+  std::memcpy(value + kUnix.size(), path.data(), path.size());
+  add(name, {value, kUnix.size() + path.size()});
 }
 
 void Environment::add_proxy(const ConnectionFacts& facts) noexcept {
@@ -29,7 +29,7 @@ void Environment::add_proxy(const ConnectionFacts& facts) noexcept {
       admission::ProxyVerdict::header) {
     return;
   }
-  add_real("BULKHEAD_REAL_PEER", facts.proxy.peer, nullptr);
+  add_real("BULKHEAD_REAL_PEER", facts.proxy.peer, {});
   add_real("BULKHEAD_REAL_LOCAL", facts.proxy.local, facts.local_path);
   add("BULKHEAD_PROXY_VERSION", static_cast<std::uint32_t>(header.version));
   add_printable("BULKHEAD_PROXY_UNIQUE_ID", header.unique_id);

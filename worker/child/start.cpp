@@ -9,7 +9,7 @@
 #include <climits>
 #include <csignal>
 
-#include "worker/handlers/echo.h"
+#include "worker/handlers/built_in.h"
 #include "worker/sys/raw.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
@@ -40,7 +40,8 @@ constexpr int kExecFailed = 127;
   sys::raw(SYS_dup3, request.connection, 1, 0);
   sys::raw(SYS_close_range, 3, UINT_MAX, 0);
   sys::Title::set(request.title);
-  sys::raw_exit(handlers::echo(0, 1));
+  handlers::Client client(0, request.idle_timeout_ns);
+  sys::raw_exit(static_cast<int>(handlers::serve(request.handler, client)));
 }
 
 struct ExecShared {
@@ -55,16 +56,25 @@ BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Stage stage) noexcept {
   sys::raw_exit(kExecFailed);
 }
 
+// The worker's own 0 is /dev/null, and its descriptors 3 and up are never a connection (worker/ipc/message.h).
+BULKHEAD_PLAIN bool place_descriptors(const Exec& request) noexcept {
+  const bool activated = request.style == ipc::HandlerStyle::listen_fds;
+  const int error_fd = request.style == ipc::HandlerStyle::inetd ? request.connection : request.error_fd;
+  const int first = activated ? 3 : 0;
+  if (dup2(request.connection, first) < 0) return false;
+  if (dup2(activated ? error_fd : request.connection, 1) < 0 || dup2(error_fd, 2) < 0) return false;
+  close_range(activated ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  return true;
+}
+
 // Shares our memory until it execs. Not instrumented: a sanitizer's marks for its stack would outlive it.
 BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   auto* shared = static_cast<ExecShared*>(argument);
   const Exec& request = *shared->request;
   sys::unblock_all_signals();
   if (setsid() < 0) give_up(shared, ipc::Stage::session);
-  if (dup2(request.connection, 0) < 0 || dup2(request.connection, 1) < 0) give_up(shared, ipc::Stage::descriptors);
-  if (dup2(request.socket_as_error ? request.connection : request.error_fd, 2) < 0)
-    give_up(shared, ipc::Stage::descriptors);
-  close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  if (!place_descriptors(request)) give_up(shared, ipc::Stage::descriptors);
+  if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
   execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);
   return kExecFailed;

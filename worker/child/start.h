@@ -1,5 +1,5 @@
 // From a worker to a connection child: the two ways to begin one. Both give the child its own session, default signals,
-// an empty mask, the connection on 0 and 1, and nothing else that is open but 2.
+// an empty mask, the connection and the log, and nothing else that is open.
 #pragma once
 
 #include <sys/types.h>
@@ -8,27 +8,37 @@
 #include <string_view>
 
 #include "worker/ipc/message.h"
+#include "worker/ipc/plan.h"
 
 namespace bulkhead::child {
 
 struct BuiltIn {
   int connection;
   std::string_view title;
+  ipc::HandlerKind handler;
+  std::int64_t idle_timeout_ns;  // 0: none
 };
 
-// The worker's one fork. Clones without exec; the child serves the line echo and leaves by _exit, it never returns.
+// The worker's one fork. Clones without exec; the child serves the client and leaves by _exit, it never returns.
 // The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever
 // finds this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
 // descriptors that the child closes at once. The child has no heap (worker/sys/fork_diet.h): the request must be all on
 // the stack, and what it calls must not allocate.
 [[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
+// Where the program finds its connection.
+//
+//               0           1           2           3
+//   ucspi       connection  connection  the log
+//   inetd       connection  connection  connection
+//   listen_fds  /dev/null   the log     the log     connection     (systemd.socket(5), Accept=yes)
 struct Exec {
   int connection;
-  int error_fd;          // becomes 2 (ucspi)
-  bool socket_as_error;  // inetd: 2 is the connection too
+  int error_fd;  // the log
+  ipc::HandlerStyle style;
   const char* const* argv;
   const char* const* environment;
+  char* pid_field;  // listen_fds: the child writes its own pid here, into its environment
 };
 
 struct ExecStarted {

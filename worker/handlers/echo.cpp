@@ -1,28 +1,10 @@
-#include "worker/handlers/echo.h"
-
-#include <sys/socket.h>
-
-#include <cerrno>
-#include <cstddef>
 #include <cstring>
 
-#include "worker/sys/raw.h"
+#include "worker/handlers/built_in.h"
 
 namespace bulkhead::handlers {
 
 namespace {
-
-// False: the client is gone.
-[[gnu::hot]] bool send_all(int out, const char* bytes, std::size_t length) noexcept {
-  while (length > 0) {
-    const long sent = sys::raw(SYS_sendto, out, sys::raw_pointer(bytes), static_cast<long>(length), MSG_NOSIGNAL);
-    if (sent == -EINTR) continue;
-    if (sent <= 0) return false;
-    bytes += sent;
-    length -= static_cast<std::size_t>(sent);
-  }
-  return true;
-}
 
 // How much of `filled` bytes, of which the last `fresh` are new, may go back: up to and including the last newline.
 [[gnu::hot]] std::size_t up_to_newline(const char* buffer, std::size_t filled, std::size_t fresh) noexcept {
@@ -33,25 +15,24 @@ namespace {
 
 }  // namespace
 
-[[gnu::hot]] int echo(int in, int out) noexcept {
+[[gnu::hot]] ipc::ExitCode echo(Client& client) noexcept {
   char buffer[64 * 1024];
   std::size_t held = 0;
+  bool any = false;
   for (;;) {
-    const long got = sys::raw(SYS_read, in, sys::raw_pointer(buffer + held), static_cast<long>(sizeof buffer - held));
-    if (got == -EINTR) continue;
-    if (got <= 0) {
-      // End of input: what is held is a last line without its newline. A reset (ECONNRESET, ETIMEDOUT) has no reader.
-      if (got == 0) send_all(out, buffer, held);
-      return 0;
-    }
-    const auto fresh = static_cast<std::size_t>(got);
+    const std::size_t fresh = client.read(buffer + held, sizeof buffer - held);
+    if (fresh == 0) break;
+    any = true;
     const std::size_t filled = held + fresh;
     std::size_t ready = up_to_newline(buffer, filled, fresh);
     if (ready == 0 && filled == sizeof buffer) ready = filled;  // longer than we hold: pass it on in pieces
-    if (!send_all(out, buffer, ready)) return 0;
+    if (!client.write(buffer, ready)) return client.how();
     held = filled - ready;
     if (held > 0 && ready > 0) std::memmove(buffer, buffer + ready, held);
   }
+  // A last line without its newline. After a reset, or an idle_timeout, nobody waits for it.
+  if (client.at_end_of_input() && !client.write(buffer, held)) return client.how();
+  return any || client.how() != ipc::ExitCode::done ? client.how() : ipc::ExitCode::no_input;
 }
 
 }  // namespace bulkhead::handlers

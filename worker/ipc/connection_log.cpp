@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include "worker/ipc/exit_code.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -19,8 +20,23 @@ void add_peers(log::Line& line, const Slot& slot) noexcept {
 
 }  // namespace
 
+Outcome outcome_of(const Ended& ended) noexcept {
+  if (!ended.known) return Outcome::unknown;
+  if (ended.asked) return Outcome::asked;
+  if (!WIFEXITED(ended.wait_status)) return Outcome::crash;
+  const int status = WEXITSTATUS(ended.wait_status);
+  if (status == 0) return Outcome::normal;
+  if (!ended.built_in) return Outcome::crash;
+  switch (static_cast<ExitCode>(status)) {
+    case ExitCode::done: return Outcome::normal;
+    case ExitCode::no_input: return Outcome::no_input;
+    case ExitCode::idle_timeout: return Outcome::idle_timeout;
+  }
+  return Outcome::crash;
+}
+
 bool is_crash(const Ended& ended) noexcept {
-  return ended.known && !ended.asked && !(WIFEXITED(ended.wait_status) && WEXITSTATUS(ended.wait_status) == 0);
+  return outcome_of(ended) == Outcome::crash;
 }
 
 std::string_view hex_text(std::uint64_t value, char* out) noexcept {
@@ -47,26 +63,33 @@ void log_connection_started(std::string_view listener, std::uint64_t id, const S
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept {
   char hex[17];
-  const bool crashed = is_crash(ended);
-  log::Line line(crashed ? log::Level::warning : log::Level::info, listener);
+  const Outcome outcome = outcome_of(ended);
+  log::Line line(outcome == Outcome::crash ? log::Level::warning : log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex));
   const bool signalled = ended.known && WIFSIGNALED(ended.wait_status);
-  if (!ended.known) {
-    line.text(" ended while its worker was being replaced");
-  } else if (ended.asked) {
-    line.text(" was ended");
-  } else if (signalled) {
-    line.text(" crashed: killed by ").text(sys::signal_name(WTERMSIG(ended.wait_status)));
-  } else if (crashed) {
-    line.text(" ended with exit status ").number(WEXITSTATUS(ended.wait_status));
-  } else {
-    line.text(" ended");
+  switch (outcome) {
+    case Outcome::normal:
+    case Outcome::no_input: line.text(" ended"); break;
+    case Outcome::idle_timeout: line.text(" ended: nothing moved for idle_timeout"); break;
+    case Outcome::asked: line.text(" was ended"); break;
+    case Outcome::unknown: line.text(" ended while its worker was being replaced"); break;
+    case Outcome::crash:
+      if (signalled) {
+        line.text(" crashed: killed by ").text(sys::signal_name(WTERMSIG(ended.wait_status)));
+      } else {
+        line.text(" ended with exit status ").number(WEXITSTATUS(ended.wait_status));
+      }
+      break;
   }
   add_peers(line, slot);
   line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns);
   if (signalled) {
     line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
     if (WCOREDUMP(ended.wait_status)) line.field("core", "yes");
+  } else if (outcome == Outcome::idle_timeout) {
+    line.field("reason", "timeout");
+  } else if (outcome == Outcome::no_input) {
+    line.field("status", 0).field("input", "none");
   } else if (ended.known) {
     line.field("status", WEXITSTATUS(ended.wait_status));
   }

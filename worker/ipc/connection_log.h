@@ -12,10 +12,20 @@ namespace bulkhead::ipc {
 struct Ended {
   bool known = true;
   int wait_status = 0;
-  bool asked = false;  // we had signalled it
+  bool asked = false;     // we had signalled it
+  bool built_in = false;  // the exit status is an ExitCode
 };
 
-// A crash is any end but exit status 0, unless we asked for it or cannot know.
+// What that means: for counts, logs and whoever keeps account of clients.
+enum class Outcome {
+  normal,
+  no_input,      // normal, but the client had not sent a byte
+  idle_timeout,  // nothing moved for idle_timeout: no crash, nor the client's own end
+  asked,         // we ended it
+  unknown,
+  crash  // any other exit status, any other signal
+};
+[[nodiscard]] Outcome outcome_of(const Ended& ended) noexcept;
 [[nodiscard]] bool is_crash(const Ended& ended) noexcept;
 
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept;

@@ -23,11 +23,11 @@ inline constexpr std::uint32_t kMaxGroups = 256;
 inline constexpr std::uint32_t kMaxHandlers = 64;
 
 // The built-ins first.
-enum class HandlerKind : std::uint32_t { echo, exec, count_ };
+enum class HandlerKind : std::uint32_t { echo, discard, daytime, chargen, time, exec, count_ };
 [[nodiscard]] constexpr bool is_built_in(HandlerKind kind) noexcept {
   return kind < HandlerKind::exec;
 }
-enum class HandlerStyle : std::uint32_t { ucspi, inetd, count_ };
+enum class HandlerStyle : std::uint32_t { ucspi, inetd, listen_fds, count_ };
 
 enum class OnFull : std::uint32_t { queue, close, message, reset };
 
@@ -41,6 +41,7 @@ struct PlanStrings {
 struct PlanHandler {
   HandlerKind kind = HandlerKind::echo;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
+  std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;                          // for titles and lists: "echo", or the program's base name
   PlanStrings argv;                          // exec
   PlanStrings environment;                   // exec: NAME=value, what is the same for every connection

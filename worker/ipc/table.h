@@ -83,7 +83,8 @@ struct Slot {
   std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
   std::uint32_t generation = 0;
   std::uint32_t asked = 0;           // we told it to end: what its status then is does not count as a crash
-  std::uint32_t handler = 0;         // number in the plan of its generation
+  std::uint16_t handler = 0;         // number in the plan of its generation
+  std::uint16_t built_in = 0;        // that is a built-in, whose exit status is an ExitCode
   std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
   Peer peer;                         // the client; whom a balancer says it is, where a PROXY header was asked for
   Peer local;

@@ -2,7 +2,7 @@
 each test. Nothing here sleeps in order to be lucky: whoever waits, waits for an event and has a deadline."""
 
 from .case import SOURCE, TestCase, main, needs_root, tool
-from .clients import Canary, Client, Hold, Storm, free_port
+from .clients import Canary, Client, Hold, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
 from .daemon import Daemon, config_of, exec_listener, listener, parse_line
 from .faults import Strace
@@ -10,5 +10,5 @@ from .processes import Process, children_of, descendants, process, signal_proces
 from .waiting import Timeout, wait_until
 
 __all__ = ["Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold", "Process", "SOURCE", "Storm", "Strace",
-           "TestCase", "Timeout", "children_of", "config_of", "descendants", "exec_listener", "find_node", "free_port",
+           "TestCase", "Timeout", "children_of", "config_of", "connect", "descendants", "exec_listener", "find_node", "free_port",
            "listener", "main", "needs_root", "parse_line", "process", "signal_process", "tool", "wait_until"]

@@ -36,7 +36,7 @@ inline constexpr std::string_view kEverything = R"({
        "chdir": "/tmp", "env": {"A": "1", "B": ""}, "pass_env": [], "user": "1000", "group": "2000"},
       {"id": "inner", "type": "supervisor", "restart": "permanent", "shutdown": "1m", "strategy": "one_for_all",
        "max_restarts": 7, "max_seconds": 9, "auto_shutdown": "any_significant", "children": [
-         {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "echo"}]}
+         {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "discard", "idle_timeout": "infinity"}]}
     ]
   }
 })";

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "master/config/connection_variables.h"
 #include "master/config/default_socket.h"
 #include "master/config/duration.h"
 #include "master/config/listen_address.h"
@@ -205,6 +206,24 @@ TEST_CASE("relative paths stand in the directory of their file") {
   CHECK(directory_of("/etc/./x/../bulkhead.json") == "/etc/x/..");
   CHECK(directory_of("bulkhead.json") == directory_of("./bulkhead.json"));
   CHECK(directory_of("bulkhead.json").starts_with("/"));
+}
+
+TEST_CASE("what tells a program about its connection is nobody's to set, what configures it is") {
+  for (const char* name : {"PROTO",         "TCPREMOTEIP",      "TCPREMOTEHOST",
+                           "TCPREMOTEINFO", "TCPLOCALHOST",     "TCPCONNNUM",
+                           "TCP6REMOTEIP",  "TCP6INTERFACE",    "IPCREMOTEEUID",
+                           "UNIXLOCALPATH", "REMOTE_ADDR",      "REMOTE_USER",
+                           "LISTEN_PID",    "LISTEN_FDNAMES",   "NOTIFY_SOCKET",
+                           "WATCHDOG_USEC", "SSL_PEER_CERT_CN", "SSL_TLS_SNI_SERVERNAME",
+                           "SSLCTLFD",      "BULKHEAD_CONN_ID", "BULKHEAD_ANYTHING"}) {
+    INFO(name);
+    CHECK(is_connection_variable(name));
+  }
+  for (const char* name : {"", "PATH", "TZ", "PROTOCOL", "TCP", "IPC", "LISTEN", "SSL_CERT_FILE", "SSL_CERT_DIR",
+                           "REMOTE", "tcpremoteip", "XTCPREMOTEIP", "RELAYCLIENT", "UID"}) {
+    INFO(name);
+    CHECK_FALSE(is_connection_variable(name));
+  }
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
   child::Environment environment(1);
   const char* const base[] = {"PATH=/bin", nullptr};
   const child::ConnectionFacts facts{
-      ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "root/echo", 0x8f3a, 1};
+      ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/echo", 0x8f3a, 1};
   const std::vector<std::string> expected{"PATH=/bin",
                                           "PROTO=TCP",
                                           "TCPREMOTEIP=192.0.2.7",
@@ -45,13 +45,14 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
                                           "REMOTE_PORT=5000",
                                           "BULKHEAD_CONN_ID=8f3a",
                                           "BULKHEAD_LISTENER=root/echo",
-                                          "BULKHEAD_GENERATION=1"};
-  CHECK(strings(environment.build(base, facts)) == expected);
+                                          "BULKHEAD_GENERATION=1",
+                                          "BULKHEAD_STRESS=0"};
+  CHECK(strings(environment.build(base, facts).variables) == expected);
   SECTION("and the next connection's does not remember the last") {
     child::ConnectionFacts next = facts;
     next.id = 0;
     next.peer.port = 1;
-    const auto second = strings(environment.build(base, next));
+    const auto second = strings(environment.build(base, next).variables);
     CHECK(second.size() == expected.size());
     CHECK(second[3] == "TCPREMOTEPORT=1");
     CHECK(second[9] == "BULKHEAD_CONN_ID=0");
@@ -61,7 +62,8 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
 TEST_CASE("IPv6 connections have the TCP6 names too") {
   child::Environment environment(0);
   const auto all = strings(
-      environment.build(kNothing, {ip(AF_INET6, "2001:db8::1", 1), ip(AF_INET6, "::1", 2), "", "root/a", 1, 1}));
+      environment.build(kNothing, {ip(AF_INET6, "2001:db8::1", 1), ip(AF_INET6, "::1", 2), "", "", "root/a", 1, 1})
+          .variables);
   CHECK(std::count(all.begin(), all.end(), "TCP6REMOTEIP=2001:db8::1") == 1);
   CHECK(std::count(all.begin(), all.end(), "TCPREMOTEIP=2001:db8::1") == 1);
   CHECK(std::count(all.begin(), all.end(), "TCP6LOCALPORT=2") == 1);
@@ -74,10 +76,11 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
   peer.uid = 1000;
   peer.gid = 100;
   peer.pid = 812;
-  const auto all = strings(environment.build(kNothing, {peer, {}, "/run/x.sock", "root/a", 1, 1}));
+  const auto all = strings(environment.build(kNothing, {peer, {}, "/run/x.sock", "@client", "root/a", 1, 1}).variables);
   for (const char* name :
        {"PROTO=IPC", "IPCREMOTEEUID=1000", "IPCREMOTEEGID=100", "IPCLOCALPATH=/run/x.sock", "UNIXREMOTEEUID=1000",
-        "UNIXREMOTEEGID=100", "UNIXREMOTEPID=812", "UNIXLOCALPATH=/run/x.sock"}) {
+        "UNIXREMOTEEGID=100", "UNIXREMOTEPID=812", "UNIXLOCALPATH=/run/x.sock", "IPCREMOTEPATH=@client",
+        "UNIXREMOTEPATH=@client", "REMOTE_ADDR=@client"}) {
     INFO(name);
     CHECK(std::count(all.begin(), all.end(), name) == 1);
   }
@@ -85,10 +88,11 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
 
 TEST_CASE("Behind a balancer the client is whom its header names, and the connection's own ends stand beside") {
   child::Environment environment(0);
-  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "root/echo", 1, 1};
+  child::ConnectionFacts facts{
+      ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "", "root/echo", 1, 1};
   facts.proxy = {"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\n", ip(AF_INET, "127.0.0.1", 40000),
                  ip(AF_INET6, "::1", 4040)};
-  const auto variables = strings(environment.build(kNothing, facts));
+  const auto variables = strings(environment.build(kNothing, facts).variables);
   for (const char* expected : {"TCPREMOTEIP=192.0.2.7", "TCPLOCALPORT=443", "BULKHEAD_REAL_PEER=127.0.0.1:40000",
                                "BULKHEAD_REAL_LOCAL=[::1]:4040", "BULKHEAD_PROXY_VERSION=1"}) {
     INFO(expected);
@@ -96,9 +100,50 @@ TEST_CASE("Behind a balancer the client is whom its header names, and the connec
   }
   SECTION("and the next connection's does not remember the last") {
     facts.proxy = {};
-    for (const std::string& variable : strings(environment.build(kNothing, facts))) {
+    for (const std::string& variable : strings(environment.build(kNothing, facts).variables)) {
       CHECK(variable.find("PROXY") == std::string::npos);
       CHECK(variable.find("REAL") == std::string::npos);
     }
   }
+}
+
+TEST_CASE("A program that looks for listen_fds finds them, with room for a pid that is not known yet") {
+  child::Environment environment(0);
+  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
+  CHECK(environment.build(kNothing, facts).pid_field == nullptr);
+  facts.listen_fds = true;
+  const auto built = environment.build(kNothing, facts);
+  REQUIRE(built.pid_field != nullptr);
+  ipc::decimal_text(0xffffffff, built.pid_field);
+  const auto all = strings(built.variables);
+  for (const char* name : {"LISTEN_FDS=1", "LISTEN_FDNAMES=connection", "LISTEN_PID=4294967295"}) {
+    INFO(name);
+    CHECK(std::count(all.begin(), all.end(), name) == 1);
+  }
+}
+
+TEST_CASE("How many connections the source has is told where it is counted") {
+  child::Environment environment(0);
+  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
+  facts.source_connections = 3;
+  facts.stress = true;
+  const auto all = strings(environment.build(kNothing, facts).variables);
+  CHECK(std::count(all.begin(), all.end(), "TCPCONNNUM=3") == 1);
+  CHECK(std::count(all.begin(), all.end(), "BULKHEAD_STRESS=1") == 1);
+}
+
+TEST_CASE("The longest of everything fits") {
+  const std::string path(107, 'p');
+  const std::string listener(1500, 'l');
+  ipc::Peer peer;
+  peer.family = AF_UNIX;
+  peer.uid = peer.gid = 0xffffffff;
+  peer.pid = 0x7fffffff;
+  child::Environment environment(0);
+  child::ConnectionFacts facts{peer, {}, path, path, listener, ~std::uint64_t{0}, 0xffffffff};
+  facts.listen_fds = true;
+  facts.source_connections = 0xffffffff;
+  const auto built = environment.build(kNothing, facts);
+  CHECK(built.pid_field != nullptr);
+  CHECK(strings(built.variables).back() == "LISTEN_PID=");
 }

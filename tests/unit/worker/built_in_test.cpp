@@ -1,0 +1,173 @@
+// The parts of the built-in handlers that depend on nothing, and what their exit statuses mean.
+#include "worker/handlers/built_in.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <ctime>
+#include <string>
+
+#include "worker/ipc/connection_log.h"
+
+using namespace bulkhead;
+
+namespace {
+
+std::string daytime_of(std::int64_t unix_seconds) {
+  char text[handlers::kDaytimeRoom];
+  return {text, handlers::daytime_text(unix_seconds, text)};
+}
+
+std::string library_daytime(std::time_t unix_seconds) {
+  std::tm broken{};
+  gmtime_r(&unix_seconds, &broken);
+  char text[handlers::kDaytimeRoom];
+  std::string out(text, std::strftime(text, sizeof text, "%A, %B %e, %Y %H:%M:%S-UTC\r\n", &broken));
+  if (const auto blank = out.find("  "); blank != std::string::npos) out.erase(blank, 1);
+  return out;
+}
+
+int exited(int status) {
+  return status << 8;
+}
+
+}  // namespace
+
+TEST_CASE("The date of daytime is the C library's") {
+  CHECK(daytime_of(0) == "Thursday, January 1, 1970 00:00:00-UTC\r\n");
+  CHECK(daytime_of(383'247'463) == "Monday, February 22, 1982 17:37:43-UTC\r\n");
+  CHECK(daytime_of(951'782'400) == "Tuesday, February 29, 2000 00:00:00-UTC\r\n");
+  CHECK(daytime_of(4'107'542'399) == "Sunday, February 28, 2100 23:59:59-UTC\r\n");
+  CHECK(daytime_of(4'107'542'400) == "Monday, March 1, 2100 00:00:00-UTC\r\n");
+  CHECK(daytime_of(-1) == "Wednesday, December 31, 1969 23:59:59-UTC\r\n");
+  for (std::int64_t at = -4'000'000'000; at < 12'000'000'000; at += 7'777'777) {
+    REQUIRE(daytime_of(at) == library_daytime(at));
+  }
+}
+
+TEST_CASE("The longest daytime fits") {
+  CHECK(daytime_of(16'748'726'399).size() < handlers::kDaytimeRoom);  // a Wednesday in September
+}
+
+TEST_CASE("The time protocol counts from 1900, and starts again in 2036") {
+  // The examples of RFC 868.
+  CHECK(handlers::rfc868_seconds(0) == 2'208'988'800);
+  CHECK(handlers::rfc868_seconds(2'398'291'200 - 2'208'988'800) == 2'398'291'200);
+  CHECK(handlers::rfc868_seconds(2'085'978'495) == 0xffffffff);
+  CHECK(handlers::rfc868_seconds(2'085'978'496) == 0);
+}
+
+TEST_CASE("What the end of a connection's process means") {
+  using ipc::Outcome;
+  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, true}); };
+  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false}); };
+  CHECK(built_in(exited(0)) == Outcome::normal);
+  CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::idle_timeout))) == Outcome::idle_timeout);
+  CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::no_input))) == Outcome::no_input);
+  CHECK(built_in(exited(1)) == Outcome::crash);
+  CHECK(built_in(SIGSEGV) == Outcome::crash);
+  for (const int status : {1, 3, 5, 100}) CHECK(program(exited(status)) == Outcome::crash);
+  CHECK(program(exited(0)) == Outcome::normal);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, true}) == Outcome::asked);
+  CHECK(ipc::outcome_of({false, SIGSEGV, false, true}) == Outcome::unknown);
+}
+
+namespace {
+
+struct Pair {
+  int ours = -1;
+  int theirs = -1;
+  Pair() {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    ours = ends[0];
+    theirs = ends[1];
+  }
+  ~Pair() {
+    close(ours);
+    close(theirs);
+  }
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+  void say(const std::string& words) const {
+    REQUIRE(send(theirs, words.data(), words.size(), 0) == static_cast<ssize_t>(words.size()));
+  }
+  [[nodiscard]] std::string hear() const {
+    char bytes[256];
+    const ssize_t got = recv(theirs, bytes, sizeof bytes, MSG_DONTWAIT);
+    return got <= 0 ? std::string() : std::string(bytes, static_cast<std::size_t>(got));
+  }
+};
+
+constexpr std::int64_t kMillisecond = 1'000'000;
+
+}  // namespace
+
+TEST_CASE("An echo ends as its client does") {
+  const Pair pair;
+  handlers::Client client(pair.ours, 50 * kMillisecond);
+  SECTION("done: a last line without its newline comes too") {
+    pair.say("one\ntwo");
+    shutdown(pair.theirs, SHUT_WR);
+    CHECK(handlers::echo(client) == ipc::ExitCode::done);
+    CHECK(pair.hear() == "one\ntwo");
+  }
+  SECTION("no input") {
+    shutdown(pair.theirs, SHUT_WR);
+    CHECK(handlers::echo(client) == ipc::ExitCode::no_input);
+  }
+  SECTION("idle, without a word and in the middle of a line") {
+    const std::string words = GENERATE("", "one\ntwo");
+    if (!words.empty()) pair.say(words);
+    CHECK(handlers::echo(client) == ipc::ExitCode::idle_timeout);
+    CHECK(pair.hear() == (words.empty() ? "" : "one\n"));
+  }
+}
+
+TEST_CASE("Discard answers nothing") {
+  const Pair pair;
+  handlers::Client client(pair.ours, 50 * kMillisecond);
+  SECTION("done") {
+    pair.say("one\n");
+    shutdown(pair.theirs, SHUT_WR);
+    CHECK(handlers::discard(client) == ipc::ExitCode::done);
+  }
+  SECTION("no input") {
+    shutdown(pair.theirs, SHUT_WR);
+    CHECK(handlers::discard(client) == ipc::ExitCode::no_input);
+  }
+  SECTION("idle") {
+    pair.say("one\n");
+    CHECK(handlers::discard(client) == ipc::ExitCode::idle_timeout);
+  }
+  CHECK(pair.hear().empty());
+}
+
+TEST_CASE("Chargen goes on after its client's half is closed, until nobody takes anything") {
+  const Pair pair;
+  handlers::Client client(pair.ours, 50 * kMillisecond);
+  pair.say("something to be thrown away");
+  shutdown(pair.theirs, SHUT_WR);
+  CHECK(handlers::chargen(client) == ipc::ExitCode::idle_timeout);
+  CHECK(client.at_end_of_input());
+  CHECK(pair.hear().substr(0, 80) ==
+        " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n!\"#$%&");
+}
+
+TEST_CASE("Chargen ends when the client goes") {
+  const Pair pair;
+  handlers::Client client(pair.ours, 0);
+  shutdown(pair.theirs, SHUT_RD);
+  CHECK(handlers::chargen(client) == ipc::ExitCode::done);
+}
+
+TEST_CASE("Daytime and time do not wait for a client that stays") {
+  const Pair pair;
+  handlers::Client client(pair.ours, 10 * kMillisecond);
+  pair.say("whatever");
+  const auto kind = GENERATE(ipc::HandlerKind::daytime, ipc::HandlerKind::time);
+  CHECK(handlers::serve(kind, client) == ipc::ExitCode::done);
+  CHECK(pair.hear().size() == (kind == ipc::HandlerKind::time ? 4 : library_daytime(std::time(nullptr)).size()));
+}
