@@ -122,11 +122,6 @@ ordered_json node_json(const World& world, NodeId id) {
   return out;
 }
 
-// The number comes from the table: to be checked.
-std::string handler_text(const config::Listener& listener, std::uint32_t number) {
-  return number < listener.handlers.size() ? config::name_of(listener.handlers[number]) : "";
-}
-
 std::string started_text(std::int64_t age_ns) {
   return wall_clock_text(
       std::chrono::system_clock::now() -
@@ -151,7 +146,7 @@ ordered_json connection_json(const net::Listener& listener, std::uint32_t index,
                    {"local", local},
                    {"started", started_text(age)},
                    {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
-                   {"handler", handler_text(listener.config(), slot.handler)},
+                   {"handler", listener.handler_name(slot.generation, slot.handler)},
                    {"generation", slot.generation}};
   if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();
   return out;

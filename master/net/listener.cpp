@@ -114,4 +114,17 @@ void Listener::ring() const noexcept {
   (void)!::write(bell_.get(), &one, sizeof one);
 }
 
+void Listener::remember_handlers(std::uint32_t generation) {
+  constexpr std::size_t kGenerations = 100;
+  std::vector<std::string>& names = handler_names_[generation];
+  names.clear();
+  for (const config::Handler& handler : config_.handlers) names.push_back(config::name_of(handler));
+  if (handler_names_.size() > kGenerations) handler_names_.erase(handler_names_.begin());
+}
+
+std::string Listener::handler_name(std::uint32_t generation, std::uint32_t number) const {
+  const auto found = handler_names_.find(generation);
+  return found == handler_names_.end() || number >= found->second.size() ? "" : found->second[number];
+}
+
 }  // namespace bulkhead::net

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,11 @@ class Listener {
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
+  // What its handlers are called under `generation`, for whoever asks about a connection of that time: connections
+  // outlive reloads. The last 100 generations are kept.
+  void remember_handlers(std::uint32_t generation);
+  // Empty for what nobody remembers; both numbers come from the table.
+  [[nodiscard]] std::string handler_name(std::uint32_t generation, std::uint32_t number) const;
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
   [[nodiscard]] ipc::Table& table() noexcept { return table_; }
   [[nodiscard]] const ipc::Table& table() const noexcept { return table_; }
@@ -56,6 +62,7 @@ class Listener {
   std::uint32_t number_;
   std::string path_;
   config::Listener config_;
+  std::map<std::uint32_t, std::vector<std::string>> handler_names_;  // by generation
   std::vector<ListeningSocket> sockets_;
   std::vector<ListeningSocket> left_over_;
   sys::Fd table_fd_;

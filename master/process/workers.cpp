@@ -56,6 +56,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   if (!channel) return channel.error();
   auto plan = make_worker_plan(listener, index, run, settings_.generation, settings_.log);
   if (!plan) return plan.error();
+  listener.remember_handlers(settings_.generation);
 
   WorkerProcess& worker = workers_[run];
   worker.node = node;

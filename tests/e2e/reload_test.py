@@ -74,6 +74,18 @@ class WhatChanges(Reload):
             self.assertEqual(len(now), 2)
         self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
 
+    def test_connections_keep_their_handler_and_its_name(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        with Hold(daemon.address(), 3) as hold:
+            self.assertEqual(hold.echo_all(), 3)
+            self.rewrite(daemon, listener(listen=daemon.endpoints()[0]["listen"], handler="chargen"))
+            self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/echo", "handler")])
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.receive(3), b' !"')
+                found = sorted((one["generation"], one["handler"]) for one in daemon.control.value("connections"))
+            self.assertEqual(found, [(1, "echo")] * 3 + [(2, "chargen")])
+            self.assertEqual(hold.echo_all(), 3)
+
     def test_limits_and_the_number_of_workers_change_in_place(self):
         daemon = self.supervise(listener(max_connections=3))
         with Hold(daemon.address(), 3) as hold:
