@@ -34,6 +34,11 @@ const char* spoken(Ending ending) {
   return "ended";
 }
 
+// What the edge said of a leaf's end is better than what the rules know of it.
+std::string end_of(const Node& child) {
+  return child.how.empty() ? spoken(child.ending) : child.how;
+}
+
 const char* spoken(AutoShutdown auto_shutdown) {
   return auto_shutdown == AutoShutdown::any_significant ? "any_significant" : "all_significant";
 }
@@ -78,19 +83,19 @@ std::vector<std::string> blame_intensity(const Node& supervisor, const Node& chi
     return continue_chain(child, supervisor.path + " could not keep " + child.path + ", which " + spoken(child.ending) +
                                      ": it needed the " + which);
   }
-  return continue_chain(child, child.path + " " + spoken(child.ending) + " and needed the " + which);
+  return continue_chain(child, child.path + " " + end_of(child) + " and needed the " + which);
 }
 
 std::vector<std::string> blame_auto_shutdown(const Node& supervisor, const Node& child) {
   const AutoShutdown policy = supervisor.spec->flags.auto_shutdown;
   const char* const which =
       policy == AutoShutdown::any_significant ? ", a significant child, " : ", the last significant child, ";
-  return continue_chain(child, child.path + which + spoken(child.ending) + "; " + supervisor.path +
+  return continue_chain(child, child.path + which + end_of(child) + "; " + supervisor.path +
                                    " shut itself down (auto_shutdown " + spoken(policy) + ")");
 }
 
 std::vector<std::string> blame_failed_start(const Node& supervisor, const Node& child) {
-  return continue_chain(child, child.path + " could not be started; so " + supervisor.path + " could not start");
+  return continue_chain(child, child.path + " " + end_of(child) + "; so " + supervisor.path + " could not start");
 }
 
 }  // namespace bulkhead::supervision

@@ -27,9 +27,12 @@ enum class ExitReason : std::uint8_t {
 // clang-format off
 struct Start {};  // bring the root up; once
 struct ChildReady { NodeId node; RunId run; };  // the start attempt succeeded
-struct StartFailed { NodeId node; RunId run; };  // the start attempt failed and nothing of it is left
+// The start attempt failed and nothing of it is left. Only permanent_failure makes a difference: it is not tried again.
+// `how`, here and below, is what became of it, as a predicate for the chain of causes: "was killed by SIGSEGV". It may
+// be empty, and is kept until the next start.
+struct StartFailed { NodeId node; RunId run; ExitReason reason = ExitReason::abnormal; std::string how = {}; };
 // A run that had become ready, or was being stopped, ended.
-struct ChildExited { NodeId node; RunId run; ExitReason reason; };
+struct ChildExited { NodeId node; RunId run; ExitReason reason; std::string how = {}; };
 struct DeadlineReached {};  // time has passed: act on what is due at `now`
 struct StopRequested {};    // the root is told to shut down
 // clang-format on

@@ -51,6 +51,7 @@ struct Node {
   std::optional<Instant> deadline;    // under which it stands in the tree's list of deadlines
   Backoff backoff;
   Ending ending = Ending::none;
+  std::string how;                         // a leaf's last end, in the edge's words; empty: as `ending` says
   std::vector<std::string> blame;          // a supervisor that ended: the chain of causes up to it
   std::unique_ptr<Supervisor> supervisor;  // while it runs, if it is one
 

@@ -139,9 +139,11 @@ void Supervisor::stop_next() {
   }
 }
 
-// Awaited before it starts: an empty supervisor is up at once.
+// Awaited before it starts: an empty supervisor is up at once. Who failed for good, be it while the others were being
+// stopped, is not started along with them.
 void Supervisor::start_next() {
   Node& child = *tree_.find(job_->starts[job_->next_start++]);
+  if (job_->kind == Job::Kind::restart && child.state == NodeState::failed) return;
   if (job_->kind == Job::Kind::restart) ++child.restarts;
   awaited_ = child.id;
   tree_.start(child);
@@ -158,12 +160,21 @@ void Supervisor::answered(Node& child, Answer::Kind kind) {
 // In the list, but no process and nothing to come of it: what do_terminate and del_child leave in OTP.
 void Supervisor::settle(Node& child) {
   if (child.state != NodeState::failed) tree_.forget_run(child);
+  child.exit_pending = false;
   child.ending = Ending::stopped;
   const bool stays = job_->kind == Job::Kind::end || !child.is_temporary();
   if (!stays) remove_child(child.id);
 }
 
+// `failed` from now on, so that no group restart starts it again.
+void Supervisor::child_never_starts(Node& child) {
+  child.exit_pending = true;
+  receive(ChildGone{child.id, child.run, ExitReason::permanent_failure});
+}
+
 void Supervisor::child_not_started(Node& child) {
+  const bool by_operator = job_->kind == Job::Kind::start_child || job_->kind == Job::Kind::restart_child;
+  if (child.state == NodeState::failed && !by_operator) return child_never_starts(child);
   const Job job = *std::exchange(job_, std::nullopt);
   switch (job.kind) {
     case Job::Kind::start: self_.blame = blame_failed_start(self_, child); return end(Cause::start_failed);
@@ -214,7 +225,7 @@ Supervisor::Job Supervisor::group_restart(const Node& child) const {
   for (const NodeId id : restart_group(child)) {
     const Node& member = *tree_.find(id);
     if (id != child.id) job.stops.push_back(id);
-    if (id == child.id || !(member.is_temporary() || member.state == NodeState::failed)) job.starts.push_back(id);
+    if (id == child.id || !member.is_temporary()) job.starts.push_back(id);
   }
   std::ranges::reverse(job.stops);
   return job;

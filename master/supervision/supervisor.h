@@ -33,7 +33,9 @@
 //
 // The ladder of an exit: retired -> start it again, uncounted. permanent_failure -> `failed`. Then by restart type:
 // permanent, or transient and abnormal -> restart; else it stays `stopped`, or is removed if temporary, and if it was
-// significant auto_shutdown is looked at. A restart is counted first (one too many ends the supervisor), may be
+// significant auto_shutdown is looked at. A start that fails with a permanent failure is an exit, too: whoever was
+// starting goes on with the next child, and what is to follow from the exit waits in the mailbox; only an operator is
+// told start_failed. A restart is counted first (one too many ends the supervisor), may be
 // delayed, and then goes by strategy. A group restart starts every member, also those stopped or finished before,
 // except temporary ones, which are removed, and `failed` ones, which only an operator starts again.
 //
@@ -114,6 +116,7 @@ class Supervisor {
   void start_next();
   void finish();
   void child_not_started(Node& child);
+  void child_never_starts(Node& child);
   void ended(Cause cause);
   [[nodiscard]] Job group_restart(const Node& child) const;
   [[nodiscard]] std::vector<NodeId> restart_group(const Node& child) const;

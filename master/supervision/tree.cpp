@@ -27,7 +27,7 @@ struct Tree::Impl {
   void on(const StopRequested& event);
   void on(const OperationRequested& event);
   void update(Node& node, std::shared_ptr<const ChildSpec> spec);
-  void start_failed(Node& node);
+  void start_failed(Node& node, ExitReason reason);
   void exited(Node& node, ExitReason reason);
 
   TreeContext context;
@@ -91,20 +91,22 @@ void Tree::Impl::on(const ChildReady& event) {
 void Tree::Impl::on(const StartFailed& event) {
   Node* node = leaf(event.node, event.run);
   if (node == nullptr) return;
-  if (node->state == NodeState::starting) return start_failed(*node);
-  exited(*node, ExitReason::abnormal);
+  node->how = event.how;
+  if (node->state == NodeState::starting) return start_failed(*node, event.reason);
+  exited(*node, event.reason);
 }
 
 void Tree::Impl::on(const ChildExited& event) {
   Node* node = leaf(event.node, event.run);
   if (node == nullptr) return;
-  if (node->state == NodeState::starting) return start_failed(*node);
+  node->how = event.how;
+  if (node->state == NodeState::starting) return start_failed(*node, event.reason);
   exited(*node, event.reason);
 }
 
-void Tree::Impl::start_failed(Node& node) {
+void Tree::Impl::start_failed(Node& node, ExitReason reason) {
   context.report(report::StartFailed{node.id, node.path, node.run});
-  context.start_failed(node);
+  context.start_failed(node, reason);
 }
 
 void Tree::Impl::exited(Node& node, ExitReason reason) {

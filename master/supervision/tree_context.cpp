@@ -41,6 +41,7 @@ void TreeContext::start(Node& node) {
   disarm(node);
   node.ready_at.reset();
   node.ready_for.reset();
+  node.how.clear();
   set_state(node, NodeState::starting);
   if (node.is_supervisor()) {
     report(report::SupervisorStarted{node.id, node.path});
@@ -91,9 +92,10 @@ void TreeContext::up(Node& node) {
   answer(node, Answer::Kind::up);
 }
 
-void TreeContext::start_failed(Node& node) {
-  node.ending = Ending::start_failed;
-  set_state(node, NodeState::stopped);
+void TreeContext::start_failed(Node& node, ExitReason reason) {
+  const bool for_good = reason == ExitReason::permanent_failure;
+  node.ending = for_good ? Ending::permanent_failure : Ending::start_failed;
+  set_state(node, for_good ? NodeState::failed : NodeState::stopped);
   answer(node, Answer::Kind::start_failed);
 }
 
@@ -102,7 +104,8 @@ void TreeContext::gone(Node& node, ExitReason reason) {
   node.ready_at.reset();
   disarm(node);
   const bool awaited = is_awaited(node);
-  set_state(node, NodeState::stopped);
+  const bool for_good = reason == ExitReason::permanent_failure && !awaited;
+  set_state(node, for_good ? NodeState::failed : NodeState::stopped);
   if (awaited) return answer(node, Answer::Kind::down);
   node.exit_pending = true;
   post(node.parent, ChildGone{node.id, node.run, reason});
@@ -111,7 +114,7 @@ void TreeContext::gone(Node& node, ExitReason reason) {
 void TreeContext::supervisor_gone(Node& node) {
   ended_.push_back(std::move(node.supervisor));
   if (node.id == kRoot) return set_state(node, NodeState::stopped);
-  if (node.ending == Ending::start_failed) return start_failed(node);
+  if (node.ending == Ending::start_failed) return start_failed(node, ExitReason::abnormal);
   gone(node, ExitReason::shutdown);
 }
 

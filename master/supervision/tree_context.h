@@ -39,7 +39,7 @@ class TreeContext {
 
   // News of a node, which go to the supervisor that waits for them, else into its mailbox.
   void up(Node& node);
-  void start_failed(Node& node);
+  void start_failed(Node& node, ExitReason reason);
   void gone(Node& node, ExitReason reason);
   void supervisor_gone(Node& node);  // the same for a supervisor; its object lives on to the end of the step
 

@@ -70,6 +70,36 @@ TEST_CASE("the chain names starts that kept failing") {
             "max_restarts 1 allows; root gave up"});
 }
 
+TEST_CASE("the chain tells each last end in the words it came with") {
+  Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))},
+                 flags(Strategy::one_for_one, 1));
+  tree.slow_to_start = {"root/s/y"};
+  tree.start();
+  tree.ready("root/s/y");
+  tree.exit("root/s/x", ExitReason::abnormal, "was killed by SIGSEGV (core dumped)");
+  tree.start_fails("root/s/y", "was not ready within start_timeout");
+  CHECK(tree.chain() ==
+        Log{"root/s/y was not ready within start_timeout; so root/s could not start",
+            "root could not keep root/s, which could not be started: it needed the 2nd restart within 5 s, more than "
+            "max_restarts 1 allows; root gave up"});
+
+  Rehearsal other({child("a")}, flags(Strategy::one_for_one, 1));
+  other.start();
+  other.exit("root/a", ExitReason::abnormal, "was killed by SIGSEGV");
+  other.exit("root/a", ExitReason::abnormal, "ended with exit status 3");
+  CHECK(other.chain() == Log{"root/a ended with exit status 3 and needed the 2nd restart within 5 s, more than "
+                             "max_restarts 1 allows; root gave up"});
+}
+
+TEST_CASE("words of an earlier end are not told of a later one") {
+  Rehearsal tree({child("a")}, flags(Strategy::one_for_one, 1));
+  tree.start();
+  tree.exit("root/a", ExitReason::abnormal, "was killed by SIGSEGV");
+  tree.exit("root/a");
+  CHECK(tree.chain() == Log{"root/a ended abnormally and needed the 2nd restart within 5 s, more than max_restarts 1 "
+                            "allows; root gave up"});
+}
+
 TEST_CASE("a failing restart is retried through the queue, and every try counts") {
   Rehearsal tree({child("a")}, flags(Strategy::one_for_one, 3));
   tree.start();

@@ -289,7 +289,7 @@ Event random_news(const WatchedTree& tree, Choices& choices) {
   const auto reason = static_cast<ExitReason>(choices.choose(5));
   switch (process.phase) {
     case WatchedTree::Phase::starting:
-      if (choices.choose(4) == 1) return StartFailed{process.node, run};
+      if (choices.choose(4) == 1) return StartFailed{process.node, run, reason};
       return ChildReady{process.node, run};
     case WatchedTree::Phase::running:
     case WatchedTree::Phase::stopping: break;

@@ -81,14 +81,14 @@ void Rehearsal::ready(const std::string& path) {
   feed(ChildReady{node.id, node.run});
 }
 
-void Rehearsal::start_fails(const std::string& path) {
+void Rehearsal::start_fails(const std::string& path, std::string how) {
   const NodeView node = *view(path);
-  feed(StartFailed{node.id, node.run});
+  feed(StartFailed{node.id, node.run, ExitReason::abnormal, std::move(how)});
 }
 
-void Rehearsal::exit(const std::string& path, ExitReason reason) {
+void Rehearsal::exit(const std::string& path, ExitReason reason, std::string how) {
   const NodeView node = *view(path);
-  feed(ChildExited{node.id, node.run, reason});
+  feed(ChildExited{node.id, node.run, reason, std::move(how)});
 }
 
 void Rehearsal::pass(Duration duration) {
@@ -106,6 +106,8 @@ void Rehearsal::carry_out(const StartChild& command) {
   if (failing[path] > 0) {
     --failing[path];
     answers_.emplace_back(StartFailed{command.node, command.run});
+  } else if (hopeless.contains(path)) {
+    answers_.emplace_back(StartFailed{command.node, command.run, ExitReason::permanent_failure});
   } else {
     answers_.emplace_back(ChildReady{command.node, command.run});
   }

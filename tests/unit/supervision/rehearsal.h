@@ -32,12 +32,13 @@ class Rehearsal {
   std::set<std::string> slow_to_start;  // StartChild is not answered
   std::set<std::string> slow_to_stop;   // StopChild is not answered; KillChild is
   std::map<std::string, int> failing;   // so many start attempts fail
+  std::set<std::string> hopeless;       // every start attempt fails, and for good
 
   void start() { feed(Start{}); }
   void stop() { feed(StopRequested{}); }
   void ready(const std::string& path);
-  void start_fails(const std::string& path);
-  void exit(const std::string& path, ExitReason reason = ExitReason::abnormal);
+  void start_fails(const std::string& path, std::string how = {});
+  void exit(const std::string& path, ExitReason reason = ExitReason::abnormal, std::string how = {});
   void feed(const Event& event);
   void update(ChildSpec root) { tree_.update(std::move(root)); }
   void pass(Duration duration);  // with every deadline on the way

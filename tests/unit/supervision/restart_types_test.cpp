@@ -72,6 +72,62 @@ TEST_CASE("a child that retires while it is being stopped stays stopped") {
   CHECK(tree.state("root/a") == "stopped");
 }
 
+TEST_CASE("a permanent failure before readiness is not tried again, and its siblings go on") {
+  Rehearsal tree({child("a"), child("b"), supervisor("s", {child("x"), child("y")})}, flags(Strategy::one_for_all));
+  tree.hopeless = {"root/a", "root/s/x"};
+  tree.start();
+  CHECK(tree.log({"failed", "ready", "restart"}) ==
+        Log{"failed root/a", "ready root/b", "failed root/s/x", "ready root/s/y"});
+  CHECK(tree.states() == "a:failed b:running s:running s/x:failed s/y:running");
+  CHECK(tree.view("root")->restarts_in_window == 0);
+  tree.exit("root/b");
+  CHECK(tree.log({"start"}) == Log{"start root/b", "start root/s/x", "start root/s/y"});
+  CHECK(tree.states() == "a:failed b:running s:running s/x:failed s/y:running");
+}
+
+TEST_CASE("a permanent failure of a restart before readiness ends the tries, whatever the restart type") {
+  for (const Restart restart : {Restart::permanent, Restart::transient}) {
+    Rehearsal tree({child("a", restart), child("b")}, flags(Strategy::rest_for_one));
+    tree.start();
+    tree.hopeless = {"root/a"};
+    tree.exit("root/a");
+    CHECK(tree.states() == "a:failed b:running");
+    CHECK(tree.view("root")->restarts_in_window == 1);
+  }
+}
+
+TEST_CASE("a significant child that fails for good before it is ready ends its supervisor") {
+  Rehearsal tree({significant("a", Restart::transient), child("b")},
+                 flags(Strategy::one_for_one, 3, AutoShutdown::any_significant));
+  tree.hopeless = {"root/a"};
+  tree.start();
+  CHECK(tree.log({"ready", "stop", "over"}) == Log{"ready root/b", "stop root/b", "over auto_shutdown"});
+}
+
+TEST_CASE("an operator who starts what fails for good is told, and so is one who adds it") {
+  Rehearsal tree({child("a"), child("t", Restart::temporary)});
+  tree.hopeless = {"root/a", "root/t", "root/new"};
+  tree.start();
+  CHECK(tree.states() == "a:failed");
+  CHECK(tree.restart_child("root", "a") == "start_failed");
+  CHECK(tree.states() == "a:failed");
+  CHECK(tree.start_child("root", child("new")) == "start_failed");
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  CHECK(tree.delete_child("root", "a") == "ok");
+  CHECK(tree.states().empty());
+}
+
+TEST_CASE("a permanent failure that waits in the mailbox is not started again with its group") {
+  Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::one_for_all));
+  tree.slow_to_stop = {"root/c"};
+  tree.start();
+  tree.exit("root/a");
+  tree.exit("root/b", ExitReason::permanent_failure);
+  CHECK(tree.state("root/b") == "failed");
+  tree.exit("root/c");
+  CHECK(tree.states() == "a:running b:failed c:running");
+}
+
 TEST_CASE("an operator can start a child with a permanent failure again, or delete it") {
   Rehearsal tree({child("a"), child("b")});
   tree.start();
