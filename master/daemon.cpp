@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "master/control/tree_of_config.h"
+#include "master/now.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -28,10 +29,6 @@ using namespace supervision;
 
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
 constexpr auto kBindPatience = 2s;  // a predecessor may be on its way out
-
-supervision::Instant now() {
-  return supervision::Instant(std::chrono::steady_clock::now());
-}
 
 std::string parent_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -209,8 +206,7 @@ void Daemon::start() {
                      return listeners;
                    },
                    [this] {
-                     workers_.abort_starts();
-                     processes_.abort_starts();
+                     abort_starts();
                      apply(StopRequested{});
                    },
                    [this] {
@@ -264,13 +260,16 @@ void Daemon::carry_out(const Command& command) {
   struct Deeds {
     Daemon& daemon;
     void operator()(const StartChild& c) const { daemon.start_child(c); }
-    void operator()(const StopChild& c) const { daemon.stop_child(c.node, c.run, false); }
-    void operator()(const KillChild& c) const { daemon.stop_child(c.node, c.run, true); }
+    void operator()(const StopChild& c) const { daemon.stop_child(c.run, false); }
+    void operator()(const KillChild& c) const { daemon.stop_child(c.run, true); }
     void operator()(const Reply& reply) const { daemon.control_.on_reply(reply); }
     void operator()(const Report& report) const {
       if (const auto* started = std::get_if<report::SupervisorStarted>(&report); started != nullptr) {
         const auto found = daemon.listeners_.find(started->path);
         if (found != daemon.listeners_.end()) found->second->announced = false;
+      }
+      if (const auto* stopping = std::get_if<report::ChildStopping>(&report); stopping != nullptr) {
+        return daemon.tell_stopping(*stopping);
       }
       daemon.narrator_.tell(report);
     }
@@ -314,10 +313,15 @@ void Daemon::start_child(const StartChild& command) {
   const auto error = is_worker ? start_worker(*view, command.run) : start_process(*view, command.run);
   if (!error) return;
   narrator_.start_failed(view->path, *error);
-  apply(StartFailed{command.node, command.run});
+  apply(StartFailed{command.node, command.run, ExitReason::abnormal, "could not be started (" + error->text() + ")"});
 }
 
-void Daemon::stop_child(NodeId, RunId run, bool kill) {
+void Daemon::tell_stopping(const report::ChildStopping& stopping) {
+  if (!workers_.has_ended(stopping.run) && !processes_.has_ended(stopping.run)) narrator_.tell(stopping);
+}
+
+void Daemon::stop_child(RunId run, bool kill) {
+  if (!narrator_.asked(run)) return;
   if (kill) {
     workers_.kill(run);
     processes_.kill(run);
@@ -327,8 +331,16 @@ void Daemon::stop_child(NodeId, RunId run, bool kill) {
   }
 }
 
+// What has not become ready will not: the supervisor that waits for it would not hear of the stop before.
+void Daemon::abort_starts() {
+  const auto tell = [this](RunId run, const std::string& path) { narrator_.stopping(run, path, true); };
+  workers_.abort_starts(tell);
+  processes_.abort_starts(tell);
+}
+
 void Daemon::tree_terminated(const TreeTerminated& end) {
-  if (end.cause == Cause::intensity || end.cause == Cause::start_failed) {
+  const bool asked = stop_.phase() == lifecycle::StopSequence::Phase::stopping_tree;
+  if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
     status_ = kGaveUp;
     narrator_.gave_up(end);
   }
@@ -405,7 +417,7 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   const process::WorkerProcess worker = workers_.take(pid);
   net::Listener& listener = *worker.listener;
   const std::uint32_t adopted = adoption_.sweep(listener, worker.run);
-  std::string remark = worker.failure;
+  std::string remark = worker.failure.empty() ? "" : "it " + worker.failure;
   if (adopted != 0) {
     remark += remark.empty() ? "" : "; ";
     remark += adopted == 1 ? "its connection goes on without it"
@@ -423,20 +435,24 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   ipc::Message kick;
   kick.type = ipc::MessageType::kick;
   workers_.send(listener, kick);
+  std::string how = control::cause_text(status, worker.failure, worker.state != State::starting);
   if (worker.state == State::starting) {
-    apply(StartFailed{worker.node, worker.run});
+    apply(StartFailed{worker.node, worker.run, ExitReason::abnormal, std::move(how)});
   } else {
-    apply(ChildExited{worker.node, worker.run, worker.retiring ? ExitReason::retired : ExitReason::abnormal});
+    const ExitReason reason = worker.retiring ? ExitReason::retired : ExitReason::abnormal;
+    apply(ChildExited{worker.node, worker.run, reason, std::move(how)});
   }
 }
 
 void Daemon::on_process_exit(pid_t pid) {
   const process::ProcessEnd end = processes_.reap(pid);
-  narrator_.ended(end.run, end.path, end.wait_status, end.expected, end.remark);
+  const std::string remark = end.failure.empty() ? "" : "it " + end.failure;
+  narrator_.ended(end.run, end.path, end.wait_status, end.expected, remark);
+  std::string how = control::cause_text(end.wait_status, end.failure, !end.start_failed);
   if (end.start_failed) {
-    apply(StartFailed{end.node, end.run});
+    apply(StartFailed{end.node, end.run, end.reason, std::move(how)});
   } else {
-    apply(ChildExited{end.node, end.run, end.reason});
+    apply(ChildExited{end.node, end.run, end.reason, std::move(how)});
   }
 }
 
@@ -521,31 +537,11 @@ void Daemon::tell_ready_fd() {
 }
 
 void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
-  using Phase = lifecycle::StopSequence::Phase;
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
-  if (phase != Phase::done) services_.stopping();
+  if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
   tell_services();
-  log::Line line(log::Level::info, "root");
-  switch (phase) {
-    case Phase::lame_duck:
-      line.text("stopping: newcomers are served for a while yet")
-          .field_seconds("for", config_->lame_duck.count())
-          .write();
-      events_.publish("drain_started", "root");
-      break;
-    case Phase::closing:
-      line.text("stopping: no new connections; those that there are go on until they end")
-          .field("connections", connections)
-          .write();
-      if (config_->lame_duck == Duration::zero()) events_.publish("drain_started", "root");
-      break;
-    case Phase::terminating:
-      line.text("stopping: ending the connections").field("connections", connections).write();
-      break;
-    case Phase::stopping_tree: events_.publish("drain_done", "root"); break;
-    default: break;
-  }
+  narrator_.on_the_way_down(phase, connections, config_->lame_duck);
 }
 
 void Daemon::reopen_log() {

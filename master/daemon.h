@@ -81,7 +81,10 @@ class Daemon {
   void start_child(const supervision::StartChild& command);
   [[nodiscard]] std::optional<sys::Error> start_worker(const supervision::NodeView& view, supervision::RunId run);
   [[nodiscard]] std::optional<sys::Error> start_process(const supervision::NodeView& view, supervision::RunId run);
-  void stop_child(supervision::NodeId node, supervision::RunId run, bool kill);
+  // Nothing is told of it and nothing done to it if it has ended already: its exit is on the way, and is its own.
+  void tell_stopping(const supervision::report::ChildStopping& stopping);
+  void stop_child(supervision::RunId run, bool kill);
+  void abort_starts();
   void tree_terminated(const supervision::TreeTerminated& end);
   void arm_deadline();
   void on_deadline();

@@ -11,10 +11,12 @@
 #include <utility>
 
 #include "bulkhead_version.h"
+#include "master/control/connection_list.h"
 #include "master/control/explain.h"
 #include "master/control/penalties.h"
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
+#include "master/now.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -35,10 +37,6 @@ using supervision::ReplyError;
 using supervision::Strategy;
 
 constexpr std::uint32_t kMaxWorkers = 256;
-
-Instant now() {
-  return Instant(std::chrono::steady_clock::now());
-}
 
 Answer ok() {
   return {{{"ok", true}}, std::nullopt};
@@ -74,6 +72,10 @@ Split split(const std::string& path) {
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
+std::string path_of(const ordered_json& params) {
+  return params.at("path").get<std::string>();
+}
+
 int signal_number(const std::string& name) {
   for (int signal = 1; signal < 32; ++signal) {
     if (name == sys::signal_name(signal)) return signal;
@@ -90,62 +92,35 @@ const char* DaemonControl::word_of(ReplyError error) {
   return kWords[static_cast<std::size_t>(error)];
 }
 
-void DaemonControl::call(const std::string& method, const Params& params, control::Reply reply) {
-  const auto path = [&params] { return params.at("path").get<std::string>(); };
-  const std::map<std::string, std::function<void()>> methods{
-      {"status", [&] { status(reply); }},
-      {"tree",
-       [&] {
-         reply({control::tree_json(world()), std::nullopt});
-       }},
-      {"connections",
-       [&] {
-         reply({control::connections_json(world()), std::nullopt});
-       }},
-      {"stats",
-       [&] {
-         reply({control::stats_json(world()), std::nullopt});
-       }},
-      {"penalties", [&] { penalties(params, reply); }},
-      {"config",
-       [&] {
-         reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt});
-       }},
-      {"explain", [&] { explain(params, reply); }},
-      {"restart", [&] { restart(path(), reply); }},
-      {"stop", [&] { stop(path(), reply); }},
-      {"start", [&] { start(path(), reply); }},
-      {"delete", [&] { remove(path(), reply); }},
-      {"add", [&] { add(params, reply); }},
-      {"scale", [&] { scale(params, reply); }},
-      {"suspend", [&] { suspend(path(), true, reply); }},
-      {"resume", [&] { suspend(path(), false, reply); }},
-      {"kill", [&] { kill(params, reply); }},
-      {"check", [&] { reply(daemon_.reload_.check(params.value("file", ""))); }},
-      {"diff", [&] { reply(daemon_.reload_.diff(params.value("file", ""))); }},
-      {"reload", [&] { reload(params.value("wait", false), reply); }},
-      {"reopen",
-       [&] {
-         daemon_.reopen_log();
-         reply(ok());
-       }},
-      {"shutdown", [&] {
-         reply(ok());  // first: what follows may be over at once, and the socket with it
-         if (params.value("now", false)) {
-           daemon_.stop_.fast();
-         } else {
-           daemon_.stop_.graceful();
-         }
-       }}};
-  const auto found = methods.find(method);
-  if (found == methods.end()) return reply(refused("not available"));
-  const bool changes = method == "restart" || method == "stop" || method == "start" || method == "delete" ||
-                       method == "add" || method == "reload" || method == "scale" || method == "suspend" ||
-                       method == "resume";
-  if (changes && daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle) {
-    return reply(refused("the daemon is stopping"));
-  }
-  found->second();
+// Every method of the protocol but `events`, which the server answers itself.
+const DaemonControl::Method DaemonControl::kMethods[] = {{"status", &DaemonControl::status, While::always},
+                                                         {"tree", &DaemonControl::tree, While::always},
+                                                         {"connections", &DaemonControl::connections, While::always},
+                                                         {"stats", &DaemonControl::stats, While::always},
+                                                         {"penalties", &DaemonControl::penalties, While::always},
+                                                         {"config", &DaemonControl::config, While::always},
+                                                         {"explain", &DaemonControl::explain, While::always},
+                                                         {"restart", &DaemonControl::restart, While::not_stopping},
+                                                         {"stop", &DaemonControl::stop, While::not_stopping},
+                                                         {"start", &DaemonControl::start, While::not_stopping},
+                                                         {"delete", &DaemonControl::remove, While::not_stopping},
+                                                         {"add", &DaemonControl::add, While::not_stopping},
+                                                         {"scale", &DaemonControl::scale, While::not_stopping},
+                                                         {"suspend", &DaemonControl::suspend, While::not_stopping},
+                                                         {"resume", &DaemonControl::resume, While::not_stopping},
+                                                         {"kill", &DaemonControl::kill, While::always},
+                                                         {"check", &DaemonControl::check, While::always},
+                                                         {"diff", &DaemonControl::diff, While::always},
+                                                         {"reload", &DaemonControl::reload, While::not_stopping},
+                                                         {"reopen", &DaemonControl::reopen, While::always},
+                                                         {"shutdown", &DaemonControl::shutdown, While::always}};
+
+void DaemonControl::call(const std::string& name, const Params& params, control::Reply reply) {
+  const auto* const method = std::ranges::find(kMethods, name, &Method::name);
+  if (method == std::end(kMethods)) return reply(refused("not available"));
+  const bool stopping = daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle;
+  if (stopping && method->allowed == While::not_stopping) return reply(refused("the daemon is stopping"));
+  (this->*method->carry_out)(params, std::move(reply));
 }
 
 control::World DaemonControl::world() const {
@@ -176,7 +151,46 @@ void DaemonControl::on_reply(const supervision::Reply& reply) {
   then(reply.error);
 }
 
-void DaemonControl::status(control::Reply reply) {
+void DaemonControl::tree(const Params&, control::Reply reply) {
+  reply({control::tree_json(world()), std::nullopt});
+}
+
+void DaemonControl::connections(const Params&, control::Reply reply) {
+  const auto list = std::make_shared<control::ConnectionList>(daemon_.listeners_);
+  reply({nullptr, std::nullopt, [list](std::string& out) { return list->next(out); }});
+}
+
+void DaemonControl::stats(const Params&, control::Reply reply) {
+  reply({control::stats_json(world()), std::nullopt});
+}
+
+void DaemonControl::config(const Params&, control::Reply reply) {
+  reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt});
+}
+
+void DaemonControl::check(const Params& params, control::Reply reply) {
+  reply(daemon_.reload_.check(params.value("file", "")));
+}
+
+void DaemonControl::diff(const Params& params, control::Reply reply) {
+  reply(daemon_.reload_.diff(params.value("file", "")));
+}
+
+void DaemonControl::reopen(const Params&, control::Reply reply) {
+  daemon_.reopen_log();
+  reply(ok());
+}
+
+void DaemonControl::shutdown(const Params& params, control::Reply reply) {
+  reply(ok());  // first: what follows may be over at once, and the socket with it
+  if (params.value("now", false)) {
+    daemon_.stop_.fast();
+  } else {
+    daemon_.stop_.graceful();
+  }
+}
+
+void DaemonControl::status(const Params&, control::Reply reply) {
   const auto phase = daemon_.stop_.phase();
   const bool idle = phase == lifecycle::StopSequence::Phase::idle;
   reply({{{"pid", getpid()},
@@ -206,17 +220,19 @@ void DaemonControl::explain(const Params& params, control::Reply reply) {
 }
 
 // Stops it and starts it again. The listeners below keep their ports and their connections: only workers change.
-void DaemonControl::restart(const std::string& path, control::Reply reply) {
+void DaemonControl::restart(const Params& params, control::Reply reply) {
+  const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   if (supervisor.empty()) return reply(refused("the root is not restarted; use shutdown"));
-  operate(Operation::terminate_child, supervisor, id, [this, path = path, reply](ReplyError error) {
+  operate(Operation::terminate_child, supervisor, id, [this, params, path, reply](ReplyError error) {
     if (error != ReplyError::none) return reply(answer_of(error, path));
-    start(path, reply);
+    start(params, reply);
   });
 }
 
 // A listener is drained first, as at the daemon's stop; what is no listener is just stopped.
-void DaemonControl::stop(const std::string& path, control::Reply reply) {
+void DaemonControl::stop(const Params& params, control::Reply reply) {
+  const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   if (supervisor.empty()) return reply(refused("the root is not stopped; use shutdown"));
   const auto terminate = [this, supervisor = supervisor, id = id, path](std::function<void(ReplyError)> then) {
@@ -264,12 +280,14 @@ void DaemonControl::worker_gone(net::Listener& listener) {
   for (auto& [path, sequence] : stops_) sequence->worker_gone(listener);
 }
 
-void DaemonControl::start(const std::string& path, control::Reply reply) {
+void DaemonControl::start(const Params& params, control::Reply reply) {
+  const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   operate(Operation::restart_child, supervisor, id, [path, reply](ReplyError error) { reply(answer_of(error, path)); });
 }
 
-void DaemonControl::remove(const std::string& path, control::Reply reply) {
+void DaemonControl::remove(const Params& params, control::Reply reply) {
+  const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   operate(Operation::delete_child, supervisor, id, [this, path, reply](ReplyError error) {
     if (error == ReplyError::none) forget(path);
@@ -377,7 +395,15 @@ void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, co
   });
 }
 
-void DaemonControl::suspend(const std::string& path, bool on, control::Reply reply) {
+void DaemonControl::suspend(const Params& params, control::Reply reply) {
+  set_suspended(path_of(params), true, std::move(reply));
+}
+
+void DaemonControl::resume(const Params& params, control::Reply reply) {
+  set_suspended(path_of(params), false, std::move(reply));
+}
+
+void DaemonControl::set_suspended(const std::string& path, bool on, control::Reply reply) {
   const auto found = daemon_.listeners_.find(path);
   if (found == daemon_.listeners_.end()) return reply(no_such("listener " + path));
   net::Listener& listener = *found->second;
@@ -402,14 +428,15 @@ void DaemonControl::obey(int signal) {
       if (answer.failure) log::Line(log::Level::warning, path).text(answer.failure->message).write();
     };
     if (signal == SIGWINCH) {
-      suspend(path, true, tell);
+      set_suspended(path, true, tell);
     } else {
       scale({{"path", path}, {"workers", signal == SIGTTIN ? "+1" : "-1"}}, tell);
     }
   }
 }
 
-void DaemonControl::reload(bool wait, control::Reply reply) {
+void DaemonControl::reload(const Params& params, control::Reply reply) {
+  const bool wait = params.value("wait", false);
   if (wait) return daemon_.reload_.begin(std::move(reply));
   daemon_.reload_.begin([](const Answer&) {});
   reply(ok());

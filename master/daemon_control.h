@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
@@ -39,23 +40,40 @@ class DaemonControl final : public control::Backend {
   friend class DaemonReload;
   using Params = nlohmann::ordered_json;
   using Then = std::function<void(supervision::ReplyError)>;
+  enum class While : std::uint8_t { always, not_stopping };
+  struct Method {
+    std::string_view name;
+    void (DaemonControl::*carry_out)(const Params& params, control::Reply reply);
+    While allowed;
+  };
+  static const Method kMethods[];
 
   void operate(supervision::Operation operation, const std::string& supervisor, const std::string& id, Then then,
                supervision::ChildSpec spec = {});
-  void status(control::Reply reply);
+  void status(const Params& params, control::Reply reply);
+  void tree(const Params& params, control::Reply reply);
+  void connections(const Params& params, control::Reply reply);
+  void stats(const Params& params, control::Reply reply);
+  void config(const Params& params, control::Reply reply);
   void explain(const Params& params, control::Reply reply);
-  void restart(const std::string& path, control::Reply reply);
-  void stop(const std::string& path, control::Reply reply);
-  void start(const std::string& path, control::Reply reply);
-  void remove(const std::string& path, control::Reply reply);
+  void restart(const Params& params, control::Reply reply);
+  void stop(const Params& params, control::Reply reply);
+  void start(const Params& params, control::Reply reply);
+  void remove(const Params& params, control::Reply reply);
   void add(const Params& params, control::Reply reply);
   void add_node(const std::string& supervisor, config::Node node, control::Reply reply);
   void scale(const Params& params, control::Reply reply);
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
-  void suspend(const std::string& path, bool on, control::Reply reply);
-  void reload(bool wait, control::Reply reply);
+  void suspend(const Params& params, control::Reply reply);
+  void resume(const Params& params, control::Reply reply);
+  void set_suspended(const std::string& path, bool on, control::Reply reply);
+  void check(const Params& params, control::Reply reply);
+  void diff(const Params& params, control::Reply reply);
+  void reload(const Params& params, control::Reply reply);
+  void reopen(const Params& params, control::Reply reply);
   void penalties(const Params& params, control::Reply reply);
   void kill(const Params& params, control::Reply reply);
+  void shutdown(const Params& params, control::Reply reply);
 
   [[nodiscard]] control::World world() const;
   [[nodiscard]] std::vector<net::Listener*> listeners_below(const std::string& path) const;

@@ -252,11 +252,7 @@ void Connections::report_crash(std::uint32_t index, const ipc::Slot& slot, int s
 void Connections::sweep_lingering(std::int64_t now_ns) noexcept {
   std::erase_if(lingering_, [this, now_ns](std::uint32_t index) {
     const ipc::Slot& slot = table_.slot(index);
-    const bool gone = kill(-slot.pid, 0) != 0 && errno == ESRCH;
-    // The leader is dead and reaped. If its number is a process again, the group is somebody else's: let go.
-    const bool recycled = !gone && (kill(slot.pid, 0) == 0 || errno == EPERM);
-    if (!gone && !recycled && now_ns < slot.deadline_ns) return false;
-    if (!gone && !recycled) kill(-slot.pid, SIGKILL);
+    if (sys::end_left_over(slot.pid, now_ns >= slot.deadline_ns) == sys::LeftoverGroup::alive) return false;
     ring(table_.finish(index));
     return true;
   });

@@ -29,9 +29,14 @@ struct Failure {
   std::string word;     // OTP's, in error.data; may be empty
 };
 
+// A result that may be long, as text that is made piece by piece while the client reads. Each call appends the next
+// one, some kilobytes at most, or nothing yet, and takes no more than a moment. False: that was the last.
+using Pieces = std::function<bool(std::string& out)>;
+
 struct Answer {
   nlohmann::ordered_json result;
   std::optional<Failure> failure;  // set: there is no result
+  Pieces pieces = nullptr;         // set: they make the result
 };
 
 // Called exactly once, at once or later, on the loop thread. The client may be gone, and the server too: then it does

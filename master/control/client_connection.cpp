@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "master/now.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::control {
@@ -19,12 +20,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kRequestsPerTurn = 8;
 constexpr int kSendsPerTurn = 4;
+constexpr int kPiecesPerSend = 4;
 constexpr std::size_t kChunk = 64 * 1024;             // of output, before more is made
 constexpr std::size_t kInputLimit = kMaxRequest + 1;  // with the newline
-
-ClientConnection::Instant now() {
-  return std::chrono::steady_clock::now();
-}
 
 // Or was interrupted: either way, later.
 bool would_block() {
@@ -45,7 +43,7 @@ void tell(const Command& command, const Json& params, const Peer& peer) {
 ClientConnection::ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Peer peer)
     : world_(std::move(world)),
       fd_(std::move(fd)),
-      poll_(world_->loop, fd_.get(), [] {}),
+      poll_(world_->loop, fd_.get(), [this](int events) { on_ready(events); }),
       peer_(peer),
       active_(now()) {}
 
@@ -60,11 +58,7 @@ void ClientConnection::on_ready(int events) {
   if ((events & UV_READABLE) != 0) receive();
   take_requests();
   flush();
-  // Its own callback must not be replaced while it runs, so a changed interest waits for the turn, unwatched.
-  if (!dead_ && wanted() == watched_) return;
-  poll_.stop();
-  watched_ = 0;
-  world_->want_turn();
+  update_watch();
 }
 
 void ClientConnection::turn() {
@@ -80,10 +74,9 @@ int ClientConnection::wanted() const {
 }
 
 void ClientConnection::update_watch() {
-  if (dead_ || wanted() == watched_) return;
-  watched_ = wanted();
-  if (watched_ == 0) return poll_.stop();
-  poll_.start(watched_, [this](int events) { on_ready(events); });
+  const int now_wanted = dead_ ? 0 : wanted();
+  if (now_wanted != watched_) poll_.watch(now_wanted);
+  watched_ = now_wanted;
 }
 
 void ClientConnection::receive() {
@@ -106,6 +99,10 @@ void ClientConnection::take_requests() {
     if (left-- == 0) return world_->want_turn();
     if (!take_request()) break;
   }
+  close_if_done();
+}
+
+void ClientConnection::close_if_done() {
   if (input_ended_ && !busy() && !follows() && !dead_ && input_.empty()) closing_ = true;
 }
 
@@ -159,7 +156,10 @@ void ClientConnection::answer(std::uint64_t number, const RequestId& id, const A
   if (dead_ || pending_ != number) return;
   pending_ = 0;
   active_ = now();
-  if (id) {
+  if (id && answer.pieces) {
+    output_ += result_head(*id);
+    pieces_ = answer.pieces;
+  } else if (id) {
     std::string line = answer_line(*id, answer);
     if (line.size() > kMaxAnswer) {
       line = error_line(*id, {kTooMuch, fmt::format("the answer has more than {} bytes", kMaxAnswer), {}});
@@ -196,22 +196,40 @@ void ClientConnection::refuse(const Failure& failure) {
 // Makes output only as fast as it is taken, and goes on at the next turn, for others are waiting too.
 void ClientConnection::flush() {
   for (int i = 0; i < kSendsPerTurn && !dead_; ++i) {
-    if (feed_ && !closing_) feed_->fill(output_, sent_ + kChunk);
-    if (feed_ && feed_->finished()) {
-      feed_.reset();
-      active_ = now();
+    if (pieces_ && !closing_) {
+      make_pieces();
+    } else if (feed_ && !closing_) {
+      make_events();
     }
     if (has_output()) send_output();
-    if (has_output() || !feed_) break;
+    if (has_output() || !(feed_ || pieces_)) break;
   }
+  close_if_done();
   if (feed_ && (feed_->overtaken() || feed_->behind() > kMaxOutput)) drop_follower();
   if (closing_ && !has_output()) dead_ = true;
   if (dead_ || (!has_output() && has_work())) world_->want_turn();
 }
 
+void ClientConnection::make_pieces() {
+  for (int i = 0; i < kPiecesPerSend && output_.size() < sent_ + kChunk; ++i) {
+    if (pieces_(output_)) continue;
+    output_ += kResultTail;
+    pieces_ = nullptr;
+    active_ = now();
+    return;
+  }
+}
+
+void ClientConnection::make_events() {
+  feed_->fill(output_, sent_ + kChunk);
+  if (!feed_->finished()) return;
+  feed_.reset();
+  active_ = now();
+}
+
 bool ClientConnection::has_work() const {
   const bool events = feed_ && (feed_->answering() || feed_->behind() > 0);
-  return events || (!busy() && searched_ < input_.size());
+  return events || pieces_ || (!busy() && searched_ < input_.size());
 }
 
 void ClientConnection::drop_follower() {
@@ -246,7 +264,7 @@ void ClientConnection::look_at_the_clock(Instant now, std::chrono::nanoseconds i
     pollfd hangup{fd_.get(), 0, 0};
     if (poll(&hangup, 1, 0) == 1 && (hangup.revents & (POLLHUP | POLLERR)) != 0) dead_ = true;
   }
-  const bool waits = pending_ != 0 || (follows() && !feed_->answering());
+  const bool waits = pending_ != 0 || (follows() && !feed_->answering() && !pieces_);
   if (!waits && now - active_ >= idle_timeout) dead_ = true;
   if (dead_) world_->want_turn();
 }

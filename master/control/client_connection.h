@@ -3,7 +3,8 @@
 //
 // Bounds:   a request has at most kMaxRequest bytes; one is carried out at a time, at most 8 in one turn of the loop,
 //           and none while a chunk (64 KiB) of output waits; an answer has at most kMaxAnswer bytes; a follower
-//           that is more than kMaxOutput bytes of events behind is dropped.
+//           that is more than kMaxOutput bytes of events behind is dropped. An answer in pieces may have any length:
+//           more of it is made when less than a chunk waits.
 // Idleness: a client that for the idle timeout neither completes a request nor reads what is waiting for it is closed.
 //           Waiting for the backend is not idleness, and a follower that reads may be silent for ever.
 #pragma once
@@ -54,7 +55,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void drop() { dead_ = true; }
 
   [[nodiscard]] bool dead() const noexcept { return dead_; }
-  [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || (feed_ && feed_->answering()); }
+  [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || pieces_ || (feed_ && feed_->answering()); }
   [[nodiscard]] bool follows() const noexcept { return feed_ && feed_->follows(); }
   [[nodiscard]] Instant active() const noexcept { return active_; }
   [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
@@ -69,7 +70,10 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void follow_events(const Request& request);
   void answer(std::uint64_t number, const RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
+  void make_pieces();
+  void make_events();
   void flush();
+  void close_if_done();
   void drop_follower();
   void send_output();
   void update_watch();
@@ -86,6 +90,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::size_t searched_ = 0;  // of input_, without a newline in it
   std::string output_;
   std::size_t sent_ = 0;  // of output_
+  Pieces pieces_;         // the rest of an answer
   std::optional<EventFeed> feed_;
   std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
   std::uint64_t calls_ = 0;

@@ -40,8 +40,7 @@ void EventFeed::fill(std::string& out, std::size_t limit) {
 
 void EventFeed::answer(std::string& out, std::size_t limit) {
   if (phase_ == Phase::head) {
-    const auto id = id_.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-    out += fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{\"events\":[", id);
+    out += result_head(id_) + "{\"events\":[";
     phase_ = Phase::events;
   }
   for (const EventRecord* record = next(); record != nullptr && record->seq <= last_seq_; record = next()) {
@@ -50,7 +49,7 @@ void EventFeed::answer(std::string& out, std::size_t limit) {
     out += record->json;
     ++next_seq_;
   }
-  out += fmt::format("],\"last_seq\":{},\"missed\":{}}}}}\n", last_seq_, missed_);
+  out += fmt::format("],\"last_seq\":{},\"missed\":{}}}{}", last_seq_, missed_, kResultTail);
   next_seq_ = last_seq_ + 1;
   phase_ = Phase::following;
 }

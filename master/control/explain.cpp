@@ -83,15 +83,18 @@ std::string words_for(const std::string& name, const ordered_json& event) {
   return {};
 }
 
+// Empty when there is nothing to say.
+std::string told(const ordered_json& event, const std::string& path, const std::string& words) {
+  const std::string time = event.value("time", "");
+  if (words.empty() || time.size() < 23) return {};
+  return fmt::format("{} {} {}.", time.substr(11, 12), path, words);
+}
+
 }  // namespace
 
 std::string sentence_of(const EventRecord& record) {
   const ordered_json event = ordered_json::parse(record.json, nullptr, false);
-  if (event.is_discarded()) return {};
-  const std::string words = words_for(record.event, event);
-  const std::string time = event.value("time", "");
-  if (words.empty() || time.size() < 23) return {};
-  return fmt::format("{} {} {}.", time.substr(11, 12), record.path, words);
+  return event.is_discarded() ? "" : told(event, record.path, words_for(record.event, event));
 }
 
 ordered_json explain(const EventRing& events, const std::string& path, std::string_view state,
@@ -108,10 +111,17 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
     return sibling && is_cause && grouped(parent);
   };
   std::deque<std::string> sentences;
-  for (const EventRecord& record : events.records()) {
-    if (!concerns(record)) continue;
-    if (std::string sentence = sentence_of(record); !sentence.empty()) sentences.push_back(std::move(sentence));
-    if (sentences.size() > kMaxSentences) sentences.pop_front();
+  bool exit_told = state != "failed";
+  // Backwards, for the ring is long and only its end is told.
+  for (auto record = events.records().rbegin(); record != events.records().rend(); ++record) {
+    if (!concerns(*record)) continue;
+    if (!exit_told && record->path == path && record->event == "child_exited") {
+      exit_told = true;
+      sentences.push_front(told(ordered_json::parse(record->json, nullptr, false), path,
+                                "is not started again: permanent_failure_exit lists its exit status"));
+    }
+    if (std::string sentence = sentence_of(*record); !sentence.empty()) sentences.push_front(std::move(sentence));
+    if (sentences.size() >= kMaxSentences) break;
   }
   return {{"path", path}, {"state", state}, {"sentences", sentences}};
 }

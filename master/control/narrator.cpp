@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
@@ -24,7 +25,7 @@ ordered_json reason_of(int wait_status) {
   return {{"type", "exit"}, {"status", WEXITSTATUS(wait_status)}};
 }
 
-const char* cause_text(Cause cause) {
+const char* cause_word(Cause cause) {
   switch (cause) {
     case Cause::request: return "request";
     case Cause::parent: return "parent";
@@ -49,6 +50,11 @@ std::string exit_text(int wait_status) {
   return fmt::format("ended with exit status {}", WEXITSTATUS(wait_status));
 }
 
+std::string cause_text(int wait_status, const std::string& failure, bool was_ready) {
+  if (!failure.empty()) return failure;
+  return exit_text(wait_status) + (was_ready ? "" : " before it was ready");
+}
+
 void Narrator::started(RunId run, const std::string& path, pid_t pid, int stop_signal) {
   runs_[run].pid = pid;
   runs_[run].stop_signal = stop_signal;
@@ -59,6 +65,18 @@ void Narrator::started(RunId run, const std::string& path, pid_t pid, int stop_s
 void Narrator::start_failed(const std::string& path, const sys::Error& error) {
   log::Line(log::Level::error, path).text("cannot start: ").text(error.text()).write();
   events_.publish("fork_failed", path, {{"errno", error.code}});
+}
+
+void Narrator::stopping(RunId run, const std::string& path, bool kill) {
+  Run& record = runs_[run];
+  record.asked = true;
+  events_.publish("child_stopping", path,
+                  {{"pid", record.pid}, {"how", sys::signal_name(kill ? SIGKILL : record.stop_signal)}});
+}
+
+bool Narrator::asked(RunId run) const {
+  const auto found = runs_.find(run);
+  return found != runs_.end() && found->second.asked;
 }
 
 void Narrator::ended(RunId run, const std::string& path, int wait_status, bool expected, const std::string& remark) {
@@ -73,13 +91,14 @@ void Narrator::ended(RunId run, const std::string& path, int wait_status, bool e
 
 void Narrator::tell(const Report& report) {
   struct Teller {
+    Narrator& narrator;
     EventRing& events;
     std::map<RunId, Run>& runs;
 
     void operator()(const report::SupervisorStarted& r) const { events.publish("supervisor_started", r.path); }
     void operator()(const report::SupervisorTerminated& r) const {
       const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
-      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", cause_text(r.cause)}});
+      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", cause_word(r.cause)}});
     }
     void operator()(const report::ChildStarted&) const {}  // told by started(), which knows the pid
     void operator()(const report::ChildReady& r) const {
@@ -87,15 +106,12 @@ void Narrator::tell(const Report& report) {
       events.publish("child_ready", r.path, {{"pid", runs[r.run].pid}});
     }
     void operator()(const report::StartFailed& r) const {
-      if (runs[r.run].ended) exited(r.path, r.run, false);
+      if (runs[r.run].ended) exited(r.path, r.run);
       runs.erase(r.run);
     }
-    void operator()(const report::ChildStopping& r) const {
-      events.publish("child_stopping", r.path,
-                     {{"pid", runs[r.run].pid}, {"how", sys::signal_name(r.kill ? SIGKILL : runs[r.run].stop_signal)}});
-    }
+    void operator()(const report::ChildStopping& r) const { narrator.stopping(r.run, r.path, r.kill); }
     void operator()(const report::ChildExited& r) const {
-      exited(r.path, r.run, r.asked);
+      exited(r.path, r.run);
       runs.erase(r.run);
     }
     void operator()(const report::ChildRestarting& r) const {
@@ -124,13 +140,13 @@ void Narrator::tell(const Report& report) {
                       {"max_restarts", r.max_restarts},
                       {"max_seconds", std::chrono::duration<double>(r.max_seconds).count()}});
     }
-    void exited(const std::string& path, RunId run, bool asked) const {
+    void exited(const std::string& path, RunId run) const {
       const Run& record = runs[run];
       events.publish("child_exited", path,
-                     {{"pid", record.pid}, {"reason", reason_of(record.wait_status)}, {"asked", asked}});
+                     {{"pid", record.pid}, {"reason", reason_of(record.wait_status)}, {"asked", record.asked}});
     }
   };
-  std::visit(Teller{events_, runs_}, report);
+  std::visit(Teller{*this, events_, runs_}, report);
 }
 
 void Narrator::gave_up(const TreeTerminated& end) {
@@ -143,6 +159,32 @@ void Narrator::gave_up(const TreeTerminated& end) {
     first = false;
   }
   line.write();
+}
+
+void Narrator::on_the_way_down(lifecycle::StopSequence::Phase phase, std::uint32_t connections,
+                               config::Duration lame_duck) {
+  using Phase = lifecycle::StopSequence::Phase;
+  log::Line line(log::Level::info, "root");
+  if ((phase == Phase::lame_duck || phase == Phase::closing) && !std::exchange(draining_, true)) {
+    events_.publish("drain_started", "root");
+  }
+  switch (phase) {
+    case Phase::lame_duck:
+      line.text("stopping: newcomers are served for a while yet").field_seconds("for", lame_duck.count()).write();
+      break;
+    case Phase::closing:
+      line.text("stopping: no new connections; those that there are go on until they end")
+          .field("connections", connections)
+          .write();
+      break;
+    case Phase::terminating:
+      line.text("stopping: ending the connections").field("connections", connections).write();
+      break;
+    case Phase::stopping_tree:
+      if (draining_) events_.publish("drain_done", "root");  // there is none on the fast way down
+      break;
+    default: break;
+  }
 }
 
 }  // namespace bulkhead::control

@@ -107,6 +107,11 @@ std::string result_line(const Json& id, const Json& result) {
   return line_of({{"jsonrpc", "2.0"}, {"id", id}, {"result", result}});
 }
 
+std::string result_head(const Json& id) {
+  return fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":",
+                     id.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 std::string error_line(const Json& id, const Failure& failure) {
   Json error{{"code", failure.code}, {"message", failure.message}};
   if (!failure.word.empty()) error["data"] = failure.word;

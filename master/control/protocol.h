@@ -36,6 +36,9 @@ struct BadRequest {
 
 // Whole lines, with their newline. Strings that are not UTF-8 are mended, not refused.
 [[nodiscard]] std::string result_line(const nlohmann::ordered_json& id, const nlohmann::ordered_json& result);
+// What stands before the text of a result and after it.
+[[nodiscard]] std::string result_head(const nlohmann::ordered_json& id);
+inline constexpr std::string_view kResultTail = "}\n";
 [[nodiscard]] std::string error_line(const nlohmann::ordered_json& id, const Failure& failure);
 [[nodiscard]] std::string answer_line(const nlohmann::ordered_json& id, const Answer& answer);
 [[nodiscard]] std::string request_line(std::uint64_t id, std::string_view method, const nlohmann::ordered_json& params);

@@ -3,9 +3,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "master/control/event_ring.h"
-#include "worker/ipc/connection_log.h"
-#include "worker/sys/clock.h"
+#include "master/now.h"
 
 namespace bulkhead::control {
 
@@ -13,10 +11,6 @@ namespace {
 
 using nlohmann::ordered_json;
 using namespace supervision;
-
-Instant now() {
-  return Instant(std::chrono::steady_clock::now());
-}
 
 double seconds(Duration span) {
   return std::chrono::duration<double>(span).count();
@@ -122,36 +116,6 @@ ordered_json node_json(const World& world, NodeId id) {
   return out;
 }
 
-std::string started_text(std::int64_t age_ns) {
-  return wall_clock_text(
-      std::chrono::system_clock::now() -
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
-}
-
-ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
-  char hex[17];
-  const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
-  const bool adopted = slot.owner == 0;
-  ordered_json worker = nullptr;
-  if (!adopted) worker = listener.path() + "/" + std::to_string(slot.worker);
-  const std::string local = slot.local.family == AF_UNIX && !listener.sockets().empty()
-                                ? listener.sockets().front().text
-                                : std::string(ipc::PeerText(slot.local).view());
-  ordered_json out{{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
-                   {"listener", listener.path()},
-                   {"pid", slot.pid},
-                   {"worker", worker},
-                   {"adopted", adopted},
-                   {"peer", ipc::PeerText(slot.peer).view()},
-                   {"local", local},
-                   {"started", started_text(age)},
-                   {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
-                   {"handler", listener.handler_name(slot.generation, slot.handler)},
-                   {"generation", slot.generation}};
-  if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();
-  return out;
-}
-
 }  // namespace
 
 const char* state_text(NodeState state) {
@@ -169,17 +133,6 @@ const char* state_text(NodeState state) {
 
 ordered_json tree_json(const World& world) {
   return node_json(world, kRoot);
-}
-
-ordered_json connections_json(const World& world) {
-  ordered_json out = ordered_json::array();
-  for (const auto& [path, listener] : world.listeners) {
-    for (std::uint32_t index = 0; index < listener->table().high_water(); ++index) {
-      const auto slot = listener->table().copy(index);
-      if (slot && slot->state == ipc::SlotState::serving) out.push_back(connection_json(*listener, index, *slot));
-    }
-  }
-  return out;
 }
 
 ordered_json stats_json(const World& world) {

@@ -1,5 +1,5 @@
-// The daemon's state as JSON, in the shapes that bulkheadctl(8) documents. Reads only; numbers that come from a table
-// are what its workers wrote there, so they are shown and never acted on.
+// The daemon's state as JSON, in the shapes that bulkheadctl(8) documents; its connections are in connection_list.h.
+// Reads only; numbers that come from a table are what its workers wrote there, so they are shown and never acted on.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,6 @@ struct World {
 };
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
-[[nodiscard]] nlohmann::ordered_json connections_json(const World& world);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
 // "starting", "running", "waiting", "stopping", "stopped", "failed".
 [[nodiscard]] const char* state_text(supervision::NodeState state);

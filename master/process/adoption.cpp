@@ -185,11 +185,7 @@ bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint
 }
 
 bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
-  const bool gone = group.group <= 1 || (::kill(-group.group, 0) != 0 && errno == ESRCH);
-  // The leader is reaped. If its number is a process again, the group is somebody else's: let go.
-  const bool recycled = !gone && (::kill(group.group, 0) == 0 || errno == EPERM);
-  if (!gone && !recycled && now_ns < group.deadline_ns) return false;
-  if (!gone && !recycled) ::kill(-group.group, SIGKILL);
+  if (sys::end_left_over(group.group, now_ns >= group.deadline_ns) == sys::LeftoverGroup::alive) return false;
   change({group.listener, group.slot, Deferred::What::finish});
   return true;
 }

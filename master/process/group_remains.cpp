@@ -6,21 +6,13 @@
 #include <utility>
 
 #include "worker/log/log.h"
+#include "worker/sys/signal.h"
 
 namespace bulkhead::process {
 
 namespace {
 
 constexpr auto kLookAgain = std::chrono::milliseconds(100);
-
-bool exists(pid_t pid) {
-  return ::kill(pid, 0) == 0 || errno == EPERM;
-}
-
-// The same group as when its leader was reaped.
-bool lives(pid_t group) {
-  return group > 1 && exists(-group) && !exists(group);
-}
 
 }  // namespace
 
@@ -34,16 +26,16 @@ void GroupRemains::add(std::string path, pid_t group, Instant now, Instant deadl
 void GroupRemains::look_at(Remains& remains, Instant now) {
   if (now < remains.next_look) return;
   remains.next_look = now + kLookAgain;
-  if (!lives(remains.group)) remains.group = 0;
-  const bool gone = remains.group == 0 && remains.output->at_end();
-  if (gone || now >= remains.deadline) end(remains);
+  const bool due = now >= remains.deadline;
+  const auto group = sys::end_left_over(remains.group, due);
+  if (group == sys::LeftoverGroup::gone) remains.group = 0;
+  if (group == sys::LeftoverGroup::killed) {
+    log::Line(log::Level::warning, remains.path).text("killed what was left of its process group").write();
+  }
+  if (due || (remains.group == 0 && remains.output->at_end())) end(remains);
 }
 
 void GroupRemains::end(Remains& remains) {
-  if (remains.group != 0) {
-    ::kill(-remains.group, SIGKILL);
-    log::Line(log::Level::warning, remains.path).text("killed what was left of its process group").write();
-  }
   remains.output->read_rest();
   remains.output->close();
   remains.output.reset();
@@ -64,13 +56,13 @@ std::optional<supervision::Instant> GroupRemains::next_deadline() const {
 
 void GroupRemains::kill_all() {
   for (Remains& remains : remains_) {
-    if (lives(remains.group)) ::kill(-remains.group, SIGKILL);
+    sys::end_left_over(remains.group, true);
   }
 }
 
 std::size_t GroupRemains::groups_left() const {
-  return static_cast<std::size_t>(
-      std::count_if(remains_.begin(), remains_.end(), [](const Remains& remains) { return lives(remains.group); }));
+  return static_cast<std::size_t>(std::count_if(
+      remains_.begin(), remains_.end(), [](const Remains& remains) { return sys::is_left_over(remains.group); }));
 }
 
 }  // namespace bulkhead::process

@@ -1,10 +1,6 @@
 // What outlives a process child: the rest of its process group, and pipes that strays keep open. The group was asked to
 // end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and our ends
-// of the pipes are closed, whoever holds the others.
-//
-// A group keeps its number from being given to a new process (the kernel frees a pid only with its last user), so as
-// long as we see it without a gap it is the same group. We look every 100 ms; where its number is a process again, the
-// group has gone in between and is somebody else's.
+// of the pipes are closed, whoever holds the others. We look every 100 ms (is_left_over() in worker/sys/signal.h).
 #pragma once
 
 #include <sys/types.h>

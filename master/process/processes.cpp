@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "master/now.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
@@ -30,10 +31,6 @@ constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at mo
 constexpr int kNotifyReadsPerTurn = 16;
 constexpr auto kLate = 1s;  // a deadline that we see later than this tells of us, not of the child
 constexpr auto kDefaultPatience = 5s;
-
-Instant now() {
-  return Instant(std::chrono::steady_clock::now());
-}
 
 supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
   using Kind = supervision::Shutdown::Kind;
@@ -64,21 +61,14 @@ Processes::Processes(loop::Loop& loop, Observer observer) : loop_(loop), observe
 
 std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string path, const config::Process& config,
                                            const supervision::Shutdown& shutdown, std::optional<Instant> deadline) {
-  ProcessChild& child = children_[run];
+  ProcessChild& child = children_.add(run);
   child.node = node;
-  child.run = run;
   child.path = std::move(path);
   child.config = config;
   child.group_patience = patience_of(shutdown);
   child.start_deadline = deadline;
   child.output = std::make_unique<ChildOutput>(loop_, child.path);
-  auto pid = launch(child);
-  if (!pid) {
-    children_.erase(run);
-    return pid.error();
-  }
-  child.pid = *pid;
-  runs_[*pid] = run;
+  if (auto error = children_.forked(run, launch(child))) return error;
   if (config.ready == Ready::fork) become_ready(child);
   return std::nullopt;
 }
@@ -129,7 +119,7 @@ void Processes::read_report(ProcessChild& child) {
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
   if (got != static_cast<ssize_t>(sizeof message) || message.type != ipc::MessageType::fail) return;
   const char* reason = strerrordesc_np(message.error);
-  child.failure = ipc::stage_text(static_cast<ipc::Stage>(message.reason));
+  child.failure = std::string("failed while ") + ipc::stage_text(static_cast<ipc::Stage>(message.reason));
   child.failure += std::string(": ") + (reason != nullptr ? reason : "unknown error");
 }
 
@@ -196,30 +186,28 @@ void Processes::become_ready(ProcessChild& child) {
 }
 
 void Processes::stop(RunId run) {
-  const auto found = children_.find(run);
-  if (found == children_.end()) return;
-  ProcessChild& child = found->second;
-  child.state = ProcessChild::State::leaving;
-  child.start_deadline.reset();
-  child.watchdog_deadline.reset();
-  ask_group_to_end(child.pid, child.config.stop_signal);
+  if (const ProcessChild* child = leave(run)) ask_group_to_end(child->pid, child->config.stop_signal);
 }
 
 void Processes::kill(RunId run) {
-  const auto found = children_.find(run);
-  if (found == children_.end()) return;
-  ProcessChild& child = found->second;
-  child.state = ProcessChild::State::leaving;
-  child.start_deadline.reset();
-  child.watchdog_deadline.reset();
-  sys::signal_group(child.pid, SIGKILL);
+  if (const ProcessChild* child = leave(run)) sys::signal_group(child->pid, SIGKILL);
 }
 
-void Processes::abort_starts() {
+const ProcessChild* Processes::leave(RunId run) {
+  ProcessChild* const child = children_.find(run);
+  if (child == nullptr) return nullptr;
+  child->state = ProcessChild::State::leaving;
+  child->start_deadline.reset();
+  child->watchdog_deadline.reset();
+  return child;
+}
+
+void Processes::abort_starts(const std::function<void(RunId, const std::string&)>& tell) {
   for (auto& [run, child] : children_) {
-    if (child.state != ProcessChild::State::starting) continue;
+    if (child.state != ProcessChild::State::starting || sys::has_ended(child.pid)) continue;
+    tell(run, child.path);
     child.start_deadline.reset();
-    child.failure = "the daemon is stopping";
+    child.failure = "was still starting when the daemon had to stop";
     sys::signal_group(child.pid, SIGKILL);
   }
 }
@@ -241,7 +229,7 @@ void Processes::on_deadline(Instant now) {
 
 void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
-  child.failure = "it did not become ready within its start_timeout";
+  child.failure = "was not ready within start_timeout";
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
   sys::signal_group(child.pid, SIGKILL);
 }
@@ -253,7 +241,7 @@ void Processes::expire_watchdog(ProcessChild& child, Instant now) {
   }
   child.watchdog_deadline.reset();
   child.watchdog_expired = true;
-  child.failure = "it sent no WATCHDOG=1 within its watchdog";
+  child.failure = "sent no WATCHDOG=1 within its watchdog time";
   observer_.on_watchdog_expired(child);
   sys::signal_group(child.pid, SIGKILL);
 }
@@ -269,7 +257,7 @@ std::optional<Instant> Processes::next_deadline() const {
 }
 
 ProcessEnd Processes::reap(pid_t pid) {
-  ProcessChild& child = children_.at(runs_.at(pid));
+  ProcessChild& child = children_.of(pid);
   read_report(child);
   read_notify(child);
   child.output->read_rest();
@@ -283,7 +271,7 @@ ProcessEnd Processes::reap(pid_t pid) {
   waitpid(pid, &end.wait_status, 0);
   const bool group_lives = ::kill(-pid, 0) == 0 || errno == EPERM;
   end.start_failed = child.state == ProcessChild::State::starting;
-  end.remark = child.failure;
+  end.failure = child.failure;
   if (child.failure.empty()) {
     end.reason = judge_exit(end.wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
   }
@@ -295,14 +283,13 @@ ProcessEnd Processes::reap(pid_t pid) {
   } else {
     child.output->close();
   }
-  runs_.erase(pid);
-  children_.erase(end.run);
+  children_.drop(end.run);
   return end;
 }
 
-const ProcessChild* Processes::find(RunId run) const {
-  const auto found = children_.find(run);
-  return found == children_.end() ? nullptr : &found->second;
+bool Processes::has_ended(RunId run) const {
+  const ProcessChild* const child = find(run);
+  return child != nullptr && sys::has_ended(child->pid);
 }
 
 }  // namespace bulkhead::process

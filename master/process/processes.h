@@ -21,7 +21,6 @@
 #include <sys/types.h>
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +28,7 @@
 #include "master/config/config.h"
 #include "master/process/child_output.h"
 #include "master/process/group_remains.h"
+#include "master/process/run_table.h"
 #include "master/process/watched_fd.h"
 #include "master/supervision/child_spec.h"
 #include "master/supervision/event.h"
@@ -56,7 +56,7 @@ struct ProcessChild {
   bool stopping = false;  // it said STOPPING=1
   bool watchdog_expired = false;
   bool closed_notify_fd = false;  // without a newline
-  std::string failure;            // why it failed, in words
+  std::string failure;            // what we know of why it failed, as a predicate: "was not ready within …"
   std::string status;             // its last STATUS=
   std::optional<Instant> start_deadline;
   std::optional<Instant> watchdog_deadline;
@@ -76,7 +76,7 @@ struct ProcessEnd {
   supervision::ExitReason reason = supervision::ExitReason::abnormal;
   bool start_failed = false;  // it had not become ready, and nobody had asked it to end: StartFailed, else ChildExited
   bool expected = false;      // asked for, or normal
-  std::string remark;         // finishes the sentence about its end; may be empty
+  std::string failure;        // what we know of why, as a predicate; may be empty
 };
 
 class Processes {
@@ -96,18 +96,21 @@ class Processes {
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
   void stop(RunId run);  // stop_signal, then CONT, to its group
   void kill(RunId run);  // SIGKILL to its group
-  void abort_starts();   // the daemon stops: what has not become ready will not
-  void kill_all();       // and what is left of groups
+  void abort_starts(const std::function<void(RunId, const std::string&)>&
+                        tell);  // the daemon stops: what has not become ready will not
+  void kill_all();              // and what is left of groups
   // Kills what is due; looks after what is left of groups.
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
-  [[nodiscard]] bool knows(pid_t pid) const { return runs_.contains(pid); }
+  // It has ended, and has not been reaped yet.
+  [[nodiscard]] bool has_ended(RunId run) const;
+  [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
   // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is told to
   // end. Hears first what it still had to say (on_ready may come), then reaps it.
   [[nodiscard]] ProcessEnd reap(pid_t pid);
 
-  [[nodiscard]] const ProcessChild* find(RunId run) const;
+  [[nodiscard]] const ProcessChild* find(RunId run) const { return children_.find(run); }
   [[nodiscard]] bool empty() const { return children_.empty(); }
   // Groups whose leader has ended and that have not. The daemon waits for them before it leaves, or calls kill_all().
   [[nodiscard]] std::size_t groups_left() const { return remains_.groups_left(); }
@@ -125,13 +128,13 @@ class Processes {
   void read_notify_socket(ProcessChild& child);
   void on_notification(ProcessChild& child, const Notification& news);
   void become_ready(ProcessChild& child);
+  [[nodiscard]] const ProcessChild* leave(RunId run);
   void expire_start(ProcessChild& child);
   void expire_watchdog(ProcessChild& child, Instant now);
 
   loop::Loop& loop_;
   Observer observer_;
-  std::map<RunId, ProcessChild> children_;
-  std::map<pid_t, RunId> runs_;
+  RunTable<ProcessChild> children_;
   GroupRemains remains_;
 };
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "bulkhead_version.h"
+#include "master/now.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
 #include "worker/ipc/channel.h"
@@ -58,9 +59,8 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   if (!plan) return plan.error();
   listener.remember_handlers(settings_.generation);
 
-  WorkerProcess& worker = workers_[run];
+  WorkerProcess& worker = workers_.add(run);
   worker.node = node;
-  worker.run = run;
   worker.path = std::move(path);
   worker.listener = &listener;
   worker.index = index;
@@ -88,22 +88,16 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   for (const net::ListeningSocket& socket : listener.sockets())
     request.descriptors.push_back({socket.fd.get(), next++});
 
-  auto pid = spawn(request);
-  if (!pid) {
-    workers_.erase(run);
-    return pid.error();
-  }
-  worker.pid = *pid;
-  runs_[*pid] = run;
+  if (auto error = workers_.forked(run, spawn(request))) return error;
   worker.poll->start();
   return std::nullopt;
 }
 
 void Workers::on_channel(RunId run) {
   for (;;) {
-    const auto found = workers_.find(run);
-    if (found == workers_.end()) return;
-    WorkerProcess& worker = found->second;
+    WorkerProcess* const found = workers_.find(run);
+    if (found == nullptr) return;
+    WorkerProcess& worker = *found;
     ipc::Message message;
     switch (ipc::receive(worker.channel.get(), message)) {
       case ipc::Received::message: on_message(worker, message); break;
@@ -124,11 +118,10 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
       if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
       worker.state = WorkerProcess::State::ready;
       worker.start_deadline.reset();
-      worker.ready_at = Instant(std::chrono::steady_clock::now());
       return observer_.on_ready(worker);
     case MessageType::fail:
-      worker.failure =
-          fmt::format("{}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)), std::strerror(message.error));
+      worker.failure = fmt::format("failed while {}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)),
+                                   std::strerror(message.error));
       return;
     case MessageType::retiring: worker.retiring = true; return;
     case MessageType::drained: worker.drained = true; return observer_.on_news(worker, message);
@@ -147,9 +140,9 @@ void Workers::protocol_error(WorkerProcess& worker, const char* what) {
 }
 
 void Workers::stop(RunId run) {
-  const auto found = workers_.find(run);
-  if (found == workers_.end()) return;
-  WorkerProcess& worker = found->second;
+  WorkerProcess* const found = workers_.find(run);
+  if (found == nullptr) return;
+  WorkerProcess& worker = *found;
   worker.state = WorkerProcess::State::leaving;
   worker.start_deadline.reset();
   ipc::Message message;
@@ -159,8 +152,7 @@ void Workers::stop(RunId run) {
 }
 
 void Workers::kill(RunId run) {
-  const auto found = workers_.find(run);
-  if (found != workers_.end()) sys::signal_process(found->second.pid, SIGKILL);
+  if (const WorkerProcess* worker = workers_.find(run)) sys::signal_process(worker->pid, SIGKILL);
 }
 
 void Workers::send(net::Listener& listener, const ipc::Message& message) {
@@ -168,16 +160,17 @@ void Workers::send(net::Listener& listener, const ipc::Message& message) {
     if (worker.listener != &listener || worker.state != WorkerProcess::State::ready) continue;
     (void)ipc::send(worker.channel.get(), message);
     if (message.type == ipc::MessageType::signal && !worker.unanswered_since) {
-      worker.unanswered_since = Instant(std::chrono::steady_clock::now());
+      worker.unanswered_since = now();
     }
   }
 }
 
 void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) {
-  const Instant now(std::chrono::steady_clock::now());
+  const Instant time = now();
   for (auto& [run, worker] : workers_) {
-    if (worker.listener != &listener || !worker.unanswered_since || now - *worker.unanswered_since < patience) continue;
-    worker.failure = "it did not answer";
+    if (worker.listener != &listener || !worker.unanswered_since || time - *worker.unanswered_since < patience)
+      continue;
+    worker.failure = "did not answer";
     sys::signal_process(worker.pid, SIGKILL);
   }
 }
@@ -213,16 +206,16 @@ void Workers::on_deadline(Instant now) {
   for (auto& [run, worker] : workers_) {
     if (!worker.start_deadline || *worker.start_deadline > now) continue;
     worker.start_deadline.reset();
-    worker.timed_out = true;
-    worker.failure = "it did not become ready within its start_timeout";
+    worker.failure = "was not ready within start_timeout";
     sys::signal_process(worker.pid, SIGKILL);
   }
 }
 
-void Workers::abort_starts() {
+void Workers::abort_starts(const std::function<void(RunId, const std::string&)>& tell) {
   for (auto& [run, worker] : workers_) {
-    if (worker.state != WorkerProcess::State::starting) continue;
-    worker.failure = "the daemon is stopping";
+    if (worker.state != WorkerProcess::State::starting || sys::has_ended(worker.pid)) continue;
+    tell(run, worker.path);
+    worker.failure = "was still starting when the daemon had to stop";
     sys::signal_process(worker.pid, SIGKILL);
   }
 }
@@ -236,18 +229,17 @@ std::optional<Instant> Workers::next_deadline() const {
 }
 
 WorkerProcess Workers::take(pid_t pid) {
-  const RunId run = runs_.at(pid);
+  const RunId run = workers_.of(pid).run;
   on_channel(run);
-  WorkerProcess worker = std::move(workers_.at(run));
+  WorkerProcess worker = std::move(workers_.of(pid));
   worker.poll.reset();
-  workers_.erase(run);
-  runs_.erase(pid);
+  workers_.drop(run);
   return worker;
 }
 
-const WorkerProcess* Workers::find(RunId run) const {
-  const auto found = workers_.find(run);
-  return found == workers_.end() ? nullptr : &found->second;
+bool Workers::has_ended(RunId run) const {
+  const WorkerProcess* const worker = find(run);
+  return worker != nullptr && sys::has_ended(worker->pid);
 }
 
 bool Workers::all_drained(const net::Listener& listener) const {

@@ -6,13 +6,13 @@
 
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "master/config/config.h"
 #include "master/net/listener.h"
+#include "master/process/run_table.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
 #include "worker/loop/loop.h"
@@ -40,11 +40,9 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
   bool drained = false;
-  bool late = false;       // at the last look
-  bool timed_out = false;  // we killed it because it did not become ready
-  std::string failure;     // why its start failed, in words
+  bool late = false;    // at the last look
+  std::string failure;  // what we know of why it failed, as a predicate: "was not ready within …"
   std::optional<Instant> start_deadline;
-  std::optional<Instant> ready_at;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
@@ -87,14 +85,17 @@ class Workers {
   void replace_log(int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);
-  void abort_starts();  // the daemon stops: what has not become ready will not
+  void abort_starts(const std::function<void(RunId, const std::string&)>&
+                        tell);  // the daemon stops: what has not become ready will not
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
-  [[nodiscard]] bool knows(pid_t pid) const { return runs_.contains(pid); }
+  // It has ended, and has not been reaped yet.
+  [[nodiscard]] bool has_ended(RunId run) const;
+  [[nodiscard]] bool knows(pid_t pid) const { return workers_.knows(pid); }
   // The process has been reaped: hands over its record, after everything it still had to say has been read.
   [[nodiscard]] WorkerProcess take(pid_t pid);
 
-  [[nodiscard]] const WorkerProcess* find(RunId run) const;
+  [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
   [[nodiscard]] bool all_drained(const net::Listener& listener) const;
   void for_each(const std::function<void(WorkerProcess&)>& visit);
 
@@ -107,8 +108,7 @@ class Workers {
   Settings settings_;
   Observer observer_;
   sys::Fd program_;
-  std::map<RunId, WorkerProcess> workers_;
-  std::map<pid_t, RunId> runs_;
+  RunTable<WorkerProcess> workers_;
 };
 
 }  // namespace bulkhead::process

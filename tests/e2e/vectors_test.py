@@ -336,11 +336,11 @@ class Play:
         self.trace.kill_gaps.clear()
 
     def dead_first(self, entries):
-        """Of children that were dead at once the daemon hears one by one. Those whose turn to be stopped comes before
-        that are asked to end, which they cannot feel: their ends come a little later, and as asked for."""
+        """Of children that were dead at once the daemon hears one by one, so their ends may come a little later. They are
+        told as what they are: ends of their own."""
         dead = {path: next((entry for entry in entries if entry.get("stop") == path), None) for path in self.at_once}
         rest = [entry for entry in entries if not any(entry is one for one in dead.values())]
-        return [{"stop": path, "reason": entry and entry["reason"]} for path, entry in dead.items()] + rest
+        return list(dead.values()) + rest
 
     def shutdown_of(self, supervisor, ids):
         child = next(child for child in supervisor["children"] if child["id"] == ids[0])

@@ -15,7 +15,7 @@ namespace bulkhead::ipc {
 
 namespace {
 
-constexpr std::uint32_t kMagic = 0x62684b50;
+constexpr std::uint32_t kPlanMagic = 0x62684b50;
 
 }  // namespace
 
@@ -38,7 +38,7 @@ sys::Result<sys::Fd> PlanBuilder::seal() {
   sys::Fd memfd(memfd_create("bulkhead-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memfd) return sys::Error{"memfd_create", "worker plan", errno};
   pool_.push_back('\0');  // a reader that runs to the end finds an end
-  header.magic = kMagic;
+  header.magic = kPlanMagic;
   header.protocol = kProtocolVersion;
   header.size = static_cast<std::uint32_t>(sizeof header + pool_.size());
   std::string bytes(sizeof header, '\0');
@@ -84,7 +84,7 @@ sys::Result<Plan> Plan::map(int memfd) {
   Plan plan;
   plan.header_ = static_cast<const PlanHeader*>(memory);
   const PlanHeader& header = *plan.header_;
-  bool good = header.magic == kMagic && header.protocol == kProtocolVersion && header.size == size &&
+  bool good = header.magic == kPlanMagic && header.protocol == kProtocolVersion && header.size == size &&
               header.sockets <= kMaxSockets && header.group_count <= kMaxGroups && header.handler_count >= 1 &&
               header.handler_count <= kMaxHandlers;
   for (const PlanStrings& strings : {header.listener_path, header.title, header.log_identity, header.socket_names,

@@ -14,7 +14,7 @@ namespace bulkhead::ipc {
 
 namespace {
 
-constexpr std::uint32_t kMagic = 0x62684b54;
+constexpr std::uint32_t kTableMagic = 0x62684b54;
 constexpr std::uint32_t kVersion = 2;
 
 constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_timeout",   "penalty",      "per_source",
@@ -94,7 +94,7 @@ sys::Result<sys::Fd> Table::create(const Shape& wanted, const SourceRoom& room) 
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
   auto* header = new (memory) Header{};
-  header->magic = kMagic;
+  header->magic = kTableMagic;
   header->version = kVersion;
   header->shape = shape;
   header->free_head = kNoSlot;
@@ -116,7 +116,7 @@ sys::Result<Table> Table::map(int memfd) {
   const Header& header = *table.header_;
   table.shape_ = header.shape;
   const sys::Error unfit{"map", "connection table", EINVAL};
-  if (header.magic != kMagic || header.version != kVersion || !is_sound(table.shape_)) return unfit;
+  if (header.magic != kTableMagic || header.version != kVersion || !is_sound(table.shape_)) return unfit;
   const Layout layout = layout_of(table.shape_, sizeof(Header));
   if (layout.sources > size) return unfit;
   auto* const bytes = static_cast<char*>(memory);
@@ -345,11 +345,12 @@ void Table::adopt(std::uint32_t slot) noexcept {
 }
 
 std::uint32_t Table::high_water() const noexcept {
+  if (header_ == nullptr) return 0;
   return header_->fresh < shape_.room ? header_->fresh : shape_.room;
 }
 
 Counts Table::counts() const noexcept {
-  return header_->counts;
+  return header_ == nullptr ? Counts{} : header_->counts;
 }
 
 std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {

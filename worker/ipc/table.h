@@ -182,7 +182,8 @@ class Table {
   // is busy, try again. Whoever waits should be told to look again.
   [[nodiscard]] bool try_limit(const Shape& limits) noexcept;
 
-  // Reading needs no lock: counts may be a moment old, a slot's copy is checked with `use`.
+  // Reading needs no lock: counts may be a moment old, a slot's copy is checked with `use`. A table that is not mapped
+  // (yet) is empty.
   [[nodiscard]] Counts counts() const noexcept;
   [[nodiscard]] std::uint32_t high_water() const noexcept;  // slots from here on were never used
   [[nodiscard]] std::optional<Slot> copy(std::uint32_t slot) const noexcept;

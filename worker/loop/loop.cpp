@@ -68,7 +68,9 @@ struct Poll::State {
 };
 
 Poll::Poll(Loop& loop, int fd, std::function<void()> on_readable)
-    : state_(new State{{}, [callback = std::move(on_readable)](int) { callback(); }}) {
+    : Poll(loop, fd, [callback = std::move(on_readable)](int) { callback(); }) {}
+
+Poll::Poll(Loop& loop, int fd, std::function<void(int)> on_event) : state_(new State{{}, std::move(on_event)}) {
   require(uv_poll_init(loop.raw(), &state_->handle, fd));
   state_->handle.data = state_;
 }
@@ -89,13 +91,8 @@ void call(uv_poll_t* handle, int status, int events) {
 
 }  // namespace
 
-void Poll::start() {
-  uv_poll_start(&state_->handle, UV_READABLE, call<State>);
-}
-
-void Poll::start(int events, std::function<void(int)> on_event) {
-  state_->on_event = std::move(on_event);
-  uv_poll_start(&state_->handle, events, call<State>);
+void Poll::watch(int events) {
+  uv_poll_start(&state_->handle, events, call<State>);  // with no events it stops
 }
 
 void Poll::stop() {

@@ -41,16 +41,17 @@ class Timer {
   State* state_;  // freed by libuv's close callback
 };
 
-// Level-triggered readability of a descriptor that stays the caller's and must outlive the Poll.
+// Level-triggered readiness of a descriptor that stays the caller's and must outlive the Poll.
 class Poll {
  public:
   Poll(Loop& loop, int fd, std::function<void()> on_readable);
+  Poll(Loop& loop, int fd, std::function<void(int events)> on_event);
   ~Poll();
   Poll(const Poll&) = delete;
   Poll& operator=(const Poll&) = delete;
 
-  void start();                                               // readable
-  void start(int events, std::function<void(int)> on_event);  // UV_READABLE | UV_WRITABLE; replaces the callback
+  void start() { watch(UV_READABLE); }
+  void watch(int events);  // of UV_READABLE | UV_WRITABLE, from now on; none: stop
   void stop();
   [[nodiscard]] bool active() const noexcept;
 

@@ -1,6 +1,7 @@
 #include "worker/sys/signal.h"
 
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 #include <cerrno>
 #include <cstring>
@@ -14,6 +15,11 @@ sigset_t make_set(std::initializer_list<int> signals) noexcept {
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);
   return set;
+}
+
+// A process, or for negative numbers a group.
+bool exists(pid_t pid) noexcept {
+  return ::kill(pid, 0) == 0 || errno == EPERM;
 }
 
 }  // namespace
@@ -40,6 +46,23 @@ void unblock_all_signals() noexcept {
   sigset_t set;
   sigemptyset(&set);
   sigprocmask(SIG_SETMASK, &set, nullptr);
+}
+
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  const bool known = waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  return known && info.si_pid == child;
+}
+
+bool is_left_over(pid_t group) noexcept {
+  return group > 1 && exists(-group) && !exists(group);
+}
+
+LeftoverGroup end_left_over(pid_t group, bool due) noexcept {
+  if (!is_left_over(group)) return LeftoverGroup::gone;
+  if (!due) return LeftoverGroup::alive;
+  ::kill(-group, SIGKILL);
+  return LeftoverGroup::killed;
 }
 
 bool signal_process(pid_t pid, int signal) noexcept {

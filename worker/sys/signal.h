@@ -31,6 +31,17 @@ bool signal_process(pid_t pid, int signal) noexcept;
 // `leader` must be an unreaped child (its pid cannot have been recycled), or known to be gone while its group is not.
 bool signal_group(pid_t leader, int signal) noexcept;
 
+// Whether `child`, an unreaped child of ours, has ended: no signal reaches it any more. Reaps nothing.
+[[nodiscard]] bool has_ended(pid_t child) noexcept;
+
+// What is left of a process group whose leader has been reaped. The kernel frees a number only with its last user, so
+// as long as we see the group without a gap it is the same one; where its number is a process again, it has gone in
+// between and is somebody else's.
+enum class LeftoverGroup { gone, alive, killed };
+[[nodiscard]] bool is_left_over(pid_t group) noexcept;
+// Its end: SIGKILL when it is still there and `due`; then no more has to be done about it, as with one that is gone.
+LeftoverGroup end_left_over(pid_t group, bool due) noexcept;
+
 // "SIGTERM"; "signal 64" for what has no name. Static storage.
 [[nodiscard]] const char* signal_name(int signal) noexcept;
 

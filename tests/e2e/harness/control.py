@@ -149,6 +149,32 @@ class Events:
         self._popen.stdout.close()
 
 
+BEGIN_OF = {"supervisor_terminated": "supervisor_started", "drain_done": "drain_started", "child_exited": "child_started",
+            "child_ready": "child_started", "child_stopping": "child_started"}
+
+
+def unpaired(events):
+    """What ends, or is ready, without having begun; and children said to have been asked to end that were not, or were and
+    are not said to."""
+    out, open_now, asked = [], set(), set()
+    for event in events:
+        name, key = event["event"], (event["path"], event.get("pid"))
+        if name in BEGIN_OF.values():
+            if (name, key) in open_now:
+                out.append(f"began twice: {event}")
+            open_now.add((name, key))
+        if name in BEGIN_OF and (BEGIN_OF[name], key) not in open_now:
+            out.append(f"without a beginning: {event}")
+        if name == "child_stopping":
+            asked.add(key)
+        if name == "child_exited" and event["asked"] != (key in asked):
+            out.append(f"asked, or not: {event}")
+        if name in ("supervisor_terminated", "drain_done", "child_exited"):
+            open_now.discard((BEGIN_OF[name], key))
+            asked.discard(key)
+    return out
+
+
 class ControlledTestCase(TestCase):
     """Daemons with a `control` and the `events` of their life so far, both closed before the daemon is stopped."""
 
@@ -161,6 +187,7 @@ class ControlledTestCase(TestCase):
         self.addCleanup(daemon.control.close)
         daemon.events = Events(daemon.control)
         self.addCleanup(daemon.events.close)
+        self.addCleanup(lambda: self.assertEqual(unpaired(daemon.events.all), []))
         daemon.events.wait(lambda events: events, 15, "the first event")
         return daemon
 

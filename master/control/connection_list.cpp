@@ -1,0 +1,79 @@
+#include "master/control/connection_list.h"
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/control/event_ring.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/sys/clock.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string started_text(std::int64_t age_ns) {
+  return wall_clock_text(
+      std::chrono::system_clock::now() -
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
+}
+
+ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
+  char hex[17];
+  const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
+  const bool adopted = slot.owner == 0;
+  ordered_json worker = nullptr;
+  if (!adopted) worker = listener.path() + "/" + std::to_string(slot.worker);
+  const std::string local = slot.local.family == AF_UNIX && !listener.sockets().empty()
+                                ? listener.sockets().front().text
+                                : std::string(ipc::PeerText(slot.local).view());
+  ordered_json out{{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
+                   {"listener", listener.path()},
+                   {"pid", slot.pid},
+                   {"worker", worker},
+                   {"adopted", adopted},
+                   {"peer", ipc::PeerText(slot.peer).view()},
+                   {"local", local},
+                   {"started", started_text(age)},
+                   {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
+                   {"handler", listener.handler_name(slot.generation, slot.handler)},
+                   {"generation", slot.generation}};
+  if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();
+  return out;
+}
+
+}  // namespace
+
+bool ConnectionList::next(std::string& out) {
+  if (!std::exchange(begun_, true)) out += '[';
+  const auto found = listeners_.lower_bound(path_);
+  if (found == listeners_.end()) {
+    out += ']';
+    return false;
+  }
+  const net::Listener& listener = *found->second;
+  if (found->first != path_ || listener.number() != number_) {
+    path_ = found->first;
+    number_ = listener.number();
+    slot_ = 0;
+  }
+  next_of(listener, out);
+  if (slot_ >= listener.table().high_water()) path_ += '\0';  // on to the next: nothing sorts between the two
+  return true;
+}
+
+void ConnectionList::next_of(const net::Listener& listener, std::string& out) {
+  const std::uint32_t end = std::min(listener.table().high_water(), slot_ + kSlotsPerPiece);
+  for (std::uint32_t listed = 0; slot_ < end && listed < kPerPiece; ++slot_) {
+    const auto slot = listener.table().copy(slot_);
+    if (!slot || slot->state != ipc::SlotState::serving) continue;
+    if (std::exchange(any_, true)) out += ',';
+    // What a table holds may be anything: replaced rather than thrown about.
+    out += connection_json(listener, slot_, *slot).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    ++listed;
+  }
+}
+
+}  // namespace bulkhead::control

@@ -1,0 +1,39 @@
+// The answer to `connections`, in pieces: an array of one object a connection, straight from the listeners' tables, so
+// that a hundred thousand of them neither hold the master up nor cost it memory. A connection that lives as long as the
+// answer takes is listed exactly once; one that comes or goes meanwhile may be or not.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "master/net/listener.h"
+
+namespace bulkhead::control {
+
+class ConnectionList {
+ public:
+  using Listeners = std::map<std::string, std::unique_ptr<net::Listener>>;
+
+  // `listeners` must outlive it; its entries may come and go.
+  explicit ConnectionList(const Listeners& listeners) : listeners_(listeners) {}
+
+  // Appends the next piece of the array's text, at most kPerPiece connections. False: that was the last.
+  [[nodiscard]] bool next(std::string& out);
+
+  static constexpr std::uint32_t kPerPiece = 32;
+  static constexpr std::uint32_t kSlotsPerPiece = 4096;  // looked at
+
+ private:
+  void next_of(const net::Listener& listener, std::string& out);
+
+  const Listeners& listeners_;
+  std::string path_;  // of the listener that it has come to
+  std::uint32_t number_ = 0;
+  std::uint32_t slot_ = 0;
+  bool begun_ = false;
+  bool any_ = false;
+};
+
+}  // namespace bulkhead::control
