@@ -82,7 +82,7 @@ const char* kind_of(mode_t mode) {
 std::string read_all(int fd, std::string& text) {
   std::array<char, 16384> buffer{};
   for (;;) {
-    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return "cannot read: " + errno_text(errno);
     if (got == 0) return "";

@@ -87,16 +87,16 @@ constexpr std::array kSupervisorSetters{
 static_assert(covers(kSupervisorSetters, Scope::supervisor));
 
 // What each type of child has of its own.
-struct Kind {
+struct ChildKind {
   NodeType type;
   Scope scope;
   std::string_view what;
   void (*read)(Context&, const Section&, Node&, Value&);
 };
 constexpr std::array kKinds{
-    Kind{NodeType::supervisor, Scope::supervisor, "in a supervisor", read_supervisor},
-    Kind{NodeType::listener, Scope::listener, "in a listener", read_listener},
-    Kind{NodeType::process, Scope::process, "in a process", read_process},
+    ChildKind{NodeType::supervisor, Scope::supervisor, "in a supervisor", read_supervisor},
+    ChildKind{NodeType::listener, Scope::listener, "in a listener", read_listener},
+    ChildKind{NodeType::process, Scope::process, "in a process", read_process},
 };
 
 const Option& row(Scope scope, std::string_view name) {
@@ -107,7 +107,7 @@ const Option& row(Scope scope, std::string_view name) {
 }
 
 // Null when `type` is missing or wrong: then only what holds for every child is read.
-const Kind* kind_of(const Value& object) {
+const ChildKind* kind_of(const Value& object) {
   const Option& option = row(Scope::child, "type");
   const Member* type = object.find("type");
   if (type == nullptr || !is_word(option, type->value)) return nullptr;
@@ -141,9 +141,9 @@ void read_child(Context& context, const Section& section, Node& parent, Value& e
   Node node;
   node.file = context.file();
   node.pointer = section.pointer;
-  const Kind* kind = kind_of(section.object);
+  const ChildKind* kind = kind_of(section.object);
   std::vector<Scope> scopes{Scope::child};
-  for (const Kind& each : kKinds) {
+  for (const ChildKind& each : kKinds) {
     if (kind == nullptr || kind == &each) scopes.push_back(each.scope);
   }
   if (kind != nullptr) node.spec.type = kind->type;

@@ -11,6 +11,7 @@
 
 #include "master/config/config.h"
 #include "master/config/option_table.h"
+#include "tests/docs/man_page.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/shapes.h"
 
@@ -31,37 +32,12 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"CONTROL", Scope::control},
                                                 {"LOG", Scope::log}};
 
-struct Item {
-  std::string section;
-  std::string key;
-  std::vector<std::string> lines;
-};
+using docs::Item;
 
-struct Page {
-  std::vector<Item> items;            // every .It Ic
-  std::vector<std::string> examples;  // every literal block under EXAMPLES
-};
-
-Page read_page() {
-  std::ifstream file(BULKHEAD_SOURCE_DIR "/man/bulkhead.json.5");
-  REQUIRE(file);
-  Page page;
-  std::string section;
-  bool literal = false;
-  for (std::string line; std::getline(file, line);) {
-    for (std::size_t at; (at = line.find("\\(dq")) != std::string::npos;) line.replace(at, 4, "\"");
-    if (line.starts_with(".Sh ")) section = line.substr(4);
-    if (line.starts_with(".It Ic ")) page.items.push_back({section, line.substr(7), {}});
-    if (line.starts_with(".El") || line.starts_with(".Sh ")) page.items.push_back({section, "", {}});
-    if (!page.items.empty()) page.items.back().lines.push_back(line);
-    if (line.starts_with(".Ed")) literal = false;
-    if (literal) page.examples.back() += line + "\n";
-    if (line.starts_with(".Bd -literal") && section == "EXAMPLES") {
-      literal = true;
-      page.examples.emplace_back();
-    }
-  }
-  std::erase_if(page.items, [](const Item& item) { return item.key.empty(); });
+docs::Page read_page() {
+  docs::Page page = docs::read_page("bulkhead.json.5");
+  std::erase_if(page.items, [](const Item& item) { return !item.head.starts_with("Ic "); });
+  for (Item& item : page.items) item.head.erase(0, 3);
   return page;
 }
 
@@ -72,18 +48,18 @@ std::vector<std::string> fixed_lines(const Option& option) {
 }
 
 TEST_CASE("every option is documented in its section, with the table's words") {
-  const Page page = read_page();
+  const docs::Page page = read_page();
   for (const Option& option : kOptions) {
     INFO(scope_text(option.scope) << "/" << option.name);
     const Item* found = nullptr;
     for (const Item& item : page.items) {
       const auto section = kSections.find(item.section);
-      if (section != kSections.end() && section->second == option.scope && item.key == option.name) found = &item;
+      if (section != kSections.end() && section->second == option.scope && item.head == option.name) found = &item;
     }
     REQUIRE(found != nullptr);
     const auto expected = fixed_lines(option);
-    REQUIRE(found->lines.size() >= expected.size() + 2);
-    CHECK(found->lines.at(1) == option.help);
+    REQUIRE(found->lines.size() >= expected.size() + 1);
+    CHECK(found->lines.at(0) == option.help);
     CHECK(std::vector<std::string>(found->lines.end() - static_cast<std::ptrdiff_t>(expected.size()),
                                    found->lines.end()) == expected);
   }
@@ -92,12 +68,12 @@ TEST_CASE("every option is documented in its section, with the table's words") {
 TEST_CASE("nothing is documented that does not exist, and nothing twice") {
   std::map<std::pair<std::string, std::string>, int> seen;
   for (const Item& item : read_page().items) {
-    INFO(item.section << "/" << item.key);
-    CHECK(++seen[{item.section, item.key}] == 1);
+    INFO(item.section << "/" << item.head);
+    CHECK(++seen[{item.section, item.head}] == 1);
     const auto section = kSections.find(item.section);
     REQUIRE(section != kSections.end());
     bool exists = false;
-    for (const Option* option : options_of(section->second)) exists = exists || option->name == item.key;
+    for (const Option* option : options_of(section->second)) exists = exists || option->name == item.head;
     CHECK(exists);
   }
 }
@@ -106,7 +82,7 @@ TEST_CASE("every example can be loaded") {
   std::string directory = (std::filesystem::temp_directory_path() / "bulkhead-docs-XXXXXX").string();
   REQUIRE(mkdtemp(directory.data()) != nullptr);
   std::filesystem::create_directory(directory + "/conf.d");
-  const Page page = read_page();
+  const docs::Page page = read_page();
   CHECK(page.examples.size() >= 5);
   // A list is a file that another example includes.
   for (const std::string& example : page.examples) {

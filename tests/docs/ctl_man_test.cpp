@@ -1,26 +1,18 @@
 // bulkheadctl(8) against the command table, in both directions, and its examples against the parser.
+#include <algorithm>
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "master/control/command_line.h"
 #include "master/control/command_table.h"
+#include "tests/docs/man_page.h"
 
 namespace bulkhead::control {
 namespace {
-
-struct Item {
-  std::string usage;
-  std::vector<std::string> lines;
-};
-
-struct Page {
-  std::vector<Item> commands;         // every .It Ic under COMMANDS
-  std::vector<std::string> examples;  // every line of a literal block under EXAMPLES
-};
 
 // "Ic events Op Fl -since Ar SEQ Op Fl f" as a reader sees it: "events [--since SEQ] [-f]".
 std::string rendered(const std::string& macros) {
@@ -53,35 +45,22 @@ std::string rendered(const std::string& macros) {
   return out + (closing ? "]" : "");
 }
 
-Page read_page() {
-  std::ifstream file(BULKHEAD_SOURCE_DIR "/man/bulkheadctl.8");
-  REQUIRE(file);
-  Page page;
-  std::string section;
-  bool literal = false;
-  bool in_item = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(".Sh ")) section = line.substr(4);
-    if (line.starts_with(".El") || line.starts_with(".Sh ")) in_item = false;
-    if (in_item && !line.starts_with(".It ")) page.commands.back().lines.push_back(line);
-    if (section == "COMMANDS" && line.starts_with(".It ")) {
-      page.commands.push_back({rendered(line.substr(4)), {}});
-      in_item = true;
-    }
-    if (line.starts_with(".Ed")) literal = false;
-    if (literal) page.examples.push_back(line);
-    if (line.starts_with(".Bd -literal") && section == "EXAMPLES") literal = true;
-  }
-  return page;
+docs::Page read_page() {
+  return docs::read_page("bulkheadctl.8");
+}
+
+std::vector<docs::Item> commands_of(docs::Page page) {
+  std::erase_if(page.items, [](const docs::Item& item) { return item.section != "COMMANDS"; });
+  return std::move(page.items);
 }
 
 TEST_CASE("every command is documented, with the table's words and in its order") {
-  const Page page = read_page();
-  REQUIRE(page.commands.size() == kCommands.size());
+  const std::vector<docs::Item> commands = commands_of(read_page());
+  REQUIRE(commands.size() == kCommands.size());
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     const Command& command = kCommands.at(i);
-    const Item& item = page.commands.at(i);
-    CHECK(item.usage == usage_of(command));
+    const docs::Item& item = commands.at(i);
+    CHECK(rendered(item.head) == usage_of(command));
     REQUIRE_FALSE(item.lines.empty());
     CHECK(item.lines.front() == command.help);
     const bool tells_when_no = item.lines.back().starts_with("Exit status 1: ");
@@ -91,18 +70,19 @@ TEST_CASE("every command is documented, with the table's words and in its order"
 }
 
 TEST_CASE("every exit status is documented") {
-  std::ifstream file(BULKHEAD_SOURCE_DIR "/man/bulkheadctl.8");
   std::map<std::string, int> seen;
-  for (std::string line; std::getline(file, line);) ++seen[line];
+  for (const std::string& line : read_page().lines) ++seen[line];
   for (const int status : {kOk, kNo, kRefusedByDaemon, kCannotConnect, kCtlUsage}) {
     CHECK(seen[".It " + std::to_string(status)] == 1);
   }
 }
 
 TEST_CASE("every example can be parsed") {
-  const Page page = read_page();
-  CHECK(page.examples.size() >= 5);
-  for (const std::string& example : page.examples) {
+  std::string examples;
+  for (const std::string& block : read_page().examples) examples += block;
+  CHECK(std::ranges::count(examples, '\n') >= 5);
+  std::istringstream lines(examples);
+  for (std::string example; std::getline(lines, example);) {
     INFO(example);
     std::istringstream words(example);
     std::vector<std::string> arguments;

@@ -1,22 +1,11 @@
 // Files that are JSON and wrong. The position and the words are part of what users rely on, so each row holds the whole
 // text.
-#include <catch2/catch.hpp>
-#include <string>
 #include <string_view>
 
-#include "tests/unit/config/fake_host.h"
-#include "tests/unit/config/shapes.h"
+#include "tests/unit/config/bad_file.h"
 
 namespace bulkhead::config {
 namespace {
-
-struct BadFile {
-  const char* name;
-  Shape shape;
-  std::string_view fragment;  // on line 2 of the file, but for Shape::whole
-  const char* problems;       // all of them, one a line
-  std::uint32_t uid = 0;      // who reads it
-};
 
 // clang-format off
 constexpr BadFile kBadFiles[] = {
@@ -295,14 +284,7 @@ constexpr BadFile kBadFiles[] = {
 // clang-format on
 
 TEST_CASE("a bad file has all its problems told in one pass") {
-  for (const BadFile& bad : kBadFiles) {
-    INFO(bad.name << ": " << bad.fragment);
-    const FakeHost host(bad.uid);
-    const Loaded loaded = parse(file_of(bad.shape, bad.fragment), "bad.json", "/etc", host);
-    CHECK(texts(loaded) == bad.problems);
-    CHECK_FALSE(loaded.config);
-    CHECK(loaded.effective.empty());
-  }
+  check_all(kBadFiles);
 }
 
 }  // namespace

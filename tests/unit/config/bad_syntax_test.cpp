@@ -1,24 +1,13 @@
 // Files that are no JSON. The position and the words are part of what users rely on, so each row holds the whole text.
-#include <catch2/catch.hpp>
-#include <string>
 #include <string_view>
 
-#include "tests/unit/config/fake_host.h"
-#include "tests/unit/config/shapes.h"
+#include "tests/unit/config/bad_file.h"
 
 namespace bulkhead::config {
 namespace {
 
-struct BadFile {
-  const char* name;
-  Shape shape;
-  std::string_view fragment;  // on line 2 of the file, but for Shape::whole
-  const char* problems;       // all of them, one a line
-  std::uint32_t uid = 0;      // who reads it
-};
-
 // clang-format off
-constexpr BadFile kBadFiles[] = {
+constexpr BadFile kBadSyntax[] = {
     {"an empty file", Shape::whole, R"()",
      R"(bad.json:1:1: /: expected a JSON value, found the end of the file)"},
     {"only white space", Shape::whole, " \n\t\n",
@@ -141,14 +130,7 @@ constexpr BadFile kBadFiles[] = {
 // clang-format on
 
 TEST_CASE("a file that is no JSON has one problem, at its place and in plain words") {
-  for (const BadFile& bad : kBadFiles) {
-    INFO(bad.name << ": " << bad.fragment);
-    const FakeHost host(bad.uid);
-    const Loaded loaded = parse(file_of(bad.shape, bad.fragment), "bad.json", "/etc", host);
-    CHECK(texts(loaded) == bad.problems);
-    CHECK_FALSE(loaded.config);
-    CHECK(loaded.effective.empty());
-  }
+  check_all(kBadSyntax);
 }
 
 }  // namespace
