@@ -11,7 +11,6 @@
 
 #include "worker/admission/accept_error.h"
 #include "worker/child/remote_path.h"
-#include "worker/child/start.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
@@ -51,9 +50,11 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
       bell_(bell),
       handler_error_fd_(handler_error_fd),
       pids_(table.capacity()),
+      limits_(child::limits_of(header_.confinement)),
       socket_names_(plan.vector(header_.socket_names)),
       banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
+  environment_.leave_out(plan.vector(header_.left_out));
   for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
     const ipc::PlanHandler& handler = plan.handler(i);
     executes_ = executes_ || !ipc::is_built_in(handler.kind);
@@ -85,7 +86,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
     greet(arrival.connection.get());
   }
   bool impossible = false;
-  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? start_built_in(arrival, slot)
+  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? start_built_in(arrival, slot, impossible)
                                                                           : start_exec(arrival, slot, impossible);
   if (pid < 0) return !impossible && admission::is_shortage(errno) ? Begun::shortage : Begun::impossible;
   arrival.connection.reset();
@@ -103,7 +104,7 @@ void Connections::greet(int connection) noexcept {
   if (!banner_.empty()) (void)send(connection, banner_.data(), banner_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept {
+pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
   // Written here and not in the child: there it would be a page of its own to copy.
   char title[sizeof "bulkheadd: connection " + 16 + 80 + 32];
   char hex[17];
@@ -120,8 +121,9 @@ pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot) noexc
   append(" ");
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   append(plan_.string(handler.name));
-  return child::start_built_in({arrival.connection.get(), {title, length}, handler.kind, handler.idle_timeout_ns},
-                               &slot.pid);
+  const child::BuiltIn request{arrival.connection.get(), {title, length}, handler.kind, handler.idle_timeout_ns};
+  if (!limits_.any()) return child::start_built_in(request, &slot.pid);
+  return judge(child::start_limited_built_in(request, limits_, &slot.pid), slot, "", impossible);
 }
 
 // Four fifths full without the one that asks, or somebody waits already: time to be brief, before clients are refused.
@@ -146,24 +148,36 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
   facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
   facts.source_connections = arrival.source_connections;
   const auto environment = environment_.build(program.environment.data(), facts);
-  const child::Exec request{connection,          handler_error_fd_,     handler.style,
-                            program.argv.data(), environment.variables, environment.pid_field};
-  const child::ExecStarted started = child::start_exec(request, &slot.pid);
+  const child::Exec request{connection,
+                            handler_error_fd_,
+                            handler.style,
+                            program.argv.data(),
+                            environment.variables,
+                            environment.pid_field,
+                            &limits_};
+  return judge(child::start_exec(request, &slot.pid), slot, program.argv[0], impossible);
+}
+
+// The pid of a child that serves; else -1, with errno, or `impossible`.
+pid_t Connections::judge(const child::Started& started, ipc::Slot& slot, const char* program,
+                         bool& impossible) noexcept {
+  const ipc::Failure& failure = started.failure;
   if (started.pid < 0) {
-    errno = started.error;
+    errno = failure.error;
     return -1;
   }
-  if (started.failed == ipc::Stage::none) return started.pid;
+  if (!failure) return started.pid;
   while (waitpid(started.pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   slot.pid = 0;
   impossible = true;
   if (start_failures_.allow(sys::monotonic_ns())) {
     log::Line line(log::Level::error, plan_.string(header_.listener_path));
-    line.text("a connection was refused: ").text(ipc::stage_text(started.failed)).text(" ").text(program.argv[0]);
-    line.text(" failed: ").text(strerrordesc_np(started.error));
+    line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));
+    if (failure.stage == ipc::Stage::exec) line.text(" ").text(program);
+    line.text(" failed: ").text(strerrordesc_np(failure.error));
     const ipc::PeerText peer(slot.peer);
-    line.field("peer", peer.view()).field("errno", strerrorname_np(started.error));
+    line.field("peer", peer.view()).field("errno", strerrorname_np(failure.error));
     if (const std::uint64_t more = start_failures_.take_suppressed(); more != 0) {
       line.field("suppressed", static_cast<std::int64_t>(more));
     }
@@ -181,7 +195,7 @@ bool Connections::reap() noexcept {
   for (;;) {
     int status = 0;
     rusage usage{};
-    if (executes_) {
+    if (executes_ && header_.kill_group != 0) {
       // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
       siginfo_t peek{};
       if (waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) != 0 || peek.si_pid == 0) return any;
@@ -268,8 +282,8 @@ std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int s
     const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
     if (!ours || (!all && slot.use != use)) continue;
     slot.asked = 1;
-    if (sys::signal_group(slot.pid, signal)) ++count;
-    if (signal == SIGTERM) sys::signal_group(slot.pid, SIGCONT);
+    if (sys::signal_child(slot.pid, signal, header_.kill_group != 0)) ++count;
+    if (signal == SIGTERM) sys::signal_child(slot.pid, SIGCONT, header_.kill_group != 0);
   }
   return count;
 }

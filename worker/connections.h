@@ -11,6 +11,7 @@
 
 #include "worker/arrival.h"
 #include "worker/child/environment.h"
+#include "worker/child/start.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
@@ -54,7 +55,8 @@ class Connections {
     std::vector<const char*> environment;
   };
   pid_t start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
-  pid_t start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  pid_t start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
+  pid_t judge(const child::Started& started, ipc::Slot& slot, const char* program, bool& impossible) noexcept;
   void greet(int connection) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
   void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
@@ -71,6 +73,7 @@ class Connections {
   int bell_;
   int handler_error_fd_;
   PidMap pids_;
+  child::Limits limits_;
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;          // at least one of them is a program
   std::vector<const char*> socket_names_;

@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,7 +15,7 @@
 
 #include "bulkhead_version.h"
 #include "worker/acceptor.h"
-#include "worker/child/identity.h"
+#include "worker/child/confine.h"
 #include "worker/connections.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
@@ -81,13 +80,11 @@ std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
   return sockets;
 }
 
-void become(const ipc::PlanHeader& header, const char* path) {
-  umask(022);
-  if (chdir("/") != 0) cannot_start(ipc::Stage::directory, errno);
-  if (header.has_identity != 0) {
-    const auto failure = child::take_identity(header.uid, header.gid, header.groups, header.group_count);
-    if (failure.stage != ipc::Stage::none) cannot_start(failure.stage, failure.error);
-  }
+void become(const ipc::Plan& plan, const char* path) {
+  const ipc::PlanHeader& header = plan.header();
+  const ipc::Failure failure =
+      child::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
+  if (failure) cannot_start(failure.stage, failure.error);
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
@@ -301,7 +298,7 @@ int worker_main(int argc, char** argv) {
   hello.version = ipc::kProtocolVersion;
   std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);
   (void)ipc::send(ipc::kChannelFd, hello);
-  become(header, plan.string(header.listener_path));
+  become(plan, plan.string(header.listener_path));
   const auto worker = std::make_unique<Worker>(plan);
   // _exit: nothing is buffered, and destructors would only undo what the kernel is about to.
   _exit(worker->run());

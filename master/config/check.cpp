@@ -11,6 +11,7 @@
 
 #include "master/config/duration.h"
 #include "master/config/nearest.h"
+#include "master/config/size.h"
 
 namespace bulkhead::config {
 namespace {
@@ -57,6 +58,11 @@ bool number_fits(const Option& option, const Value& value) {
 bool duration_fits(const Option& option, const Value& value) {
   const auto duration = parse_duration(value.text);
   return duration && within(option.limits, std::chrono::duration<double, std::milli>(*duration).count());
+}
+
+bool size_fits(const Option& option, const Value& value) {
+  const auto size = parse_size(value.text);
+  return size && within(option.limits, static_cast<double>(*size));
 }
 
 bool is_listed(const Option& option, const Value& value) {
@@ -124,12 +130,14 @@ constexpr std::array kRules{
     TypeRule{Type::integer, Kind::number, integer_fits},
     TypeRule{Type::number, Kind::number, number_fits},
     TypeRule{Type::duration, Kind::string, duration_fits},
+    TypeRule{Type::size, Kind::string, size_fits},
     TypeRule{Type::word, Kind::string, is_listed},
     TypeRule{Type::path, Kind::string, path_fits},
     TypeRule{Type::pattern, Kind::string, path_fits},
     TypeRule{Type::file_mode, Kind::string, file_mode_fits},
     TypeRule{Type::id, Kind::string, id_fits},
     TypeRule{Type::account, Kind::string, not_empty},
+    TypeRule{Type::accounts, Kind::array, anything, Kind::string, not_empty, "a name or a number in a string"},
     TypeRule{Type::command, Kind::array, list_not_empty},  // elements: command.cpp
     TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: listener_reader.cpp
     TypeRule{Type::networks, Kind::array},                 // elements: admission_reader.cpp
@@ -175,6 +183,10 @@ std::string hint(const Option& option, const Value& value) {
     if (option.type == Type::duration && value.text == "infinity") return "; it has to be finite here";
     if (option.type == Type::duration && !parse_duration(value.text)) {
       return "; a duration is an integer and ms, s, m or h, such as \"250ms\"";
+    }
+    if (option.type == Type::size && number_of(value.text)) return "; write bytes without quotes";
+    if (option.type == Type::size && !parse_size(value.text)) {
+      return "; a size is an integer and K, M, G or T, such as \"64K\", or a number of bytes";
     }
     const bool numeric = option.type == Type::integer || option.type == Type::number;
     if (numeric && number_of(value.text)) return "; write it without quotes";
@@ -242,6 +254,7 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   if (is_word(option, value) && rule.kind != Kind::array) return out;
   const bool alone_or_list = option.type == Type::listen || option.type == Type::networks;
   if (alone_or_list && value.kind == Kind::string) return out;
+  if (option.type == Type::size && value.kind == Kind::number && integer_fits(option, value)) return out;
   if (value.kind != rule.kind || !rule.rule(option, value)) {
     out.push_back({value.at, pointer, mismatch(option, value)});
     return out;
@@ -273,6 +286,11 @@ double as_number(const Value& value) {
 
 Duration as_duration(const Value& value) {
   return parse_duration(value.text).value_or(Duration::zero());
+}
+
+std::uint64_t as_size(const Value& value) {
+  if (value.kind == Kind::number) return static_cast<std::uint64_t>(integer_of(value.text).value_or(0));
+  return parse_size(value.text).value_or(0);
 }
 
 Duration as_seconds(const Value& value) {

@@ -18,7 +18,8 @@ namespace bulkhead::config {
 [[nodiscard]] std::uint32_t as_integer(const Value& value);
 [[nodiscard]] double as_number(const Value& value);
 [[nodiscard]] Duration as_duration(const Value& value);
-[[nodiscard]] Duration as_seconds(const Value& value);  // a number of seconds
+[[nodiscard]] std::uint64_t as_size(const Value& value);  // bytes
+[[nodiscard]] Duration as_seconds(const Value& value);    // a number of seconds
 [[nodiscard]] std::vector<std::string> as_strings(const Value& value);
 [[nodiscard]] std::vector<std::uint8_t> as_exit_statuses(const Value& value);
 [[nodiscard]] std::vector<std::pair<std::uint8_t, Duration>> as_exit_durations(const Value& value);

@@ -33,10 +33,12 @@ std::vector<std::string> read_command(Context& context, const Entry& entry) {
     blame("expected the path of a program, got an empty string");
   } else if (program.find('/') == std::string::npos) {
     blame(bare_name(context.host(), program));
+  } else if (!context.root().empty() && !program.starts_with('/')) {
+    blame(fmt::format("expected an absolute path inside the chroot, got {}", in_quotes(program)));
   } else {
     argv.front() = resolve_path(program, context.directory());
     entry.effective.items.front().text = argv.front();
-    const std::string problem = why_not_executable(argv.front());
+    const std::string problem = why_not_executable(argv.front(), context.root());
     if (!problem.empty()) blame(fmt::format("cannot execute {}: {}", in_quotes(argv.front()), problem));
   }
   return argv;

@@ -164,7 +164,7 @@ std::vector<std::string> included_files(Context& context, const Member& include)
   };
   if (!has_wildcard(directory)) {
     // A pattern that matches nothing is fine, a directory that is not there is a typing error.
-    if (const std::string problem = why_not_directory(directory); !problem.empty()) {
+    if (const std::string problem = why_not_directory(directory, ""); !problem.empty()) {
       blame(directory, problem);
       return {};
     }

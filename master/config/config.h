@@ -104,6 +104,37 @@ struct Penalties {
   std::vector<Network> exempt;
 };
 
+// RLIM_INFINITY.
+inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
+
+struct Rlimit {
+  int resource;         // getrlimit(2)
+  std::uint64_t value;  // soft and hard
+};
+
+enum class StandardError : std::uint8_t { log, null, socket, inherit };
+enum class KillMode : std::uint8_t { group, process };
+enum class Sandbox : std::uint8_t { basic, none };
+
+// What holds for the processes that a listener or a process child starts.
+struct ChildKeys {
+  std::optional<Identity> identity;
+  std::uint32_t umask = 022;
+  std::string chdir = "/";  // absolute; inside `chroot`
+  std::string chroot;       // absolute; empty: none
+  std::optional<int> nice;
+  std::optional<int> ioprio;  // as ioprio_set(2) takes it
+  std::optional<int> oom_score_adj;
+  std::vector<Rlimit> rlimits;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<std::string> pass_env;
+  std::vector<std::string> unset_env;
+  std::optional<StandardError> standard_error;  // absent: as the handler's style has it; a process's is the log
+  std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
+  KillMode kill_mode = KillMode::group;
+  Sandbox sandbox = Sandbox::basic;
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   std::uint32_t backlog = 1024;
@@ -126,7 +157,7 @@ struct Listener {
   // The first is the listener's own; the others are those of its rules.
   std::vector<Handler> handlers{1};
   Timeout idle_timeout = std::chrono::minutes(10);  // of the built-in ones
-  std::optional<Identity> identity;
+  ChildKeys child;
 };
 
 enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
@@ -137,10 +168,7 @@ struct Process {
   std::vector<std::uint8_t> normal_exit{0};
   std::vector<std::uint8_t> permanent_failure_exit;
   int stop_signal = 15;
-  std::string chdir = "/";
-  std::vector<std::pair<std::string, std::string>> env;
-  std::vector<std::string> pass_env{"PATH", "TZ", "LANG"};
-  std::optional<Identity> identity;
+  ChildKeys child;
 };
 
 // One entry of the tree. `spec` carries id, type, restart, shutdown, significant, restart_delay and, for supervisors

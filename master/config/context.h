@@ -22,6 +22,9 @@ class Context {
   [[nodiscard]] const Host& host() const { return host_; }
   [[nodiscard]] bool as_root() const { return host_.user_id() == 0; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
+  // The `chroot` of the child that is being read; empty: none.
+  [[nodiscard]] const std::string& root() const { return root_; }
+  void enter_root(std::string root) { root_ = std::move(root); }
 
   // The file that is being read; problems found from now on stand in it, behind those of the files before.
   [[nodiscard]] const std::string& file() const { return files_[reading_]; }
@@ -58,6 +61,7 @@ class Context {
 
   const Host& host_;
   std::string directory_;
+  std::string root_;
   std::vector<std::string> files_;  // in the order they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;

@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +53,10 @@ class ThisHost final : public Host {
   }
 
   std::uint32_t usable_cpus() const override { return config::usable_cpus(); }
+  std::uint64_t hard_limit(int resource) const override {
+    rlimit limit{};
+    return getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? limit.rlim_max : kUnlimited;
+  }
   std::string control_socket() const override { return default_control_socket(); }
 
   std::string search_path() const override {

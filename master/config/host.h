@@ -42,8 +42,9 @@ class Host {
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
   [[nodiscard]] virtual std::uint32_t usable_cpus() const = 0;
-  [[nodiscard]] virtual std::string control_socket() const = 0;  // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;     // PATH
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;  // getrlimit(2)
+  [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
 };
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bulkhead::config {
 namespace {
@@ -50,6 +52,24 @@ class Reading {
     return gid;
   }
 
+  // `groups`, or what would hold without that key.
+  std::vector<std::uint32_t> groups(std::vector<std::uint32_t> otherwise) {
+    const Member* member = section_.object.find("groups");
+    if (member == nullptr || member->value.kind != Value::Kind::array) return otherwise;
+    std::vector<std::uint32_t> out;
+    for (std::size_t i = 0; i < member->value.items.size(); ++i) {
+      const Value& item = member->value.items[i];
+      if (item.kind != Value::Kind::string || item.text.empty()) continue;  // its row has found it
+      if (const auto gid = find_group(context_.host(), item.text)) {
+        out.push_back(*gid);
+      } else {
+        context_.report(item.at, child_pointer(section_.pointer_of("groups"), i),
+                        fmt::format("no group {} in the group database", in_quotes(item.text)));
+      }
+    }
+    return out;
+  }
+
   // Without root nobody can become somebody else; saying who one is anyway is allowed.
   void check_unprivileged() {
     const Host& host = context_.host();
@@ -66,19 +86,20 @@ class Reading {
     if (const auto gid = group(); gid && *gid != host.group_id()) {
       blame("group", fmt::format("only root can change the group; the daemon runs as group {}", host.group_id()));
     }
+    if (section_.object.find("groups") != nullptr) blame("groups", "only root can set supplementary groups");
   }
 
   std::optional<Identity> as_user(const std::string& text) {
     const auto gid = group();
     if (const auto account = find_user(context_.host(), text)) {
       const std::uint32_t primary = gid.value_or(account->gid);
-      return Identity{account->name, account->uid, primary, context_.host().groups(*account, primary)};
+      return Identity{account->name, account->uid, primary, groups(context_.host().groups(*account, primary))};
     }
     const auto uid = parse_id(text);
     if (!uid) {
       blame("user", fmt::format("no user {} in the user database", in_quotes(text)));
     } else if (gid) {
-      return Identity{text, *uid, *gid, {*gid}};
+      return Identity{text, *uid, *gid, groups({*gid})};
     } else if (text_of(section_, "group") == nullptr) {
       blame("user", fmt::format("user {} is not in the user database, so it needs a \"group\"", text));
     }
@@ -87,13 +108,14 @@ class Reading {
 
   std::optional<Identity> without_user(WithoutUser rule) {
     const auto gid = group();
-    if (rule == WithoutUser::nobody) return Identity{"nobody", kNobody, gid.value_or(kNobody), {}};
+    if (rule == WithoutUser::nobody) return Identity{"nobody", kNobody, gid.value_or(kNobody), groups({})};
     if (rule == WithoutUser::refuse && section_.object.find("user") == nullptr) {
       context_.report(
           section_.at, section_.pointer,
           "an exec handler of a daemon started as root needs an explicit \"user\" (\"user\": \"root\" keeps root)");
     }
-    if (rule == WithoutUser::unchanged && gid) return Identity{"root", 0, *gid, {*gid}};
+    const bool asked = gid || section_.object.find("groups") != nullptr;
+    if (rule == WithoutUser::unchanged && asked) return Identity{"root", 0, gid.value_or(0), groups({gid.value_or(0)})};
     return std::nullopt;
   }
 

@@ -1,4 +1,4 @@
-// Who workers, connections and processes run as: `user` and `group` to numbers.
+// Who workers, connections and processes run as: `user`, `group` and `groups` to numbers.
 #pragma once
 
 #include <optional>
@@ -15,8 +15,8 @@ enum class WithoutUser : std::uint8_t {
   unchanged  // a process: as the daemon
 };
 
-// Reads `user` and `group` of `section`. Nothing: it stays what the daemon is, which is all that one without root can
-// do.
+// Reads `user`, `group` and `groups` of `section`. Nothing: it stays what the daemon is, which is all that one without
+// root can do.
 [[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user);
 
 // The gid of a group given by name or number; nothing when there is none.

@@ -4,9 +4,9 @@
 #include <filesystem>
 
 #include "master/config/admission_reader.h"
+#include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
-#include "master/config/identity.h"
 #include "master/config/listen_address.h"
 #include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
@@ -121,8 +121,6 @@ constexpr std::array kListenerSetters{
                  [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"idle_timeout", set_idle_timeout},
-    Setter<Node>{"user", [](Context&, Node&, const Entry&) {}},  // both need the handler: see read_listener
-    Setter<Node>{"group", [](Context&, Node&, const Entry&) {}},
 };
 static_assert(covers(kListenerSetters, Scope::listener));
 
@@ -150,6 +148,7 @@ std::string name_of(const Handler& handler) {
 }
 
 void read_listener(Context& context, const Section& section, Node& node, Value& effective) {
+  const InRoot root(context, section);
   node.listener.emplace();
   read_options(context, section, Scope::listener, kListenerSetters, node, effective);
   move_shutdown_to_connections(node);
@@ -159,7 +158,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   const auto& handlers = node.listener->handlers;
   const bool exec = std::any_of(handlers.begin(), handlers.end(),
                                 [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
-  node.listener->identity = read_identity(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody);
+  read_child_keys(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody, node.listener->child, effective);
 }
 
 }  // namespace bulkhead::config

@@ -22,6 +22,7 @@ constexpr std::array kTypes{
     TypeText{Type::integer, "integer", "an integer", ""},
     TypeText{Type::number, "number", "a number", ""},
     TypeText{Type::duration, "duration", "a duration", ""},
+    TypeText{Type::size, "size", "a size", ""},
     TypeText{Type::word, "word", "one of", ""},
     TypeText{Type::path, "path", "a path", "a path of at most 4095 bytes"},
     TypeText{Type::pattern, "pattern", "a pattern such as \"conf.d/*.json\"", "a glob(7) pattern"},
@@ -29,6 +30,7 @@ constexpr std::array kTypes{
     TypeText{Type::id, "string", "1 to 64 letters, digits, \"_\", \".\" or \"-\"",
              "1 to 64 letters, digits, \"_\", \".\" or \"-\""},
     TypeText{Type::account, "string", "a name or a number in a string", "a name or a number in a string"},
+    TypeText{Type::accounts, "list of strings", "a list of names or numbers of groups", "names or numbers in strings"},
     TypeText{Type::command, "list of strings", "a list of strings: the program and its arguments",
              "the program and its arguments"},
     TypeText{Type::listen, "string or list of strings", "an address such as \"127.0.0.1:4040\" or a list of them",
@@ -60,7 +62,7 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr std::array<std::pair<Scope, std::string_view>, 13> kScopes{{{Scope::top, "the top level"},
+constexpr std::array<std::pair<Scope, std::string_view>, 15> kScopes{{{Scope::top, "the top level"},
                                                                       {Scope::daemon, "daemon"},
                                                                       {Scope::control, "control"},
                                                                       {Scope::log, "log"},
@@ -68,6 +70,8 @@ constexpr std::array<std::pair<Scope, std::string_view>, 13> kScopes{{{Scope::to
                                                                       {Scope::listener, "listener"},
                                                                       {Scope::handler, "handler"},
                                                                       {Scope::process, "process"},
+                                                                      {Scope::child_keys, "listener and process"},
+                                                                      {Scope::rlimits, "rlimits"},
                                                                       {Scope::supervisor, "supervisor"},
                                                                       {Scope::restart_delay, "restart_delay"},
                                                                       {Scope::rate, "rate"},
@@ -94,11 +98,12 @@ std::string with_commas(double value) {
 std::string limits_text(const Option& option) {
   const auto [low, high] = option.limits;
   if (option.type == Type::duration) return duration_text(low) + " to " + duration_text(high);
+  if (option.type == Type::size) return size_text(low) + " to " + size_text(high);
   return with_commas(low) + " to " + with_commas(high);
 }
 
 bool has_limits(Type type) {
-  return type == Type::integer || type == Type::number || type == Type::duration;
+  return type == Type::integer || type == Type::number || type == Type::duration || type == Type::size;
 }
 
 // What may stand there: the range of its type first, then each word.
@@ -173,6 +178,16 @@ std::string duration_text(double milliseconds) {
     }
   }
   return fmt::format("\"{}ms\"", value);
+}
+
+std::string size_text(double bytes) {
+  constexpr std::array<std::pair<std::uint64_t, std::string_view>, 4> kUnits{
+      {{1ULL << 40, "T"}, {1ULL << 30, "G"}, {1ULL << 20, "M"}, {1ULL << 10, "K"}}};
+  const auto value = static_cast<std::uint64_t>(bytes);
+  for (const auto& [unit, name] : kUnits) {
+    if (value != 0 && value % unit == 0) return fmt::format("\"{}{}\"", value / unit, name);
+  }
+  return fmt::format("{}", value);
 }
 
 }  // namespace bulkhead::config

@@ -12,7 +12,8 @@
 
 namespace bulkhead::config {
 
-// The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`.
+// The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`,
+// `child_keys` for listeners and processes.
 enum class Scope : std::uint8_t {
   top,
   daemon,
@@ -22,6 +23,8 @@ enum class Scope : std::uint8_t {
   listener,
   handler,
   process,
+  child_keys,
+  rlimits,
   supervisor,
   restart_delay,
   rate,
@@ -35,12 +38,14 @@ enum class Type : std::uint8_t {
   integer,
   number,
   duration,
+  size,  // a number of bytes, or a string with a unit
   word,  // one of Option::words
   path,
   pattern,
   file_mode,
   id,
   account,         // a user or group, by name or number
+  accounts,        // a list of groups
   command,         // argv
   listen,          // one address or a list of them
   networks,        // one network or a list of them
@@ -55,8 +60,8 @@ enum class Type : std::uint8_t {
   children
 };
 
-// Smallest and largest value, inclusive. Durations: milliseconds. Other types than integer, number and duration:
-// unused.
+// Smallest and largest value, inclusive. Durations: milliseconds; sizes: bytes. Other types than integer, number,
+// duration and size: unused.
 struct Limits {
   double min = 0;
   double max = 0;
@@ -91,6 +96,7 @@ inline constexpr double kSecond = 1000;
 inline constexpr double kYear = 8760 * 3600 * kSecond;
 inline constexpr Limits kAnyDuration{0, kYear};
 inline constexpr Limits kPositiveDuration{1, kYear};
+inline constexpr Limits kAnySize{0, 1ULL << 50};
 
 // clang-format off
 // A word's place in `words` is the value of its enumerator in config.h.
@@ -178,10 +184,6 @@ inline constexpr std::array kOptions{
            "echo|discard|daytime|chargen|time", "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
            kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
-    Option{Scope::listener, "user", Type::account, computed("see USERS"), {}, "",
-           "User that workers and connections run as."},
-    Option{Scope::listener, "group", Type::account, computed("the primary group of user"), {}, "",
-           "Group that workers and connections run as."},
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
@@ -200,12 +202,50 @@ inline constexpr std::array kOptions{
     Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {},
            "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH",
            "Signal that asks the process to end."},
-    Option{Scope::process, "chdir", Type::path, by_default("\"/\""), {}, "", "Its working directory."},
-    Option{Scope::process, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
-    Option{Scope::process, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
+
+    Option{Scope::child_keys, "user", Type::account, computed("see USERS"), {}, "", "User to run as."},
+    Option{Scope::child_keys, "group", Type::account, computed("the primary group of user"), {}, "",
+           "Group to run as."},
+    Option{Scope::child_keys, "groups", Type::accounts, computed("those of user"), {}, "", "Supplementary groups."},
+    Option{Scope::child_keys, "umask", Type::file_mode, by_default("\"022\""), {}, "",
+           "Permissions that new files do not get."},
+    Option{Scope::child_keys, "chdir", Type::path, by_default("\"/\""), {}, "", "Its working directory."},
+    Option{Scope::child_keys, "chroot", Type::path, kNone, {}, "", "Its root directory."},
+    Option{Scope::child_keys, "nice", Type::integer, computed("the daemon's"), {-20, 19}, "", "Its scheduling priority."},
+    Option{Scope::child_keys, "ioprio", Type::word, computed("the daemon's"), {},
+           "realtime:0|realtime:1|realtime:2|realtime:3|realtime:4|realtime:5|realtime:6|realtime:7|"
+           "best_effort:0|best_effort:1|best_effort:2|best_effort:3|best_effort:4|best_effort:5|best_effort:6|"
+           "best_effort:7|idle",
+           "Its priority at the disk."},
+    Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's"), {-1000, 1000}, "",
+           "How readily the kernel kills it when memory runs out."},
+    Option{Scope::child_keys, "rlimits", Type::object, by_default("{}"), {}, "", "Resource limits."},
+    Option{Scope::child_keys, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
+    Option{Scope::child_keys, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
            "Environment variables to hand on from the daemon."},
-    Option{Scope::process, "user", Type::account, computed("the daemon's user"), {}, "", "User to run as."},
-    Option{Scope::process, "group", Type::account, computed("the primary group of user"), {}, "", "Group to run as."},
+    Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
+    Option{Scope::child_keys, "stderr", Type::word, computed("\"log\"; \"socket\" with style inetd"), {},
+           "log|null|socket|inherit",
+           "Where its standard error goes."},
+    Option{Scope::child_keys, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
+           "Lines of its output that are logged in a second."},
+    Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, "group|process",
+           "Who is told to end."},
+    Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, "basic|none", "How it is confined."},
+
+    Option{Scope::rlimits, "nofile", Type::integer, computed("the daemon's"), {3, 1'000'000'000}, "",
+           "Open descriptors."},
+    Option{Scope::rlimits, "as", Type::size, computed("the daemon's"), kAnySize, "unlimited", "Address space."},
+    Option{Scope::rlimits, "cpu", Type::duration, computed("the daemon's"), {kSecond, kYear}, "unlimited",
+           "Processor time."},
+    Option{Scope::rlimits, "data", Type::size, computed("the daemon's"), kAnySize, "unlimited", "Private memory."},
+    Option{Scope::rlimits, "stack", Type::size, computed("the daemon's"), kAnySize, "unlimited",
+           "Stack of the main thread."},
+    Option{Scope::rlimits, "core", Type::size, by_default("0"), kAnySize, "unlimited", "Size of a core dump."},
+    Option{Scope::rlimits, "fsize", Type::size, computed("the daemon's"), kAnySize, "unlimited",
+           "Size of a file that it writes."},
+    Option{Scope::rlimits, "nproc", Type::integer, computed("the daemon's"), {1, 10'000'000}, "unlimited",
+           "Processes of its user."},
 
     Option{Scope::supervisor, "strategy", Type::word, by_default("\"one_for_one\""), {},
            "one_for_one|one_for_all|rest_for_one",
@@ -279,5 +319,8 @@ inline constexpr std::array kOptions{
 
 // `"8760h"`, from milliseconds.
 [[nodiscard]] std::string duration_text(double milliseconds);
+
+// `"1G"`, from bytes.
+[[nodiscard]] std::string size_text(double bytes);
 
 }  // namespace bulkhead::config

@@ -1,7 +1,9 @@
 #include "master/config/paths.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +11,23 @@
 #include <filesystem>
 #include <system_error>
 
+#include "worker/sys/fd.h"
+
 namespace bulkhead::config {
+namespace {
+
+// Opens nothing for reading: only what stat() could tell is asked of it.
+sys::Fd look_up(const std::string& path, const std::string& root) {
+  if (root.empty()) return sys::Fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+  const sys::Fd directory(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return {};
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT;
+  return sys::Fd(static_cast<int>(syscall(SYS_openat2, directory.get(), path.c_str(), &how, sizeof how)));
+}
+
+}  // namespace
 
 std::string resolve_path(std::string_view path, const std::string& directory) {
   if (path.starts_with('/')) return std::string(path);
@@ -31,17 +49,19 @@ std::string directory_of(const std::string& file) {
   return out.string();
 }
 
-std::string why_not_executable(const std::string& path) {
+std::string why_not_executable(const std::string& path, const std::string& root) {
+  const sys::Fd file = look_up(path, root);
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return errno_text(errno);
+  if (!file || fstat(file.get(), &status) != 0) return errno_text(errno);
   if (!S_ISREG(status.st_mode)) return "not a regular file";
-  if (faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) return errno_text(errno);
+  if (faccessat(file.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) return errno_text(errno);
   return "";
 }
 
-std::string why_not_directory(const std::string& path) {
+std::string why_not_directory(const std::string& path, const std::string& root) {
+  const sys::Fd file = look_up(path, root);
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return errno_text(errno);
+  if (!file || fstat(file.get(), &status) != 0) return errno_text(errno);
   return S_ISDIR(status.st_mode) ? "" : errno_text(ENOTDIR);
 }
 
@@ -52,7 +72,7 @@ std::string find_program(std::string_view name, std::string_view search_path) {
     search_path.remove_prefix(std::min(colon + 1, search_path.size()));
     if (!directory.starts_with('/')) continue;
     std::string candidate = resolve_path(name, std::string(directory));
-    if (why_not_executable(candidate).empty()) return candidate;
+    if (why_not_executable(candidate, "").empty()) return candidate;
   }
   return "";
 }

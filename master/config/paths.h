@@ -12,11 +12,12 @@ namespace bulkhead::config {
 // The directory of the file `file`, absolute. Symbolic links are left alone.
 [[nodiscard]] std::string directory_of(const std::string& file);
 
-// Why `path` (absolute) cannot be executed, or empty: it must be a regular file that this process may execute.
-[[nodiscard]] std::string why_not_executable(const std::string& path);
+// Why `path` (absolute) cannot be executed, or empty: it must be a regular file that this process may execute. Both
+// look as a process would whose root directory is `root`, symbolic links included; empty: our own.
+[[nodiscard]] std::string why_not_executable(const std::string& path, const std::string& root);
 
 // Why `path` is no directory, or empty.
-[[nodiscard]] std::string why_not_directory(const std::string& path);
+[[nodiscard]] std::string why_not_directory(const std::string& path, const std::string& root);
 
 // The first executable called `name` in the colon-separated `search_path`; empty when there is none.
 [[nodiscard]] std::string find_program(std::string_view name, std::string_view search_path);

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
-#include "master/config/identity.h"
-#include "master/config/paths.h"
 #include "master/config/tree_reader.h"
 
 namespace bulkhead::config {
@@ -32,19 +31,6 @@ void set_permanent_failure_exit(Context& context, Node& node, const Entry& entry
   }
 }
 
-void set_chdir(Context& context, Node& node, const Entry& entry) {
-  node.process->chdir = resolve_path(entry.value.text, context.directory());
-  entry.effective.text = node.process->chdir;
-  const std::string problem = why_not_directory(node.process->chdir);
-  if (problem.empty()) return;
-  context.report(entry.at(), entry.pointer(),
-                 fmt::format("cannot change to {}: {}", in_quotes(node.process->chdir), problem));
-}
-
-void set_env(Context&, Node& node, const Entry& entry) {
-  for (const Member& member : entry.value.members) node.process->env.emplace_back(member.key, member.value.text);
-}
-
 constexpr std::array kProcessSetters{
     Setter<Node>{"argv",
                  [](Context& context, Node& node, const Entry& e) { node.process->argv = read_command(context, e); }},
@@ -57,21 +43,19 @@ constexpr std::array kProcessSetters{
                  [](Context&, Node& node, const Entry& e) {
                    node.process->stop_signal = kStopSignals[word_index(e.option, e.value)];
                  }},
-    Setter<Node>{"chdir", set_chdir},
-    Setter<Node>{"env", set_env},
-    Setter<Node>{"pass_env",
-                 [](Context&, Node& node, const Entry& e) { node.process->pass_env = as_strings(e.value); }},
-    Setter<Node>{"user", [](Context&, Node&, const Entry&) {}},  // both at once: see read_process
-    Setter<Node>{"group", [](Context&, Node&, const Entry&) {}},
 };
 static_assert(covers(kProcessSetters, Scope::process));
 
 }  // namespace
 
 void read_process(Context& context, const Section& section, Node& node, Value& effective) {
+  const InRoot root(context, section);
   node.process.emplace();
   read_options(context, section, Scope::process, kProcessSetters, node, effective);
-  node.process->identity = read_identity(context, section, WithoutUser::unchanged);
+  ChildKeys& keys = node.process->child;
+  read_child_keys(context, section, WithoutUser::unchanged, keys, effective);
+  if (keys.standard_error != StandardError::socket) return;
+  context.report(section.place_of("stderr"), section.pointer_of("stderr"), "a process has no connection to write to");
 }
 
 }  // namespace bulkhead::config

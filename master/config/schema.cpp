@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kDurationPattern = "^(0|[1-9][0-9]*)(ms|s|m|h)$";
 constexpr std::string_view kExitStatusPattern = "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$";
+constexpr std::string_view kSizePattern = "^(0|[1-9][0-9]*)[KMGT]$";
 constexpr std::string_view kVariablePattern = "^[^=]+$";
 
 Value list_value(std::vector<Value> items) {
@@ -85,12 +86,14 @@ Value type_schema(const Option& option) {
     case Type::integer: return within("integer", option.limits);
     case Type::number: return within("number", option.limits);
     case Type::duration: return matching(kDurationPattern);
+    case Type::size: return any_of({within("integer", option.limits), matching(kSizePattern)});
     case Type::word: return enumeration(option);
     case Type::path:
     case Type::pattern:
     case Type::account: return some_text();
     case Type::file_mode: return matching("^0?[0-7]{3}$");
     case Type::id: return matching("^[A-Za-z0-9_.-]{1,64}$");
+    case Type::accounts: return list_of(some_text(), true);
     case Type::command: return list_of(of_type("string"), false);
     case Type::networks: return any_of({some_text(), list_of(some_text(), true)});
     case Type::banner: return object({{"type", text("string")}, {"maxLength", number_value("4096")}});
@@ -145,7 +148,9 @@ Value definitions() {
       {{"child", any_of({reference("child_supervisor"), reference("child_listener"), reference("child_process")})}});
   for (const Scope scope : {Scope::supervisor, Scope::listener, Scope::process}) {
     const std::string name(scope_text(scope));
-    add_member(out, "child_" + name, object_schema({Scope::child, scope}, name));
+    std::vector<Scope> scopes{Scope::child, scope};
+    if (scope != Scope::supervisor) scopes.push_back(Scope::child_keys);
+    add_member(out, "child_" + name, object_schema(scopes, name));
   }
   for (const Option& option : kOptions) {
     if (option.type != Type::object) continue;

@@ -146,6 +146,7 @@ void read_child(Context& context, const Section& section, Node& parent, Value& e
   for (const ChildKind& each : kKinds) {
     if (kind == nullptr || kind == &each) scopes.push_back(each.scope);
   }
+  if (kind == nullptr || kind->type != NodeType::supervisor) scopes.push_back(Scope::child_keys);
   if (kind != nullptr) node.spec.type = kind->type;
   check_keys(context, section, scopes, kind == nullptr ? "in a child" : kind->what);
   Value shown = object_value({});

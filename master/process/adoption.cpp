@@ -29,6 +29,16 @@ Child look_at(pid_t pid) {
   return info.si_pid == 0 ? Child::alive : Child::zombie;
 }
 
+bool kills_groups(const net::Listener& listener) {
+  return listener.config().child.kill_mode == config::KillMode::group;
+}
+
+bool tell(const net::Listener& listener, pid_t pid, int signal) {
+  const bool sent = sys::signal_child(pid, signal, kills_groups(listener));
+  if (signal == SIGTERM) sys::signal_child(pid, SIGCONT, kills_groups(listener));
+  return sent;
+}
+
 }  // namespace
 
 Adoption::Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash)
@@ -78,13 +88,16 @@ void Adoption::reap(pid_t pid) {
   if (found == adopted_.end()) return;
   const Connection connection = found->second;
   adopted_.erase(found);
-  // The zombie still holds the number of its group.
-  sys::signal_group(pid, SIGTERM);
-  sys::signal_group(pid, SIGCONT);
+  const bool group = kills_groups(*connection.listener);
+  if (group) {
+    // The zombie still holds the number of its group.
+    sys::signal_group(pid, SIGTERM);
+    sys::signal_group(pid, SIGCONT);
+  }
   int status = 0;
   rusage usage{};
   if (wait4(pid, &status, 0, &usage) != pid) return;
-  const bool group_lives = ::kill(-pid, 0) == 0;
+  const bool group_lives = group && ::kill(-pid, 0) == 0;
   const auto copy = connection.listener->table().copy(connection.slot);
   if (!copy || copy->use != connection.use) return;
   ended(connection, *copy, {true, status, connection.asked || copy->asked != 0, copy->built_in != 0}, usage,
@@ -167,8 +180,7 @@ std::uint32_t Adoption::signal_all(net::Listener& listener, int signal) {
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener) continue;
     connection.asked = true;
-    if (sys::signal_group(pid, signal)) ++count;
-    if (signal == SIGTERM) sys::signal_group(pid, SIGCONT);
+    if (tell(listener, pid, signal)) ++count;
   }
   return count;
 }
@@ -177,9 +189,7 @@ bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener || connection.slot != slot || connection.use != use) continue;
     connection.asked = true;
-    const bool sent = sys::signal_group(pid, signal);
-    if (signal == SIGTERM) sys::signal_group(pid, SIGCONT);
-    return sent;
+    return tell(listener, pid, signal);
   }
   return false;
 }

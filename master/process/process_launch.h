@@ -6,12 +6,10 @@
 //   3       `ready: notify_fd` only: s6's way (skarnet.org/software/s6/notifywhenup.html), a newline says "ready", then
 //           the program closes it. NOTIFY_FD=3 tells the number.
 //
-// Environment: pass_env, then env, then ours, the later one winning; nothing else. `ready: sd_notify` adds
-// NOTIFY_SOCKET (sd_notify(3)) and, with a watchdog, WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3)). What a
-// service manager tells us in variables of its own is never passed on, even if pass_env names it.
+// Environment: child_environment.h. `ready: sd_notify` adds NOTIFY_SOCKET (sd_notify(3)) and, with a watchdog,
+// WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3)).
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,13 +21,6 @@
 namespace bulkhead::process {
 
 inline constexpr int kNotifyFd = 3;
-
-// getenv(3), or a test's.
-using LookUp = std::function<const char*(const char* name)>;
-
-// NAME=value, sorted, each name once. `notify_address` is used with `ready: sd_notify` only. Without WATCHDOG_PID.
-[[nodiscard]] std::vector<std::string> child_environment(const config::Process& process,
-                                                         const std::string& notify_address, const LookUp& look_up);
 
 // The child's ends, and the request that places them. To be dropped once spawn() has returned: as long as the master
 // holds them, the other ends see no end of file.

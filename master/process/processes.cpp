@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "master/now.h"
+#include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
@@ -42,16 +43,25 @@ supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
   return kDefaultPatience;
 }
 
-void ask_group_to_end(pid_t leader, int signal) {
-  sys::signal_group(leader, signal);
-  sys::signal_group(leader, SIGCONT);
+bool kills_group(const ProcessChild& child) {
+  return child.config.child.kill_mode == config::KillMode::group;
+}
+
+void ask_to_end(const ProcessChild& child, int signal) {
+  sys::signal_child(child.pid, signal, kills_group(child));
+  sys::signal_child(child.pid, SIGCONT, kills_group(child));
+}
+
+void kill_now(const ProcessChild& child) {
+  sys::signal_child(child.pid, SIGKILL, kills_group(child));
 }
 
 // So that a child of another user can open /dev/stdout and /dev/stderr, which means opening the pipe anew.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
-  if (!config.identity || geteuid() != 0) return;
+  const auto& who = config.child.identity;
+  if (!who || geteuid() != 0) return;
   for (const int fd : {ends.out.get(), ends.error.get()}) {
-    (void)!::fchown(fd, config.identity->uid, config.identity->gid);
+    (void)!::fchown(fd, who->uid, who->gid);
   }
 }
 
@@ -81,7 +91,7 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   auto output = child.output->open();
   if (!output) return output.error();
   give_to(child.config, *output);
-  auto launch = prepare_launch(child.config, child_environment(child.config, notify->address, ::getenv));
+  auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
   if (!launch) return launch.error();
   launch->place(std::move(output->out), 1);
   launch->place(std::move(output->error), 2);
@@ -186,11 +196,11 @@ void Processes::become_ready(ProcessChild& child) {
 }
 
 void Processes::stop(RunId run) {
-  if (const ProcessChild* child = leave(run)) ask_group_to_end(child->pid, child->config.stop_signal);
+  if (const ProcessChild* child = leave(run)) ask_to_end(*child, child->config.stop_signal);
 }
 
 void Processes::kill(RunId run) {
-  if (const ProcessChild* child = leave(run)) sys::signal_group(child->pid, SIGKILL);
+  if (const ProcessChild* child = leave(run)) kill_now(*child);
 }
 
 const ProcessChild* Processes::leave(RunId run) {
@@ -208,12 +218,12 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
     tell(run, child.path);
     child.start_deadline.reset();
     child.failure = "was still starting when the daemon had to stop";
-    sys::signal_group(child.pid, SIGKILL);
+    kill_now(child);
   }
 }
 
 void Processes::kill_all() {
-  for (auto& [run, child] : children_) sys::signal_group(child.pid, SIGKILL);
+  for (auto& [run, child] : children_) kill_now(child);
   remains_.kill_all();
 }
 
@@ -231,7 +241,7 @@ void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
   child.failure = "was not ready within start_timeout";
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
-  sys::signal_group(child.pid, SIGKILL);
+  kill_now(child);
 }
 
 void Processes::expire_watchdog(ProcessChild& child, Instant now) {
@@ -243,7 +253,7 @@ void Processes::expire_watchdog(ProcessChild& child, Instant now) {
   child.watchdog_expired = true;
   child.failure = "sent no WATCHDOG=1 within its watchdog time";
   observer_.on_watchdog_expired(child);
-  sys::signal_group(child.pid, SIGKILL);
+  kill_now(child);
 }
 
 std::optional<Instant> Processes::next_deadline() const {
@@ -261,7 +271,8 @@ ProcessEnd Processes::reap(pid_t pid) {
   read_report(child);
   read_notify(child);
   child.output->read_rest();
-  ask_group_to_end(pid, SIGTERM);
+  const bool group = kills_group(child);
+  if (group) ask_to_end(child, SIGTERM);
 
   ProcessEnd end;
   end.node = child.node;
@@ -269,7 +280,7 @@ ProcessEnd Processes::reap(pid_t pid) {
   end.path = child.path;
   end.pid = pid;
   waitpid(pid, &end.wait_status, 0);
-  const bool group_lives = ::kill(-pid, 0) == 0 || errno == EPERM;
+  const bool group_lives = group && (::kill(-pid, 0) == 0 || errno == EPERM);
   end.start_failed = child.state == ProcessChild::State::starting;
   end.failure = child.failure;
   if (child.failure.empty()) {

@@ -3,14 +3,13 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 
-#include "worker/child/identity.h"
+#include "worker/child/confine.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/signal.h"
@@ -73,6 +72,12 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
   return close_range(static_cast<unsigned>(prepared.first_free), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
+void confine(const SpawnRequest& request, int report) noexcept {
+  ipc::Failure failure = child::settle(request.confinement, request.root.c_str(), request.directory.c_str());
+  if (!failure) failure = child::take_on(child::limits_of(request.confinement));
+  if (failure) fail(report, failure.stage, failure.error);
+}
+
 [[noreturn]] void run_child(Prepared& prepared) noexcept {
   const SpawnRequest& request = prepared.request;
   int program = request.program;
@@ -80,13 +85,7 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
   sys::unblock_all_signals();
   if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
   if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
-  if (chdir(request.directory.c_str()) != 0) fail(report, ipc::Stage::directory, errno);
-  umask(022);
-  if (request.credentials) {
-    const auto& who = *request.credentials;
-    const auto failure = child::take_identity(who.uid, who.gid, who.groups.data(), who.groups.size());
-    if (failure.stage != ipc::Stage::none) fail(report, failure.stage, failure.error);
-  }
+  confine(request, report);
   if (request.parent_death_signal != 0) {
     // After the change of user, which clears it; and the parent may be gone already (prctl(2), PR_SET_PDEATHSIG).
     prctl(PR_SET_PDEATHSIG, request.parent_death_signal);

@@ -10,10 +10,10 @@
 
 #include <sys/types.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "worker/ipc/confinement.h"
 #include "worker/sys/result.h"
 
 namespace bulkhead::process {
@@ -23,12 +23,6 @@ struct Placement {
   int to;    // in the child; 0, 1, 2, 3 … without a gap
 };
 
-struct Credentials {
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
-  std::vector<std::uint32_t> groups;
-};
-
 struct SpawnRequest {
   int program = -1;  // an open program to execute; -1: argv[0] is the path
   std::vector<std::string> argv;
@@ -36,10 +30,11 @@ struct SpawnRequest {
   std::string pid_variable;              // not empty: NAME=<the child's own pid>, which is known only after the fork
   std::vector<Placement> descriptors;
   int report = -1;  // in the child's numbers when it is among `descriptors`, else a close-on-exec one of ours
-  std::string directory = "/";  //
+  ipc::Confinement confinement;
+  std::string root;  // empty: ours
+  std::string directory = "/";
   bool own_session = true;
   int parent_death_signal = 0;  // 0: outlives the master
-  std::optional<Credentials> credentials;
 };
 
 inline constexpr int kExecFailed = 127;

@@ -9,6 +9,8 @@
 
 #include "master/config/option_table.h"
 #include "master/lifecycle/log_target.h"
+#include "master/process/child_environment.h"
+#include "master/process/confinement.h"
 #include "master/process/source_rules.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
@@ -17,15 +19,6 @@
 namespace bulkhead::process {
 
 namespace {
-
-// What an exec'd handler inherits of our environment; all else is left behind (bulkhead.json(5), pass_env).
-std::vector<std::string> passed_environment() {
-  std::vector<std::string> out;
-  for (const char* name : {"PATH", "TZ", "LANG"}) {
-    if (const char* value = std::getenv(name); value != nullptr) out.push_back(fmt::format("{}={}", name, value));
-  }
-  return out;
-}
 
 constexpr std::array kBuiltIns{std::pair{config::BuiltIn::echo, ipc::HandlerKind::echo},
                                std::pair{config::BuiltIn::discard, ipc::HandlerKind::discard},
@@ -46,7 +39,7 @@ constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
 }
 static_assert(in_order(kBuiltIns) && in_order(kStyles));
 
-ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler, config::Timeout idle_timeout) {
+ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler, const config::Listener& listener) {
   ipc::PlanHandler out;
   out.name = plan.strings({config::name_of(handler)});
   if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
@@ -59,14 +52,14 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler,
   out.kind = ipc::HandlerKind::exec;
   out.style = static_cast<ipc::HandlerStyle>(exec.style);
   out.argv = plan.strings(exec.argv);
-  out.environment = plan.strings(passed_environment());
+  out.environment = plan.strings(lines_of(connection_environment(listener.child, std::getenv)));
   return out;
 }
 
 bool set_handlers(ipc::PlanBuilder& plan, const config::Listener& listener) {
   if (listener.handlers.size() > ipc::kMaxHandlers) return false;
   for (const config::Handler& handler : listener.handlers) {
-    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler, listener.idle_timeout);
+    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler, listener);
   }
   return true;
 }
@@ -80,17 +73,6 @@ void set_sockets(ipc::PlanBuilder& plan, const net::Listener& listener) {
     names.push_back(socket.address.path);
   }
   plan.header.socket_names = plan.strings(names);
-}
-
-bool set_identity(ipc::PlanHeader& header, const std::optional<config::Identity>& identity) {
-  if (!identity) return true;
-  // Never with fewer groups than configured: a handler would be less confined, or less able, than it was meant to be.
-  if (identity->groups.size() > ipc::kMaxGroups) return false;
-  header.has_identity = 1;
-  header.uid = identity->uid;
-  header.gid = identity->gid;
-  for (const std::uint32_t group : identity->groups) header.groups[header.group_count++] = group;
-  return true;
 }
 
 ipc::PlanPrefixes prefixes_of(ipc::PlanBuilder& plan, const std::vector<admission::Prefix>& prefixes,
@@ -155,6 +137,9 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
                                       std::uint32_t generation, const config::Log& log) {
+  const config::ChildKeys& keys = listener.config().child;
+  auto confinement = confinement_of(keys);
+  if (!confinement) return confinement.error();
   ipc::PlanBuilder plan;
   ipc::PlanHeader& header = plan.header;
   header.listener = listener.number();
@@ -169,9 +154,12 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
   header.suspended = listener.suspended ? 1 : 0;
+  header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
   header.shutdown_ns = listener.config().connection_shutdown.count();
-  if (!set_identity(header, listener.config().identity))
-    return sys::Error{"plan", "too many groups of the user", E2BIG};
+  header.confinement = *confinement;
+  header.root = plan.strings({keys.chroot});
+  header.directory = plan.strings({keys.chdir});
+  header.left_out = plan.strings(keys.unset_env);
   if (!set_handlers(plan, listener.config())) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
   set_admission(plan, listener.config());

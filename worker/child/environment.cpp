@@ -3,6 +3,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "worker/child/printable.h"
@@ -22,17 +23,35 @@ Environment::Environment(std::size_t largest_base)
       own_gid_(getegid()),
       own_pid_(static_cast<std::uint32_t>(getpid())) {}
 
-// Returns where the value stands, null when there was no room: with the limits of what goes in, that does not happen.
+bool Environment::is_left_out(std::string_view name) const noexcept {
+  return std::any_of(left_out_.begin(), left_out_.end(), [name](const char* one) { return one != nullptr && name == one; });
+}
+
+// Where the base has that name, else the next free one; null: no room.
+const char** Environment::place_for(std::string_view name) noexcept {
+  for (std::size_t i = 0; i < base_count_; ++i) {
+    if (std::strncmp(pointers_[i], name.data(), name.size()) == 0 && pointers_[i][name.size()] == '=') {
+      return &pointers_[i];
+    }
+  }
+  return count_ + 1 < pointers_.size() ? &pointers_[count_++] : nullptr;
+}
+
+// Returns where the value stands, null when it is left out, or there was no room: with the limits of what goes in, that
+// does not happen.
 char* Environment::add(std::string_view name, std::string_view value) noexcept {
+  if (is_left_out(name)) return nullptr;
   const std::size_t needed = name.size() + 1 + value.size() + 1;
-  if (count_ + 1 == pointers_.size() || used_ + needed > sizeof text_) return nullptr;
+  if (used_ + needed > sizeof text_) return nullptr;
+  const char** place = place_for(name);
+  if (place == nullptr) return nullptr;
   char* const at = text_ + used_;
   char* const where = at + name.size() + 1;
   std::memcpy(at, name.data(), name.size());
   at[name.size()] = '=';
   std::memcpy(where, value.data(), value.size());
   where[value.size()] = '\0';
-  pointers_[count_++] = at;
+  *place = at;
   used_ += needed;
   return where;
 }
@@ -98,6 +117,7 @@ Environment::Built Environment::build(const char* const* base, const ConnectionF
   count_ = 0;
   used_ = 0;
   while (*base != nullptr && count_ + 1 < pointers_.size()) pointers_[count_++] = *base++;
+  base_count_ = count_;
   if (facts.peer.family == AF_UNIX) {
     add_unix(facts);
   } else {

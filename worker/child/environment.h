@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "worker/ipc/peer.h"
@@ -43,6 +44,8 @@ class Environment {
  public:
   // `largest_base`: how many variables the plan says at most, over all handlers.
   explicit Environment(std::size_t largest_base);
+  // Names that no program gets, whoever sets them; ended by a null pointer.
+  void leave_out(std::vector<const char*> names) { left_out_ = std::move(names); }
 
   struct Built {
     const char* const* variables;  // ended by a null pointer
@@ -50,7 +53,8 @@ class Environment {
     // without listen_fds.
     char* pid_field;
   };
-  // `base`: NAME=value pointers, ended by a null pointer. The result is valid until the next call.
+  // `base`: NAME=value pointers, ended by a null pointer. Each name comes once: the connection's own wins. The result is
+  // valid until the next call.
   [[nodiscard]] Built build(const char* const* base, const ConnectionFacts& facts) noexcept;
 
   static constexpr std::size_t kPidRoom = 12;
@@ -58,6 +62,8 @@ class Environment {
  private:
   char* add(std::string_view name, std::string_view value) noexcept;
   void add(std::string_view name, std::uint32_t value) noexcept;
+  [[nodiscard]] bool is_left_out(std::string_view name) const noexcept;
+  [[nodiscard]] const char** place_for(std::string_view name) noexcept;
   void add_tcp(const ConnectionFacts& facts) noexcept;
   void add_unix(const ConnectionFacts& facts) noexcept;
   [[nodiscard]] char* add_listen_fds() noexcept;
@@ -67,7 +73,9 @@ class Environment {
   void add_real(std::string_view name, const ipc::Peer& end, std::string_view path) noexcept;
   void add_printable(std::string_view name, std::string_view bytes) noexcept;
 
+  std::vector<const char*> left_out_;
   std::vector<const char*> pointers_;
+  std::size_t base_count_ = 0;
   std::size_t count_ = 0;
   char text_[8192];
   std::size_t used_ = 0;

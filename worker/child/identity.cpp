@@ -8,8 +8,8 @@
 
 namespace bulkhead::child {
 
-IdentityFailure take_identity(std::uint32_t uid, std::uint32_t gid, const std::uint32_t* groups,
-                              std::size_t group_count) noexcept {
+ipc::Failure take_identity(std::uint32_t uid, std::uint32_t gid, const std::uint32_t* groups,
+                           std::size_t group_count) noexcept {
   using ipc::Stage;
   // Unprivileged and already this user: the supplementary groups are the session's, and cannot be set anyway.
   if (geteuid() != 0 && uid == geteuid() && gid == getegid()) return {};

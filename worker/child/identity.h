@@ -10,12 +10,7 @@
 
 namespace bulkhead::child {
 
-struct IdentityFailure {
-  ipc::Stage stage = ipc::Stage::none;  // none: it worked
-  int error = 0;
-};
-
-[[nodiscard]] IdentityFailure take_identity(std::uint32_t uid, std::uint32_t gid, const std::uint32_t* groups,
-                                            std::size_t group_count) noexcept;
+[[nodiscard]] ipc::Failure take_identity(std::uint32_t uid, std::uint32_t gid, const std::uint32_t* groups,
+                                         std::size_t group_count) noexcept;
 
 }  // namespace bulkhead::child

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "worker/handlers/built_in.h"
+#include "worker/sys/fd.h"
 #include "worker/sys/raw.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
@@ -46,14 +47,16 @@ constexpr int kExecFailed = 127;
 
 struct ExecShared {
   const Exec* request;
-  ipc::Stage failed;
-  int error;
+  ipc::Failure failure;
 };
 
-BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Stage stage) noexcept {
-  shared->error = errno;
-  shared->failed = stage;
+BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Failure failure) noexcept {
+  shared->failure = failure;
   sys::raw_exit(kExecFailed);
+}
+
+BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Stage stage) noexcept {
+  give_up(shared, {stage, errno});
 }
 
 // The worker's own 0 is /dev/null, and its descriptors 3 and up are never a connection (worker/ipc/message.h).
@@ -75,6 +78,7 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   if (setsid() < 0) give_up(shared, ipc::Stage::session);
   if (!place_descriptors(request)) give_up(shared, ipc::Stage::descriptors);
   if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
+  if (const ipc::Failure failure = take_on(*request.limits)) give_up(shared, failure);
   execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);
   return kExecFailed;
@@ -90,13 +94,37 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   return -1;
 }
 
-ExecStarted start_exec(const Exec& request, std::int32_t* pid_slot) noexcept {
+Started start_limited_built_in(const BuiltIn& request, const Limits& limits, std::int32_t* pid_slot) noexcept {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return {-1, {ipc::Stage::none, errno}};
+  const sys::Fd read_end(ends[0]);
+  sys::Fd write_end(ends[1]);
+  const Limits own = limits;  // on the stack, for a child without a heap
+  const long pid = sys::raw(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, 0, sys::raw_pointer(pid_slot));
+  if (pid == 0) {
+    const ipc::Failure failure = take_on(own);
+    if (!failure) serve(request);  // closes the pipe, which says that all went well
+    sys::raw(SYS_write, ends[1], sys::raw_pointer(&failure), sizeof failure);
+    sys::raw_exit(kExecFailed);
+  }
+  if (pid < 0) return {-1, {ipc::Stage::none, static_cast<int>(-pid)}};
+  write_end.reset();
+  Started out{static_cast<pid_t>(pid), {}};
+  ipc::Failure failure;
+  ssize_t got = 0;
+  while ((got = ::read(read_end.get(), &failure, sizeof failure)) < 0 && errno == EINTR) {
+  }
+  if (got == static_cast<ssize_t>(sizeof failure)) out.failure = failure;
+  return out;
+}
+
+Started start_exec(const Exec& request, std::int32_t* pid_slot) noexcept {
   alignas(64) static char stack[32 * 1024];
-  ExecShared shared{&request, ipc::Stage::none, 0};
+  ExecShared shared{&request, {}};
   const int pid = clone(exec_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD,
                         &shared, pid_slot);
-  if (pid < 0) return {-1, ipc::Stage::none, errno};
-  return {pid, shared.failed, shared.error};
+  if (pid < 0) return {-1, {ipc::Stage::none, errno}};
+  return {pid, shared.failure};
 }
 
 }  // namespace bulkhead::child

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/child/confine.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 
@@ -26,6 +27,17 @@ struct BuiltIn {
 // the stack, and what it calls must not allocate.
 [[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
+// What came of a start of which more is known than that there is a process.
+struct Started {
+  pid_t pid = -1;        // -1: the clone failed, `failure.error` tells
+  ipc::Failure failure;  // otherwise: where the child broke off; it has exited and waits to be reaped
+};
+
+// The same for a child that takes on limits first. The worker waits for this, some microseconds, so that a child that
+// cannot is a connection refused, and serves nobody half-confined.
+[[nodiscard]] Started start_limited_built_in(const BuiltIn& request, const Limits& limits,
+                                             std::int32_t* pid_slot) noexcept;
+
 // Where the program finds its connection.
 //
 //               0           1           2           3
@@ -39,17 +51,12 @@ struct Exec {
   const char* const* argv;
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment
-};
-
-struct ExecStarted {
-  pid_t pid = -1;                        // -1: the clone failed, `error` tells
-  ipc::Stage failed = ipc::Stage::none;  // otherwise: where the child broke off; it has exited and waits to be reaped
-  int error = 0;
+  const Limits* limits;
 };
 
 // Clones with CLONE_VM|CLONE_VFORK: the worker sleeps until the child has exec'd or ended, so a failure is known at
 // once and the cost does not grow with the worker's memory. Between clone and exec the child runs on a small stack of
 // its own in our memory: async-signal-safe calls only, no allocation.
-[[nodiscard]] ExecStarted start_exec(const Exec& request, std::int32_t* pid_slot) noexcept;
+[[nodiscard]] Started start_exec(const Exec& request, std::int32_t* pid_slot) noexcept;
 
 }  // namespace bulkhead::child

@@ -53,7 +53,13 @@ enum class Stage : std::uint32_t {
   none,
   session,
   descriptors,
+  oom_score,
+  io_priority,
+  priority,
+  limits,
+  root_directory,
   directory,
+  privileges,
   groups,
   group,
   user,
@@ -64,6 +70,13 @@ enum class Stage : std::uint32_t {
   count_
 };
 [[nodiscard]] const char* stage_text(Stage stage) noexcept;
+
+// Where and why; true when something failed.
+struct Failure {
+  Stage stage = Stage::none;
+  int error = 0;  // errno
+  explicit operator bool() const noexcept { return stage != Stage::none; }
+};
 
 struct Message {
   MessageType type{};

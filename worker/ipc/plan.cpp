@@ -85,10 +85,12 @@ sys::Result<Plan> Plan::map(int memfd) {
   plan.header_ = static_cast<const PlanHeader*>(memory);
   const PlanHeader& header = *plan.header_;
   bool good = header.magic == kPlanMagic && header.protocol == kProtocolVersion && header.size == size &&
-              header.sockets <= kMaxSockets && header.group_count <= kMaxGroups && header.handler_count >= 1 &&
+              header.sockets <= kMaxSockets && header.confinement.group_count <= kMaxGroups &&
+              header.confinement.limit_count <= kMaxLimits && header.handler_count >= 1 &&
               header.handler_count <= kMaxHandlers;
-  for (const PlanStrings& strings : {header.listener_path, header.title, header.log_identity, header.socket_names,
-                                     header.banner, header.banner_fail, header.refusal_words}) {
+  for (const PlanStrings& strings :
+       {header.listener_path, header.title, header.root, header.directory, header.left_out, header.log_identity,
+        header.socket_names, header.banner, header.banner_fail, header.refusal_words}) {
     good = good && plan.holds(strings);
   }
   for (const PlanArray& array :

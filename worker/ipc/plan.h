@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "worker/admission/source_rules.h"
+#include "worker/ipc/confinement.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -19,7 +20,6 @@
 namespace bulkhead::ipc {
 
 inline constexpr std::uint32_t kMaxSockets = 64;
-inline constexpr std::uint32_t kMaxGroups = 256;
 inline constexpr std::uint32_t kMaxHandlers = 64;
 
 // The built-ins first.
@@ -77,16 +77,16 @@ struct PlanHeader {
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting
-  std::uint32_t has_identity = 0;
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
-  std::uint32_t group_count = 0;
-  std::uint32_t groups[kMaxGroups] = {};
+  Confinement confinement;
+  std::uint32_t kill_group = 1;              // 0: connections are signalled without their groups
   std::int64_t shutdown_ns = 0;              // between TERM and KILL for a connection's group
   Peer local[kMaxSockets];                   // the bound address of each socket
   std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
   PlanStrings listener_path;                 // "root/echo"
   PlanStrings title;                         // "worker echo/2"
+  PlanStrings root;                          // of the worker and its children; "": the daemon's
+  PlanStrings directory;                     // in it
+  PlanStrings left_out;                      // names of variables that no program gets
   PlanStrings log_identity;
   PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];

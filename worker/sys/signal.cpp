@@ -82,6 +82,10 @@ bool signal_group(pid_t leader, int signal) noexcept {
   return errno == ESRCH && ::kill(leader, signal) == 0;
 }
 
+bool signal_child(pid_t leader, int signal, bool group) noexcept {
+  return group ? signal_group(leader, signal) : signal_process(leader, signal);
+}
+
 const char* signal_name(int signal) noexcept {
   static constexpr const char* kNames[] = {
       "signal 0",  "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",

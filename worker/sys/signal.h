@@ -42,6 +42,9 @@ enum class LeftoverGroup { gone, alive, killed };
 // Its end: SIGKILL when it is still there and `due`; then no more has to be done about it, as with one that is gone.
 LeftoverGroup end_left_over(pid_t group, bool due) noexcept;
 
+// One of the two: `group` says which.
+bool signal_child(pid_t leader, int signal, bool group) noexcept;
+
 // "SIGTERM"; "signal 64" for what has no name. Static storage.
 [[nodiscard]] const char* signal_name(int signal) noexcept;
 

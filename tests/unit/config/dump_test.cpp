@@ -57,9 +57,10 @@ TEST_CASE("the effective file holds every default that is fixed, in the order of
 
 TEST_CASE("what the file does not say is not made up") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
-  for (const char* key : {"$schema", "include", "user", "group", "watchdog", "allow", "banner"}) {
+  for (const char* key :
+       {"$schema", "include", "user", "group", "groups", "chroot", "nice", "stderr", "watchdog", "allow", "banner"}) {
     INFO(key);
-    CHECK(loaded.effective.find("\"" + std::string(key) + "\"") == std::string::npos);
+    CHECK(loaded.effective.find("\"" + std::string(key) + "\":") == std::string::npos);
   }
 }
 
@@ -83,7 +84,7 @@ TEST_CASE("the JSON Schema names every option") {
   const Value& definitions = document.root->find("definitions")->value;
   for (const Option& option : kOptions) {
     std::string holder(scope_text(option.scope));
-    if (option.scope == Scope::child) holder = "child_process";
+    if (option.scope == Scope::child || option.scope == Scope::child_keys) holder = "child_process";
     if (option.scope == Scope::listener || option.scope == Scope::process) holder = "child_" + holder;
     INFO(holder << "/" << option.name);
     const bool top = option.scope == Scope::top;
@@ -94,6 +95,24 @@ TEST_CASE("the JSON Schema names every option") {
 }
 
 // All that a Config holds and a file says, as text, so that two can be compared.
+void describe_child(std::ostream& out, const ChildKeys& keys) {
+  if (keys.identity) {
+    out << keys.identity->name << ' ' << keys.identity->uid << ' ' << keys.identity->gid;
+    for (const auto group : keys.identity->groups) out << ' ' << group;
+  }
+  out << '\n'
+      << keys.umask << keys.chdir << ' ' << keys.chroot << ' ' << keys.nice.value_or(99) << ' '
+      << keys.ioprio.value_or(-1) << ' ' << keys.oom_score_adj.value_or(9999) << '\n';
+  for (const Rlimit& limit : keys.rlimits) out << limit.resource << '=' << limit.value << ' ';
+  for (const auto& [name, value] : keys.env) out << name << '=' << value << ' ';
+  for (const auto* names : {&keys.pass_env, &keys.unset_env}) {
+    for (const auto& name : *names) out << name << ' ';
+    out << '\n';
+  }
+  out << (keys.standard_error ? static_cast<int>(*keys.standard_error) : -1) << ' ' << keys.log_rate_limit.value_or(0)
+      << static_cast<int>(keys.kill_mode) << static_cast<int>(keys.sandbox) << '\n';
+}
+
 void describe_node(std::ostream& out, const Node& node) {
   const auto& spec = node.spec;
   out << spec.id << static_cast<int>(spec.type) << static_cast<int>(spec.restart) << spec.significant
@@ -112,17 +131,16 @@ void describe_node(std::ostream& out, const Node& node) {
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
         << static_cast<int>(l.on_full) << l.banner << l.banner_fail << '\n';
     out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
-        << l.handlers.front().index() << (l.identity ? l.identity->name : "") << '\n';
+        << l.handlers.front().index() << '\n';
+    describe_child(out, l.child);
   }
   if (node.process) {
     const Process& p = *node.process;
     for (const auto& arg : p.argv) out << arg << ' ';
     for (const auto status : p.normal_exit) out << int{status} << ' ';
     for (const auto status : p.permanent_failure_exit) out << int{status} << ' ';
-    for (const auto& [name, value] : p.env) out << name << '=' << value << ' ';
-    for (const auto& name : p.pass_env) out << name << ' ';
-    out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << p.chdir
-        << (p.identity ? p.identity->name : "") << '\n';
+    out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << '\n';
+    describe_child(out, p.child);
   }
   for (const Node& child : node.children) describe_node(out, child);
 }

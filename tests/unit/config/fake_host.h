@@ -40,6 +40,7 @@ class FakeHost : public Host {
   }
 
   [[nodiscard]] std::uint32_t usable_cpus() const override { return cpus_; }
+  [[nodiscard]] std::uint64_t hard_limit(int) const override { return 4096; }
   [[nodiscard]] std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   [[nodiscard]] std::string search_path() const override { return "/nowhere:relative:/bin"; }
   [[nodiscard]] Matches matching_files(const std::string& pattern) const override {

@@ -76,11 +76,11 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK_FALSE(node.listener->max_connections_explicit);
   CHECK(node.listener->connection_shutdown == 5s);
   CHECK(std::get<BuiltIn>(node.listener->handlers.front()) == BuiltIn::echo);
-  REQUIRE(node.listener->identity);
-  CHECK(node.listener->identity->name == "nobody");
-  CHECK(node.listener->identity->uid == 65534);
-  CHECK(node.listener->identity->gid == 65534);
-  CHECK(node.listener->identity->groups.empty());
+  REQUIRE(node.listener->child.identity);
+  CHECK(node.listener->child.identity->name == "nobody");
+  CHECK(node.listener->child.identity->uid == 65534);
+  CHECK(node.listener->child.identity->gid == 65534);
+  CHECK(node.listener->child.identity->groups.empty());
 }
 
 TEST_CASE("a restart delay is on by default, with the defaults of its row") {
@@ -107,10 +107,10 @@ TEST_CASE("the smallest process gets all defaults") {
   CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0});
   CHECK(node.process->permanent_failure_exit.empty());
   CHECK(node.process->stop_signal == SIGTERM);
-  CHECK(node.process->chdir == "/");
-  CHECK(node.process->env.empty());
-  CHECK(node.process->pass_env == std::vector<std::string>{"PATH", "TZ", "LANG"});
-  CHECK_FALSE(node.process->identity);
+  CHECK(node.process->child.chdir == "/");
+  CHECK(node.process->child.env.empty());
+  CHECK(node.process->child.pass_env == std::vector<std::string>{"PATH", "TZ", "LANG"});
+  CHECK_FALSE(node.process->child.identity);
 }
 
 TEST_CASE("every option of the daemon and the root can be set") {
@@ -157,11 +157,10 @@ TEST_CASE("every option of a listener can be set") {
   const auto& handler = std::get<ExecHandler>(node.listener->handlers.front());
   CHECK(handler.argv == std::vector<std::string>{"/bin/cat", "-u"});
   CHECK(handler.style == ExecStyle::inetd);
-  REQUIRE(node.listener->identity);
-  CHECK(node.listener->identity->name == "alice");
-  CHECK(node.listener->identity->uid == 1000);
-  CHECK(node.listener->identity->gid == 33);
-  CHECK(node.listener->identity->groups == std::vector<std::uint32_t>{33, 2000});
+  REQUIRE(node.listener->child.identity);
+  CHECK(node.listener->child.identity->name == "alice");
+  CHECK(node.listener->child.identity->uid == 1000);
+  CHECK(node.listener->child.identity->gid == 33);
 }
 
 TEST_CASE("every option of a process can be set") {
@@ -176,12 +175,12 @@ TEST_CASE("every option of a process can be set") {
   CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0, 1});
   CHECK(node.process->permanent_failure_exit == std::vector<std::uint8_t>{78, 100});
   CHECK(node.process->stop_signal == SIGUSR1);
-  CHECK(node.process->chdir == "/tmp");
-  CHECK(node.process->env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}});
-  CHECK(node.process->pass_env.empty());
-  REQUIRE(node.process->identity);
-  CHECK(node.process->identity->name == "alice");
-  CHECK(node.process->identity->gid == 2000);
+  CHECK(node.process->child.chdir == "/tmp");
+  CHECK(node.process->child.env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}});
+  CHECK(node.process->child.pass_env.empty());
+  REQUIRE(node.process->child.identity);
+  CHECK(node.process->child.identity->name == "alice");
+  CHECK(node.process->child.identity->gid == 2000);
 }
 
 TEST_CASE("a nested supervisor keeps its own flags and its children's places") {
@@ -253,14 +252,14 @@ TEST_CASE("who a process runs as") {
   for (const Who& row : rows) {
     INFO(row.uid << " " << row.fragment);
     const Node node = good(file_of(Shape::process, row.fragment), FakeHost(row.uid)).root.children.at(0);
-    CHECK(text_of(node.process->identity) == row.identity);
+    CHECK(text_of(node.process->child.identity) == row.identity);
   }
 }
 
 TEST_CASE("who a listener's connections run as") {
   const std::string exec = R"({"id":"a","type":"listener","listen":"1","handler":{"exec":["/bin/cat"]})";
   const auto identity = [](const std::string& child, std::uint32_t uid) {
-    return text_of(good(file_of(Shape::child, child), FakeHost(uid)).root.children.at(0).listener->identity);
+    return text_of(good(file_of(Shape::child, child), FakeHost(uid)).root.children.at(0).listener->child.identity);
   };
   CHECK(identity(R"({"id":"a","type":"listener","listen":"1","handler":"echo"})", 0) == "nobody 65534 65534");
   CHECK(identity(R"({"id":"a","type":"listener","listen":"1","handler":"echo","group":"staff"})", 0) ==

@@ -26,10 +26,12 @@ const char* pointer_of(Scope scope) {
     case Scope::control: return "/control";
     case Scope::log: return "/log";
     case Scope::child:
+    case Scope::child_keys:
     case Scope::listener: return "/supervisor/children/0";
     case Scope::handler: return "/supervisor/children/0/handler";
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
     case Scope::process: return "/supervisor/children/1";
+    case Scope::rlimits: return "/supervisor/children/0/rlimits";
     case Scope::supervisor: return "/supervisor";
     case Scope::rate: return "/supervisor/children/0/max_connection_rate";
     case Scope::source_prefix: return "/supervisor/children/0/source_prefix";
@@ -75,7 +77,7 @@ std::set<std::string_view> names_at(Scope scope) {
   std::set<std::string_view> out;
   for (const Option& option : kOptions) {
     const bool here = std::string_view(pointer_of(option.scope)) == pointer_of(scope);
-    const bool child = option.scope == Scope::child && scope == Scope::process;
+    const bool child = (option.scope == Scope::child || option.scope == Scope::child_keys) && scope == Scope::process;
     if (here || child) out.insert(option.name);
   }
   return out;
@@ -106,9 +108,10 @@ TEST_CASE("one wrong letter in any key is an unknown key with the right one prop
 }
 
 TEST_CASE("any key at any other place is an unknown key") {
-  const Scope places[] = {Scope::top,           Scope::daemon,  Scope::control,       Scope::log,
-                          Scope::listener,      Scope::handler, Scope::process,       Scope::supervisor,
-                          Scope::restart_delay, Scope::rate,    Scope::source_prefix, Scope::penalties};
+  const Scope places[] = {Scope::top,        Scope::daemon,        Scope::control, Scope::log,
+                          Scope::listener,   Scope::handler,       Scope::process, Scope::rlimits,
+                          Scope::supervisor, Scope::restart_delay, Scope::rate,    Scope::source_prefix,
+                          Scope::penalties};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.
@@ -134,8 +137,10 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::boolean: return {Kind::boolean};
     case Type::integer:
     case Type::number: return {Kind::number};
+    case Type::size: return {Kind::number, Kind::string};
     case Type::listen:
     case Type::networks: return {Kind::string, Kind::array};
+    case Type::accounts:
     case Type::command:
     case Type::words:
     case Type::names:
@@ -199,6 +204,7 @@ TEST_CASE("an integer is digits and nothing else") {
          {"1e3", "1.0", "-0", "-1", "0.5", "2147483648", "4294967296", "4294967297", "9223372036854775808",
           "18446744073709551616", "18446744073709551617", "1e300", "\"10\"", "\"1\""}) {
       INFO(option.name << " " << text);
+      if (std::string_view(text) == "-1" && option.limits.min < 0) continue;
       CHECK_FALSE(check(option, *read_json(text).root, "").empty());
     }
   }

@@ -1,3 +1,5 @@
+#include "master/process/child_environment.h"
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <map>
@@ -9,7 +11,7 @@ namespace bulkhead::process::testing {
 namespace {
 
 using config::Ready;
-using Variables = std::vector<std::string>;
+using Lines = std::vector<std::string>;
 
 const char* look_up(const char* name) {
   static const std::map<std::string, const char*> ours{
@@ -25,65 +27,88 @@ config::Process process(Ready ready = Ready::fork) {
   config::Process out;
   out.argv = {"/bin/true"};
   out.ready = ready;
+  out.child.pass_env = {"PATH", "TZ", "LANG"};
   return out;
+}
+
+Lines environment(const config::Process& process, const std::string& notify_address) {
+  return lines_of(process_environment(process, notify_address, look_up));
 }
 
 }  // namespace
 
 TEST_CASE("a child gets what pass_env and env name, and nothing else") {
   config::Process child = process();
-  CHECK(child_environment(child, "", look_up) == Variables{"LANG=C", "PATH=/bin"});
-  child.pass_env = {"EMPTY", "NOT_SET"};
-  CHECK(child_environment(child, "", look_up) == Variables{"EMPTY="});
-  child.pass_env = {};
-  CHECK(child_environment(child, "", look_up).empty());
+  CHECK(environment(child, "") == Lines{"LANG=C", "PATH=/bin"});
+  child.child.pass_env = {"EMPTY", "NOT_SET"};
+  CHECK(environment(child, "") == Lines{"EMPTY="});
+  child.child.pass_env = {};
+  CHECK(environment(child, "").empty());
 }
 
 TEST_CASE("env wins over pass_env, and each name comes once") {
   config::Process child = process();
-  child.env = {{"PATH", "/opt/bin"}, {"A", "1"}};
-  CHECK(child_environment(child, "", look_up) == Variables{"A=1", "LANG=C", "PATH=/opt/bin"});
+  child.child.env = {{"PATH", "/opt/bin"}, {"A", "1"}};
+  CHECK(environment(child, "") == Lines{"A=1", "LANG=C", "PATH=/opt/bin"});
+}
+
+TEST_CASE("unset_env has the last word") {
+  config::Process child = process(Ready::sd_notify);
+  child.child.env = {{"A", "1"}, {"B", "2"}};
+  child.child.unset_env = {"A", "PATH", "NOTIFY_SOCKET", "NOT_SET"};
+  CHECK(environment(child, "@0001") == Lines{"B=2", "LANG=C"});
 }
 
 TEST_CASE("what our own service manager told us is never passed on") {
   config::Process child = process();
-  child.pass_env = {"NOTIFY_SOCKET", "NOTIFY_FD",  "WATCHDOG_USEC",  "WATCHDOG_PID",
-                    "LISTEN_FDS",    "LISTEN_PID", "LISTEN_FDNAMES", "SECRET"};
-  CHECK(child_environment(child, "", look_up) == Variables{"SECRET=s"});
+  child.child.pass_env = {"NOTIFY_SOCKET", "NOTIFY_FD",  "WATCHDOG_USEC",  "WATCHDOG_PID",
+                          "LISTEN_FDS",    "LISTEN_PID", "LISTEN_FDNAMES", "SECRET"};
+  CHECK(environment(child, "") == Lines{"SECRET=s"});
+}
+
+TEST_CASE("nothing of ours looks like a word about a client, unless the configuration says so") {
+  const auto spoofed = [](const char*) { return "spoofed"; };
+  config::ChildKeys keys;
+  keys.pass_env = {"PROTO",      "TCPREMOTEHOST",    "TCP6REMOTEIP",  "IPCREMOTEPATH", "UNIXLOCALGID", "REMOTE_ADDR",
+                   "SSL_CIPHER", "BULKHEAD_CONN_ID", "SSL_CERT_FILE", "REMOTE",        "LISTEN_FDS"};
+  keys.env = {{"TCPREMOTEHOST", "client"}};
+  CHECK(lines_of(connection_environment(keys, spoofed)) ==
+        Lines{"REMOTE=spoofed", "SSL_CERT_FILE=spoofed", "TCPREMOTEHOST=client"});
 }
 
 TEST_CASE("the ways to be ready bring their variables, and nobody else's stand in their way") {
   config::Process child = process(Ready::notify_fd);
-  child.pass_env = {};
-  child.env = {{"NOTIFY_FD", "9"}};
-  CHECK(child_environment(child, "", look_up) == Variables{"NOTIFY_FD=3"});
+  child.child.pass_env = {};
+  child.child.env = {{"NOTIFY_FD", "9"}};
+  CHECK(environment(child, "") == Lines{"NOTIFY_FD=3"});
   child = process(Ready::sd_notify);
-  child.pass_env = {};
-  child.env = {{"WATCHDOG_PID", "5"}, {"NOTIFY_SOCKET", "/x"}};
+  child.child.pass_env = {};
+  child.child.env = {{"WATCHDOG_PID", "5"}, {"NOTIFY_SOCKET", "/x"}};
   child.watchdog = std::chrono::milliseconds(1500);
-  CHECK(child_environment(child, "@0001", look_up) == Variables{"NOTIFY_SOCKET=@0001", "WATCHDOG_USEC=1500000"});
+  CHECK(environment(child, "@0001") == Lines{"NOTIFY_SOCKET=@0001", "WATCHDOG_USEC=1500000"});
   child.watchdog.reset();
-  child.env = {};
-  CHECK(child_environment(child, "@0001", look_up) == Variables{"NOTIFY_SOCKET=@0001"});
+  child.child.env = {};
+  CHECK(environment(child, "@0001") == Lines{"NOTIFY_SOCKET=@0001"});
 }
 
 TEST_CASE("a launch says who, where and what, and begins with /dev/null as descriptor 0") {
   config::Process child = process(Ready::sd_notify);
-  child.chdir = "/tmp";
+  child.child.chdir = "/tmp";
+  child.child.chroot = "/srv";
   child.stop_signal = 2;
-  child.identity = config::Identity{"nobody", 65534, 65534, {7}};
+  child.child.identity = config::Identity{"nobody", 65534, 65534, {7}};
   child.watchdog = std::chrono::seconds(1);
   auto launch = prepare_launch(child, {"A=1"});
   REQUIRE(launch);
   const SpawnRequest& request = launch->request;
   CHECK(request.argv == std::vector<std::string>{"/bin/true"});
-  CHECK(request.environment == Variables{"A=1"});
+  CHECK(request.environment == Lines{"A=1"});
   CHECK(request.pid_variable == "WATCHDOG_PID");
   CHECK(request.directory == "/tmp");
+  CHECK(request.root == "/srv");
   CHECK(request.parent_death_signal == 2);
   CHECK(request.own_session);
-  REQUIRE(request.credentials);
-  CHECK(request.credentials->groups == std::vector<std::uint32_t>{7});
+  CHECK(request.confinement.uid == 65534);
   REQUIRE(request.descriptors.size() == 1);
   CHECK(request.descriptors[0].to == 0);
 }

@@ -147,3 +147,24 @@ TEST_CASE("The longest of everything fits") {
   CHECK(built.pid_field != nullptr);
   CHECK(strings(built.variables).back() == "LISTEN_PID=");
 }
+
+TEST_CASE("Each name comes once, the connection's own value wins, and what is left out is left out") {
+  child::Environment environment(4);
+  environment.leave_out({"TCPREMOTEIP", "REMOTE_HOST", nullptr});
+  const char* const base[] = {"PATH=/bin", "PROTO=spoofed", "PROTOCOL=mine", "TCPREMOTEPORT=1", nullptr};
+  const child::ConnectionFacts facts{
+      ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/echo", 0x8f3a, 1};
+  const std::vector<std::string> expected{"PATH=/bin",
+                                          "PROTO=TCP",
+                                          "PROTOCOL=mine",
+                                          "TCPREMOTEPORT=5000",
+                                          "TCPLOCALIP=127.0.0.1",
+                                          "TCPLOCALPORT=4040",
+                                          "REMOTE_ADDR=192.0.2.7",
+                                          "REMOTE_PORT=5000",
+                                          "BULKHEAD_CONN_ID=8f3a",
+                                          "BULKHEAD_LISTENER=root/echo",
+                                          "BULKHEAD_GENERATION=1",
+                                          "BULKHEAD_STRESS=0"};
+  for (int i = 0; i < 2; ++i) CHECK(strings(environment.build(base, facts).variables) == expected);
+}

@@ -22,6 +22,9 @@ sys::Fd sealed(
   builder.header.listener_path = builder.strings({"root/echo"});
   builder.header.title = builder.strings({"worker echo/1"});
   builder.header.log_identity = builder.strings({"bulkhead"});
+  builder.header.root = builder.strings({""});
+  builder.header.directory = builder.strings({"/"});
+  builder.header.left_out = builder.strings({});
   builder.header.socket_names = builder.strings({});
   builder.header.banner = builder.strings({""});
   builder.header.banner_fail = builder.strings({""});

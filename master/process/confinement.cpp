@@ -1,0 +1,29 @@
+#include "master/process/confinement.h"
+
+#include <cerrno>
+
+namespace bulkhead::process {
+
+sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
+  ipc::Confinement out;
+  if (const auto& who = keys.identity) {
+    if (who->groups.size() > ipc::kMaxGroups) return sys::Error{"confine", "too many groups of the user", E2BIG};
+    out.has_identity = 1;
+    out.uid = who->uid;
+    out.gid = who->gid;
+    for (const std::uint32_t group : who->groups) out.groups[out.group_count++] = group;
+  }
+  out.umask = keys.umask;
+  out.no_new_privileges = keys.sandbox == config::Sandbox::none ? 0 : 1;
+  out.has_nice = keys.nice ? 1 : 0;
+  out.nice = keys.nice.value_or(0);
+  out.ioprio = static_cast<std::uint32_t>(keys.ioprio.value_or(0));
+  out.has_oom_score_adj = keys.oom_score_adj ? 1 : 0;
+  out.oom_score_adj = keys.oom_score_adj.value_or(0);
+  for (const config::Rlimit& limit : keys.rlimits) {
+    out.limits[out.limit_count++] = {static_cast<std::uint32_t>(limit.resource), 0, limit.value};
+  }
+  return out;
+}
+
+}  // namespace bulkhead::process

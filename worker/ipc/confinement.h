@@ -1,0 +1,39 @@
+// What a process is to be before it runs anything of others: who, where, how privileged, how limited. Compiled by the
+// master, every name resolved, so that whoever carries it out has nothing to look up. The two strings that belong to
+// it, the root and the working directory, travel beside it.
+//
+// A worker settles into it once, before it accepts, and its children inherit that; what a worker could not live with
+// itself (limits, a low priority) each child takes on alone. A process child does both in a row.
+#pragma once
+
+#include <cstdint>
+
+namespace bulkhead::ipc {
+
+inline constexpr std::uint32_t kMaxGroups = 256;
+inline constexpr std::uint32_t kMaxLimits = 8;
+
+struct ResourceLimit {
+  std::uint32_t resource = 0;  // getrlimit(2)
+  std::uint32_t reserved = 0;
+  std::uint64_t value = 0;  // soft and hard
+};
+
+struct Confinement {
+  std::uint32_t has_identity = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::uint32_t group_count = 0;
+  std::uint32_t groups[kMaxGroups] = {};
+  std::uint32_t umask = 022;
+  std::uint32_t no_new_privileges = 0;
+  std::uint32_t has_nice = 0;
+  std::int32_t nice = 0;
+  std::uint32_t ioprio = 0;  // as ioprio_set(2) takes it; 0: as it is
+  std::uint32_t has_oom_score_adj = 0;
+  std::int32_t oom_score_adj = 0;
+  std::uint32_t limit_count = 0;
+  ResourceLimit limits[kMaxLimits];
+};
+
+}  // namespace bulkhead::ipc
