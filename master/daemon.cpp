@@ -349,7 +349,7 @@ void Daemon::tree_terminated(const TreeTerminated& end) {
 
 void Daemon::arm_deadline() {
   auto next = tree_.next_deadline();
-  for (const auto other : {workers_.next_deadline(), processes_.next_deadline()}) {
+  for (const auto other : {workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline()}) {
     if (other && (!next || *other < *next)) next = other;
   }
   if (next) {
@@ -362,6 +362,7 @@ void Daemon::arm_deadline() {
 void Daemon::on_deadline() {
   workers_.on_deadline(now());
   processes_.on_deadline(now());
+  adoption_.on_deadline(now());
   if (finishing_) return finish(status_);
   apply(DeadlineReached{});
 }

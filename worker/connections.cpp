@@ -40,12 +40,13 @@ std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
 
 }  // namespace
 
-Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, int channel, int bell,
-                         int handler_error_fd)
+Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, Lifetimes& lifetimes,
+                         int channel, int bell, int handler_error_fd)
     : plan_(plan),
       header_(plan.header()),
       table_(table),
       sources_(sources),
+      lifetimes_(lifetimes),
       channel_(channel),
       bell_(bell),
       handler_error_fd_(handler_error_fd),
@@ -82,6 +83,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
     slot.generation = header_.generation;
     slot.handler = static_cast<std::uint16_t>(arrival.handler);
     slot.built_in = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? 1 : 0;
+    if (header_.max_lifetime_ns != 0) slot.deadline_ns = slot.started_ns + header_.max_lifetime_ns;
     table_.serve(index);
     greet(arrival.connection.get());
   }
@@ -91,6 +93,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
   if (pid < 0) return !impossible && admission::is_shortage(errno) ? Begun::shortage : Begun::impossible;
   arrival.connection.reset();
   pids_.put(pid, index);
+  lifetimes_.begun(index);
   ++table_.worker(header_.worker).accepted;
   if (header_.log_connection_start != 0) {
     ipc::log_connection_started(plan_.string(header_.listener_path), id_of(index), slot);
@@ -218,9 +221,10 @@ bool Connections::reap() noexcept {
 void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept {
   const std::uint32_t index = pids_.take(pid);
   if (index == kNoEntry) return;
+  lifetimes_.ended(index);
   const ipc::Slot slot = table_.slot(index);
   const std::uint64_t id = id_of(index);
-  const ipc::Ended how{true, status, slot.asked != 0, slot.built_in != 0};
+  const ipc::Ended how{true, status, slot.asked != 0, slot.lifetime != ipc::Lifetime::going_on, slot.built_in != 0};
   const std::int64_t now = sys::monotonic_ns();
   const bool crashed = ipc::is_crash(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);

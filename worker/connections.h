@@ -15,6 +15,7 @@
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
+#include "worker/lifetimes.h"
 #include "worker/log/log.h"
 #include "worker/pid_map.h"
 #include "worker/source_watch.h"
@@ -24,8 +25,8 @@ namespace bulkhead::worker {
 
 class Connections {
  public:
-  Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, int channel, int bell,
-              int handler_error_fd);
+  Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, Lifetimes& lifetimes, int channel,
+              int bell, int handler_error_fd);
 
   // What became of an accepted connection.
   enum class Begun {
@@ -69,6 +70,7 @@ class Connections {
   const ipc::PlanHeader& header_;
   ipc::Table& table_;
   SourceWatch& sources_;
+  Lifetimes& lifetimes_;
   int channel_;
   int bell_;
   int handler_error_fd_;

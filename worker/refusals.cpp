@@ -112,7 +112,8 @@ void Refusals::tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view
 void Refusals::tick(std::int64_t now_ns) {
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
     News& news = news_[i];
-    if (news.limit.suppressed() == 0 || !news.limit.allow(now_ns)) continue;
+    if (news.limit.suppressed() == 0 || !news.limit.open(now_ns)) continue;
+    (void)news.limit.allow(now_ns);
     write_line(static_cast<ipc::Refusal>(i), news, news.limit.take_suppressed() - 1);
   }
 }

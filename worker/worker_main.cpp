@@ -20,6 +20,7 @@
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/robust_lock.h"
+#include "worker/lifetimes.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
 #include "worker/reception.h"
@@ -114,6 +115,7 @@ class Worker {
   loop::Loop loop_;
   sys::Fd signals_;
   SourceWatch sources_;
+  Lifetimes lifetimes_;
   Connections connections_;
   Refusals refusals_;
   Reception reception_;
@@ -134,7 +136,8 @@ Worker::Worker(const ipc::Plan& plan)
       table_(take_table()),
       signals_(sys::open_signal_fd(kWatched)),
       sources_(plan, table_),
-      connections_(plan, table_, sources_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
+      lifetimes_(loop_, plan, table_),
+      connections_(plan, table_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(

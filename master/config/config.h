@@ -152,6 +152,7 @@ struct Listener {
   OnFull on_full = OnFull::queue;
   std::string banner;
   std::string banner_fail;
+  Timeout max_lifetime;
   // `shutdown`: between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is kForever.
   Duration connection_shutdown = std::chrono::seconds(5);
   // The first is the listener's own; the others are those of its rules.

@@ -119,6 +119,10 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"banner", [](Context&, Node& node, const Entry& e) { node.listener->banner = e.value.text; }},
     Setter<Node>{"banner_fail",
                  [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},
+    Setter<Node>{"max_lifetime",
+                 [](Context&, Node& node, const Entry& e) {
+                   node.listener->max_lifetime = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
+                 }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"idle_timeout", set_idle_timeout},
 };

@@ -180,6 +180,8 @@ inline constexpr std::array kOptions{
            "Networks whose connections are refused."},
     Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "What an admitted client is sent first."},
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
+    Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
+           "How long a connection may last."},
     Option{Scope::listener, "handler", Type::object, kRequired, {},
            "echo|discard|daytime|chargen|time", "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),

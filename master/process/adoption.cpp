@@ -64,14 +64,16 @@ std::uint32_t Adoption::sweep(net::Listener& listener, supervision::RunId run) {
 }
 
 bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy) {
-  const Connection connection{&listener, slot, copy.use, copy.asked != 0};
+  const std::int64_t deadline = believable_deadline(listener, copy, sys::monotonic_ns());
+  const Connection connection{&listener, slot, copy.use, copy.asked != 0, copy.lifetime, deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
   if (believable && look_at(copy.pid) != Child::not_ours) {
     adopted_.emplace(copy.pid, connection);
+    if (deadline != 0) deadlines_.emplace(deadline, copy.pid);
     return true;
   }
   // Reaped already: by the worker, which died before it could say so, or by us, before we knew whose it was.
-  ipc::Ended how{false, 0, connection.asked, copy.built_in != 0};
+  ipc::Ended how{false, 0, connection.asked, connection.lifetime != ipc::Lifetime::going_on, copy.built_in != 0};
   const auto parked =
       std::find_if(parked_.begin(), parked_.end(), [&copy](const Parked& p) { return p.pid == copy.pid; });
   if (parked != parked_.end()) {
@@ -87,6 +89,7 @@ void Adoption::reap(pid_t pid) {
   const auto found = adopted_.find(pid);
   if (found == adopted_.end()) return;
   const Connection connection = found->second;
+  forget_deadline(found);
   adopted_.erase(found);
   const bool group = kills_groups(*connection.listener);
   if (group) {
@@ -100,8 +103,49 @@ void Adoption::reap(pid_t pid) {
   const bool group_lives = group && ::kill(-pid, 0) == 0;
   const auto copy = connection.listener->table().copy(connection.slot);
   if (!copy || copy->use != connection.use) return;
-  ended(connection, *copy, {true, status, connection.asked || copy->asked != 0, copy->built_in != 0}, usage,
+  ended(connection, *copy,
+        {true, status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
+         copy->built_in != 0},
+        usage,
         group_lives);
+}
+
+// What the table says, but never later than the configuration allows.
+std::int64_t Adoption::believable_deadline(const net::Listener& listener, const ipc::Slot& copy, std::int64_t now_ns) {
+  const config::Listener& config = listener.config();
+  if (!config.max_lifetime || copy.lifetime == ipc::Lifetime::killed) return 0;
+  const bool terminated = copy.lifetime == ipc::Lifetime::terminated;
+  const config::Duration longest = terminated ? config.connection_shutdown : *config.max_lifetime;
+  return std::clamp<std::int64_t>(copy.deadline_ns, 1, now_ns + longest.count());
+}
+
+std::optional<supervision::Instant> Adoption::next_deadline() const {
+  if (deadlines_.empty()) return std::nullopt;
+  return supervision::Instant(supervision::Duration(deadlines_.begin()->first));  // both count on CLOCK_MONOTONIC
+}
+
+void Adoption::on_deadline(supervision::Instant now) {
+  const std::int64_t now_ns = now.time_since_epoch().count();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns) {
+    const pid_t pid = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    if (const auto found = adopted_.find(pid); found != adopted_.end()) overdue(pid, found->second, now_ns);
+  }
+}
+
+void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
+  net::Listener& listener = *connection.listener;
+  const bool terminate = connection.lifetime == ipc::Lifetime::going_on;
+  connection.lifetime = terminate ? ipc::Lifetime::terminated : ipc::Lifetime::killed;
+  connection.deadline_ns = terminate ? now_ns + listener.config().connection_shutdown.count() : 0;
+  if (terminate) deadlines_.emplace(connection.deadline_ns, pid);
+  const bool group = kills_groups(listener);
+  sys::signal_child(pid, terminate ? SIGTERM : SIGKILL, group);
+  if (terminate) sys::signal_child(pid, SIGCONT, group);
+  const auto copy = listener.table().copy(connection.slot);
+  if (!copy) return;
+  const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
+  ipc::log_connection_overdue(listener.path(), id, *copy, terminate ? SIGTERM : SIGKILL, now_ns);
 }
 
 void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
@@ -214,7 +258,10 @@ std::uint32_t Adoption::count(const net::Listener& listener) const {
 
 void Adoption::forget(const net::Listener& listener) {
   const auto concerns = [&listener](const auto& entry) { return entry.listener == &listener; };
-  std::erase_if(adopted_, [&listener](const auto& entry) { return entry.second.listener == &listener; });
+  for (auto entry = adopted_.begin(); entry != adopted_.end();) {
+    if (entry->second.listener == &listener) forget_deadline(entry);
+    entry = entry->second.listener == &listener ? adopted_.erase(entry) : std::next(entry);
+  }
   std::erase_if(deferred_, concerns);
   std::erase_if(lingering_, concerns);
 }

@@ -12,7 +12,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "master/net/listener.h"
@@ -52,6 +55,10 @@ class Adoption {
   std::uint32_t signal_all(net::Listener& listener, int signal);
   [[nodiscard]] bool signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal);
 
+  // Ends those whose max_lifetime is over, as worker/lifetimes.h does.
+  void on_deadline(supervision::Instant now);
+  [[nodiscard]] std::optional<supervision::Instant> next_deadline() const;
+
   // Retries what a busy lock had put off, ends what lingers. True: call again within milliseconds.
   bool tick(std::int64_t now_ns);
 
@@ -65,6 +72,8 @@ class Adoption {
     std::uint32_t slot;
     std::uint32_t use;
     bool asked;
+    ipc::Lifetime lifetime;
+    std::int64_t deadline_ns;  // 0: none
   };
   struct Deferred {
     net::Listener* listener;
@@ -84,6 +93,12 @@ class Adoption {
     std::int64_t until_ns;
   };
 
+  using Adopted = std::unordered_map<pid_t, Connection>;
+
+  [[nodiscard]] static std::int64_t believable_deadline(const net::Listener& listener, const ipc::Slot& copy,
+                                                        std::int64_t now_ns);
+  void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
+  void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
   [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
              bool group_lives);
@@ -97,7 +112,8 @@ class Adoption {
   bool log_ends_;
   std::function<bool(pid_t)> is_ours_;
   OnCrash on_crash_;
-  std::unordered_map<pid_t, Connection> adopted_;
+  Adopted adopted_;
+  std::set<std::pair<std::int64_t, pid_t>> deadlines_;  // of those that have one, the next first
   std::vector<Deferred> deferred_;
   std::vector<Lingering> lingering_;
   std::vector<Parked> parked_;

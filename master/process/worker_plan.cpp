@@ -155,6 +155,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_connection_end = log.connection_end ? 1 : 0;
   header.suspended = listener.suspended ? 1 : 0;
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
+  header.max_lifetime_ns = listener.config().max_lifetime.value_or(config::Duration::zero()).count();
   header.shutdown_ns = listener.config().connection_shutdown.count();
   header.confinement = *confinement;
   header.root = plan.strings({keys.chroot});

@@ -2,6 +2,8 @@
 
 #include <sys/wait.h>
 
+#include <csignal>
+
 #include "worker/ipc/exit_code.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
@@ -22,6 +24,7 @@ void add_peers(log::Line& line, const Slot& slot) noexcept {
 
 Outcome outcome_of(const Ended& ended) noexcept {
   if (!ended.known) return Outcome::unknown;
+  if (ended.timed_out) return Outcome::max_lifetime;
   if (ended.asked) return Outcome::asked;
   if (!WIFEXITED(ended.wait_status)) return Outcome::crash;
   const int status = WEXITSTATUS(ended.wait_status);
@@ -71,6 +74,7 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
     case Outcome::normal:
     case Outcome::no_input: line.text(" ended"); break;
     case Outcome::idle_timeout: line.text(" ended: nothing moved for idle_timeout"); break;
+    case Outcome::max_lifetime: line.text(" was ended: its max_lifetime was over"); break;
     case Outcome::asked: line.text(" was ended"); break;
     case Outcome::unknown: line.text(" ended while its worker was being replaced"); break;
     case Outcome::crash:
@@ -83,6 +87,7 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
   }
   add_peers(line, slot);
   line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns);
+  if (ended.timed_out) line.field("reason", "timeout");
   if (signalled) {
     line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
     if (WCOREDUMP(ended.wait_status)) line.field("core", "yes");
@@ -94,6 +99,18 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
     line.field("status", WEXITSTATUS(ended.wait_status));
   }
   line.write();
+}
+
+void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
+                            std::int64_t now_ns) noexcept {
+  char hex[17];
+  const bool killed = signal == SIGKILL;
+  log::Line line(killed ? log::Level::warning : log::Level::info, listener);
+  line.text("connection ").text(hex_text(id, hex));
+  line.text(killed ? " did not end within its shutdown time: it gets " : " has lasted for its max_lifetime: it gets ");
+  line.text(sys::signal_name(signal));
+  add_peers(line, slot);
+  line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns).field("reason", "timeout").write();
 }
 
 }  // namespace bulkhead::ipc

@@ -12,8 +12,9 @@ namespace bulkhead::ipc {
 struct Ended {
   bool known = true;
   int wait_status = 0;
-  bool asked = false;     // we had signalled it
-  bool built_in = false;  // the exit status is an ExitCode
+  bool asked = false;      // an operator, or our own stop, had signalled it
+  bool timed_out = false;  // its max_lifetime was over
+  bool built_in = false;   // the exit status is an ExitCode
 };
 
 // What that means: for counts, logs and whoever keeps account of clients.
@@ -21,7 +22,8 @@ enum class Outcome {
   normal,
   no_input,      // normal, but the client had not sent a byte
   idle_timeout,  // nothing moved for idle_timeout: no crash, nor the client's own end
-  asked,         // we ended it
+  max_lifetime,  // we ended it: its time was over
+  asked,         // we ended it, for another reason
   unknown,
   crash  // any other exit status, any other signal
 };
@@ -31,6 +33,10 @@ enum class Outcome {
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept;
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept;
+
+// Its max_lifetime is over: this is what its group gets for it, SIGTERM or SIGKILL.
+void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
+                            std::int64_t now_ns) noexcept;
 
 // Lower-case hex without leading zeros into `out` of at least 17 bytes, NUL-terminated; returns the text.
 [[nodiscard]] std::string_view hex_text(std::uint64_t value, char* out) noexcept;

@@ -91,6 +91,7 @@ struct PlanHeader {
   PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];
 
+  std::int64_t max_lifetime_ns = 0;  // 0: infinity
   OnFull on_full = OnFull::queue;
   PlanPrefixes access;             // allow and deny, as admission::Access
   PlanPrefixes rules;              // as admission::rule_value()

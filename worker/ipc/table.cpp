@@ -171,6 +171,8 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   slot.worker = demand.worker;
   slot.pid = 0;
   slot.asked = 0;
+  slot.deadline_ns = 0;
+  slot.lifetime = Lifetime::going_on;
   slot.source = kNoSource;
   order();
   // From here on a recount finds the slot taken, wherever the list still has it.

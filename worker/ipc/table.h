@@ -46,6 +46,9 @@ enum class Refusal : std::uint32_t {
   handler_start,
   count_
 };
+// How far a connection is with its max_lifetime (worker/lifetimes.h).
+enum class Lifetime : std::uint32_t { going_on, terminated, killed };
+
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 [[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
 
@@ -90,7 +93,11 @@ struct Slot {
   Peer local;
   Peer real_peer;  // the balancer; AF_UNSPEC: nobody speaks for the client
   std::int64_t started_ns = 0;
-  std::int64_t deadline_ns = 0;  // ending: when what is left of the group gets SIGKILL
+  // serving: when its lifetime is over, or once that was, when it gets SIGKILL; 0: never.
+  // ending: when what is left of the group gets SIGKILL.
+  std::int64_t deadline_ns = 0;
+  Lifetime lifetime = Lifetime::going_on;
+  std::uint32_t reserved = 0;
 };
 
 struct WorkerRecord {

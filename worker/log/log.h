@@ -89,8 +89,9 @@ class Line {
 // One line a second for one kind of news; `suppressed` tells how many were not written since. Injected time.
 class RateLimit {
  public:
+  [[nodiscard]] bool open(std::int64_t now_ns) const noexcept { return now_ns >= next_ns_; }
   [[nodiscard]] bool allow(std::int64_t now_ns) noexcept {
-    if (now_ns < next_ns_) {
+    if (!open(now_ns)) {
       ++suppressed_;
       return false;
     }

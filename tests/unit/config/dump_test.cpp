@@ -129,7 +129,8 @@ void describe_node(std::ostream& out, const Node& node) {
     for (const auto& network : l.allow.value_or(std::vector<Network>())) out << network.text << ' ';
     for (const auto& network : l.deny) out << network.text << ' ';
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
-        << static_cast<int>(l.on_full) << l.banner << l.banner_fail << '\n';
+        << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.banner << l.banner_fail
+        << '\n';
     out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
         << l.handlers.front().index() << '\n';
     describe_child(out, l.child);

@@ -27,7 +27,7 @@ inline constexpr std::string_view kEverything = R"({
        "penalties": {"mode": "log", "crash": "2m", "timeout": "0s", "no_input": "3s", "exit": {"0": "1s", "255": "2s"},
          "min": "1s", "max": "1h", "max_sources4": 1, "max_sources6": 65536, "overflow": "deny-all",
          "exempt": ["127.0.0.0/8", "::1"]},
-       "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "banner": "hello\\r\\n",
+       "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "max_lifetime": "90s", "banner": "hello\\r\\n",
        "banner_fail": "busy\\r\\n", "allow": ["10.0.0.0/8", "::1", "::ffff:192.0.2.0/120"], "deny": "10.1.0.0/16",
        "handler": {"exec": ["/bin/cat", "-u"], "style": "inetd"}, "user": "alice", "group": "www-data",
        "groups": ["staff", "7"], "umask": "027", "chdir": "/tmp", "chroot": "/", "nice": -5, "ioprio": "best_effort:6",

@@ -1,0 +1,80 @@
+#include "worker/lifetimes.h"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <limits>
+
+#include "worker/ipc/connection_log.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::worker {
+
+namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+}  // namespace
+
+Lifetimes::Lifetimes(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table)
+    : header_(plan.header()),
+      path_(plan.string(header_.listener_path)),
+      table_(table),
+      links_(header_.max_lifetime_ns != 0 ? std::max(table.capacity(), table.high_water()) : 0),
+      living_(links_),
+      terminated_(links_),
+      timer_(loop, [this] { on_due(); }) {}
+
+void Lifetimes::add(std::uint32_t slot) noexcept {
+  const bool first = living_.empty() && terminated_.empty();
+  living_.push_back(slot);
+  if (first) arm();
+}
+
+void Lifetimes::take_out(std::uint32_t slot) noexcept {
+  switch (table_.slot(slot).lifetime) {
+    case ipc::Lifetime::going_on: living_.remove(slot); break;
+    case ipc::Lifetime::terminated: terminated_.remove(slot); break;
+    case ipc::Lifetime::killed: break;
+  }
+}
+
+void Lifetimes::on_due() {
+  const std::int64_t now = sys::monotonic_ns();
+  while (deadline_of(terminated_) <= now) kill(terminated_.front());
+  while (deadline_of(living_) <= now) terminate(living_.front(), now);
+  arm();
+}
+
+void Lifetimes::terminate(std::uint32_t index, std::int64_t now_ns) noexcept {
+  ipc::Slot& slot = table_.slot(index);
+  living_.remove(index);
+  terminated_.push_back(index);
+  slot.deadline_ns = now_ns + header_.shutdown_ns;
+  slot.lifetime = ipc::Lifetime::terminated;
+  sys::signal_child(slot.pid, SIGTERM, header_.kill_group != 0);
+  sys::signal_child(slot.pid, SIGCONT, header_.kill_group != 0);
+  ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, SIGTERM, now_ns);
+}
+
+void Lifetimes::kill(std::uint32_t index) noexcept {
+  ipc::Slot& slot = table_.slot(index);
+  terminated_.remove(index);
+  slot.lifetime = ipc::Lifetime::killed;
+  sys::signal_child(slot.pid, SIGKILL, header_.kill_group != 0);
+  ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, SIGKILL,
+                              sys::monotonic_ns());
+}
+
+std::int64_t Lifetimes::deadline_of(const SlotList& list) noexcept {
+  return list.empty() ? kNever : table_.slot(list.front()).deadline_ns;
+}
+
+void Lifetimes::arm() {
+  const std::int64_t next = std::min(deadline_of(living_), deadline_of(terminated_));
+  if (next == kNever) return timer_.stop();
+  timer_.start(std::chrono::nanoseconds(std::max<std::int64_t>(next - sys::monotonic_ns(), 0)));
+}
+
+}  // namespace bulkhead::worker

@@ -1,0 +1,47 @@
+// Ends this worker's connections that have lasted for `max_lifetime`: SIGTERM and SIGCONT to the group, `shutdown`
+// later SIGKILL. All have the same time, so they end in the order in which they began, and who is next stands first in
+// a list: the cost of one is the same however many there are. The deadlines stand in the slots, for the master, which
+// goes on from there if this worker dies (master/process/adoption.h).
+#pragma once
+
+#include <cstdint>
+
+#include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
+#include "worker/loop/loop.h"
+#include "worker/slot_list.h"
+
+namespace bulkhead::worker {
+
+class Lifetimes {
+ public:
+  Lifetimes(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table);
+
+  // Its process exists. Connections begin in the order of their started_ns.
+  void begun(std::uint32_t slot) noexcept {
+    if (header_.max_lifetime_ns != 0) add(slot);
+  }
+  // Its process has been reaped; the slot is not free yet.
+  void ended(std::uint32_t slot) noexcept {
+    if (header_.max_lifetime_ns != 0) take_out(slot);
+  }
+
+ private:
+  void add(std::uint32_t slot) noexcept;
+  void take_out(std::uint32_t slot) noexcept;
+  void on_due();
+  void terminate(std::uint32_t slot, std::int64_t now_ns) noexcept;
+  void kill(std::uint32_t slot) noexcept;
+  void arm();
+  [[nodiscard]] std::int64_t deadline_of(const SlotList& list) noexcept;
+
+  const ipc::PlanHeader& header_;
+  const char* path_;
+  ipc::Table& table_;
+  SlotLinks links_;
+  SlotList living_;
+  SlotList terminated_;
+  loop::Timer timer_;
+};
+
+}  // namespace bulkhead::worker

@@ -1,0 +1,37 @@
+#include "worker/slot_list.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+
+namespace bulkhead::worker {
+
+SlotLinks::SlotLinks(std::uint32_t slots) : size_(std::size_t{slots} * sizeof(Link)) {
+  if (size_ == 0) return;
+  void* memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) std::abort();
+  madvise(memory, size_, MADV_DONTFORK);
+  links_ = static_cast<Link*>(memory);
+}
+
+SlotLinks::~SlotLinks() {
+  if (links_ != nullptr) munmap(links_, size_);
+}
+
+void SlotList::push_back(std::uint32_t slot) noexcept {
+  links_.links_[slot] = {last_, ipc::kNoSlot};
+  if (last_ == ipc::kNoSlot) {
+    first_ = slot;
+  } else {
+    links_.links_[last_].after = slot;
+  }
+  last_ = slot;
+}
+
+void SlotList::remove(std::uint32_t slot) noexcept {
+  const auto [before, after] = links_.links_[slot];
+  (before == ipc::kNoSlot ? first_ : links_.links_[before].after) = after;
+  (after == ipc::kNoSlot ? last_ : links_.links_[after].before) = before;
+}
+
+}  // namespace bulkhead::worker
