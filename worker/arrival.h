@@ -18,7 +18,7 @@ struct Arrival {
   ipc::Peer client;                   // whom it is for: the same, unless a trusted PROXY header says otherwise
   std::uint32_t rule = admission::kNoRule;
   std::uint32_t handler = 0;             // number in the plan
-  std::int64_t source_connections = -1;  // how many its source has, this one included; -1: not counted
+  std::int64_t source_connections = -1;  // how many its source had before it; -1: not counted
 };
 
 }  // namespace bulkhead::worker

@@ -110,6 +110,7 @@ Received Reception::admit(Arrival& arrival) {
     const ipc::Grant grant = table_.admit(wanted, arrival.slot);
     if (grant.slot == ipc::kNoSlot) return no_room(arrival, wanted, grant);
     arrival.slot = grant.slot;
+    if (sources_.asks()) arrival.source_connections = grant.source.connections;
     if (grant.source.would_refuse) {
       refusals_.would_refuse(arrival, ipc::Refusal::penalty, SourceWords(ipc::Refusal::penalty, wanted, grant).view());
     }

@@ -98,6 +98,17 @@ class Environment(TestCase):
             told.append(clients[-1].receive(2))
         self.assertEqual(told, [b"0\n"] * 8 + [b"1\n"] * 2)
 
+    def test_how_many_connections_the_source_had_before(self):
+        program = self.write("handler", "#!/bin/sh\necho ${TCPCONNNUM-none}\nexec cat\n", 0o755)
+        for keys, expected in ({"max_connections_per_source": 10}, [b"0\n", b"1\n", b"2\n", b"0\n"]), ({}, [b"none\n"] * 4):
+            daemon = self.start(exec_listener([program], **keys))
+            told = []
+            for source in ("127.0.0.2", "127.0.0.2", "127.0.0.2", "127.0.0.3"):
+                client = Client(daemon.address(), source=(source, 0))
+                self.addCleanup(client.close)
+                told.append(client.receive(len(expected[0])))
+            self.assertEqual(told, expected)
+
     def test_the_manual_names_every_variable(self):
         with open(os.path.join(SOURCE, "man", "bulkhead.json.5")) as file:
             named = {name for line in file if line.startswith(".It Ev ") for name in line[7:].replace(",", "").split()}

@@ -406,6 +406,19 @@ class IdleTimeout(BuiltIn):
         self.assertGreaterEqual(time.monotonic() - began, 0.25)
         self.assertEqual(self.daemon.wait_log("idle_timeout")[0]["reason"], "timeout")
 
+    def test_it_is_what_penalties_call_a_timeout(self):
+        self.serve(idle_timeout="300ms", penalties={"mode": "enforce", "timeout": "60s", "min": "1s"})
+        client = Client(self.address, source=("127.0.0.2", 0))
+        self.addCleanup(client.close)
+        self.assertTrue(client.echo())
+        self.assertEqual(client.rest(), b"")
+        self.wait_end(client.name)
+        with Client(self.address, source=("127.0.0.2", 0)) as again:
+            self.assertEqual(again.rest(), b"")
+        self.assertTrue(self.daemon.wait_log("penalties", reason="penalty"))
+        with Client(self.address, source=("127.0.0.3", 0)) as another:
+            self.assertTrue(another.echo())
+
     def test_a_program_has_none(self):
         config = self.write("config.json", '{"supervisor": {"children": [{"id": "a", "type": "listener", "listen": "127.0.0.1:0", '
                             '"user": "root",\n"idle_timeout": "5s", "handler": {"exec": ["/bin/cat"]}}]}}')

@@ -34,8 +34,8 @@ struct ConnectionFacts {
   std::uint32_t generation;
   bool stress = false;                   // BULKHEAD_STRESS: be brief
   bool listen_fds = false;               // style listen_fds: LISTEN_*
-  std::int64_t source_connections = -1;  // TCPCONNNUM, IPCCONNNUM: how many its source has, this one included; -1: not
-                                         // counted
+  std::int64_t source_connections = -1;  // TCPCONNNUM, IPCCONNNUM: how many its source had before this one
+                                         // (s6-tcpserverd); -1: not counted
   ProxyFacts proxy = {};
 };
 

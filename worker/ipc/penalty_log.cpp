@@ -9,9 +9,14 @@ admission::Ending ending_of(const Ended& ended) noexcept {
   admission::Ending out;
   if (!ended.known) return out;
   out.asked = ended.asked;
+  const Outcome outcome = outcome_of(ended);
+  out.timed_out = outcome == Outcome::idle_timeout;
+  out.no_input = outcome == Outcome::no_input;
   if (WIFEXITED(ended.wait_status)) {
     out.how = admission::Ending::How::exited;
-    out.status = static_cast<std::uint8_t>(WEXITSTATUS(ended.wait_status));
+    // What a built-in says by its exit status is no exit status of the map.
+    const bool said = out.timed_out || out.no_input;
+    out.status = said ? std::uint8_t{0} : static_cast<std::uint8_t>(WEXITSTATUS(ended.wait_status));
   } else {
     out.how = admission::Ending::How::killed;
   }
