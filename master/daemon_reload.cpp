@@ -8,6 +8,7 @@
 
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
+#include "master/now.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {
@@ -20,11 +21,7 @@ using supervision::Operation;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
 
-supervision::Instant now() {
-  return supervision::Instant(std::chrono::steady_clock::now());
-}
-
-std::string parent_of(const std::string& path) {
+std::string supervisor_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
@@ -192,7 +189,7 @@ config::Node* DaemonReload::new_node(const std::string& path) {
 }
 
 void DaemonReload::operate(Operation operation, const std::string& path, Done done) {
-  daemon_.control_.operate(operation, parent_of(path), id_of(path), [path, done](supervision::ReplyError error) {
+  daemon_.control_.operate(operation, supervisor_of(path), id_of(path), [path, done](supervision::ReplyError error) {
     done(error == supervision::ReplyError::none ? "" : fmt::format("{}: {}", path, DaemonControl::word_of(error)));
   });
 }
@@ -235,9 +232,9 @@ std::vector<unsigned long> DaemonReload::worker_numbers(const std::string& path)
 
 void DaemonReload::start_worker(const std::string& path, const Done& done) {
   const auto number = static_cast<std::uint32_t>(std::stoul(id_of(path)));
-  const config::Node* node = daemon_.node_at(parent_of(path));
+  const config::Node* node = daemon_.node_at(supervisor_of(path));
   daemon_.control_.operate(
-      Operation::start_child, parent_of(path), id_of(path),
+      Operation::start_child, supervisor_of(path), id_of(path),
       [path, done](supervision::ReplyError error) {
         done(error == supervision::ReplyError::none
                  ? ""
@@ -249,7 +246,7 @@ void DaemonReload::start_worker(const std::string& path, const Done& done) {
 std::vector<std::string> DaemonReload::old_workers(const std::string& path) const {
   std::vector<std::string> out;
   daemon_.workers_.for_each([&](const process::WorkerProcess& worker) {
-    if (parent_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
+    if (supervisor_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
   });
   return out;
 }
@@ -264,7 +261,7 @@ void DaemonReload::try_added(const Change& change) {
                         return done(error->text());
                       }
                       daemon_.control_.operate(
-                          Operation::start_child, parent_of(path), node.spec.id,
+                          Operation::start_child, supervisor_of(path), node.spec.id,
                           [this, path, done](supervision::ReplyError error) {
                             if (error == supervision::ReplyError::none) return done("");
                             daemon_.control_.forget(path);

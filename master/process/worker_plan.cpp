@@ -44,7 +44,7 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler,
   out.name = plan.strings({config::name_of(handler)});
   if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
     out.kind = static_cast<ipc::HandlerKind>(*built_in);
-    out.idle_timeout_ns = idle_timeout ? idle_timeout->count() : 0;
+    out.idle_timeout_ns = listener.idle_timeout ? idle_timeout->count() : 0;
     out.argv = out.environment = plan.strings({});
     return out;
   }
