@@ -1,16 +1,13 @@
 #include "master/daemon.h"
 
 #include <fmt/format.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <utility>
 
 #include "master/control/tree_of_config.h"
@@ -28,15 +25,9 @@ using namespace std::chrono_literals;
 using namespace supervision;
 
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
-constexpr auto kBindPatience = 2s;  // a predecessor may be on its way out
 
 std::string parent_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
-}
-
-int exit_status_of(const sys::Error& error) {
-  if (error.code == EADDRINUSE) return kAddressInUse;
-  return error.code == EACCES || error.code == EPERM ? kNoPermission : kSystemError;
 }
 
 }  // namespace
@@ -81,14 +72,6 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
 
 Daemon::~Daemon() = default;
 
-std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
-  if (auto error = listener.open()) return error;
-  for (const net::ListeningSocket& socket : listener.sockets()) {
-    events_.publish("listener_bound", listener.path(), {{"address", socket.text}});
-  }
-  return std::nullopt;
-}
-
 const config::Node& Daemon::register_nodes(config::Node& node) {
   node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
   nodes_.push_back({&node, nullptr});
@@ -131,72 +114,6 @@ void Daemon::take_configuration(std::shared_ptr<config::Config> config, std::str
 
 void Daemon::forget_entry(std::uint32_t tag) {
   nodes_.at(tag) = {};
-}
-
-std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path) {
-  for (const config::Node& child : node.children) {
-    if (auto error = add_listeners(child, path + "/" + child.spec.id)) return error;
-  }
-  if (!node.listener) return std::nullopt;
-  auto& listener = listeners_[path] = std::make_unique<net::Listener>(next_listener_++, path, *node.listener);
-  listener->source = &node;
-  return open_listener(*listener);
-}
-
-// Only here may the master wait: nothing is served yet.
-int Daemon::open_all() {
-  const auto give_up = std::chrono::steady_clock::now() + kBindPatience;
-  auto error = add_listeners(config_->root, "root");
-  while (error && error->code == EADDRINUSE && std::chrono::steady_clock::now() < give_up) {
-    std::this_thread::sleep_for(50ms);
-    listeners_.clear();
-    next_listener_ = 0;
-    error = add_listeners(config_->root, "root");
-  }
-  if (!error) return 0;
-  std::string holder;
-  for (auto& [path, listener] : listeners_) {
-    for (const config::ListenAddress& address : listener->config().listen) {
-      if (error->code == EADDRINUSE && address.text == error->subject) holder = net::holder_of(address);
-    }
-  }
-  log::Line(log::Level::error, "root").text(error->text()).text(holder.empty() ? "" : ", ").text(holder).write();
-  return exit_status_of(*error);
-}
-
-// Before the ports: a daemon that is there already must be told from a stranger who holds one of them.
-int Daemon::open_control() {
-  server_ = std::make_unique<control::Server>(loop_, events_, control_);
-  const auto error = server_->open(config_->control);
-  if (!error) return 0;
-  const bool running = error->code == EADDRINUSE;
-  log::Line(log::Level::error, "root")
-      .text(running ? "another instance is running: " : "cannot open the control socket: ")
-      .text(error->text())
-      .write();
-  return running ? kAlreadyRunning : exit_status_of(*error);
-}
-
-void Daemon::become_subreaper() {
-  int is_set = 0;
-  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  prctl(PR_GET_CHILD_SUBREAPER, &is_set, 0, 0, 0);
-  if (is_set == 1) return;
-  log::Line(log::Level::error, "root").text("cannot become a child subreaper (prctl(2))").write();
-  std::exit(kSystemError);
-}
-
-int Daemon::run() {
-  become_subreaper();
-  if (const auto error = workers_.find_program()) {
-    log::Line(log::Level::error, "root").text(error->text()).write();
-    return kSystemError;
-  }
-  if (const int status = open_control(); status != 0) return status;
-  if (const int status = open_all(); status != 0) return status;
-  start();
-  loop_.run();
-  return status_;
 }
 
 void Daemon::start() {
@@ -493,55 +410,12 @@ void Daemon::on_worker_hung(process::WorkerProcess& worker) {
   events_.publish("watchdog_expired", worker.path);
 }
 
-void Daemon::announce_listener(net::Listener& listener) {
-  listener.announced = true;
-  for (const net::ListeningSocket& socket : listener.sockets()) {
-    log::Line line(log::Level::info, listener.path());
-    if (socket.local.family == AF_UNIX) {
-      line.text("Serving requests on ").text(socket.text);
-    } else {
-      line.text("Serving requests on port ").number(socket.local.port);
-    }
-    line.field("address", socket.text).write();
-  }
-}
-
-// A listener serves when its supervisor has started all its workers; the daemon is ready when the root has.
-void Daemon::announce_ready() {
-  const auto running = [this](const std::string& path) {
-    const auto id = tree_.find(path);
-    const auto view = id ? tree_.node(*id, now()) : std::nullopt;
-    return view && view->state == NodeState::running;
-  };
-  for (auto& [path, listener] : listeners_) {
-    if (!listener->announced && listener->is_open() && running(path)) announce_listener(*listener);
-  }
-  if (ready_ || !running("root")) return;
-  ready_ = true;
-  tell_ready_fd();
-  services_.ready();
-  tell_services();
-  if (options_.on_ready) options_.on_ready();
-}
-
-void Daemon::tell_ready_fd() {
-  if (options_.ready_fd < 0) return;
-  nlohmann::ordered_json line{{"pid", getpid()}, {"endpoints", nlohmann::ordered_json::array()}};
-  for (auto& [path, listener] : listeners_) {
-    for (const net::ListeningSocket& socket : listener->sockets()) {
-      line["endpoints"].push_back({{"path", path}, {"listen", socket.address.text}, {"address", socket.text}});
-    }
-  }
-  const std::string text = line.dump() + "\n";
-  (void)!::write(options_.ready_fd, text.data(), text.size());
-  ::close(std::exchange(options_.ready_fd, -1));
-}
-
 void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
   if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
   tell_services();
+  options_.inherited.forget();
   narrator_.on_the_way_down(phase, connections, config_->lame_duck);
 }
 

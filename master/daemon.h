@@ -45,6 +45,7 @@ enum ExitStatus : int {
 struct DaemonOptions {
   int ready_fd = -1;  // gets one line when everything serves, then is closed
   std::function<void()> on_ready;
+  net::InheritedSockets inherited;
 };
 
 class Daemon {
@@ -141,6 +142,7 @@ class Daemon {
   bool ready_ = false;
   bool finishing_ = false;
   std::uint32_t next_listener_ = 0;
+  Instant bind_until_;  // until then a listener waits for its address
   Instant started_;
   std::string started_text_;
   lifecycle::ServiceManager services_;

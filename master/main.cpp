@@ -53,6 +53,12 @@ int fail(lifecycle::Detached& shell, const sys::Error& error) {
   return kSystemError;
 }
 
+// Else the ready line would go to whatever file of ours gets the number.
+std::string why_not_writable(const std::string& fd) {
+  const int flags = fcntl(std::stoi(fd), F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? "" : "descriptor " + fd + " is not open for writing";
+}
+
 void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("-c,--config", arguments.config, "Read FILE")->type_name("FILE")->capture_default_str();
   app.add_flag("-d,--daemon", arguments.detach, "Leave the terminal once everything serves");
@@ -60,7 +66,8 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_flag("--dump-config", arguments.dump_config, "Print the configuration with its defaults filled in, and exit");
   app.add_option("--ready-fd", arguments.ready_fd, "Write one JSON line to descriptor N when everything serves")
       ->type_name("N")
-      ->check(CLI::Range(3, 1 << 20));
+      ->check(CLI::Range(3, 1 << 20))
+      ->check(why_not_writable);
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error; overrides the configuration")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -84,7 +91,8 @@ void override_with(const Arguments& arguments, config::Config& config) {
 }
 
 // Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
-int serve(const Arguments& arguments, config::Loaded loaded, lifecycle::Detached& shell) {
+int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited,
+          lifecycle::Detached& shell) {
   config::Config& config = *loaded.config;
   auto target = lifecycle::open_log_target(config.log.target);
   if (!target) return fail(shell, target.error());
@@ -110,11 +118,12 @@ int serve(const Arguments& arguments, config::Loaded loaded, lifecycle::Detached
     log::echo_errors_to(-1);
     shell.report(kStopped);
   };
-  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd, on_ready}, std::move(*target));
+  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd, on_ready, std::move(inherited)},
+                std::move(*target));
   return daemon.run();
 }
 
-int run(const Arguments& arguments) {
+int run(const Arguments& arguments, net::InheritedSockets inherited) {
   config::Loaded loaded = config::load(arguments.config);
   for (const config::Problem& problem : loaded.problems) fmt::print(stderr, "{}\n", problem.text());
   if (!loaded.config) return kBadConfiguration;
@@ -141,7 +150,7 @@ int run(const Arguments& arguments) {
   }
   sys::Title::use_environment_too();
   sys::Title::set("bulkheadd: master");
-  const int status = serve(arguments, std::move(loaded), shell);
+  const int status = serve(arguments, std::move(loaded), std::move(inherited), shell);
   shell.report(status);
   return status;
 }
@@ -152,13 +161,14 @@ int main(int argc, char** argv) {
   sys::take_over_signals(kBlocked);
   fill_standard_descriptors();
   sys::Title::init(argc, argv, "bulkheadd");
+  auto inherited = net::InheritedSockets::take_over();
   ipc::register_robust_list();
   Arguments arguments;
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");
   describe(app, arguments);
   try {
     app.parse(argc, argv);
-    return run(arguments);
+    return run(arguments, std::move(inherited));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kStopped : kUsage;
   } catch (const std::exception& error) {

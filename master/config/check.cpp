@@ -139,7 +139,7 @@ constexpr std::array kRules{
     TypeRule{Type::account, Kind::string, not_empty},
     TypeRule{Type::accounts, Kind::array, anything, Kind::string, not_empty, "a name or a number in a string"},
     TypeRule{Type::command, Kind::array, list_not_empty},  // elements: command.cpp
-    TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: listener_reader.cpp
+    TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: socket_reader.cpp
     TypeRule{Type::networks, Kind::array},                 // elements: admission_reader.cpp
     TypeRule{Type::banner, Kind::string, banner_fits},
     TypeRule{Type::rate, Kind::object},
@@ -274,6 +274,10 @@ bool is_word(const Option& option, const Value& value) {
 std::size_t word_index(const Option& option, const Value& value) {
   const auto words = words_of(option);
   return static_cast<std::size_t>(std::find(words.begin(), words.end(), value.text) - words.begin());
+}
+
+bool as_boolean(const Value& value) {
+  return value.text == "true";
 }
 
 std::uint32_t as_integer(const Value& value) {

@@ -15,6 +15,7 @@ namespace bulkhead::config {
 
 [[nodiscard]] bool is_word(const Option& option, const Value& value);            // value is one of option.words
 [[nodiscard]] std::size_t word_index(const Option& option, const Value& value);  // its place among them
+[[nodiscard]] bool as_boolean(const Value& value);
 [[nodiscard]] std::uint32_t as_integer(const Value& value);
 [[nodiscard]] double as_number(const Value& value);
 [[nodiscard]] Duration as_duration(const Value& value);

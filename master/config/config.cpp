@@ -46,7 +46,7 @@ void set_socket(Context& context, Control& control, const Entry& entry) {
   }
   ListenAddress address;
   address.text = "unix:" + control.socket;
-  address.family = ListenAddress::Family::unix_path;
+  address.form = ListenAddress::Form::unix_path;
   address.path = control.socket;
   context.claim_address(address, entry.at(), entry.pointer());
 }

@@ -46,12 +46,43 @@ struct Control {
 
 // Where a listener listens, already parsed. `text` is the entry as written and names it in logs and errors.
 struct ListenAddress {
-  enum class Family : std::uint8_t { ipv4, ipv6, unix_path };
+  enum class Form : std::uint8_t { ipv4, ipv6, unix_path, unix_abstract, systemd, descriptor };
   std::string text;
-  Family family = Family::ipv4;
+  Form form = Form::ipv4;
   std::string host;        // numeric, canonical ("127.0.0.1", "::1"); ipv4 and ipv6
   std::uint16_t port = 0;  // 0: chosen by the kernel
-  std::string path;        // unix_path, absolute
+  std::string path;        // unix_path: absolute; unix_abstract: with its "@"
+  std::string name;        // systemd: the socket's name in LISTEN_FDNAMES
+  int descriptor = -1;     // descriptor: its number
+  // Of the listener, because they too decide what can be bound side by side.
+  bool ipv6only = false;
+  std::string device;
+
+  [[nodiscard]] bool is_ip() const { return form == Form::ipv4 || form == Form::ipv6; }
+  // Bound by whoever started the daemon.
+  [[nodiscard]] bool is_inherited() const { return form == Form::systemd || form == Form::descriptor; }
+};
+
+// A worker's plan has room for so many; what one "systemd:NAME" stands for counts too.
+inline constexpr std::size_t kMaxSocketsOfListener = 64;
+
+struct Keepalive {  // tcp(7); whole seconds
+  std::chrono::seconds idle{60};
+  std::chrono::seconds interval{10};
+  std::uint32_t probes = 6;
+};
+
+// What is set on listening sockets, once; connections inherit it.
+struct SocketOptions {
+  std::uint32_t backlog = 1024;
+  std::uint32_t mode = 0660;           // of the file of a Unix socket, like owner and group
+  std::optional<std::uint32_t> owner;  // uid; absent: the daemon's
+  std::optional<std::uint32_t> group;  // gid; absent: the daemon's
+  bool nodelay = true;
+  std::optional<Keepalive> keepalive = Keepalive{};  // absent: off
+  bool freebind = false;
+  std::optional<std::uint32_t> rcvbuf;  // bytes; absent: the system's
+  std::optional<std::uint32_t> sndbuf;
 };
 
 enum class BuiltIn : std::uint8_t { echo, discard, daytime, chargen, time };
@@ -137,7 +168,7 @@ struct ChildKeys {
 
 struct Listener {
   std::vector<ListenAddress> listen;
-  std::uint32_t backlog = 1024;
+  SocketOptions sockets;
   std::uint32_t workers = 1;  // "auto" resolved
   std::uint32_t max_connections = 1024;
   bool max_connections_explicit =

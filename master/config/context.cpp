@@ -11,29 +11,54 @@
 namespace bulkhead::config {
 namespace {
 
-using Family = ListenAddress::Family;
+using Form = ListenAddress::Form;
 
-std::string any_of_port(std::uint16_t port, Family family) {
-  return fmt::format("{} any {}", port, family == Family::ipv4 ? "IPv4" : "IPv6");
+constexpr std::string_view kEveryDevice = "*";  // also those without a device
+
+std::string any_of_port(std::uint16_t port, Form form, std::string_view device) {
+  return fmt::format("{} any {} {}", port, form == Form::ipv4 ? "IPv4" : "IPv6", device);
 }
 
-std::string exactly(std::uint16_t port, std::string_view host) {
-  return fmt::format("{} {}", port, host);
+std::string exactly(std::uint16_t port, std::string_view host, std::string_view device) {
+  return fmt::format("{} {} {}", port, host, device);
 }
 
-// Under which keys an address is filed: as itself, and as the first of its port and family.
+// What is no IP address collides with nothing but itself.
+std::string only_key(const ListenAddress& address) {
+  switch (address.form) {
+    case Form::systemd: return "systemd:" + address.name;
+    case Form::descriptor: return fmt::format("fd:{}", address.descriptor);
+    default: return address.path;
+  }
+}
+
+// Under which keys an address is filed: as itself, and as the first of its port and family; each for its device and
+// for whoever asks for all of them.
 std::vector<std::string> own_keys(const ListenAddress& address) {
-  if (address.family == Family::unix_path) return {address.path};
-  return {exactly(address.port, address.host), any_of_port(address.port, address.family)};
+  if (!address.is_ip()) return {only_key(address)};
+  std::vector<std::string> out;
+  for (const std::string_view device : {std::string_view(address.device), kEveryDevice}) {
+    out.push_back(exactly(address.port, address.host, device));
+    out.push_back(any_of_port(address.port, address.form, device));
+  }
+  return out;
 }
 
 // Under which keys one that collides with it would be filed: see collide().
 std::vector<std::string> colliding_keys(const ListenAddress& address) {
-  if (address.family == Family::unix_path) return {address.path};
-  std::vector<std::string> out{exactly(address.port, address.host), exactly(address.port, "::")};
-  if (address.family == Family::ipv4) out.push_back(exactly(address.port, "0.0.0.0"));
-  if (address.host == "0.0.0.0" || address.host == "::") out.push_back(any_of_port(address.port, Family::ipv4));
-  if (address.host == "::") out.push_back(any_of_port(address.port, Family::ipv6));
+  if (!address.is_ip()) return {only_key(address)};
+  std::vector<std::string_view> devices{kEveryDevice};
+  if (!address.device.empty()) devices = {address.device, ""};
+  std::vector<std::string> out;
+  for (const std::string_view device : devices) {
+    out.push_back(exactly(address.port, address.host, device));
+    out.push_back(exactly(address.port, "::", device));
+    if (address.form == Form::ipv4) out.push_back(exactly(address.port, "0.0.0.0", device));
+    const bool any_ipv6 = address.host == "::";
+    const bool any_ipv4 = address.host == "0.0.0.0" || (any_ipv6 && !address.ipv6only);
+    if (any_ipv4) out.push_back(any_of_port(address.port, Form::ipv4, device));
+    if (any_ipv6) out.push_back(any_of_port(address.port, Form::ipv6, device));
+  }
   return out;
 }
 

@@ -13,29 +13,6 @@ namespace {
 
 constexpr std::uint32_t kNobody = 65534;
 
-// A uid or gid; the largest number means "leave it" to the kernel and names nobody.
-std::optional<std::uint32_t> parse_id(const std::string& text) {
-  std::uint32_t id = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
-  if (id == std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
-  return id;
-}
-
-// A name wins over a number, as in chown(1).
-std::optional<Account> find_user(const Host& host, const std::string& text) {
-  if (auto account = host.user(text)) return account;
-  const auto uid = parse_id(text);
-  return uid ? host.user(*uid) : std::nullopt;
-}
-
-// The text of an account that its row found good, else nothing.
-const std::string* text_of(const Section& section, std::string_view key) {
-  const Member* member = section.object.find(key);
-  const bool good = member != nullptr && member->value.kind == Value::Kind::string && !member->value.text.empty();
-  return good ? &member->value.text : nullptr;
-}
-
 class Reading {
  public:
   Reading(Context& context, const Section& section) : context_(context), section_(section) {}
@@ -45,7 +22,7 @@ class Reading {
   }
 
   std::optional<std::uint32_t> group() {
-    const std::string* text = text_of(section_, "group");
+    const std::string* text = account_text(section_, "group");
     if (text == nullptr) return std::nullopt;
     auto gid = find_group(context_.host(), *text);
     if (!gid) blame("group", fmt::format("no group {} in the group database", in_quotes(*text)));
@@ -73,9 +50,9 @@ class Reading {
   // Without root nobody can become somebody else; saying who one is anyway is allowed.
   void check_unprivileged() {
     const Host& host = context_.host();
-    if (const std::string* text = text_of(section_, "user")) {
+    if (const std::string* text = account_text(section_, "user")) {
       const auto account = find_user(host, *text);
-      const auto uid = account ? account->uid : parse_id(*text);
+      const auto uid = account ? account->uid : parse_account_number(*text);
       if (!uid) {
         blame("user", fmt::format("no user {} in the user database", in_quotes(*text)));
       } else if (*uid != host.user_id()) {
@@ -95,12 +72,12 @@ class Reading {
       const std::uint32_t primary = gid.value_or(account->gid);
       return Identity{account->name, account->uid, primary, groups(context_.host().groups(*account, primary))};
     }
-    const auto uid = parse_id(text);
+    const auto uid = parse_account_number(text);
     if (!uid) {
       blame("user", fmt::format("no user {} in the user database", in_quotes(text)));
     } else if (gid) {
       return Identity{text, *uid, *gid, groups({*gid})};
-    } else if (text_of(section_, "group") == nullptr) {
+    } else if (account_text(section_, "group") == nullptr) {
       blame("user", fmt::format("user {} is not in the user database, so it needs a \"group\"", text));
     }
     return std::nullopt;
@@ -126,9 +103,29 @@ class Reading {
 
 }  // namespace
 
+const std::string* account_text(const Section& section, std::string_view key) {
+  const Member* member = section.object.find(key);
+  const bool good = member != nullptr && member->value.kind == Value::Kind::string && !member->value.text.empty();
+  return good ? &member->value.text : nullptr;
+}
+
+std::optional<std::uint32_t> parse_account_number(const std::string& text) {
+  std::uint32_t id = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  if (id == std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
+  return id;
+}
+
+std::optional<Account> find_user(const Host& host, const std::string& text) {
+  if (auto account = host.user(text)) return account;
+  const auto uid = parse_account_number(text);
+  return uid ? host.user(*uid) : std::nullopt;
+}
+
 std::optional<std::uint32_t> find_group(const Host& host, const std::string& text) {
   if (auto gid = host.group(text)) return gid;
-  return parse_id(text);
+  return parse_account_number(text);
 }
 
 std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user) {
@@ -137,7 +134,7 @@ std::optional<Identity> read_identity(Context& context, const Section& section, 
     reading.check_unprivileged();
     return std::nullopt;
   }
-  if (const std::string* text = text_of(section, "user")) return reading.as_user(*text);
+  if (const std::string* text = account_text(section, "user")) return reading.as_user(*text);
   return reading.without_user(without_user);
 }
 

@@ -7,7 +7,7 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
-#include "master/config/listen_address.h"
+#include "master/config/socket_reader.h"
 #include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
 
@@ -15,35 +15,6 @@ namespace bulkhead::config {
 namespace {
 
 using supervision::Shutdown;
-
-void set_address(Context& context, Listener& listener, const Entry& entry, const Value& text,
-                 const std::string& pointer, Value& effective) {
-  if (text.kind != Value::Kind::string) {
-    const auto findings = check(entry.option, text, pointer);
-    context.report(findings);
-    return;
-  }
-  auto parsed = parse_listen_address(text.text, context.directory());
-  if (const auto* problem = std::get_if<std::string>(&parsed)) {
-    context.report(text.at, pointer, *problem);
-    return;
-  }
-  auto& address = std::get<ListenAddress>(parsed);
-  if (address.family == ListenAddress::Family::unix_path) effective.text = "unix:" + address.path;
-  context.claim_address(address, text.at, pointer);
-  listener.listen.push_back(std::move(address));
-}
-
-void set_listen(Context& context, Node& node, const Entry& entry) {
-  if (entry.value.kind == Value::Kind::string) {
-    set_address(context, *node.listener, entry, entry.value, entry.pointer(), entry.effective);
-    return;
-  }
-  for (std::size_t i = 0; i < entry.value.items.size(); ++i) {
-    set_address(context, *node.listener, entry, entry.value.items[i], child_pointer(entry.pointer(), i),
-                entry.effective.items[i]);
-  }
-}
 
 void set_workers(Context& context, Node& node, const Entry& entry) {
   constexpr std::uint32_t kMostByDefault = 8;
@@ -102,7 +73,19 @@ void check_idle_timeout(Context& context, const Section& section, const Listener
 
 constexpr std::array kListenerSetters{
     Setter<Node>{"listen", set_listen},
-    Setter<Node>{"backlog", [](Context&, Node& node, const Entry& e) { node.listener->backlog = as_integer(e.value); }},
+    Setter<Node>{"backlog",
+                 [](Context&, Node& node, const Entry& e) { node.listener->sockets.backlog = as_integer(e.value); }},
+    Setter<Node>{"ipv6only", [](Context&, Node&, const Entry&) {}},  // read with listen
+    Setter<Node>{"mode", set_socket_mode},
+    Setter<Node>{"owner", [](Context&, Node&, const Entry&) {}},  // needs group: see read_listener
+    Setter<Node>{"nodelay",
+                 [](Context&, Node& node, const Entry& e) { node.listener->sockets.nodelay = as_boolean(e.value); }},
+    Setter<Node>{"keepalive", set_keepalive},
+    Setter<Node>{"freebind",
+                 [](Context&, Node& node, const Entry& e) { node.listener->sockets.freebind = as_boolean(e.value); }},
+    Setter<Node>{"device", set_device},
+    Setter<Node>{"rcvbuf", [](Context&, Node& node, const Entry& e) { node.listener->sockets.rcvbuf = as_buffer(e); }},
+    Setter<Node>{"sndbuf", [](Context&, Node& node, const Entry& e) { node.listener->sockets.sndbuf = as_buffer(e); }},
     Setter<Node>{"workers", set_workers},
     Setter<Node>{"max_restarts", set_max_restarts},
     Setter<Node>{"max_seconds",
@@ -163,6 +146,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   const bool exec = std::any_of(handlers.begin(), handlers.end(),
                                 [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
   read_child_keys(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody, node.listener->child, effective);
+  read_socket_owner(context, section, node.listener->sockets);
 }
 
 }  // namespace bulkhead::config

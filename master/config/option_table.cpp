@@ -62,21 +62,36 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr std::array<std::pair<Scope, std::string_view>, 15> kScopes{{{Scope::top, "the top level"},
-                                                                      {Scope::daemon, "daemon"},
-                                                                      {Scope::control, "control"},
-                                                                      {Scope::log, "log"},
-                                                                      {Scope::child, "every child"},
-                                                                      {Scope::listener, "listener"},
-                                                                      {Scope::handler, "handler"},
-                                                                      {Scope::process, "process"},
-                                                                      {Scope::child_keys, "listener and process"},
-                                                                      {Scope::rlimits, "rlimits"},
-                                                                      {Scope::supervisor, "supervisor"},
-                                                                      {Scope::restart_delay, "restart_delay"},
-                                                                      {Scope::rate, "rate"},
-                                                                      {Scope::source_prefix, "source_prefix"},
-                                                                      {Scope::penalties, "penalties"}}};
+struct ScopeText {
+  Scope scope;
+  std::string_view name;
+};
+constexpr std::array kScopes{
+    ScopeText{Scope::top, "the top level"},
+    ScopeText{Scope::daemon, "daemon"},
+    ScopeText{Scope::control, "control"},
+    ScopeText{Scope::log, "log"},
+    ScopeText{Scope::child, "every child"},
+    ScopeText{Scope::listener, "listener"},
+    ScopeText{Scope::handler, "handler"},
+    ScopeText{Scope::process, "process"},
+    ScopeText{Scope::child_keys, "listener and process"},
+    ScopeText{Scope::rlimits, "rlimits"},
+    ScopeText{Scope::supervisor, "supervisor"},
+    ScopeText{Scope::restart_delay, "restart_delay"},
+    ScopeText{Scope::rate, "rate"},
+    ScopeText{Scope::source_prefix, "source_prefix"},
+    ScopeText{Scope::penalties, "penalties"},
+    ScopeText{Scope::keepalive, "keepalive"},
+};
+
+constexpr bool scopes_in_order() {
+  for (std::size_t i = 0; i < kScopes.size(); ++i) {
+    if (kScopes[i].scope != static_cast<Scope>(i)) return false;
+  }
+  return true;
+}
+static_assert(scopes_in_order());
 
 // `"a", "b" or "c"`, each of `parts` as it is.
 std::string join_or(const std::vector<std::string>& parts) {
@@ -127,8 +142,8 @@ std::vector<const Option*> options_of(Scope scope) {
 Scope scope_of(const Option& option) {
   if (option.type == Type::rate) return Scope::rate;
   const auto* const found =
-      std::find_if(kScopes.begin(), kScopes.end(), [&](const auto& s) { return s.second == option.name; });
-  return found == kScopes.end() ? Scope::top : found->first;
+      std::find_if(kScopes.begin(), kScopes.end(), [&](const auto& s) { return s.name == option.name; });
+  return found == kScopes.end() ? Scope::top : found->scope;
 }
 
 std::vector<std::string_view> words_of(const Option& option) {
@@ -147,7 +162,7 @@ std::string_view type_text(Type type) {
 }
 
 std::string_view scope_text(Scope scope) {
-  return kScopes[static_cast<std::size_t>(scope)].second;
+  return kScopes[static_cast<std::size_t>(scope)].name;
 }
 
 std::string default_text(const Option& option) {

@@ -29,7 +29,8 @@ enum class Scope : std::uint8_t {
   restart_delay,
   rate,
   source_prefix,
-  penalties
+  penalties,
+  keepalive
 };
 
 enum class Type : std::uint8_t {
@@ -97,6 +98,8 @@ inline constexpr double kYear = 8760 * 3600 * kSecond;
 inline constexpr Limits kAnyDuration{0, kYear};
 inline constexpr Limits kPositiveDuration{1, kYear};
 inline constexpr Limits kAnySize{0, 1ULL << 50};
+inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the kernel's, tcp(7)
+inline constexpr Limits kBufferSize{4096, 1 << 30};
 
 // clang-format off
 // A word's place in `words` is the value of its enumerator in config.h.
@@ -153,6 +156,24 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "listen", Type::listen, kRequired, {}, "", "Addresses to listen on."},
     Option{Scope::listener, "backlog", Type::integer, by_default("1024"), {1, 1'000'000}, "",
            "Connections the kernel queues until they are accepted."},
+    Option{Scope::listener, "ipv6only", Type::boolean, by_default("false"), {}, "",
+           "Whether an IPv6 socket refuses IPv4 clients."},
+    Option{Scope::listener, "mode", Type::file_mode, by_default("\"0660\""), {}, "",
+           "Permissions of the file of a Unix socket."},
+    Option{Scope::listener, "owner", Type::account, computed("the daemon's user"), {}, "",
+           "Owner of the file of a Unix socket."},
+    Option{Scope::listener, "nodelay", Type::boolean, by_default("true"), {}, "",
+           "Whether short segments are sent at once."},
+    Option{Scope::listener, "keepalive", Type::object, by_default("{}"), {}, "off",
+           "When a silent client is asked whether it is still there."},
+    Option{Scope::listener, "freebind", Type::boolean, by_default("false"), {}, "",
+           "Whether an address may be bound that the system does not have yet."},
+    Option{Scope::listener, "device", Type::string, kNone, {}, "",
+           "Network interface that clients have to come through."},
+    Option{Scope::listener, "rcvbuf", Type::size, kNone, kBufferSize, "",
+           "Receive buffer of each connection."},
+    Option{Scope::listener, "sndbuf", Type::size, kNone, kBufferSize, "",
+           "Send buffer of each connection."},
     Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 256}, "auto",
            "Worker processes that accept connections."},
     Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
@@ -299,6 +320,13 @@ inline constexpr std::array kOptions{
 
     Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},
     Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "In any span of this length."},
+
+    Option{Scope::keepalive, "idle", Type::duration, by_default("\"60s\""), kKeepaliveTime, "",
+           "Silence before the first probe."},
+    Option{Scope::keepalive, "interval", Type::duration, by_default("\"10s\""), kKeepaliveTime, "",
+           "Time between two probes."},
+    Option{Scope::keepalive, "probes", Type::integer, by_default("6"), {1, 127}, "",
+           "Unanswered probes after which the connection is given up."},
 };
 // clang-format on
 

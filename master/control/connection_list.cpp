@@ -20,22 +20,25 @@ std::string started_text(std::int64_t age_ns) {
       std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
 }
 
+std::string local_text(const net::Listener& listener, const ipc::Peer& local) {
+  if (local.family != AF_UNIX) return std::string(ipc::PeerText(local).view());
+  const net::ListeningSocket* socket = listener.socket(local.port);
+  return socket == nullptr ? "unix:" : socket->text;
+}
+
 ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
   char hex[17];
   const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
   const bool adopted = slot.owner == 0;
   ordered_json worker = nullptr;
   if (!adopted) worker = listener.path() + "/" + std::to_string(slot.worker);
-  const std::string local = slot.local.family == AF_UNIX && !listener.sockets().empty()
-                                ? listener.sockets().front().text
-                                : std::string(ipc::PeerText(slot.local).view());
   ordered_json out{{"id", ipc::hex_text(ipc::connection_id(slot.use, listener.number(), index), hex)},
                    {"listener", listener.path()},
                    {"pid", slot.pid},
                    {"worker", worker},
                    {"adopted", adopted},
                    {"peer", ipc::PeerText(slot.peer).view()},
-                   {"local", local},
+                   {"local", local_text(listener, slot.local)},
                    {"started", started_text(age)},
                    {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
                    {"handler", listener.handler_name(slot.generation, slot.handler)},

@@ -8,27 +8,23 @@
 #include <string>
 
 #include "master/config/config.h"
+#include "master/net/socket_file.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
 namespace bulkhead::control {
 
 struct ControlSocket {
-  sys::Fd fd;  // nonblocking, close-on-exec, listening
-  std::string path;
-  dev_t device = 0;
-  ino_t inode = 0;
+  sys::Fd fd;            // nonblocking, close-on-exec, listening
+  net::SocketFile file;  // after `fd`, so that it goes before
 };
 
 // Makes the directory if it is missing (0755, the last level only), replaces the file of a dead daemon, and binds with
 // exactly the mode and group of the configuration: the file never has a wider mode, not for a moment.
-// Errors: EADDRINUSE when a living daemon answers there or is just starting, ENOTSOCK when the file is no socket (it is
+// Errors: EADDRINUSE when a living daemon answers there or is just starting, EEXIST when the file is no socket (it is
 // left alone), ENAMETOOLONG beyond 107 bytes, EPERM when the directory of the default path is somebody else's, and what
 // the system calls say.
 [[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
-
-// Removes the file if it still is the one we made.
-void remove_socket_file(const ControlSocket& socket) noexcept;
 
 // Who is at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
 struct Peer {

@@ -47,7 +47,7 @@ std::optional<sys::Error> Server::open(const config::Control& config) {
   events_.on_event = [this](const EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
   };
-  log::Line(log::Level::info, "control").text("listening").field("socket", socket_.path).write();
+  log::Line(log::Level::info, "control").text("listening").field("socket", socket_.file.path()).write();
   return std::nullopt;
 }
 
@@ -62,7 +62,7 @@ void Server::close() noexcept {
   tick_.stop();
   pause_.stop();
   newcomers_.reset();
-  remove_socket_file(socket_);
+  socket_.file.remove();
   socket_.fd.reset();
 }
 
@@ -126,7 +126,7 @@ void Server::pause_accepting(int error) {
   newcomers_->stop();
   pause_.start(100ms);
   if (!accept_errors_.allow(sys::monotonic_ns())) return;
-  log::Line(log::Level::error, "control").text(sys::Error{"accept", socket_.path, error}.text()).write();
+  log::Line(log::Level::error, "control").text(sys::Error{"accept", socket_.file.path(), error}.text()).write();
 }
 
 // Outside of all callbacks of clients, so that here they may go.

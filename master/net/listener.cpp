@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "master/net/socket_options.h"
+#include "worker/log/log.h"
+
 namespace bulkhead::net {
 
 namespace {
@@ -23,30 +26,80 @@ ipc::Shape shape_of(const config::Listener& config) {
   return {config.max_connections, rate.count, rate.per.count(), std::max(room, config.max_connections)};
 }
 
+bool same_binding(const config::ListenAddress& a, const config::ListenAddress& b) {
+  return a.ipv6only == b.ipv6only && a.device == b.device;
+}
+
+sys::Error too_many(const config::ListenAddress& address) {
+  return {fmt::format("{}: a listener has at most {} sockets", address.text, config::kMaxSocketsOfListener), "", 0};
+}
+
 }  // namespace
 
-Listener::Listener(std::uint32_t number, std::string path, config::Listener config)
-    : number_(number), path_(std::move(path)), config_(std::move(config)) {}
+Listener::Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited)
+    : number_(number), path_(std::move(path)), config_(std::move(config)), inherited_(inherited) {}
+
+std::optional<sys::Error> Listener::make_table() {
+  auto memfd = ipc::Table::create(shape_of(config_));
+  if (!memfd) return memfd.error();
+  auto table = ipc::Table::map(memfd->get());
+  if (!table) return table.error();
+  bell_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!bell_) return sys::Error{"eventfd", path_, errno};
+  table_fd_ = std::move(*memfd);
+  table_ = std::move(*table);
+  return std::nullopt;
+}
 
 std::optional<sys::Error> Listener::open() {
-  std::vector<ListeningSocket> sockets;
-  for (const config::ListenAddress& address : config_.listen) {
-    auto socket = open_listening_socket(address, config_.backlog);
-    if (!socket) return socket.error();
-    sockets.push_back(std::move(*socket));
-  }
+  std::vector<std::string> remarks{backlog_remark(config_.sockets.backlog)};
+  auto sockets = gather(config_, {}, remarks);
+  if (!sockets) return sockets.error();
   if (!table_fd_) {
-    auto memfd = ipc::Table::create(shape_of(config_));
-    if (!memfd) return memfd.error();
-    auto table = ipc::Table::map(memfd->get());
-    if (!table) return table.error();
-    bell_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!bell_) return sys::Error{"eventfd", path_, errno};
-    table_fd_ = std::move(*memfd);
-    table_ = std::move(*table);
+    if (auto error = make_table()) return error;
   }
-  sockets_ = std::move(sockets);
+  sockets_ = take(std::move(*sockets));
+  tell(std::move(remarks));
   return std::nullopt;
+}
+
+sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
+                                                           const std::vector<ListeningSocket*>& old,
+                                                           std::vector<std::string>& remarks) {
+  std::vector<Place> out;
+  std::size_t count = 0;
+  for (const config::ListenAddress& address : config.listen) {
+    failed_address_ = &address;
+    Place& place = out.emplace_back();
+    for (ListeningSocket* socket : old) {
+      if (socket->address.text != address.text) continue;
+      if (!same_binding(socket->address, address)) {
+        return sys::Error{address.text + ": another ipv6only or device needs a restart of the daemon", "", 0};
+      }
+      place.kept.push_back(socket);
+    }
+    if (place.kept.empty()) {
+      auto made = open_listening_sockets(address, config.sockets, inherited_, remarks);
+      if (!made) return made.error();
+      place.made = std::move(*made);
+    }
+    count += place.kept.size() + place.made.size();
+    if (count > config::kMaxSocketsOfListener) return too_many(address);
+  }
+  failed_address_ = nullptr;
+  return out;
+}
+
+std::vector<ListeningSocket> Listener::take(std::vector<Place> places) {
+  std::vector<ListeningSocket> out;
+  for (Place& place : places) {
+    for (ListeningSocket* socket : place.kept) out.push_back(std::move(*socket));
+    for (ListeningSocket& socket : place.made) {
+      socket.number = next_socket_++;
+      out.push_back(std::move(socket));
+    }
+  }
+  return out;
 }
 
 std::optional<sys::Error> Listener::change(const config::Listener& config) {
@@ -56,24 +109,19 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   std::vector<ListeningSocket*> old;
   for (ListeningSocket& socket : sockets_) old.push_back(&socket);
   for (ListeningSocket& socket : left_over_) old.push_back(&socket);
-  // First all that can fail: what is new.
-  std::vector<ListeningSocket> sockets;
-  std::vector<ListeningSocket*> kept;
-  for (const config::ListenAddress& address : config.listen) {
-    const auto same = std::find_if(
-        old.begin(), old.end(), [&address](const ListeningSocket* one) { return one->address.text == address.text; });
-    kept.push_back(same == old.end() ? nullptr : *same);
-    if (kept.back() != nullptr) {
-      sockets.emplace_back();
-      continue;
+  std::vector<std::string> remarks{backlog_remark(config.sockets.backlog)};
+  auto places = gather(config, old, remarks);
+  failed_address_ = nullptr;  // of the other configuration
+  if (!places) return places.error();
+  for (const Place& place : *places) {
+    for (ListeningSocket* socket : place.kept) {
+      auto error = set_options(*socket, config.sockets, remarks);
+      if (!error) continue;
+      for (ListeningSocket* one : old) (void)set_options(*one, config_.sockets, remarks);
+      return error;
     }
-    auto opened = open_listening_socket(address, config.backlog);
-    if (!opened) return opened.error();
-    sockets.push_back(std::move(*opened));
   }
-  for (std::size_t i = 0; i < kept.size(); ++i) {
-    if (kept[i] != nullptr) sockets[i] = std::move(*kept[i]);
-  }
+  auto sockets = take(std::move(*places));
   std::vector<ListeningSocket> left_over;
   for (ListeningSocket* socket : old) {
     if (socket->fd) left_over.push_back(std::move(*socket));
@@ -81,6 +129,7 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   sockets_ = std::move(sockets);
   left_over_ = std::move(left_over);
   config_ = config;
+  tell(std::move(remarks));
   return std::nullopt;
 }
 
@@ -96,8 +145,22 @@ void Listener::refuse_left_over() noexcept {
 }
 
 void Listener::close_left_over() noexcept {
-  for (const ListeningSocket& socket : left_over_) unlink_socket_file(socket);
   left_over_.clear();
+}
+
+// Each address says the same, and so does each opening.
+void Listener::tell(std::vector<std::string> remarks) {
+  for (std::string& remark : remarks) {
+    if (remark.empty() || std::find(told_.begin(), told_.end(), remark) != told_.end()) continue;
+    log::Line(log::Level::warning, path_).text(remark).write();
+    told_.push_back(std::move(remark));
+  }
+}
+
+const ListeningSocket* Listener::socket(std::uint16_t number) const noexcept {
+  const auto found = std::find_if(sockets_.begin(), sockets_.end(),
+                                  [number](const ListeningSocket& socket) { return socket.number == number; });
+  return found == sockets_.end() ? nullptr : &*found;
 }
 
 void Listener::refuse_newcomers() noexcept {
@@ -105,7 +168,6 @@ void Listener::refuse_newcomers() noexcept {
 }
 
 void Listener::close() noexcept {
-  for (const ListeningSocket& socket : sockets_) unlink_socket_file(socket);
   sockets_.clear();
 }
 

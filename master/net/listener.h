@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/net/inherited_sockets.h"
 #include "master/net/listening_socket.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/table.h"
@@ -20,14 +21,17 @@ namespace bulkhead::net {
 class Listener {
  public:
   // `number` is unique for the daemon's life (below ipc::kMaxListeners); `path` is the node's, "root/echo".
-  Listener(std::uint32_t number, std::string path, config::Listener config);
+  // `inherited` has to outlive it.
+  Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited);
 
-  // Binds every address and makes the table. On failure nothing stays open. Address trouble names the address.
+  // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
+  // if one is.
   [[nodiscard]] std::optional<sys::Error> open();
+  [[nodiscard]] const config::ListenAddress* failed_address() const noexcept { return failed_address_; }
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
-  // Another configuration in place of the one it has. Addresses that it has already keep their sockets, the others are
-  // bound; those that are no longer named stay open, for the workers that there are, until close_left_over(). On
-  // failure nothing has changed. Undone by changing back.
+  // Another configuration in place of the one it has. Addresses that it has already keep their sockets, which get the
+  // options of the new one; the others are bound; those that are no longer named stay open, for the workers that there
+  // are, until close_left_over(). On failure nothing has changed. Undone by changing back.
   [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config);
   [[nodiscard]] bool has_left_over() const noexcept { return !left_over_.empty(); }
   void refuse_left_over() noexcept;
@@ -47,6 +51,7 @@ class Listener {
   // Empty for what nobody remembers; both numbers come from the table.
   [[nodiscard]] std::string handler_name(std::uint32_t generation, std::uint32_t number) const;
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
+  [[nodiscard]] const ListeningSocket* socket(std::uint16_t number) const noexcept;  // null: it is gone
   [[nodiscard]] ipc::Table& table() noexcept { return table_; }
   [[nodiscard]] const ipc::Table& table() const noexcept { return table_; }
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
@@ -59,15 +64,31 @@ class Listener {
   bool draining = false;  // its workers are to empty the queue and close
 
  private:
+  // What an entry of `listen` becomes: sockets that there are already, or new ones.
+  struct Place {
+    std::vector<ListeningSocket*> kept;
+    std::vector<ListeningSocket> made;
+  };
+  [[nodiscard]] std::optional<sys::Error> make_table();
+  [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
+                                                       const std::vector<ListeningSocket*>& old,
+                                                       std::vector<std::string>& remarks);
+  [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
+  void tell(std::vector<std::string> remarks);
+
   std::uint32_t number_;
   std::string path_;
   config::Listener config_;
   std::map<std::uint32_t, std::vector<std::string>> handler_names_;  // by generation
+  InheritedSockets& inherited_;
   std::vector<ListeningSocket> sockets_;
   std::vector<ListeningSocket> left_over_;
   sys::Fd table_fd_;
   sys::Fd bell_;
   ipc::Table table_;
+  const config::ListenAddress* failed_address_ = nullptr;
+  std::vector<std::string> told_;  // what the system made of the options, once each
+  std::uint16_t next_socket_ = 0;
 };
 
 }  // namespace bulkhead::net

@@ -1,140 +1,147 @@
 #include "master/net/listening_socket.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <utility>
+
+#include "master/net/holder.h"
+#include "master/net/socket_address.h"
+#include "master/net/socket_options.h"
 
 namespace bulkhead::net {
 
 namespace {
 
 using config::ListenAddress;
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-};
-
-template <class T>
-SocketAddress wrap(const T& address) {
-  SocketAddress out;
-  std::memcpy(&out.storage, &address, sizeof address);
-  out.length = sizeof address;
-  return out;
-}
-
-SocketAddress socket_address(const ListenAddress& address) {
-  if (address.family == ListenAddress::Family::ipv4) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_port = htons(address.port);
-    inet_pton(AF_INET, address.host.c_str(), &in.sin_addr);
-    return wrap(in);
-  }
-  if (address.family == ListenAddress::Family::ipv6) {
-    sockaddr_in6 in6{};
-    in6.sin6_family = AF_INET6;
-    in6.sin6_port = htons(address.port);
-    inet_pton(AF_INET6, address.host.c_str(), &in6.sin6_addr);
-    return wrap(in6);
-  }
-  sockaddr_un un{};
-  un.sun_family = AF_UNIX;
-  std::memcpy(un.sun_path, address.path.data(), std::min(address.path.size(), sizeof un.sun_path - 1));
-  return wrap(un);
-}
-
-const sockaddr* raw(const SocketAddress& address) {
-  return reinterpret_cast<const sockaddr*>(&address.storage);
-}
-
-void set(int fd, int level, int option, int value) {
-  setsockopt(fd, level, option, &value, sizeof value);
-}
-
-void set_tcp_options(int fd, bool ipv6) {
-  set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
-  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-  set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
-  if (ipv6) set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-}
-
-// A socket file that nobody listens on any more is a leftover of a crash; one that answers belongs to a living server.
-void remove_stale_file(const SocketAddress& address, const std::string& path) {
-  struct stat status {};
-  if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
-  const sys::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (connect(probe.get(), raw(address), address.length) != 0 && errno == ECONNREFUSED) unlink(path.c_str());
-}
+using config::SocketOptions;
+using Form = ListenAddress::Form;
+using MaybeError = std::optional<sys::Error>;
 
 void describe(ListeningSocket& socket) {
-  if (socket.address.family == ListenAddress::Family::unix_path) {
-    struct stat status {};
-    if (stat(socket.address.path.c_str(), &status) == 0) {
-      socket.device = status.st_dev;
-      socket.inode = status.st_ino;
-    }
-    socket.local.family = AF_UNIX;
-    socket.text = "unix:" + socket.address.path;
+  SocketAddress bound;
+  bound.length = sizeof bound.storage;
+  getsockname(socket.fd.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.length);
+  socket.text = bound_text(socket.fd.get());
+  socket.local = ipc::peer_of(bound.storage);
+  if (socket.local.family == AF_UNIX) {
+    socket.path = unix_path(bound);
     return;
   }
-  sockaddr_storage bound{};
-  socklen_t length = sizeof bound;
-  getsockname(socket.fd.get(), reinterpret_cast<sockaddr*>(&bound), &length);
-  socket.local = ipc::peer_of(bound);
   static constexpr std::array<std::uint8_t, 16> kAny{};
   socket.wildcard = std::memcmp(socket.local.address, kAny.data(), kAny.size()) == 0;
-  socket.text = std::string(ipc::PeerText(socket.local).view());
+}
+
+sys::Error about_file(const ListenAddress& address, const sys::Error& error) {
+  if (error.code != ENOENT && error.code != ENOTDIR) return {error.operation, address.text, error.code};
+  const std::string directory = address.path.substr(0, address.path.rfind('/'));
+  return {fmt::format("bind {}: there is no directory {}", address.text, directory), "", 0};
+}
+
+MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options) {
+  const ListenAddress& address = socket.address;
+  const auto backlog = static_cast<int>(options.backlog);
+  if (address.form == Form::unix_path) {
+    auto file = listen_at(socket.fd.get(), address.path, {options.mode, options.owner, options.group, backlog});
+    if (!file) return about_file(address, file.error());
+    socket.file = std::move(*file);
+    return std::nullopt;
+  }
+  const SocketAddress target = socket_address(address);
+  if (bind(socket.fd.get(), target.raw(), target.length) != 0) return sys::Error{"bind", address.text, errno};
+  if (listen(socket.fd.get(), backlog) != 0) return sys::Error{"listen", address.text, errno};
+  return std::nullopt;
+}
+
+MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
+  const ListenAddress& address = socket.address;
+  const int family = address.form == Form::ipv4 ? AF_INET : address.form == Form::ipv6 ? AF_INET6 : AF_UNIX;
+  socket.fd.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.fd) return sys::Error{"socket", address.text, errno};
+  if (address.is_ip()) {
+    if (auto error = set_bind_options(socket.fd.get(), address, options.freebind)) return error;
+  }
+  if (auto error = set_connection_options(socket.fd.get(), address.text, options, remarks)) return error;
+  return listen_on(socket, options);
+}
+
+// Its queue is the configuration's too: listen(2) on a listening socket changes nothing but the backlog.
+MaybeError adapt(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
+  if (auto error = set_connection_options(socket.fd.get(), socket.address.text, options, remarks)) return error;
+  if (listen(socket.fd.get(), static_cast<int>(options.backlog)) == 0) return std::nullopt;
+  return sys::Error{"listen", socket.address.text, errno};
 }
 
 }  // namespace
 
-sys::Result<ListeningSocket> open_listening_socket(const ListenAddress& address, std::uint32_t backlog) {
-  const bool is_unix = address.family == ListenAddress::Family::unix_path;
-  const SocketAddress target = socket_address(address);
-  ListeningSocket out;
-  out.address = address;
-  out.fd.reset(::socket(target.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!out.fd) return sys::Error{"socket", address.text, errno};
-  if (is_unix) {
-    remove_stale_file(target, address.path);
+MaybeError set_options(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
+  if (auto error = adapt(socket, options, remarks)) return error;
+  if (socket.address.form != Form::unix_path) return std::nullopt;
+  auto error = socket.file.change({options.mode, options.owner, options.group, 0});
+  return error ? MaybeError({error->operation, socket.address.text, error->code}) : std::nullopt;
+}
+
+namespace {
+
+std::string what_is_at(const std::string& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) return "; something was there";
+  const char* what = S_ISREG(status.st_mode)   ? "a regular file"
+                     : S_ISDIR(status.st_mode) ? "a directory"
+                     : S_ISLNK(status.st_mode) ? "a symbolic link"
+                                               : "something else than a socket";
+  return fmt::format("; {} is there, and is not touched", what);
+}
+
+}  // namespace
+
+sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAddress& address,
+                                                                 const SocketOptions& options,
+                                                                 InheritedSockets& inherited,
+                                                                 std::vector<std::string>& remarks) {
+  std::vector<ListeningSocket> out;
+  if (!address.is_inherited()) {
+    ListeningSocket& socket = out.emplace_back();
+    socket.address = address;
+    if (auto error = make(socket, options, remarks)) return std::move(*error);
   } else {
-    set_tcp_options(out.fd.get(), address.family == ListenAddress::Family::ipv6);
+    auto lent = inherited.open(address);
+    if (!lent) return lent.error();
+    for (InheritedSockets::Lent& one : *lent) {
+      ListeningSocket& socket = out.emplace_back();
+      socket.address = address;
+      socket.fd = std::move(one.fd);
+      socket.lease = std::move(one.lease);
+      if (auto error = adapt(socket, options, remarks)) return std::move(*error);
+    }
   }
-  if (bind(out.fd.get(), raw(target), target.length) != 0) return sys::Error{"bind", address.text, errno};
-  // Between bind and listen a client is refused, so the mode is right before anybody gets in.
-  if (is_unix) chmod(address.path.c_str(), 0660);
-  if (listen(out.fd.get(), static_cast<int>(backlog)) != 0) return sys::Error{"listen", address.text, errno};
-  describe(out);
+  for (ListeningSocket& socket : out) describe(socket);
   return out;
 }
 
-void unlink_socket_file(const ListeningSocket& socket) noexcept {
-  struct stat status {};
-  const bool ours = socket.inode != 0 && stat(socket.address.path.c_str(), &status) == 0 &&
-                    status.st_dev == socket.device && status.st_ino == socket.inode;
-  if (ours) unlink(socket.address.path.c_str());
+std::string why_not_opened(const ListenAddress& address, int error) {
+  switch (error) {
+    case EADDRINUSE: return "; held by " + holder_of(address);
+    case EEXIST: return what_is_at(address.path);
+    case EACCES: return address.is_ip() && address.port < 1024 ? "; such a port needs CAP_NET_BIND_SERVICE" : "";
+    case EADDRNOTAVAIL: return "; no interface has this address (see \"freebind\")";
+    default: return "";
+  }
 }
 
 void refuse_newcomers(ListeningSocket& socket) noexcept {
-  if (socket.address.family == ListenAddress::Family::unix_path) {
-    unlink_socket_file(socket);
-    return;
+  switch (socket.address.form) {
+    case Form::systemd:
+    case Form::descriptor: return;
+    case Form::unix_path: socket.file.remove(); return;
+    case Form::unix_abstract: shutdown(socket.fd.get(), SHUT_RD); return;
+    case Form::ipv4:
+    case Form::ipv6: break;
   }
   // The filter sees the TCP header first. Byte 13 holds the flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
   std::array<sock_filter, 5> program{{BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x17),
@@ -142,49 +149,6 @@ void refuse_newcomers(ListeningSocket& socket) noexcept {
                                       BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-}
-
-namespace {
-
-// The inode of the socket that listens on this port, from /proc/net/tcp (proc(5)): state 0A is LISTEN.
-std::string listening_inode(const char* file, std::uint16_t port) {
-  std::ifstream lines(file);
-  std::string line;
-  const std::string wanted = fmt::format(":{:04X} ", port);
-  while (std::getline(lines, line)) {
-    char local[64];
-    char remote[64];
-    char state[8];
-    unsigned long inode = 0;
-    if (std::sscanf(line.c_str(), "%*s %63s %63s %7s %*s %*s %*s %*s %*s %lu", local, remote, state, &inode) != 4)
-      continue;
-    if ((std::string(local) + " ").ends_with(wanted) && std::string(state) == "0A")
-      return fmt::format("socket:[{}]", inode);
-  }
-  return {};
-}
-
-}  // namespace
-
-std::string holder_of(const ListenAddress& address) {
-  namespace fs = std::filesystem;
-  if (address.family == ListenAddress::Family::unix_path) return {};
-  std::string inode = listening_inode("/proc/net/tcp", address.port);
-  if (inode.empty()) inode = listening_inode("/proc/net/tcp6", address.port);
-  if (inode.empty()) return {};
-  std::error_code ignored;
-  for (const auto& process : fs::directory_iterator("/proc", ignored)) {
-    const std::string pid = process.path().filename();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    for (const auto& fd : fs::directory_iterator(process.path() / "fd", ignored)) {
-      if (fs::read_symlink(fd.path(), ignored).string() != inode) continue;
-      std::ifstream comm(process.path() / "comm");
-      std::string name;
-      std::getline(comm, name);
-      return fmt::format("held by {} (pid {})", name, pid);
-    }
-  }
-  return {};
 }
 
 }  // namespace bulkhead::net

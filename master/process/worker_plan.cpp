@@ -44,7 +44,7 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler,
   out.name = plan.strings({config::name_of(handler)});
   if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
     out.kind = static_cast<ipc::HandlerKind>(*built_in);
-    out.idle_timeout_ns = listener.idle_timeout ? idle_timeout->count() : 0;
+    out.idle_timeout_ns = listener.idle_timeout ? listener.idle_timeout->count() : 0;
     out.argv = out.environment = plan.strings({});
     return out;
   }
@@ -64,13 +64,16 @@ bool set_handlers(ipc::PlanBuilder& plan, const config::Listener& listener) {
   return true;
 }
 
+static_assert(config::kMaxSocketsOfListener <= ipc::kMaxSockets);
+
 void set_sockets(ipc::PlanBuilder& plan, const net::Listener& listener) {
   std::vector<std::string> names;
   for (const net::ListeningSocket& socket : listener.sockets()) {
     const std::uint32_t at = plan.header.sockets++;
     plan.header.local[at] = socket.local;
+    if (socket.local.family == AF_UNIX) plan.header.local[at].port = socket.number;  // see Peer::port
     plan.header.wildcard[at] = socket.wildcard ? 1 : 0;
-    names.push_back(socket.address.path);
+    names.push_back(socket.path);
   }
   plan.header.socket_names = plan.strings(names);
 }

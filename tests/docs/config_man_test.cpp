@@ -30,6 +30,7 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"RATE", Scope::rate},
                                                 {"SOURCE PREFIX", Scope::source_prefix},
                                                 {"PENALTIES", Scope::penalties},
+                                                {"KEEPALIVE", Scope::keepalive},
                                                 {"DAEMON", Scope::daemon},
                                                 {"CONTROL", Scope::control},
                                                 {"LOG", Scope::log}};

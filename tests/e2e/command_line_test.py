@@ -24,7 +24,8 @@ class CommandLine(TestCase):
             self.assertIn(option, output)
 
     def test_usage_errors(self):
-        for arguments in (["--no-such-option"], ["stray"], ["-c"], ["--log-level", "loud"], ["--ready-fd", "x"], ["--ready-fd", "1"]):
+        for arguments in (["--no-such-option"], ["stray"], ["-c"], ["--log-level", "loud"], ["--ready-fd", "x"], ["--ready-fd", "1"],
+                          ["--ready-fd", "99"]):
             status, output, errors = self.run_program(*arguments)
             self.assertEqual((status, output), (64, ""), arguments)
             self.assertNotEqual(errors, "", arguments)

@@ -12,7 +12,7 @@ namespace bulkhead::ipc {
 // IPv4-mapped IPv6 addresses become IPv4 here, at the door: limits, logs and lists never see "::ffff:192.0.2.7".
 struct Peer {
   std::uint16_t family = AF_UNSPEC;  // AF_INET, AF_INET6, AF_UNIX
-  std::uint16_t port = 0;            // host order
+  std::uint16_t port = 0;            // host order; of a local AF_UNIX end: which of its listener's sockets it is
   std::uint32_t scope = 0;           // AF_INET6 link-local
   std::uint8_t address[16] = {};     // network order; the first 4 bytes for AF_INET
   std::uint32_t uid = 0;             // AF_UNIX (SO_PEERCRED)

@@ -94,6 +94,17 @@ TEST_CASE("the JSON Schema names every option") {
   }
 }
 
+void describe_sockets(std::ostream& out, const SocketOptions& options) {
+  out << options.backlog << ' ' << options.mode << ' ' << options.owner.value_or(99) << ' '
+      << options.group.value_or(99) << ' ' << options.nodelay << options.freebind << options.rcvbuf.value_or(0) << ' '
+      << options.sndbuf.value_or(0) << ' ' << options.keepalive.has_value();
+  if (options.keepalive) {
+    out << options.keepalive->idle.count() << ' ' << options.keepalive->interval.count() << ' '
+        << options.keepalive->probes;
+  }
+  out << '\n';
+}
+
 // All that a Config holds and a file says, as text, so that two can be compared.
 void describe_child(std::ostream& out, const ChildKeys& keys) {
   if (keys.identity) {
@@ -125,13 +136,15 @@ void describe_node(std::ostream& out, const Node& node) {
   if (node.listener) {
     const Listener& l = *node.listener;
     for (const auto& a : l.listen)
-      out << static_cast<int>(a.family) << a.host << ' ' << a.port << ' ' << a.path << '\n';
+      out << static_cast<int>(a.form) << a.host << ' ' << a.port << ' ' << a.path << a.name << a.descriptor
+          << a.ipv6only << a.device << '\n';
     for (const auto& network : l.allow.value_or(std::vector<Network>())) out << network.text << ' ';
     for (const auto& network : l.deny) out << network.text << ' ';
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
         << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.banner << l.banner_fail
         << '\n';
-    out << l.backlog << ' ' << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
+    describe_sockets(out, l.sockets);
+    out << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
         << l.handlers.front().index() << '\n';
     describe_child(out, l.child);
   }

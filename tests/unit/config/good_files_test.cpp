@@ -70,7 +70,21 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK(node.pointer == "/supervisor/children/0");
   REQUIRE(node.listener);
   CHECK_FALSE(node.process);
-  CHECK(node.listener->backlog == 1024);
+  const SocketOptions& sockets = node.listener->sockets;
+  CHECK(sockets.backlog == 1024);
+  CHECK(sockets.mode == 0660);
+  CHECK_FALSE(sockets.owner);
+  CHECK_FALSE(sockets.group);
+  CHECK(sockets.nodelay);
+  REQUIRE(sockets.keepalive);
+  CHECK(sockets.keepalive->idle == 60s);
+  CHECK(sockets.keepalive->interval == 10s);
+  CHECK(sockets.keepalive->probes == 6);
+  CHECK_FALSE(sockets.freebind);
+  CHECK_FALSE(sockets.rcvbuf);
+  CHECK_FALSE(sockets.sndbuf);
+  CHECK_FALSE(node.listener->listen.at(0).ipv6only);
+  CHECK(node.listener->listen.at(0).device.empty());
   CHECK(node.listener->workers == 4);
   CHECK(node.listener->max_connections == 1024);
   CHECK_FALSE(node.listener->max_connections_explicit);
@@ -148,7 +162,24 @@ TEST_CASE("every option of a listener can be set") {
   REQUIRE(node.listener->listen.size() == 4);
   CHECK(node.listener->listen[3].path == "/etc/bulkhead/run/x.sock");
   CHECK(node.listener->listen[3].text == "unix:run/x.sock");
-  CHECK(node.listener->backlog == 1);
+  const SocketOptions& sockets = node.listener->sockets;
+  CHECK(sockets.backlog == 1);
+  CHECK(sockets.mode == 0600);
+  CHECK(sockets.owner == 1000U);
+  CHECK(sockets.group == 33U);
+  CHECK_FALSE(sockets.nodelay);
+  REQUIRE(sockets.keepalive);
+  CHECK(sockets.keepalive->idle == 2s);  // the kernel counts in whole seconds
+  CHECK(sockets.keepalive->interval == 32767s);
+  CHECK(sockets.keepalive->probes == 1);
+  CHECK(sockets.freebind);
+  CHECK(sockets.rcvbuf == 65536U);
+  CHECK(sockets.sndbuf == 4096U);
+  for (const ListenAddress& address : node.listener->listen) {
+    INFO(address.text);
+    CHECK(address.ipv6only == address.is_ip());
+    CHECK(address.device == (address.is_ip() ? "eth0" : ""));
+  }
   CHECK(node.listener->workers == 3);
   CHECK(node.listener->max_connections == 1'000'000);
   CHECK(node.listener->max_connections_explicit);
@@ -161,6 +192,45 @@ TEST_CASE("every option of a listener can be set") {
   CHECK(node.listener->child.identity->name == "alice");
   CHECK(node.listener->child.identity->uid == 1000);
   CHECK(node.listener->child.identity->gid == 33);
+}
+
+TEST_CASE("the file of a Unix socket belongs to its owner, and to the listener's group or else the owner's") {
+  struct Row {
+    const char* fragment;
+    std::optional<std::uint32_t> owner;
+    std::optional<std::uint32_t> group;
+    std::uint32_t uid = 0;  // who reads it
+  };
+  const Row rows[] = {{R"("backlog":1)", std::nullopt, std::nullopt},
+                      {R"("user":"alice")", std::nullopt, std::nullopt},
+                      {R"("owner":"alice")", 1000, 1000},
+                      {R"("owner":"alice","group":"staff")", 1000, 2000},
+                      {R"("owner":"1000")", 1000, 1000},
+                      {R"("owner":"4711")", 4711, std::nullopt},
+                      {R"("group":"staff")", std::nullopt, 2000},
+                      {R"("owner":"1000","group":"1000")", std::nullopt, std::nullopt, 1000}};
+  for (const Row& row : rows) {
+    INFO(row.fragment);
+    const Node node = good(file_of(Shape::listener, row.fragment), FakeHost(row.uid)).root.children.at(0);
+    CHECK(node.listener->sockets.owner == row.owner);
+    CHECK(node.listener->sockets.group == row.group);
+  }
+}
+
+TEST_CASE("keepalive can be off") {
+  const Node node = good(file_of(Shape::listener, R"("keepalive":"off")")).root.children.at(0);
+  CHECK_FALSE(node.listener->sockets.keepalive);
+}
+
+TEST_CASE("a listener has room for 64 addresses") {
+  const auto problems = [](int count) {
+    std::string list;
+    for (int i = 1; i <= count; ++i) list += (i == 1 ? "\"" : ",\"") + std::to_string(i) + "\"";
+    const std::string child = R"({"id":"a","type":"listener","handler":"echo","listen":[)" + list + "]}";
+    return texts(parse(file_of(Shape::child, child), "t.json", "/", FakeHost()));
+  };
+  CHECK(problems(64).empty());
+  CHECK(problems(65) == "t.json:2:55: /supervisor/children/0/listen: a listener has at most 64 addresses, not 65");
 }
 
 TEST_CASE("every option of a process can be set") {

@@ -30,6 +30,7 @@ const char* pointer_of(Scope scope) {
     case Scope::listener: return "/supervisor/children/0";
     case Scope::handler: return "/supervisor/children/0/handler";
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
+    case Scope::keepalive: return "/supervisor/children/0/keepalive";
     case Scope::process: return "/supervisor/children/1";
     case Scope::rlimits: return "/supervisor/children/0/rlimits";
     case Scope::supervisor: return "/supervisor";
@@ -111,7 +112,7 @@ TEST_CASE("any key at any other place is an unknown key") {
   const Scope places[] = {Scope::top,        Scope::daemon,        Scope::control, Scope::log,
                           Scope::listener,   Scope::handler,       Scope::process, Scope::rlimits,
                           Scope::supervisor, Scope::restart_delay, Scope::rate,    Scope::source_prefix,
-                          Scope::penalties};
+                          Scope::penalties,  Scope::keepalive};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.

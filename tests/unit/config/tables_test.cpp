@@ -10,6 +10,7 @@
 #include "master/config/nearest.h"
 #include "master/config/option_table.h"
 #include "master/config/paths.h"
+#include "master/config/size.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/shapes.h"
 
@@ -41,6 +42,30 @@ TEST_CASE("a duration beyond the type is the longest, not a short one") {
   }
 }
 
+TEST_CASE("sizes are an integer and a unit of base 1024") {
+  const std::pair<const char*, std::uint64_t> good[] = {{"0K", 0},
+                                                        {"1K", 1024},
+                                                        {"64K", 65536},
+                                                        {"3M", 3145728},
+                                                        {"1G", 1U << 30U},
+                                                        {"2T", 2ULL << 40U},
+                                                        {"16777215T", 16777215ULL << 40U}};
+  for (const auto& [text, size] : good) {
+    INFO(text);
+    CHECK(parse_size(text) == size);
+  }
+  for (const char* text : {"", "K", "1", "01K", "1k", "1 K", " 1K", "1KB", "1.5K", "-1K", "+1K", "1KK", "0x1K", "1P"}) {
+    INFO(text);
+    CHECK_FALSE(parse_size(text));
+  }
+  for (const char* text : {"16777216T", "18446744073709551616G", "99999999999999999999999K"}) {
+    INFO(text);
+    CHECK(*parse_size(text) > 1ULL << 63U);
+  }
+  const std::pair<double, const char*> shown[] = {{0, "0"}, {1023, "1023"}, {4096, "\"4K\""}, {1 << 30, "\"1G\""}};
+  for (const auto& [bytes, text] : shown) CHECK(size_text(bytes) == text);
+}
+
 TEST_CASE("durations are shown in their largest whole unit") {
   const std::pair<double, const char*> rows[] = {{0, "\"0s\""},       {1, "\"1ms\""},   {1500, "\"1500ms\""},
                                                  {5000, "\"5s\""},    {60e3, "\"1m\""}, {3600e3, "\"1h\""},
@@ -50,13 +75,13 @@ TEST_CASE("durations are shown in their largest whole unit") {
 
 struct Address {
   const char* text;
-  ListenAddress::Family family;
-  const char* host;  // or the path
-  std::uint16_t port;
+  ListenAddress::Form form;
+  const char* host;  // or the path, or the name
+  int port;          // or the descriptor
 };
 
 TEST_CASE("the forms of listen") {
-  using enum ListenAddress::Family;
+  using enum ListenAddress::Form;
   const Address rows[] = {{"4040", ipv4, "0.0.0.0", 4040},
                           {"0", ipv4, "0.0.0.0", 0},
                           {"65535", ipv4, "0.0.0.0", 65535},
@@ -68,22 +93,32 @@ TEST_CASE("the forms of listen") {
                           {"[2001:DB8::A]:80", ipv6, "2001:db8::a", 80},
                           {"unix:/run/x.sock", unix_path, "/run/x.sock", 0},
                           {"unix:run/x.sock", unix_path, "/etc/run/x.sock", 0},
-                          {"unix:./x:y.sock", unix_path, "/etc/x:y.sock", 0}};
+                          {"unix:./x:y.sock", unix_path, "/etc/x:y.sock", 0},
+                          {"unix:@name", unix_abstract, "@name", 0},
+                          {"unix:@/a b@", unix_abstract, "@/a b@", 0},
+                          {"systemd:web.socket", systemd, "web.socket", 0},
+                          {"systemd:a name", systemd, "a name", 0},
+                          {"fd:0", descriptor, "", 0},
+                          {"fd:1048575", descriptor, "", 1048575}};
   for (const Address& row : rows) {
     INFO(row.text);
     const auto parsed = parse_listen_address(row.text, "/etc");
     REQUIRE(std::holds_alternative<ListenAddress>(parsed));
     const auto& address = std::get<ListenAddress>(parsed);
     CHECK(address.text == row.text);
-    CHECK(address.family == row.family);
-    CHECK((row.family == unix_path ? address.path : address.host) == row.host);
-    CHECK(address.port == row.port);
+    CHECK(address.form == row.form);
+    CHECK(address.host + address.path + address.name == row.host);
+    CHECK((row.form == descriptor ? address.descriptor : address.port) == row.port);
   }
 }
 
 TEST_CASE("what is no address, and what to write instead") {
   const std::string longest = "unix:/" + std::string(106, 'x');
   CHECK(std::holds_alternative<ListenAddress>(parse_listen_address(longest, "/")));
+  const std::string longest_name = "unix:@" + std::string(107, 'x');
+  CHECK(std::holds_alternative<ListenAddress>(parse_listen_address(longest_name, "/")));
+  const char* no_name = "expected the name of a socket after \"systemd:\", 1 to 255 characters of ASCII without \":\"";
+  const char* no_descriptor = "expected the number of a descriptor after \"fd:\", from 0 to 1048575";
   const std::pair<std::string, const char*> rows[] = {
       {"65536", "expected a port from 0 to 65535, got \"65536\""},
       {"04040", "expected a port from 0 to 65535, got \"04040\""},
@@ -110,12 +145,23 @@ TEST_CASE("what is no address, and what to write instead") {
       {"[127.0.0.1]:80", "\"127.0.0.1\" is not an IPv6 address"},
       {"[fe80::1%eth0]:80", "addresses with a scope such as \"%eth0\" are not supported"},
       {"[::ffff:1.2.3.4]:80", "write the IPv4 address itself: \"1.2.3.4:80\""},
-      {"unix:", "expected a path after \"unix:\""},
+      {"unix:", "expected a path or \"@\" and a name after \"unix:\""},
       {"unix:/run/", "expected the path of a socket, got that of a directory"},
-      {"unix:@name", "abstract sockets are not supported; write a path after \"unix:\""},
+      {"unix:@", "expected a name after \"unix:@\""},
+      {longest_name + "x", "the name of an abstract socket may have at most 107 bytes, this one has 108"},
       {longest + "x", "the path of a Unix socket may have at most 107 bytes, this one has 108"},
-      {"systemd:web", "inherited sockets (\"systemd:web\") are not supported"},
-      {"fd:3", "inherited sockets (\"fd:3\") are not supported"},
+      {"systemd:", no_name},
+      {"systemd:a:b", no_name},
+      {"systemd:a\tb", no_name},
+      {"systemd:" + std::string(256, 'x'), no_name},
+      {"fd:", no_descriptor},
+      {"fd:03", no_descriptor},
+      {"fd:-1", no_descriptor},
+      {"fd:+3", no_descriptor},
+      {"fd:3 ", no_descriptor},
+      {"fd:1048576", no_descriptor},
+      {"fd:4294967299", no_descriptor},
+      {std::string("127.0.0.1\0:80", 13), "an address may not contain U+0000"},
       {"/run/x.sock", "a Unix socket is written \"unix:\" and its path: \"unix:/run/x.sock\""}};
   for (const auto& [text, problem] : rows) {
     INFO(text);
@@ -125,19 +171,40 @@ TEST_CASE("what is no address, and what to write instead") {
   }
 }
 
+// An address and the other keys that decide what can be bound beside it.
+struct Bound {
+  const char* text;
+  const char* device;
+  bool ipv6only;
+  // NOLINTNEXTLINE(google-explicit-constructor): most rows are addresses alone
+  Bound(const char* text_of_it, const char* device_of_it = "", bool only = false)
+      : text(text_of_it), device(device_of_it), ipv6only(only) {}
+
+  [[nodiscard]] ListenAddress address() const {
+    auto out = std::get<ListenAddress>(parse_listen_address(text, "/"));
+    out.device = device;
+    out.ipv6only = ipv6only;
+    return out;
+  }
+  [[nodiscard]] std::string listener(const char* id) const {
+    std::string out = R"({"id":")" + std::string(id) + R"(","type":"listener","handler":"echo")";
+    if (*device != '\0') out += R"(,"device":")" + std::string(device) + "\"";
+    if (ipv6only) out += R"(,"ipv6only":true)";
+    return out + R"(,"listen":["127.0.0.)" + id + R"(:9","[::)" + id + R"(]:9",")" + text + "\"]}";
+  }
+};
+
 // Whether a file that listens on one and then on the other is refused for the second.
-bool both_refused(const std::string& first, const std::string& second) {
-  const std::string list = R"(["127.0.0.3:9","[::3]:9",")" + first + R"(",")" + second + R"("])";
+bool both_refused(const Bound& first, const Bound& second) {
   const Loaded loaded =
-      parse(file_of(Shape::child, R"({"id":"a","type":"listener","handler":"echo","listen":)" + list + "}"), "a.json",
-            "/", FakeHost());
-  return !loaded.problems.empty() && loaded.problems[0].pointer == "/supervisor/children/0/listen/3";
+      parse(file_of(Shape::child, first.listener("3") + "," + second.listener("4")), "a.json", "/", FakeHost());
+  return !loaded.problems.empty() && loaded.problems[0].pointer == "/supervisor/children/1/listen/2";
 }
 
 TEST_CASE("two addresses collide when both cannot be bound") {
   struct Pair {
-    const char* a;
-    const char* b;
+    Bound a;
+    Bound b;
     bool collide;
   };
   const Pair rows[] = {{"80", "80", true},
@@ -153,11 +220,31 @@ TEST_CASE("two addresses collide when both cannot be bound") {
                        {"0", "0", false},
                        {"unix:/a", "unix:/a", true},
                        {"unix:/a", "unix:/b", false},
-                       {"unix:/a", "80", false}};
+                       {"unix:/a", "80", false},
+                       {"unix:@a", "unix:@a", true},
+                       {"unix:@a", "unix:@b", false},
+                       {"unix:@/a", "unix:/a", false},
+                       {"systemd:a", "systemd:a", true},
+                       {"systemd:a", "systemd:b", false},
+                       {"systemd:a", "80", false},
+                       {"fd:3", "fd:3", true},
+                       {"fd:3", "fd:4", false},
+                       {"fd:3", "systemd:3", false},
+                       {{"[::]:80", "", true}, "80", false},
+                       {{"[::]:80", "", true}, "127.0.0.1:80", false},
+                       {{"[::]:80", "", true}, "[::1]:80", true},
+                       {{"[::]:80", "", true}, "[::]:80", true},
+                       {{"80", "eth0"}, {"80", "eth1"}, false},
+                       {{"80", "eth0"}, {"80", "eth0"}, true},
+                       {{"80", "eth0"}, "80", true},
+                       {{"80", "eth0"}, "127.0.0.1:80", true},
+                       {{"[::]:80", "eth0"}, {"127.0.0.1:80", "eth0"}, true},
+                       {{"[::]:80", "eth0"}, {"127.0.0.1:80", "eth1"}, false},
+                       {{"[::]:80", "eth0", true}, {"[::1]:80", "eth0"}, true}};
   for (const Pair& row : rows) {
-    INFO(row.a << " " << row.b);
-    const auto a = std::get<ListenAddress>(parse_listen_address(row.a, "/"));
-    const auto b = std::get<ListenAddress>(parse_listen_address(row.b, "/"));
+    INFO(row.a.text << ' ' << row.a.device << row.a.ipv6only << ' ' << row.b.text << ' ' << row.b.device);
+    const auto a = row.a.address();
+    const auto b = row.b.address();
     CHECK(collide(a, b) == row.collide);
     CHECK(collide(b, a) == row.collide);
     CHECK(both_refused(row.a, row.b) == row.collide);

@@ -1,0 +1,118 @@
+#include "master/net/holder.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "master/config/listen_address.h"
+#include "master/net/socket_address.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::net {
+
+namespace {
+
+using config::ListenAddress;
+namespace fs = std::filesystem;
+
+constexpr const char* kSomebody = "another process";
+
+std::string name_of(long pid) {
+  std::ifstream comm(fmt::format("/proc/{}/comm", pid));
+  std::string name;
+  if (pid <= 0 || !std::getline(comm, name)) return kSomebody;
+  return fmt::format("{} (pid {})", name, pid);
+}
+
+// Whoever called listen(2) there: SO_PEERCRED, unix(7).
+std::string holder_of_unix(const ListenAddress& address) {
+  const sys::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const SocketAddress target = socket_address(address);
+  if (!probe || connect(probe.get(), target.raw(), target.length) != 0) return kSomebody;
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return kSomebody;
+  return name_of(credentials.pid);
+}
+
+// "0100007F:0FC8" of /proc/net/tcp, whose words are in the order of the machine (proc(5)).
+std::optional<ListenAddress> parse_row_address(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  ListenAddress out;
+  if (colon != 8 && colon != 32) return std::nullopt;
+  std::array<std::uint32_t, 4> words{};
+  for (std::size_t at = 0; at < colon; at += 8) {
+    std::from_chars(text.data() + at, text.data() + at + 8, words.at(at / 8), 16);
+  }
+  std::from_chars(text.data() + colon + 1, text.data() + text.size(), out.port, 16);
+  // An IPv6 socket may have an IPv4 address: ::ffff:127.0.0.1.
+  const bool mapped = colon == 32 && words[0] == 0 && words[1] == 0 && words[2] == htonl(0xffff);
+  const bool ipv4 = colon == 8 || mapped;
+  out.form = ipv4 ? ListenAddress::Form::ipv4 : ListenAddress::Form::ipv6;
+  out.host = host_text(ipv4 ? AF_INET : AF_INET6, &words.at(mapped ? 3 : 0));
+  return out;
+}
+
+// The inode of the socket that is in the way: preferably one that listens (state 0A), else whatever has the port, such
+// as an outgoing connection.
+unsigned long colliding_inode(const char* file, const ListenAddress& address) {
+  std::ifstream lines(file);
+  std::string line;
+  std::getline(lines, line);
+  unsigned long other = 0;
+  while (std::getline(lines, line)) {
+    std::array<char, 64> local{};
+    std::array<char, 8> state{};
+    unsigned long inode = 0;
+    if (std::sscanf(line.c_str(), "%*s %63s %*s %7s %*s %*s %*s %*s %*s %lu", local.data(), state.data(), &inode) != 3)
+      continue;
+    const auto row = parse_row_address(local.data());
+    if (!row || inode == 0 || !config::collide(*row, address)) continue;
+    if (std::string_view(state.data()) == "0A") return inode;
+    other = inode;
+  }
+  return other;
+}
+
+bool has_descriptor(const fs::path& process, const std::string& target) {
+  std::error_code ignored;
+  for (const auto& fd : fs::directory_iterator(process / "fd", ignored)) {
+    if (fs::read_symlink(fd.path(), ignored).string() == target) return true;
+  }
+  return false;
+}
+
+// The process with the lowest number that has it: of a prefork server, the one that forked the others.
+std::string holder_of_inode(unsigned long inode) {
+  const std::string target = fmt::format("socket:[{}]", inode);
+  long lowest = 0;
+  std::error_code ignored;
+  for (const auto& process : fs::directory_iterator("/proc", ignored)) {
+    const std::string name = process.path().filename();
+    long pid = 0;
+    std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (pid > 0 && (lowest == 0 || pid < lowest) && has_descriptor(process.path(), target)) lowest = pid;
+  }
+  return name_of(lowest);
+}
+
+}  // namespace
+
+std::string holder_of(const ListenAddress& address) {
+  if (!address.is_ip()) return holder_of_unix(address);
+  for (const char* file : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    if (const unsigned long inode = colliding_inode(file, address); inode != 0) return holder_of_inode(inode);
+  }
+  return kSomebody;
+}
+
+}  // namespace bulkhead::net

@@ -1,0 +1,13 @@
+// Who has an address that could not be bound, for an error message at start. Reads /proc, which can take a while.
+#pragma once
+
+#include <string>
+
+#include "master/config/config.h"
+
+namespace bulkhead::net {
+
+// "nginx (pid 812)", or "another process" when the kernel does not let us see which one.
+[[nodiscard]] std::string holder_of(const config::ListenAddress& address);
+
+}  // namespace bulkhead::net

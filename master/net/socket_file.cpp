@@ -1,0 +1,151 @@
+#include "master/net/socket_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace bulkhead::net {
+
+namespace {
+
+using MaybeError = std::optional<sys::Error>;
+
+MaybeError failed(const char* operation, const std::string& subject) {
+  return sys::Error{operation, subject, errno};
+}
+
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+const sockaddr* raw(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
+
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+class StartLock {
+ public:
+  explicit StartLock(const std::string& socket) : path_(socket + ".lock") {}
+  ~StartLock() {
+    if (fd_) unlink(path_.c_str());
+  }
+  StartLock(const StartLock&) = delete;
+  StartLock& operator=(const StartLock&) = delete;
+
+  [[nodiscard]] MaybeError take() {
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      sys::Fd fd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+      if (!fd) return failed("open", path_);
+      if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return sys::Error{"lock", path_, EADDRINUSE};
+      // A holder that was faster may have removed the file that we have locked.
+      struct stat ours {};
+      struct stat there {};
+      if (fstat(fd.get(), &ours) == 0 && lstat(path_.c_str(), &there) == 0 && same_file(ours, there)) {
+        fd_ = std::move(fd);
+        return std::nullopt;
+      }
+    }
+    return sys::Error{"lock", path_, EADDRINUSE};
+  }
+
+ private:
+  std::string path_;
+  sys::Fd fd_;
+};
+
+// A socket that nobody listens on refuses; anything else there is alive or not ours to remove.
+MaybeError remove_dead_file(const std::string& path) {
+  struct stat found {};
+  if (lstat(path.c_str(), &found) != 0) return errno == ENOENT ? std::nullopt : failed("stat", path);
+  if (!S_ISSOCK(found.st_mode)) return sys::Error{"bind", path, EEXIST};
+  const sys::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return failed("socket", path);
+  const sockaddr_un address = address_of(path);
+  // EAGAIN: its queue is full. EPROTOTYPE: alive, and of another type.
+  if (connect(probe.get(), raw(address), sizeof address) == 0 || errno == EAGAIN || errno == EPROTOTYPE) {
+    return sys::Error{"bind", path, EADDRINUSE};
+  }
+  if (errno == ENOENT) return std::nullopt;
+  if (errno != ECONNREFUSED) return failed("connect", path);
+  struct stat now {};
+  if (lstat(path.c_str(), &now) != 0) return errno == ENOENT ? std::nullopt : failed("stat", path);
+  if (!same_file(found, now)) return sys::Error{"bind", path, EADDRINUSE};
+  return unlink(path.c_str()) == 0 || errno == ENOENT ? std::nullopt : failed("unlink", path);
+}
+
+// Linux gives a socket file the mode 0777 without the umask's bits (unix(7)), so there is nothing to correct
+// afterwards.
+int bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
+  const mode_t before = umask(0777 & ~mode);
+  const int status = bind(fd, raw(address), sizeof address);
+  const int error = errno;
+  umask(before);
+  errno = error;
+  return status;
+}
+
+// Until listen(2) a client is refused, so the owner is right before anybody gets in.
+sys::Result<SocketFile> bind_and_listen(int fd, const std::string& path, const SocketFileOptions& options) {
+  if (bind_with_mode(fd, address_of(path), options.mode) != 0) return sys::Error{"bind", path, errno};
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) return sys::Error{"stat", path, errno};
+  SocketFile file(path, status.st_dev, status.st_ino);
+  const auto keep = static_cast<uid_t>(-1);
+  if ((options.owner || options.group) &&
+      lchown(path.c_str(), options.owner.value_or(keep), options.group.value_or(keep)) != 0) {
+    return sys::Error{"chown", path, errno};
+  }
+  if (listen(fd, options.backlog) != 0) return sys::Error{"listen", path, errno};
+  return file;
+}
+
+}  // namespace
+
+SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
+  if (this == &other) return *this;
+  remove();
+  path_ = std::move(other.path_);
+  device_ = other.device_;
+  inode_ = std::exchange(other.inode_, 0);
+  return *this;
+}
+
+bool SocketFile::is_ours() const noexcept {
+  struct stat status {};
+  return inode_ != 0 && lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+}
+
+std::optional<sys::Error> SocketFile::change(const SocketFileOptions& options) const {
+  if (!is_ours()) return std::nullopt;
+  if (lchown(path_.c_str(), options.owner.value_or(geteuid()), options.group.value_or(getegid())) != 0) {
+    return failed("chown", path_);
+  }
+  return chmod(path_.c_str(), options.mode) == 0 ? std::nullopt : failed("chmod", path_);
+}
+
+void SocketFile::remove() noexcept {
+  if (is_ours()) unlink(path_.c_str());
+  inode_ = 0;
+}
+
+sys::Result<SocketFile> listen_at(int fd, const std::string& path, const SocketFileOptions& options) {
+  if (path.size() >= sizeof sockaddr_un::sun_path) return sys::Error{"bind", path, ENAMETOOLONG};
+  StartLock lock(path);
+  if (auto error = lock.take()) return std::move(*error);
+  if (auto error = remove_dead_file(path)) return std::move(*error);
+  return bind_and_listen(fd, path, options);
+}
+
+}  // namespace bulkhead::net

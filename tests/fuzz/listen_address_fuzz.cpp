@@ -1,0 +1,63 @@
+// Bytes as an entry of `listen`. Whatever they are, they become an address or one line that says what is wrong. An
+// address is one that the kernel takes: it comes back as the same from the form that it has in logs, it collides with
+// itself (unless its port is the kernel's to choose), and no part is longer than the kernel has room for.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "master/config/listen_address.h"
+
+namespace {
+
+using namespace bulkhead::config;
+using Form = ListenAddress::Form;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+// What it is written as once it has been read.
+std::string canonical(const ListenAddress& address) {
+  switch (address.form) {
+    case Form::ipv4: return address.host + ":" + std::to_string(address.port);
+    case Form::ipv6: return "[" + address.host + "]:" + std::to_string(address.port);
+    case Form::unix_path:
+    case Form::unix_abstract: return "unix:" + address.path;
+    case Form::systemd: return "systemd:" + address.name;
+    case Form::descriptor: return "fd:" + std::to_string(address.descriptor);
+  }
+  return "";
+}
+
+void check_parts(const ListenAddress& address) {
+  require(address.path.size() <= (address.form == Form::unix_abstract ? 108U : 107U));
+  require((address.form == Form::unix_path) == address.path.starts_with('/'));
+  require((address.form == Form::unix_abstract) == address.path.starts_with('@'));
+  require((address.form == Form::descriptor) == (address.descriptor >= 0));
+  require((address.form == Form::systemd) == !address.name.empty());
+  require(address.is_ip() == !address.host.empty());
+  require((address.path + address.name + address.host).find('\0') == std::string::npos);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto parsed = parse_listen_address(text, "/d");
+  if (const auto* problem = std::get_if<std::string>(&parsed)) {
+    require(!problem->empty());
+    require(std::none_of(problem->begin(), problem->end(), [](char c) { return c >= 0 && c < ' '; }));
+    return 0;
+  }
+  const auto& address = std::get<ListenAddress>(parsed);
+  require(address.text == text);
+  check_parts(address);
+  const auto again = parse_listen_address(canonical(address), "/elsewhere");
+  require(std::holds_alternative<ListenAddress>(again));
+  require(canonical(std::get<ListenAddress>(again)) == canonical(address));
+  require(collide(address, std::get<ListenAddress>(again)) == !(address.is_ip() && address.port == 0));
+  return 0;
+}
