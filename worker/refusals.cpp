@@ -103,9 +103,7 @@ void Refusals::on_deadline() {
 void Refusals::tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view detail) {
   News& news = news_[static_cast<std::size_t>(reason)];
   news.peer = peer;
-  const std::size_t length = std::min(detail.size(), sizeof news.detail - 1);
-  std::memcpy(news.detail, detail.data(), length);
-  news.detail[length] = '\0';
+  news.detail[detail.copy(news.detail, sizeof news.detail - 1)] = '\0';
   if (news.limit.allow(sys::monotonic_ns())) write_line(reason, news, news.limit.take_suppressed());
 }
 
