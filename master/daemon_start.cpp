@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "master/daemon.h"
+#include "master/now.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {
@@ -20,10 +21,6 @@ using namespace std::chrono_literals;
 using namespace supervision;
 
 constexpr auto kBindPatience = 2s;  // a predecessor may be on its way out
-
-Instant now() {
-  return Instant(std::chrono::steady_clock::now());
-}
 
 int exit_status_of(const sys::Error& error) {
   if (error.code == EADDRINUSE) return kAddressInUse;
