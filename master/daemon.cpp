@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "master/control/tree_of_config.h"
+#include "master/node_path.h"
 #include "master/now.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -26,8 +27,14 @@ using namespace supervision;
 
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
 
+<<<<<<< ours
 std::string parent_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
+=======
+int exit_status_of(const sys::Error& error) {
+  if (error.code == EADDRINUSE) return kAddressInUse;
+  return error.code == EACCES || error.code == EPERM ? kNoPermission : kSystemError;
+>>>>>>> theirs
 }
 
 }  // namespace

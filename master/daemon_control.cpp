@@ -16,6 +16,7 @@
 #include "master/control/penalties.h"
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
+#include "master/node_path.h"
 #include "master/now.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
@@ -67,9 +68,7 @@ struct Split {
   std::string id;
 };
 Split split(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {"", path};
-  return {path.substr(0, slash), path.substr(slash + 1)};
+  return {parent_of(path), id_of(path)};
 }
 
 std::string path_of(const ordered_json& params) {

@@ -8,6 +8,7 @@
 
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
+#include "master/node_path.h"
 #include "master/now.h"
 #include "worker/log/log.h"
 
@@ -20,14 +21,6 @@ using nlohmann::ordered_json;
 using supervision::Operation;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
-
-std::string supervisor_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
-std::string id_of(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
 
 std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
   std::vector<std::string> out;
@@ -189,7 +182,7 @@ config::Node* DaemonReload::new_node(const std::string& path) {
 }
 
 void DaemonReload::operate(Operation operation, const std::string& path, Done done) {
-  daemon_.control_.operate(operation, supervisor_of(path), id_of(path), [path, done](supervision::ReplyError error) {
+  daemon_.control_.operate(operation, parent_of(path), id_of(path), [path, done](supervision::ReplyError error) {
     done(error == supervision::ReplyError::none ? "" : fmt::format("{}: {}", path, DaemonControl::word_of(error)));
   });
 }
@@ -232,9 +225,9 @@ std::vector<unsigned long> DaemonReload::worker_numbers(const std::string& path)
 
 void DaemonReload::start_worker(const std::string& path, const Done& done) {
   const auto number = static_cast<std::uint32_t>(std::stoul(id_of(path)));
-  const config::Node* node = daemon_.node_at(supervisor_of(path));
+  const config::Node* node = daemon_.node_at(parent_of(path));
   daemon_.control_.operate(
-      Operation::start_child, supervisor_of(path), id_of(path),
+      Operation::start_child, parent_of(path), id_of(path),
       [path, done](supervision::ReplyError error) {
         done(error == supervision::ReplyError::none
                  ? ""
@@ -246,7 +239,7 @@ void DaemonReload::start_worker(const std::string& path, const Done& done) {
 std::vector<std::string> DaemonReload::old_workers(const std::string& path) const {
   std::vector<std::string> out;
   daemon_.workers_.for_each([&](const process::WorkerProcess& worker) {
-    if (supervisor_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
+    if (parent_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
   });
   return out;
 }
@@ -261,7 +254,7 @@ void DaemonReload::try_added(const Change& change) {
                         return done(error->text());
                       }
                       daemon_.control_.operate(
-                          Operation::start_child, supervisor_of(path), node.spec.id,
+                          Operation::start_child, parent_of(path), node.spec.id,
                           [this, path, done](supervision::ReplyError error) {
                             if (error == supervision::ReplyError::none) return done("");
                             daemon_.control_.forget(path);

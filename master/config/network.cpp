@@ -15,7 +15,6 @@ namespace bulkhead::config {
 namespace {
 
 using Bytes = std::array<std::uint8_t, 16>;
-using Parsed = std::variant<Network, std::string>;
 
 constexpr Bytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::uint32_t kMappedBits = 96;
@@ -75,7 +74,7 @@ Network finish(const Raw& raw) {
 
 }  // namespace
 
-Parsed parse_network(std::string_view text) {
+std::variant<Network, std::string> parse_network(std::string_view text) {
   const std::size_t slash = text.find('/');
   const std::string address(text.substr(0, slash));
   Raw raw;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "master/node_path.h"
+
 namespace bulkhead::control {
 
 namespace {
@@ -14,11 +16,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMaxSentences = 40;
-
-std::string parent_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? std::string() : path.substr(0, slash);
-}
 
 // The path itself and every supervisor above it, the path first.
 std::vector<std::string> lineage(std::string path) {

@@ -24,7 +24,7 @@ class Tables {
     return *(listeners[path] = std::move(listener));
   }
   static std::uint32_t connect(net::Listener& listener) {
-    const std::uint32_t index = listener.table().claim(1, 3);
+    const std::uint32_t index = listener.table().claim({1, 3, sys::monotonic_ns()}).slot;
     ipc::Slot& slot = listener.table().slot(index);
     slot.peer = {AF_INET6, 50'000, 0, {0x20, 1, 0xd, 0xb8}, 0, 0, 0};
     slot.local = {AF_INET, 4040, 0, {127, 0, 0, 1}, 0, 0, 0};
