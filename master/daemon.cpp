@@ -27,16 +27,6 @@ using namespace supervision;
 
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
 
-<<<<<<< ours
-std::string parent_of(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-=======
-int exit_status_of(const sys::Error& error) {
-  if (error.code == EADDRINUSE) return kAddressInUse;
-  return error.code == EACCES || error.code == EPERM ? kNoPermission : kSystemError;
->>>>>>> theirs
-}
-
 }  // namespace
 
 Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log)
@@ -398,8 +388,8 @@ void Daemon::on_worker_news(process::WorkerProcess& worker, const ipc::Message& 
            {"pid", message.pid}});
       break;
     case ipc::MessageType::paused: {
-      static constexpr const char* kReasons[] = {"unknown", "max_connections", "accept_error", "fork_error",
-                                                 "max_connection_rate"};
+      static constexpr const char* kReasons[] = {"unknown",    "max_connections",     "accept_error",
+                                                 "fork_error", "max_connection_rate", "proxy_headers"};
       const char* reason = kReasons[message.reason < std::size(kReasons) ? message.reason : 0];
       events_.publish("accept_paused", path, {{"reason", reason}, {"errno", message.error}, {"worker", worker.path}});
       break;

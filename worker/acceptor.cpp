@@ -39,8 +39,7 @@ ipc::Peer unix_peer(int connection) noexcept {
 }  // namespace
 
 Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections,
-                   Reception& reception, int channel, int bell, std::vector<sys::Fd> sockets,
-                   std::function<void(int)> on_broken, std::function<void()> on_pause)
+                   Reception& reception, int channel, int bell, std::vector<sys::Fd> sockets, Observer observer)
     : header_(plan.header()),
       path_(plan.string(header_.listener_path)),
       table_(table),
@@ -51,8 +50,10 @@ Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, C
       sockets_(std::move(sockets)),
       bell_poll_(loop, bell, [this] { on_bell(); }),
       retry_(loop, [this] { look_again(); }),
-      on_broken_(std::move(on_broken)),
-      on_pause_(std::move(on_pause)),
+      observer_(std::move(observer)),
+      gate_(
+          loop, plan, reception, [this](Arrival arrival) { admit(std::move(arrival)); }, [this] { on_header_gone(); }),
+      last_chance_(loop, [this] { give_up(); }),
       aside_(loop, [this] { after_stepping_aside(); }) {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     polls_.push_back(std::make_unique<loop::Poll>(loop, sockets_[i].get(), [this, i] { on_readable(i); }));
@@ -90,7 +91,7 @@ void Acceptor::on_readable(std::uint32_t socket) {
   Arrival arrival;
   arrival.socket = socket;
   // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
-  if (queues() && !claim(arrival)) return;
+  if (queues() && !gate_.on() && !claim(arrival)) return;
   if (accept(arrival)) receive(std::move(arrival));
 }
 
@@ -120,14 +121,33 @@ bool Acceptor::accept(Arrival& arrival) {
 }
 
 void Acceptor::receive(Arrival arrival) {
-  if (reception_.arrived(arrival)) {
+  if (!reception_.arrived(arrival)) {
+    connections_.reap();
+  } else if (!gate_.on()) {
     admit(std::move(arrival));
   } else {
-    connections_.reap();
+    gate_.receive(std::move(arrival));
+    if (gate_.full() && !paused_) pause(ipc::PauseReason::headers, 0);
   }
 }
 
+// There is room for another, and a descriptor.
+void Acceptor::on_header_gone() {
+  if (paused_ && pending_.empty()) look_again();
+  tell_if_idle();
+}
+
+void Acceptor::tell_if_idle() {
+  if (in_hand() != 0) return;
+  if (on_drained_ && all_closed()) on_drained_(0);
+  observer_.on_idle();
+}
+
 void Acceptor::admit(Arrival arrival) {
+  if (!pending_.empty()) {
+    pending_.push_back({std::move(arrival), pending_.front().why, sys::monotonic_ns()});
+    return;
+  }
   const Received received = reception_.admit(arrival);
   if (received == Received::done) {
     backoff_.reset();
@@ -180,24 +200,24 @@ void Acceptor::on_accept_error(std::uint32_t socket, int error) {
       break;
     case admission::AcceptVerdict::retry: break;  // level-triggered: the next turn tries again
     case admission::AcceptVerdict::pause: pause(ipc::PauseReason::accept_error, error); break;
-    case admission::AcceptVerdict::broken: on_broken_(error); break;
+    case admission::AcceptVerdict::broken: observer_.on_broken(error); break;
   }
 }
 
 void Acceptor::close_socket(std::uint32_t socket) {
   polls_[socket].reset();  // out of the epoll set before the close: the master and the other workers keep it open
   sockets_[socket].reset();
-  const bool all = std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); });
-  if (all && on_drained_) std::exchange(on_drained_, nullptr)();
+  if (on_drained_ && all_closed()) on_drained_(in_hand());
 }
 
-void Acceptor::drain(std::function<void()> on_drained) {
+bool Acceptor::all_closed() const noexcept {
+  return std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); });
+}
+
+void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
   suspended_ = false;
   on_drained_ = std::move(on_drained);
-  if (std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); })) {
-    std::exchange(on_drained_, nullptr)();
-    return;
-  }
+  if (all_closed()) return on_drained_(in_hand());
   started_ = true;
   set_polls(accepting());
   drain_sockets();
@@ -213,22 +233,34 @@ void Acceptor::drain_sockets() {
 void Acceptor::close() {
   started_ = false;
   retry_pending();
-  give_up_pending();
-  bell_poll_.stop();
-  retry_.stop();
+  if (!gate_.on()) give_up_pending();
+  if (pending_.empty()) {
+    bell_poll_.stop();
+    retry_.stop();
+  } else {
+    last_chance_.start(std::chrono::nanoseconds(header_.proxy.timeout_ns));
+  }
   aside_.stop();
   polls_.clear();
   sockets_.clear();
+}
+
+void Acceptor::give_up() {
+  give_up_pending();
+  gate_.give_up();
+  tell_if_idle();
 }
 
 void Acceptor::pause(ipc::PauseReason reason, int error) {
   paused_ = true;
   last_pause_ns_ = sys::monotonic_ns();
   set_polls(false);
-  on_pause_();
+  observer_.on_pause();
   if (reason == ipc::PauseReason::full) {
     bell_poll_.start();
     retry_.start(kFullPoll);
+  } else if (reason == ipc::PauseReason::headers) {
+    retry_.stop();  // each of them has its deadline
   } else if (reason == ipc::PauseReason::rate) {
     retry_.start(std::chrono::nanoseconds(std::max<std::int64_t>(reception_.until_ns() - last_pause_ns_, 0)));
   } else {
@@ -247,6 +279,10 @@ void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
     line.text("max_connections ")
         .number(table_.capacity())
         .text(" reached: new connections wait in the kernel's queue");
+  } else if (reason == ipc::PauseReason::headers) {
+    line.text("no room for more than ")
+        .number(header_.proxy.room)
+        .text(" PROXY headers in progress: new connections wait in the kernel's queue");
   } else if (reason == ipc::PauseReason::rate) {
     line.text("max_connection_rate reached: new connections wait in the kernel's queue");
   } else {
@@ -278,7 +314,8 @@ void Acceptor::on_bell() {
 void Acceptor::retry_pending() {
   while (!pending_.empty()) {
     Pending& first = pending_.front();
-    first.why = reception_.admit(first.arrival);
+    const Received before = std::exchange(first.why, reception_.admit(first.arrival));
+    if (before != first.why) first.since_ns = sys::monotonic_ns();
     if (first.why == Received::shortage && sys::monotonic_ns() - first.since_ns >= kPendingLimit) {
       reception_.refuse(first.arrival, ipc::Refusal::handler_start);
       first.why = Received::done;
@@ -300,9 +337,12 @@ void Acceptor::give_up_pending() {
 }
 
 void Acceptor::look_again() {
-  if (!started_) return;
+  const bool waited = !pending_.empty();
+  if (!started_ && !waited) return;
   retry_pending();
   if (!pending_.empty()) return pause_for(pending_.front().why);
+  if (waited) tell_if_idle();
+  if (started_ && gate_.full()) return pause(ipc::PauseReason::headers, 0);
   if (paused_) unpause();
   if (on_drained_) drain_sockets();
 }

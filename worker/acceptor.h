@@ -2,13 +2,14 @@
 // one accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
 //
 //   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
+//   accepting ──no room for more PROXY headers──▶ paused ──one comes, or its time is up──▶ accepting
 //   accepting ──no room in max_connection_rate──▶ paused ──there is──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
 //   any ──suspend──▶ suspended ──resume──▶ accepting
 //   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then tells
 //
-// Where `on_full` is queue, the slot comes first, and who has to wait waits in the kernel. Where it is not, everybody
-// is accepted and then admitted or refused (reception.h).
+// Where `on_full` is queue, the slot comes first, and who has to wait waits in the kernel. Where it is not, and
+// where only a PROXY header tells who the client is, everybody is accepted and then admitted or refused (reception.h).
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
 #include "worker/loop/loop.h"
+#include "worker/proxy_gate.h"
 #include "worker/reception.h"
 #include "worker/sys/fd.h"
 
@@ -31,18 +33,28 @@ namespace bulkhead::worker {
 
 class Acceptor {
  public:
-  // Takes over the listening sockets. `on_broken` is told when this worker cannot go on (errno), `on_pause` when the
-  // end of a child is waited for.
+  struct Observer {
+    std::function<void(int)> on_broken;  // this worker cannot go on (errno)
+    std::function<void()> on_pause;      // the end of a child is waited for
+    std::function<void()> on_idle;       // nobody is in hand any more
+  };
+  // Takes over the listening sockets.
   Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, Reception& reception,
-           int channel, int bell, std::vector<sys::Fd> sockets, std::function<void(int)> on_broken,
-           std::function<void()> on_pause);
+           int channel, int bell, std::vector<sys::Fd> sockets, Observer observer);
 
   void start();
   void suspend();
   void resume();
-  void drain(std::function<void()> on_drained);
-  // Stops for good and closes the sockets; connections in hand are placed or refused.
+  // Told how many are still in hand, once the sockets are closed; and again, with none, when the last of them is
+  // placed.
+  void drain(std::function<void(std::size_t)> on_drained);
+  // Stops for good and closes the sockets. Connections in hand are placed or refused, but those whose PROXY header is
+  // not here yet still have their time, and who has sent one and waits for room as much again.
   void close();
+  // All connections are to end, those in hand too.
+  void give_up();
+  // Accepted connections that have neither a child nor a refusal yet.
+  [[nodiscard]] std::size_t in_hand() const noexcept { return gate_.held() + pending_.size(); }
   // A slot may be free, another worker died: look again.
   void look_again();
   // A child has ended: what a fork, or an accept, lacked may be there now.
@@ -66,7 +78,10 @@ class Acceptor {
   [[nodiscard]] bool step_aside();
   void after_stepping_aside();
   [[nodiscard]] std::uint64_t taken_by_others() const;
+  void on_header_gone();
+  void tell_if_idle();
   void close_socket(std::uint32_t socket);
+  [[nodiscard]] bool all_closed() const noexcept;
   void pause(ipc::PauseReason reason, int error);
   void unpause();
   void retry_pending();
@@ -88,9 +103,10 @@ class Acceptor {
   std::vector<std::unique_ptr<loop::Poll>> polls_;
   loop::Poll bell_poll_;
   loop::Timer retry_;
-  std::function<void(int)> on_broken_;
-  std::function<void()> on_pause_;
-  std::function<void()> on_drained_;
+  Observer observer_;
+  std::function<void(std::size_t)> on_drained_;
+  ProxyGate gate_;
+  loop::Timer last_chance_;
   admission::Backoff backoff_;
   admission::FairShare share_;
   std::vector<std::uint32_t> others_;  // indexes of the other workers that were alive at the last tick

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/peer.h"
@@ -16,6 +17,8 @@ struct Arrival {
   std::uint32_t slot = ipc::kNoSlot;  // claimed before the accept, or on admission
   ipc::Peer transport;                // who is at the other end
   ipc::Peer client;                   // whom it is for: the same, unless a trusted PROXY header says otherwise
+  ipc::Peer local;                    // where the header says that it arrived; AF_UNSPEC: where it did
+  std::string header;                 // the PROXY header, or what there is of it yet; empty: none
   std::uint32_t rule = admission::kNoRule;
   std::uint32_t handler = 0;             // number in the plan
   std::int64_t source_connections = -1;  // how many its source had before it; -1: not counted

@@ -72,13 +72,20 @@ void Connections::ring(bool wanted) noexcept {
   if (wanted) (void)!::write(bell_, &one, sizeof one);
 }
 
+// Where the connection arrived, whatever a balancer says.
+ipc::Peer Connections::own_local(const Arrival& arrival) const noexcept {
+  const bool any = header_.wildcard[arrival.socket] != 0;
+  return any ? local_of(arrival.connection.get()) : header_.local[arrival.socket];
+}
+
 Connections::Begun Connections::begin(Arrival& arrival) noexcept {
   const std::uint32_t index = arrival.slot;
   ipc::Slot& slot = table_.slot(index);
   if (slot.state == ipc::SlotState::claimed) {
-    const std::uint32_t socket = arrival.socket;
     slot.peer = arrival.client;
-    slot.local = header_.wildcard[socket] != 0 ? local_of(arrival.connection.get()) : header_.local[socket];
+    const bool claimed = arrival.local.family != AF_UNSPEC;
+    slot.local = claimed ? arrival.local : own_local(arrival);
+    slot.real_peer = claimed ? arrival.transport : ipc::Peer{};
     slot.started_ns = sys::monotonic_ns();
     slot.generation = header_.generation;
     slot.handler = static_cast<std::uint16_t>(arrival.handler);
@@ -150,6 +157,7 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
   facts.stress = under_stress();
   facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
   facts.source_connections = arrival.source_connections;
+  if (!arrival.header.empty()) facts.proxy = {arrival.header, arrival.transport, own_local(arrival)};
   const auto environment = environment_.build(program.environment.data(), facts);
   const child::Exec request{connection,
                             handler_error_fd_,

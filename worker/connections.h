@@ -62,6 +62,7 @@ class Connections {
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
   void report_crash(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
                     std::int64_t now) noexcept;
+  [[nodiscard]] ipc::Peer own_local(const Arrival& arrival) const noexcept;
   void ring(bool wanted) noexcept;
   [[nodiscard]] bool under_stress() noexcept;
   [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;

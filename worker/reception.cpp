@@ -67,7 +67,7 @@ Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& conn
       connections_(connections),
       refusals_(refusals),
       sources_(sources),
-      pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules)) {}
+      pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules), map_of(plan, header_.proxy.senders)) {}
 
 ipc::Demand Reception::demand() const noexcept {
   return {header_.run, header_.worker, table_.has_rate() ? sys::monotonic_ns() : 0,
@@ -86,6 +86,13 @@ bool Reception::arrived(Arrival& arrival) {
   if (!verdict.allowed)
     refuse(arrival, ipc::Refusal::denied, Denial(arrival.transport, verdict.length, admission::kNoRule).view());
   return verdict.allowed;
+}
+
+// Who reaches a Unix socket is decided by its mode.
+bool Reception::may_speak(Arrival& arrival) {
+  if (!has_address(arrival.transport) || pipeline_.sender(address_of(arrival.transport))) return true;
+  refuse(arrival, ipc::Refusal::proxy, ", which does not hold the sender");
+  return false;
 }
 
 bool Reception::client_may(Arrival& arrival) {

@@ -37,6 +37,8 @@ class Reception {
 
   // Step 1. False: refused.
   [[nodiscard]] bool arrived(Arrival& arrival);
+  // Step 2, where headers are wanted: whether this end of a connection may send one. False: refused.
+  [[nodiscard]] bool may_speak(Arrival& arrival);
   // Steps 3 to 6, once the client is known; and its child.
   [[nodiscard]] Received admit(Arrival& arrival);
   // Gives it up: frees its slot, counts, tells and closes.

@@ -54,7 +54,7 @@ Refusals::Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, s
 
 void Refusals::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail) {
   table_.refuse(reason);
-  tell(reason, arrival.client.family != AF_UNSPEC ? arrival.client : arrival.transport, detail);
+  tell(reason, arrival, detail);
   sys::Fd connection = std::move(arrival.connection);
   if (is_capacity(reason) && header_.on_full == ipc::OnFull::reset) return reset(connection.get());
   const bool silent = is_capacity(reason) && header_.on_full == ipc::OnFull::close;
@@ -66,7 +66,7 @@ void Refusals::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view de
 
 void Refusals::would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail) {
   table_.refuse(reason);
-  tell(reason, arrival.client, detail);
+  tell(reason, arrival, detail);
 }
 
 void Refusals::see_off(sys::Fd connection) {
@@ -100,9 +100,10 @@ void Refusals::on_deadline() {
   arm();
 }
 
-void Refusals::tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view detail) {
+void Refusals::tell(ipc::Refusal reason, const Arrival& arrival, std::string_view detail) {
   News& news = news_[static_cast<std::size_t>(reason)];
-  news.peer = peer;
+  news.peer = arrival.client;
+  news.real_peer = arrival.local.family != AF_UNSPEC ? arrival.transport : ipc::Peer{};
   news.detail[detail.copy(news.detail, sizeof news.detail - 1)] = '\0';
   if (news.limit.allow(sys::monotonic_ns())) write_line(reason, news, news.limit.take_suppressed());
 }
@@ -110,8 +111,7 @@ void Refusals::tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view
 void Refusals::tick(std::int64_t now_ns) {
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
     News& news = news_[i];
-    if (news.limit.suppressed() == 0 || !news.limit.open(now_ns)) continue;
-    (void)news.limit.allow(now_ns);
+    if (!news.limit.overdue(now_ns) || !news.limit.allow(now_ns)) continue;
     write_line(static_cast<ipc::Refusal>(i), news, news.limit.take_suppressed() - 1);
   }
 }
@@ -124,6 +124,7 @@ void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppres
       .text(words_[static_cast<std::size_t>(reason)])
       .text(news.detail);
   line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
+  if (news.real_peer.family != AF_UNSPEC) line.field("real_peer", ipc::PeerText(news.real_peer).view());
   if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));
   line.write();
 }

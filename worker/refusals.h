@@ -48,10 +48,11 @@ class Refusals {
   struct News {
     log::RateLimit limit;
     ipc::Peer peer;  // of the last one, told or not
+    ipc::Peer real_peer;
     char detail[96] = {};
   };
 
-  void tell(ipc::Refusal reason, const ipc::Peer& peer, std::string_view detail);
+  void tell(ipc::Refusal reason, const Arrival& arrival, std::string_view detail);
   void write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed);
   void see_off(sys::Fd connection);
   void see_gone(std::list<Leaving>::iterator which);

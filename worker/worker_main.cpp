@@ -102,6 +102,7 @@ class Worker {
   void on_children();
   void on_message(const ipc::Message& message, sys::Fd descriptor);
   void on_master_gone();
+  void on_broken(int error);
   void on_tick();
   void retire(ipc::RetireReason reason);
   void leave_if_idle();
@@ -142,16 +143,7 @@ Worker::Worker(const ipc::Plan& plan)
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(
           loop_, plan, table_, connections_, reception_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
-          [this](int error) {
-            log::Line(log::Level::error, path_)
-                .text("the listening socket is unusable: ")
-                .text(strerrordesc_np(error))
-                .text("; this worker leaves")
-                .write();
-            exit_status_ = kCannotStart;
-            loop_.stop();
-          },
-          [this] { signal_poll_.start(); }),
+          {[this](int error) { on_broken(error); }, [this] { signal_poll_.start(); }, [this] { leave_if_idle(); }}),
       channel_poll_(loop_, ipc::kChannelFd, [this] { on_channel(); }),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       tick_(loop_, [this] { on_tick(); }),
@@ -198,11 +190,13 @@ void Worker::on_channel() {
 void Worker::on_message(const ipc::Message& message, sys::Fd descriptor) {
   switch (message.type) {
     case ipc::MessageType::retire: return retire(ipc::RetireReason::asked);
-    case ipc::MessageType::drain: return acceptor_.drain([this] { tell(ipc::MessageType::drained); });
+    case ipc::MessageType::drain:
+      return acceptor_.drain([this](std::size_t in_hand) { tell(ipc::MessageType::drained, in_hand); });
     case ipc::MessageType::suspend: return acceptor_.suspend();
     case ipc::MessageType::resume: return acceptor_.resume();
     case ipc::MessageType::kick: return acceptor_.look_again();
     case ipc::MessageType::signal:
+      if (message.slot == ipc::kAllSlots) acceptor_.give_up();
       return tell(ipc::MessageType::signalled, connections_.signal(message.slot, message.use, message.signal));
     case ipc::MessageType::log:
       if (descriptor && message.slot == 0 && dup2(descriptor.get(), ipc::kLogFd) >= 0) log::set_fd(ipc::kLogFd);
@@ -235,13 +229,14 @@ void Worker::on_children() {
 }
 
 // Retiring is dying on purpose: the children go on, and the master adopts them. Only who has been refused gets the
-// moment it takes to read why.
+// moment it takes to read why, and who was accepted the time to say who it is.
 void Worker::retire(ipc::RetireReason reason) {
   if (std::exchange(retiring_, true)) return;
   acceptor_.close();
   ipc::Message message;
   message.type = ipc::MessageType::retiring;
   message.reason = static_cast<std::uint32_t>(reason);
+  message.count = acceptor_.in_hand();
   (void)ipc::send(ipc::kChannelFd, message);
   leave_if_idle();
 }
@@ -258,8 +253,18 @@ void Worker::on_master_gone() {
   leave_if_idle();
 }
 
+void Worker::on_broken(int error) {
+  log::Line(log::Level::error, path_)
+      .text("the listening socket is unusable: ")
+      .text(strerrordesc_np(error))
+      .text("; this worker leaves")
+      .write();
+  exit_status_ = kCannotStart;
+  loop_.stop();
+}
+
 void Worker::leave_if_idle() {
-  if (!refusals_.idle()) return;
+  if (!refusals_.idle() || acceptor_.in_hand() != 0) return;
   if (retiring_ || (orphaned_ && connections_.idle())) loop_.stop();
 }
 

@@ -166,6 +166,14 @@ struct ChildKeys {
   Sandbox sandbox = Sandbox::basic;
 };
 
+// PROXY headers: `off` is 0, the others are the versions that are read, one bit each.
+enum class ProxyProtocol : std::uint8_t { off, v1, v2, any };
+struct Proxy {
+  ProxyProtocol protocol = ProxyProtocol::off;
+  std::vector<Network> allow_from;
+  Duration timeout = std::chrono::seconds(3);
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
@@ -179,6 +187,8 @@ struct Listener {
   Rate max_rate_per_source;
   SourcePrefix source_prefix;
   Penalties penalties;
+  Duration handshake_timeout = std::chrono::seconds(5);
+  Proxy proxy;
   Rate max_connection_rate;
   OnFull on_full = OnFull::queue;
   std::string banner;

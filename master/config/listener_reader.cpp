@@ -7,6 +7,7 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
+#include "master/config/proxy_reader.h"
 #include "master/config/socket_reader.h"
 #include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
@@ -99,6 +100,10 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"on_full", [](Context&, Node& node, const Entry& e) { node.listener->on_full = as_enum<OnFull>(e); }},
     Setter<Node>{"allow", set_allow},
     Setter<Node>{"deny", set_deny},
+    Setter<Node>{"handshake_timeout", set_handshake_timeout},
+    Setter<Node>{"proxy_protocol", set_proxy_protocol},
+    Setter<Node>{"proxy_allow_from", set_proxy_allow_from},
+    Setter<Node>{"proxy_timeout", set_proxy_timeout},
     Setter<Node>{"banner", [](Context&, Node& node, const Entry& e) { node.listener->banner = e.value.text; }},
     Setter<Node>{"banner_fail",
                  [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},

@@ -100,6 +100,7 @@ inline constexpr Limits kPositiveDuration{1, kYear};
 inline constexpr Limits kAnySize{0, 1ULL << 50};
 inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the kernel's, tcp(7)
 inline constexpr Limits kBufferSize{4096, 1 << 30};
+inline constexpr Limits kHandshake{1, 3600 * kSecond};
 
 // clang-format off
 // A word's place in `words` is the value of its enumerator in config.h.
@@ -199,6 +200,14 @@ inline constexpr std::array kOptions{
            "Networks whose connections are served."},
     Option{Scope::listener, "deny", Type::networks, by_default("[]"), {}, "",
            "Networks whose connections are refused."},
+    Option{Scope::listener, "handshake_timeout", Type::duration, by_default("\"5s\""), kHandshake, "",
+           "How long a connection may take until it can be served."},
+    Option{Scope::listener, "proxy_protocol", Type::word, by_default("\"off\""), {}, "off|v1|v2|auto",
+           "Which version of the PROXY header each connection begins with."},
+    Option{Scope::listener, "proxy_allow_from", Type::networks, by_default(R"(["127.0.0.0/8", "::1/128"])"), {}, "",
+           "Networks whose PROXY headers are believed."},
+    Option{Scope::listener, "proxy_timeout", Type::duration, computed("\"3s\", or handshake_timeout where only that is given"),
+           kHandshake, "", "How long the PROXY header may take."},
     Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "What an admitted client is sent first."},
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",

@@ -140,7 +140,7 @@ void StopSequence::tick_draining() {
   bool closed = true;
   for (net::Listener* listener : listeners_) {
     if (listener->is_open() && workers_.all_drained(*listener)) listener->close();
-    closed = closed && !listener->is_open();
+    closed = closed && !listener->is_open() && !workers_.any_in_hand(*listener);
   }
   if (closed && no_connections()) {
     begin_stopping_tree();

@@ -1,7 +1,9 @@
 #include "master/process/worker_plan.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -95,11 +97,28 @@ std::vector<admission::Prefix> prefixes_of(const std::vector<config::Network>& n
   return out;
 }
 
+// "5s"
+std::string span_text(config::Duration span) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const std::string quoted = config::duration_text(std::chrono::duration_cast<Milliseconds>(span).count());
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 // "5 per 1s"
 std::string rate_text(const config::Rate& rate) {
-  using Milliseconds = std::chrono::duration<double, std::milli>;
-  const std::string quoted = config::duration_text(std::chrono::duration_cast<Milliseconds>(rate.per).count());
-  return fmt::format("{} per {}", rate.count, quoted.substr(1, quoted.size() - 2));
+  return fmt::format("{} per {}", rate.count, span_text(rate.per));
+}
+
+// "proxy_protocol is v2, proxy_allow_from is 127.0.0.0/8 ::1/128"; a long list is cut.
+std::string proxy_words(const config::Proxy& proxy) {
+  constexpr std::size_t kMost = 8;
+  static constexpr const char* kProtocols[] = {"off", "v1", "v2", "auto"};
+  std::string from;
+  for (std::size_t i = 0; i < std::min(proxy.allow_from.size(), kMost); ++i) from += " " + proxy.allow_from[i].text;
+  if (proxy.allow_from.empty()) from = " empty";
+  if (proxy.allow_from.size() > kMost) from += " ...";
+  return fmt::format("proxy_protocol is {}, proxy_allow_from is{}",
+                     kProtocols[static_cast<std::size_t>(proxy.protocol)], from);
 }
 
 // What a refusal is blamed on, with the value that holds: worker/refusals.h puts it into the log.
@@ -113,10 +132,33 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   set(ipc::Refusal::penalty, "");  // and whatever depends on the source
   set(ipc::Refusal::per_source, "");
   set(ipc::Refusal::rate_per_source, fmt::format("max_rate_per_source is {}", rate_text(listener.max_rate_per_source)));
+  set(ipc::Refusal::proxy, proxy_words(listener.proxy));
+  set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", span_text(listener.proxy.timeout)));
   set(ipc::Refusal::rate, fmt::format("max_connection_rate is {}", rate_text(listener.max_connection_rate)));
   set(ipc::Refusal::max_connections, fmt::format("max_connections is {}", listener.max_connections));
   set(ipc::Refusal::handler_start, "its handler could not be started");
   return out;
+}
+
+// Headers in progress, over all workers, are as many as connections; but each has a descriptor in its worker, which
+// needs some others.
+std::uint32_t header_room(const config::Listener& listener) {
+  constexpr rlim_t kOthers = 384;
+  constexpr std::uint32_t kLeast = 16;
+  const std::uint32_t share = (listener.max_connections + listener.workers - 1) / listener.workers;
+  rlimit descriptors{};
+  getrlimit(RLIMIT_NOFILE, &descriptors);
+  const rlim_t left = descriptors.rlim_cur > kOthers ? descriptors.rlim_cur - kOthers : 0;
+  return left >= share ? share : std::max(static_cast<std::uint32_t>(left), std::min(share, kLeast));
+}
+
+void set_proxy(ipc::PlanBuilder& plan, const config::Listener& listener) {
+  ipc::PlanProxy& proxy = plan.header.proxy;
+  proxy.versions = static_cast<std::uint32_t>(listener.proxy.protocol);
+  proxy.room = header_room(listener);
+  proxy.timeout_ns = listener.proxy.timeout.count();
+  const auto senders = admission::access_prefixes(prefixes_of(listener.proxy.allow_from), {});
+  proxy.senders = prefixes_of(plan, senders.prefixes, static_cast<std::uint32_t>(senders.otherwise));
 }
 
 void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
@@ -131,6 +173,7 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   for (admission::Prefix& prefix : exempt) prefix.value = 1;
   plan.header.exempt = prefixes_of(plan, exempt, 0);
   plan.header.on_full = static_cast<ipc::OnFull>(listener.on_full);
+  set_proxy(plan, listener);
   plan.header.banner = plan.strings({listener.banner});
   plan.header.banner_fail = plan.strings({listener.banner_fail});
   plan.header.refusal_words = plan.strings(refusal_words(listener));

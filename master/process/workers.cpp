@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -123,8 +124,14 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
       worker.failure = fmt::format("failed while {}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)),
                                    std::strerror(message.error));
       return;
-    case MessageType::retiring: worker.retiring = true; return;
-    case MessageType::drained: worker.drained = true; return observer_.on_news(worker, message);
+    case MessageType::retiring:
+      worker.retiring = true;
+      worker.in_hand = message.count;
+      return;
+    case MessageType::drained:
+      worker.drained = true;
+      worker.in_hand = message.count;
+      return observer_.on_news(worker, message);
     case MessageType::crash:
     case MessageType::paused:
     case MessageType::resumed: return observer_.on_news(worker, message);
@@ -157,9 +164,12 @@ void Workers::kill(RunId run) {
 
 void Workers::send(net::Listener& listener, const ipc::Message& message) {
   for (auto& [run, worker] : workers_) {
-    if (worker.listener != &listener || worker.state != WorkerProcess::State::ready) continue;
+    const bool signal = message.type == ipc::MessageType::signal;
+    const bool meant = worker.state == WorkerProcess::State::ready ||
+                       (signal && worker.state == WorkerProcess::State::leaving);  // it may have some in hand
+    if (worker.listener != &listener || !meant) continue;
     (void)ipc::send(worker.channel.get(), message);
-    if (message.type == ipc::MessageType::signal && !worker.unanswered_since) {
+    if (signal && !worker.unanswered_since) {
       worker.unanswered_since = now();
     }
   }
@@ -250,6 +260,12 @@ bool Workers::all_drained(const net::Listener& listener) const {
     any = true;
   }
   return any;
+}
+
+bool Workers::any_in_hand(const net::Listener& listener) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
+    return one.second.listener == &listener && one.second.in_hand != 0;
+  });
 }
 
 void Workers::for_each(const std::function<void(WorkerProcess&)>& visit) {

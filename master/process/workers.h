@@ -40,8 +40,9 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
   bool drained = false;
-  bool late = false;    // at the last look
-  std::string failure;  // what we know of why it failed, as a predicate: "was not ready within …"
+  std::uint64_t in_hand = 0;  // drained or retiring: connections that it has accepted and that have no child yet
+  bool late = false;          // at the last look
+  std::string failure;        // what we know of why it failed, as a predicate: "was not ready within …"
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
@@ -97,6 +98,8 @@ class Workers {
 
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
   [[nodiscard]] bool all_drained(const net::Listener& listener) const;
+  // One of its workers is on its way out and still has connections to begin.
+  [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;
   void for_each(const std::function<void(WorkerProcess&)>& visit);
 
  private:

@@ -2,7 +2,8 @@
 // logged as:
 //
 //   1  transport()   allow, deny                  the address at the other end of the connection
-//   2                proxy_protocol               who the client is, if somebody else speaks for it
+//   2  sender()      proxy_allow_from, proxy_protocol
+//                                                 who the client is, if somebody else speaks for it
 //   3  client()      allow, deny, rules           the client
 //   4                penalties                    the client's source
 //   5                max_connections_per_source, max_rate_per_source
@@ -38,11 +39,14 @@ struct ClientVerdict {
 class Pipeline {
  public:
   Pipeline() = default;
-  Pipeline(PrefixMap access, PrefixMap rules) : access_(access), rules_(rules) {}
+  Pipeline(PrefixMap access, PrefixMap rules, PrefixMap senders = {})
+      : access_(access), rules_(rules), senders_(senders) {}
 
   [[nodiscard]] AccessVerdict transport(const Address& address) const noexcept {
     return judge_access(access_, address);
   }
+  // May this one speak for others?
+  [[nodiscard]] bool sender(const Address& address) const noexcept { return judge_access(senders_, address).allowed; }
   [[nodiscard]] ClientVerdict client(const Address& address) const noexcept {
     const AccessVerdict access = judge_access(access_, address);
     if (!access.allowed) return {false, access.length, kNoRule};
@@ -54,6 +58,7 @@ class Pipeline {
  private:
   PrefixMap access_{{}, {}, static_cast<std::uint32_t>(Access::allowed)};
   PrefixMap rules_{{}, {}, kNoRuleValue};
+  PrefixMap senders_{{}, {}, static_cast<std::uint32_t>(Access::denied)};
 };
 
 }  // namespace bulkhead::admission

@@ -35,8 +35,8 @@ enum class MessageType : std::uint32_t {
   hello = 64,  // protocol version and build
   ready,       // accepting
   fail,        // could not start: stage and errno
-  retiring,    // leaving on purpose: `reason` says why
-  drained,     //
+  retiring,    // leaving on purpose: `reason` says why, `count` as for drained
+  drained,     // its sockets are closed; `count` connections in hand have no child yet, told again when that is 0
   signalled,   // answer to signal: how many processes got it
   crash,       // one connection's child ended abnormally
   paused,      // not accepting: reason and errno
@@ -46,7 +46,7 @@ enum class MessageType : std::uint32_t {
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
 
 enum class RetireReason : std::uint32_t { asked = 1, terminated };
-enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error, rate };
+enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error, rate, headers };
 
 // Where a start broke off. The text table in stage.cpp is checked against the enum.
 enum class Stage : std::uint32_t {

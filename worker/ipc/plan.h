@@ -60,6 +60,14 @@ struct PlanPrefixes {
   std::uint32_t otherwise = 0;
 };
 
+// What PROXY headers a listener wants, of whom, and how many it waits for at a time.
+struct PlanProxy {
+  std::uint32_t versions = 0;  // admission::ProxyVersions; 0: none, the connection's own ends hold
+  std::uint32_t room = 0;      // headers in progress in this worker
+  std::int64_t timeout_ns = 0;
+  PlanPrefixes senders;  // as admission::Access
+};
+
 struct PlanHeader {
   std::uint32_t magic = 0;
   std::uint32_t protocol = 0;
@@ -93,8 +101,9 @@ struct PlanHeader {
 
   std::int64_t max_lifetime_ns = 0;  // 0: infinity
   OnFull on_full = OnFull::queue;
-  PlanPrefixes access;             // allow and deny, as admission::Access
-  PlanPrefixes rules;              // as admission::rule_value()
+  PlanPrefixes access;  // allow and deny, as admission::Access
+  PlanPrefixes rules;   // as admission::rule_value()
+  PlanProxy proxy;
   PlanStrings banner;              // sent to whoever is admitted
   PlanStrings banner_fail;         // and to whoever is refused
   std::uint32_t asks_sources = 0;  // else the next two are not looked at

@@ -98,7 +98,8 @@ class RateLimit {
     next_ns_ = now_ns + 1'000'000'000;
     return true;
   }
-  [[nodiscard]] std::uint64_t suppressed() const noexcept { return suppressed_; }
+  // Something was held back, and allow() would say yes now.
+  [[nodiscard]] bool overdue(std::int64_t now_ns) const noexcept { return suppressed_ != 0 && now_ns >= next_ns_; }
   // How many lines were held back since the last one that was allowed; reading resets it.
   [[nodiscard]] std::uint64_t take_suppressed() noexcept {
     const std::uint64_t count = suppressed_;

@@ -147,6 +147,8 @@ void describe_node(std::ostream& out, const Node& node) {
     out << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
         << l.handlers.front().index() << '\n';
     describe_child(out, l.child);
+    for (const auto& network : l.proxy.allow_from) out << network.text << ' ';
+    out << static_cast<int>(l.proxy.protocol) << l.proxy.timeout.count() << ' ' << l.handshake_timeout.count() << '\n';
   }
   if (node.process) {
     const Process& p = *node.process;
