@@ -297,7 +297,7 @@ void kill_at_every_instruction(int turns) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int kills = argc > 1 ? std::atoi(argv[1]) : 4000;
+  const int kills = argc > 1 ? std::atoi(argv[1]) : 1000;
   const unsigned seed = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : std::random_device{}();
   std::printf("seed %u\n", seed);
   std::fflush(stdout);
