@@ -170,10 +170,12 @@ void sweep(Table& table, std::uint64_t run) {
 }
 
 pid_t start_worker(const sys::Fd& memfd, std::uint64_t run) {
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   check(pid >= 0, "fork");
   if (pid > 0) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
   (void)!nice(10);  // whoever kills has to get a turn
   register_robust_list();
   Table table = map(memfd);

@@ -227,27 +227,22 @@ void Sources::settle(const Heap& heap, std::uint32_t place) noexcept {
   sift_down(heap, place - 1);
 }
 
-void Sources::take_out(std::uint32_t source) noexcept {
-  const Heap heap = heap_of(at(source).key);
-  const std::uint32_t place = std::exchange(at(source).place, 0);
-  if (place == 0 || place > heap.count || heap.sources[place - 1] != source) return;
+// The penalty that ends next is over, or given up.
+void Sources::forget_next(const Heap& heap) noexcept {
+  const std::uint32_t source = heap.sources[0];
   const std::uint32_t last = --heap.count;
-  if (place - 1 == last) return;
-  put(heap, place - 1, heap.sources[last]);
-  settle(heap, place);
-}
-
-// Its penalty is over, or given up.
-void Sources::forget(std::uint32_t source) noexcept {
-  take_out(source);
+  at(source).place = 0;
   at(source).penalty = 0;
   if (at(source).connections == 0) idle(source);
+  if (last == 0) return;
+  put(heap, 0, heap.sources[last]);
+  sift_down(heap, 0);
 }
 
 void Sources::forget_over(std::int64_t now_ns) noexcept {
   for (const std::uint16_t family : {std::uint16_t{AF_INET}, std::uint16_t{AF_INET6}}) {
     const Heap heap = heap_of({family, 0, {}});
-    for (int i = 0; i < kForgetAtOnce && heap.count > 0 && until(heap, 0) <= now_ns; ++i) forget(heap.sources[0]);
+    for (int i = 0; i < kForgetAtOnce && heap.count > 0 && until(heap, 0) <= now_ns; ++i) forget_next(heap);
   }
 }
 
@@ -256,7 +251,7 @@ bool Sources::make_room_in(const Heap& heap, const admission::PenaltyRules& rule
   limit = std::min(limit, penalised_);
   if (heap.count < limit) return true;
   if (limit == 0 || rules.overflow == admission::Overflow::deny_all || until_ns <= until(heap, 0)) return false;
-  while (heap.count >= limit) forget(heap.sources[0]);
+  while (heap.count >= limit) forget_next(heap);
   return true;
 }
 

@@ -143,8 +143,7 @@ class Sources {
   void sift_up(const Heap& heap, std::uint32_t position) noexcept;
   void sift_down(const Heap& heap, std::uint32_t position) noexcept;
   void settle(const Heap& heap, std::uint32_t place) noexcept;
-  void take_out(std::uint32_t source) noexcept;
-  void forget(std::uint32_t source) noexcept;
+  void forget_next(const Heap& heap) noexcept;
   void forget_over(std::int64_t now_ns) noexcept;
   [[nodiscard]] bool make_room_in(const Heap& heap, const admission::PenaltyRules& rules, std::uint32_t limit,
                                   std::int64_t until_ns) noexcept;
