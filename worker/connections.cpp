@@ -159,13 +159,9 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
   facts.source_connections = arrival.source_connections;
   if (!arrival.header.empty()) facts.proxy = {arrival.header, arrival.transport, own_local(arrival)};
   const auto environment = environment_.build(program.environment.data(), facts);
-  const child::Exec request{connection,
-                            handler_error_fd_,
-                            handler.style,
-                            program.argv.data(),
-                            environment.variables,
-                            environment.pid_field,
-                            &limits_};
+  const child::Exec request{
+      connection, handler_error_fd_, handler.style, program.argv.data(), environment.variables, environment.pid_field,
+      &limits_};
   return judge(child::start_exec(request, &slot.pid), slot, program.argv[0], impossible);
 }
 

@@ -14,7 +14,7 @@ constexpr std::array kPrefixSetters{
 static_assert(covers(kPrefixSetters, Scope::source_prefix));
 
 // A setter of one duration.
-template <Duration Penalties::* Field>
+template <Duration Penalties::*Field>
 void set_duration(Context&, Penalties& penalties, const Entry& entry) {
   penalties.*Field = as_duration(entry.value);
 }
@@ -27,10 +27,14 @@ constexpr std::array kPenaltySetters{
     Setter<Penalties>{"exit", [](Context&, Penalties& p, const Entry& e) { p.exit = as_exit_durations(e.value); }},
     Setter<Penalties>{"min", set_duration<&Penalties::min>},
     Setter<Penalties>{"max", set_duration<&Penalties::max>},
-    Setter<Penalties>{"max_sources4", [](Context&, Penalties& p, const Entry& e) { p.max_sources4 = as_integer(e.value); }},
-    Setter<Penalties>{"max_sources6", [](Context&, Penalties& p, const Entry& e) { p.max_sources6 = as_integer(e.value); }},
-    Setter<Penalties>{"overflow", [](Context&, Penalties& p, const Entry& e) { p.overflow = as_enum<PenaltyOverflow>(e); }},
-    Setter<Penalties>{"exempt", [](Context& context, Penalties& p, const Entry& e) { p.exempt = read_networks(context, e); }},
+    Setter<Penalties>{"max_sources4",
+                      [](Context&, Penalties& p, const Entry& e) { p.max_sources4 = as_integer(e.value); }},
+    Setter<Penalties>{"max_sources6",
+                      [](Context&, Penalties& p, const Entry& e) { p.max_sources6 = as_integer(e.value); }},
+    Setter<Penalties>{"overflow",
+                      [](Context&, Penalties& p, const Entry& e) { p.overflow = as_enum<PenaltyOverflow>(e); }},
+    Setter<Penalties>{"exempt",
+                      [](Context& context, Penalties& p, const Entry& e) { p.exempt = read_networks(context, e); }},
 };
 static_assert(covers(kPenaltySetters, Scope::penalties));
 

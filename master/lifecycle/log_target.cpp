@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <paths.h>
-#include <syslog.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <syslog.h>
 
 #include <cerrno>
 #include <cstring>

@@ -106,8 +106,7 @@ void Adoption::reap(pid_t pid) {
   ended(connection, *copy,
         {true, status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
          copy->built_in != 0},
-        usage,
-        group_lives);
+        usage, group_lives);
 }
 
 // What the table says, but never later than the configuration allows.

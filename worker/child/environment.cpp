@@ -24,7 +24,8 @@ Environment::Environment(std::size_t largest_base)
       own_pid_(static_cast<std::uint32_t>(getpid())) {}
 
 bool Environment::is_left_out(std::string_view name) const noexcept {
-  return std::any_of(left_out_.begin(), left_out_.end(), [name](const char* one) { return one != nullptr && name == one; });
+  return std::any_of(left_out_.begin(), left_out_.end(),
+                     [name](const char* one) { return one != nullptr && name == one; });
 }
 
 // Where the base has that name, else the next free one; null: no room.

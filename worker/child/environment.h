@@ -53,8 +53,8 @@ class Environment {
     // without listen_fds.
     char* pid_field;
   };
-  // `base`: NAME=value pointers, ended by a null pointer. Each name comes once: the connection's own wins. The result is
-  // valid until the next call.
+  // `base`: NAME=value pointers, ended by a null pointer. Each name comes once: the connection's own wins. The result
+  // is valid until the next call.
   [[nodiscard]] Built build(const char* const* base, const ConnectionFacts& facts) noexcept;
 
   static constexpr std::size_t kPidRoom = 12;

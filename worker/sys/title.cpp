@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
 namespace bulkhead::sys {
@@ -11,6 +12,7 @@ namespace {
 
 char* area = nullptr;
 std::size_t room = 0;
+char* moved_environment = nullptr;
 
 }  // namespace
 
@@ -26,14 +28,16 @@ void Title::init(int argc, char** argv, const char* comm) noexcept {
 
 void Title::use_environment_too() noexcept {
   if (room == 0) return;
-  char* end = area + room;
+  char* const end = area + room;
+  std::size_t size = 0;
+  for (char** variable = environ; *variable == end + size; ++variable) size += std::strlen(*variable) + 1;
+  moved_environment = static_cast<char*>(std::malloc(size));
+  if (moved_environment == nullptr) return;
+  std::memcpy(moved_environment, end, size);
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    char* copy = strdup(*variable);
-    if (copy == nullptr) return;
-    if (*variable == end) end += std::strlen(*variable) + 1;
-    *variable = copy;
+    if (*variable >= end && *variable < end + size) *variable = moved_environment + (*variable - end);
   }
-  room = static_cast<std::size_t>(end - area);
+  room += size;
 }
 
 [[gnu::hot]] void Title::set(std::string_view title) noexcept {
