@@ -18,7 +18,7 @@ class Tables {
     ipc::register_robust_list();
     config::Listener config;
     config.max_connections = capacity;
-    auto listener = std::make_unique<net::Listener>(next_++, path, config);
+    auto listener = std::make_unique<net::Listener>(next_++, path, config, inherited);
     REQUIRE_FALSE(listener->open());
     for (std::uint32_t i = 0; i < connections; ++i) connect(*listener);
     return *(listeners[path] = std::move(listener));
@@ -34,6 +34,7 @@ class Tables {
     return index;
   }
 
+  net::InheritedSockets inherited;  // outlives who may have been given one
   ConnectionList::Listeners listeners;
 
  private:
@@ -66,7 +67,8 @@ TEST_CASE("no listener, an empty one, and one that never opened have no connecti
   Tables tables;
   CHECK(all_of(tables) == Json::array());
   (void)tables.add("root/echo", 8, 0);
-  tables.listeners["root/closed"] = std::make_unique<net::Listener>(7, "root/closed", config::Listener{});
+  tables.listeners["root/closed"] =
+      std::make_unique<net::Listener>(7, "root/closed", config::Listener{}, tables.inherited);
   CHECK(all_of(tables) == Json::array());
 }
 

@@ -31,15 +31,15 @@ TEST_CASE("IP addresses are what they say") {
 
 TEST_CASE("paths end in a NUL, abstract names begin with one and have no end") {
   const std::size_t header = offsetof(sockaddr_un, sun_path);
-  struct Row {
+  struct Length {
     std::string path;
     std::size_t length;
   };
-  const Row rows[] = {{"/x", header + 3},
-                      {"/" + std::string(106, 'x'), header + 108},
-                      {"@x", header + 2},
-                      {"@" + std::string(107, 'x'), header + 108}};
-  for (const Row& row : rows) {
+  const Length rows[] = {{"/x", header + 3},
+                         {"/" + std::string(106, 'x'), header + 108},
+                         {"@x", header + 2},
+                         {"@" + std::string(107, 'x'), header + 108}};
+  for (const Length& row : rows) {
     INFO(row.path);
     const SocketAddress address = address_of("unix:" + row.path);
     CHECK(address.length == row.length);
