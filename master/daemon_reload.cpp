@@ -201,9 +201,9 @@ void DaemonReload::end_child(const std::string& path, const Done& done) {
   if (!view) return done("");
   const std::uint32_t tag = view->spec->tag;
   const bool worker = view->spec->type == supervision::NodeType::worker;
-  daemon_.control_.stop(path, [this, path, tag, worker, done](const control::Answer& stopped) {
+  daemon_.control_.stop({{"path", path}}, [this, path, tag, worker, done](const control::Answer& stopped) {
     if (stopped.failure) return done(stopped.failure->message);
-    daemon_.control_.remove(path, [this, tag, worker, done](const control::Answer& removed) {
+    daemon_.control_.remove({{"path", path}}, [this, tag, worker, done](const control::Answer& removed) {
       if (removed.failure) return done(removed.failure->message);
       if (!worker) daemon_.forget_entry(tag);
       done("");

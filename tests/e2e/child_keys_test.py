@@ -151,7 +151,7 @@ class AsTheKernelSeesThem(TestCase):
                 self.assertEqual(client.rest(), uid, sandbox)
 
     def test_environment(self):
-        keys = {"env": {"PATH": "/mine", "A": "1", "TCPREMOTEPORT": "spoofed"}, "pass_env": ["TZ", "NOT_THERE", "GIVEN"],
+        keys = {"env": {"PATH": "/mine", "A": "1"}, "pass_env": ["TZ", "NOT_THERE", "GIVEN"],
                 "unset_env": ["TZ", "A", "TCPREMOTEIP", "BULKHEAD_GENERATION"]}
         daemon = self.start(exec_listener([shutil.which("env")], **keys), environment={"TZ": "UTC", "GIVEN": "x y", "SECRET": "s"})
         with Client(daemon.address()) as client:

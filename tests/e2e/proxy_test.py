@@ -60,7 +60,7 @@ class Environment(ProxyTestCase):
     def golden(self, env, daemon, client, version, **more):
         host, port = daemon.address()
         return {"PATH": os.environ["PATH"], "BULKHEAD_CONN_ID": env["BULKHEAD_CONN_ID"], "BULKHEAD_LISTENER": "root/run",
-                "BULKHEAD_GENERATION": "1", "PROTO": "TCP", "BULKHEAD_PROXY_VERSION": str(version),
+                "BULKHEAD_GENERATION": "1", "BULKHEAD_STRESS": "0", "PROTO": "TCP", "BULKHEAD_PROXY_VERSION": str(version),
                 "BULKHEAD_REAL_PEER": client.name, "BULKHEAD_REAL_LOCAL": f"{host}:{port}", **more}
 
     def tcp(self, source, destination):

@@ -139,7 +139,7 @@ class Options(SocketCase):
 
     @tool("strace")
     def test_no_option_is_set_on_a_connection(self):
-        daemon = self.start(listener(workers=1, rcvbuf="64K", keepalive={"idle": "5s"}))
+        daemon = self.start(listener(workers=1, rcvbuf="64K", keepalive={"idle": "5s"}, idle_timeout="infinity"))
         with Strace(daemon.workers()[0].pid, "setsockopt,accept4", follow=True) as trace:
             for _ in range(20):
                 with Client(daemon.address()) as client:

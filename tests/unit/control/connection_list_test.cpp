@@ -86,8 +86,8 @@ TEST_CASE("an entry has every member, in the order of the contract") {
   CHECK(list[0]["local"] == "127.0.0.1:4040");
 }
 
-TEST_CASE("a hundred thousand connections come whole, in small pieces") {
-  constexpr std::uint32_t kMany = 100'000;
+TEST_CASE("twenty thousand connections come whole, in small pieces") {
+  constexpr std::uint32_t kMany = 20'000;
   Tables tables;
   (void)tables.add("root/a", kMany, kMany - 10);
   (void)tables.add("root/b", 1'000'000, 10);

@@ -61,8 +61,8 @@ TEST_CASE("The time protocol counts from 1900, and starts again in 2036") {
 
 TEST_CASE("What the end of a connection's process means") {
   using ipc::Outcome;
-  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, true}); };
-  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false}); };
+  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true}); };
+  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false}); };
   CHECK(built_in(exited(0)) == Outcome::normal);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::idle_timeout))) == Outcome::idle_timeout);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::no_input))) == Outcome::no_input);
@@ -70,8 +70,9 @@ TEST_CASE("What the end of a connection's process means") {
   CHECK(built_in(SIGSEGV) == Outcome::crash);
   for (const int status : {1, 3, 5, 100}) CHECK(program(exited(status)) == Outcome::crash);
   CHECK(program(exited(0)) == Outcome::normal);
-  CHECK(ipc::outcome_of({true, SIGTERM, true, true}) == Outcome::asked);
-  CHECK(ipc::outcome_of({false, SIGSEGV, false, true}) == Outcome::unknown);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, false, true}) == Outcome::asked);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, true, true}) == Outcome::max_lifetime);
+  CHECK(ipc::outcome_of({false, SIGSEGV, false, false, true}) == Outcome::unknown);
 }
 
 namespace {
