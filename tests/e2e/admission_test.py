@@ -1,5 +1,6 @@
 """Who gets in: allow and deny, the limits in every form of on_full, rates, banners. Many sources, exact counts, hostile peers."""
 
+import contextlib
 import os
 import random
 import signal
@@ -131,7 +132,9 @@ class OnFull(AdmissionTestCase):
         found += [outcome(client) for client in late]
         for client in late:
             client.close()
-        self.assertEqual(set(found), {self.EXPECTED[form]}, found)
+        # Who talks before it is turned away may find its words answered by a reset where there is nothing to read.
+        allowed = {self.EXPECTED[form], (b"", "reset")} if form == "close" else {self.EXPECTED[form]}
+        self.assertLessEqual(set(found), allowed, found)
 
     def test_every_form_at_max_connections(self):
         for form in ("close", "message", "reset"):
@@ -471,14 +474,16 @@ class Hostile(AdmissionTestCase):
             with Hold(address, 5) as held:
                 self.assertEqual(held.echo_all(), 0)  # the banner stands before it
                 for _ in range(50):  # at the limit: in the queue, or while being refused
-                    Client(address).reset()
-                    talking = Client(address)
-                    talking.send(b"x" * 1000)
-                    talking.reset()
+                    for words in (b"", b"x" * 1000):
+                        with contextlib.suppress(ConnectionError):  # turned away while it connects
+                            client = Client(address)
+                            client.send(words)
+                            client.reset()
                 for client in held.clients:  # being served
                     client.reset()
             for _ in range(50):
-                Client(address, source=("127.0.0.9", 0)).reset()
+                with contextlib.suppress(ConnectionError):
+                    Client(address, source=("127.0.0.9", 0)).reset()
             self.wait_counts(daemon, name, active=0, crashed=0)
             with Hold(address, 5) as held:
                 self.assertEqual([client.receive(4) for client in held.clients], [b"hi\r\n"] * 5)

@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import (Client, Hold, TestCase, config_of, listener, main, process, signal_process,
+from harness import (Client, Hold, TestCase, config_of, descendants, listener, main, process, signal_process,
                      tool, wait_until)
 
 ROOT = os.geteuid() == 0
@@ -81,6 +81,8 @@ class Detached(TestCase):
         self.assertIn("/log/target", errors)
         status, _, errors = self.detach(self.configure({"id": "bad", "type": "process", "argv": ["/bin/false"], "ready": "notify_fd"}))
         self.assertEqual(status, 70, errors)
+        # The shell has its answer before the daemon has gone.
+        wait_until(lambda: all(one.state == "Z" for one in descendants(os.getpid())), 10, "the end of what could not start")
         self.assertFalse(os.path.exists(self.pid_file))
 
     def test_the_second_instance_is_told_who_runs(self):
@@ -92,6 +94,7 @@ class Detached(TestCase):
         self.assertIn(f"pid {pid}", errors)
         self.assertEqual(self.pid(), pid)
         self.stop(pid)
+        wait_until(lambda: all(one.state == "Z" for one in descendants(os.getpid())), 10, "the end of the second")
 
 
 class PidFile(TestCase):

