@@ -64,7 +64,6 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       control_(*this),
       reload_(*this),
       started_(now()),
-      started_text_(control::wall_clock_text()),
       watchdog_(loop_, [this] { services_.watchdog(); }) {}
 
 Daemon::~Daemon() = default;

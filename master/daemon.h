@@ -144,7 +144,6 @@ class Daemon {
   std::uint32_t next_listener_ = 0;
   Instant bind_until_;  // until then a listener waits for its address
   Instant started_;
-  std::string started_text_;
   lifecycle::ServiceManager services_;
   loop::Timer watchdog_;
   int status_ = kStopped;
