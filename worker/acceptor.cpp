@@ -1,5 +1,6 @@
 #include "worker/acceptor.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,14 +122,10 @@ bool Acceptor::accept(Arrival& arrival) {
 }
 
 void Acceptor::receive(Arrival arrival) {
-  if (!reception_.arrived(arrival)) {
-    connections_.reap();
-  } else if (!gate_.on()) {
-    admit(std::move(arrival));
-  } else {
-    gate_.receive(std::move(arrival));
-    if (gate_.full() && !paused_) pause(ipc::PauseReason::headers, 0);
-  }
+  if (!reception_.arrived(arrival)) return;
+  if (!gate_.on()) return admit(std::move(arrival));
+  gate_.receive(std::move(arrival));
+  if (gate_.full() && !paused_) pause(ipc::PauseReason::headers, 0);
 }
 
 // There is room for another, and a descriptor.
@@ -151,7 +148,7 @@ void Acceptor::admit(Arrival arrival) {
   const Received received = reception_.admit(arrival);
   if (received == Received::done) {
     backoff_.reset();
-    connections_.reap();
+    connections_.reap_along();
     return;
   }
   const int error = errno;
@@ -228,6 +225,15 @@ void Acceptor::drain_sockets() {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     while (accepting() && sockets_[i]) on_readable(i);
   }
+  // Without room nothing can be accepted, so accept() cannot tell that a queue is empty.
+  for (std::uint32_t i = 0; i < sockets_.size() && paused_ && on_drained_; ++i) {
+    if (sockets_[i] && !somebody_queues(i)) close_socket(i);
+  }
+}
+
+bool Acceptor::somebody_queues(std::uint32_t socket) const noexcept {
+  pollfd queue{sockets_[socket].get(), POLLIN, 0};
+  return ::poll(&queue, 1, 0) != 0;
 }
 
 void Acceptor::close() {

@@ -75,6 +75,7 @@ class Acceptor {
   void pause_for(Received why);
   void on_accept_error(std::uint32_t socket, int error);
   void drain_sockets();
+  [[nodiscard]] bool somebody_queues(std::uint32_t socket) const noexcept;
   [[nodiscard]] bool step_aside();
   void after_stepping_aside();
   [[nodiscard]] std::uint64_t taken_by_others() const;

@@ -199,27 +199,43 @@ void Connections::release(std::uint32_t slot) noexcept {
 
 bool Connections::reap() noexcept {
   bool any = false;
-  for (;;) {
-    int status = 0;
-    rusage usage{};
-    if (executes_ && header_.kill_group != 0) {
-      // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
-      siginfo_t peek{};
-      if (waitid(P_ALL, 0, &peek, WEXITED | WNOHANG | WNOWAIT) != 0 || peek.si_pid == 0) return any;
-      const pid_t pid = peek.si_pid;
-      sys::signal_group(pid, SIGTERM);
-      sys::signal_group(pid, SIGCONT);
-      if (wait4(pid, &status, 0, &usage) != pid) return any;
-      ended(pid, status, usage, kill(-pid, 0) == 0);
-    } else {
-      // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each
-      // fork.
-      const long pid = sys::raw(SYS_wait4, -1, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
-      if (pid <= 0) return any;
-      ended(static_cast<pid_t>(pid), status, usage, false);
-    }
-    any = true;
+  if (few()) {
+    while (reap_one(kAny)) any = true;
+    return any;
   }
+  std::size_t at = 0;
+  while (const pid_t pid = pids_.next(at)) {
+    if (reap_one(pid)) {
+      any = true;
+    } else {
+      ++at;
+    }
+  }
+  return any;
+}
+
+bool Connections::reap_one(pid_t which) noexcept {
+  int status = 0;
+  rusage usage{};
+  if (executes_ && header_.kill_group != 0) {
+    // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
+    siginfo_t peek{};
+    const bool any = which == kAny;
+    const int found =
+        waitid(any ? P_ALL : P_PID, any ? 0 : static_cast<id_t>(which), &peek, WEXITED | WNOHANG | WNOWAIT);
+    if (found != 0 || peek.si_pid == 0) return false;
+    const pid_t pid = peek.si_pid;
+    sys::signal_group(pid, SIGTERM);
+    sys::signal_group(pid, SIGCONT);
+    if (wait4(pid, &status, 0, &usage) != pid) return false;
+    ended(pid, status, usage, kill(-pid, 0) == 0);
+    return true;
+  }
+  // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each fork.
+  const long pid = sys::raw(SYS_wait4, which, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
+  if (pid <= 0) return false;
+  ended(static_cast<pid_t>(pid), status, usage, false);
+  return true;
 }
 
 void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept {

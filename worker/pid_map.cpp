@@ -53,4 +53,9 @@ std::uint32_t PidMap::take(pid_t pid) noexcept {
   return slot;
 }
 
+pid_t PidMap::next(std::size_t& at) const noexcept {
+  while (at <= mask_ && entries_[at].pid == 0) ++at;
+  return at <= mask_ ? entries_[at].pid : 0;
+}
+
 }  // namespace bulkhead::worker

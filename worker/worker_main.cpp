@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -40,7 +41,11 @@ constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGHUP,  SIGINT,  SIGUSR1
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
 
-constexpr std::chrono::milliseconds kQuiet(10);
+// How long children that have ended may stay unseen while nobody needs what they hold.
+constexpr std::chrono::nanoseconds kQuiet = std::chrono::milliseconds(10);
+// A look at many children takes a fiftieth of this worker's time at most; unless that would make it blind for too long.
+constexpr int kShareOfLooks = 50;
+constexpr std::chrono::nanoseconds kLongestQuiet = std::chrono::milliseconds(200);
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error) {
   ipc::Message message;
@@ -100,6 +105,9 @@ class Worker {
   void on_channel();
   void on_signal();
   void on_children();
+  void on_child(pid_t pid);
+  void look_at_children();
+  void on_quiet_over();
   void on_message(const ipc::Message& message, sys::Fd descriptor);
   void on_master_gone();
   void on_broken(int error);
@@ -125,6 +133,8 @@ class Worker {
   loop::Poll signal_poll_;
   loop::Timer tick_;
   loop::Timer quiet_;
+  std::int64_t next_look_ns_ = 0;  // at all children, when they are many
+  bool unseen_ = false;            // some may have ended that no signal has named
   bool orphaned_ = false;
   bool retiring_ = false;
   int exit_status_ = kRetired;
@@ -147,7 +157,7 @@ Worker::Worker(const ipc::Plan& plan)
       channel_poll_(loop_, ipc::kChannelFd, [this] { on_channel(); }),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       tick_(loop_, [this] { on_tick(); }),
-      quiet_(loop_, [this] { signal_poll_.start(); }) {
+      quiet_(loop_, [this] { on_quiet_over(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
 }
 
@@ -210,22 +220,54 @@ void Worker::on_signal() {
   signalfd_siginfo news[4];
   const ssize_t got = ::read(signals_.get(), news, sizeof news);
   bool leave = false;
+  pid_t child = 0;
   for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got) / sizeof news[0]; ++i) {
     leave = leave || news[i].ssi_signo == SIGTERM || news[i].ssi_signo == SIGQUIT;
+    if (news[i].ssi_signo == SIGCHLD) child = static_cast<pid_t>(news[i].ssi_pid);
   }
   if (leave) return retire(ipc::RetireReason::terminated);
-  on_children();
+  const std::int64_t now = sys::monotonic_ns();
+  if (connections_.few()) {
+    on_children();
+    next_look_ns_ = now + kQuiet.count();
+  } else if (now >= next_look_ns_) {
+    look_at_children();
+  } else if (child != 0) {
+    on_child(child);
+  }
   // Under load each accept reaps as well, and being woken once more for every end would cost a tenth of the rate. So
   // the next wake is put off a little, unless somebody waits for what an end sets free.
-  if (acceptor_.waits() || table_.somebody_waits()) return;
-  signal_poll_.stop();
-  quiet_.start(kQuiet);
+  const bool needed = acceptor_.waits() || table_.somebody_waits();
+  if (!needed) signal_poll_.stop();
+  if (!needed || unseen_) quiet_.start(std::chrono::nanoseconds(std::max<std::int64_t>(next_look_ns_ - now, 0)));
 }
 
+// All that have ended.
 void Worker::on_children() {
+  unseen_ = false;
   if (!connections_.reap()) return;
   acceptor_.on_child_ended();
   leave_if_idle();
+}
+
+// One signal stands for all that have ended since the last, and names the first of them.
+void Worker::on_child(pid_t pid) {
+  unseen_ = true;
+  if (!connections_.reap(pid)) return;
+  acceptor_.on_child_ended();
+  leave_if_idle();
+}
+
+void Worker::look_at_children() {
+  const std::int64_t began = sys::monotonic_ns();
+  on_children();
+  const std::int64_t now = sys::monotonic_ns();
+  next_look_ns_ = now + std::clamp((now - began) * kShareOfLooks, kQuiet.count(), kLongestQuiet.count());
+}
+
+void Worker::on_quiet_over() {
+  if (unseen_) look_at_children();
+  signal_poll_.start();
 }
 
 // Retiring is dying on purpose: the children go on, and the master adopts them. Only who has been refused gets the

@@ -74,6 +74,56 @@ class MaxConnections(TestCase):
             self.assertEqual(held.echo_all(), 10)
 
 
+class Many(TestCase):
+    """More children in one worker than it looks at one by one."""
+    HELD = 300
+
+    def ends_are_seen(self, child):
+        daemon = self.start(child)
+        with Hold(daemon.address(), self.HELD) as held:
+            self.assertEqual(held.echo_all(), self.HELD)
+            worker = daemon.workers()[0].pid
+            for number, client in enumerate(held.clients[:10]):  # one after the other
+                client.close()
+                wait_until(lambda: len(children_of(worker)) == self.HELD - number - 1, 3, "reaped")
+            for client in held.clients[10:200]:  # at once, until they are few
+                client.close()
+            wait_until(lambda: len(children_of(worker)) == 100, 3, "and no zombies")
+            with Client(daemon.address()) as client:
+                self.assertTrue(client.echo())
+        wait_until(lambda: not children_of(worker), 3, "none is left")
+
+    def test_ends_of_built_ins_are_seen(self):
+        self.ends_are_seen(listener(workers=1, max_connections=self.HELD))
+
+    def test_ends_of_programs_and_their_groups_are_seen(self):
+        self.ends_are_seen(exec_listener(["/bin/cat"], "echo", workers=1, max_connections=self.HELD))
+
+    def test_whoever_waits_is_served_when_many_end_at_once(self):
+        daemon = self.start(listener(workers=1, max_connections=self.HELD))
+        with Hold(daemon.address(), self.HELD) as held, Hold(daemon.address(), 200) as late:
+            self.assertEqual(held.echo_all(), self.HELD)
+            for client in late.clients:
+                client.send(b"waiting\n")
+            for client in held.clients[:200]:
+                client.close()
+            self.assertEqual([client.receive(8) for client in late.clients], [b"waiting\n"] * 200)
+
+    @needs_root
+    @tool("strace")
+    def test_the_kernel_is_never_asked_to_look_through_all_of_them(self):
+        daemon = self.start(listener(workers=1))
+        with Hold(daemon.address(), self.HELD) as held:
+            self.assertEqual(held.echo_all(), self.HELD)
+            with Strace(daemon.workers()[0].pid, "wait4,waitid") as trace:
+                for _ in range(50):
+                    with Client(daemon.address()) as client:
+                        self.assertTrue(client.echo())
+                wait_until(lambda: trace.count(r"wait4\(\d+, .*WIFEXITED") == 50, 5, "all are reaped")
+            self.assertEqual(trace.count(r"wait4\(-1"), 0)
+            self.assertEqual(held.echo_all(), self.HELD)
+
+
 class Descriptors(TestCase):
     @needs_root
     def test_a_worker_without_descriptors_pauses_and_heals(self):

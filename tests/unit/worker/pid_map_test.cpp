@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
+#include <set>
 
 using bulkhead::worker::kNoEntry;
 using bulkhead::worker::PidMap;
@@ -32,5 +33,29 @@ TEST_CASE("A long mixed history agrees with std::map") {
       map.put(pid, round);
     }
     REQUIRE(map.size() == model.size());
+  }
+}
+
+TEST_CASE("A walk meets everything, though half of it is taken on the way") {
+  std::mt19937 random(2);
+  for (int round = 0; round < 200; ++round) {
+    PidMap map(64);
+    std::set<pid_t> there;
+    while (there.size() < 64) there.insert(static_cast<pid_t>(random() % 100'000) + 2);
+    for (const pid_t pid : there) map.put(pid, 0);
+    std::set<pid_t> met;
+    std::set<pid_t> left;
+    std::size_t at = 0;
+    while (const pid_t pid = map.next(at)) {
+      met.insert(pid);
+      if (pid % 2 == 0) {
+        REQUIRE(map.take(pid) == 0);
+      } else {
+        left.insert(pid);
+        ++at;
+      }
+    }
+    REQUIRE(met == there);
+    REQUIRE(map.size() == left.size());
   }
 }
