@@ -116,7 +116,7 @@ void Connections::greet(int connection) noexcept {
 
 pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
   // Written here and not in the child: there it would be a page of its own to copy.
-  char title[sizeof "bulkheadd: connection " + 16 + 80 + 32];
+  char title[child::kTitleRoom];
   char hex[17];
   const ipc::PeerText peer(slot.peer);
   std::size_t length = 0;

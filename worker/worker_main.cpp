@@ -168,6 +168,15 @@ void Worker::tell(ipc::MessageType type, std::uint64_t count) {
   (void)ipc::send(ipc::kChannelFd, message);
 }
 
+// With a page in between, so that no frame of the loop shares the page of the arguments, which children do get: each
+// of our own writes there after a fork would be a page fault.
+[[gnu::noinline]] void run_below_arguments(loop::Loop& loop) {
+  char gap[4096];
+  asm volatile("" : : "r"(gap) : "memory");
+  loop.run();
+  asm volatile("" : : "r"(gap) : "memory");  // it must not become a tail call
+}
+
 int Worker::run() {
   ipc::WorkerRecord& record = table_.worker(header_.worker);
   record = {};
@@ -180,7 +189,8 @@ int Worker::run() {
   acceptor_.start();
   tell(ipc::MessageType::ready);
   sys::keep_heap_from_children();
-  loop_.run();
+  sys::keep_stack_from_children();
+  run_below_arguments(loop_);
   return exit_status_;
 }
 

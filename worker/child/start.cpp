@@ -8,8 +8,11 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
+#include <cstring>
 
 #include "worker/handlers/built_in.h"
+#include "worker/sys/clone.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/raw.h"
 #include "worker/sys/signal.h"
@@ -32,8 +35,23 @@ namespace {
 
 constexpr int kExecFailed = 127;
 
-// Runs in every connection child of a built-in: raw calls only (worker/sys/raw.h), and no heap.
-[[noreturn, gnu::hot]] void serve(const BuiltIn& request) noexcept {
+// What a built-in's child is given, at the end of its stack: the worker's own is not there.
+struct Order {
+  BuiltIn request;
+  char title[kTitleRoom];
+  Limits limits;
+  int report_fd = -1;  // where a child that takes on limits tells how that went
+};
+
+// The stack of every built-in's child, in the worker's memory but never used there, apart from the order. The deepest
+// of them is echo's buffer of 64 KiB, and 16 more to throw away what nobody reads. Pages that nobody touched cost
+// nothing.
+constexpr std::size_t kStackSize = 192 * 1024;
+alignas(4096) char child_stack[kStackSize];
+constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
+
+// Runs in every connection child of a built-in: raw calls only (worker/sys/raw.h), no heap, not the worker's stack.
+[[noreturn, gnu::hot]] BULKHEAD_PLAIN void serve(const BuiltIn& request) noexcept {
   const std::uint64_t no_signals = 0;
   sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, sys::raw_pointer(&no_signals), 0, sizeof no_signals);
   sys::raw(SYS_setsid);
@@ -43,6 +61,27 @@ constexpr int kExecFailed = 127;
   sys::Title::set(request.title);
   handlers::Client client(0, request.idle_timeout_ns);
   sys::raw_exit(static_cast<int>(handlers::serve(request.handler, client)));
+}
+
+[[gnu::hot]] BULKHEAD_PLAIN void serve_order(void* order) noexcept {
+  serve(static_cast<const Order*>(order)->request);
+}
+
+BULKHEAD_PLAIN void serve_limited(void* what) noexcept {
+  const Order& order = *static_cast<const Order*>(what);
+  const ipc::Failure failure = take_on(order.limits);
+  if (!failure) serve(order.request);  // closes the pipe, which says that all went well
+  sys::raw(SYS_write, order.report_fd, sys::raw_pointer(&failure), sizeof failure);
+  sys::raw_exit(kExecFailed);
+}
+
+[[gnu::hot]] Order& write_order(const BuiltIn& request) noexcept {
+  auto* const order = reinterpret_cast<Order*>(child_stack + kOrderAt);
+  order->request = request;
+  const std::size_t length = request.title.size() < kTitleRoom ? request.title.size() : kTitleRoom;
+  std::memcpy(order->title, request.title.data(), length);
+  order->request.title = {order->title, length};
+  return *order;
 }
 
 struct ExecShared {
@@ -87,8 +126,8 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
 }  // namespace
 
 [[gnu::hot]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
-  const long pid = sys::raw(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, 0, sys::raw_pointer(pid_slot));
-  if (pid == 0) serve(request);
+  Order& order = write_order(request);
+  const long pid = sys::clone_onto(&order, serve_order, &order, pid_slot);
   if (pid > 0) return static_cast<pid_t>(pid);
   errno = static_cast<int>(-pid);
   return -1;
@@ -99,14 +138,10 @@ Started start_limited_built_in(const BuiltIn& request, const Limits& limits, std
   if (pipe2(ends, O_CLOEXEC) != 0) return {-1, {ipc::Stage::none, errno}};
   const sys::Fd read_end(ends[0]);
   sys::Fd write_end(ends[1]);
-  const Limits own = limits;  // on the stack, for a child without a heap
-  const long pid = sys::raw(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, 0, sys::raw_pointer(pid_slot));
-  if (pid == 0) {
-    const ipc::Failure failure = take_on(own);
-    if (!failure) serve(request);  // closes the pipe, which says that all went well
-    sys::raw(SYS_write, ends[1], sys::raw_pointer(&failure), sizeof failure);
-    sys::raw_exit(kExecFailed);
-  }
+  Order& order = write_order(request);
+  order.limits = limits;
+  order.report_fd = ends[1];
+  const long pid = sys::clone_onto(&order, serve_limited, &order, pid_slot);
   if (pid < 0) return {-1, {ipc::Stage::none, static_cast<int>(-pid)}};
   write_end.reset();
   Started out{static_cast<pid_t>(pid), {}};

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -12,6 +13,8 @@
 #include "worker/ipc/plan.h"
 
 namespace bulkhead::child {
+
+inline constexpr std::size_t kTitleRoom = 160;  // bytes of a connection's title that are shown
 
 struct BuiltIn {
   int connection;
@@ -23,8 +26,8 @@ struct BuiltIn {
 // The worker's one fork. Clones without exec; the child serves the client and leaves by _exit, it never returns.
 // The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever
 // finds this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
-// descriptors that the child closes at once. The child has no heap (worker/sys/fork_diet.h): the request must be all on
-// the stack, and what it calls must not allocate.
+// descriptors that the child closes at once. The child runs on a small stack of its own and has neither the worker's
+// stack nor its heap (worker/sys/fork_diet.h): it gets a copy of the request, and what it calls must not allocate.
 [[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
 // What came of a start of which more is known than that there is a process.

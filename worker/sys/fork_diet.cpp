@@ -3,12 +3,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>  // program_invocation_name
 #include <cstdint>
 
 namespace bulkhead::sys {
 
+namespace {
+
+constexpr std::uintptr_t kPage = 4096;
+
+}  // namespace
+
 void keep_heap_from_children() noexcept {
-  constexpr std::uintptr_t kPage = 4096;
   constexpr std::uintptr_t kThreadBlock = 4096;  // glibc's struct pthread follows the thread pointer
   const auto thread = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
   const auto end = reinterpret_cast<std::uintptr_t>(sbrk(0)) / kPage * kPage;
@@ -16,6 +22,12 @@ void keep_heap_from_children() noexcept {
   // In a dynamic program the thread block lies elsewhere, above the heap.
   if (start >= end) return;
   madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTFORK);
+}
+
+void keep_stack_from_children() noexcept {
+  constexpr std::uintptr_t kFirstSize = 128 * 1024;  // what execve(2) maps; pages that it grows by later are as we say
+  const auto end = reinterpret_cast<std::uintptr_t>(program_invocation_name) / kPage * kPage;
+  madvise(reinterpret_cast<void*>(end - kFirstSize), kFirstSize, MADV_DONTFORK);
 }
 
 }  // namespace bulkhead::sys

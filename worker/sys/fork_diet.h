@@ -10,4 +10,8 @@ namespace bulkhead::sys {
 // is not brk's.
 void keep_heap_from_children() noexcept;
 
+// The same for the stack of the main thread, which must be the one that calls. Children must begin on a stack of their
+// own (worker/sys/clone.h). The arguments, which proc(5) shows as the process's title, lie above it and stay.
+void keep_stack_from_children() noexcept;
+
 }  // namespace bulkhead::sys
