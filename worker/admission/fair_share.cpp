@@ -19,7 +19,7 @@ bool FairShare::ahead(std::uint64_t mine, std::uint64_t others, std::uint32_t wo
   if (workers == 0 || others < others_ || mine < mine_) return false;
   const auto taken = static_cast<std::int64_t>(mine - mine_);
   const auto theirs = static_cast<std::int64_t>(others - others_);
-  return (taken - lead_) * static_cast<std::int64_t>(workers) > theirs;
+  return (taken - lead_) * static_cast<std::int64_t>(workers) * kOther > theirs * kOwn;
 }
 
 }  // namespace bulkhead::admission

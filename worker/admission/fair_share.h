@@ -8,7 +8,11 @@ namespace bulkhead::admission {
 
 class FairShare {
  public:
-  // How many connections one may be ahead of the average of the others.
+  // What one may take for every `kOther` of the average of the others: with two workers, six in ten. Load swings to and
+  // fro by itself, and stepping aside for each swing would leave CPUs idle.
+  static constexpr std::int64_t kOwn = 3;
+  static constexpr std::int64_t kOther = 2;
+  // How many connections may come on top of that.
   static constexpr std::int64_t kLead = 32;
   // For how long one steps aside, in nanoseconds: long enough for somebody who was woken to run, and too short
   // for a CPU to miss it.

@@ -10,7 +10,7 @@ constexpr std::uint64_t kLead = FairShare::kLead;
 
 }  // namespace
 
-TEST_CASE("A worker is ahead when it has taken more than its lead over the average of the others") {
+TEST_CASE("A worker is ahead when it has taken its lead more than half as much again as the average of the others") {
   const struct {
     std::uint64_t mine;
     std::uint64_t others;
@@ -18,9 +18,9 @@ TEST_CASE("A worker is ahead when it has taken more than its lead over the avera
     bool ahead;
   } rows[] = {
       {kLead, 0, 1, false},  // the lead itself is allowed
-      {kLead + 1, 0, 1, true},       {1000 + kLead, 1000, 1, false},
-      {1001 + kLead, 1000, 1, true}, {100 + kLead, 300, 3, false},  // 100 each
-      {101 + kLead, 300, 3, true},   {1'000'000, 0, 0, false},      // alone
+      {kLead + 1, 0, 1, true},       {1500 + kLead, 1000, 1, false},
+      {1501 + kLead, 1000, 1, true}, {150 + kLead, 300, 3, false},  // 100 each
+      {151 + kLead, 300, 3, true},   {1'000'000, 0, 0, false},      // alone
   };
   for (const auto& row : rows) {
     INFO(row.mine << " against " << row.others << " of " << row.workers);
