@@ -1,6 +1,7 @@
 """What every end-to-end test stands on: a real bulkheadd in a directory of its own, real clients, and what must hold after
 each test. Nothing here sleeps in order to be lucky: whoever waits, waits for an event and has a deadline."""
 
+from .admission import BUSY, AdmissionTestCase, kill_workers, outcome
 from .case import SOURCE, TestCase, main, needs_root, tool
 from .clients import Canary, Client, Hold, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
@@ -9,6 +10,7 @@ from .faults import Strace
 from .processes import Process, children_of, descendants, process, signal_process
 from .waiting import Timeout, wait_until
 
-__all__ = ["Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold", "Process", "SOURCE", "Storm", "Strace",
-           "TestCase", "Timeout", "children_of", "config_of", "connect", "descendants", "exec_listener", "find_node", "free_port",
-           "listener", "main", "needs_root", "parse_line", "process", "signal_process", "tool", "wait_until"]
+__all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold",
+           "Process", "SOURCE", "Storm", "Strace", "TestCase", "Timeout", "children_of", "config_of", "connect", "descendants",
+           "exec_listener", "find_node", "free_port", "kill_workers", "listener", "main", "needs_root", "outcome",
+           "parse_line", "process", "signal_process", "tool", "wait_until"]

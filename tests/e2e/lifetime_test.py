@@ -1,0 +1,90 @@
+"""max_lifetime: kept by whoever owns the connection, the worker or the master."""
+
+import signal
+import time
+
+from harness import AdmissionTestCase, Client, Hold, exec_listener, listener, main, signal_process
+
+
+class Lifetime(AdmissionTestCase):
+    def ends(self, clients, began):
+        """When the last of them saw its end."""
+        for client in clients:
+            self.assertEqual(client.rest(), b"")
+        return time.monotonic() - began
+
+    def test_every_connection_ends_in_time_and_none_is_a_crash(self):
+        daemon = self.supervise(listener(max_lifetime="700ms"))
+        began = time.monotonic()
+        with Hold(daemon.address(), 40) as held:
+            self.assertEqual(held.echo_all(), 40)
+            with Client(daemon.address()) as short:
+                self.assertTrue(short.echo())
+            last = self.ends(held.clients, began)
+        self.measured(connections=40, max_lifetime=0.7, ended_after=last)
+        self.assertGreaterEqual(last, 0.7)
+        self.assertLess(last, 1.7)
+        self.wait_counts(daemon, active=0, completed=41, crashed=0)
+        self.assertEqual(len(daemon.log("has lasted for its max_lifetime: it gets SIGTERM", reason="timeout")), 40)
+        daemon.wait_log("was ended: its max_lifetime was over", count=40, reason="timeout", signal="SIGTERM")
+
+    def test_the_deaf_are_killed_when_shutdown_is_over(self):
+        daemon = self.supervise(exec_listener([self.helper("ignores_term")], "echo", max_lifetime="300ms", shutdown="400ms"))
+        began = time.monotonic()
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.receive(6), b"ready\n")
+            last = self.ends([client], began)
+        self.assertGreaterEqual(last, 0.7)
+        self.assertLess(last, 1.7)
+        self.wait_counts(daemon, active=0, completed=1, crashed=0)
+        daemon.wait_log("did not end within its shutdown time: it gets SIGKILL")
+
+    def test_whoever_is_stopped_is_continued_to_hear_it(self):
+        daemon = self.supervise(listener(max_lifetime="400ms", shutdown="1h"))
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            signal_process(daemon.child_of(client).pid, signal.SIGSTOP)
+            self.assertEqual(client.rest(), b"")
+        self.wait_counts(daemon, active=0, completed=1)
+
+    def test_adopted_connections_end_when_they_would_have(self):
+        daemon = self.supervise(listener(max_lifetime="1s", max_restarts=1000, restart_delay="none"))
+        began = time.monotonic()
+        with Hold(daemon.address(), 40) as held:
+            self.assertEqual(held.echo_all(), 40)
+            workers = daemon.workers()
+            for worker in workers:
+                signal_process(worker.pid, signal.SIGKILL)
+            daemon.wait_workers(2, without=workers)
+            self.assertEqual(self.counts(daemon)["adopted"], 40)
+            last = self.ends(held.clients, began)
+        self.measured(adopted=40, max_lifetime=1.0, ended_after=last)
+        self.assertGreaterEqual(last, 1.0)
+        self.assertLess(last, 2.0)
+        self.wait_counts(daemon, active=0, completed=40, crashed=0)
+        daemon.wait_log("was ended: its max_lifetime was over", count=40, reason="timeout")
+
+    def test_a_worker_that_dies_between_term_and_kill_leaves_the_kill_to_the_master(self):
+        daemon = self.supervise(exec_listener([self.helper("ignores_term")], "echo", workers=1, max_lifetime="200ms", shutdown="800ms",
+                                              max_restarts=1000, restart_delay="none"))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.receive(6), b"ready\n")
+            daemon.wait_log("it gets SIGTERM")
+            signal_process(daemon.workers()[0].pid, signal.SIGKILL)
+            self.assertEqual(client.rest(), b"")
+        self.wait_counts(daemon, active=0, completed=1, crashed=0)
+        line = daemon.wait_log("it gets SIGKILL")[0]
+        self.assertEqual(line["writer"], daemon.pid)
+
+    def test_an_end_by_it_is_what_penalties_call_a_timeout(self):
+        daemon = self.supervise(listener(max_lifetime="200ms", penalties={"mode": "enforce", "timeout": "30s", "min": "0s"}))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"")
+        self.wait_counts(daemon, active=0, completed=1, crashed=0)
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"")
+        self.assertEqual(self.refused(daemon), {"penalty": 1})
+
+
+if __name__ == "__main__":
+    main()
