@@ -41,11 +41,12 @@ constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGHUP,  SIGINT,  SIGUSR1
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
 
-// How long children that have ended may stay unseen while nobody needs what they hold.
+// How long children that have ended may stay unseen: while somebody needs what they hold, and else.
 constexpr std::chrono::nanoseconds kQuiet = std::chrono::milliseconds(10);
-// A look at many children takes a fiftieth of this worker's time at most; unless that would make it blind for too long.
+constexpr std::chrono::nanoseconds kCalm = std::chrono::milliseconds(100);
+// A look at many children is paid for by ends, each for so many of them, or takes a fiftieth of this worker's time.
+constexpr std::uint32_t kChildrenPerEnd = 64;
 constexpr int kShareOfLooks = 50;
-constexpr std::chrono::nanoseconds kLongestQuiet = std::chrono::milliseconds(200);
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error) {
   ipc::Message message;
@@ -106,8 +107,10 @@ class Worker {
   void on_signal();
   void on_children();
   void on_child(pid_t pid);
+  void after_ends();
   void look_at_children();
   void on_quiet_over();
+  [[nodiscard]] bool needed() const noexcept;  // somebody waits for what an end sets free
   void on_message(const ipc::Message& message, sys::Fd descriptor);
   void on_master_gone();
   void on_broken(int error);
@@ -133,8 +136,8 @@ class Worker {
   loop::Poll signal_poll_;
   loop::Timer tick_;
   loop::Timer quiet_;
-  std::int64_t next_look_ns_ = 0;  // at all children, when they are many
-  bool unseen_ = false;            // some may have ended that no signal has named
+  std::uint32_t named_ = 0;  // children, by signals, since the last look at all of them
+  std::chrono::nanoseconds cost_of_look_{0};
   bool orphaned_ = false;
   bool retiring_ = false;
   int exit_status_ = kRetired;
@@ -236,47 +239,46 @@ void Worker::on_signal() {
     if (news[i].ssi_signo == SIGCHLD) child = static_cast<pid_t>(news[i].ssi_pid);
   }
   if (leave) return retire(ipc::RetireReason::terminated);
-  const std::int64_t now = sys::monotonic_ns();
-  if (connections_.few()) {
-    on_children();
-    next_look_ns_ = now + kQuiet.count();
-  } else if (now >= next_look_ns_) {
-    look_at_children();
-  } else if (child != 0) {
-    on_child(child);
-  }
+  if (!connections_.few()) return on_child(child);
+  on_children();
   // Under load each accept reaps as well, and being woken once more for every end would cost a tenth of the rate. So
   // the next wake is put off a little, unless somebody waits for what an end sets free.
-  const bool needed = acceptor_.waits() || table_.somebody_waits();
-  if (!needed) signal_poll_.stop();
-  if (!needed || unseen_) quiet_.start(std::chrono::nanoseconds(std::max<std::int64_t>(next_look_ns_ - now, 0)));
+  if (needed()) return;
+  signal_poll_.stop();
+  quiet_.start(kQuiet);
+}
+
+bool Worker::needed() const noexcept {
+  return acceptor_.waits() || table_.somebody_waits();
 }
 
 // All that have ended.
 void Worker::on_children() {
-  unseen_ = false;
-  if (!connections_.reap()) return;
+  named_ = 0;
+  if (connections_.reap()) after_ends();
+}
+
+void Worker::after_ends() {
   acceptor_.on_child_ended();
   leave_if_idle();
 }
 
-// One signal stands for all that have ended since the last, and names the first of them.
+// Among many. One signal stands for all that have ended since the last was read, and names the first of them, so there
+// may be others: they are looked for when enough have been named to make it worth while, or when it becomes calm.
 void Worker::on_child(pid_t pid) {
-  unseen_ = true;
-  if (!connections_.reap(pid)) return;
-  acceptor_.on_child_ended();
-  leave_if_idle();
+  if (pid != 0 && connections_.reap(pid)) after_ends();
+  if (++named_ > connections_.active() / kChildrenPerEnd) return look_at_children();
+  quiet_.start(std::max(needed() ? kQuiet : kCalm, cost_of_look_ * kShareOfLooks));
 }
 
 void Worker::look_at_children() {
   const std::int64_t began = sys::monotonic_ns();
   on_children();
-  const std::int64_t now = sys::monotonic_ns();
-  next_look_ns_ = now + std::clamp((now - began) * kShareOfLooks, kQuiet.count(), kLongestQuiet.count());
+  cost_of_look_ = std::chrono::nanoseconds(sys::monotonic_ns() - began);
 }
 
 void Worker::on_quiet_over() {
-  if (unseen_) look_at_children();
+  if (named_ != 0) look_at_children();
   signal_poll_.start();
 }
 
