@@ -2,63 +2,13 @@
 
 #include <sys/socket.h>
 
-#include <cstring>
 #include <utility>
 
 #include "worker/client_address.h"
+#include "worker/refusal_words.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::worker {
-
-namespace {
-
-// Why an address is denied: "deny has 192.0.2.0/24", "allow does not have it", "rule 3 denies 192.0.2.0/24".
-class Denial {
- public:
-  Denial(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept {
-    if (length == admission::kNoNetwork) {
-      add("allow does not have it");
-      return;
-    }
-    if (rule == admission::kNoRule) {
-      add("deny has ");
-    } else {
-      add("rule ");
-      add(rule);
-      add(" denies ");
-    }
-    char address[64];
-    ipc::address_text(first_of(peer, length), address);
-    add(address);
-    add("/");
-    add(length);
-  }
-  [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
-
- private:
-  static ipc::Peer first_of(const ipc::Peer& peer, std::uint32_t length) noexcept {
-    ipc::Peer out = peer;
-    out.scope = 0;
-    const std::uint32_t bits = peer.family == AF_INET ? 32 : 128;
-    for (std::uint32_t bit = length; bit < bits; ++bit) {
-      out.address[bit / 8] = static_cast<std::uint8_t>(out.address[bit / 8] & ~(0x80U >> (bit % 8)));
-    }
-    return out;
-  }
-  void add(std::string_view words) noexcept {
-    std::memcpy(text_ + length_, words.data(), words.size());
-    length_ += words.size();
-  }
-  void add(std::uint32_t number) noexcept {
-    char digits[12];
-    add({digits, ipc::decimal_text(number, digits)});
-  }
-
-  char text_[128];
-  std::size_t length_ = 0;
-};
-
-}  // namespace
 
 Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
                      const SourceWatch& sources)
@@ -67,7 +17,8 @@ Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& conn
       connections_(connections),
       refusals_(refusals),
       sources_(sources),
-      pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules), map_of(plan, header_.proxy.senders)) {}
+      pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules), map_of(plan, header_.proxy.senders)),
+      rules_(plan.array<ipc::PlanRule>(header_.rule_list)) {}
 
 ipc::Demand Reception::demand() const noexcept {
   return {header_.run, header_.worker, table_.has_rate() ? sys::monotonic_ns() : 0,
@@ -84,7 +35,7 @@ bool Reception::arrived(Arrival& arrival) {
   if (!has_address(arrival.transport)) return true;
   const auto verdict = pipeline_.transport(address_of(arrival.transport));
   if (!verdict.allowed)
-    refuse(arrival, ipc::Refusal::denied, Denial(arrival.transport, verdict.length, admission::kNoRule).view());
+    refuse(arrival, ipc::Refusal::denied, denial_words(arrival.transport, verdict.length, admission::kNoRule).view());
   return verdict.allowed;
 }
 
@@ -99,8 +50,9 @@ bool Reception::client_may(Arrival& arrival) {
   if (!has_address(arrival.client)) return true;
   const auto verdict = pipeline_.client(address_of(arrival.client));
   arrival.rule = verdict.rule;
+  if (verdict.rule < rules_.size()) arrival.handler = rules_[verdict.rule].handler;
   if (!verdict.allowed)
-    refuse(arrival, ipc::Refusal::denied, Denial(arrival.client, verdict.length, verdict.rule).view());
+    refuse(arrival, ipc::Refusal::denied, denial_words(arrival.client, verdict.length, verdict.rule).view());
   return verdict.allowed;
 }
 
@@ -112,6 +64,7 @@ Received Reception::admit(Arrival& arrival) {
     ipc::Demand wanted = demand();
     if (sources_.asks()) {
       wanted.source = sources_.question(arrival);
+      if (limited_by_rule(arrival)) wanted.source.max_connections = rules_[arrival.rule].max_connections;
       wanted.now_ns = sys::monotonic_ns();
     }
     const ipc::Grant grant = table_.admit(wanted, arrival.slot);
@@ -119,7 +72,8 @@ Received Reception::admit(Arrival& arrival) {
     arrival.slot = grant.slot;
     if (sources_.asks()) arrival.source_connections = grant.source.connections;
     if (grant.source.would_refuse) {
-      refusals_.would_refuse(arrival, ipc::Refusal::penalty, SourceWords(ipc::Refusal::penalty, wanted, grant).view());
+      refusals_.would_refuse(arrival, ipc::Refusal::penalty,
+                             source_words(ipc::Refusal::penalty, wanted, grant, admission::kNoRule).view());
     }
   }
   switch (connections_.begin(arrival)) {
@@ -132,12 +86,19 @@ Received Reception::admit(Arrival& arrival) {
 
 Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant) {
   const bool capacity = grant.refusal == ipc::Refusal::rate || grant.refusal == ipc::Refusal::max_connections;
-  if (!capacity || header_.on_full != ipc::OnFull::queue) {
-    refuse(arrival, grant.refusal, SourceWords(grant.refusal, demand, grant).view());
-    return Received::done;
+  if (capacity && header_.on_full == ipc::OnFull::queue) {
+    until_ns_ = grant.until_ns;
+    return grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full;
   }
-  until_ns_ = grant.until_ns;
-  return grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full;
+  const std::uint32_t rule = limited_by_rule(arrival) ? arrival.rule : admission::kNoRule;
+  refuse(arrival, grant.refusal,
+         (capacity ? capacity_words(grant.refusal, table_.limits()) : source_words(grant.refusal, demand, grant, rule))
+             .view());
+  return Received::done;
+}
+
+bool Reception::limited_by_rule(const Arrival& arrival) const noexcept {
+  return arrival.rule < rules_.size() && rules_[arrival.rule].max_connections != 0;
 }
 
 void Reception::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail) {

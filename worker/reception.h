@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "worker/admission/pipeline.h"
 #include "worker/arrival.h"
@@ -49,6 +50,7 @@ class Reception {
  private:
   [[nodiscard]] bool client_may(Arrival& arrival);
   [[nodiscard]] ipc::Demand demand() const noexcept;
+  [[nodiscard]] bool limited_by_rule(const Arrival& arrival) const noexcept;
   [[nodiscard]] Received no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant);
 
   const ipc::PlanHeader& header_;
@@ -57,6 +59,7 @@ class Reception {
   Refusals& refusals_;
   const SourceWatch& sources_;
   admission::Pipeline pipeline_;
+  std::span<const ipc::PlanRule> rules_;
   std::int64_t until_ns_ = 0;
 };
 

@@ -26,8 +26,8 @@ class Refusals {
   // `on_idle`: the last one that was waited for has gone.
   Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, std::function<void()> on_idle);
 
-  // Takes the connection. `detail` (up to 95 bytes) says more than the reason's own words do, such as the network that
-  // is denied. The slot, if it has one, stays the caller's to free.
+  // Takes the connection. `detail`, up to 95 bytes, follows the words that the plan has for the reason: the network
+  // that is denied, the value of a limit that may change. The slot, if it has one, stays the caller's to free.
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
   // Counts and tells as if, but the connection is admitted.
   void would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail);

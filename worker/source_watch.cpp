@@ -1,8 +1,5 @@
 #include "worker/source_watch.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "worker/client_address.h"
 #include "worker/ipc/penalty_log.h"
 
@@ -32,42 +29,6 @@ void SourceWatch::ended(std::uint32_t index, const ipc::Slot& slot, const ipc::E
   const ipc::Penalised what = table_.penalise(index, charge, rules.penalties, now_ns);
   const ipc::SourceKey source = ipc::source_of(slot.peer, rules.prefix4, rules.prefix6);
   ipc::log_penalised(path_, source, charge, what, rules.penalties, limit_, now_ns);
-}
-
-SourceWords::SourceWords(ipc::Refusal refusal, const ipc::Demand& demand, const ipc::Grant& grant) noexcept {
-  const admission::Penalty penalty = grant.source.penalty;
-  switch (refusal) {
-    case ipc::Refusal::penalty:
-      if (penalty.refuses(demand.now_ns)) {
-        add("penalties: ");
-        add(admission::offence_text(penalty.offence()));
-        add(", ");
-        add(static_cast<std::uint32_t>((penalty.until_ns() - demand.now_ns) / 1'000'000'000));
-        add(" s left");
-      } else {
-        add("penalties.overflow is deny-all");
-      }
-      break;
-    case ipc::Refusal::per_source:
-      add("max_connections_per_source is ");
-      add(demand.source.max_connections);
-      break;
-    case ipc::Refusal::rate_per_source: break;
-    default: return;
-  }
-  add(", source ");
-  add(ipc::SourceText(demand.source.key).view());
-}
-
-void SourceWords::add(std::string_view words) noexcept {
-  const std::size_t count = std::min(words.size(), sizeof text_ - length_);
-  std::memcpy(text_ + length_, words.data(), count);
-  length_ += count;
-}
-
-void SourceWords::add(std::uint32_t number) noexcept {
-  char digits[12];
-  add({digits, ipc::decimal_text(number, digits)});
 }
 
 }  // namespace bulkhead::worker

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "worker/admission/prefix_map.h"
 #include "worker/arrival.h"
@@ -31,20 +30,6 @@ class SourceWatch {
   ipc::Table& table_;
   admission::PrefixMap exempt_;
   log::RateLimit limit_;
-};
-
-// Why a source was refused, for the log: "max_connections_per_source is 3, source 192.0.2.7/32". Empty for refusals
-// that are about something else.
-class SourceWords {
- public:
-  SourceWords(ipc::Refusal refusal, const ipc::Demand& demand, const ipc::Grant& grant) noexcept;
-  [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
-
- private:
-  void add(std::string_view words) noexcept;
-  void add(std::uint32_t number) noexcept;
-  char text_[192];
-  std::size_t length_ = 0;
 };
 
 }  // namespace bulkhead::worker

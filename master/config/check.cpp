@@ -39,7 +39,7 @@ bool within(const Limits& limits, double value) {
 }
 
 // The rules of the types, each true when the value fits; its argument is a value of the kind in the table below.
-using Rule = bool (*)(const Option&, const Value&);
+using Fits = bool (*)(const Option&, const Value&);
 
 bool anything(const Option&, const Value&) {
   return true;
@@ -118,9 +118,9 @@ bool exit_status_fits(const Option&, const Value& value) {
 struct TypeRule {
   Type type;
   Kind kind;
-  Rule rule = anything;
+  Fits rule = anything;
   Kind element_kind = Kind::null;  // null: not looked at here
-  Rule element_rule = anything;
+  Fits element_rule = anything;
   std::string_view element{};
 };
 
@@ -143,6 +143,7 @@ constexpr std::array kRules{
     TypeRule{Type::networks, Kind::array},                 // elements: admission_reader.cpp
     TypeRule{Type::banner, Kind::string, banner_fits},
     TypeRule{Type::rate, Kind::object},
+    TypeRule{Type::rules, Kind::array},  // elements: rules_reader.cpp
     TypeRule{Type::words, Kind::array, anything, Kind::string, is_listed, ""},
     TypeRule{Type::names, Kind::array, anything, Kind::string, variable_name_fits, "a name without \"=\""},
     TypeRule{Type::environment, Kind::object},

@@ -174,6 +174,15 @@ struct Proxy {
   Duration timeout = std::chrono::seconds(3);
 };
 
+// What is different for the clients of some networks.
+struct Rule {
+  std::vector<Network> from;
+  bool deny = false;
+  std::uint32_t max_connections = 0;  // of each source; 0: as for everybody else
+  std::vector<std::pair<std::string, std::string>> env;
+  std::uint32_t handler = 0;  // its place in Listener::handlers
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
@@ -199,6 +208,7 @@ struct Listener {
   // The first is the listener's own; the others are those of its rules.
   std::vector<Handler> handlers{1};
   Timeout idle_timeout = std::chrono::minutes(10);  // of the built-in ones
+  std::vector<Rule> rules;
   ChildKeys child;
 };
 

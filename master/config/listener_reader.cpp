@@ -8,6 +8,7 @@
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
 #include "master/config/proxy_reader.h"
+#include "master/config/rules_reader.h"
 #include "master/config/socket_reader.h"
 #include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
@@ -43,13 +44,7 @@ constexpr std::array kHandlerSetters{
 static_assert(covers(kHandlerSetters, Scope::handler));
 
 void set_handler(Context& context, Node& node, const Entry& entry) {
-  if (entry.is_word()) {
-    node.listener->handlers.front() = as_enum<BuiltIn>(entry);
-    return;
-  }
-  ExecHandler handler;
-  read_object(context, entry, kHandlerSetters, handler, "in handler");
-  node.listener->handlers.front() = std::move(handler);
+  node.listener->handlers.front() = read_handler(context, entry);
 }
 
 // Whether any handler heeds it is known when all have been read: check_idle_timeout().
@@ -113,6 +108,7 @@ constexpr std::array kListenerSetters{
                  }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"idle_timeout", set_idle_timeout},
+    Setter<Node>{"rules", set_rules},
 };
 static_assert(covers(kListenerSetters, Scope::listener));
 
@@ -137,6 +133,13 @@ std::string name_of(const Handler& handler) {
     return option.scope == Scope::listener && option.name == "handler";
   });
   return std::string(words_of(*row)[static_cast<std::size_t>(std::get<BuiltIn>(handler))]);
+}
+
+Handler read_handler(Context& context, const Entry& entry) {
+  if (entry.is_word()) return as_enum<BuiltIn>(entry);
+  ExecHandler handler;
+  read_object(context, entry, kHandlerSetters, handler, "in handler");
+  return handler;
 }
 
 void read_listener(Context& context, const Section& section, Node& node, Value& effective) {

@@ -39,6 +39,7 @@ constexpr std::array kTypes{
              "see NETWORKS"},
     TypeText{Type::banner, "string", "a string of at most 4096 bytes", "at most 4096 bytes"},
     TypeText{Type::rate, "object", "an object such as {\"count\": 100, \"per\": \"1s\"}", "see RATE"},
+    TypeText{Type::rules, "list of objects", "a list of objects", "see RULES"},
     TypeText{Type::words, "list of words", "a list of", ""},
     TypeText{Type::names, "list of strings", "a list of names of environment variables",
              "names of environment variables"},
@@ -83,6 +84,7 @@ constexpr std::array kScopes{
     ScopeText{Scope::source_prefix, "source_prefix"},
     ScopeText{Scope::penalties, "penalties"},
     ScopeText{Scope::keepalive, "keepalive"},
+    ScopeText{Scope::rule, "rule"},
 };
 
 constexpr bool scopes_in_order() {

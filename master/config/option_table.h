@@ -30,7 +30,8 @@ enum class Scope : std::uint8_t {
   rate,
   source_prefix,
   penalties,
-  keepalive
+  keepalive,
+  rule
 };
 
 enum class Type : std::uint8_t {
@@ -52,6 +53,7 @@ enum class Type : std::uint8_t {
   networks,        // one network or a list of them
   banner,          // text that is sent as it is
   rate,            // an object of Scope::rate
+  rules,           // a list of objects of Scope::rule
   words,           // a list of Option::words
   names,           // a list of names of environment variables
   environment,     // an object of strings
@@ -92,6 +94,9 @@ struct Option {
   std::string_view words;  // words that may stand for the value, separated by |
   std::string_view help;   // one line
 };
+
+// The handlers that have a name of their own; their order is BuiltIn's.
+inline constexpr std::string_view kBuiltIns = "echo|discard|daytime|chargen|time";
 
 inline constexpr double kSecond = 1000;
 inline constexpr double kYear = 8760 * 3600 * kSecond;
@@ -212,10 +217,10 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
            "How long a connection may last."},
-    Option{Scope::listener, "handler", Type::object, kRequired, {},
-           "echo|discard|daytime|chargen|time", "What serves a connection."},
+    Option{Scope::listener, "handler", Type::object, kRequired, {}, kBuiltIns, "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
            kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
+    Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "", "What is different for some clients."},
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
@@ -326,6 +331,16 @@ inline constexpr std::array kOptions{
            "What happens when as many as may be are penalised."},
     Option{Scope::penalties, "exempt", Type::networks, by_default("[]"), {}, "",
            "Networks that are never penalised."},
+
+    Option{Scope::rule, "from", Type::networks, kRequired, {}, "", "The clients that the rule is for."},
+    Option{Scope::rule, "action", Type::word, by_default("\"allow\""), {}, "allow|deny",
+           "Whether they are served at all."},
+    Option{Scope::rule, "max_connections", Type::integer, computed("the listener's max_connections_per_source"),
+           {1, 1'000'000}, "", "Connections that each source among them may have at the same time."},
+    Option{Scope::rule, "env", Type::environment, by_default("{}"), {}, "",
+           "Further environment variables for a program."},
+    Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, kBuiltIns,
+           "What serves their connections."},
 
     Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},
     Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "In any span of this length."},

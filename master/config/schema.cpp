@@ -97,6 +97,7 @@ Value type_schema(const Option& option) {
     case Type::command: return list_of(of_type("string"), false);
     case Type::networks: return any_of({some_text(), list_of(some_text(), true)});
     case Type::banner: return object({{"type", text("string")}, {"maxLength", number_value("4096")}});
+    case Type::rules: return list_of(reference(scope_text(Scope::rule)), true);
     case Type::rate: return reference(scope_text(Scope::rate));
     case Type::listen: return any_of({some_text(), list_of(some_text(), false)});
     case Type::words: return list_of(enumeration(option), true);
@@ -153,10 +154,12 @@ Value definitions() {
     add_member(out, "child_" + name, object_schema(scopes, name));
   }
   for (const Option& option : kOptions) {
-    if (option.type != Type::object) continue;
+    if (option.type != Type::object || option.scope == Scope::rule) continue;
     add_member(out, std::string(option.name), object_schema({scope_of(option)}, ""));
   }
-  add_member(out, std::string(scope_text(Scope::rate)), object_schema({Scope::rate}, ""));
+  for (const Scope scope : {Scope::rate, Scope::rule}) {
+    add_member(out, std::string(scope_text(scope)), object_schema({scope}, ""));
+  }
   return out;
 }
 

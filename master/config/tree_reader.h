@@ -5,6 +5,9 @@
 
 namespace bulkhead::config {
 
+// A handler as the option of that name, of a listener or a rule, describes it.
+[[nodiscard]] Handler read_handler(Context& context, const Entry& entry);
+
 // Reads `children` (an array) into `parent`, whose flags are set; appends what holds to `effective`, an array.
 void read_children(Context& context, const Value& children, const std::string& pointer, Node& parent, Value& effective);
 

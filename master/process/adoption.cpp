@@ -64,7 +64,7 @@ std::uint32_t Adoption::sweep(net::Listener& listener, supervision::RunId run) {
 }
 
 bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy) {
-  const std::int64_t deadline = believable_deadline(listener, copy, sys::monotonic_ns());
+  const std::int64_t deadline = believable_deadline(copy, sys::monotonic_ns());
   const Connection connection{&listener, slot, copy.use, copy.asked != 0, copy.lifetime, deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
   if (believable && look_at(copy.pid) != Child::not_ours) {
@@ -109,13 +109,10 @@ void Adoption::reap(pid_t pid) {
         usage, group_lives);
 }
 
-// What the table says, but never later than the configuration allows.
-std::int64_t Adoption::believable_deadline(const net::Listener& listener, const ipc::Slot& copy, std::int64_t now_ns) {
-  const config::Listener& config = listener.config();
-  if (!config.max_lifetime || copy.lifetime == ipc::Lifetime::killed) return 0;
-  const bool terminated = copy.lifetime == ipc::Lifetime::terminated;
-  const config::Duration longest = terminated ? config.connection_shutdown : *config.max_lifetime;
-  return std::clamp<std::int64_t>(copy.deadline_ns, 1, now_ns + longest.count());
+// The one it began with, whatever the configuration says by now; a time that nobody could have meant is cut.
+std::int64_t Adoption::believable_deadline(const ipc::Slot& copy, std::int64_t now_ns) {
+  if (copy.deadline_ns <= 0 || copy.lifetime == ipc::Lifetime::killed) return 0;
+  return std::min(copy.deadline_ns, now_ns + config::kForever.count());
 }
 
 std::optional<supervision::Instant> Adoption::next_deadline() const {

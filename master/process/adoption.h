@@ -95,8 +95,7 @@ class Adoption {
 
   using Adopted = std::unordered_map<pid_t, Connection>;
 
-  [[nodiscard]] static std::int64_t believable_deadline(const net::Listener& listener, const ipc::Slot& copy,
-                                                        std::int64_t now_ns);
+  [[nodiscard]] static std::int64_t believable_deadline(const ipc::Slot& copy, std::int64_t now_ns);
   void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
   void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
   [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);

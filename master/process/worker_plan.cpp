@@ -41,7 +41,17 @@ constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
 }
 static_assert(in_order(kBuiltIns) && in_order(kStyles));
 
-ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler, const config::Listener& listener) {
+// The variables of a program that connections execute. One that has a rule of its own has the rule's too, which win.
+std::vector<std::string> environment_of(const config::Listener& listener, std::size_t handler) {
+  config::ChildKeys keys = listener.child;
+  for (const config::Rule& rule : listener.rules) {
+    if (handler != 0 && rule.handler == handler) keys.env.insert(keys.env.end(), rule.env.begin(), rule.env.end());
+  }
+  return lines_of(connection_environment(keys, std::getenv));
+}
+
+ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listener, std::size_t number) {
+  const config::Handler& handler = listener.handlers[number];
   ipc::PlanHandler out;
   out.name = plan.strings({config::name_of(handler)});
   if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
@@ -54,14 +64,14 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Handler& handler,
   out.kind = ipc::HandlerKind::exec;
   out.style = static_cast<ipc::HandlerStyle>(exec.style);
   out.argv = plan.strings(exec.argv);
-  out.environment = plan.strings(lines_of(connection_environment(listener.child, std::getenv)));
+  out.environment = plan.strings(environment_of(listener, number));
   return out;
 }
 
 bool set_handlers(ipc::PlanBuilder& plan, const config::Listener& listener) {
   if (listener.handlers.size() > ipc::kMaxHandlers) return false;
-  for (const config::Handler& handler : listener.handlers) {
-    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, handler, listener);
+  for (std::size_t i = 0; i < listener.handlers.size(); ++i) {
+    plan.header.handlers[plan.header.handler_count++] = plan_of(plan, listener, i);
   }
   return true;
 }
@@ -104,11 +114,6 @@ std::string span_text(config::Duration span) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
-// "5 per 1s"
-std::string rate_text(const config::Rate& rate) {
-  return fmt::format("{} per {}", rate.count, span_text(rate.per));
-}
-
 // "proxy_protocol is v2, proxy_allow_from is 127.0.0.0/8 ::1/128"; a long list is cut.
 std::string proxy_words(const config::Proxy& proxy) {
   constexpr std::size_t kMost = 8;
@@ -131,11 +136,11 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   set(ipc::Refusal::denied, "");   // the worker names the network
   set(ipc::Refusal::penalty, "");  // and whatever depends on the source
   set(ipc::Refusal::per_source, "");
-  set(ipc::Refusal::rate_per_source, fmt::format("max_rate_per_source is {}", rate_text(listener.max_rate_per_source)));
+  set(ipc::Refusal::rate_per_source, "");
   set(ipc::Refusal::proxy, proxy_words(listener.proxy));
   set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", span_text(listener.proxy.timeout)));
-  set(ipc::Refusal::rate, fmt::format("max_connection_rate is {}", rate_text(listener.max_connection_rate)));
-  set(ipc::Refusal::max_connections, fmt::format("max_connections is {}", listener.max_connections));
+  set(ipc::Refusal::rate, "max_connection_rate is ");  // these two may change under a worker: it adds the value
+  set(ipc::Refusal::max_connections, "max_connections is ");
   set(ipc::Refusal::handler_start, "its handler could not be started");
   return out;
 }
@@ -161,14 +166,31 @@ void set_proxy(ipc::PlanBuilder& plan, const config::Listener& listener) {
   proxy.senders = prefixes_of(plan, senders.prefixes, static_cast<std::uint32_t>(senders.otherwise));
 }
 
+void set_rules(ipc::PlanBuilder& plan, const std::vector<config::Rule>& rules) {
+  std::vector<admission::Prefix> prefixes;
+  std::vector<ipc::PlanRule> list;
+  for (const config::Rule& rule : rules) {
+    const std::uint32_t value = admission::rule_value(static_cast<std::uint32_t>(list.size()), rule.deny);
+    for (admission::Prefix prefix : prefixes_of(rule.from)) {
+      prefix.value = value;
+      prefixes.push_back(prefix);
+    }
+    list.push_back({rule.handler, rule.max_connections});
+  }
+  plan.header.rules = prefixes_of(plan, prefixes, admission::kNoRuleValue);
+  plan.header.rule_list = plan.array<ipc::PlanRule>(list);
+}
+
 void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   std::optional<std::vector<admission::Prefix>> allow;
   if (listener.allow) allow = prefixes_of(*listener.allow);
   const auto access = admission::access_prefixes(allow, prefixes_of(listener.deny));
   plan.header.access = prefixes_of(plan, access.prefixes, static_cast<std::uint32_t>(access.otherwise));
-  plan.header.rules.otherwise = admission::kNoRuleValue;
+  set_rules(plan, listener.rules);
   plan.header.sources = source_rules(listener);
-  plan.header.asks_sources = plan.header.sources.none() ? 0 : 1;
+  const bool by_rule = std::any_of(listener.rules.begin(), listener.rules.end(),
+                                   [](const config::Rule& rule) { return rule.max_connections != 0; });
+  plan.header.asks_sources = by_rule || !plan.header.sources.none() ? 1 : 0;
   std::vector<admission::Prefix> exempt = prefixes_of(listener.penalties.exempt);
   for (admission::Prefix& prefix : exempt) prefix.value = 1;
   plan.header.exempt = prefixes_of(plan, exempt, 0);

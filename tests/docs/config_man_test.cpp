@@ -31,6 +31,7 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"SOURCE PREFIX", Scope::source_prefix},
                                                 {"PENALTIES", Scope::penalties},
                                                 {"KEEPALIVE", Scope::keepalive},
+                                                {"RULES", Scope::rule},
                                                 {"DAEMON", Scope::daemon},
                                                 {"CONTROL", Scope::control},
                                                 {"LOG", Scope::log}};

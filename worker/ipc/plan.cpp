@@ -93,13 +93,17 @@ sys::Result<Plan> Plan::map(int memfd) {
         header.socket_names, header.banner, header.banner_fail, header.refusal_words}) {
     good = good && plan.holds(strings);
   }
-  for (const PlanArray& array : {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6, header.exempt.v4,
-                                 header.exempt.v6, header.proxy.senders.v4, header.proxy.senders.v6}) {
+  for (const PlanArray& array :
+       {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6, header.rule_list, header.exempt.v4,
+        header.exempt.v6, header.proxy.senders.v4, header.proxy.senders.v6}) {
     good = good && plan.holds(array);
   }
   good = good && header.refusal_words.count == kRefusals;
   good = good && (header.proxy.versions == 0 || (header.proxy.versions <= 3 && header.proxy.room > 0));
   for (std::uint32_t i = 0; good && i < header.handler_count; ++i) good = plan.holds(header.handlers[i]);
+  for (std::size_t i = 0; good && i < header.rule_list.bytes / sizeof(PlanRule); ++i) {
+    good = plan.array<PlanRule>(header.rule_list)[i].handler < header.handler_count;
+  }
   if (!good) return sys::Error{"map", "worker plan", EINVAL};
   return plan;
 }

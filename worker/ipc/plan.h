@@ -68,6 +68,12 @@ struct PlanProxy {
   PlanPrefixes senders;  // as admission::Access
 };
 
+// What a rule changes, for the clients that it is for.
+struct PlanRule {
+  std::uint32_t handler = 0;
+  std::uint32_t max_connections = 0;  // of each source; 0: as for everybody else
+};
+
 struct PlanHeader {
   std::uint32_t magic = 0;
   std::uint32_t protocol = 0;
@@ -103,6 +109,7 @@ struct PlanHeader {
   OnFull on_full = OnFull::queue;
   PlanPrefixes access;  // allow and deny, as admission::Access
   PlanPrefixes rules;   // as admission::rule_value()
+  PlanArray rule_list;  // of PlanRule, by their numbers
   PlanProxy proxy;
   PlanStrings banner;              // sent to whoever is admitted
   PlanStrings banner_fail;         // and to whoever is refused

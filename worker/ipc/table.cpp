@@ -136,6 +136,10 @@ bool Table::has_rate() const noexcept {
   return header_->shape.rate_count != 0;
 }
 
+Shape Table::limits() const noexcept {
+  return header_->shape;
+}
+
 WorkerRecord& Table::worker(std::uint32_t index) noexcept {
   return header_->workers[index % kMaxWorkers];
 }

@@ -142,6 +142,7 @@ class Table {
   [[nodiscard]] std::uint32_t room() const noexcept { return shape_.room; }
   [[nodiscard]] std::uint32_t capacity() const noexcept;  // max_connections, as it is now
   [[nodiscard]] bool has_rate() const noexcept;
+  [[nodiscard]] Shape limits() const noexcept;  // as they are now
 
   // Owner's side, under the lock. The worker's forms block for the lock, which is held for some nanoseconds.
 

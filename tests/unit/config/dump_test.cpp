@@ -140,6 +140,11 @@ void describe_node(std::ostream& out, const Node& node) {
           << a.ipv6only << a.device << '\n';
     for (const auto& network : l.allow.value_or(std::vector<Network>())) out << network.text << ' ';
     for (const auto& network : l.deny) out << network.text << ' ';
+    for (const auto& rule : l.rules) {
+      for (const auto& network : rule.from) out << network.text << ' ';
+      for (const auto& [name, value] : rule.env) out << name << '=' << value << ' ';
+      out << rule.deny << rule.max_connections << ' ' << rule.handler << ' ' << l.handlers.size() << '\n';
+    }
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
         << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.banner << l.banner_fail
         << '\n';

@@ -34,6 +34,7 @@ const char* pointer_of(Scope scope) {
     case Scope::process: return "/supervisor/children/1";
     case Scope::rlimits: return "/supervisor/children/0/rlimits";
     case Scope::supervisor: return "/supervisor";
+    case Scope::rule: return "/supervisor/children/0/rules/0";
     case Scope::rate: return "/supervisor/children/0/max_connection_rate";
     case Scope::source_prefix: return "/supervisor/children/0/source_prefix";
     case Scope::penalties: return "/supervisor/children/0/penalties";
@@ -112,7 +113,7 @@ TEST_CASE("any key at any other place is an unknown key") {
   const Scope places[] = {Scope::top,        Scope::daemon,        Scope::control, Scope::log,
                           Scope::listener,   Scope::handler,       Scope::process, Scope::rlimits,
                           Scope::supervisor, Scope::restart_delay, Scope::rate,    Scope::source_prefix,
-                          Scope::penalties,  Scope::keepalive};
+                          Scope::penalties,  Scope::keepalive,     Scope::rule};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.
@@ -146,6 +147,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::words:
     case Type::names:
     case Type::exit_statuses:
+    case Type::rules:
     case Type::children: return {Kind::array};
     case Type::environment:
     case Type::exit_durations:

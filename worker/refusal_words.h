@@ -1,0 +1,34 @@
+// Why a connection was refused, in words that follow those of the plan: the network that denies it, the value of a
+// limit that may change, the source and what it has.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "worker/ipc/table.h"
+
+namespace bulkhead::worker {
+
+// Text of at most 128 bytes; what is longer is cut.
+class Words {
+ public:
+  Words& add(std::string_view words) noexcept;
+  Words& add(std::uint32_t number) noexcept;
+  [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
+
+ private:
+  char text_[128];
+  std::size_t length_ = 0;
+};
+
+// "deny has 192.0.2.0/24", "allow does not have it", "rule 3 denies 192.0.2.0/24"
+[[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept;
+
+// max_connections "1024", rate "100 per 1s"
+[[nodiscard]] Words capacity_words(ipc::Refusal reason, const ipc::Shape& limits) noexcept;
+
+// "max_connections_per_source is 3, source 192.0.2.7/32". `rule` set the limit, or none did.
+[[nodiscard]] Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant,
+                                 std::uint32_t rule) noexcept;
+
+}  // namespace bulkhead::worker
