@@ -34,8 +34,9 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       effective_(std::move(effective)),
       options_(std::move(options)),
       log_(std::move(log)),
+      errors_(loop_, [this](const net::Listener& listener, pid_t leader) { return adoption_.find(listener, leader); }),
       workers_(
-          loop_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
+          loop_, errors_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
            [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); },
            [this](process::WorkerProcess& worker) { on_worker_hung(worker); }}),
@@ -138,6 +139,7 @@ void Daemon::start() {
 void Daemon::tick() {
   if (adoption_.tick(sys::monotonic_ns())) tick_.start(5ms, 1s);
   reap();  // a safety net: signals can be lost to a debugger
+  errors_.tick(sys::monotonic_ns());
   workers_.kill_hung(now());
   tell_services();
 }
@@ -331,6 +333,7 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   const process::WorkerProcess worker = workers_.take(pid);
   net::Listener& listener = *worker.listener;
   const std::uint32_t adopted = adoption_.sweep(listener, worker.run);
+  if (!workers_.has(listener, worker.index)) errors_.worker_gone(listener, worker.index);
   std::string remark = worker.failure.empty() ? "" : "it " + worker.failure;
   if (adopted != 0) {
     remark += remark.empty() ? "" : "; ";
@@ -424,6 +427,7 @@ void Daemon::reopen_log() {
   log_ = std::move(*target);
   log::set_fd(log_.lines.get());
   workers_.replace_log(log_.lines.get(), log_.handlers.get());
+  processes_.set_error_fd(log_.handlers.get());
   log::Line(log::Level::info, "log").text("opened again").write();
 }
 

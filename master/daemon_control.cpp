@@ -297,6 +297,7 @@ void DaemonControl::remove(const Params& params, control::Reply reply) {
 void DaemonControl::forget(const std::string& path) {
   for (net::Listener* listener : listeners_below(path)) {
     daemon_.adoption_.forget(*listener);
+    daemon_.errors_.forget(*listener);
     daemon_.listeners_.erase(std::string(listener->path()));
   }
 }

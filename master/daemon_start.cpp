@@ -106,6 +106,7 @@ void Daemon::become_subreaper() {
 
 int Daemon::run() {
   become_subreaper();
+  processes_.set_error_fd(log_.handlers.get());
   if (const auto error = workers_.find_program()) {
     log::Line(log::Level::error, "root").text(error->text()).write();
     return kSystemError;

@@ -63,6 +63,13 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
   }
 }
 
+std::uint32_t Connections::slot_of(pid_t leader) noexcept {
+  if (const std::uint32_t slot = pids_.find(leader); slot != kNoEntry) return slot;
+  const auto left = std::find_if(lingering_.begin(), lingering_.end(),
+                                 [&](std::uint32_t index) { return table_.slot(index).pid == leader; });
+  return left == lingering_.end() ? kNoEntry : *left;
+}
+
 std::uint64_t Connections::id_of(std::uint32_t index) noexcept {
   return ipc::connection_id(table_.slot(index).use, header_.listener, index);
 }
@@ -160,8 +167,8 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
   if (!arrival.header.empty()) facts.proxy = {arrival.header, arrival.transport, own_local(arrival)};
   const auto environment = environment_.build(program.environment.data(), facts);
   const child::Exec request{
-      connection, handler_error_fd_, handler.style, program.argv.data(), environment.variables, environment.pid_field,
-      &limits_};
+      connection,          handler_error_fd_,     handler.style,         handler.socket_as_error != 0,
+      program.argv.data(), environment.variables, environment.pid_field, &limits_};
   return judge(child::start_exec(request, &slot.pid), slot, program.argv[0], impossible);
 }
 
@@ -217,18 +224,22 @@ bool Connections::reap() noexcept {
 bool Connections::reap_one(pid_t which) noexcept {
   int status = 0;
   rusage usage{};
-  if (executes_ && header_.kill_group != 0) {
-    // What a handler left behind in its group is asked to end while the zombie still holds the number of the group.
+  if (executes_) {
     siginfo_t peek{};
     const bool any = which == kAny;
     const int found =
         waitid(any ? P_ALL : P_PID, any ? 0 : static_cast<id_t>(which), &peek, WEXITED | WNOHANG | WNOWAIT);
     if (found != 0 || peek.si_pid == 0) return false;
     const pid_t pid = peek.si_pid;
-    sys::signal_group(pid, SIGTERM);
-    sys::signal_group(pid, SIGCONT);
+    if (before_reap_) before_reap_();
+    const bool group = header_.kill_group != 0;
+    if (group) {
+      // What a handler left behind is asked to end while the zombie still holds the number of the group.
+      sys::signal_group(pid, SIGTERM);
+      sys::signal_group(pid, SIGCONT);
+    }
     if (wait4(pid, &status, 0, &usage) != pid) return false;
-    ended(pid, status, usage, kill(-pid, 0) == 0);
+    ended(pid, status, usage, group && kill(-pid, 0) == 0);
     return true;
   }
   // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each fork.
@@ -254,6 +265,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   } else {
     ring(table_.end(index, crashed));
   }
+  if (on_output_end_) on_output_end_(id);
   // Crashes are always told; the rest as `log.connections` wants it.
   if (crashed || header_.log_connection_end != 0) {
     ipc::log_connection_ended(plan_.string(header_.listener_path), id, slot, how, now);

@@ -6,7 +6,9 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "worker/arrival.h"
@@ -55,6 +57,15 @@ class Connections {
   // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.
   std::uint32_t signal(std::uint32_t slot, std::uint32_t use, int signal) noexcept;
 
+  // The slot of the connection whose first process that is, also when only its group is left; else kNoEntry.
+  [[nodiscard]] std::uint32_t slot_of(pid_t leader) noexcept;
+  // Called before a child is reaped, so that what it wrote last is read while it can still be named, and when a
+  // connection (its id) is over.
+  void watch_output(std::function<void()> before_reap, std::function<void(std::uint64_t)> on_end) {
+    before_reap_ = std::move(before_reap);
+    on_output_end_ = std::move(on_end);
+  }
+
   [[nodiscard]] std::uint32_t active() const noexcept { return pids_.size(); }
   [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && lingering_.empty(); }
 
@@ -97,6 +108,8 @@ class Connections {
   std::string_view banner_;
   child::Environment environment_;
   std::vector<std::uint32_t> lingering_;
+  std::function<void()> before_reap_;
+  std::function<void(std::uint64_t)> on_output_end_;
   log::RateLimit start_failures_;
   std::int64_t crash_window_ns_ = 0;
   std::uint32_t crashes_in_window_ = 0;

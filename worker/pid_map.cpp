@@ -32,6 +32,13 @@ void PidMap::put(pid_t pid, std::uint32_t slot) noexcept {
   entries_[at] = {pid, slot};
 }
 
+std::uint32_t PidMap::find(pid_t pid) const noexcept {
+  for (std::size_t at = home(pid); entries_[at].pid != 0; at = (at + 1) & mask_) {
+    if (entries_[at].pid == pid) return entries_[at].slot;
+  }
+  return kNoEntry;
+}
+
 std::uint32_t PidMap::take(pid_t pid) noexcept {
   std::size_t at = home(pid);
   while (entries_[at].pid != pid) {

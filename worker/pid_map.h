@@ -20,7 +20,8 @@ class PidMap {
   PidMap& operator=(const PidMap&) = delete;
 
   void put(pid_t pid, std::uint32_t slot) noexcept;
-  [[nodiscard]] std::uint32_t take(pid_t pid) noexcept;  // kNoEntry: not ours
+  [[nodiscard]] std::uint32_t take(pid_t pid) noexcept;        // kNoEntry: not ours
+  [[nodiscard]] std::uint32_t find(pid_t pid) const noexcept;  // the same, and it stays
   // Walks over all: the pid at `at` (0 to begin with) or behind it, where `at` then is; 0: that was the last. Go on
   // from at + 1; from `at` itself after that pid has been taken, for another may have moved there.
   [[nodiscard]] pid_t next(std::size_t& at) const noexcept;

@@ -18,6 +18,7 @@
 #include "worker/acceptor.h"
 #include "worker/child/confine.h"
 #include "worker/connections.h"
+#include "worker/handler_output.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/robust_lock.h"
@@ -129,6 +130,7 @@ class Worker {
   SourceWatch sources_;
   Lifetimes lifetimes_;
   Connections connections_;
+  std::unique_ptr<HandlerOutput> output_;  // where programs' standard error is logged
   Refusals refusals_;
   Reception reception_;
   Acceptor acceptor_;
@@ -162,6 +164,11 @@ Worker::Worker(const ipc::Plan& plan)
       tick_(loop_, [this] { on_tick(); }),
       quiet_(loop_, [this] { on_quiet_over(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
+  if (header_.captures_errors != 0) {
+    output_ = std::make_unique<HandlerOutput>(loop_, plan, table_, connections_);
+  } else {
+    ::close(ipc::kErrorReadFd);
+  }
 }
 
 void Worker::tell(ipc::MessageType type, std::uint64_t count) {
@@ -194,6 +201,7 @@ int Worker::run() {
   sys::keep_heap_from_children();
   sys::keep_stack_from_children();
   run_below_arguments(loop_);
+  if (output_) output_->finish();
   return exit_status_;
 }
 
@@ -329,6 +337,7 @@ void Worker::on_tick() {
   connections_.sweep_lingering(now);
   acceptor_.tick(now);
   refusals_.tick(now);
+  if (output_) output_->tick(now);
   leave_if_idle();
   show_title();
 }

@@ -85,6 +85,18 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
   return false;
 }
 
+std::optional<ipc::Origin> Adoption::find(const net::Listener& listener, pid_t leader) const {
+  std::optional<std::uint32_t> slot;
+  const auto found = adopted_.find(leader);
+  if (found != adopted_.end() && found->second.listener == &listener) slot = found->second.slot;
+  for (const Lingering& group : lingering_) {
+    if (!slot && group.listener == &listener && group.group == leader) slot = group.slot;
+  }
+  const auto copy = slot ? listener.table().copy(*slot) : std::nullopt;
+  if (!copy || copy->pid != leader) return std::nullopt;
+  return ipc::Origin{leader, ipc::connection_id(copy->use, listener.number(), *slot), copy->peer};
+}
+
 void Adoption::reap(pid_t pid) {
   const auto found = adopted_.find(pid);
   if (found == adopted_.end()) return;

@@ -21,6 +21,7 @@
 #include "master/net/listener.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/connection_output.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::process {
@@ -44,6 +45,8 @@ class Adoption {
   // The worker of `run` has been reaped. Takes over its slots; returns how many connections go on without it.
   std::uint32_t sweep(net::Listener& listener, supervision::RunId run);
 
+  // The connection of this listener whose first process that is, also when only its group is left.
+  [[nodiscard]] std::optional<ipc::Origin> find(const net::Listener& listener, pid_t leader) const;
   [[nodiscard]] bool knows(pid_t pid) const { return adopted_.contains(pid); }
   // An adopted child is a zombie: asks what is left of its group to end, reaps it, frees its slot.
   void reap(pid_t pid);

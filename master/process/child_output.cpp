@@ -19,12 +19,13 @@ constexpr std::size_t kBytesAtEnd = 256U << 10U;  // more than a pipe holds (pip
 
 }  // namespace
 
-ChildOutput::ChildOutput(loop::Loop& loop, std::string path, OutputBudget::Limits limits)
+ChildOutput::ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits)
     : loop_(loop), path_(std::move(path)), budget_(limits), second_(loop, [this] { end_second(); }) {}
 
-sys::Result<ChildOutput::ChildEnds> ChildOutput::open() {
+sys::Result<ChildOutput::ChildEnds> ChildOutput::open(bool with_error) {
   auto out = open(out_);
   if (!out) return out.error();
+  if (!with_error) return ChildEnds{std::move(*out), {}};
   auto error = open(error_);
   if (!error) return error.error();
   return ChildEnds{std::move(*out), std::move(*error)};

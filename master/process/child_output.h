@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <string>
 
-#include "master/process/output_lines.h"
 #include "master/process/watched_fd.h"
+#include "worker/log/output_lines.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -28,12 +28,12 @@ class ChildOutput {
     sys::Fd error;
   };
 
-  ChildOutput(loop::Loop& loop, std::string path, OutputBudget::Limits limits = {});
+  ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits = {});
   ChildOutput(const ChildOutput&) = delete;  // its callbacks point here
   ChildOutput& operator=(const ChildOutput&) = delete;
 
-  // Makes the pipes and watches them. EMFILE and ENFILE come back as errors.
-  [[nodiscard]] sys::Result<ChildEnds> open();
+  // Makes the pipes and watches them; without `error`, only the one for stdout. EMFILE and ENFILE come back as errors.
+  [[nodiscard]] sys::Result<ChildEnds> open(bool error);
   // Reads what lies in the pipes now, whatever was read this second; bounded, for others may go on writing.
   void read_rest();
   [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe; }
@@ -44,7 +44,7 @@ class ChildOutput {
   struct Stream {
     const char* name;
     WatchedFd pipe;
-    LineSplitter lines;
+    log::LineSplitter lines;
   };
   enum class Left { more, nothing, end };
 
@@ -58,11 +58,11 @@ class ChildOutput {
 
   loop::Loop& loop_;
   std::string path_;
-  OutputBudget budget_;
+  log::OutputBudget budget_;
   loop::Timer second_;
   bool in_second_ = false;
-  Stream out_{"stdout", {}, LineSplitter{}};
-  Stream error_{"stderr", {}, LineSplitter{}};
+  Stream out_{"stdout", {}, log::LineSplitter{}};
+  Stream error_{"stderr", {}, log::LineSplitter{}};
 };
 
 }  // namespace bulkhead::process

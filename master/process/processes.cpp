@@ -1,5 +1,6 @@
 #include "master/process/processes.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "master/now.h"
@@ -27,6 +29,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using config::Ready;
+using config::StandardError;
 
 constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
 constexpr int kNotifyReadsPerTurn = 16;
@@ -61,6 +64,7 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
   const auto& who = config.child.identity;
   if (!who || geteuid() != 0) return;
   for (const int fd : {ends.out.get(), ends.error.get()}) {
+    if (fd < 0) continue;
     (void)!::fchown(fd, who->uid, who->gid);
   }
 }
@@ -77,7 +81,9 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.config = config;
   child.group_patience = patience_of(shutdown);
   child.start_deadline = deadline;
-  child.output = std::make_unique<ChildOutput>(loop_, child.path);
+  log::OutputBudget::Limits limits;
+  limits.lines = config.child.log_rate_limit.value_or(std::numeric_limits<std::uint32_t>::max());
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits);
   if (auto error = children_.forked(run, launch(child))) return error;
   if (config.ready == Ready::fork) become_ready(child);
   return std::nullopt;
@@ -88,17 +94,31 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   if (!report) return report.error();
   auto notify = open_notify(child);
   if (!notify) return notify.error();
-  auto output = child.output->open();
+  const bool logs_errors = child.config.child.standard_error.value_or(StandardError::log) == StandardError::log;
+  auto output = child.output->open(logs_errors);
   if (!output) return output.error();
   give_to(child.config, *output);
   auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
   if (!launch) return launch.error();
   launch->place(std::move(output->out), 1);
+  if (!logs_errors) {
+    auto other = other_error_end(child);
+    if (!other) return other.error();
+    output->error = std::move(*other);
+  }
   launch->place(std::move(output->error), 2);
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
   launch->request.report = report->write.get();
   child.report = WatchedFd(loop_, std::move(report->read), [this, &child] { read_report(child); });
   return spawn(launch->request);
+}
+
+// Where its standard error leads when it is not logged.
+sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
+  const bool inherits = child.config.child.standard_error == StandardError::inherit;
+  sys::Fd end(inherits ? fcntl(error_fd_, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (!end) return sys::Error{"open", "standard error", errno};
+  return end;
 }
 
 sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {

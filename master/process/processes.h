@@ -94,6 +94,8 @@ class Processes {
   // come back at once, and nothing is left of the attempt.
   [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, const config::Process& config,
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
+  // Where `stderr: inherit` leads; stays the caller's.
+  void set_error_fd(int fd) { error_fd_ = fd; }
   void stop(RunId run);  // stop_signal, then CONT, to its group
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&
@@ -121,6 +123,7 @@ class Processes {
     sys::Fd fd;           // notify_fd: the child's end
   };
   [[nodiscard]] sys::Result<pid_t> launch(ProcessChild& child);
+  [[nodiscard]] sys::Result<sys::Fd> other_error_end(const ProcessChild& child) const;
   [[nodiscard]] sys::Result<NotifyEnd> open_notify(ProcessChild& child);
   void read_report(ProcessChild& child);
   void read_notify(ProcessChild& child);
@@ -133,6 +136,7 @@ class Processes {
   void expire_watchdog(ProcessChild& child, Instant now);
 
   loop::Loop& loop_;
+  int error_fd_ = 2;
   Observer observer_;
   RunTable<ProcessChild> children_;
   GroupRemains remains_;

@@ -63,6 +63,7 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listene
   const auto& exec = std::get<config::ExecHandler>(handler);
   out.kind = ipc::HandlerKind::exec;
   out.style = static_cast<ipc::HandlerStyle>(exec.style);
+  out.socket_as_error = standard_error_of(listener, exec) == config::StandardError::socket ? 1 : 0;
   out.argv = plan.strings(exec.argv);
   out.environment = plan.strings(environment_of(listener, number));
   return out;
@@ -203,6 +204,18 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
 
 }  // namespace
 
+config::StandardError standard_error_of(const config::Listener& listener, const config::ExecHandler& handler) {
+  const bool inetd = handler.style == config::ExecStyle::inetd;
+  return listener.child.standard_error.value_or(inetd ? config::StandardError::socket : config::StandardError::log);
+}
+
+bool captures_errors(const config::Listener& listener) {
+  return std::any_of(listener.handlers.begin(), listener.handlers.end(), [&](const config::Handler& handler) {
+    const auto* exec = std::get_if<config::ExecHandler>(&handler);
+    return exec != nullptr && standard_error_of(listener, *exec) == config::StandardError::log;
+  });
+}
+
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
                                       std::uint32_t generation, const config::Log& log) {
   const config::ChildKeys& keys = listener.config().child;
@@ -222,6 +235,8 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
   header.suspended = listener.suspended ? 1 : 0;
+  header.captures_errors = captures_errors(listener.config()) ? 1 : 0;
+  header.log_rate_limit = keys.log_rate_limit.value_or(0);
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
   header.max_lifetime_ns = listener.config().max_lifetime.value_or(config::Duration::zero()).count();
   header.shutdown_ns = listener.config().connection_shutdown.count();

@@ -9,6 +9,12 @@
 
 namespace bulkhead::process {
 
+// Where descriptor 2 of a program leads: as configured, else as its style has it.
+[[nodiscard]] config::StandardError standard_error_of(const config::Listener& listener,
+                                                      const config::ExecHandler& handler);
+// Whether a worker has to read what programs write there.
+[[nodiscard]] bool captures_errors(const config::Listener& listener);
+
 // A sealed memfd. `index` names the worker ("root/echo/2" is 2).
 [[nodiscard]] sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index,
                                                     supervision::RunId run, std::uint32_t generation,

@@ -37,8 +37,8 @@ std::vector<std::string> worker_environment() {
 
 }  // namespace
 
-Workers::Workers(loop::Loop& loop, Settings settings, Observer observer)
-    : loop_(loop), settings_(std::move(settings)), observer_(std::move(observer)) {}
+Workers::Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer)
+    : loop_(loop), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
 
 std::optional<sys::Error> Workers::find_program() {
   std::error_code error;
@@ -60,6 +60,11 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   if (!plan) return plan.error();
   listener.remember_handlers(settings_.generation);
 
+  const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return sys::Error{"open", "/dev/null", errno};
+  auto errors = error_ends(listener, index, null.get());
+  if (!errors) return errors.error();
+
   WorkerProcess& worker = workers_.add(run);
   worker.node = node;
   worker.path = std::move(path);
@@ -70,7 +75,6 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.channel = std::move(channel->master);
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
 
-  const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   SpawnRequest request;
   request.program = program_.get();
   // Long enough to write any title into (worker/sys/title.h).
@@ -84,14 +88,25 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
                          {plan->get(), ipc::kPlanFd},
                          {listener.table_fd(), ipc::kTableFd},
                          {listener.bell(), ipc::kBellFd},
-                         {settings_.handler_error_fd, ipc::kHandlerErrorFd}};
+                         {errors->write, ipc::kHandlerErrorFd},
+                         {errors->read, ipc::kErrorReadFd}};
   int next = ipc::kFirstSocketFd;
   for (const net::ListeningSocket& socket : listener.sockets())
     request.descriptors.push_back({socket.fd.get(), next++});
 
   if (auto error = workers_.forked(run, spawn(request))) return error;
+  errors_.worker_started(listener, index);
   worker.poll->start();
   return std::nullopt;
+}
+
+sys::Result<Workers::ErrorEnds> Workers::error_ends(const net::Listener& listener, std::uint32_t index, int null) {
+  if (listener.config().child.standard_error == config::StandardError::inherit)
+    return ErrorEnds{settings_.handler_error_fd, null};
+  if (!captures_errors(listener.config())) return ErrorEnds{null, null};
+  auto ends = errors_.ends(listener, index);
+  if (!ends) return ends.error();
+  return ErrorEnds{ends->write, ends->read};
 }
 
 void Workers::on_channel(RunId run) {
@@ -207,6 +222,7 @@ void Workers::replace_log(int log_fd, int handler_error_fd) {
   for (auto& [run, worker] : workers_) {
     message.slot = 0;
     (void)ipc::send(worker.channel.get(), message, log_fd);
+    if (worker.listener->config().child.standard_error != config::StandardError::inherit) continue;
     message.slot = 1;  // the handlers' own
     (void)ipc::send(worker.channel.get(), message, handler_error_fd);
   }
@@ -250,6 +266,12 @@ WorkerProcess Workers::take(pid_t pid) {
 bool Workers::has_ended(RunId run) const {
   const WorkerProcess* const worker = find(run);
   return worker != nullptr && sys::has_ended(worker->pid);
+}
+
+bool Workers::has(const net::Listener& listener, std::uint32_t index) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    return entry.second.listener == &listener && entry.second.index == index;
+  });
 }
 
 bool Workers::all_drained(const net::Listener& listener) const {

@@ -12,6 +12,7 @@
 
 #include "master/config/config.h"
 #include "master/net/listener.h"
+#include "master/process/handler_errors.h"
 #include "master/process/run_table.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
@@ -63,7 +64,8 @@ class Workers {
     std::function<void(WorkerProcess&)> on_hung;                       // it has been killed
   };
 
-  Workers(loop::Loop& loop, Settings settings, Observer observer);
+  // `errors` must outlive it.
+  Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer);
 
   // Opens the worker program, beside our own, in ../libexec/bulkhead, or where it was installed; never by a variable.
   // It stays open, so that a package upgrade cannot mix versions.
@@ -96,6 +98,7 @@ class Workers {
   // The process has been reaped: hands over its record, after everything it still had to say has been read.
   [[nodiscard]] WorkerProcess take(pid_t pid);
 
+  [[nodiscard]] bool has(const net::Listener& listener, std::uint32_t index) const;
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
   [[nodiscard]] bool all_drained(const net::Listener& listener) const;
   // One of its workers is on its way out and still has connections to begin.
@@ -107,7 +110,14 @@ class Workers {
   void on_message(WorkerProcess& worker, const ipc::Message& message);
   void protocol_error(WorkerProcess& worker, const char* what);
 
+  struct ErrorEnds {
+    int write;  // what programs get as 2
+    int read;
+  };
+  [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
+
   loop::Loop& loop_;
+  HandlerErrors& errors_;
   Settings settings_;
   Observer observer_;
   sys::Fd program_;

@@ -1,7 +1,6 @@
 """Programs as handlers: what they are given, what they must not get, how they fail, what they leave behind."""
 
 import os
-import re
 import shutil
 import signal
 import time
@@ -351,11 +350,10 @@ class Sockets(TestCase):
         daemon = self.start(exec_listener([program], style="inetd"))
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"out\nerr\n")
-        daemon = self.start(exec_listener([program], style="ucspi"),
-                            log={"target": "stderr", "format": "text"})
+        daemon = self.start(exec_listener([program], style="ucspi"))
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"out\n")
-        wait_until(lambda: re.search("^err$", daemon.stderr_text(), re.M), 3, "the handler's words in the log")
+            daemon.wait_log("^err$", path="root/run", stream="stderr", peer=client.name)
 
 
 if __name__ == "__main__":

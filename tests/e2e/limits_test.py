@@ -132,7 +132,8 @@ class Descriptors(TestCase):
         with Canary(daemon.address(), 10) as canary:
             wait_until(lambda: canary.lines >= 10, 5, "the canaries sing")
             old = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (max(worker.fds()) + 1, old[1]))
+            lowest_free = min(set(range(max(worker.fds()) + 2)) - set(worker.fds()))
+            resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (lowest_free, old[1]))
             with Hold(daemon.address(), 100) as held:
                 for client in held.clients:
                     client.send(b"hello\n")

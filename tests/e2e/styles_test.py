@@ -45,7 +45,7 @@ class ListenFds(TestCase):
     def test_standard_output_is_the_log(self):
         daemon = self.start(exec_listener([self.helper("sd_listens")], style="listen_fds"), log=TEXT)
         self.ask(daemon)
-        wait_until(lambda: re.search("to the log$", daemon.stderr_text(), re.M), 3, "the program's words in the log")
+        wait_until(lambda: re.search("to the log\\b", daemon.stderr_text(), re.M), 3, "the program's words in the log")
 
     def test_each_has_its_own_pid_in_its_environment(self):
         """LISTEN_PID is written between clone and exec; a mistake shows as a program that finds nothing."""

@@ -101,10 +101,10 @@ BULKHEAD_PLAIN void give_up(ExecShared* shared, ipc::Stage stage) noexcept {
 // The worker's own 0 is /dev/null, and its descriptors 3 and up are never a connection (worker/ipc/message.h).
 BULKHEAD_PLAIN bool place_descriptors(const Exec& request) noexcept {
   const bool activated = request.style == ipc::HandlerStyle::listen_fds;
-  const int error_fd = request.style == ipc::HandlerStyle::inetd ? request.connection : request.error_fd;
+  const int error_fd = request.socket_as_error ? request.connection : request.error_fd;
   const int first = activated ? 3 : 0;
   if (dup2(request.connection, first) < 0) return false;
-  if (dup2(activated ? error_fd : request.connection, 1) < 0 || dup2(error_fd, 2) < 0) return false;
+  if (dup2(activated ? request.error_fd : request.connection, 1) < 0 || dup2(error_fd, 2) < 0) return false;
   close_range(activated ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
   return true;
 }

@@ -47,10 +47,12 @@ struct Started {
 //   ucspi       connection  connection  the log
 //   inetd       connection  connection  connection
 //   listen_fds  /dev/null   the log     the log     connection     (systemd.socket(5), Accept=yes)
+// `socket_as_error` has the last word about 2.
 struct Exec {
   int connection;
-  int error_fd;  // the log
+  int error_fd;  // becomes 2, and listen_fds's 1
   ipc::HandlerStyle style;
+  bool socket_as_error;  // 2 is the connection too
   const char* const* argv;
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment

@@ -19,7 +19,8 @@ enum WorkerFd : int {
   kTableFd = 5,         // closed once it is mapped
   kBellFd = 6,          // eventfd, rung when a slot is freed while somebody waits for one
   kHandlerErrorFd = 7,  // what a handler program gets as its descriptor 2
-  kFirstSocketFd = 8
+  kErrorReadFd = 8,     // the other end of it, where the worker reads it; else of no use, like the one before
+  kFirstSocketFd = 9
 };
 
 enum class MessageType : std::uint32_t {

@@ -41,6 +41,7 @@ struct PlanStrings {
 struct PlanHandler {
   HandlerKind kind = HandlerKind::echo;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
+  std::uint32_t socket_as_error = 0;         // exec: descriptor 2 is the connection too
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;                          // for titles and lists: "echo", or the program's base name
   PlanStrings argv;                          // exec
@@ -92,6 +93,8 @@ struct PlanHeader {
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting
   Confinement confinement;
+  std::uint32_t captures_errors = 0;         // programs' standard error is read by the worker, and logged
+  std::uint32_t log_rate_limit = 0;          // lines of it a second, for each connection; 0: unlimited
   std::uint32_t kill_group = 1;              // 0: connections are signalled without their groups
   std::int64_t shutdown_ns = 0;              // between TERM and KILL for a connection's group
   Peer local[kMaxSockets];                   // the bound address of each socket

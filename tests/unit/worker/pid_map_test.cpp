@@ -12,6 +12,8 @@ TEST_CASE("A pid is found once, and unknown afterwards") {
   PidMap map(4);
   map.put(812, 3);
   CHECK(map.size() == 1);
+  CHECK(map.find(812) == 3);
+  CHECK(map.find(813) == kNoEntry);
   CHECK(map.take(812) == 3);
   CHECK(map.take(812) == kNoEntry);
   CHECK(map.size() == 0);

@@ -1,10 +1,10 @@
-#include "master/process/output_lines.h"
+#include "worker/log/output_lines.h"
 
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
 
-namespace bulkhead::process::testing {
+namespace bulkhead::log::testing {
 
 namespace {
 
@@ -98,4 +98,4 @@ TEST_CASE("a second has its bytes") {
   CHECK(budget.bytes_left());
 }
 
-}  // namespace bulkhead::process::testing
+}  // namespace bulkhead::log::testing

@@ -1,4 +1,4 @@
-// From the bytes that a process child writes to the lines that are logged: where a line ends, how long it may get, how
+// From the bytes that a child writes to the lines that are logged: where a line ends, how long it may get, how
 // many there may be. Pure: no descriptor, no clock.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace bulkhead::process {
+namespace bulkhead::log {
 
 // One stream's lines. The result does not depend on how the bytes were cut into pieces. Memory: at most `limit` bytes.
 class LineSplitter {
@@ -24,6 +24,7 @@ class LineSplitter {
   void feed(std::string_view bytes, const OnLine& on_line);
   // End of the stream: a last line that has no newline.
   void finish(const OnLine& on_line);
+  [[nodiscard]] bool empty() const noexcept { return line_.empty() && !dropping_; }
 
  private:
   void extend(std::string_view piece, const OnLine& on_line);
@@ -60,4 +61,4 @@ class OutputBudget {
   std::uint64_t suppressed_ = 0;
 };
 
-}  // namespace bulkhead::process
+}  // namespace bulkhead::log

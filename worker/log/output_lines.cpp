@@ -1,8 +1,8 @@
-#include "master/process/output_lines.h"
+#include "worker/log/output_lines.h"
 
 #include <utility>
 
-namespace bulkhead::process {
+namespace bulkhead::log {
 
 void LineSplitter::feed(std::string_view bytes, const OnLine& on_line) {
   while (!bytes.empty()) {
@@ -47,4 +47,4 @@ std::uint64_t OutputBudget::renew() noexcept {
   return std::exchange(suppressed_, 0);
 }
 
-}  // namespace bulkhead::process
+}  // namespace bulkhead::log

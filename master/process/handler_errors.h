@@ -1,0 +1,58 @@
+// The master's part in the standard error of handler programs: it makes and keeps the pairs (worker/ipc/error_pair.h),
+// one for each worker index of a listener that wants them, hands them to each worker of that index, and reads what is
+// written while there is none.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "master/net/listener.h"
+#include "worker/ipc/error_pair.h"
+#include "worker/ipc/error_reader.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::process {
+
+class HandlerErrors {
+ public:
+  // The adopted connection of this listener whose first process that is.
+  using Find = std::function<std::optional<ipc::Origin>(const net::Listener&, pid_t leader)>;
+
+  HandlerErrors(loop::Loop& loop, Find find) : loop_(loop), find_(std::move(find)) {}
+
+  struct Ends {
+    int read;
+    int write;
+  };
+  // Makes the pair where there is none yet. Both ends stay ours.
+  [[nodiscard]] sys::Result<Ends> ends(const net::Listener& listener, std::uint32_t index);
+  // A worker of that index reads from now on; or none does any more.
+  void worker_started(const net::Listener& listener, std::uint32_t index);
+  void worker_gone(const net::Listener& listener, std::uint32_t index);
+
+  void tick(std::int64_t now_ns);
+  // The listener is going away.
+  void forget(const net::Listener& listener);
+
+ private:
+  struct Channel {
+    Channel(loop::Loop& loop, ipc::ErrorPair pair, ipc::ErrorReader reader);
+    void on_readable();
+    ipc::ErrorPair pair;
+    ipc::ErrorReader reader;
+    loop::Poll poll;
+    loop::Timer pause;
+  };
+  using Key = std::pair<const net::Listener*, std::uint32_t>;
+  [[nodiscard]] Channel* find_channel(const net::Listener& listener, std::uint32_t index);
+
+  loop::Loop& loop_;
+  Find find_;
+  std::map<Key, std::unique_ptr<Channel>> channels_;
+};
+
+}  // namespace bulkhead::process

@@ -1,0 +1,74 @@
+// What connections' programs write to their standard error, as lines of the log, each with its connection:
+//
+//   … info root/ftp: cannot open data: No such file or directory connection=8f3a peer=192.0.2.7:5000 pid=812 …
+//
+// The same whoever reads it: the worker, or the master for connections without one. Bounds: a line is cut at 2 KiB with
+// "..."; of each connection so many lines a second are logged, and the others counted and told of; at most kMaxSources
+// connections are remembered at a time, and one more makes the one forget that was silent longest. Escaping is the
+// log's. Time is injected.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "worker/ipc/peer.h"
+#include "worker/log/output_lines.h"
+
+namespace bulkhead::ipc {
+
+// Where a write came from. Without a leader it is a process that left its connection's session, or was gone before
+// anybody could look.
+struct Origin {
+  pid_t leader = 0;      // the connection's first process
+  std::uint64_t id = 0;  // the connection's
+  Peer peer;
+};
+
+class ConnectionOutput {
+ public:
+  static constexpr std::size_t kMaxSources = 256;
+
+  // `lines_per_second` 0: unlimited.
+  ConnectionOutput(std::string listener, std::uint32_t lines_per_second);
+
+  void set_rate(std::uint32_t lines_per_second);  // for those that are heard from now on
+  void take(const Origin& origin, pid_t sender, std::string_view bytes, std::int64_t now_ns);
+  // The connection is over: a last line that has no newline, and how many were not logged.
+  void end(std::uint64_t id);
+  // Once a second. Ends those that `lives` denies.
+  void tick(std::int64_t now_ns, const std::function<bool(const Origin&)>& lives);
+  // Somebody else reads from now on.
+  void end_all();
+
+  // Also told of every line, logged or suppressed: for whoever keeps the last ones.
+  using OnLine = std::function<void(const Origin&, std::string_view line)>;
+  void watch(OnLine on_line) { on_line_ = std::move(on_line); }
+
+  [[nodiscard]] std::size_t sources() const noexcept { return sources_.size(); }
+
+ private:
+  struct Source {
+    Origin origin;
+    pid_t sender;
+    log::LineSplitter lines;
+    log::OutputBudget budget;
+    std::int64_t second_began_ns;
+    std::int64_t heard_ns;
+  };
+  [[nodiscard]] Source& source_of(const Origin& origin, pid_t sender, std::int64_t now_ns);
+  void log_line(Source& source, std::string_view line, bool cut);
+  void begin_second(Source& source, std::int64_t now_ns);
+  void finish(Source& source);
+
+  std::string listener_;
+  log::OutputBudget::Limits limits_;
+  std::vector<Source> sources_;
+  OnLine on_line_;
+};
+
+}  // namespace bulkhead::ipc

@@ -1,0 +1,66 @@
+#include "worker/ipc/error_reader.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "worker/ipc/error_pair.h"
+
+namespace bulkhead::ipc {
+
+namespace {
+
+constexpr int kMostQueued = 1024;  // net.unix.max_dgram_qlen is 10 to 512
+
+}  // namespace
+
+ErrorReader::ErrorReader(int read_end, std::string listener, std::uint32_t lines_per_second, Find find)
+    : read_end_(read_end),
+      find_(std::move(find)),
+      output_(std::move(listener), lines_per_second),
+      // Not cleared: what no long write has touched costs no memory.
+      buffer_(std::make_unique_for_overwrite<char[]>(kMaxErrorWrite)) {}
+
+Origin ErrorReader::origin_of(pid_t sender) const {
+  if (sender <= 1) return {};
+  if (auto own = find_(sender)) return *own;
+  const pid_t session = getsid(sender);
+  if (session <= 1) return {};
+  return find_(session).value_or(Origin{});
+}
+
+bool ErrorReader::read_one(std::int64_t now_ns) {
+  ErrorWrite write;
+  if (!receive_error(read_end_, buffer_.get(), write)) return false;
+  ++writes_;
+  bytes_ += write.bytes.size();
+  output_.take(origin_of(write.sender), write.sender, write.bytes, now_ns);
+  return true;
+}
+
+bool ErrorReader::turn(std::int64_t now_ns) {
+  if (now_ns - slice_began_ns_ >= std::chrono::nanoseconds(kSlice).count()) {
+    slice_began_ns_ = now_ns;
+    writes_ = 0;
+    bytes_ = 0;
+  }
+  for (int i = 0; i < kTurn; ++i) {
+    if (writes_ >= kSliceWrites || bytes_ >= kSliceBytes) return true;
+    if (!read_one(now_ns)) return false;
+  }
+  return false;
+}
+
+void ErrorReader::drain(std::int64_t now_ns) {
+  for (int i = 0; i < kMostQueued && read_one(now_ns); ++i) {
+  }
+}
+
+void ErrorReader::tick(std::int64_t now_ns) {
+  output_.tick(now_ns, [this](const Origin& origin) {
+    const auto found = find_(origin.leader);
+    return found && found->id == origin.id;
+  });
+}
+
+}  // namespace bulkhead::ipc
