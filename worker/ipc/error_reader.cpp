@@ -21,12 +21,17 @@ ErrorReader::ErrorReader(int read_end, std::string listener, std::uint32_t lines
       // Not cleared: what no long write has touched costs no memory.
       buffer_(std::make_unique_for_overwrite<char[]>(kMaxErrorWrite)) {}
 
-Origin ErrorReader::origin_of(pid_t sender) const {
+Origin ErrorReader::origin_of(pid_t sender, std::int64_t now_ns) {
   if (sender <= 1) return {};
   if (auto own = find_(sender)) return *own;
+  Known& known = known_[static_cast<std::size_t>(sender) % known_.size()];
   const pid_t session = getsid(sender);
-  if (session <= 1) return {};
-  return find_(session).value_or(Origin{});
+  if (session < 0) {
+    const bool fresh = now_ns - known.at_ns < std::chrono::nanoseconds(kMemory).count();
+    return known.sender == sender && fresh ? known.origin : Origin{};
+  }
+  known = {sender, now_ns, session > 1 ? find_(session).value_or(Origin{}) : Origin{}};
+  return known.origin;
 }
 
 bool ErrorReader::read_one(std::int64_t now_ns) {
@@ -34,7 +39,7 @@ bool ErrorReader::read_one(std::int64_t now_ns) {
   if (!receive_error(read_end_, buffer_.get(), write)) return false;
   ++writes_;
   bytes_ += write.bytes.size();
-  output_.take(origin_of(write.sender), write.sender, write.bytes, now_ns);
+  output_.take(origin_of(write.sender, now_ns), write.sender, write.bytes, now_ns);
   return true;
 }
 
