@@ -151,8 +151,14 @@ void ProxyGate::on_deadline() {
   const std::int64_t now = sys::monotonic_ns();
   bool any = false;
   for (; !held_.empty() && held_.front().until_ns <= now; any = true) {
+    // What came in time is not late because this worker is.
+    const ProxyResult result = advance(held_.front().arrival);
     Arrival arrival = leave(held_.begin());
-    reception_.refuse(arrival, ipc::Refusal::proxy_timeout);
+    if (result.verdict == ProxyVerdict::need_more) {
+      reception_.refuse(arrival, ipc::Refusal::proxy_timeout);
+    } else {
+      settle(std::move(arrival), result);
+    }
   }
   arm();
   if (any) on_left_();

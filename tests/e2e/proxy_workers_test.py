@@ -1,5 +1,7 @@
 """PROXY headers that are not complete yet, when their worker, their listener, their daemon or its master ends."""
 
+import signal
+
 from harness import Client, main, signal_process, wait_until
 from harness.proxy_header import proxy_v1
 from proxy_test import LINE, ProxyTestCase
@@ -62,6 +64,22 @@ class Workers(ProxyTestCase):
         for client in half:
             self.assertTrue(client.echo(), "adopted")
         self.refused(daemon)
+
+    def test_a_worker_that_stood_still_takes_what_came_in_time(self):
+        daemon = self.echo(workers=1, proxy_timeout="1s")
+        half = self.half(daemon, 5)
+        self.seen(daemon, half)
+        worker = daemon.workers()[0]
+        signal_process(worker.pid, signal.SIGSTOP)
+        for client in half[:3]:
+            client.send(proxy_v1()[20:] + LINE)
+        self.assertTrue(half[0].silent(1.1), "the deadline passes")
+        signal_process(worker.pid, signal.SIGCONT)
+        for client in half[:3]:
+            self.assertEqual(client.receive(len(LINE)), LINE)
+        for client in half[3:]:
+            self.assertEqual(client.rest(), b"")
+        self.refused(daemon, proxy_timeout=2)
 
     def test_so_does_a_daemon_that_drains(self):
         daemon = self.echo(workers=2)
