@@ -82,6 +82,38 @@ TEST_CASE("nothing is documented that does not exist, and nothing twice") {
   }
 }
 
+TEST_CASE("every option that decides who gets in stands in an example") {
+  std::string all;
+  for (const std::string& example : read_page().examples) all += example;
+  for (const char* key : {"allow",
+                          "deny",
+                          "rules",
+                          "from",
+                          "action",
+                          "env",
+                          "handler",
+                          "proxy_protocol",
+                          "proxy_allow_from",
+                          "proxy_timeout",
+                          "penalties",
+                          "max_connections_per_source",
+                          "source_prefix",
+                          "max_rate_per_source",
+                          "max_connection_rate",
+                          "count",
+                          "per",
+                          "max_connections",
+                          "on_full",
+                          "banner",
+                          "banner_fail",
+
+                          "idle_timeout",
+                          "max_lifetime"}) {
+    INFO(key);
+    CHECK(all.find("\"" + std::string(key) + "\":") != std::string::npos);
+  }
+}
+
 TEST_CASE("every example can be loaded") {
   std::string directory = (std::filesystem::temp_directory_path() / "bulkhead-docs-XXXXXX").string();
   REQUIRE(mkdtemp(directory.data()) != nullptr);

@@ -31,6 +31,7 @@ inline Page read_page(const std::string& name) {
   bool in_item = false;
   for (std::string line; std::getline(file, line);) {
     for (std::size_t at; (at = line.find("\\(dq")) != std::string::npos;) line.replace(at, 4, "\"");
+    for (std::size_t at; (at = line.find("\\e")) != std::string::npos;) line.replace(at, 2, "\\");
     page.lines.push_back(line);
     if (line.starts_with(".Sh ")) section = line.substr(4);
     if (line.starts_with(".El") || line.starts_with(".Sh ")) in_item = false;
