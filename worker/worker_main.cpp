@@ -46,7 +46,7 @@ constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
 constexpr std::chrono::nanoseconds kQuiet = std::chrono::milliseconds(10);
 constexpr std::chrono::nanoseconds kCalm = std::chrono::milliseconds(100);
 // A look at many children is paid for by ends, each for so many of them, or takes a fiftieth of this worker's time.
-constexpr std::uint32_t kChildrenPerEnd = 64;
+constexpr std::uint32_t kChildrenPerEnd = 16;
 constexpr int kShareOfLooks = 50;
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error) {
