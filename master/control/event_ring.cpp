@@ -26,7 +26,7 @@ void EventRing::publish(std::string_view event, std::string_view path, const nlo
   // Paths are ASCII by the config's rules; what is not is replaced rather than thrown about.
   std::string text = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   records_.push_back({seq_, std::string(event), std::string(path), std::move(text)});
-  if (records_.size() > kCapacity) records_.pop_front();
+  if (records_.size() > capacity_) records_.pop_front();
   if (on_event) on_event(records_.back());
 }
 

@@ -23,17 +23,21 @@ class EventRing {
  public:
   static constexpr std::size_t kCapacity = 10'000;
 
+  explicit EventRing(std::size_t capacity = kCapacity) : capacity_(capacity) {}
+
   // `fields` is an object with what this event adds to seq, time, event and path; it may be null.
   void publish(std::string_view event, std::string_view path, const nlohmann::ordered_json& fields);
   void publish(std::string_view event, std::string_view path);
 
   [[nodiscard]] const std::deque<EventRecord>& records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t last_seq() const noexcept { return seq_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
   // Called for every event as it is published; at most one observer (the control server).
   std::function<void(const EventRecord&)> on_event;
 
  private:
+  std::size_t capacity_;
   std::deque<EventRecord> records_;
   std::uint64_t seq_ = 0;
 };

@@ -85,8 +85,14 @@ TEST_CASE("a million brackets are refused within a moment, through the front doo
 }
 
 TEST_CASE("no part of a file is a file") {
-  for (std::size_t length = 0; length < kEverything.size(); ++length) {
-    const Loaded loaded = parse(kEverything.substr(0, length), "cut.json", "/etc", FakeHost());
+  // Every kind of token, each cut at each of its bytes.
+  constexpr std::string_view kTokens = R"({
+	"supervisor": {"max_restarts": 3, "max_seconds": 1.5e1, "children": [
+{"id": "e", "type": "listener", "listen": ["127.0.0.1:1", "[::1]:1"], "nodelay": true, "user": "root",
+ "handler": {"exec": ["/bin/cat", "\u00e4\ud83d\ude00\\\"/", "ä"]}, "pass_env": [], "env": {}}]}})";
+  REQUIRE(texts(parse(kTokens, "whole.json", "/etc", FakeHost())).empty());
+  for (std::size_t length = 0; length < kTokens.size(); ++length) {
+    const Loaded loaded = parse(kTokens.substr(0, length), "cut.json", "/etc", FakeHost());
     INFO(length);
     REQUIRE_FALSE(loaded.config);
     REQUIRE(loaded.problems.size() == 1);

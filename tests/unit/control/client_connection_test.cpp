@@ -99,7 +99,7 @@ std::vector<Json> lines_of(const std::string& text) {
 }
 
 TEST_CASE("a long answer waits for its reader, and what was asked after it comes after it") {
-  constexpr std::size_t kPieces = 500;
+  constexpr std::size_t kPieces = 200;
   LongBackend backend(kPieces);
   Conversation talk(backend);
   talk.send(kConnections + kStatus);
@@ -123,7 +123,7 @@ TEST_CASE("a long answer waits for its reader, and what was asked after it comes
 }
 
 TEST_CASE("events that a client follows wait for the end of a long answer") {
-  LongBackend backend(200);
+  LongBackend backend(100);
   Conversation talk(backend);
   talk.send(kFollow + kConnections);
   talk.turn();
@@ -144,7 +144,7 @@ TEST_CASE("events that a client follows wait for the end of a long answer") {
 TEST_CASE("a client that hung up after its request gets its answer, and then the end") {
   for (const std::string& request :
        {kConnections, kStatus, std::string(kFollow).replace(kFollow.find("true"), 4, "false")}) {
-    LongBackend backend(200);
+    LongBackend backend(100);
     Conversation talk(backend);
     talk.send(request);
     talk.hang_up();

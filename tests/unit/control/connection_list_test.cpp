@@ -86,8 +86,8 @@ TEST_CASE("an entry has every member, in the order of the contract") {
   CHECK(list[0]["local"] == "127.0.0.1:4040");
 }
 
-TEST_CASE("twenty thousand connections come whole, in small pieces") {
-  constexpr std::uint32_t kMany = 20'000;
+TEST_CASE("two thousand connections come whole, in small pieces") {
+  constexpr std::uint32_t kMany = 2'000;
   Tables tables;
   (void)tables.add("root/a", kMany, kMany - 10);
   (void)tables.add("root/b", 1'000'000, 10);
@@ -95,7 +95,7 @@ TEST_CASE("twenty thousand connections come whole, in small pieces") {
   Taken taken;
   take(list, taken, 1'000'000);
   CHECK(taken.longest < 16 * 1024);
-  CHECK(taken.text.size() > 4 * 1024 * 1024);
+  CHECK(taken.text.size() > 400 * 1024);
   CHECK(taken.pieces > kMany / ConnectionList::kPerPiece);
   std::size_t found = 0;
   for (std::size_t at = taken.text.find("{\"id\":\""); at != std::string::npos;

@@ -9,6 +9,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kAll = std::size_t{1} << 30;
+constexpr int kCapacity = 200;  // a small ring loses as a large one does
 
 void publish(EventRing& ring, int count) {
   for (int i = 0; i < count; ++i) ring.publish("child_ready", "root/a", {{"pid", i}});
@@ -71,8 +72,8 @@ TEST_CASE("since is exclusive") {
 }
 
 TEST_CASE("what the ring has lost is told") {
-  EventRing ring;
-  publish(ring, EventRing::kCapacity + 10);  // 11 is the oldest
+  EventRing ring(kCapacity);
+  publish(ring, kCapacity + 10);  // 11 is the oldest
   struct Row {
     std::uint64_t since;
     bool missed;
@@ -85,7 +86,7 @@ TEST_CASE("what the ring has lost is told") {
   EventFeed feed(ring, 7, std::nullopt, false);
   const Json result = answer_of(feed);
   CHECK(result["missed"] == false);  // nothing was asked for that is not there
-  CHECK(result["events"].size() == EventRing::kCapacity);
+  CHECK(result["events"].size() == kCapacity);
 }
 
 TEST_CASE("a long answer comes in pieces that are no longer than asked for, by an event") {
@@ -103,12 +104,12 @@ TEST_CASE("a long answer comes in pieces that are no longer than asked for, by a
 }
 
 TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
-  EventRing ring;
+  EventRing ring(kCapacity);
   publish(ring, 100);
   EventFeed feed(ring, 7, 0, false);
   std::string out;
   feed.fill(out, 500);
-  publish(ring, EventRing::kCapacity - 20);
+  publish(ring, kCapacity - 20);
   feed.fill(out, kAll);
   const Json result = Json::parse(out)["result"];
   CHECK(result["missed"] == true);
@@ -143,14 +144,14 @@ TEST_CASE("a follower gets what comes after the answer, once each") {
 }
 
 TEST_CASE("a follower that does not read is known to be behind, and to be overtaken") {
-  EventRing ring;
+  EventRing ring(kCapacity);
   EventFeed feed(ring, 7, std::nullopt, true);
   ring.on_event = [&feed](const EventRecord& record) { feed.published(record); };
   CHECK(answer_of(feed)["events"].empty());
   publish(ring, 100);
   CHECK(feed.behind() > 5000);
   CHECK_FALSE(feed.overtaken());
-  publish(ring, EventRing::kCapacity);
+  publish(ring, kCapacity);
   CHECK(feed.overtaken());
   std::string out;
   feed.fill(out, kAll);

@@ -39,28 +39,24 @@ void compare(const Json& recorded, const Json& played) {
 
 }  // namespace
 
-TEST_CASE("the rules do what OTP was seen to do, in every recorded scenario") {
+TEST_CASE("the rules do what OTP was seen to do, in every recorded scenario, byte for byte", "[vectors]") {
   struct Row {
     const char* file;
     std::size_t scenarios;
   };
   for (const Row& row : {Row{"named.json", 133}, Row{"random.json", 60}}) {
-    const Json recorded = Json::parse(read(row.file));
+    const std::string text = read(row.file);
+    const Json recorded = Json::parse(text);
     REQUIRE(recorded.size() == row.scenarios);
-    for (const Json& scenario : recorded) {
-      const SimulateResult result = simulate(without_expectations(scenario).dump(), nullptr);
-      REQUIRE(result.error.empty());
-      compare(scenario, Json::parse(result.output));
-    }
-  }
-}
-
-TEST_CASE("a recorded file comes out of the simulator byte for byte") {
-  for (const char* const file : {"named.json", "random.json"}) {
-    const std::string recorded = read(file);
-    const SimulateResult result = simulate(recorded, nullptr);
-    CHECK(result.error.empty());
-    CHECK((result.output == recorded));
+    Json asked = Json::array();
+    for (const Json& scenario : recorded) asked.push_back(without_expectations(scenario));
+    const SimulateResult result = simulate(asked.dump(), nullptr);
+    REQUIRE(result.error.empty());
+    if (result.output == text) continue;
+    const Json played = Json::parse(result.output);
+    REQUIRE(played.size() == recorded.size());
+    for (std::size_t i = 0; i < recorded.size(); ++i) compare(recorded[i], played[i]);
+    FAIL_CHECK(row.file << ": the layout differs");
   }
 }
 

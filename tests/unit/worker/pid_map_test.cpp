@@ -19,7 +19,7 @@ TEST_CASE("A pid is found once, and unknown afterwards") {
   CHECK(map.size() == 0);
 }
 
-TEST_CASE("A long mixed history agrees with std::map") {
+TEST_CASE("A long mixed history agrees with std::map", "[property]") {
   PidMap map(64);
   std::map<int, std::uint32_t> model;
   std::mt19937 random(1);

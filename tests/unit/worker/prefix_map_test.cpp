@@ -95,7 +95,7 @@ TEST_CASE("An IPv6 network may end in the middle of either half") {
   CHECK(map.find({true, 0x20010db900000000, 0}).value == kNone);
 }
 
-TEST_CASE("Any set of networks answers as going through it one by one would, and stays small") {
+TEST_CASE("Any set of networks answers as going through it one by one would, and stays small", "[property]") {
   std::mt19937_64 random(4);
   for (int round = 0; round < 200; ++round) {
     std::vector<Prefix> prefixes;

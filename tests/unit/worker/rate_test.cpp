@@ -17,7 +17,7 @@ int burst(const Rate& rate, std::int64_t& bucket, std::int64_t now) {
 
 }  // namespace
 
-TEST_CASE("A burst is as large as the count, whatever it is divided by") {
+TEST_CASE("A burst is as large as the count, whatever it is divided by", "[property]") {
   for (const std::uint32_t count : {1U, 2U, 3U, 7U, 10U, 999U, 1'000'000U}) {
     for (const std::int64_t per : {1'000'000LL, 1'000'000'000LL, 3'600'000'000'000LL, 31'536'000'000'000'000LL}) {
       std::int64_t bucket = 0;

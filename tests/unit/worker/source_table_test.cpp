@@ -111,7 +111,7 @@ TEST_CASE("A source that has nothing to be remembered for makes room at once") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("65,536 known sources of each family: one is found in a step or two") {
+TEST_CASE("65,536 known sources of each family: one is found in a step or two", "[property]") {
   Fixture f(8);
   f.rules.rate = {1, 3600 * kSecond};
   constexpr std::uint32_t kKnown = 65'536;
@@ -161,7 +161,7 @@ TEST_CASE("A listener that asks nothing of its sources pays for none of this, an
   CHECK(memory_of(f) - plain < 1024 * 1024 + 1000 * 64 + 4 * 4096);  // the heads, the sources
 }
 
-TEST_CASE("200,000 sources one after the other stay within what bulkhead.json(5) says") {
+TEST_CASE("200,000 sources one after the other stay within what bulkhead.json(5) says", "[property]") {
   Fixture f(1024);
   f.rules.rate = {1, 3600 * kSecond};
   for (std::uint32_t from = 0; from < 200'000; ++from) f.end(f.connect(source(0x0a000000 + from)));
