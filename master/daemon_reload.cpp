@@ -8,6 +8,7 @@
 
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
+#include "master/lifecycle/module_files.h"
 #include "master/node_path.h"
 #include "master/now.h"
 #include "worker/log/log.h"
@@ -56,12 +57,15 @@ control::Answer DaemonReload::check(const std::string& file) const {
   return {{{"ok", true}}, std::nullopt};
 }
 
+lifecycle::ReloadPlan DaemonReload::plan(const std::string& effective, const config::Config& config) const {
+  return lifecycle::plan_reload(lifecycle::with_module_files(ordered_json::parse(daemon_.effective_), *daemon_.config_),
+                                lifecycle::with_module_files(ordered_json::parse(effective), config));
+}
+
 control::Answer DaemonReload::diff(const std::string& file) const {
   const config::Loaded loaded = config::load(file.empty() ? daemon_.config_->file : file);
   if (!loaded.config) return refused(texts_of(loaded.problems));
-  return {
-      json_of(lifecycle::plan_reload(ordered_json::parse(daemon_.effective_), ordered_json::parse(loaded.effective))),
-      std::nullopt};
+  return {json_of(plan(loaded.effective, *loaded.config)), std::nullopt};
 }
 
 void DaemonReload::begin(control::Reply reply) {
@@ -79,7 +83,7 @@ void DaemonReload::run() {
   loaded_ = std::make_unique<config::Loaded>(config::load(daemon_.config_->file));
   if (!loaded_->config) return reject(texts_of(loaded_->problems));
   config_ = std::make_shared<config::Config>(std::move(*loaded_->config));
-  plan_ = lifecycle::plan_reload(ordered_json::parse(daemon_.effective_), ordered_json::parse(loaded_->effective));
+  plan_ = plan(loaded_->effective, *config_);
   plan_steps();
   next();
 }

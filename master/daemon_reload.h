@@ -49,6 +49,7 @@ class DaemonReload {
     std::function<void(Done)> undo;  // a trial's; may be absent
   };
 
+  [[nodiscard]] lifecycle::ReloadPlan plan(const std::string& effective, const config::Config& config) const;
   void run();
   void next();
   void failed(const std::string& problem);

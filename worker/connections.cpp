@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include <cstring>
 
 #include "worker/admission/accept_error.h"
-#include "worker/child/remote_path.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
@@ -38,10 +38,34 @@ std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
   return largest;
 }
 
+// Written in the worker and not in the child: there it would be a page of its own to copy.
+class Title {
+ public:
+  Title(std::uint64_t id, const ipc::Peer& peer, const char* handler) noexcept {
+    char hex[17];
+    append("bulkheadd: connection ");
+    append(ipc::hex_text(id, hex));
+    append(" ");
+    append(ipc::PeerText(peer).view());
+    append(" ");
+    append(handler);
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
+
+ private:
+  void append(std::string_view words) noexcept {
+    const std::size_t count = std::min(words.size(), sizeof text_ - length_);
+    std::memcpy(text_ + length_, words.data(), count);
+    length_ += count;
+  }
+  char text_[child::kTitleRoom];
+  std::size_t length_ = 0;
+};
+
 }  // namespace
 
 Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, Lifetimes& lifetimes,
-                         int channel, int bell, int handler_error_fd)
+                         int channel, int bell, int handler_error_fd, handlers::Modules* modules)
     : plan_(plan),
       header_(plan.header()),
       table_(table),
@@ -50,6 +74,7 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
       channel_(channel),
       bell_(bell),
       handler_error_fd_(handler_error_fd),
+      modules_(modules),
       pids_(table.capacity()),
       limits_(child::limits_of(header_.confinement)),
       socket_names_(plan.vector(header_.socket_names)),
@@ -102,8 +127,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
     greet(arrival.connection.get());
   }
   bool impossible = false;
-  const pid_t pid = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? start_built_in(arrival, slot, impossible)
-                                                                          : start_exec(arrival, slot, impossible);
+  const pid_t pid = start(arrival, slot, impossible);
   if (pid < 0) return !impossible && admission::is_shortage(errno) ? Begun::shortage : Begun::impossible;
   arrival.connection.reset();
   pids_.put(pid, index);
@@ -121,26 +145,37 @@ void Connections::greet(int connection) noexcept {
   if (!banner_.empty()) (void)send(connection, banner_.data(), banner_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+pid_t Connections::start(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
+  const ipc::HandlerKind kind = plan_.handler(arrival.handler).kind;
+  if (kind == ipc::HandlerKind::exec) return start_exec(arrival, slot, impossible);
+  if (kind == ipc::HandlerKind::module) return start_module(arrival, slot);
+  return start_built_in(arrival, slot, impossible);
+}
+
 pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
-  // Written here and not in the child: there it would be a page of its own to copy.
-  char title[child::kTitleRoom];
-  char hex[17];
-  const ipc::PeerText peer(slot.peer);
-  std::size_t length = 0;
-  const auto append = [&title, &length](std::string_view words) {
-    std::memcpy(title + length, words.data(), words.size());
-    length += words.size();
-  };
-  append("bulkheadd: connection ");
-  append(ipc::hex_text(id_of(arrival.slot), hex));
-  append(" ");
-  append(peer.view());
-  append(" ");
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
-  append(plan_.string(handler.name));
-  const child::BuiltIn request{arrival.connection.get(), {title, length}, handler.kind, handler.idle_timeout_ns};
+  const Title title(id_of(arrival.slot), slot.peer, plan_.string(handler.name));
+  const child::BuiltIn request{arrival.connection.get(), title.view(), handler.kind, handler.idle_timeout_ns};
   if (!limits_.any()) return child::start_built_in(request, &slot.pid);
   return judge(child::start_limited_built_in(request, limits_, &slot.pid), slot, "", impossible);
+}
+
+pid_t Connections::start_module(const Arrival& arrival, ipc::Slot& slot) noexcept {
+  const int connection = arrival.connection.get();
+  const Title title(id_of(arrival.slot), slot.peer, plan_.string(plan_.handler(arrival.handler).name));
+  char id[17];
+  (void)ipc::hex_text(id_of(arrival.slot), id);
+  const ipc::PeerText peer(slot.peer);
+  const ipc::PeerText local(slot.local);
+  char path[sizeof "unix:" + sizeof sockaddr_un::sun_path] = "unix:";
+  std::strncat(path, socket_names_[arrival.socket], sizeof sockaddr_un::sun_path);
+  const char* here = slot.local.family == AF_UNIX ? path : local.c_str();
+  const child::RemotePath remote_path(connection, slot.peer);
+  const auto environment = environment_.build(environ, facts_of(arrival, slot, remote_path));
+  return modules_->start(
+      arrival.handler, arrival.slot,
+      {connection, title.view(), id, peer.c_str(), here, environment.variables, limits_.any() ? &limits_ : nullptr},
+      &slot.pid);
 }
 
 // Four fifths full without the one that asks, or somebody waits already: time to be brief, before clients are refused.
@@ -149,11 +184,8 @@ bool Connections::under_stress() noexcept {
   return table_.somebody_waits() || others * 5 >= std::uint64_t{table_.capacity()} * 4;
 }
 
-pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
-  const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
-  const Program& program = programs_[arrival.handler];
-  const int connection = arrival.connection.get();
-  const child::RemotePath remote_path(connection, slot.peer);
+child::ConnectionFacts Connections::facts_of(const Arrival& arrival, const ipc::Slot& slot,
+                                             const child::RemotePath& remote_path) noexcept {
   child::ConnectionFacts facts{slot.peer,
                                slot.local,
                                socket_names_[arrival.socket],
@@ -162,9 +194,18 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
                                id_of(arrival.slot),
                                slot.generation};
   facts.stress = under_stress();
-  facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
   facts.source_connections = arrival.source_connections;
   if (!arrival.header.empty()) facts.proxy = {arrival.header, arrival.transport, own_local(arrival)};
+  return facts;
+}
+
+pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
+  const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
+  const Program& program = programs_[arrival.handler];
+  const int connection = arrival.connection.get();
+  const child::RemotePath remote_path(connection, slot.peer);
+  child::ConnectionFacts facts = facts_of(arrival, slot, remote_path);
+  facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
   const auto environment = environment_.build(program.environment.data(), facts);
   const child::Exec request{
       connection,          handler_error_fd_,     handler.style,         handler.socket_as_error != 0,

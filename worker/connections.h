@@ -13,7 +13,9 @@
 
 #include "worker/arrival.h"
 #include "worker/child/environment.h"
+#include "worker/child/remote_path.h"
 #include "worker/child/start.h"
+#include "worker/handlers/modules.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
@@ -27,8 +29,9 @@ namespace bulkhead::worker {
 
 class Connections {
  public:
+  // `modules` is null where no handler of the plan is one.
   Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& sources, Lifetimes& lifetimes, int channel,
-              int bell, int handler_error_fd);
+              int bell, int handler_error_fd, handlers::Modules* modules);
 
   // What became of an accepted connection.
   enum class Begun {
@@ -80,8 +83,13 @@ class Connections {
   static constexpr pid_t kAny = -1;
 
   bool reap_one(pid_t which) noexcept;
+  pid_t start(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
   pid_t start_exec(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
   pid_t start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept;
+  pid_t start_module(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  // `remote_path` has to outlive the result.
+  [[nodiscard]] child::ConnectionFacts facts_of(const Arrival& arrival, const ipc::Slot& slot,
+                                                const child::RemotePath& remote_path) noexcept;
   pid_t judge(const child::Started& started, ipc::Slot& slot, const char* program, bool& impossible) noexcept;
   void greet(int connection) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
@@ -100,10 +108,11 @@ class Connections {
   int channel_;
   int bell_;
   int handler_error_fd_;
+  handlers::Modules* modules_;
   PidMap pids_;
   child::Limits limits_;
   std::vector<Program> programs_;  // one for each handler of the plan
-  bool executes_ = false;          // at least one of them is a program
+  bool executes_ = false;          // at least one of them is not ours, and may leave processes behind
   std::vector<const char*> socket_names_;
   std::string_view banner_;
   child::Environment environment_;

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "worker/child/confine.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
+#include "worker/handlers/modules.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/robust_lock.h"
@@ -49,12 +51,8 @@ constexpr std::chrono::nanoseconds kCalm = std::chrono::milliseconds(100);
 constexpr std::uint32_t kChildrenPerEnd = 16;
 constexpr int kShareOfLooks = 50;
 
-[[noreturn]] void cannot_start(ipc::Stage stage, int error) {
-  ipc::Message message;
-  message.type = ipc::MessageType::fail;
-  message.reason = static_cast<std::uint32_t>(stage);
-  message.error = error;
-  (void)ipc::send(ipc::kChannelFd, message);
+[[noreturn]] void cannot_start(ipc::Stage stage, int error, std::string_view text = {}) {
+  ipc::send_failure(ipc::kChannelFd, stage, error, text);
   _exit(kCannotStart);
 }
 
@@ -81,11 +79,17 @@ ipc::Table take_table() {
 std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
   std::vector<sys::Fd> sockets;
   for (std::uint32_t i = 0; i < header.sockets; ++i) sockets.emplace_back(ipc::kFirstSocketFd + static_cast<int>(i));
-  // What was placed for us by number is not close-on-exec; our handlers must not get it.
-  for (int fd = ipc::kChannelFd; fd < ipc::kFirstSocketFd + static_cast<int>(header.sockets); ++fd) {
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-  }
   return sockets;
+}
+
+int drain_fd(const ipc::PlanHeader& header) {
+  return ipc::kFirstSocketFd + static_cast<int>(header.sockets);
+}
+
+// What was placed for us by number is not close-on-exec; our handlers must not get it.
+void keep_descriptors(const ipc::PlanHeader& header) {
+  const int end = drain_fd(header) + (header.has_drain != 0 ? 1 : 0);
+  for (int fd = ipc::kChannelFd; fd < end; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 void become(const ipc::Plan& plan, const char* path) {
@@ -98,9 +102,18 @@ void become(const ipc::Plan& plan, const char* path) {
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
 }
 
+bool has_module(const ipc::PlanHeader& header) {
+  return std::any_of(header.handlers, header.handlers + header.handler_count,
+                     [](const ipc::PlanHandler& handler) { return handler.kind == ipc::HandlerKind::module; });
+}
+
+void need(const std::optional<handlers::ModuleFailure>& failure) {
+  if (failure) cannot_start(failure->stage, 0, failure->text);
+}
+
 class Worker {
  public:
-  explicit Worker(const ipc::Plan& plan);
+  Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modules);
   int run();
 
  private:
@@ -125,6 +138,7 @@ class Worker {
   const ipc::PlanHeader& header_;
   const char* path_;
   ipc::Table table_;
+  handlers::Modules* modules_;
   loop::Loop loop_;
   sys::Fd signals_;
   SourceWatch sources_;
@@ -145,15 +159,16 @@ class Worker {
   int exit_status_ = kRetired;
 };
 
-Worker::Worker(const ipc::Plan& plan)
+Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modules)
     : plan_(plan),
       header_(plan.header()),
       path_(plan.string(header_.listener_path)),
-      table_(take_table()),
+      table_(std::move(table)),
+      modules_(modules),
       signals_(sys::open_signal_fd(kWatched)),
       sources_(plan, table_),
       lifetimes_(loop_, plan, table_),
-      connections_(plan, table_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd),
+      connections_(plan, table_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd, modules),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(
@@ -198,10 +213,13 @@ int Worker::run() {
   if (header_.suspended != 0) acceptor_.suspend();
   acceptor_.start();
   tell(ipc::MessageType::ready);
-  sys::keep_heap_from_children();
-  sys::keep_stack_from_children();
+  if (modules_ == nullptr) {  // whose connections go on with all that there is
+    sys::keep_heap_from_children();
+    sys::keep_stack_from_children();
+  }
   run_below_arguments(loop_);
   if (output_) output_->finish();
+  if (modules_ != nullptr) modules_->finish();
   return exit_status_;
 }
 
@@ -351,7 +369,7 @@ void Worker::show_title() {
 
 }  // namespace
 
-int worker_main(int argc, char** argv) {
+int worker_main(int argc, char** argv, handlers::Modules* modules) {
   sys::take_over_signals(kBlocked);
   if (!started_by_master()) {
     std::fputs("bulkhead-worker is started by bulkheadd, not by hand: see bulkheadd(8).\n", stderr);
@@ -361,16 +379,26 @@ int worker_main(int argc, char** argv) {
   ipc::register_robust_list();
   const ipc::Plan plan = take_plan();
   const ipc::PlanHeader& header = plan.header();
+  const std::string identity = plan.string(header.log_identity);  // children that log do not have the plan
   log::configure({ipc::kLogFd, static_cast<log::Format>(header.log_format), static_cast<log::Level>(header.log_level),
                   "bulkhead-worker", static_cast<log::Transport>(header.log_transport), header.log_facility,
-                  plan.string(header.log_identity)});
+                  identity.c_str()});
   ipc::Message hello;
   hello.type = ipc::MessageType::hello;
   hello.version = ipc::kProtocolVersion;
-  std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);
+  std::strncpy(hello.text, BULKHEAD_VERSION, sizeof hello.text - 1);
   (void)ipc::send(ipc::kChannelFd, hello);
+  keep_descriptors(header);
+  ipc::Table table = take_table();
+  if (!has_module(header)) {
+    modules = nullptr;
+  } else if (modules == nullptr) {
+    cannot_start(ipc::Stage::module, ENOSYS);
+  }
+  if (modules != nullptr) need(modules->copy(plan));
   become(plan, plan.string(header.listener_path));
-  const auto worker = std::make_unique<Worker>(plan);
+  if (modules != nullptr) need(modules->load({drain_fd(header), ipc::kHandlerErrorFd}, table.room()));
+  const auto worker = std::make_unique<Worker>(plan, std::move(table), modules);
   // _exit: nothing is buffered, and destructors would only undo what the kernel is about to.
   _exit(worker->run());
 }

@@ -1,6 +1,10 @@
 // A worker's life, from the first line after exec to its exit.
 #pragma once
 
+namespace bulkhead::handlers {
+class Modules;
+}
+
 namespace bulkhead::worker {
 
 // Exit statuses of a worker. The master logs them; they are not part of the daemon's own.
@@ -10,6 +14,7 @@ enum ExitStatus : int {
   kCannotStart = 71  // told the master why, on the channel
 };
 
-[[nodiscard]] int worker_main(int argc, char** argv);
+// `modules`: what loads handler modules, in the program that can; null in the one that is linked statically.
+[[nodiscard]] int worker_main(int argc, char** argv, handlers::Modules* modules = nullptr);
 
 }  // namespace bulkhead::worker

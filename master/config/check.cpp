@@ -149,6 +149,7 @@ constexpr std::array kRules{
     TypeRule{Type::environment, Kind::object},
     TypeRule{Type::exit_statuses, Kind::array, anything, Kind::number, exit_status_fits, "an integer from 0 to 255"},
     TypeRule{Type::exit_durations, Kind::object},
+    TypeRule{Type::json, Kind::object},
     TypeRule{Type::object, Kind::object},
     TypeRule{Type::children, Kind::array},
 };

@@ -91,10 +91,19 @@ struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
   ExecStyle style = ExecStyle::ucspi;
 };
-using Handler = std::variant<BuiltIn, ExecHandler>;
+struct ModuleHandler {
+  std::string path;     // of the library, absolute
+  std::string options;  // JSON text, an object
+  std::string stamp;    // tells the file from another in its place, as it was when the configuration was read
+};
+using Handler = std::variant<BuiltIn, ExecHandler, ModuleHandler>;
 
-// What titles, lists and logs call it: "echo", or the base name of the program.
+// What titles, lists and logs call it: "echo", or the base name of the program or library.
 [[nodiscard]] std::string name_of(const Handler& handler);
+
+struct Listener;
+// Whether one of its handlers is a module, so that its workers are of the program that can load it.
+[[nodiscard]] bool has_modules(const Listener& listener);
 
 // Who a process runs as. Absent: it stays what the daemon is.
 struct Identity {

@@ -87,9 +87,9 @@ class Reading {
     const auto gid = group();
     if (rule == WithoutUser::nobody) return Identity{"nobody", kNobody, gid.value_or(kNobody), groups({})};
     if (rule == WithoutUser::refuse && section_.object.find("user") == nullptr) {
-      context_.report(
-          section_.at, section_.pointer,
-          "an exec handler of a daemon started as root needs an explicit \"user\" (\"user\": \"root\" keeps root)");
+      context_.report(section_.at, section_.pointer,
+                      "an exec or module handler of a daemon started as root needs an explicit \"user\" (\"user\": "
+                      "\"root\" keeps root)");
     }
     const bool asked = gid || section_.object.find("groups") != nullptr;
     if (rule == WithoutUser::unchanged && asked) return Identity{"root", 0, gid.value_or(0), groups({gid.value_or(0)})};

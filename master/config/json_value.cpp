@@ -114,6 +114,34 @@ std::string write_json(const Value& value) {
   return out;
 }
 
+std::string write_compact_json(const Value& value) {
+  std::string out;
+  const auto separate = [&out](char opening) {
+    if (out.back() != opening) out += ',';
+  };
+  switch (value.kind) {
+    case Value::Kind::null: return "null";
+    case Value::Kind::boolean:
+    case Value::Kind::number: return value.text;
+    case Value::Kind::string: return json_string(value.text);
+    case Value::Kind::array:
+      out = "[";
+      for (const Value& item : value.items) {
+        separate('[');
+        out += write_compact_json(item);
+      }
+      return out + ']';
+    case Value::Kind::object:
+      out = "{";
+      for (const Member& member : value.members) {
+        separate('{');
+        out += json_string(member.key) + ":" + write_compact_json(member.value);
+      }
+      return out + '}';
+  }
+  return out;
+}
+
 std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) append_escaped(out, c);

@@ -45,6 +45,9 @@ void add_member(Value& object, std::string key, Value value);
 // JSON text, indented by two spaces, lists of scalars on one line, ending in a newline.
 [[nodiscard]] std::string write_json(const Value& value);
 
+// The same on one line, without spaces or a newline.
+[[nodiscard]] std::string write_compact_json(const Value& value);
+
 // `text` as a JSON string with its quotes. Control characters are escaped, so that a message stays one line.
 [[nodiscard]] std::string json_string(std::string_view text);
 

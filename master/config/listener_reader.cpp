@@ -7,6 +7,7 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
+#include "master/config/paths.h"
 #include "master/config/proxy_reader.h"
 #include "master/config/rules_reader.h"
 #include "master/config/socket_reader.h"
@@ -43,6 +44,39 @@ constexpr std::array kHandlerSetters{
 };
 static_assert(covers(kHandlerSetters, Scope::handler));
 
+void set_module(Context& context, ModuleHandler& handler, const Entry& entry) {
+  handler.path = resolve_path(entry.value.text, context.directory());
+  handler.stamp = stamp_of_file(handler.path);
+  entry.effective.text = handler.path;
+  const std::string problem = why_not_loadable(handler.path, context.as_root());
+  if (problem.empty()) return;
+  context.report(entry.at(), entry.pointer(), fmt::format("cannot load {}: {}", in_quotes(handler.path), problem));
+}
+
+constexpr std::array kModuleSetters{
+    Setter<ModuleHandler>{"module", set_module},
+    Setter<ModuleHandler>{"options", [](Context&, ModuleHandler& handler,
+                                        const Entry& e) { handler.options = write_compact_json(e.value); }},
+};
+static_assert(covers(kModuleSetters, Scope::module));
+
+// The first key that names what serves tells which of the two it is.
+void set_handler_object(Context& context, Handler& handler, const Entry& entry) {
+  const auto& members = entry.value.members;
+  const auto first = std::find_if(members.begin(), members.end(),
+                                  [](const Member& member) { return member.key == "exec" || member.key == "module"; });
+  if (first == members.end()) {
+    const Section section{entry.value, entry.pointer(), entry.at()};
+    check_keys(context, section, {Scope::handler, Scope::module}, "in handler");
+    context.report(section.at, section.pointer, "the key \"exec\" or \"module\" is missing");
+  } else if (first->key == "exec") {
+    read_object(context, entry, kHandlerSetters, handler.emplace<ExecHandler>(), "in handler");
+  } else {
+    read_object(context, entry, Scope::module, kModuleSetters, handler.emplace<ModuleHandler>(),
+                "in a handler with a module");
+  }
+}
+
 void set_handler(Context& context, Node& node, const Entry& entry) {
   node.listener->handlers.front() = read_handler(context, entry);
 }
@@ -63,8 +97,8 @@ void check_idle_timeout(Context& context, const Section& section, const Listener
                                   [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
   if (!given || heeded) return;
   context.report(section.place_of("idle_timeout"), section.pointer_of("idle_timeout"),
-                 "only the built-in handlers have an idle_timeout: a program reads its connection itself, and only it "
-                 "knows when nothing is to come");
+                 "only the built-in handlers have an idle_timeout: a program or library reads its connection itself, "
+                 "and only it knows when nothing is to come");
 }
 
 constexpr std::array kListenerSetters{
@@ -129,6 +163,9 @@ std::string name_of(const Handler& handler) {
   if (const auto* exec = std::get_if<ExecHandler>(&handler); exec != nullptr) {
     return std::filesystem::path(exec->argv.front()).filename();
   }
+  if (const auto* module = std::get_if<ModuleHandler>(&handler); module != nullptr) {
+    return std::filesystem::path(module->path).filename();
+  }
   const auto* const row = std::find_if(kOptions.begin(), kOptions.end(), [](const Option& option) {
     return option.scope == Scope::listener && option.name == "handler";
   });
@@ -137,9 +174,14 @@ std::string name_of(const Handler& handler) {
 
 Handler read_handler(Context& context, const Entry& entry) {
   if (entry.is_word()) return as_enum<BuiltIn>(entry);
-  ExecHandler handler;
-  read_object(context, entry, kHandlerSetters, handler, "in handler");
+  Handler handler;
+  set_handler_object(context, handler, entry);
   return handler;
+}
+
+bool has_modules(const Listener& listener) {
+  return std::any_of(listener.handlers.begin(), listener.handlers.end(),
+                     [](const Handler& handler) { return std::holds_alternative<ModuleHandler>(handler); });
 }
 
 void read_listener(Context& context, const Section& section, Node& node, Value& effective) {
@@ -151,9 +193,10 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   check_idle_timeout(context, section, *node.listener);
   check_variables(context, section);
   const auto& handlers = node.listener->handlers;
-  const bool exec = std::any_of(handlers.begin(), handlers.end(),
-                                [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
-  read_child_keys(context, section, exec ? WithoutUser::refuse : WithoutUser::nobody, node.listener->child, effective);
+  const bool built_in = std::all_of(handlers.begin(), handlers.end(),
+                                    [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
+  read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
+                  effective);
   read_socket_owner(context, section, node.listener->sockets);
 }
 

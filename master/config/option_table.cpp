@@ -47,6 +47,7 @@ constexpr std::array kTypes{
     TypeText{Type::exit_statuses, "list of integers", "a list of exit statuses from 0 to 255", "0 to 255"},
     TypeText{Type::exit_durations, "object of durations", "an object of durations such as {\"77\": \"5s\"}",
              "exit statuses \"0\" to \"255\", and \"0s\" to \"8760h\""},
+    TypeText{Type::json, "object", "an object", "any object"},
     TypeText{Type::object, "object", "an object", "an object with the keys below"},
     TypeText{Type::children, "list of objects", "a list of objects", "see CHILDREN"},
 };
@@ -75,6 +76,7 @@ constexpr std::array kScopes{
     ScopeText{Scope::child, "every child"},
     ScopeText{Scope::listener, "listener"},
     ScopeText{Scope::handler, "handler"},
+    ScopeText{Scope::module, "handler with a module"},
     ScopeText{Scope::process, "process"},
     ScopeText{Scope::child_keys, "listener and process"},
     ScopeText{Scope::rlimits, "rlimits"},

@@ -21,7 +21,8 @@ enum class Scope : std::uint8_t {
   log,
   child,
   listener,
-  handler,
+  handler,  // one that executes a program
+  module,   // a handler too
   process,
   child_keys,
   rlimits,
@@ -59,6 +60,7 @@ enum class Type : std::uint8_t {
   environment,     // an object of strings
   exit_statuses,   // a list of 0 to 255
   exit_durations,  // an object of durations, by exit status
+  json,            // an object that is not ours to understand
   object,          // its options are of the scope that has its name
   children
 };
@@ -226,6 +228,10 @@ inline constexpr std::array kOptions{
            "Program to execute for each connection, with its arguments."},
     Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd|listen_fds",
            "Which descriptors of the program are the connection."},
+
+    Option{Scope::module, "module", Type::path, kRequired, {}, "", "Library that serves each connection."},
+    Option{Scope::module, "options", Type::json, by_default("{}"), {}, "",
+           "What the library is told when it is initialised."},
 
     Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},
     Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, "fork|exec|notify_fd|sd_notify",

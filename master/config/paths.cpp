@@ -1,6 +1,7 @@
 #include "master/config/paths.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -56,6 +57,23 @@ std::string why_not_executable(const std::string& path, const std::string& root)
   if (!S_ISREG(status.st_mode)) return "not a regular file";
   if (faccessat(file.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) return errno_text(errno);
   return "";
+}
+
+std::string why_not_loadable(const std::string& path, bool as_root) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return errno_text(errno);
+  if (!S_ISREG(status.st_mode)) return "not a regular file";
+  if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) != 0) return errno_text(errno);
+  if ((status.st_mode & S_IWOTH) != 0) return "everybody may write to it";
+  if (as_root && (status.st_mode & S_IWGRP) != 0) return "its group may write to it";
+  return "";
+}
+
+std::string stamp_of_file(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return "";
+  return fmt::format("{}:{}:{}:{}.{:09}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
+                     status.st_mtim.tv_nsec);
 }
 
 std::string why_not_directory(const std::string& path, const std::string& root) {

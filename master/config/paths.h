@@ -16,6 +16,13 @@ namespace bulkhead::config {
 // look as a process would whose root directory is `root`, symbolic links included; empty: our own.
 [[nodiscard]] std::string why_not_executable(const std::string& path, const std::string& root);
 
+// Why the library `path` (absolute) should not be loaded, or empty: a regular file that this process may read, and that
+// not everybody may write; where we are root, not its group either.
+[[nodiscard]] std::string why_not_loadable(const std::string& path, bool as_root);
+
+// Differs once the file has been replaced or changed (inode, size and time of change); empty where there is none.
+[[nodiscard]] std::string stamp_of_file(const std::string& path);
+
 // Why `path` is no directory, or empty.
 [[nodiscard]] std::string why_not_directory(const std::string& path, const std::string& root);
 

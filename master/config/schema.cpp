@@ -108,6 +108,7 @@ Value type_schema(const Option& option) {
       return object({{"type", text("object")},
                      {"propertyNames", object({{"pattern", text(kExitStatusPattern)}})},
                      {"additionalProperties", matching(kDurationPattern)}});
+    case Type::json: return of_type("object");
     case Type::object: return reference(option.name);
     case Type::children: return list_of(reference("child"), true);
   }
@@ -155,6 +156,12 @@ Value definitions() {
   }
   for (const Option& option : kOptions) {
     if (option.type != Type::object || option.scope == Scope::rule) continue;
+    if (option.name == "handler") {
+      add_member(out, "handler", any_of({reference("handler_exec"), reference("handler_module")}));
+      add_member(out, "handler_exec", object_schema({Scope::handler}, ""));
+      add_member(out, "handler_module", object_schema({Scope::module}, ""));
+      continue;
+    }
     add_member(out, std::string(option.name), object_schema({scope_of(option)}, ""));
   }
   for (const Scope scope : {Scope::rate, Scope::rule}) {

@@ -86,14 +86,20 @@ void read_options(Context& context, const Section& section, Scope scope, const s
 
 // The whole of an object that is of one scope, as the effective value of its own row.
 template <class Target, std::size_t N>
-void read_object(Context& context, const Entry& entry, const std::array<Setter<Target>, N>& setters, Target& target,
-                 std::string_view what) {
-  const Scope scope = scope_of(entry.option);
+void read_object(Context& context, const Entry& entry, Scope scope, const std::array<Setter<Target>, N>& setters,
+                 Target& target, std::string_view what) {
   const Section section{entry.value, entry.pointer(), entry.at()};
   check_keys(context, section, {scope}, what);
   Value effective = object_value({});
   read_options(context, section, scope, setters, target, effective);
   entry.effective = std::move(effective);
+}
+
+// Of the scope that has the row's name.
+template <class Target, std::size_t N>
+void read_object(Context& context, const Entry& entry, const std::array<Setter<Target>, N>& setters, Target& target,
+                 std::string_view what) {
+  read_object(context, entry, scope_of(entry.option), setters, target, what);
 }
 
 }  // namespace bulkhead::config

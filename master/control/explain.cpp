@@ -36,6 +36,7 @@ std::string exited(const ordered_json& event) {
   std::string out =
       fmt::format("(pid {}) {}", event.value("pid", 0), how_it_ended(event.value("reason", ordered_json::object())));
   if (event.value("asked", false)) out += ", as it had been asked to end";
+  if (const std::string remark = event.value("remark", ""); !remark.empty()) out += "; " + remark;
   return out;
 }
 

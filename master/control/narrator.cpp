@@ -83,6 +83,7 @@ void Narrator::ended(RunId run, const std::string& path, int wait_status, bool e
   Run& record = runs_[run];
   record.ended = true;
   record.wait_status = wait_status;
+  record.remark = remark;
   log::Line line(expected ? log::Level::info : log::Level::warning, path);
   line.text(exit_text(wait_status));
   if (!remark.empty()) line.text("; ").text(remark);
@@ -142,8 +143,9 @@ void Narrator::tell(const Report& report) {
     }
     void exited(const std::string& path, RunId run) const {
       const Run& record = runs[run];
-      events.publish("child_exited", path,
-                     {{"pid", record.pid}, {"reason", reason_of(record.wait_status)}, {"asked", record.asked}});
+      ordered_json members = {{"pid", record.pid}, {"reason", reason_of(record.wait_status)}, {"asked", record.asked}};
+      if (!record.remark.empty()) members["remark"] = record.remark;
+      events.publish("child_exited", path, std::move(members));
     }
   };
   std::visit(Teller{*this, events_, runs_}, report);

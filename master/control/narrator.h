@@ -41,6 +41,7 @@ class Narrator {
     bool asked = false;
     bool ended = false;
     int wait_status = 0;
+    std::string remark;
   };
   EventRing& events_;
   bool draining_ = false;

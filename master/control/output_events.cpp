@@ -27,8 +27,9 @@ std::string exit_words(const Json& reason) {
 }
 
 std::string exited(const Json& event) {
-  return fmt::format("pid {} {}{}", member_text(event, "pid"), exit_words(member(event, "reason")),
-                     member_flag(event, "asked") ? ", as asked" : "");
+  const std::string remark = member_text(event, "remark");
+  return fmt::format("pid {} {}{}{}{}", member_text(event, "pid"), exit_words(member(event, "reason")),
+                     member_flag(event, "asked") ? ", as asked" : "", remark.empty() ? "" : "; ", remark);
 }
 
 std::string restarting(const Json& event) {

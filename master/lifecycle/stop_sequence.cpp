@@ -91,6 +91,7 @@ void StopSequence::begin_closing() {
   enter(Phase::closing);
   for (net::Listener* listener : listeners_) {
     listener->draining = true;
+    listener->tell_draining();
     listener->refuse_newcomers();
   }
   timer_.start(kTick, kTick);

@@ -1,5 +1,6 @@
 #include "master/net/listener.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -58,8 +59,19 @@ std::optional<sys::Error> Listener::open() {
   if (!table_fd_) {
     if (auto error = make_table()) return error;
   }
+  if (config::has_modules(config_)) {
+    if (auto error = make_drain_notice()) return error;
+  }
   sockets_ = take(std::move(*sockets));
   tell(std::move(remarks));
+  return std::nullopt;
+}
+
+std::optional<sys::Error> Listener::make_drain_notice() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return sys::Error{"pipe", path_, errno};
+  drain_read_.reset(ends[0]);
+  drain_write_.reset(ends[1]);
   return std::nullopt;
 }
 
@@ -113,6 +125,9 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   auto places = gather(config, old, remarks);
   failed_address_ = nullptr;  // of the other configuration
   if (!places) return places.error();
+  if (config::has_modules(config) && !drain_write_) {
+    if (auto error = make_drain_notice()) return error;
+  }
   for (const Place& place : *places) {
     for (ListeningSocket* socket : place.kept) {
       auto error = set_options(*socket, config.sockets, remarks);

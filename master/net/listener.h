@@ -57,6 +57,11 @@ class Listener {
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;
+  // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners that have modules. We hold the
+  // only writing end, so that closing it is seen by all connections, those of dead workers included, and is nothing
+  // that one of them could take away from the others.
+  [[nodiscard]] int drain_notice() const noexcept { return drain_read_.get(); }
+  void tell_draining() noexcept { drain_write_.reset(); }
 
   const config::Node* source = nullptr;  // the entry that it was made from
   bool announced = false;                // "Serving requests" has been logged for this start
@@ -70,6 +75,7 @@ class Listener {
     std::vector<ListeningSocket> made;
   };
   [[nodiscard]] std::optional<sys::Error> make_table();
+  [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
                                                        const std::vector<ListeningSocket*>& old,
                                                        std::vector<std::string>& remarks);
@@ -85,6 +91,8 @@ class Listener {
   std::vector<ListeningSocket> left_over_;
   sys::Fd table_fd_;
   sys::Fd bell_;
+  sys::Fd drain_read_;
+  sys::Fd drain_write_;
   ipc::Table table_;
   const config::ListenAddress* failed_address_ = nullptr;
   std::vector<std::string> told_;  // what the system made of the options, once each

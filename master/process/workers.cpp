@@ -35,25 +35,55 @@ std::vector<std::string> worker_environment() {
   return out;
 }
 
+// A predicate. What a worker says may be cut anywhere, or be anything.
+std::string failure_text(const ipc::Message& message) {
+  std::string text(message.text, strnlen(message.text, sizeof message.text));
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  if (message.error != 0) {
+    text += text.empty() ? "" : ": ";
+    text += std::strerror(message.error);
+  }
+  return fmt::format("failed while {}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)), text);
+}
+
+constexpr const char* kModuleWorker = "bulkhead-module-worker";
+
+std::filesystem::path own_program() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error);
+}
+
+sys::Fd open_program(const char* name) {
+  const std::filesystem::path beside = own_program().parent_path();
+  sys::Fd program;
+  for (const auto& folder : {beside, beside / "../libexec/bulkhead", std::filesystem::path(BULKHEAD_LIBEXECDIR)}) {
+    program.reset(open((folder / name).c_str(), O_PATH | O_CLOEXEC));
+    if (program) break;
+  }
+  return program;
+}
+
+sys::Error not_found(const char* name) {
+  return {"open", fmt::format("{} beside {} or in {}", name, own_program().string(), BULKHEAD_LIBEXECDIR), ENOENT};
+}
+
 }  // namespace
 
 Workers::Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer)
     : loop_(loop), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
 
 std::optional<sys::Error> Workers::find_program() {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path beside = self.parent_path();
-  for (const auto& path : {beside / "bulkhead-worker", beside / "../libexec/bulkhead/bulkhead-worker",
-                           std::filesystem::path(BULKHEAD_LIBEXECDIR) / "bulkhead-worker"}) {
-    program_.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
-    if (program_) return std::nullopt;
-  }
-  return sys::Error{"open", "bulkhead-worker beside " + self.string() + " or in " + BULKHEAD_LIBEXECDIR, errno};
+  if (!(program_ = open_program("bulkhead-worker"))) return not_found("bulkhead-worker");
+  module_program_ = open_program(kModuleWorker);  // of no use to a daemon without modules
+  return std::nullopt;
 }
 
 std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                          std::uint32_t index, std::optional<Instant> deadline) {
+  const bool module = config::has_modules(listener.config());
+  if (module && !module_program_) return not_found(kModuleWorker);
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
   auto plan = make_worker_plan(listener, index, run, settings_.generation, settings_.log);
@@ -76,7 +106,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
 
   SpawnRequest request;
-  request.program = program_.get();
+  request.program = module ? module_program_.get() : program_.get();
   // Long enough to write any title into (worker/sys/title.h).
   request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
   request.environment = worker_environment();
@@ -93,6 +123,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   int next = ipc::kFirstSocketFd;
   for (const net::ListeningSocket& socket : listener.sockets())
     request.descriptors.push_back({socket.fd.get(), next++});
+  if (module) request.descriptors.push_back({listener.drain_notice(), next++});
 
   if (auto error = workers_.forked(run, spawn(request))) return error;
   errors_.worker_started(listener, index);
@@ -135,10 +166,7 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
       worker.state = WorkerProcess::State::ready;
       worker.start_deadline.reset();
       return observer_.on_ready(worker);
-    case MessageType::fail:
-      worker.failure = fmt::format("failed while {}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)),
-                                   std::strerror(message.error));
-      return;
+    case MessageType::fail: worker.failure = failure_text(message); return;
     case MessageType::retiring:
       worker.retiring = true;
       worker.in_hand = message.count;

@@ -67,8 +67,8 @@ class Workers {
   // `errors` must outlive it.
   Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer);
 
-  // Opens the worker program, beside our own, in ../libexec/bulkhead, or where it was installed; never by a variable.
-  // It stays open, so that a package upgrade cannot mix versions.
+  // Opens the worker programs, beside our own, in ../libexec/bulkhead, or where it was installed; never by a variable.
+  // They stay open, so that a package upgrade cannot mix versions.
   [[nodiscard]] std::optional<sys::Error> find_program();
 
   // Nothing on success: the answer comes as on_ready, or as the end of the process.
@@ -121,6 +121,7 @@ class Workers {
   Settings settings_;
   Observer observer_;
   sys::Fd program_;
+  sys::Fd module_program_;  // bulkhead-module-worker; empty where it is not installed
   RunTable<WorkerProcess> workers_;
 };
 

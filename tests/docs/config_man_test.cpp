@@ -23,6 +23,7 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"CHILDREN", Scope::child},
                                                 {"LISTENER", Scope::listener},
                                                 {"HANDLER", Scope::handler},
+                                                {"HANDLER WITH A MODULE", Scope::module},
                                                 {"PROCESS", Scope::process},
                                                 {"CHILD KEYS", Scope::child_keys},
                                                 {"RESOURCE LIMITS", Scope::rlimits},
@@ -118,6 +119,7 @@ TEST_CASE("every example can be loaded") {
   std::string directory = (std::filesystem::temp_directory_path() / "bulkhead-docs-XXXXXX").string();
   REQUIRE(mkdtemp(directory.data()) != nullptr);
   std::filesystem::create_directory(directory + "/conf.d");
+  std::ofstream(directory + "/shout.so") << "a library";
   const docs::Page page = read_page();
   CHECK(page.examples.size() >= 5);
   // A list is a file that another example includes.

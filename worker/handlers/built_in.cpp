@@ -13,6 +13,7 @@ namespace {
     case ipc::HandlerKind::time: return time(client);
     case ipc::HandlerKind::echo:
     case ipc::HandlerKind::exec:
+    case ipc::HandlerKind::module:
     case ipc::HandlerKind::count_: break;
   }
   return ipc::ExitCode::done;

@@ -68,4 +68,13 @@ Received receive(int channel, Message& message, sys::Fd* descriptor) noexcept {
   return Received::message;
 }
 
+void send_failure(int channel, Stage stage, int error, std::string_view text) noexcept {
+  Message message;
+  message.type = MessageType::fail;
+  message.reason = static_cast<std::uint32_t>(stage);
+  message.error = error;
+  text.copy(message.text, sizeof message.text - 1);
+  (void)send(channel, message);
+}
+
 }  // namespace bulkhead::ipc

@@ -1,6 +1,8 @@
 // Sends and receives Message over a nonblocking SOCK_SEQPACKET socket. Never blocks, never allocates.
 #pragma once
 
+#include <string_view>
+
 #include "worker/ipc/message.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -16,6 +18,9 @@ struct ChannelPair {
 
 // False: the packet was not taken (full, or the peer is gone; errno tells). `descriptor` -1: none travels.
 [[nodiscard]] bool send(int channel, const Message& message, int descriptor = -1) noexcept;
+
+// A `fail`; the text is cut to what fits.
+void send_failure(int channel, Stage stage, int error, std::string_view text) noexcept;
 
 enum class Received { message, nothing, closed, malformed };
 // `descriptor` receives what travelled along (close-on-exec), or stays empty. Where it is null a descriptor that comes

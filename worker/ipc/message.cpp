@@ -22,6 +22,8 @@ constexpr const char* kStages[] = {"starting",
                                    "executing the program",
                                    "reading the plan",
                                    "mapping the connection table",
+                                   "loading the handler module",
+                                   "initialising the handler module",
                                    "setting up its loop"};
 static_assert(sizeof kStages / sizeof kStages[0] == static_cast<std::size_t>(Stage::count_));
 

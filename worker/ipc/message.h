@@ -11,7 +11,7 @@ namespace bulkhead::ipc {
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
-// says.
+// says, then the drain notice where it has one.
 enum WorkerFd : int {
   kLogFd = 2,
   kChannelFd = 3,
@@ -35,7 +35,7 @@ enum class MessageType : std::uint32_t {
   // up
   hello = 64,  // protocol version and build
   ready,       // accepting
-  fail,        // could not start: stage and errno
+  fail,        // could not start: stage, errno, text
   retiring,    // leaving on purpose: `reason` says why, `count` as for drained
   drained,     // its sockets are closed; `count` connections in hand have no child yet, told again when that is 0
   signalled,   // answer to signal: how many processes got it
@@ -67,6 +67,8 @@ enum class Stage : std::uint32_t {
   exec,
   plan,
   table,
+  module,
+  module_init,
   loop,
   count_
 };
@@ -95,7 +97,7 @@ struct Message {
   std::int64_t user_us = 0;   // crash: rusage
   std::int64_t system_us = 0;
   std::int64_t max_rss_kb = 0;
-  char build[64] = {};  // hello: BULKHEAD_VERSION
+  char text[160] = {};  // hello: BULKHEAD_VERSION; fail: what errno does not say, or nothing
 };
 static_assert(sizeof(Message) <= 256);
 

@@ -27,6 +27,7 @@ class PeerText {
  public:
   explicit PeerText(const Peer& peer) noexcept;
   [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
+  [[nodiscard]] const char* c_str() const noexcept { return text_; }
 
  private:
   char text_[80];

@@ -23,7 +23,7 @@ inline constexpr std::uint32_t kMaxSockets = 64;
 inline constexpr std::uint32_t kMaxHandlers = 64;
 
 // The built-ins first.
-enum class HandlerKind : std::uint32_t { echo, discard, daytime, chargen, time, exec, count_ };
+enum class HandlerKind : std::uint32_t { echo, discard, daytime, chargen, time, exec, module, count_ };
 [[nodiscard]] constexpr bool is_built_in(HandlerKind kind) noexcept {
   return kind < HandlerKind::exec;
 }
@@ -43,9 +43,9 @@ struct PlanHandler {
   HandlerStyle style = HandlerStyle::ucspi;  // exec
   std::uint32_t socket_as_error = 0;         // exec: descriptor 2 is the connection too
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
-  PlanStrings name;                          // for titles and lists: "echo", or the program's base name
-  PlanStrings argv;                          // exec
-  PlanStrings environment;                   // exec: NAME=value, what is the same for every connection
+  PlanStrings name;                          // for titles and lists: "echo", or the base name of the program or library
+  PlanStrings argv;                          // exec; module: the path of the library, its options as JSON text
+  PlanStrings environment;                   // exec, module: NAME=value, what is the same for every connection
 };
 
 // Values of a fixed size, one after the other, at a multiple of 8.
@@ -92,6 +92,7 @@ struct PlanHeader {
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting
+  std::uint32_t has_drain = 0;  // a descriptor follows the sockets: the drain notice of bulkhead/handler.h
   Confinement confinement;
   std::uint32_t captures_errors = 0;         // programs' standard error is read by the worker, and logged
   std::uint32_t log_rate_limit = 0;          // lines of it a second, for each connection; 0: unlimited

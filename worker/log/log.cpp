@@ -15,7 +15,7 @@ namespace bulkhead::log {
 namespace {
 
 Settings settings;
-pid_t own_pid = 0;  // asked once: a child that logs would have to configure() anew
+pid_t own_pid = 0;  // asked once
 int echo_fd = -1;
 std::uint64_t lost = 0;
 std::uint64_t unreported = 0;
@@ -84,6 +84,9 @@ void configure(const Settings& wanted) noexcept {
 void set_fd(int fd) noexcept {
   settings.fd = fd;
   sink = sink_of(fd);
+}
+void after_fork() noexcept {
+  own_pid = getpid();
 }
 bool enabled(Level level) noexcept {
   return level >= settings.level;

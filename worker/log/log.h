@@ -37,6 +37,7 @@ struct Settings {
 // inherited socket or another user's pipe) it is asked before each line whether it would block.
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
+void after_fork() noexcept;  // a child that writes lines of its own: they carry its pid
 // Errors are written as text to this descriptor too (-1: no more): what the shell that starts a daemon gets to see.
 void echo_errors_to(int fd) noexcept;
 

@@ -85,6 +85,8 @@ TEST_CASE("the JSON Schema names every option") {
   for (const Option& option : kOptions) {
     std::string holder(scope_text(option.scope));
     if (option.scope == Scope::child || option.scope == Scope::child_keys) holder = "child_process";
+    if (option.scope == Scope::handler) holder = "handler_exec";
+    if (option.scope == Scope::module) holder = "handler_module";
     if (option.scope == Scope::listener || option.scope == Scope::process) holder = "child_" + holder;
     INFO(holder << "/" << option.name);
     const bool top = option.scope == Scope::top;
@@ -150,10 +152,13 @@ void describe_node(std::ostream& out, const Node& node) {
         << '\n';
     describe_sockets(out, l.sockets);
     out << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
-        << l.handlers.front().index() << '\n';
+        << l.handlers.front().index() << name_of(l.handlers.front()) << '\n';
     describe_child(out, l.child);
     for (const auto& network : l.proxy.allow_from) out << network.text << ' ';
     out << static_cast<int>(l.proxy.protocol) << l.proxy.timeout.count() << ' ' << l.handshake_timeout.count() << '\n';
+  }
+  if (const auto* module = node.listener ? std::get_if<ModuleHandler>(&node.listener->handlers.front()) : nullptr) {
+    out << module->path << module->options << '\n';
   }
   if (node.process) {
     const Process& p = *node.process;

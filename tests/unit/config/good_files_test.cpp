@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "tests/unit/config/fake_host.h"
@@ -146,6 +148,31 @@ TEST_CASE("every option of the daemon and the root can be set") {
   CHECK(config.root.spec.flags.max_restarts == 0);
   CHECK(config.root.spec.flags.max_seconds == 1500ms);
   CHECK(config.root.spec.flags.auto_shutdown == AutoShutdown::all_significant);
+}
+
+TEST_CASE("every option of a handler with a module can be set") {
+  const Node node = good(kEverything).root.children.at(3);
+  const auto& handler = std::get<ModuleHandler>(node.listener->handlers.front());
+  CHECK(handler.path == "/bin/cat");
+  CHECK(handler.options == "{\"a\":[1,null,{\"b\":\"\u00e9\\n\"}],\"c\":{}}");
+  CHECK(name_of(handler) == "cat");
+}
+
+TEST_CASE("a library that others may write to is not loaded") {
+  const std::string path = (std::filesystem::temp_directory_path() / "bulkhead-config-test.so").string();
+  std::ofstream(path) << "a library";
+  const std::string file = file_of(
+      Shape::child, R"({"id":"a","type":"listener","listen":"1","user":"alice","handler":{"module":")" + path + "\"}}");
+  const auto problems = [&](std::filesystem::perms mode, std::uint32_t uid) {
+    std::filesystem::permissions(path, mode);
+    return texts(parse(file, "a.json", "/", FakeHost(uid)));
+  };
+  using std::filesystem::perms;
+  CHECK(problems(perms(0644), 0).empty());
+  CHECK(problems(perms(0664), 1000).empty());
+  CHECK(problems(perms(0664), 0).ends_with("its group may write to it"));
+  CHECK(problems(perms(0646), 1000).ends_with("everybody may write to it"));
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("every option of a listener can be set") {

@@ -31,6 +31,7 @@ const char* pointer_of(Scope scope) {
     case Scope::child_keys:
     case Scope::listener: return "/supervisor/children/0";
     case Scope::handler: return "/supervisor/children/0/handler";
+    case Scope::module: return "/supervisor/children/3/handler";
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
     case Scope::keepalive: return "/supervisor/children/0/keepalive";
     case Scope::process: return "/supervisor/children/1";
@@ -136,10 +137,10 @@ TEST_CASE("one wrong letter in any key is an unknown key with the right one prop
 }
 
 TEST_CASE("any key at any other place is an unknown key") {
-  const Scope places[] = {Scope::top,        Scope::daemon,        Scope::control, Scope::log,
-                          Scope::listener,   Scope::handler,       Scope::process, Scope::rlimits,
-                          Scope::supervisor, Scope::restart_delay, Scope::rate,    Scope::source_prefix,
-                          Scope::penalties,  Scope::keepalive,     Scope::rule};
+  const Scope places[] = {Scope::top,           Scope::daemon,     Scope::control,       Scope::log,
+                          Scope::listener,      Scope::handler,    Scope::module,        Scope::process,
+                          Scope::rlimits,       Scope::supervisor, Scope::restart_delay, Scope::rate,
+                          Scope::source_prefix, Scope::penalties,  Scope::keepalive,     Scope::rule};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All at once: that each is reported shows that none hides another.
@@ -178,6 +179,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::environment:
     case Type::exit_durations:
     case Type::rate:
+    case Type::json:
     case Type::object: return {Kind::object};
     default: return {Kind::string};
   }

@@ -49,7 +49,9 @@ inline constexpr std::string_view kEverything = R"({
        "chdir": "/tmp", "env": {"A": "1", "B": ""}, "pass_env": [], "user": "1000", "group": "2000"},
       {"id": "inner", "type": "supervisor", "restart": "permanent", "shutdown": "1m", "strategy": "one_for_all",
        "max_restarts": 7, "max_seconds": 9, "auto_shutdown": "any_significant", "children": [
-         {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "discard", "idle_timeout": "infinity"}]}
+         {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "discard", "idle_timeout": "infinity"}]},
+      {"id": "own", "type": "listener", "listen": "unix:/run/z.sock", "user": "alice",
+       "handler": {"module": "/bin/cat", "options": {"a": [1, null, {"b": "\u00e9\n"}], "c": {}}}}
     ]
   }
 })";

@@ -17,7 +17,7 @@ TEST_CASE("A message arrives as it was sent, with its descriptor") {
   ipc::Message sent;
   sent.type = ipc::MessageType::crash;
   sent.age_ns = 42;
-  std::strcpy(sent.build, "1.2.3");
+  std::strcpy(sent.text, "1.2.3");
   const sys::Fd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
   REQUIRE(ipc::send(pair->master.get(), sent, file.get()));
   ipc::Message got;

@@ -1,0 +1,67 @@
+// Handlers that are not ours: shared libraries that implement bulkhead/handler.h, in the worker of one listener. Only
+// bulkhead-module-worker links the implementation; bulkhead-worker is static, has no loader, and knows this interface.
+//
+//   copy() ─▶ the worker becomes its user ─▶ load() ─▶ start(), per connection … ─▶ finish(), when it retires
+//
+// The master never calls any of this.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "worker/child/confine.h"
+#include "worker/ipc/message.h"
+#include "worker/ipc/plan.h"
+
+namespace bulkhead::handlers {
+
+// What serve() is told. The texts must live until start() returns: the child has them by then.
+struct ModuleConnection {
+  int descriptor = -1;
+  std::string_view title;
+  const char* id = "";
+  const char* peer = "";
+  const char* local = "";
+  const char* const* environment = nullptr;  // as execve(2) wants it
+  const child::Limits* limits = nullptr;     // taken on before serve(); null: none
+};
+
+// Why a worker cannot start, for ipc::MessageType::fail.
+struct ModuleFailure {
+  ipc::Stage stage = ipc::Stage::module;
+  std::string text;
+};
+
+// What children are given besides their connection.
+struct ModuleDescriptors {
+  int drain = -1;
+  int error = -1;
+};
+
+class Modules {
+ public:
+  Modules() = default;
+  Modules(const Modules&) = delete;
+  Modules& operator=(const Modules&) = delete;
+  virtual ~Modules() = default;
+
+  // Takes private copies of the files, with the rights that the worker begins with, and makes the plan's environment
+  // that of this process. Single-threaded, before the loop.
+  [[nodiscard]] virtual std::optional<ModuleFailure> copy(const ipc::Plan& plan) = 0;
+  // Probes, loads and initialises them, as the user that the worker has become. Blocks for as long as they do. Where
+  // one of them calls exit(3), the process ends here, after a `fail` on the channel. `slots` is the table's room.
+  [[nodiscard]] virtual std::optional<ModuleFailure> load(ModuleDescriptors descriptors, std::uint32_t slots) = 0;
+  // Forks a child that serves the connection by the plan's handler of that index, and never returns into the worker.
+  // `*pid_slot` is set before the child does anything of the module's, and where this process is killed before, the
+  // child ends by itself: whoever looks into the table knows every process that serves. The pid, or -1 and errno.
+  [[nodiscard]] virtual pid_t start(std::uint32_t handler, std::uint32_t slot, const ModuleConnection& connection,
+                                    std::int32_t* pid_slot) noexcept = 0;
+  // Each one's fini(), bounded to a second together by SIGALRM. The process ends after it.
+  virtual void finish() noexcept = 0;
+};
+
+}  // namespace bulkhead::handlers
