@@ -5,12 +5,12 @@ from .admission import BUSY, AdmissionTestCase, kill_workers, outcome
 from .case import SOURCE, TestCase, main, needs_root, tool
 from .clients import Canary, Client, Hold, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
-from .daemon import Daemon, config_of, exec_listener, listener, parse_line
+from .daemon import Daemon, config_of, exec_listener, listener, module_listener, parse_line
 from .faults import Strace
 from .processes import Process, children_of, descendants, process, signal_process
 from .waiting import Timeout, wait_until
 
 __all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold",
            "Process", "SOURCE", "Storm", "Strace", "TestCase", "Timeout", "children_of", "config_of", "connect", "descendants",
-           "exec_listener", "find_node", "free_port", "kill_workers", "listener", "main", "needs_root", "outcome",
+           "exec_listener", "find_node", "free_port", "kill_workers", "listener", "main", "module_listener", "needs_root", "outcome",
            "parse_line", "process", "signal_process", "tool", "wait_until"]

@@ -57,6 +57,10 @@ class TestCase(unittest.TestCase):
         built = os.path.join(os.path.dirname(BIN), "tests", "children", name)
         return built if os.path.exists(built) else os.path.join(SOURCE, "tests", "children", name)
 
+    def module(self, name):
+        """A handler module of tests/modules."""
+        return os.path.join(os.path.dirname(BIN), "tests", "modules", name + ".so")
+
     def start(self, *children, supervisor=None, daemon=None, log=None, config=None, **options):
         directory = os.path.join(self.directory, str(len(self.daemons)))
         os.mkdir(directory)

@@ -30,6 +30,15 @@ def exec_listener(argv, name="run", style=None, **keys):
     return listener(name, handler=handler, **keys)
 
 
+def module_listener(path, name="own", options=None, **keys):
+    handler = {"module": path}
+    if options is not None:
+        handler["options"] = options
+    if os.geteuid() == 0:
+        keys.setdefault("user", "root")
+    return listener(name, handler=handler, **keys)
+
+
 def config_of(*children, daemon=None, log=None, **supervisor):
     config = {"daemon": {"drain_timeout": "5s", **(daemon or {})},
               "supervisor": {**supervisor, "children": list(children) or [listener()]}}

@@ -1,0 +1,160 @@
+"""Modules that must not be loaded: each costs the start of its worker, says why, and disturbs nobody else."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from harness import Canary, Client, ControlledTestCase, config_of, listener, main, module_listener, signal_process, wait_until
+
+# What its constructor does, and what is said about it.
+SINS = {
+    "starts_thread": "left 1 thread running", "ignores_sigpipe": "changed what SIGPIPE does",
+    "handles_sigchld": "changed what SIGCHLD does", "changes_directory": "changed the working directory to /tmp",
+    "changes_umask": "changed the umask to 0000", "opens_descriptors": r"left descriptor \d+ open \(/dev/null\)",
+    "sets_environment": "set the environment variable LD_PRELOAD", "exits": r"called exit\(3\)",
+    "crashes": "crashed with SIGSEGV", "hangs": "took longer than 4 seconds",
+    "changes_limit": "changed the resource limit RLIMIT_NOFILE", "blocks_signal": "blocked SIGURG",
+    "starts_process": "left a process running", "sets_timer": "left a timer running",
+    "changes_locale": "changed the locale to C.UTF-8"}
+
+UNFIT = {
+    "no_symbol": r"failed: it is no handler module: it does not export bulkhead_module\(\)",
+    "no_serve": r"failed: it has no serve\(\)", "offers_nothing": "failed: it offers nothing for version 1",
+    "of_another_abi": "failed: it is for version 42 of the handler interface, this is version 1"}
+
+# What init() does, as options of does_as_told.
+INITS = {
+    "init_refuses": "says: the moon is not right", "init_returns": r"returned 7 from init\(\)",
+    "init_throws": "threw an exception: as told", "init_exits": r"called exit\(5\)",
+    "init_umask": "changed the umask to 0000", "init_thread": "left 1 thread running"}
+
+
+class Refused(ControlledTestCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.supervise(listener(), environment=self.without_fault_handlers)
+
+    def add(self, entry):
+        """Adds it under the root: (exit status, answer, seconds)."""
+        began = time.monotonic()
+        status, out, _ = self.daemon.control.run("--json", "add", "root", self.write("add.json", json.dumps(entry)))
+        return status, out, time.monotonic() - began
+
+    def refused(self, path, reason, stage="loading", seconds=5.0, **keys):
+        before = self.daemon.events.mark()
+        name = os.path.basename(path)
+        status, out, took = self.add(module_listener(path, name="bad", workers=1, **keys))
+        self.assertEqual(status, 1, out)
+        self.assertIn("start_failed", out)
+        self.assertLess(took, seconds)
+        pattern = f"{stage} the handler module: {name} {reason}"
+        self.assertTrue(self.daemon.log(pattern, path="root/bad/1", level="warning"),
+                        [line["message"] for line in self.daemon.log(path="root/bad/1")])
+        event = self.daemon.events.next("child_exited", "root/bad/1", after=before)
+        self.assertRegex(event["remark"], pattern)
+        wait_until(lambda: len(self.daemon.tree()) == len(self.daemon.workers("echo")) + self.echoing, 5, "nothing left of it")
+
+    def each(self, cases):
+        with Canary(self.daemon.address("echo"), 3) as canary:
+            self.echoing = 3
+            for name, arguments, keys in cases:
+                with self.subTest(name):
+                    self.refused(*arguments, **keys)
+        self.assertEqual(canary.errors, 0)
+        self.assertEqual(len(self.daemon.log("is ready", path="root/echo/1")), 1)
+        self.measured(refused=len(cases), canary_errors=canary.errors, canary_gap=canary.max_gap)
+
+    def test_for_what_a_constructor_does(self):
+        self.each([(sin, (self.module("ctor_" + sin), reason), {}) for sin, reason in SINS.items()])
+
+    def test_for_what_it_is(self):
+        text = self.write("text.so", "no library at all\n")
+        half = os.path.join(self.directory, "half.so")
+        shutil.copy(self.module("does_as_told"), half)
+        os.truncate(half, 5000)  # the headers promise more
+        self.each([(name, (self.module(name), reason), {}) for name, reason in UNFIT.items()] +
+                  [("text", (text, "failed: (file too short|invalid ELF header)"), {}), ("half", (half, ""), {})])
+
+    def test_for_what_init_does(self):
+        path = self.module("does_as_told")
+        self.each([(deed, (path, reason, "initialising"), {"options": {deed: True}}) for deed, reason in INITS.items()])
+
+    def test_init_may_take_no_longer_than_a_start(self):
+        self.echoing = 0
+        status, out, took = self.add(module_listener(self.module("does_as_told"), name="bad", workers=1,
+                                                     options={"init_hangs": 1}, start_timeout="500ms"))
+        self.assertEqual((status, "start_failed" in out), (1, True), out)
+        self.assertLess(took, 5)
+        self.assertTrue(self.daemon.log("was not ready within start_timeout", path="root/bad/1"))
+
+    def test_init_may_crash(self):
+        status, out, _ = self.add(module_listener(self.module("does_as_told"), name="bad", workers=1,
+                                                  options={"init_crashes": 1}))
+        self.assertEqual((status, "start_failed" in out), (1, True), out)
+        self.assertTrue(self.daemon.log("was killed by SIGSEGV", path="root/bad/1"))
+
+
+class Broken(ControlledTestCase):
+    """A module that was good when the daemon started and is not any more."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.directory, "own.so")
+        shutil.copy(self.module("does_as_told"), self.path)
+
+    def break_and_kill(self, daemon):
+        shutil.copyfile(self.module("ctor_changes_umask"), self.path)
+        signal_process(daemon.workers("own")[0].pid, signal.SIGKILL)
+
+    def test_it_costs_the_intensity_of_its_listener_and_what_policy_says_above(self):
+        own = module_listener(self.path, workers=1, max_restarts=2, restart_delay="none", restart="temporary")
+        daemon = self.supervise(listener(), own)
+        with Canary(daemon.address("echo"), 3) as canary, Client(daemon.address("own")) as held:
+            self.assertTrue(held.echo())
+            before = daemon.events.mark()
+            self.break_and_kill(daemon)
+            daemon.events.next("intensity_exceeded", "root/own", after=before)
+            starts = [one for one in daemon.events.of("child_started", after=before) if one["path"] == "root/own/1"]
+            self.assertEqual(len(starts), 2)
+            for line in daemon.log("own.so changed the umask to 0000", path="root/own/1"):
+                self.assertIn("loading the handler module", line["message"])
+            self.assertTrue(held.echo())  # what it served, goes on
+        self.assertEqual(canary.errors, 0)
+        self.assertTrue(daemon.running())
+
+    def test_the_daemon_gives_up_where_the_tree_says_so_and_names_the_cause(self):
+        daemon = self.supervise(module_listener(self.path, workers=1, max_restarts=1, restart_delay="none"), listener(),
+                                supervisor={"max_restarts": 1})
+        daemon.expected_status = 70
+        self.break_and_kill(daemon)
+        self.assertEqual(daemon.wait_exit(), 70)
+        self.assertTrue(daemon.log("own.so changed the umask"))
+        self.assertTrue(daemon.log("^gave up: ", path="root"))
+
+    def test_at_the_daemons_start(self):
+        daemon = self.start(module_listener(self.module("ctor_exits"), workers=1), listener(), wait=False)
+        daemon.expected_status = 70
+        self.assertEqual(daemon.wait_exit(15), 70)
+        self.assertTrue(daemon.log(r"ctor_exits.so called exit\(3\)", path="root/own/1"))
+
+    def test_the_other_program_is_not_installed(self):
+        """Without bulkhead-module-worker a daemon serves all but modules."""
+        folder = os.path.join(self.directory, "bin")
+        os.mkdir(folder)
+        for name in ("bulkheadd", "bulkhead-worker"):
+            shutil.copy(os.path.join(self.bindir, name), folder)
+        if os.path.exists("/usr/local/libexec/bulkhead/bulkhead-module-worker"):
+            self.skipTest("bulkhead is installed here")
+        config = config_of(listener(), module_listener(self.path))
+        config["control"] = {"socket": os.path.join(self.directory, "control.sock")}
+        done = subprocess.run([os.path.join(folder, "bulkheadd"), "-c", self.write("c.json", json.dumps(config))],
+                              capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 70, done.stderr)
+        self.assertIn("root/own/1: cannot start: open bulkhead-module-worker beside", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
