@@ -162,7 +162,8 @@ pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot, bool&
 
 pid_t Connections::start_module(const Arrival& arrival, ipc::Slot& slot) noexcept {
   const int connection = arrival.connection.get();
-  const Title title(id_of(arrival.slot), slot.peer, plan_.string(plan_.handler(arrival.handler).name));
+  const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
+  const Title title(id_of(arrival.slot), slot.peer, plan_.string(handler.name));
   char id[17];
   (void)ipc::hex_text(id_of(arrival.slot), id);
   const ipc::PeerText peer(slot.peer);
@@ -171,11 +172,12 @@ pid_t Connections::start_module(const Arrival& arrival, ipc::Slot& slot) noexcep
   std::strncat(path, socket_names_[arrival.socket], sizeof sockaddr_un::sun_path);
   const char* here = slot.local.family == AF_UNIX ? path : local.c_str();
   const child::RemotePath remote_path(connection, slot.peer);
-  const auto environment = environment_.build(environ, facts_of(arrival, slot, remote_path));
-  return modules_->start(
-      arrival.handler, arrival.slot,
-      {connection, title.view(), id, peer.c_str(), here, environment.variables, limits_.any() ? &limits_ : nullptr},
-      &slot.pid);
+  const auto environment =
+      environment_.build(modules_->environment(arrival.handler), facts_of(arrival, slot, remote_path));
+  return modules_->start(arrival.handler, arrival.slot,
+                         {connection, title.view(), id, peer.c_str(), here, environment.variables,
+                          handler.socket_as_error != 0, limits_.any() ? &limits_ : nullptr},
+                         &slot.pid);
 }
 
 // Four fifths full without the one that asks, or somebody waits already: time to be brief, before clients are refused.

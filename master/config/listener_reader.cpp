@@ -101,6 +101,14 @@ void check_idle_timeout(Context& context, const Section& section, const Listener
                  "and only it knows when nothing is to come");
 }
 
+// A worker loads them after it has become what its connections are, and watches through /proc what they do to it.
+void check_root(Context& context, const Section& section, const Listener& listener) {
+  if (listener.child.chroot.empty() || !has_modules(listener)) return;
+  context.report(section.place_of("chroot"), section.pointer_of("chroot"),
+                 "a module needs /proc and its libraries, which another root directory does not have: only an exec "
+                 "handler or a built-in can have a chroot");
+}
+
 constexpr std::array kListenerSetters{
     Setter<Node>{"listen", set_listen},
     Setter<Node>{"backlog",
@@ -197,6 +205,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
                                     [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
   read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
                   effective);
+  check_root(context, section, *node.listener);
   read_socket_owner(context, section, node.listener->sockets);
 }
 

@@ -209,15 +209,16 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
 
 }  // namespace
 
-config::StandardError standard_error_of(const config::Listener& listener, const config::ExecHandler& handler) {
-  const bool inetd = handler.style == config::ExecStyle::inetd;
+config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler) {
+  const auto* exec = std::get_if<config::ExecHandler>(&handler);
+  const bool inetd = exec != nullptr && exec->style == config::ExecStyle::inetd;
   return listener.child.standard_error.value_or(inetd ? config::StandardError::socket : config::StandardError::log);
 }
 
 bool captures_errors(const config::Listener& listener) {
   return std::any_of(listener.handlers.begin(), listener.handlers.end(), [&](const config::Handler& handler) {
-    const auto* exec = std::get_if<config::ExecHandler>(&handler);
-    return exec != nullptr && standard_error_of(listener, *exec) == config::StandardError::log;
+    return !std::holds_alternative<config::BuiltIn>(handler) &&
+           standard_error_of(listener, handler) == config::StandardError::log;
   });
 }
 

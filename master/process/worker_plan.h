@@ -9,10 +9,9 @@
 
 namespace bulkhead::process {
 
-// Where descriptor 2 of a program leads: as configured, else as its style has it.
-[[nodiscard]] config::StandardError standard_error_of(const config::Listener& listener,
-                                                      const config::ExecHandler& handler);
-// Whether a worker has to read what programs write there.
+// Where descriptor 2 of a program or module leads: as configured, else as its style has it.
+[[nodiscard]] config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler);
+// Whether a worker has to read what they write there.
 [[nodiscard]] bool captures_errors(const config::Listener& listener);
 
 // A sealed memfd. `index` names the worker ("root/echo/2" is 2).

@@ -115,7 +115,7 @@ class Serving(ControlledTestCase):
             child = daemon.child_of(client)
             line = daemon.wait_log("it rains")[0]
             self.assertEqual(line["message"], "it rains \\x1b[31m in\\x09Rome")
-            self.assertEqual((line["path"], line["level"], line["id"]), ("root/own", "warning", facts["id"]))
+            self.assertEqual((line["path"], line["level"], line["connection"]), ("root/own", "warning", facts["id"]))
             self.assertEqual(line["writer"], child.pid)
         loaded = daemon.log("loaded the handler module")
         self.assertEqual(len(loaded), 2)

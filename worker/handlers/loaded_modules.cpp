@@ -13,12 +13,12 @@ namespace {
 
 constexpr unsigned kFinishSeconds = 1;
 
-// What is the same in the environment of every connection; a worker's own is all but empty.
-void set_environment(const std::vector<const char*>& entries) {
+// A worker's own environment is all but empty. By copies that are never freed: a module may keep what getenv(3) gave
+// it.
+void set_environment(const char* const* entries) {
   clearenv();
-  for (const char* entry : entries) {
-    if (entry == nullptr) break;
-    const std::string text(entry);
+  for (; *entries != nullptr; ++entries) {
+    const std::string text(*entries);
     const std::size_t equals = text.find('=');
     setenv(text.substr(0, equals).c_str(), text.c_str() + equals + 1, 1);
   }
@@ -32,7 +32,6 @@ std::optional<ModuleFailure> LoadedModules::copy(const ipc::Plan& plan) {
   for (std::uint32_t i = 0; i < plan.header().handler_count; ++i) {
     modules_.emplace_back();
     if (plan.handler(i).kind != ipc::HandlerKind::module) continue;
-    set_environment(plan.vector(plan.handler(i).environment));
     modules_.back() = std::make_unique<Module>(plan, i);
     if (auto failure = modules_.back()->copy()) return failure;
   }
@@ -43,10 +42,15 @@ std::optional<ModuleFailure> LoadedModules::load(ModuleDescriptors descriptors, 
   descriptors_ = descriptors;
   for (const auto& module : modules_) {
     if (!module) continue;
+    set_environment(module->environment());
     if (auto failure = module->load()) return failure;
   }
   gate_ = std::make_unique<child::StartGate>(slots);
   return std::nullopt;
+}
+
+const char* const* LoadedModules::environment(std::uint32_t handler) const noexcept {
+  return modules_[handler]->environment();
 }
 
 pid_t LoadedModules::start(std::uint32_t handler, std::uint32_t slot, const ModuleConnection& connection,

@@ -14,6 +14,7 @@ class LoadedModules final : public Modules {
  public:
   [[nodiscard]] std::optional<ModuleFailure> copy(const ipc::Plan& plan) override;
   [[nodiscard]] std::optional<ModuleFailure> load(ModuleDescriptors descriptors, std::uint32_t slots) override;
+  [[nodiscard]] const char* const* environment(std::uint32_t handler) const noexcept override;
   [[nodiscard]] pid_t start(std::uint32_t handler, std::uint32_t slot, const ModuleConnection& connection,
                             std::int32_t* pid_slot) noexcept override;
   void finish() noexcept override;

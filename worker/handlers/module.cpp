@@ -42,6 +42,11 @@ Module::Module(const ipc::Plan& plan, std::uint32_t index) : listener_(plan.stri
     path_ = strings[0];
     options_ = strings[1];
   }
+  for (const char* variable : plan.vector(plan.handler(index).environment)) {
+    if (variable != nullptr) variables_.emplace_back(variable);
+  }
+  for (const std::string& variable : variables_) environment_.push_back(variable.c_str());
+  environment_.push_back(nullptr);
   name_ = path_.substr(path_.rfind('/') + 1);
   const ipc::PlanHeader& header = plan.header();
   host_ = {BULKHEAD_HANDLER_ABI, sizeof host_,     BULKHEAD_VERSION, listener_.c_str(), header.worker,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bulkhead/handler.h"
 #include "worker/handlers/module_library.h"
@@ -27,6 +28,7 @@ class Module {
   [[nodiscard]] const bulkhead_handler& handler() const noexcept { return handler_; }
   [[nodiscard]] const bulkhead_host& host() const noexcept { return host_; }
   [[nodiscard]] void* state() const noexcept { return state_; }
+  [[nodiscard]] const char* const* environment() const noexcept { return environment_.data(); }
 
  private:
   [[nodiscard]] ModuleFailure failed(ipc::Stage stage, const std::string& what) const;
@@ -37,6 +39,8 @@ class Module {
   std::string name_;
   std::string options_;
   std::string listener_;
+  std::vector<std::string> variables_;
+  std::vector<const char*> environment_;  // they, and a null
   ModuleCopy copy_;
   bulkhead_handler handler_{};
   bulkhead_host host_{};

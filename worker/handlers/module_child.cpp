@@ -58,7 +58,7 @@ void confine(const child::Limits& limits) noexcept {
   log::Line line(log::Level::error, log_path);
   line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));
   line.text(" failed: ").text(strerrordesc_np(failure.error));
-  line.field("id", log_connection).field("errno", strerrorname_np(failure.error)).write();
+  line.field("connection", log_connection).field("errno", strerrorname_np(failure.error)).write();
   _exit(kSoftware);
 }
 
@@ -66,7 +66,7 @@ void log_exception(const char* what) noexcept {
   log::Line line(log::Level::error, log_path);
   line.text("the handler threw an exception");
   if (what != nullptr) line.text(": ").text(what);
-  line.field("id", log_connection).write();
+  line.field("connection", log_connection).write();
 }
 
 }  // namespace
@@ -81,7 +81,7 @@ void log_for_module(bulkhead_level level, const char* text) {
       std::clamp(static_cast<int>(level), static_cast<int>(BULKHEAD_DEBUG), static_cast<int>(BULKHEAD_ERROR));
   log::Line line(static_cast<log::Level>(clamped), log_path);
   line.text(text == nullptr ? "" : text);
-  if (log_connection != nullptr) line.field("id", log_connection);
+  if (log_connection != nullptr) line.field("connection", log_connection);
   line.write();
   errno = error;
 }
@@ -91,7 +91,7 @@ void serve_module(const Module& module, const ModuleDescriptors& descriptors,
   setsid();
   Move moves[] = {{connection.descriptor, 0, 0},
                   {connection.descriptor, 1, 0},
-                  {descriptors.error, 2, 0},
+                  {connection.socket_as_error ? connection.descriptor : descriptors.error, 2, 0},
                   {descriptors.drain, kDrainFd, O_CLOEXEC},
                   {ipc::kLogFd, kOwnLogFd, O_CLOEXEC}};
   if (!place(moves, sizeof moves / sizeof moves[0])) _exit(kSoftware);

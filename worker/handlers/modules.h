@@ -27,6 +27,7 @@ struct ModuleConnection {
   const char* peer = "";
   const char* local = "";
   const char* const* environment = nullptr;  // as execve(2) wants it
+  bool socket_as_error = false;              // descriptor 2 is the connection too
   const child::Limits* limits = nullptr;     // taken on before serve(); null: none
 };
 
@@ -49,12 +50,14 @@ class Modules {
   Modules& operator=(const Modules&) = delete;
   virtual ~Modules() = default;
 
-  // Takes private copies of the files, with the rights that the worker begins with, and makes the plan's environment
-  // that of this process. Single-threaded, before the loop.
+  // Takes private copies of the files, with the rights that the worker begins with. Single-threaded, before the loop.
   [[nodiscard]] virtual std::optional<ModuleFailure> copy(const ipc::Plan& plan) = 0;
-  // Probes, loads and initialises them, as the user that the worker has become. Blocks for as long as they do. Where
-  // one of them calls exit(3), the process ends here, after a `fail` on the channel. `slots` is the table's room.
+  // Probes, loads and initialises them, each in its handler's environment, as the user that the worker has become.
+  // Blocks for as long as they do. Where one of them calls exit(3), the process ends here, after a `fail` on the
+  // channel. `slots` is the table's room.
   [[nodiscard]] virtual std::optional<ModuleFailure> load(ModuleDescriptors descriptors, std::uint32_t slots) = 0;
+  // What is the same in the environment of every connection of that handler, as execve(2) wants it; children have it.
+  [[nodiscard]] virtual const char* const* environment(std::uint32_t handler) const noexcept = 0;
   // Forks a child that serves the connection by the plan's handler of that index, and never returns into the worker.
   // `*pid_slot` is set before the child does anything of the module's, and where this process is killed before, the
   // child ends by itself: whoever looks into the table knows every process that serves. The pid, or -1 and errno.

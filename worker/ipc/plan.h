@@ -41,7 +41,7 @@ struct PlanStrings {
 struct PlanHandler {
   HandlerKind kind = HandlerKind::echo;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
-  std::uint32_t socket_as_error = 0;         // exec: descriptor 2 is the connection too
+  std::uint32_t socket_as_error = 0;         // exec, module: descriptor 2 is the connection too
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;                          // for titles and lists: "echo", or the base name of the program or library
   PlanStrings argv;                          // exec; module: the path of the library, its options as JSON text

@@ -79,7 +79,7 @@ struct bulkhead_connection {
    */
   int32_t drain_fd;
 
-  const char* id;    /* unique for the daemon's life; the log's `id`, and what bulkheadctl(8) shows */
+  const char* id;    /* unique for the daemon's life; `connection` in the log, and what bulkheadctl(8) shows */
   const char* peer;  /* the client: "192.0.2.7:5000", "[2001:db8::1]:5000", "unix:uid=1000,pid=812" */
   const char* local; /* our end of it, the same way; a Unix socket's is its path, "unix:/run/x.sock" */
 };
