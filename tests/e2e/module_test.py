@@ -123,6 +123,35 @@ class Serving(ControlledTestCase):
         self.assertRegex(loaded[0]["modified"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertRegex(loaded[0]["build_id"], r"^[0-9a-f]{40}$")
 
+    def test_its_standard_error_is_a_programs(self):
+        daemon = self.start(module_listener(self.module("does_as_told"), workers=1))
+        with Told(daemon.address()) as one, Told(daemon.address()) as two:
+            for client, words in ((one, "it hails"), (two, "it snows")):
+                self.assertEqual(client.tell(f"complain {words}"), "complained")
+                line = daemon.wait_log(f"^{words}$", stream="stderr")[0]
+                self.assertEqual((line["path"], line["peer"], line["connection"]), ("root/own", client.name, client.facts()[0]["id"]))
+        daemon = self.start(module_listener(self.module("does_as_told"), workers=1, stderr="socket"))
+        with Told(daemon.address()) as client:
+            self.assertEqual(client.tell("complain it rains"), "it rains")
+
+    def test_each_rule_has_its_own(self):
+        def rule(network, **what):
+            return {"from": network, **what}
+        path = self.module("does_as_told")
+        daemon = self.start(module_listener(path, workers=1, options={"is": "first"}, env={"WHO": "anybody"}, rules=[
+            rule("127.0.3.0/24", env={"WHO": "friend"}),
+            rule("127.0.4.0/24", handler={"module": self.module("does_as_told_too"), "options": {"is": "second"}}),
+            rule("127.0.5.0/24", handler="echo")]))
+        self.assertEqual(len(daemon.log("^initialised$")), 3)
+        for source, version, options, who in (("127.0.2.1", "a", "first", "anybody"), ("127.0.3.1", "a", "first", "friend"),
+                                              ("127.0.4.1", "b", "second", "anybody")):
+            with Told(daemon.address(), source=(source, 0)) as client:
+                facts, environment = client.facts()
+                self.assertEqual((client.tell("version"), json.loads(facts["options"])["is"]), (version, options))
+                self.assertIn(f"WHO={who}", environment)
+        with Told(daemon.address(), source=("127.0.5.1", 0)) as client:
+            self.assertEqual(client.tell("version"), "version")
+
     def test_random_numbers_are_not_those_of_the_neighbour(self):
         daemon = self.start(module_listener(self.module("does_as_told")))
         seen = set()

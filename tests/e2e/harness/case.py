@@ -49,8 +49,8 @@ class TestCase(unittest.TestCase):
 
     @property
     def without_fault_handlers(self):
-        """An environment for daemons whose children get a SIGSEGV from us: a sanitizer would take it for a fault."""
-        return {**os.environ, "ASAN_OPTIONS": "handle_segv=0"}
+        """An environment for daemons whose children get a SIGSEGV or SIGBUS from us: a sanitizer would take it for a fault."""
+        return {**os.environ, "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0"}
 
     def helper(self, name):
         """One of the programs of tests/children, built or a script."""

@@ -279,7 +279,7 @@ constexpr BadFile kBadFiles[] = {
     {"options with a duplicate key", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"module":"/bin/cat","options":{"x":{"y":1,"y":2}}},"user":"alice"})",
      R"(bad.json:2:98: /supervisor/children/0/handler/options/x/y: duplicate key "y"; first given at line 2, column 92)"},
     {"a module in a chroot", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":"echo","user":"alice","rules":[{"from":"192.0.2.0/24","handler":{"module":"/bin/cat"}}],"chroot":"/"})",
-     R"(bad.json:2:164: /supervisor/children/0/chroot: a module needs /proc and its libraries, which another root directory does not have: only an exec handler or a built-in can have a chroot)"},
+     R"(bad.json:2:152: /supervisor/children/0/chroot: a module needs /proc and its libraries, which another root directory does not have: only an exec handler or a built-in can have a chroot)"},
     {"a module that is not there", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"module":"nothing.so"},"user":"alice"})",
      R"(bad.json:2:65: /supervisor/children/0/handler/module: cannot load "/etc/nothing.so": No such file or directory)"},
     {"a module that is a directory", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"module":"/bin/"},"user":"alice"})",
