@@ -38,6 +38,15 @@ std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
   return largest;
 }
 
+// Rounded up; 0 where there is no deadline. One that has just passed is a second away: the program still has to hear
+// it.
+std::uint32_t seconds_until(std::int64_t deadline_ns) noexcept {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  if (deadline_ns == 0) return 0;
+  const std::int64_t left = (deadline_ns - sys::monotonic_ns() + kSecond - 1) / kSecond;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, UINT32_MAX));
+}
+
 // Written in the worker and not in the child: there it would be a page of its own to copy.
 class Title {
  public:
@@ -196,6 +205,7 @@ child::ConnectionFacts Connections::facts_of(const Arrival& arrival, const ipc::
                                id_of(arrival.slot),
                                slot.generation};
   facts.stress = under_stress();
+  facts.deadline_s = seconds_until(slot.deadline_ns);
   facts.source_connections = arrival.source_connections;
   if (!arrival.header.empty()) facts.proxy = {arrival.header, arrival.transport, own_local(arrival)};
   return facts;

@@ -97,6 +97,13 @@ class Environment(TestCase):
             told.append(clients[-1].receive(2))
         self.assertEqual(told, [b"0\n"] * 8 + [b"1\n"] * 2)
 
+    def test_how_long_it_may_last(self):
+        for lifetime, told in (("90s", b"90\n"), ("1500ms", b"2\n"), ("infinity", b"\n")):
+            daemon = self.start(exec_listener(["/bin/sh", "-c", "echo $BULKHEAD_DEADLINE"], max_lifetime=lifetime),
+                                environment={**os.environ, "BULKHEAD_DEADLINE": "spoofed"})
+            with Client(daemon.address()) as client:
+                self.assertEqual(client.rest(), told, lifetime)
+
     def test_how_many_connections_the_source_had_before(self):
         program = self.write("handler", "#!/bin/sh\necho ${TCPCONNNUM-none}\nexec cat\n", 0o755)
         for keys, expected in ({"max_connections_per_source": 10}, [b"0\n", b"1\n", b"2\n", b"0\n"]), ({}, [b"none\n"] * 4):

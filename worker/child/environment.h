@@ -33,6 +33,7 @@ struct ConnectionFacts {
   std::uint64_t id;
   std::uint32_t generation;
   bool stress = false;                   // BULKHEAD_STRESS: be brief
+  std::uint32_t deadline_s = 0;          // BULKHEAD_DEADLINE: how long it may last from now; 0: no limit
   bool listen_fds = false;               // style listen_fds: LISTEN_*
   std::int64_t source_connections = -1;  // TCPCONNNUM, IPCCONNNUM: how many its source had before this one
                                          // (s6-tcpserverd); -1: not counted

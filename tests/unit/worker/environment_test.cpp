@@ -132,6 +132,16 @@ TEST_CASE("How many connections the source has is told where it is counted") {
   CHECK(std::count(all.begin(), all.end(), "BULKHEAD_STRESS=1") == 1);
 }
 
+TEST_CASE("How long a connection may last is told where there is a limit") {
+  child::Environment environment(0);
+  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
+  for (const std::string& variable : strings(environment.build(kNothing, facts).variables))
+    CHECK(variable.find("BULKHEAD_DEADLINE") == std::string::npos);
+  facts.deadline_s = 90;
+  const auto all = strings(environment.build(kNothing, facts).variables);
+  CHECK(std::count(all.begin(), all.end(), "BULKHEAD_DEADLINE=90") == 1);
+}
+
 TEST_CASE("The longest of everything fits") {
   const std::string path(107, 'p');
   const std::string listener(1500, 'l');
