@@ -1,4 +1,5 @@
 // bulkhead.json(5) against the option table, in both directions, and its examples against the reader.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -132,6 +133,16 @@ TEST_CASE("every example can be loaded") {
     CHECK(texts(parse(example, "example.json", directory, FakeHost())).empty());
   }
   std::filesystem::remove_all(directory);
+}
+
+// By name: what a key of that name means elsewhere is another example's affair.
+TEST_CASE("every option is in an example") {
+  std::string all;
+  for (const std::string& example : read_page().examples) all += example;
+  for (const Option& option : kOptions) {
+    INFO(option.name);
+    CHECK(all.find(fmt::format("\"{}\":", option.name)) != std::string::npos);
+  }
 }
 
 }  // namespace

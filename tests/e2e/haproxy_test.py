@@ -8,6 +8,7 @@ import threading
 
 from harness import Client, ControlledTestCase, exec_listener, free_port, listener, main, tool, wait_until
 from harness.daemon import listening_on
+from programs_test import example, replaced
 
 ENV = shutil.which("env")
 CONFIG = """
@@ -39,6 +40,23 @@ class HAProxy(ControlledTestCase):
         self.addCleanup(balancer.kill)
         wait_until(lambda: listening_on(port), 10, "haproxy listens")
         return "127.0.0.1", port
+
+    @tool("busybox", "curl")
+    def test_the_example(self):
+        site = os.path.join(self.directory, "www")
+        os.mkdir(site)
+        os.chmod(self.directory, 0o755)
+        with open(os.path.join(site, "page"), "w") as file:
+            file.write("a page\n")
+        config = replaced(example("haproxy.json"), {"/srv/www": site, "127.0.0.1:8080": "127.0.0.1:0"})
+        if os.geteuid() != 0:
+            del config["supervisor"]["children"][0]["user"]
+        daemon = self.supervise(config=config)
+        host, port = self.balance(daemon, "send-proxy-v2")
+        done = subprocess.run(["curl", "-sSf", "--noproxy", "*", "--interface", "127.0.0.7", f"http://{host}:{port}/page"],
+                              capture_output=True, text=True, timeout=20)
+        self.assertEqual((done.stdout, done.stderr), ("a page\n", ""))
+        self.assertRegex(daemon.wait_log("^connection .* ended")[0]["peer"], r"^127\.0\.0\.7:")
 
     def test_the_client_reaches_the_program_and_the_list(self):
         daemon = self.supervise(exec_listener([ENV]  # each connection ends at once

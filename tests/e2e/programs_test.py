@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import smtplib
 import subprocess
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +148,28 @@ class Programs(TestCase):
         wanted = {name: value for name, value in digest(source).items() if name != "empty"}
         self.assertEqual(self.together(fetch), [wanted] * CLIENTS)
         self.counted(daemon, 2 * CLIENTS)
+
+    @tool("/usr/sbin/mailfront")
+    def test_mailfront(self):
+        queue = os.path.join(self.directory, "queue")
+        for name in ("tmp", "new"):
+            os.makedirs(os.path.join(queue, name))
+        os.chmod(self.directory, 0o755)
+        self.give_to_nobody(queue)
+        daemon, host, port = self.serve("mail.json", {"/var/spool/mailfront/": queue + "/"})
+        texts = [f"Subject: {number}\n\n{'x' * 100_000}\n" for number in range(4)]  # as many as a source may have
+
+        def send(number):
+            with smtplib.SMTP(host, port, timeout=20) as server:
+                server.sendmail("a@example.org", ["b@example.org"], texts[number])
+        with ThreadPoolExecutor(len(texts)) as pool:
+            list(pool.map(send, range(len(texts))))
+        kept = []
+        for name in os.listdir(os.path.join(queue, "new")):
+            with open(os.path.join(queue, "new", name), newline="") as file:
+                kept.append("Subject: " + file.read().replace("\r\n", "\n").split("Subject: ", 1)[1])
+        self.assertEqual(sorted(kept), texts)
+        self.counted(daemon, len(texts))
 
     @unittest.skipUnless(ROOT, "sshd needs root to become its user")
     @tool("sshd", "ssh", "ssh-keygen")
