@@ -51,11 +51,11 @@ class Layering(unittest.TestCase):
         builds = {os.path.dirname(path): text(path) for path in sources("tests", "CMakeLists.txt")}
         for path in sources("tests", "_test.cpp", "_test.py", "_fuzz.cpp"):
             folder, name = os.path.split(path)
-            stem = re.sub(r"_test\.py$", "", name)
+            stem = re.sub(r"_(test\.py|fuzz\.cpp)$", "", name)
             while folder and folder not in builds:
                 folder = os.path.dirname(folder)
             words = builds.get(folder, "")
-            listed = name in words or re.search(rf"\b{re.escape(stem)}\b", words) if name.endswith(".py") else name in words
+            listed = name in words or (stem != name and re.search(rf"\b{re.escape(stem)}\b", words))
             self.assertTrue(listed, f"{path} is not mentioned in {folder}/CMakeLists.txt")
             self.assert_reached(folder, builds)
 
