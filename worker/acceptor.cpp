@@ -179,13 +179,16 @@ bool Acceptor::step_aside() {
   if (on_drained_ || !share_.ahead(mine, theirs, static_cast<std::uint32_t>(others_.size()))) return false;
   theirs_before_ = theirs;
   set_polls(false);
-  aside_.start(std::chrono::nanoseconds(admission::FairShare::kStepAside));
+  aside_.start(std::chrono::nanoseconds(share_.step_aside()));
   return true;
 }
 
 void Acceptor::after_stepping_aside() {
-  // Nobody came: they are stopped or paused, and whoever waits shall not wait for them.
-  if (taken_by_others() == theirs_before_) share_.in_vain(table_.worker(header_.worker).accepted, theirs_before_);
+  if (taken_by_others() == theirs_before_) {
+    share_.in_vain(table_.worker(header_.worker).accepted, theirs_before_);
+  } else {
+    share_.others_came();
+  }
   set_polls(accepting());
 }
 

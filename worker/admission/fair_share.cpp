@@ -6,12 +6,18 @@ void FairShare::begin(std::uint64_t mine, std::uint64_t others) noexcept {
   mine_ = mine;
   others_ = others;
   lead_ = kLead;
+  vain_ = 0;
+}
+
+std::int64_t FairShare::step_aside() const noexcept {
+  return vain_ < kPatience ? kStepAside << vain_ : kStepAside;
 }
 
 void FairShare::in_vain(std::uint64_t mine, std::uint64_t others) noexcept {
-  const std::int64_t lead = lead_ * 2;
-  begin(mine, others);
-  lead_ = lead;
+  if (vain_ < kPatience && ++vain_ < kPatience) return;
+  mine_ = mine;
+  others_ = others;
+  lead_ *= 2;
 }
 
 bool FairShare::ahead(std::uint64_t mine, std::uint64_t others, std::uint32_t workers) const noexcept {

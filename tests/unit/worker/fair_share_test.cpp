@@ -36,14 +36,27 @@ TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
-TEST_CASE("Stepping aside in vain doubles the lead until counting begins anew") {
+TEST_CASE("Stepping aside is tried for longer and longer, and in vain doubles the lead until counting begins anew") {
   FairShare share;
-  share.in_vain(0, 0);
+  const auto patience_ends = [&share](std::uint64_t mine) {
+    while (share.step_aside() < FairShare::kStepAside << (FairShare::kPatience - 1)) share.in_vain(mine, 0);
+    share.in_vain(mine, 0);
+  };
+  CHECK(share.step_aside() == FairShare::kStepAside);
+  share.in_vain(kLead + 1, 0);
+  CHECK(share.step_aside() == 2 * FairShare::kStepAside);
+  CHECK(share.ahead(kLead + 1, 0, 1));  // still: it steps aside once more
+  share.others_came();
+  CHECK(share.step_aside() == FairShare::kStepAside);
+
+  patience_ends(0);
+  CHECK(share.step_aside() == FairShare::kStepAside);
   CHECK_FALSE(share.ahead(2 * kLead, 0, 1));
   CHECK(share.ahead(2 * kLead + 1, 0, 1));
-  share.in_vain(100, 0);
+  share.in_vain(100, 0);  // no more patience before the next begin()
   CHECK_FALSE(share.ahead(100 + 4 * kLead, 0, 1));
   CHECK(share.ahead(101 + 4 * kLead, 0, 1));
   share.begin(500, 0);
   CHECK(share.ahead(501 + kLead, 0, 1));
+  CHECK(share.step_aside() == FairShare::kStepAside);
 }
