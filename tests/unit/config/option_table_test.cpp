@@ -81,7 +81,9 @@ void check_by_object(const Wanted& wanted, const std::string& value, const Told&
   for (const Option& option : kOptions) {
     if (const auto key = wanted(option)) objects[pointer_of(option.scope)].emplace_back(&option, *key);
   }
-  for (auto& [pointer, options] : objects) {
+  for (auto& object : objects) {
+    const std::string& pointer = object.first;
+    auto& options = object.second;
     while (!options.empty()) {
       std::vector<std::string> keys;
       for (const auto& [option, key] : options) keys.push_back(key);
