@@ -46,7 +46,8 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                          [this](process::ProcessChild& child) { events_.publish("watchdog_expired", child.path); },
                          [](process::ProcessChild&) {}}),
       adoption_(
-          config_->log.connection_end, [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid); },
+          config_->log.connection_end,
+          [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || upgrade_.knows(pid); },
           [this](const process::Adoption::Crash& crash) {
             char hex[17];
             events_.publish("connection_crashed", crash.listener.path(),
@@ -64,6 +65,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
              }),
       control_(*this),
       reload_(*this),
+      upgrade_(*this),
       started_(now()),
       watchdog_(loop_, [this] { services_.watchdog(); }) {}
 
@@ -296,6 +298,7 @@ void Daemon::on_signal() {
         reload_.begin([](const control::Answer&) {});
         break;
       case SIGUSR1: reopen_log(); break;
+      case SIGUSR2: upgrade_.begin([](const control::Answer&) {}); break;
       case SIGWINCH:
       case SIGTTIN:
       case SIGTTOU: control_.obey(static_cast<int>(news.ssi_signo)); break;
@@ -321,7 +324,9 @@ void Daemon::reap() {
     }
     int status = 0;
     if (waitpid(pid, &status, 0) != pid) return;
-    if (workers_.knows(pid)) {
+    if (upgrade_.knows(pid)) {
+      upgrade_.reaped(status);
+    } else if (workers_.knows(pid)) {
       on_worker_exit(pid, status);
     } else {
       adoption_.park(pid, status, sys::monotonic_ns());
@@ -413,6 +418,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
   if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
+  upgrade_.daemon_stops();
   tell_services();
   options_.inherited.forget();
   narrator_.on_the_way_down(phase, connections, config_->lame_duck);

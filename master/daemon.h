@@ -17,7 +17,9 @@
 #include "master/control/server.h"
 #include "master/daemon_control.h"
 #include "master/daemon_reload.h"
+#include "master/daemon_upgrade.h"
 #include "master/lifecycle/log_target.h"
+#include "master/lifecycle/pid_file.h"
 #include "master/lifecycle/service_manager.h"
 #include "master/lifecycle/stop_sequence.h"
 #include "master/net/listener.h"
@@ -46,6 +48,9 @@ struct DaemonOptions {
   int ready_fd = -1;  // gets one line when everything serves, then is closed
   std::function<void()> on_ready;
   net::InheritedSockets inherited;
+  lifecycle::PidFile pid_file{};
+  std::string version{};
+  std::vector<std::string> arguments{};  // the command line, for whoever goes on after an upgrade
 };
 
 class Daemon {
@@ -55,10 +60,16 @@ class Daemon {
   ~Daemon();
   // Binds, starts the tree, serves until it ends. Returns the exit status.
   int run();
+  // In place of run(), in a program that goes on where another one stopped. Returns the problem; after one nothing may
+  // be destroyed, for it is the other program's. Then run_on().
+  [[nodiscard]] std::string resume(lifecycle::Handover& from, const std::string& rolled_back);
+  int run_on();
 
  private:
   friend class DaemonControl;
   friend class DaemonReload;
+  friend class DaemonUpgrade;
+  friend class WorkerRenewal;
   using Instant = supervision::Instant;
 
   // Gives every node below its tag. The node must stay where it is for as long as the daemon lives.
@@ -137,6 +148,7 @@ class Daemon {
   std::deque<std::function<void()>> deeds_later_;
   DaemonControl control_;
   DaemonReload reload_;
+  DaemonUpgrade upgrade_;
   std::unique_ptr<control::Server> server_;
   std::deque<supervision::Event> pending_;
   bool applying_ = false;

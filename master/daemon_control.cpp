@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "bulkhead_version.h"
 #include "master/control/connection_list.h"
 #include "master/control/explain.h"
 #include "master/control/penalties.h"
@@ -47,22 +46,6 @@ Answer no_such(const std::string& what) {
   return {nullptr, Failure{control::kNoSuchObject, fmt::format("there is no {}", what), "not_found"}};
 }
 
-Answer refused(std::string why) {
-  return {nullptr, Failure{control::kRefused, std::move(why), ""}};
-}
-
-Answer answer_of(ReplyError error, const std::string& path) {
-  switch (error) {
-    case ReplyError::none: return ok();
-    case ReplyError::not_found:
-    case ReplyError::noproc:
-      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, DaemonControl::word_of(error)}};
-    default: break;
-  }
-  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, DaemonControl::word_of(error)),
-                           DaemonControl::word_of(error)}};
-}
-
 struct Split {
   std::string supervisor;
   std::string id;
@@ -83,6 +66,21 @@ int signal_number(const std::string& name) {
 }
 
 }  // namespace
+
+Answer DaemonControl::refused(std::string why) {
+  return {nullptr, Failure{control::kRefused, std::move(why), ""}};
+}
+
+Answer DaemonControl::answer_of(ReplyError error, const std::string& path) {
+  switch (error) {
+    case ReplyError::none: return ok();
+    case ReplyError::not_found:
+    case ReplyError::noproc:
+      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
+    default: break;
+  }
+  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
+}
 
 const char* DaemonControl::word_of(ReplyError error) {
   static constexpr const char* kWords[] = {"ok",           "not_found",       "running",
@@ -111,6 +109,7 @@ const DaemonControl::Method DaemonControl::kMethods[] = {{"status", &DaemonContr
                                                          {"check", &DaemonControl::check, While::always},
                                                          {"diff", &DaemonControl::diff, While::always},
                                                          {"reload", &DaemonControl::reload, While::not_stopping},
+                                                         {"upgrade", &DaemonControl::upgrade, While::not_stopping},
                                                          {"reopen", &DaemonControl::reopen, While::always},
                                                          {"shutdown", &DaemonControl::shutdown, While::always}};
 
@@ -193,12 +192,13 @@ void DaemonControl::status(const Params&, control::Reply reply) {
   const auto phase = daemon_.stop_.phase();
   const bool idle = phase == lifecycle::StopSequence::Phase::idle;
   reply({{{"pid", getpid()},
-          {"version", BULKHEAD_VERSION},
+          {"version", daemon_.options_.version},
           {"state", idle && !daemon_.ready_ ? "starting" : lifecycle::phase_text(phase)},
           {"generation", daemon_.generation_},
           {"uptime_seconds", std::chrono::duration<double>(now() - daemon_.started_).count()},
           {"config", daemon_.config_->file},
-          {"last_reload", daemon_.reload_.last()}},
+          {"last_reload", daemon_.reload_.last()},
+          {"last_upgrade", daemon_.upgrade_.last()}},
          std::nullopt});
 }
 
@@ -302,51 +302,6 @@ void DaemonControl::forget(const std::string& path) {
   }
 }
 
-void DaemonControl::add(const Params& params, control::Reply reply) {
-  const std::string supervisor = params.at("path");
-  const std::string child = params.at("child");
-  const auto parent = daemon_.tree_.find(supervisor);
-  const auto view = parent ? daemon_.tree_.node(*parent, now()) : std::nullopt;
-  if (!view || view->spec->type != NodeType::supervisor) return reply(answer_of(ReplyError::noproc, supervisor));
-  // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they
-  // are. Whether it may be significant is for its supervisor to say.
-  static constexpr const char* kAutoShutdown[] = {"never", "any_significant", "all_significant"};
-  const char* const auto_shutdown = kAutoShutdown[static_cast<std::size_t>(view->spec->flags.auto_shutdown)];
-  const std::string text =
-      fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)", auto_shutdown) + child + "]}}";
-  config::Loaded loaded = config::parse(text, params.value("file", "child"), params.value("directory", "/"));
-  if (!loaded.config) {
-    std::string message;
-    for (const config::Problem& problem : loaded.problems) message += (message.empty() ? "" : "\n") + problem.text();
-    return reply({nullptr, Failure{control::kNegative, message, DaemonControl::word_of(ReplyError::invalid_spec)}});
-  }
-  if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
-  add_node(supervisor, std::move(loaded.config->root.children.front()), std::move(reply));
-}
-
-void DaemonControl::add_node(const std::string& supervisor, config::Node node, control::Reply reply) {
-  const std::string path = supervisor + "/" + node.spec.id;
-  ChildSpec spec = control::tree_of_config(node);
-  // Known already: the tree answers, and what is there stays as it is.
-  const bool is_new = !daemon_.tree_.find(path);
-  if (is_new) {
-    const config::Node& kept = daemon_.register_nodes(added_.emplace_back(std::move(node)));
-    spec = control::tree_of_config(kept);
-    if (const auto error = daemon_.add_listeners(kept, path)) {
-      forget(path);
-      return reply(
-          {nullptr, Failure{control::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
-    }
-  }
-  operate(
-      Operation::start_child, supervisor, spec.id,
-      [this, path, is_new, reply](ReplyError error) {
-        if (error != ReplyError::none && is_new) forget(path);
-        reply(answer_of(error, path));
-      },
-      spec);
-}
-
 void DaemonControl::scale(const Params& params, control::Reply reply) {
   const std::string path = params.at("path");
   const auto id = daemon_.tree_.find(path);
@@ -440,6 +395,18 @@ void DaemonControl::reload(const Params& params, control::Reply reply) {
   if (wait) return daemon_.reload_.begin(std::move(reply));
   daemon_.reload_.begin([](const Answer&) {});
   reply(ok());
+}
+
+void DaemonControl::upgrade(const Params& params, control::Reply reply) {
+  if (params.value("wait", false)) return daemon_.upgrade_.begin(std::move(reply));
+  if (daemon_.upgrade_.under_way()) return reply(refused("an upgrade is under way"));
+  reply(ok());  // first: the program that answers may be another one
+  daemon_.later([this] { daemon_.upgrade_.begin([](const Answer&) {}); });
+}
+
+std::string DaemonControl::busy_with() const {
+  if (!stops_.empty()) return stops_.begin()->first + " is being stopped";
+  return pending_.empty() ? "" : "a command of an operator is under way";
 }
 
 void DaemonControl::penalties(const Params& params, control::Reply reply) {

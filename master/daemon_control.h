@@ -13,6 +13,7 @@
 #include "master/config/config.h"
 #include "master/control/backend.h"
 #include "master/control/snapshot.h"
+#include "master/lifecycle/handover.h"
 #include "master/lifecycle/stop_sequence.h"
 #include "master/supervision/command.h"
 
@@ -33,11 +34,19 @@ class DaemonControl final : public control::Backend {
   void worker_gone(net::Listener& listener);
   // WINCH suspends all listeners; TTIN and TTOU mean one worker more or fewer for each.
   void obey(int signal);
+  // What keeps another program from taking over right now, as a sentence; empty: nothing.
+  [[nodiscard]] std::string busy_with() const;
+  // The children that operators have added, for another program to go on with, and their continuation there.
+  [[nodiscard]] std::vector<lifecycle::AddedChild> added() const;
+  void resume_added(config::Node node, lifecycle::AddedChild origin);
+  // The entry of one of them, or of what is below it; null: it is none.
+  [[nodiscard]] const config::Node* find_added(const std::string& path) const;
   // The listeners at and below `path` are no more.
   void forget(const std::string& path);
 
  private:
   friend class DaemonReload;
+  friend class WorkerRenewal;
   using Params = nlohmann::ordered_json;
   using Then = std::function<void(supervision::ReplyError)>;
   enum class While : std::uint8_t { always, not_stopping };
@@ -48,6 +57,8 @@ class DaemonControl final : public control::Backend {
   };
   static const Method kMethods[];
 
+  [[nodiscard]] static control::Answer refused(std::string why);
+  [[nodiscard]] static control::Answer answer_of(supervision::ReplyError error, const std::string& path);
   void operate(supervision::Operation operation, const std::string& supervisor, const std::string& id, Then then,
                supervision::ChildSpec spec = {});
   void status(const Params& params, control::Reply reply);
@@ -61,7 +72,7 @@ class DaemonControl final : public control::Backend {
   void start(const Params& params, control::Reply reply);
   void remove(const Params& params, control::Reply reply);
   void add(const Params& params, control::Reply reply);
-  void add_node(const std::string& supervisor, config::Node node, control::Reply reply);
+  void add_node(config::Node node, lifecycle::AddedChild origin, control::Reply reply);
   void scale(const Params& params, control::Reply reply);
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
   void suspend(const Params& params, control::Reply reply);
@@ -70,6 +81,7 @@ class DaemonControl final : public control::Backend {
   void check(const Params& params, control::Reply reply);
   void diff(const Params& params, control::Reply reply);
   void reload(const Params& params, control::Reply reply);
+  void upgrade(const Params& params, control::Reply reply);
   void reopen(const Params& params, control::Reply reply);
   void penalties(const Params& params, control::Reply reply);
   void kill(const Params& params, control::Reply reply);
@@ -82,7 +94,11 @@ class DaemonControl final : public control::Backend {
   std::uint64_t next_token_ = 1;
   std::map<std::uint64_t, Then> pending_;
   std::map<std::string, std::unique_ptr<lifecycle::StopSequence>> stops_;  // by path
-  std::list<config::Node> added_;  // what was not in the file; stays as long as the daemon
+  struct Added {
+    config::Node node;
+    lifecycle::AddedChild origin;
+  };
+  std::list<Added> added_;  // what was not in the file; stays as long as the daemon
 };
 
 }  // namespace bulkhead

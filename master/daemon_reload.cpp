@@ -69,12 +69,19 @@ control::Answer DaemonReload::diff(const std::string& file) const {
 }
 
 void DaemonReload::begin(control::Reply reply) {
-  if (under_way()) {
-    waiting_.push_back(std::move(reply));
-    return;
-  }
-  replies_.push_back(std::move(reply));
+  waiting_.push_back(std::move(reply));
+  go_on();
+}
+
+void DaemonReload::go_on() {
+  if (under_way() || waiting_.empty() || daemon_.upgrade_.renewing()) return;
+  replies_ = std::exchange(waiting_, {});
   run();
+}
+
+void DaemonReload::resume(const std::string& last) {
+  ordered_json json = ordered_json::parse(last, nullptr, false);
+  if (json.is_object()) *last_ = std::move(json);
 }
 
 void DaemonReload::run() {

@@ -35,11 +35,14 @@ class DaemonReload {
 
   // Answers when it is through: {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every reason.
   void begin(control::Reply reply);
+  // Begins with what has come in while something else was under way.
+  void go_on();
   // Of a file, ours if empty: the problems, or what a reload of it would change. Touches nothing.
   [[nodiscard]] control::Answer check(const std::string& file) const;
   [[nodiscard]] control::Answer diff(const std::string& file) const;
 
   [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_reload` of status
+  void resume(const std::string& last);                                        // which another program knew
   [[nodiscard]] bool under_way() const { return !replies_.empty(); }
 
  private:

@@ -13,9 +13,11 @@
 #include "bulkhead_version.h"
 #include "master/config/config.h"
 #include "master/daemon.h"
+#include "master/daemon_adopt.h"
 #include "master/lifecycle/detach.h"
 #include "master/lifecycle/log_target.h"
 #include "master/lifecycle/pid_file.h"
+#include "master/version.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
@@ -34,6 +36,8 @@ struct Arguments {
   bool detach = false;
   bool check = false;
   bool dump_config = false;
+  Adopting adopting;                      // hidden: for ourselves
+  std::vector<std::string> command_line;  // without those
 };
 
 // What the master acts on, or must survive, stays blocked for its life (worker/sys/signal.h).
@@ -59,7 +63,15 @@ std::string why_not_writable(const std::string& fd) {
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? "" : "descriptor " + fd + " is not open for writing";
 }
 
+// No option of anybody's: how one bulkheadd calls another (daemon_upgrade.cpp). Before the others, which look at it.
+void describe_adopting(CLI::App& app, Adopting& adopting) {
+  app.add_option("--adopt", adopting.descriptors)->group("");
+  app.add_option("--rolled-back", adopting.rolled_back)->group("");
+  app.add_flag("--dry-run", adopting.dry_run)->group("");
+}
+
 void describe(CLI::App& app, Arguments& arguments) {
+  describe_adopting(app, arguments.adopting);
   app.add_option("-c,--config", arguments.config, "Read FILE")->type_name("FILE")->capture_default_str();
   app.add_flag("-d,--daemon", arguments.detach, "Leave the terminal once everything serves");
   app.add_flag("--check", arguments.check, "Check the configuration, report every error in it, and exit");
@@ -67,7 +79,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--ready-fd", arguments.ready_fd, "Write one JSON line to descriptor N when everything serves")
       ->type_name("N")
       ->check(CLI::Range(3, 1 << 20))
-      ->check(why_not_writable);
+      ->check([&arguments](const std::string& fd) {
+        return arguments.adopting.descriptors.empty() ? why_not_writable(fd) : "";  // it was written to long ago
+      });
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error; overrides the configuration")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
@@ -75,7 +89,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->type_name("FILE");
   app.add_option("-s", arguments.control_socket, "Path of the control socket; overrides the configuration")
       ->type_name("SOCKET");
-  app.set_version_flag("--version", "bulkheadd " BULKHEAD_VERSION, "Print the version and exit");
+  app.set_version_flag("--version", fmt::format("bulkheadd {}", version()), "Print the version and exit");
   app.set_help_flag("--help", "Print this and exit");
 }
 
@@ -96,10 +110,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   config::Config& config = *loaded.config;
   auto target = lifecycle::open_log_target(config.log.target);
   if (!target) return fail(shell, target.error());
-  static const std::string identity = config.log.identity;  // the log keeps a pointer
-  log::configure({target->lines.get(), static_cast<log::Format>(config.log.format),
-                  static_cast<log::Level>(config.log.level), "bulkheadd", lifecycle::transport_of(config.log.target),
-                  config.log.facility, identity.c_str()});
+  lifecycle::configure_log(config.log, target->lines.get());
   lifecycle::PidFile pid_file;
   if (!config.pid_file.empty()) {
     auto taken = lifecycle::PidFile::take(config.pid_file);
@@ -118,12 +129,15 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
     log::echo_errors_to(-1);
     shell.report(kStopped);
   };
-  Daemon daemon(std::move(config), std::move(loaded.effective), {arguments.ready_fd, on_ready, std::move(inherited)},
-                std::move(*target));
+  Daemon daemon(
+      std::move(config), std::move(loaded.effective),
+      {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(), arguments.command_line},
+      std::move(*target));
   return daemon.run();
 }
 
-int run(const Arguments& arguments, net::InheritedSockets inherited) {
+int run(const Arguments& arguments) {
+  net::InheritedSockets inherited = net::InheritedSockets::take_over();
   config::Loaded loaded = config::load(arguments.config);
   for (const config::Problem& problem : loaded.problems) fmt::print(stderr, "{}\n", problem.text());
   if (!loaded.config) return kBadConfiguration;
@@ -161,14 +175,18 @@ int main(int argc, char** argv) {
   sys::take_over_signals(kBlocked);
   fill_standard_descriptors();
   sys::Title::init(argc, argv, "bulkheadd");
-  auto inherited = net::InheritedSockets::take_over();
   ipc::register_robust_list();
   Arguments arguments;
+  for (int i = 0; i < argc; ++i) {
+    if (!is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);
+  }
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");
   describe(app, arguments);
   try {
     app.parse(argc, argv);
-    return run(arguments, std::move(inherited));
+    arguments.adopting.command_line = arguments.command_line;
+    arguments.adopting.version = version();
+    return arguments.adopting.descriptors.empty() ? run(arguments) : adopt(arguments.adopting);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kStopped : kUsage;
   } catch (const std::exception& error) {

@@ -137,13 +137,32 @@ void ClientConnection::handle(std::string_view line) {
   call(request);
 }
 
-void ClientConnection::call(const Request& request) {
-  if (request.command->changes) tell(*request.command, request.params, peer_);
+Reply ClientConnection::wait_for(const RequestId& id) {
   const std::uint64_t number = ++calls_;
   pending_ = number;
-  const Reply reply = [client = weak_from_this(), number, id = request.id](const Answer& result) {
+  pending_id_ = id;
+  return [client = weak_from_this(), number, id](const Answer& result) {
     if (const auto alive = client.lock()) alive->answer(number, id, result);
   };
+}
+
+std::optional<ClientHandover> ClientConnection::hand_over() const {
+  if (dead_ || closing_ || feed_ || pieces_ || has_output()) return std::nullopt;
+  const bool waits = pending_ != 0 && pending_id_;
+  return ClientHandover{fd_.get(), waits ? pending_id_->dump(-1, ' ', true, Json::error_handler_t::replace) : "",
+                        input_};
+}
+
+std::optional<Reply> ClientConnection::resume(const ClientHandover& from) {
+  input_ = from.input;
+  if (from.id.empty()) return std::nullopt;
+  return wait_for(Json::parse(from.id, nullptr, false));
+}
+
+void ClientConnection::call(const Request& request) {
+  if (request.command->changes) tell(*request.command, request.params, peer_);
+  const Reply reply = wait_for(request.id);
+  const std::uint64_t number = pending_;
   try {
     world_->backend.call(std::string(request.command->name), request.params, reply);
   } catch (const std::exception& error) {

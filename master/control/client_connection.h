@@ -18,6 +18,7 @@
 
 #include "master/control/control_socket.h"
 #include "master/control/event_feed.h"
+#include "master/control/handover.h"
 #include "master/control/protocol.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
@@ -54,6 +55,13 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void finish();
   void drop() { dead_ = true; }
 
+  // It is in the middle of an answer.
+  [[nodiscard]] bool is_answered() const noexcept { return !dead_ && (pieces_ || feed_ || has_output()) && !follows(); }
+  // For another program to go on with; nothing: it is in the middle of an answer, or of events.
+  [[nodiscard]] std::optional<ClientHandover> hand_over() const;
+  // Before start(). Waits for the answer to its request, if another program was asked for it: that goes to the Reply.
+  [[nodiscard]] std::optional<Reply> resume(const ClientHandover& from);
+
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || pieces_ || (feed_ && feed_->answering()); }
   [[nodiscard]] bool follows() const noexcept { return feed_ && feed_->follows(); }
@@ -67,6 +75,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   [[nodiscard]] bool take_request();
   void handle(std::string_view line);
   void call(const Request& request);
+  [[nodiscard]] Reply wait_for(const RequestId& id);
   void follow_events(const Request& request);
   void answer(std::uint64_t number, const RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
@@ -94,6 +103,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::optional<EventFeed> feed_;
   std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
   std::uint64_t calls_ = 0;
+  RequestId pending_id_;
   int watched_ = 0;
   bool input_ended_ = false;
   bool closing_ = false;  // once the output is out

@@ -69,6 +69,8 @@ inline constexpr std::array kFile{
     Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration; the daemon's own unless given"}};
 inline constexpr std::array kReload{
     Parameter{"wait", Kind::flag, false, "", "--wait", "Answer when it is through, or tell why it was refused"}};
+inline constexpr std::array kUpgrade{Parameter{"wait", Kind::flag, false, "", "--wait",
+                                               "Answer when it is through, or tell why the old program goes on"}};
 inline constexpr std::array kShutdown{
     Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"}};
 inline constexpr std::array kSimulate{
@@ -103,6 +105,7 @@ inline constexpr std::array kCommands{
     Command{"check", kFile, "Checks a configuration as the daemon would read it now.", ""},
     Command{"diff", kFile, "Tells what a reload of a configuration would change.", ""},
     Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", true},
+    Command{"upgrade", kUpgrade, "Executes the daemon's program anew, as the same process.", "", true},
     Command{"reopen", {}, "Opens the log again, after a rotation.", "", true},
     Command{"config", {}, "Prints the configuration in effect, with its defaults filled in.", ""},
     Command{"shutdown", kShutdown, "Stops the daemon as SIGTERM does.", "", true},

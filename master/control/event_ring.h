@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace bulkhead::control {
 
@@ -32,6 +33,12 @@ class EventRing {
   [[nodiscard]] const std::deque<EventRecord>& records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t last_seq() const noexcept { return seq_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  // Goes on where another program's ring has ended.
+  void resume(std::deque<EventRecord> records, std::uint64_t last_seq) {
+    records_ = std::move(records);
+    while (records_.size() > capacity_) records_.pop_front();
+    seq_ = last_seq;
+  }
 
   // Called for every event as it is published; at most one observer (the control server).
   std::function<void(const EventRecord&)> on_event;

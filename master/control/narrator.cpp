@@ -151,6 +151,19 @@ void Narrator::tell(const Report& report) {
   std::visit(Teller{*this, events_, runs_}, report);
 }
 
+std::vector<RunHandover> Narrator::hand_over() const {
+  std::vector<RunHandover> out;
+  for (const auto& [run, record] : runs_) {
+    out.push_back({run, record.pid, record.stop_signal, record.asked, record.ended, record.wait_status, record.remark});
+  }
+  return out;
+}
+
+void Narrator::resume(const std::vector<RunHandover>& from) {
+  for (const RunHandover& one : from)
+    runs_[one.run] = {one.pid, one.stop_signal, one.asked, one.ended, one.wait_status, one.remark};
+}
+
 void Narrator::gave_up(const TreeTerminated& end) {
   log::Line line(log::Level::error, "root");
   line.text(end.cause == Cause::start_failed ? "could not start: " : "gave up: ");

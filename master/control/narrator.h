@@ -7,8 +7,10 @@
 #include <csignal>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "master/control/event_ring.h"
+#include "master/control/handover.h"
 #include "master/lifecycle/stop_sequence.h"
 #include "master/supervision/command.h"
 #include "worker/sys/result.h"
@@ -33,6 +35,9 @@ class Narrator {
   void gave_up(const supervision::TreeTerminated& end);
   // The daemon's stop has come to this phase. drain_done follows drain_started, and nothing else.
   void on_the_way_down(lifecycle::StopSequence::Phase phase, std::uint32_t connections, config::Duration lame_duck);
+  // What it knows of the runs there are, for another program's to go on with.
+  [[nodiscard]] std::vector<RunHandover> hand_over() const;
+  void resume(const std::vector<RunHandover>& from);
 
  private:
   struct Run {

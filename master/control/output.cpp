@@ -56,6 +56,21 @@ std::string reload_text(const Json& reload) {
   return out;
 }
 
+std::string last_upgrade_text(const Json& upgrade) {
+  if (!upgrade.is_object()) return {};
+  std::string out = fmt::format("The last upgrade, at {}, {}.\n", member_text(upgrade, "time"),
+                                member_flag(upgrade, "ok") ? "went through" : "was rolled back");
+  const Json& errors = member(upgrade, "errors");
+  if (!errors.is_array()) return out;
+  for (const Json& error : errors) out += "  " + plain(error) + "\n";
+  return out;
+}
+
+std::string upgrade_text(const Json& result) {
+  if (!member(result, "version").is_string()) return "The daemon upgrades.\n";  // not waited for
+  return fmt::format("Upgraded from {} to {}.\n", member_text(result, "previous"), member_text(result, "version"));
+}
+
 // One line for each node that changes: how, and for which keys.
 std::string changes_text(const Json& result, bool would) {
   static constexpr struct {
@@ -136,7 +151,7 @@ std::string status_text(const Json& status, const Style& style) {
                   member_text(status, "pid"), painted(state, colour_of_state(state), style.colour),
                   span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
   out += fmt::format("Its configuration is {}.\n", member_text(status, "config"));
-  return out + reload_text(member(status, "last_reload"));
+  return out + reload_text(member(status, "last_reload")) + last_upgrade_text(member(status, "last_upgrade"));
 }
 
 std::string explain_text(const Json& explanation, const Style& style) {
@@ -159,6 +174,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "penalties" && result.is_array()) return penalties_text(result, style);
   if (method == "explain") return explain_text(result, style);
   if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
+  if (method == "upgrade") return upgrade_text(result);
   if (method == "config") return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
   return done_text(method, params, result);
 }

@@ -40,15 +40,52 @@ Server::~Server() {
 std::optional<sys::Error> Server::open(const config::Control& config) {
   auto opened = open_control_socket(config);
   if (!opened) return opened.error();
-  socket_ = std::move(*opened);
+  serve(std::move(*opened), config);
+  log::Line(log::Level::info, "control").text("listening").field("socket", socket_.file.path()).write();
+  return std::nullopt;
+}
+
+void Server::serve(ControlSocket socket, const config::Control& config) {
+  socket_ = std::move(socket);
   group_ = config.group;
   newcomers_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_newcomers(); });
   newcomers_->start();
   events_.on_event = [this](const EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
   };
-  log::Line(log::Level::info, "control").text("listening").field("socket", socket_.file.path()).write();
-  return std::nullopt;
+}
+
+bool Server::is_answering() const {
+  return std::ranges::any_of(clients_, [](const Client& client) { return client->is_answered(); });
+}
+
+ServerHandover Server::hand_over() const {
+  ServerHandover out{socket_.fd.get(), socket_.file.path(), socket_.file.device(), socket_.file.inode(), {}};
+  for (const Client& client : clients_) {
+    if (auto one = client->hand_over()) out.clients.push_back(std::move(*one));
+  }
+  return out;
+}
+
+std::vector<Reply> Server::resume(const config::Control& config, const ServerHandover& from) {
+  ControlSocket socket;
+  socket.fd.reset(from.fd);
+  socket.file = net::SocketFile(from.file, from.device, from.inode);
+  serve(std::move(socket), config);
+  std::vector<Reply> out;
+  for (const ClientHandover& one : from.clients) {
+    Peer peer;
+    (void)admit(one.fd, group_, peer);  // it was; this tells who
+    const auto client = add(sys::Fd(one.fd), peer);
+    if (auto reply = client->resume(one)) out.push_back(std::move(*reply));
+    client->start();
+  }
+  return out;
+}
+
+std::shared_ptr<ClientConnection> Server::add(sys::Fd fd, const Peer& peer) {
+  if (!std::exchange(ticking_, true)) tick_.start(1s, 1s);
+  return clients_.emplace_back(std::make_shared<ClientConnection>(world_, std::move(fd), peer));
 }
 
 void Server::close() noexcept {
@@ -84,9 +121,7 @@ bool Server::accept_one() {
     return true;
   }
   make_room();
-  clients_.push_back(std::make_shared<ClientConnection>(world_, std::move(fd), peer));
-  clients_.back()->start();
-  if (!std::exchange(ticking_, true)) tick_.start(1s, 1s);
+  add(std::move(fd), peer)->start();
   return true;
 }
 

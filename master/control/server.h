@@ -17,6 +17,7 @@
 #include "master/control/client_connection.h"
 #include "master/control/control_socket.h"
 #include "master/control/event_ring.h"
+#include "master/control/handover.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/result.h"
@@ -36,6 +37,14 @@ class Server {
 
   // Binds and listens: open_control_socket() tells the errors, of which EADDRINUSE means another living daemon.
   [[nodiscard]] std::optional<sys::Error> open(const config::Control& config);
+  // For another program to go on with: the socket, and the clients that are in the middle of nothing.
+  [[nodiscard]] ServerHandover hand_over() const;
+  // A client is, and will be lost.
+  [[nodiscard]] bool is_answering() const;
+  // In place of open(). Returns who waits for an answer.
+  [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const ServerHandover& from);
+  // Another program goes on with the socket: its file is not ours to remove any more.
+  void disown() noexcept { socket_.file.disown(); }
   // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open.
   // May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
@@ -43,7 +52,9 @@ class Server {
  private:
   using Client = std::shared_ptr<ClientConnection>;
 
+  void serve(ControlSocket socket, const config::Control& config);
   void on_newcomers();
+  std::shared_ptr<ClientConnection> add(sys::Fd fd, const Peer& peer);
   [[nodiscard]] bool accept_one();  // false: nobody else for now
   void turn_away(int fd, const Peer& peer);
   void make_room();

@@ -48,6 +48,12 @@ log::Transport transport_of(const std::string& target) {
   return target == "journald" ? log::Transport::journald : log::Transport::stream;
 }
 
+void configure_log(const config::Log& config, int fd) {
+  static const std::string identity = config.identity;  // the log keeps a pointer
+  log::configure({fd, static_cast<log::Format>(config.format), static_cast<log::Level>(config.level), "bulkheadd",
+                  transport_of(config.target), config.facility, identity.c_str()});
+}
+
 sys::Result<LogTarget> open_log_target(const std::string& target) {
   if (target == "stderr") return open_stderr();
   if (target == "syslog") return connect_to(_PATH_LOG);

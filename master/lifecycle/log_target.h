@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "master/config/config.h"
 #include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -18,6 +19,9 @@ struct LogTarget {
 };
 
 [[nodiscard]] log::Transport transport_of(const std::string& target);
+
+// From now on this process writes its lines to `fd`, in the form of the configuration. Call it once.
+void configure_log(const config::Log& config, int fd);
 
 // `target` is "stderr", "syslog", "journald" or a path; a file is created with mode 0640, never followed through a
 // symbolic link. The sockets are those of syslog(3) and of systemd's journal.

@@ -72,6 +72,14 @@ PidFile::~PidFile() {
   if (file_ && owner_ == getpid() && same_file(file_.get(), path_)) ::unlink(path_.c_str());
 }
 
+PidFile PidFile::resume(const std::string& path, sys::Fd file) {
+  PidFile out;
+  out.path_ = path;
+  out.file_ = std::move(file);
+  out.owner_ = getpid();
+  return out;
+}
+
 sys::Result<PidFile> PidFile::take(const std::string& path) {
   int error = 0;
   const std::string directory = std::filesystem::path(path).parent_path();

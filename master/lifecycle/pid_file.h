@@ -28,6 +28,13 @@ class PidFile {
   // link, a second name, another owner, a directory that others may write to without the sticky bit) is refused: EPERM.
   [[nodiscard]] static sys::Result<PidFile> take(const std::string& path);
 
+  // The same process goes on as another program: its file, with the lock, from this descriptor.
+  [[nodiscard]] static PidFile resume(const std::string& path, sys::Fd file);
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] int fd() const noexcept { return file_.get(); }
+  // Another program goes on with it: it is not ours to remove any more.
+  void disown() noexcept { owner_ = 0; }
+
  private:
   std::string path_;
   sys::Fd file_;

@@ -35,12 +35,28 @@ std::optional<std::uint64_t> number_in(const std::string& text) {
 ServiceManager::ServiceManager() : address_(take_variable("NOTIFY_SOCKET")) {
   const std::string usec = take_variable("WATCHDOG_USEC");
   const std::string pid = take_variable("WATCHDOG_PID");
-  const bool path = address_.size() > 1 && (address_[0] == '/' || address_[0] == '@');
-  if (!path || address_.size() >= sizeof(sockaddr_un::sun_path)) return;
-  socket_.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  open();
+  if (!socket_) return;
   const auto microseconds = number_in(usec);
   const bool for_us = pid.empty() || number_in(pid) == static_cast<std::uint64_t>(getpid());
   if (microseconds && *microseconds > 1 && for_us) interval_ = std::chrono::microseconds(*microseconds / 2);
+}
+
+void ServiceManager::open() {
+  const bool path = address_.size() > 1 && (address_[0] == '/' || address_[0] == '@');
+  if (!path || address_.size() >= sizeof(sockaddr_un::sun_path)) return;
+  socket_.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+ServiceManager::Handover ServiceManager::hand_over() const {
+  return {address_, interval_ ? static_cast<std::uint64_t>(interval_->count()) : 0, last_status_};
+}
+
+void ServiceManager::resume(const Handover& from) {
+  address_ = from.address;
+  last_status_ = from.last_status;
+  if (from.interval_us != 0) interval_ = std::chrono::microseconds(from.interval_us);
+  open();
 }
 
 void ServiceManager::send(std::string_view text, int fd) noexcept {

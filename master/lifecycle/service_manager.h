@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,15 @@ class ServiceManager {
  public:
   // Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: what we start must not speak for us.
   ServiceManager();
+
+  // What this process was told of its manager once, for another program that goes on as the same process.
+  struct Handover {
+    std::string address;
+    std::uint64_t interval_us = 0;  // 0: no watchdog
+    std::string last_status;
+  };
+  [[nodiscard]] Handover hand_over() const;
+  void resume(const Handover& from);
 
   [[nodiscard]] bool listens() const noexcept { return static_cast<bool>(socket_); }
   // How often watchdog() is due, half of what the manager allows; nothing: it does not ask for one.
@@ -35,6 +45,7 @@ class ServiceManager {
   void forget(std::string_view name) noexcept;
 
  private:
+  void open();
   void send(std::string_view text, int fd = -1) noexcept;
 
   sys::Fd socket_;

@@ -172,6 +172,35 @@ sys::Result<std::vector<InheritedSockets::Lent>> InheritedSockets::open(const Li
   return out;
 }
 
+std::vector<InheritedHandover> InheritedSockets::hand_over() const {
+  std::vector<InheritedHandover> out;
+  for (const Socket& socket : sockets_) out.push_back({socket.number, socket.name, socket.fd.get()});
+  return out;
+}
+
+void InheritedSockets::resume(const std::vector<InheritedHandover>& from) {
+  for (const InheritedHandover& one : from) {
+    Socket& socket = sockets_.emplace_back();
+    socket.number = one.number;
+    socket.name = one.name;
+    socket.fd.reset(one.fd);
+  }
+}
+
+int InheritedSockets::number_of(const std::shared_ptr<const void>& lease) const {
+  if (lease == nullptr) return -1;
+  const auto found = std::ranges::find_if(sockets_, [&](const Socket& each) { return each.lease.lock() == lease; });
+  return found == sockets_.end() ? -1 : found->number;
+}
+
+std::shared_ptr<const void> InheritedSockets::lease_again(int number) {
+  auto lease = std::make_shared<const int>(number);
+  for (Socket& socket : sockets_) {
+    if (socket.number == number) socket.lease = lease;
+  }
+  return lease;
+}
+
 void InheritedSockets::close_unused() {
   for (const Socket& socket : sockets_) {
     if (!socket.lease.expired() || socket.number <= STDERR_FILENO) continue;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/net/handover.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -37,6 +38,13 @@ class InheritedSockets {
   // What `address` stands for, at least one. Errors about what there is have no errno; their text names what is there
   // instead.
   [[nodiscard]] sys::Result<std::vector<Lent>> open(const config::ListenAddress& address);
+
+  // For another program to go on with, and its continuation there.
+  [[nodiscard]] std::vector<InheritedHandover> hand_over() const;
+  void resume(const std::vector<InheritedHandover>& from);
+  // Under which number the socket of this lease came; -1: none.
+  [[nodiscard]] int number_of(const std::shared_ptr<const void>& lease) const;
+  [[nodiscard]] std::shared_ptr<const void> lease_again(int number);
 
   // Closes those that nobody has: their clients would wait for nothing.
   void close_unused();

@@ -75,6 +75,61 @@ std::optional<sys::Error> Listener::make_drain_notice() {
   return std::nullopt;
 }
 
+ListenerHandover Listener::hand_over() const {
+  ListenerHandover out{path_,
+                       number_,
+                       announced,
+                       suspended,
+                       next_socket_,
+                       table_fd_.get(),
+                       bell_.get(),
+                       drain_read_.get(),
+                       drain_write_.get(),
+                       {},
+                       {}};
+  for (const ListeningSocket& socket : sockets_) {
+    out.sockets.push_back({socket.number, socket.address.text, socket.fd.get(), socket.file.path(),
+                           socket.file.device(), socket.file.inode(), inherited_.number_of(socket.lease)});
+  }
+  for (const auto& [generation, names] : handler_names_) out.handlers.push_back({generation, names});
+  return out;
+}
+
+std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
+  announced = from.announced;
+  suspended = from.suspended;
+  next_socket_ = static_cast<std::uint16_t>(from.next_socket);
+  for (const HandlerNames& one : from.handlers) handler_names_[one.generation] = one.names;
+  bell_.reset(from.bell);
+  table_fd_.reset(from.table);
+  drain_read_.reset(from.drain_read);
+  drain_write_.reset(from.drain_write);
+  std::optional<sys::Error> error;
+  // Whatever goes wrong: every descriptor has its owner, and no file is removed.
+  for (const SocketHandover& one : from.sockets) {
+    const auto address =
+        std::ranges::find_if(config_.listen, [&one](const auto& each) { return each.text == one.address; });
+    ListeningSocket socket =
+        resume_listening_socket(one, address == config_.listen.end() ? config::ListenAddress{} : *address);
+    if (address == config_.listen.end()) {
+      socket.file.disown();
+      error = sys::Error{fmt::format("{} does not listen at {}", path_, one.address), "", 0};
+      continue;
+    }
+    if (one.inherited >= 0) socket.lease = inherited_.lease_again(one.inherited);
+    sockets_.push_back(std::move(socket));
+  }
+  if (error || from.table < 0) return error;
+  auto table = ipc::Table::map(table_fd_.get());
+  if (!table) return table.error();
+  table_ = std::move(*table);
+  return std::nullopt;
+}
+
+void Listener::disown() noexcept {
+  for (ListeningSocket& socket : sockets_) socket.file.disown();
+}
+
 sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
                                                            const std::vector<ListeningSocket*>& old,
                                                            std::vector<std::string>& remarks) {

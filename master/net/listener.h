@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/net/handover.h"
 #include "master/net/inherited_sockets.h"
 #include "master/net/listening_socket.h"
 #include "master/supervision/event.h"
@@ -27,6 +28,10 @@ class Listener {
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
   // if one is.
   [[nodiscard]] std::optional<sys::Error> open();
+  // For another program to go on with: nothing but its configuration is missing. Not while addresses are left over.
+  [[nodiscard]] ListenerHandover hand_over() const;
+  // In place of open(). An error: the configuration or the system does not know what it speaks of.
+  [[nodiscard]] std::optional<sys::Error> resume(const ListenerHandover& from);
   [[nodiscard]] const config::ListenAddress* failed_address() const noexcept { return failed_address_; }
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
   // Another configuration in place of the one it has. Addresses that it has already keep their sockets, which get the
@@ -41,6 +46,8 @@ class Listener {
   // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
   void refuse_newcomers() noexcept;
   void close() noexcept;
+  // Somebody else goes on with its sockets: their files are not ours to remove any more.
+  void disown() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

@@ -124,6 +124,16 @@ sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAdd
   return out;
 }
 
+ListeningSocket resume_listening_socket(const SocketHandover& from, const ListenAddress& address) {
+  ListeningSocket socket;
+  socket.number = static_cast<std::uint16_t>(from.number);
+  socket.address = address;
+  socket.fd.reset(from.fd);
+  if (from.inode != 0) socket.file = SocketFile(from.file, from.device, from.inode);
+  describe(socket);
+  return socket;
+}
+
 std::string why_not_opened(const ListenAddress& address, int error) {
   switch (error) {
     case EADDRINUSE: return "; held by " + holder_of(address);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/net/handover.h"
 #include "master/net/inherited_sockets.h"
 #include "master/net/socket_file.h"
 #include "worker/ipc/peer.h"
@@ -35,6 +36,9 @@ struct ListeningSocket {
                                                                                const config::SocketOptions& options,
                                                                                InheritedSockets& inherited,
                                                                                std::vector<std::string>& remarks);
+
+// One that another program has opened, as it is; without its lease.
+[[nodiscard]] ListeningSocket resume_listening_socket(const SocketHandover& from, const config::ListenAddress& address);
 
 // Gives a socket that is in use the options of another configuration, the mode and owner of its file too.
 [[nodiscard]] std::optional<sys::Error> set_options(ListeningSocket& socket, const config::SocketOptions& options,

@@ -36,6 +36,10 @@ class SocketFile {
   // Another mode and owner; absent: the daemon's. Nothing happens to a file that is not ours any more.
   [[nodiscard]] std::optional<sys::Error> change(const SocketFileOptions& options) const;
   void remove() noexcept;
+  // It is somebody else's to remove.
+  void disown() noexcept { inode_ = 0; }
+  [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
+  [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }  // 0: there is none
 
  private:
   [[nodiscard]] bool is_ours() const noexcept;

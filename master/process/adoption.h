@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "master/net/listener.h"
+#include "master/process/handover.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/connection_output.h"
@@ -66,10 +67,16 @@ class Adoption {
   bool tick(std::int64_t now_ns);
 
   [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
+  // For another program to go on with, once nothing is put off; and its continuation there, when everybody else who
+  // may be in the tables is known.
+  [[nodiscard]] bool is_settled() const noexcept { return deferred_.empty(); }
+  [[nodiscard]] AdoptionHandover hand_over() const;
+  void resume(const std::vector<net::Listener*>& listeners, const AdoptionHandover& from);
   // The listener is going away: forgets what concerns it.
   void forget(const net::Listener& listener);
 
  private:
+  static constexpr supervision::RunId kMaster = 0;  // the owner of adopted slots
   struct Connection {
     net::Listener* listener;
     std::uint32_t slot;

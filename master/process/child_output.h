@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 
+#include "master/process/handover.h"
 #include "master/process/watched_fd.h"
 #include "worker/log/output_lines.h"
 #include "worker/loop/loop.h"
@@ -37,6 +38,9 @@ class ChildOutput {
   // Reads what lies in the pipes now, whatever was read this second; bounded, for others may go on writing.
   void read_rest();
   [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe; }
+  // For another program to go on with, and its continuation there, in place of open().
+  [[nodiscard]] OutputHandover hand_over() const;
+  void resume(const OutputHandover& from);
   // Logs what has no newline yet, says how much was suppressed, closes our ends.
   void close();
 

@@ -25,6 +25,9 @@ class GroupRemains {
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   void kill_all();
+  // For another program to go on with, and its continuation there.
+  [[nodiscard]] std::vector<RemainsHandover> hand_over() const;
+  void resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output);
   [[nodiscard]] std::size_t groups_left() const;
 
  private:

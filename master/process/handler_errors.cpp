@@ -28,12 +28,16 @@ sys::Result<HandlerErrors::Ends> HandlerErrors::ends(const net::Listener& listen
     return Ends{known->pair.read.get(), known->pair.write.get()};
   auto pair = ipc::make_error_pair();
   if (!pair) return pair.error();
-  const int read_end = pair->read.get();
-  ipc::ErrorReader reader(read_end, listener.path(), listener.config().child.log_rate_limit.value_or(0),
+  const Channel& channel = add(listener, index, std::move(*pair));
+  return Ends{channel.pair.read.get(), channel.pair.write.get()};
+}
+
+HandlerErrors::Channel& HandlerErrors::add(const net::Listener& listener, std::uint32_t index, ipc::ErrorPair pair) {
+  ipc::ErrorReader reader(pair.read.get(), listener.path(), listener.config().child.log_rate_limit.value_or(0),
                           [this, &listener](pid_t leader) { return find_(listener, leader); });
   auto& channel = channels_[{&listener, index}];
-  channel = std::make_unique<Channel>(loop_, std::move(*pair), std::move(reader));
-  return Ends{read_end, channel->pair.write.get()};
+  channel = std::make_unique<Channel>(loop_, std::move(pair), std::move(reader));
+  return *channel;
 }
 
 void HandlerErrors::worker_started(const net::Listener& listener, std::uint32_t index) {

@@ -8,8 +8,10 @@
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "master/net/listener.h"
+#include "master/process/handover.h"
 #include "worker/ipc/error_pair.h"
 #include "worker/ipc/error_reader.h"
 #include "worker/loop/loop.h"
@@ -35,6 +37,9 @@ class HandlerErrors {
   void worker_gone(const net::Listener& listener, std::uint32_t index);
 
   void tick(std::int64_t now_ns);
+  // For another program to go on with, and its continuation there: until worker_gone() somebody else reads.
+  [[nodiscard]] std::vector<ErrorsHandover> hand_over() const;
+  void resume(const ErrorsHandover& from, const net::Listener& listener);
   // The listener is going away.
   void forget(const net::Listener& listener);
 
@@ -48,6 +53,7 @@ class HandlerErrors {
     loop::Timer pause;
   };
   using Key = std::pair<const net::Listener*, std::uint32_t>;
+  Channel& add(const net::Listener& listener, std::uint32_t index, ipc::ErrorPair pair);
   [[nodiscard]] Channel* find_channel(const net::Listener& listener, std::uint32_t index);
 
   loop::Loop& loop_;

@@ -73,6 +73,12 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
 
 Processes::Processes(loop::Loop& loop, Observer observer) : loop_(loop), observer_(std::move(observer)) {}
 
+log::OutputBudget::Limits Processes::limits_of(const config::Process& config) {
+  log::OutputBudget::Limits limits;
+  limits.lines = config.child.log_rate_limit.value_or(std::numeric_limits<std::uint32_t>::max());
+  return limits;
+}
+
 std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string path, const config::Process& config,
                                            const supervision::Shutdown& shutdown, std::optional<Instant> deadline) {
   ProcessChild& child = children_.add(run);
@@ -81,9 +87,7 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.config = config;
   child.group_patience = patience_of(shutdown);
   child.start_deadline = deadline;
-  log::OutputBudget::Limits limits;
-  limits.lines = config.child.log_rate_limit.value_or(std::numeric_limits<std::uint32_t>::max());
-  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits);
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
   if (auto error = children_.forked(run, launch(child))) return error;
   if (config.ready == Ready::fork) become_ready(child);
   return std::nullopt;

@@ -112,6 +112,12 @@ class Processes {
   // end. Hears first what it still had to say (on_ready may come), then reaps it.
   [[nodiscard]] ProcessEnd reap(pid_t pid);
 
+  // For another program to go on with, and its continuation there: the children, and what is left of earlier ones.
+  [[nodiscard]] std::vector<ProcessHandover> hand_over() const;
+  [[nodiscard]] std::vector<RemainsHandover> hand_over_remains() const { return remains_.hand_over(); }
+  void resume(const ProcessHandover& from, const config::Process& config);
+  void resume(const RemainsHandover& from, Instant now);
+
   [[nodiscard]] const ProcessChild* find(RunId run) const { return children_.find(run); }
   [[nodiscard]] bool empty() const { return children_.empty(); }
   // Groups whose leader has ended and that have not. The daemon waits for them before it leaves, or calls kill_all().
@@ -122,6 +128,7 @@ class Processes {
     std::string address;  // sd_notify
     sys::Fd fd;           // notify_fd: the child's end
   };
+  [[nodiscard]] static log::OutputBudget::Limits limits_of(const config::Process& config);
   [[nodiscard]] sys::Result<pid_t> launch(ProcessChild& child);
   [[nodiscard]] sys::Result<sys::Fd> other_error_end(const ProcessChild& child) const;
   [[nodiscard]] sys::Result<NotifyEnd> open_notify(ProcessChild& child);

@@ -74,16 +74,23 @@ sys::Error not_found(const char* name) {
 Workers::Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer)
     : loop_(loop), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
 
+sys::Result<WorkerPrograms> open_worker_programs() {
+  WorkerPrograms out{open_program("bulkhead-worker"), open_program(kModuleWorker)};
+  if (!out.plain) return not_found("bulkhead-worker");
+  return out;
+}
+
 std::optional<sys::Error> Workers::find_program() {
-  if (!(program_ = open_program("bulkhead-worker"))) return not_found("bulkhead-worker");
-  module_program_ = open_program(kModuleWorker);  // of no use to a daemon without modules
+  auto programs = open_worker_programs();
+  if (!programs) return programs.error();
+  set_programs(std::move(*programs));
   return std::nullopt;
 }
 
 std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                          std::uint32_t index, std::optional<Instant> deadline) {
   const bool module = config::has_modules(listener.config());
-  if (module && !module_program_) return not_found(kModuleWorker);
+  if (module && !programs_.modules) return not_found(kModuleWorker);
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
   auto plan = make_worker_plan(listener, index, run, settings_.generation, settings_.log);
@@ -101,12 +108,13 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.listener = &listener;
   worker.index = index;
   worker.generation = settings_.generation;
+  worker.incarnation = settings_.incarnation;
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
 
   SpawnRequest request;
-  request.program = module ? module_program_.get() : program_.get();
+  request.program = module ? programs_.modules.get() : programs_.plain.get();
   // Long enough to write any title into (worker/sys/title.h).
   request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
   request.environment = worker_environment();

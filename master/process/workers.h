@@ -13,6 +13,7 @@
 #include "master/config/config.h"
 #include "master/net/listener.h"
 #include "master/process/handler_errors.h"
+#include "master/process/handover.h"
 #include "master/process/run_table.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
@@ -41,14 +42,22 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
   bool drained = false;
-  std::uint64_t in_hand = 0;  // drained or retiring: connections that it has accepted and that have no child yet
-  bool late = false;          // at the last look
-  std::string failure;        // what we know of why it failed, as a predicate: "was not ready within …"
+  std::uint64_t in_hand = 0;      // drained or retiring: connections that it has accepted and that have no child yet
+  bool late = false;              // at the last look
+  std::uint64_t incarnation = 1;  // of the master's program that started it
+  std::string failure;            // what we know of why it failed, as a predicate: "was not ready within …"
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
 };
+
+struct WorkerPrograms {
+  sys::Fd plain;
+  sys::Fd modules;  // bulkhead-module-worker; empty where it is not installed: of no use to a daemon without modules
+};
+// Beside our own program, in ../libexec/bulkhead, or where they were installed; never by a variable.
+[[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
 
 class Workers {
  public:
@@ -57,6 +66,7 @@ class Workers {
     std::uint32_t generation = 1;
     int log_fd = 2;            // every worker's descriptor 2
     int handler_error_fd = 2;  // what handler programs get as theirs
+    std::uint64_t incarnation = 1;
   };
   struct Observer {
     std::function<void(WorkerProcess&)> on_ready;
@@ -67,8 +77,7 @@ class Workers {
   // `errors` must outlive it.
   Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer);
 
-  // Opens the worker programs, beside our own, in ../libexec/bulkhead, or where it was installed; never by a variable.
-  // They stay open, so that a package upgrade cannot mix versions.
+  // Opens the worker programs. They stay open, so that a package upgrade cannot mix versions.
   [[nodiscard]] std::optional<sys::Error> find_program();
 
   // Nothing on success: the answer comes as on_ready, or as the end of the process.
@@ -84,6 +93,7 @@ class Workers {
   void kill_hung(Instant now);
   // Of workers that are started from now on.
   void set_generation(std::uint32_t generation) { settings_.generation = generation; }
+  void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
   void set_log(const config::Log& log) { settings_.log = log; }
   void replace_log(int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
@@ -103,6 +113,13 @@ class Workers {
   [[nodiscard]] bool all_drained(const net::Listener& listener) const;
   // One of its workers is on its way out and still has connections to begin.
   [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;
+  // For another program to go on with, and its continuation there.
+  [[nodiscard]] std::vector<WorkerHandover> hand_over() const;
+  void resume(const WorkerHandover& from, net::Listener& listener);
+  // The open worker programs, and others in their place.
+  [[nodiscard]] const WorkerPrograms& programs() const noexcept { return programs_; }
+  void set_programs(WorkerPrograms programs) noexcept { programs_ = std::move(programs); }
+
   void for_each(const std::function<void(WorkerProcess&)>& visit);
 
  private:
@@ -120,8 +137,7 @@ class Workers {
   HandlerErrors& errors_;
   Settings settings_;
   Observer observer_;
-  sys::Fd program_;
-  sys::Fd module_program_;  // bulkhead-module-worker; empty where it is not installed
+  WorkerPrograms programs_;
   RunTable<WorkerProcess> workers_;
 };
 

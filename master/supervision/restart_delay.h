@@ -13,7 +13,8 @@ namespace bulkhead::supervision {
 class Jitter {
  public:
   explicit Jitter(std::uint64_t seed) : state_(seed) {}
-  [[nodiscard]] double next();  // uniform in [-1, 1)
+  [[nodiscard]] double next();                                  // uniform in [-1, 1)
+  [[nodiscard]] std::uint64_t state() const { return state_; }  // a seed that goes on from here
 
  private:
   std::uint64_t state_;
@@ -27,6 +28,10 @@ class Backoff {
 
   // An operator has started the child: the history is over.
   void forget() { restarts_ = 0; }
+
+  // The history as a number, and its continuation elsewhere.
+  [[nodiscard]] std::uint32_t restarts() const { return restarts_; }
+  void resume(std::uint32_t restarts) { restarts_ = restarts; }
 
  private:
   std::uint32_t restarts_ = 0;  // since the last run of reset_after

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <vector>
 
 #include "master/supervision/child_spec.h"
 
@@ -24,6 +25,9 @@ class RestartIntensity {
 
   // How many restarts lie within the window that ends at `now`.
   [[nodiscard]] std::uint32_t in_window(Instant now) const;
+
+  // What was counted, to be counted again elsewhere.
+  [[nodiscard]] std::vector<Instant> counted() const { return {restarts_.begin(), restarts_.end()}; }
 
  private:
   std::uint32_t max_restarts_;

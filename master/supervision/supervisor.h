@@ -52,6 +52,7 @@
 
 #include "master/supervision/node.h"
 #include "master/supervision/restart_intensity.h"
+#include "master/supervision/tree_state.h"
 
 namespace bulkhead::supervision {
 
@@ -70,6 +71,10 @@ class Supervisor {
 
   [[nodiscard]] bool awaits(NodeId child) const { return awaited_ == child; }
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
+  // Between two steps. What an operator asked for and has not been begun is left out.
+  [[nodiscard]] SupervisorRecord record() const;
+  // Goes on from there; false: it makes no sense. In place of start().
+  [[nodiscard]] bool resume(const SupervisorRecord& record);
   [[nodiscard]] std::uint32_t restarts_in_window(Instant now) const { return intensity_.in_window(now); }
 
  private:

@@ -159,6 +159,26 @@ void Tree::update(ChildSpec spec) {
   impl_->update(impl_->root(), std::make_shared<const ChildSpec>(std::move(spec)));
 }
 
+TreeState Tree::state() const {
+  return impl_->context.state();
+}
+
+std::string Tree::restore(const TreeState& state, const FindAdded& added) {
+  impl_->begun = true;
+  const std::shared_ptr<const ChildSpec> root = impl_->root().spec;
+  return impl_->context.resume(state,
+                               [&](const std::string& path, NodeType type,
+                                   const std::shared_ptr<const ChildSpec>& parent) -> std::shared_ptr<const ChildSpec> {
+                                 if (parent == nullptr) return root;
+                                 const std::string_view id = std::string_view(path).substr(path.rfind('/') + 1);
+                                 for (const ChildSpec& child : parent->children) {
+                                   if (child.id == id && child.type == type) return {parent, &child};
+                                 }
+                                 auto own = added(path, type);
+                                 return own ? std::make_shared<const ChildSpec>(std::move(*own)) : nullptr;
+                               });
+}
+
 std::optional<Instant> Tree::next_deadline() const {
   return impl_->context.next_deadline();
 }

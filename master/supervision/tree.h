@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 #include "master/supervision/child_spec.h"
 #include "master/supervision/command.h"
 #include "master/supervision/event.h"
+#include "master/supervision/tree_state.h"
 
 namespace bulkhead::supervision {
 
@@ -48,6 +50,15 @@ class Tree {
   // Nothing is started or stopped by it; what the new specs do not name stays as it is until its supervisor restarts,
   // and what only they name begins then, or by start_child. The restarts in the window still count.
   void update(ChildSpec root);
+
+  // The tree as values, so that another program goes on with it: not during a step, and not while an operation is
+  // unanswered.
+  [[nodiscard]] TreeState state() const;
+  // Goes on from there, in place of Start: on a tree that has not been started and whose root says what the
+  // configuration says now. `added` describes what is not in there ("root/web/echo/7"), or says nothing. Returns what
+  // is wrong with the state, empty if nothing is; a tree that was given a wrong one is of no use.
+  using FindAdded = std::function<std::optional<ChildSpec>(const std::string& path, NodeType type)>;
+  [[nodiscard]] std::string restore(const TreeState& state, const FindAdded& added);
 
   // When step(DeadlineReached{}, …) must be called at the latest; nothing: not at all.
   [[nodiscard]] std::optional<Instant> next_deadline() const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "master/supervision/node.h"
+#include "master/supervision/tree_state.h"
 
 namespace bulkhead::supervision {
 
@@ -53,7 +55,15 @@ class TreeContext {
   void report(Report report) { commands_.emplace_back(std::move(report)); }
   [[nodiscard]] std::vector<Command> take_commands();
 
+  // Between two steps.
+  [[nodiscard]] TreeState state() const;
+  using FindSpec = std::function<std::shared_ptr<const ChildSpec>(const std::string& path, NodeType type,
+                                                                  const std::shared_ptr<const ChildSpec>& parent)>;
+  // In place of everything there is. Returns what is wrong with it, and then is of no use any more.
+  [[nodiscard]] std::string resume(const TreeState& state, const FindSpec& find_spec);
+
  private:
+  [[nodiscard]] std::string resume_node(const NodeRecord& record, const FindSpec& find_spec);
   void kill(Node& node);
   void arm(Node& node, Duration delay);
   void disarm(Node& node);

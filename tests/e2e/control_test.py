@@ -147,7 +147,8 @@ class Verbs(ControlCase):
     def test_status(self):
         daemon = self.start_with()
         status = self.value(daemon, "status")
-        self.assertEqual(list(status), ["pid", "version", "state", "generation", "uptime_seconds", "config", "last_reload"])
+        self.assertEqual(list(status), ["pid", "version", "state", "generation", "uptime_seconds", "config", "last_reload",
+                                        "last_upgrade"])
         self.assertEqual((status["pid"], status["state"], status["config"]), (daemon.pid, "running", daemon.config_path))
         self.assertRegex(self.good(daemon, "status"), rf"^bulkheadd \S+ \(pid {daemon.pid}\) is running, up for \d+ s, ")
 

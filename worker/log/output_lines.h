@@ -26,6 +26,14 @@ class LineSplitter {
   void finish(const OnLine& on_line);
   [[nodiscard]] bool empty() const noexcept { return line_.empty() && !dropping_; }
 
+  // What there is of a line, to go on with it elsewhere; `dropping`: the rest of one that was cut is to come.
+  [[nodiscard]] const std::string& line() const noexcept { return line_; }
+  [[nodiscard]] bool dropping() const noexcept { return dropping_; }
+  void resume(std::string_view line, bool dropping) {
+    line_ = line.substr(0, limit_);
+    dropping_ = dropping;
+  }
+
  private:
   void extend(std::string_view piece, const OnLine& on_line);
 

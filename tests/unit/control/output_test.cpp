@@ -79,12 +79,15 @@ TEST_CASE("an event is one line") {
 TEST_CASE("a status is sentences") {
   const Json status = Json::parse(R"({"pid":812,"version":"0.1.0","state":"running","generation":1,
     "uptime_seconds":11530.2,"config":"/etc/bulkhead/bulkhead.json",
-    "last_reload":{"time":"2026-11-22T12:04:05.123Z","ok":false,"errors":["x.json:1:2: /a: bad"]}})");
+    "last_reload":{"time":"2026-11-22T12:04:05.123Z","ok":false,"errors":["x.json:1:2: /a: bad"]},
+    "last_upgrade":{"time":"2026-11-22T13:04:05.123Z","ok":false,"version":"0.1.0","errors":["it hangs"]}})");
   CHECK(status_text(status, kPlain) ==
         "bulkheadd 0.1.0 (pid 812) is running, up for 3 h 12 min, generation 1.\n"
         "Its configuration is /etc/bulkhead/bulkhead.json.\n"
         "The last reload, at 2026-11-22T12:04:05.123Z, was rejected.\n"
-        "  x.json:1:2: /a: bad\n");
+        "  x.json:1:2: /a: bad\n"
+        "The last upgrade, at 2026-11-22T13:04:05.123Z, was rolled back.\n"
+        "  it hangs\n");
 }
 
 TEST_CASE("connections and counters are tables") {

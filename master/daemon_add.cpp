@@ -1,0 +1,88 @@
+// Children that operators add while the daemon runs: bulkheadctl add.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/control/tree_of_config.h"
+#include "master/daemon.h"
+#include "master/find_node.h"
+#include "master/now.h"
+
+namespace bulkhead {
+
+using control::Failure;
+using supervision::ChildSpec;
+using supervision::NodeType;
+using supervision::Operation;
+using supervision::ReplyError;
+
+void DaemonControl::add(const Params& params, control::Reply reply) {
+  const std::string supervisor = params.at("path");
+  const std::string child = params.at("child");
+  const auto parent = daemon_.tree_.find(supervisor);
+  const auto view = parent ? daemon_.tree_.node(*parent, now()) : std::nullopt;
+  if (!view || view->spec->type != NodeType::supervisor) return reply(answer_of(ReplyError::noproc, supervisor));
+  // One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they
+  // are. Whether it may be significant is for its supervisor to say.
+  static constexpr const char* kAutoShutdown[] = {"never", "any_significant", "all_significant"};
+  const char* const auto_shutdown = kAutoShutdown[static_cast<std::size_t>(view->spec->flags.auto_shutdown)];
+  lifecycle::AddedChild origin;
+  origin.supervisor = supervisor;
+  origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)", auto_shutdown) + child + "]}}";
+  origin.file = params.value("file", "child");
+  origin.directory = params.value("directory", "/");
+  config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);
+  if (!loaded.config) {
+    std::string message;
+    for (const config::Problem& problem : loaded.problems) message += (message.empty() ? "" : "\n") + problem.text();
+    return reply({nullptr, Failure{control::kNegative, message, DaemonControl::word_of(ReplyError::invalid_spec)}});
+  }
+  if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
+  add_node(std::move(loaded.config->root.children.front()), std::move(origin), std::move(reply));
+}
+
+void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, control::Reply reply) {
+  const std::string supervisor = origin.supervisor;
+  const std::string path = supervisor + "/" + node.spec.id;
+  ChildSpec spec = control::tree_of_config(node);
+  // Known already: the tree answers, and what is there stays as it is.
+  const bool is_new = !daemon_.tree_.find(path);
+  if (is_new) {
+    const config::Node& kept =
+        daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node);
+    spec = control::tree_of_config(kept);
+    if (const auto error = daemon_.add_listeners(kept, path)) {
+      forget(path);
+      return reply(
+          {nullptr, Failure{control::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
+    }
+  }
+  operate(
+      Operation::start_child, supervisor, spec.id,
+      [this, path, is_new, reply](ReplyError error) {
+        if (error != ReplyError::none && is_new) forget(path);
+        reply(answer_of(error, path));
+      },
+      spec);
+}
+
+std::vector<lifecycle::AddedChild> DaemonControl::added() const {
+  std::vector<lifecycle::AddedChild> out;
+  for (const Added& one : added_) out.push_back(one.origin);
+  return out;
+}
+
+void DaemonControl::resume_added(config::Node node, lifecycle::AddedChild origin) {
+  daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node);
+}
+
+const config::Node* DaemonControl::find_added(const std::string& path) const {
+  for (auto one = added_.rbegin(); one != added_.rend(); ++one) {
+    const std::string at = one->origin.supervisor + "/" + one->node.spec.id;
+    if (const config::Node* found = find_node(one->node, at, path)) return found;
+  }
+  return nullptr;
+}
+
+}  // namespace bulkhead

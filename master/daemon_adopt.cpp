@@ -1,0 +1,109 @@
+#include "master/daemon_adopt.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "master/daemon.h"
+#include "master/daemon_upgrade.h"
+#include "master/lifecycle/handover_descriptors.h"
+#include "worker/log/log.h"
+#include "worker/sys/title.h"
+
+namespace bulkhead {
+
+namespace {
+
+using lifecycle::Handover;
+
+struct Came {
+  int state = -1;
+  int program = -1;
+};
+
+Came descriptors_of(const std::string& text) {
+  Came out;
+  return std::sscanf(text.c_str(), "%d,%d", &out.state, &out.program) == 2 ? out : Came{};
+}
+
+std::string read(const Came& came, Handover& out) {
+  auto text = lifecycle::read_state(came.state);
+  return text ? lifecycle::decode(*text, out) : text.error().text();
+}
+
+// As everything came, so it goes: nothing of it has been closed or changed.
+[[noreturn]] void fall_back(const Adopting& how, const Came& came, const Handover& came_with,
+                            const std::string& reason) {
+  log::Line(log::Level::error, "root").text("cannot take over: ").text(reason).write();
+  fmt::print(stderr, "bulkheadd: cannot take over: {}\n", reason);
+  if (came.program >= 0 && how.rolled_back.empty()) {
+    const lifecycle::Passage passage(came_with, {came.state});
+    (void)execute_program(came.program, adopting_arguments(how.command_line, came.state, -1, reason));
+  }
+  _exit(kSystemError);
+}
+
+int rehearse(const Came& came, const std::string& version) {
+  Handover handover;
+  std::string problem = read(came, handover);
+  if (problem.empty()) problem = rehearse_resume(handover, getppid());
+  if (problem.empty()) {
+    fmt::print("{}{}\n", lifecycle::kCheckAnswer, version);
+    return kStopped;
+  }
+  fmt::print(stderr, "{}\n", problem);
+  return kBadConfiguration;
+}
+
+std::unique_ptr<Daemon> make_daemon(const Adopting& how, const Handover& handover, Blueprint blueprint) {
+  lifecycle::LogTarget target{sys::Fd(handover.log_lines), sys::Fd(handover.log_handlers)};
+  lifecycle::configure_log(blueprint.config->log, target.lines.get());
+  DaemonOptions options;
+  options.version = how.version;
+  options.arguments = how.command_line;
+  if (handover.pid_file >= 0) {
+    options.pid_file = lifecycle::PidFile::resume(handover.settled.pid_file, sys::Fd(handover.pid_file));
+  }
+  return std::make_unique<Daemon>(std::move(*blueprint.config), std::move(blueprint.effective), std::move(options),
+                                  std::move(target));
+}
+
+}  // namespace
+
+bool is_adopting_option(const std::string& argument) {
+  return argument.starts_with("--adopt=") || argument.starts_with("--rolled-back=") || argument == "--dry-run";
+}
+
+int adopt(const Adopting& how) {
+  const Came came = descriptors_of(how.descriptors);
+  if (how.dry_run) return rehearse(came, how.version);
+  const bool last = !how.rolled_back.empty();  // nobody is executed after us: what came is ours
+  Handover handover;
+  std::string problem = read(came, handover);
+  if (!problem.empty()) fall_back(how, came, {}, problem);
+  lifecycle::receive_descriptors(handover, came.state);
+  Handover came_with;
+  came_with.descriptors = handover.descriptors;
+  std::unique_ptr<Daemon> daemon;  // outlives a failure: its descriptors and files are not ours to end
+  try {
+    problem = lifecycle::check_descriptors(handover);
+    if (problem.empty() && !last) problem = lifecycle::copy_descriptors(handover);
+    if (problem.empty()) problem = rehearse_resume(handover, getpid());
+    if (problem.empty()) {
+      daemon = make_daemon(how, handover, blueprint_of(handover));
+      problem = daemon->resume(handover, how.rolled_back);
+    }
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  if (!problem.empty()) fall_back(how, came, came_with, problem);
+  if (!last) lifecycle::close_originals(came_with);
+  ::close(came.state);
+  sys::Title::use_environment_too();
+  sys::Title::set("bulkheadd: master");
+  return daemon->run_on();
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,251 @@
+#include "master/daemon_upgrade.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/daemon.h"
+#include "master/lifecycle/handover_descriptors.h"
+#include "master/lifecycle/program_file.h"
+#include "master/now.h"
+#include "worker/ipc/message.h"
+#include "worker/log/log.h"
+
+namespace bulkhead {
+
+namespace {
+
+using namespace std::chrono_literals;
+using lifecycle::Handover;
+using nlohmann::ordered_json;
+
+constexpr auto kQuietWithin = 10s;
+constexpr auto kReadersWithin = 1s;  // of answers; whoever is slower has to ask again
+constexpr auto kLookAgain = 5ms;
+
+control::Answer refused(const std::string& why) {
+  return {nullptr, control::Failure{control::kRefused, why, ""}};
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (const std::string& one : strings) out.push_back(const_cast<char*>(one.c_str()));  // execve reads only
+  out.push_back(nullptr);
+  return out;
+}
+
+std::vector<std::string> environment_now() {
+  std::vector<std::string> out;
+  for (char** entry = environ; *entry != nullptr; ++entry) out.emplace_back(*entry);
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program,
+                                            const std::string& rolled_back) {
+  arguments.push_back(fmt::format("--adopt={},{}", state, program));
+  if (!rolled_back.empty()) arguments.push_back("--rolled-back=" + rolled_back);
+  return arguments;
+}
+
+int execute_program(int program, const std::vector<std::string>& arguments) {
+  const std::vector<std::string> environment = environment_now();
+  execveat(program, "", pointers(arguments).data(), pointers(environment).data(), AT_EMPTY_PATH);
+  return errno;
+}
+
+DaemonUpgrade::DaemonUpgrade(Daemon& daemon)
+    : daemon_(daemon),
+      check_(daemon.loop_, [this](lifecycle::ProgramCheck::Outcome outcome) { checked(std::move(outcome)); }),
+      quiet_(daemon.loop_, [this] { look_whether_quiet(); }),
+      renewal_(daemon),
+      path_(lifecycle::own_program_path()),
+      last_(std::make_unique<ordered_json>(nullptr)) {}
+
+DaemonUpgrade::~DaemonUpgrade() = default;
+
+void DaemonUpgrade::begin(control::Reply reply) {
+  const char* const why = under_way()                                                     ? "an upgrade is under way"
+                          : daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle ? "the daemon is stopping"
+                          : !daemon_.ready_ ? "the daemon is still starting"
+                                            : nullptr;
+  if (why != nullptr) {
+    log::Line(log::Level::warning, "root").text("not upgraded: ").text(why).write();
+    return reply(refused(why));
+  }
+  replies_.push_back(std::move(reply));
+  stage_ = Stage::checking;
+  daemon_.events_.publish("upgrade_started", "root", {{"program", path_}});
+  auto program = lifecycle::open_program(path_);
+  if (!program) return rolled_back(program.error().text());
+  program_ = std::move(*program);
+  Handover handover = hand_over();
+  lifecycle::name_descriptors(handover);
+  auto state = lifecycle::seal_state(encode(handover));
+  if (!state) return rolled_back(state.error().text());
+  auto arguments = adopting_arguments(daemon_.options_.arguments, lifecycle::kCheckedStateFd, -1, "");
+  arguments.emplace_back("--dry-run");
+  if (const auto error = check_.start(program_.get(), state->get(), std::move(arguments), environment_now())) {
+    rolled_back(error->text());
+  }
+}
+
+void DaemonUpgrade::daemon_stops() {
+  switch (stage_) {
+    case Stage::none: return;
+    case Stage::checking: return check_.cancel("the daemon is stopping");
+    case Stage::waiting: return going_back_.empty() ? rolled_back("the daemon is stopping") : done();
+    case Stage::renewing: return done();
+  }
+}
+
+void DaemonUpgrade::checked(lifecycle::ProgramCheck::Outcome outcome) {
+  if (!outcome.problem.empty()) return rolled_back(fmt::format("{}: {}", path_, outcome.problem));
+  log::Line(log::Level::info, "root")
+      .text("upgrading")
+      .field("version", outcome.version)
+      .field("previous", daemon_.options_.version)
+      .write();
+  wait_for_quiet();
+}
+
+void DaemonUpgrade::wait_for_quiet() {
+  stage_ = Stage::waiting;
+  quiet_deadline_ = now() + kQuietWithin;
+  readers_deadline_ = now() + kReadersWithin;
+  quiet_.start(0ms, kLookAgain);
+}
+
+// What is half done here could not be gone on with elsewhere.
+std::string DaemonUpgrade::busy_with() const {
+  if (daemon_.reload_.under_way()) return "a reload is under way";
+  if (std::string busy = daemon_.control_.busy_with(); !busy.empty()) return busy;
+  if (daemon_.applying_ || !daemon_.pending_.empty() || !daemon_.deeds_later_.empty()) return "the daemon is busy";
+  return daemon_.adoption_.is_settled() ? "" : "a table of connections is busy";
+}
+
+void DaemonUpgrade::look_whether_quiet() {
+  const std::string busy = busy_with();
+  if (busy.empty() && daemon_.server_->is_answering() && now() < readers_deadline_) return;
+  if (!busy.empty() && now() < quiet_deadline_) return;
+  quiet_.stop();
+  if (busy.empty()) return execute();
+  if (going_back_.empty()) return rolled_back(busy);
+  log::Line(log::Level::error, "root").text("cannot go back: ").text(busy).write();
+  done();
+}
+
+Handover DaemonUpgrade::hand_over() const {
+  Handover out;
+  out.version = daemon_.options_.version;
+  out.pid = getpid();
+  out.program = path_;
+  out.incarnation = incarnation_;
+  out.fallback_incarnation = incarnation_;
+  out.worker_protocol = ipc::kProtocolVersion;
+  out.config_file = daemon_.config_->file;
+  out.config = daemon_.effective_;
+  out.settled = {static_cast<std::uint32_t>(daemon_.config_->log.level), daemon_.config_->log.target,
+                 daemon_.config_->pid_file, daemon_.config_->control.socket};
+  out.generation = daemon_.generation_;
+  out.next_listener = daemon_.next_listener_;
+  out.started = daemon_.started_;
+  out.last_reload = daemon_.reload_.last().dump();
+  out.last_upgrade = last_->dump();
+  out.worker_program = daemon_.workers_.programs().plain.get();
+  out.module_worker_program = daemon_.workers_.programs().modules.get();
+  out.log_lines = daemon_.log_.lines.get();
+  out.log_handlers = daemon_.log_.handlers.get();
+  out.pid_file = daemon_.options_.pid_file.fd();
+  out.services = daemon_.services_.hand_over();
+  out.inherited = daemon_.options_.inherited.hand_over();
+  out.control = daemon_.server_->hand_over();
+  out.added = daemon_.control_.added();
+  out.tree = daemon_.tree_.state();
+  for (const auto& [path, listener] : daemon_.listeners_) out.listeners.push_back(listener->hand_over());
+  out.workers = daemon_.workers_.hand_over();
+  out.processes = daemon_.processes_.hand_over();
+  out.remains = daemon_.processes_.hand_over_remains();
+  out.errors = daemon_.errors_.hand_over();
+  out.adoption = daemon_.adoption_.hand_over();
+  out.runs = daemon_.narrator_.hand_over();
+  out.last_seq = daemon_.events_.last_seq();
+  out.events = daemon_.events_.records();
+  return out;
+}
+
+// Returns only when it fails, and then nothing has changed.
+std::optional<sys::Error> DaemonUpgrade::become(Handover& handover, int program, const std::string& rolled_back) {
+  lifecycle::name_descriptors(handover);
+  auto state = lifecycle::seal_state(encode(handover));
+  if (!state) return state.error();
+  const lifecycle::Passage passage(handover, {state->get()});
+  const int error = execute_program(
+      program, adopting_arguments(daemon_.options_.arguments, state->get(), handover.own_program, rolled_back));
+  return sys::Error{"execute", path_, error};
+}
+
+void DaemonUpgrade::execute() {
+  auto own = lifecycle::open_own_program();
+  if (!own && going_back_.empty()) return rolled_back(own.error().text());
+  const sys::Fd own_program = own ? std::move(*own) : sys::Fd();
+  daemon_.services_.reloading();
+  Handover handover = hand_over();
+  if (going_back_.empty()) {
+    handover.own_program = own_program.get();
+  } else {
+    handover.worker_program = previous_worker_programs_.plain.get();
+    handover.module_worker_program = previous_worker_programs_.modules.get();
+    handover.fallback_incarnation = incarnation_ - 1;
+  }
+  const auto error = become(handover, program_.get(), going_back_);
+  daemon_.services_.ready();
+  if (going_back_.empty()) return rolled_back(error->text());
+  log::Line(log::Level::error, "root").text("cannot go back: ").text(error->text()).write();
+  done();
+}
+
+void DaemonUpgrade::rolled_back(const std::string& reason) {
+  log::Line(log::Level::error, "root").text("not upgraded: ").text(reason).write();
+  daemon_.events_.publish("upgrade_rolled_back", "root", {{"reason", reason}});
+  *last_ = {{"time", control::wall_clock_text()},
+            {"ok", false},
+            {"version", daemon_.options_.version},
+            {"errors", ordered_json::array({reason})}};
+  finish(refused(reason));
+}
+
+void DaemonUpgrade::done() {
+  log::Line(log::Level::info, "root")
+      .text("upgraded")
+      .field("version", daemon_.options_.version)
+      .field("previous", previous_version_)
+      .write();
+  const ordered_json versions{{"version", daemon_.options_.version}, {"previous", previous_version_}};
+  daemon_.events_.publish("upgrade_done", "root", versions);
+  *last_ = {{"time", control::wall_clock_text()},
+            {"ok", true},
+            {"version", daemon_.options_.version},
+            {"errors", ordered_json::array()}};
+  ordered_json result{{"ok", true}};
+  result.update(versions);
+  finish({result, std::nullopt});
+}
+
+void DaemonUpgrade::finish(const control::Answer& answer) {
+  stage_ = Stage::none;
+  quiet_.stop();
+  program_.reset();
+  previous_program_.reset();
+  previous_worker_programs_ = {};
+  going_back_.clear();
+  for (const control::Reply& reply : std::exchange(replies_, {})) reply(answer);
+  daemon_.reload_.go_on();
+}
+
+}  // namespace bulkhead

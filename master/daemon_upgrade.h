@@ -1,0 +1,115 @@
+// Upgrade in place: the program's file is executed anew, as the same process, with everything that there is
+// (lifecycle/handover.h). Runs in the master, on the loop, one at a time.
+//
+//   open the file ──▶ dry run, as a child, with the real state (lifecycle/program_check.h)
+//                ──▶ wait until nothing is half done ──▶ write the state ──▶ execve
+//   in the new program: resume everything ──▶ replace the workers one by one ──▶ upgrade_done
+//
+// What fails before execve leaves us as we are. What fails behind it, up to upgrade_done, executes the program before,
+// whose descriptor came along, once; it says `upgrade_rolled_back`, as we do. Connections notice none of it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/control/backend.h"
+#include "master/daemon_renewal.h"
+#include "master/lifecycle/handover.h"
+#include "master/lifecycle/program_check.h"
+#include "master/process/workers.h"
+#include "worker/loop/loop.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead {
+
+class Daemon;
+
+class DaemonUpgrade {
+ public:
+  explicit DaemonUpgrade(Daemon& daemon);
+  ~DaemonUpgrade();
+
+  // Answers when it is through: {"ok":true,"version":…,"previous":…}, or a refusal with the reason. The answer may be
+  // the other program's to give.
+  void begin(control::Reply reply);
+  [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }
+  // Workers are being replaced: a reload has to wait.
+  [[nodiscard]] bool renewing() const noexcept { return stage_ == Stage::renewing; }
+  [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_upgrade` of status
+
+  [[nodiscard]] bool knows(pid_t pid) const noexcept { return check_.knows(pid); }  // the dry run
+  void reaped(int wait_status) { check_.ended(wait_status); }
+  void daemon_stops();
+
+  // In the new program: everything as it was. Returns the problem; then nothing of ours must be destroyed before
+  // fall_back().
+  [[nodiscard]] std::string resume(lifecycle::Handover& from, const std::string& rolled_back);
+  // Goes on after that, when the loop is about to run.
+  void resumed();
+  // Executes the program before; returns when that fails.
+  void fall_back(const std::string& reason);
+
+ private:
+  enum class Stage : std::uint8_t { none, checking, waiting, renewing };
+
+  void checked(lifecycle::ProgramCheck::Outcome outcome);
+  void wait_for_quiet();
+  void look_whether_quiet();
+  [[nodiscard]] std::string busy_with() const;
+  void execute();
+  [[nodiscard]] lifecycle::Handover hand_over() const;
+  [[nodiscard]] std::optional<sys::Error> become(lifecycle::Handover& handover, int program,
+                                                 const std::string& rolled_back);
+  void renewed(const std::string& problem);
+  void done();
+  void rolled_back(const std::string& reason);
+  void finish(const control::Answer& answer);
+
+  [[nodiscard]] std::string resume_children(const lifecycle::Handover& from);
+  [[nodiscard]] std::string resume_listener(const net::ListenerHandover& from);
+
+  Daemon& daemon_;
+  lifecycle::ProgramCheck check_;
+  loop::Timer quiet_;
+  WorkerRenewal renewal_;
+  Stage stage_ = Stage::none;
+  std::string path_;  // of the program, since the first start
+  std::uint64_t incarnation_ = 1;
+  sys::Fd program_;         // to be executed
+  std::string going_back_;  // why the one to be executed is the one before
+  supervision::Instant quiet_deadline_{};
+  supervision::Instant readers_deadline_{};
+  std::unique_ptr<nlohmann::ordered_json> last_;
+  std::vector<control::Reply> replies_;
+
+  // In a program that has taken over, until it is through.
+  std::string previous_version_;
+  sys::Fd previous_program_;
+  process::WorkerPrograms previous_worker_programs_;
+  std::string came_back_;  // it is the program before, once more: why
+};
+
+// The command line of a program that is to take over from the state in this descriptor, with the program before in that
+// one (-1: none); and its execution, which returns an errno.
+[[nodiscard]] std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program,
+                                                          const std::string& rolled_back);
+[[nodiscard]] int execute_program(int program, const std::vector<std::string>& arguments);
+
+// The configuration that a handover speaks of, and what operators have added to it; `problem`: why there is none.
+struct Blueprint {
+  std::optional<config::Config> config;
+  std::string effective;
+  std::vector<config::Node> added;  // as in Handover::added
+  std::string problem;
+};
+[[nodiscard]] Blueprint blueprint_of(const lifecycle::Handover& from);
+// The dry run: what resume() would do, short of touching anything. Returns the problem.
+[[nodiscard]] std::string rehearse_resume(const lifecycle::Handover& from, int parent);
+
+}  // namespace bulkhead

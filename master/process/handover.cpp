@@ -1,0 +1,152 @@
+// The two ends of handover.h, for everybody in this folder who runs something.
+#include "master/process/handover.h"
+
+#include <sys/wait.h>
+
+#include <utility>
+
+#include "master/process/adoption.h"
+#include "master/process/handler_errors.h"
+#include "master/process/processes.h"
+#include "master/process/workers.h"
+
+namespace bulkhead::process {
+
+std::vector<WorkerHandover> Workers::hand_over() const {
+  std::vector<WorkerHandover> out;
+  for (const auto& [run, worker] : workers_) {
+    out.push_back({worker.node, run, worker.path, worker.index, worker.generation, worker.incarnation, worker.pid,
+                   static_cast<std::uint32_t>(worker.state), worker.retiring, worker.drained, worker.in_hand,
+                   worker.failure, worker.start_deadline, worker.unanswered_since, worker.channel.get()});
+  }
+  return out;
+}
+
+void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
+  WorkerProcess& worker = workers_.add(from.run);
+  worker.node = from.node;
+  worker.path = from.path;
+  worker.listener = &listener;
+  worker.index = from.index;
+  worker.generation = from.generation;
+  worker.state = static_cast<WorkerProcess::State>(from.state);
+  worker.incarnation = from.incarnation;
+  worker.retiring = from.retiring;
+  worker.drained = from.drained;
+  worker.in_hand = from.in_hand;
+  worker.failure = from.failure;
+  worker.start_deadline = from.start_deadline;
+  worker.unanswered_since = from.unanswered_since;
+  worker.channel.reset(from.channel);
+  worker.poll = std::make_unique<loop::Poll>(loop_, from.channel, [this, run = from.run] { on_channel(run); });
+  (void)workers_.forked(from.run, from.pid);
+  worker.poll->start();
+}
+
+OutputHandover ChildOutput::hand_over() const {
+  const auto state = [](const Stream& stream) {
+    return StreamHandover{stream.pipe.get(), stream.lines.line(), stream.lines.dropping()};
+  };
+  return {state(out_), state(error_)};
+}
+
+void ChildOutput::resume(const OutputHandover& from) {
+  for (const auto& [stream, state] : {std::pair{&out_, &from.out}, std::pair{&error_, &from.error}}) {
+    stream->lines.resume(state->line, state->dropping);
+    if (state->fd >= 0) {
+      stream->pipe = WatchedFd(loop_, sys::Fd(state->fd), [this, one = stream] { on_readable(*one); });
+    }
+  }
+}
+
+std::vector<ProcessHandover> Processes::hand_over() const {
+  std::vector<ProcessHandover> out;
+  for (const auto& [run, child] : children_) {
+    out.push_back({child.node, run, child.path, child.pid, static_cast<std::uint32_t>(child.state),
+                   child.group_patience, child.stopping, child.watchdog_expired, child.closed_notify_fd, child.failure,
+                   child.status, child.start_deadline, child.watchdog_deadline, child.report.get(), child.notify.get(),
+                   child.output->hand_over()});
+  }
+  return out;
+}
+
+void Processes::resume(const ProcessHandover& from, const config::Process& config) {
+  ProcessChild& child = children_.add(from.run);
+  child.node = from.node;
+  child.path = from.path;
+  child.config = config;
+  child.group_patience = from.group_patience;
+  child.state = static_cast<ProcessChild::State>(from.state);
+  child.stopping = from.stopping;
+  child.watchdog_expired = from.watchdog_expired;
+  child.closed_notify_fd = from.closed_notify_fd;
+  child.failure = from.failure;
+  child.status = from.status;
+  child.start_deadline = from.start_deadline;
+  child.watchdog_deadline = config.watchdog ? from.watchdog_deadline : std::nullopt;
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
+  child.output->resume(from.output);
+  (void)children_.forked(from.run, from.pid);
+  if (from.report >= 0) {
+    child.report = WatchedFd(loop_, sys::Fd(from.report), [this, &child] { read_report(child); });
+  }
+  if (from.notify >= 0) {
+    child.notify = WatchedFd(loop_, sys::Fd(from.notify), [this, &child] { read_notify(child); });
+  }
+}
+
+std::vector<RemainsHandover> GroupRemains::hand_over() const {
+  std::vector<RemainsHandover> out;
+  for (const Remains& remains : remains_) {
+    out.push_back({remains.path, remains.group, remains.deadline, remains.output->hand_over()});
+  }
+  return out;
+}
+
+void GroupRemains::resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output) {
+  output->resume(from.output);
+  add(from.path, from.group, now, from.deadline, std::move(output));
+}
+
+void Processes::resume(const RemainsHandover& from, Instant now) {
+  remains_.resume(from, now, std::make_unique<ChildOutput>(loop_, from.path));
+}
+
+std::vector<ErrorsHandover> HandlerErrors::hand_over() const {
+  std::vector<ErrorsHandover> out;
+  for (const auto& [key, channel] : channels_) {
+    out.push_back({key.first->path(), key.second, channel->pair.read.get(), channel->pair.write.get()});
+  }
+  return out;
+}
+
+void HandlerErrors::resume(const ErrorsHandover& from, const net::Listener& listener) {
+  add(listener, from.index, {sys::Fd(from.read), sys::Fd(from.write)});
+}
+
+AdoptionHandover Adoption::hand_over() const {
+  AdoptionHandover out;
+  for (const auto& [pid, connection] : adopted_) {
+    out.adopted.push_back(
+        {pid, connection.asked, static_cast<std::uint32_t>(connection.lifetime), connection.deadline_ns});
+  }
+  for (const Parked& parked : parked_) out.parked.push_back({parked.pid, parked.wait_status, parked.until_ns});
+  return out;
+}
+
+void Adoption::resume(const std::vector<net::Listener*>& listeners, const AdoptionHandover& from) {
+  for (const ParkedHandover& one : from.parked) parked_.push_back({one.pid, one.wait_status, one.until_ns});
+  for (net::Listener* listener : listeners) (void)sweep(*listener, kMaster);
+  for (const AdoptedHandover& one : from.adopted) {
+    const auto found = adopted_.find(one.pid);
+    if (found == adopted_.end()) continue;
+    Connection& connection = found->second;
+    forget_deadline(found);
+    connection.asked = one.asked;
+    connection.lifetime = static_cast<ipc::Lifetime>(one.lifetime);
+    connection.deadline_ns = one.deadline_ns;
+    if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, one.pid);
+  }
+}
+
+}  // namespace bulkhead::process

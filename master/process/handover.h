@@ -1,0 +1,95 @@
+// What runs, when another program goes on with it: workers, processes, what is left of them, and adopted connections.
+// Descriptors are numbers here, and whoever resumes something takes over the ones that it names.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/supervision/event.h"
+
+namespace bulkhead::process {
+
+struct WorkerHandover {
+  supervision::NodeId node = 0;
+  supervision::RunId run = 0;
+  std::string path;
+  std::uint32_t index = 0;
+  std::uint32_t generation = 1;
+  std::uint64_t incarnation = 1;
+  pid_t pid = -1;
+  std::uint32_t state = 0;  // WorkerProcess::State
+  bool retiring = false;
+  bool drained = false;
+  std::uint64_t in_hand = 0;
+  std::string failure;
+  std::optional<supervision::Instant> start_deadline;
+  std::optional<supervision::Instant> unanswered_since;
+  int channel = -1;
+};
+
+struct StreamHandover {
+  int fd = -1;       // -1: it has ended
+  std::string line;  // what there is of the next one
+  bool dropping = false;
+};
+struct OutputHandover {
+  StreamHandover out;
+  StreamHandover error;
+};
+
+struct ProcessHandover {
+  supervision::NodeId node = 0;
+  supervision::RunId run = 0;
+  std::string path;
+  pid_t pid = -1;
+  std::uint32_t state = 0;  // ProcessChild::State
+  supervision::Duration group_patience{};
+  bool stopping = false;
+  bool watchdog_expired = false;
+  bool closed_notify_fd = false;
+  std::string failure;
+  std::string status;
+  std::optional<supervision::Instant> start_deadline;
+  std::optional<supervision::Instant> watchdog_deadline;
+  int report = -1;
+  int notify = -1;
+  OutputHandover output;
+};
+
+struct RemainsHandover {
+  std::string path;
+  pid_t group = 0;
+  supervision::Instant deadline{};
+  OutputHandover output;
+};
+
+// The pair of a worker index for the standard error of handlers.
+struct ErrorsHandover {
+  std::string listener;
+  std::uint32_t index = 0;
+  int read = -1;
+  int write = -1;
+};
+
+// Adopted connections stand in their listener's table; here is what does not.
+struct AdoptedHandover {
+  pid_t pid = 0;
+  bool asked = false;
+  std::uint32_t lifetime = 0;  // ipc::Lifetime
+  std::int64_t deadline_ns = 0;
+};
+struct ParkedHandover {
+  pid_t pid = 0;
+  int wait_status = 0;
+  std::int64_t until_ns = 0;
+};
+struct AdoptionHandover {
+  std::vector<AdoptedHandover> adopted;
+  std::vector<ParkedHandover> parked;
+};
+
+}  // namespace bulkhead::process

@@ -1,0 +1,177 @@
+// From a tree to its values and back. Restoring trusts nothing: the values come from another program.
+#include "master/supervision/tree_state.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "master/supervision/supervisor.h"
+#include "master/supervision/tree_context.h"
+
+namespace bulkhead::supervision {
+
+namespace {
+
+template <class... Known>
+struct Overloaded : Known... {
+  using Known::operator()...;
+};
+
+MessageRecord record_of(const Message& message) {
+  MessageRecord out;
+  out.kind = static_cast<std::uint32_t>(message.index());
+  std::visit(Overloaded{[&out](const ChildGone& gone) {
+                          out.child = gone.child;
+                          out.run = gone.run;
+                          out.reason = gone.reason;
+                        },
+                        [&out](const TryAgain& again) { out.child = again.child; },
+                        [&out](const DelayOver& over) { out.child = over.child; }, [](const Stop&) {},
+                        [](const OperationRequested&) {}},
+             message);
+  return out;
+}
+
+std::optional<Message> message_of(const MessageRecord& record) {
+  switch (record.kind) {
+    case 0: return ChildGone{record.child, record.run, record.reason};
+    case 1: return TryAgain{record.child};
+    case 2: return DelayOver{record.child};
+    case 3: return Stop{};
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+SupervisorRecord Supervisor::record() const {
+  SupervisorRecord out;
+  out.restarts = intensity_.counted();
+  out.children = children_;
+  for (const Message& message : mailbox_) {
+    if (!std::holds_alternative<OperationRequested>(message)) out.mailbox.push_back(record_of(message));
+  }
+  out.awaited = awaited_;
+  if (!job_) return out;
+  out.job = JobRecord{static_cast<std::uint32_t>(job_->kind),
+                      job_->subject,
+                      job_->delay,
+                      job_->cause,
+                      job_->stops,
+                      job_->starts,
+                      job_->next_stop,
+                      job_->next_start};
+  return out;
+}
+
+bool Supervisor::resume(const SupervisorRecord& record) {
+  children_ = record.children;
+  for (const Instant restart : record.restarts) {
+    if (!intensity_.count(restart)) break;  // the limits are lower now
+  }
+  for (const MessageRecord& one : record.mailbox) {
+    auto message = message_of(one);
+    if (!message) return false;
+    mailbox_.push_back(std::move(*message));
+  }
+  awaited_ = record.awaited;
+  if (!record.job) return awaited_ == 0 && mailbox_.empty();
+  const JobRecord& job = *record.job;
+  const auto known = [this](NodeId id) { return std::ranges::find(children_, id) != children_.end(); };
+  if (job.kind > static_cast<std::uint32_t>(Job::Kind::end) || job.next_stop > job.stops.size() ||
+      job.next_start > job.starts.size() || !std::ranges::all_of(job.stops, known) ||
+      !std::ranges::all_of(job.starts, known) || !known(awaited_)) {
+    return false;
+  }
+  // An operation's is finished like any other, and whoever asked for it is gone.
+  job_ = Job{static_cast<Job::Kind>(job.kind),
+             job.subject,
+             0,
+             job.delay,
+             job.cause,
+             job.stops,
+             job.starts,
+             static_cast<std::size_t>(job.next_stop),
+             static_cast<std::size_t>(job.next_start)};
+  return job.subject == 0 || known(job.subject);
+}
+
+TreeState TreeContext::state() const {
+  TreeState out;
+  out.last_id = last_id_;
+  out.last_run = last_run_;
+  out.jitter = jitter_.state();
+  std::vector<const Node*> order;
+  order.reserve(nodes_.size());
+  for (const auto& [id, node] : nodes_) order.push_back(node.get());
+  std::ranges::sort(order, {}, [](const Node* node) { return node->id; });  // parents have been there before
+  for (const Node* node : order) {
+    out.nodes.push_back({node->id, node->parent, node->parent == 0 ? "root" : node->spec->id, node->spec->type,
+                         node->state, node->since, node->run, node->restarts, node->exit_pending, node->ready_at,
+                         node->ready_for, node->due, node->deadline, node->backoff.restarts(),
+                         static_cast<std::uint32_t>(node->ending), node->how, node->blame,
+                         node->supervisor ? std::optional(node->supervisor->record()) : std::nullopt});
+  }
+  return out;
+}
+
+std::string TreeContext::resume_node(const NodeRecord& record, const FindSpec& find_spec) {
+  const Node* parent = find(record.parent);
+  if (record.id == 0 || record.id > last_id_ || find(record.id) != nullptr) return "a node's number is wrong";
+  if (record.run > last_run_) return "a node's run is wrong";
+  if ((record.id == kRoot) != (record.parent == 0) || (record.parent != 0 && parent == nullptr)) {
+    return "a node has no parent";
+  }
+  const std::string path = parent == nullptr ? "root" : parent->path + "/" + record.name;
+  auto spec = find_spec(path, record.type, parent == nullptr ? nullptr : parent->spec);
+  if (!spec || spec->type != record.type) return "nothing describes " + path;
+  if (record.ending > static_cast<std::uint32_t>(Ending::stopped)) return path + " ended in an unknown way";
+  auto made = std::make_unique<Node>(record.id, record.parent, std::move(spec), path);
+  Node& node = *made;
+  nodes_.emplace(record.id, std::move(made));
+  node.state = record.state;
+  node.since = record.since;
+  node.run = record.run;
+  node.restarts = record.restarts;
+  node.exit_pending = record.exit_pending;
+  node.ready_at = record.ready_at;
+  node.ready_for = record.ready_for;
+  node.due = record.due;
+  node.deadline = record.deadline;
+  if (node.deadline) deadlines_.emplace(*node.deadline, node.id);
+  node.backoff.resume(record.backoff);
+  node.ending = static_cast<Ending>(record.ending);
+  node.how = record.how;
+  node.blame = record.blame;
+  if (!record.supervisor) return "";
+  if (!node.is_supervisor()) return path + " supervises nobody";
+  node.supervisor = std::make_unique<Supervisor>(*this, node);
+  return node.supervisor->resume(*record.supervisor) ? "" : path + " is busy with what is unknown";
+}
+
+std::string TreeContext::resume(const TreeState& state, const FindSpec& find_spec) {
+  nodes_.clear();
+  deadlines_.clear();
+  last_id_ = state.last_id;
+  last_run_ = state.last_run;
+  jitter_ = Jitter(state.jitter);
+  for (const NodeRecord& record : state.nodes) {
+    if (std::string problem = resume_node(record, find_spec); !problem.empty()) return problem;
+  }
+  if (find(kRoot) == nullptr) return "there is no root";
+  std::size_t listed = 1;
+  for (const auto& [id, node] : nodes_) {
+    if (!node->supervisor) continue;
+    std::set<std::string> names;
+    for (const NodeId child : node->supervisor->children()) {
+      const Node* there = find(child);
+      if (there == nullptr || there->parent != id || !names.insert(there->spec->id).second) {
+        return node->path + " has a wrong list of children";
+      }
+      ++listed;
+    }
+  }
+  return listed == nodes_.size() ? "" : "a node is in no list of children";
+}
+
+}  // namespace bulkhead::supervision
