@@ -21,7 +21,7 @@ class ExactLists(TestCase):
             return kind[len(self.directory):].lstrip("/0123456789")
         if kind.startswith("/memfd:"):
             return kind.split(" ")[0]
-        return kind if not kind.endswith("/bulkhead-worker") else "bulkhead-worker"
+        return os.path.basename(kind) if kind.endswith("-worker") else kind
 
     def test_of_everybody(self):
         daemon = self.start(listener("echo", workers=2), exec_listener(["/bin/cat"], workers=1),
@@ -50,7 +50,8 @@ class ExactLists(TestCase):
         standard = {fd: held.pop(fd) for fd in (0, 1, 2)}
         self.assertEqual(standard[0], "/dev/null")
         # Sockets: one per listener, one channel per worker, one error pair. The log twice: its own and the handlers'.
-        expected = ["anon_inode:[eventfd]"] * (3 + 1) + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]", "bulkhead-worker"]
+        expected = ["anon_inode:[eventfd]"] * (3 + 1) + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]",
+                                                         "bulkhead-worker", "bulkhead-module-worker"]
         expected += ["log"] * 2 + ["socket"] * (3 + 4 + 1 + 2) + LIBUV_PIPES
         memory = [kind for kind in held.values() if kind.startswith("/memfd:")]
         self.assertEqual(len(memory), 3, memory)  # a table per listener
