@@ -143,6 +143,7 @@ void Daemon::tick() {
   reap();  // a safety net: signals can be lost to a debugger
   errors_.tick(sys::monotonic_ns());
   workers_.kill_hung(now());
+  store_sockets();
   tell_services();
 }
 
@@ -419,6 +420,7 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
   if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
   upgrade_.daemon_stops();
+  store_sockets();
   tell_services();
   options_.inherited.forget();
   narrator_.on_the_way_down(phase, connections, config_->lame_duck);

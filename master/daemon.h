@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "master/config/config.h"
@@ -112,6 +113,7 @@ class Daemon {
   void announce_ready();
   void tell_ready_fd();
   void tell_services();
+  void store_sockets();
   void tick();
   void on_phase(lifecycle::StopSequence::Phase phase);
   void reopen_log();
@@ -158,6 +160,7 @@ class Daemon {
   Instant bind_until_;  // until then a listener waits for its address
   Instant started_;
   lifecycle::ServiceManager services_;
+  std::set<std::string> stored_;  // names of the sockets that the service manager keeps
   loop::Timer watchdog_;
   int status_ = kStopped;
 };

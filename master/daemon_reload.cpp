@@ -172,6 +172,7 @@ void DaemonReload::remember(bool ok, const std::vector<std::string>& errors) {
 }
 
 void DaemonReload::answer(const control::Answer& answer) {
+  daemon_.store_sockets();
   daemon_.services_.ready();
   const auto replies = std::exchange(replies_, std::exchange(waiting_, {}));
   for (const control::Reply& reply : replies) reply(answer);

@@ -255,6 +255,7 @@ std::string Daemon::resume(Handover& from, const std::string& rolled_back) {
 
 int Daemon::run_on() {
   start();
+  store_sockets();
   upgrade_.resumed();
   reap();
   loop_.run();

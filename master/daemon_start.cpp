@@ -70,6 +70,7 @@ int Daemon::open_all() {
   const auto error = add_listeners(config_->root, "root");
   bind_until_ = {};
   if (!error) options_.inherited.close_unused();
+  for (const std::string& name : options_.inherited.take_unwanted()) services_.forget(name);
   for (const std::string& remark : options_.inherited.take_remarks()) {
     log::Line(log::Level::warning, "root").text(remark).write();
   }
@@ -113,9 +114,30 @@ int Daemon::run() {
   }
   if (const int status = open_control(); status != 0) return status;
   if (const int status = open_all(); status != 0) return status;
+  store_sockets();
   start();
   loop_.run();
   return status_;
+}
+
+// What the service manager keeps for us outlives even our SIGKILL, with its queue; what closes must not be kept.
+void Daemon::store_sockets() {
+  if (!services_.listens()) return;
+  std::set<std::string> names;
+  if (stop_.phase() < lifecycle::StopSequence::Phase::closing) {
+    for (auto& [path, listener] : listeners_) {
+      for (const net::ListeningSocket& socket : listener->sockets()) {
+        if (listener->draining || socket.address.is_inherited()) continue;
+        const std::string name = net::store_name(socket.fd.get());
+        if (!stored_.contains(name)) services_.store(name, socket.fd.get());
+        names.insert(name);
+      }
+    }
+  }
+  for (const std::string& name : stored_) {
+    if (!names.contains(name)) services_.forget(name);
+  }
+  stored_ = std::move(names);
 }
 
 void Daemon::announce_listener(net::Listener& listener) {

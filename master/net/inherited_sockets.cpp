@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -17,6 +19,7 @@
 
 #include "master/net/listen_variables.h"
 #include "master/net/socket_address.h"
+#include "worker/admission/crc32c.h"
 #include "worker/ipc/peer.h"
 
 namespace bulkhead::net {
@@ -46,6 +49,20 @@ const char* why_not_usable(int fd) {
   if (*type != SOCK_STREAM || (!tcp && domain != AF_UNIX)) return "is no stream socket of TCP or Unix";
   if (option_of<int>(fd, SO_ACCEPTCONN).value_or(0) == 0) return "does not listen";
   return "";
+}
+
+constexpr std::string_view kStored = "bulkhead_stored-";
+
+std::string text_of(const SocketAddress& address) {
+  if (address.storage.ss_family == AF_UNIX) return "unix:" + unix_path(address);
+  return std::string(ipc::PeerText(ipc::peer_of(address.storage)).view());
+}
+
+// Empty: bound to none.
+std::string device_of(int fd) {
+  char name[IF_NAMESIZE] = {};
+  socklen_t length = sizeof name;
+  return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length) == 0 ? std::string(name) : "";
 }
 
 bool same_socket(int a, int b) {
@@ -172,6 +189,22 @@ sys::Result<std::vector<InheritedSockets::Lent>> InheritedSockets::open(const Li
   return out;
 }
 
+sys::Fd InheritedSockets::take_stored(const ListenAddress& address) {
+  const std::string wanted = text_of(socket_address(address));
+  const auto found = std::ranges::find_if(sockets_, [&](const Socket& each) {
+    return each.name.starts_with(kStored) && each.lease.expired() && bound_text(each.fd.get()) == wanted &&
+           device_of(each.fd.get()) == address.device;
+  });
+  if (found == sockets_.end()) return {};
+  sys::Fd out = std::move(found->fd);
+  sockets_.erase(found);
+  // It may have been closed to newcomers when its owner was killed.
+  const int unused = 0;
+  setsockopt(out.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  fcntl(out.get(), F_SETFL, fcntl(out.get(), F_GETFL) | O_NONBLOCK);
+  return out;
+}
+
 std::vector<InheritedHandover> InheritedSockets::hand_over() const {
   std::vector<InheritedHandover> out;
   for (const Socket& socket : sockets_) out.push_back({socket.number, socket.name, socket.fd.get()});
@@ -204,6 +237,7 @@ std::shared_ptr<const void> InheritedSockets::lease_again(int number) {
 void InheritedSockets::close_unused() {
   for (const Socket& socket : sockets_) {
     if (!socket.lease.expired() || socket.number <= STDERR_FILENO) continue;
+    if (socket.name.starts_with(kStored)) unwanted_.push_back(socket.name);
     std::string name = socket.name.empty() ? "" : fmt::format(" of LISTEN_FDS, \"{}\",", socket.name);
     remarks_.push_back(fmt::format("descriptor {}{} listens on {} and no listener has it: closed", socket.number, name,
                                    bound_text(socket.fd.get())));
@@ -215,8 +249,19 @@ std::string bound_text(int fd) {
   SocketAddress bound;
   bound.length = sizeof bound.storage;
   getsockname(fd, reinterpret_cast<sockaddr*>(&bound.storage), &bound.length);
-  if (bound.storage.ss_family == AF_UNIX) return "unix:" + unix_path(bound);
-  return std::string(ipc::PeerText(ipc::peer_of(bound.storage)).view());
+  return text_of(bound);
+}
+
+// FDNAME= takes few characters, and at most 255 of them (sd_pid_notify_with_fds(3)).
+std::string store_name(int fd) {
+  constexpr std::size_t kReadable = 150;
+  const std::string text = bound_text(fd);
+  std::string readable = text.substr(0, kReadable);
+  for (char& c : readable) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.') c = '_';
+  }
+  const std::uint32_t sum = admission::Crc32c().add(text).add(device_of(fd)).value();
+  return fmt::format("{}{}-{:08x}", kStored, readable, sum);
 }
 
 }  // namespace bulkhead::net

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "master/config/config.h"
@@ -46,6 +47,12 @@ class InheritedSockets {
   [[nodiscard]] int number_of(const std::shared_ptr<const void>& lease) const;
   [[nodiscard]] std::shared_ptr<const void> lease_again(int number);
 
+  // One that an earlier instance of ours left with the service manager, if it is bound to `address` as we would bind
+  // it. It is the caller's from now on, and not counted among those that were passed.
+  [[nodiscard]] sys::Fd take_stored(const config::ListenAddress& address);
+  // Under which names the others of those came, which close_unused() has closed. Cleared by reading.
+  [[nodiscard]] std::vector<std::string> take_unwanted() { return std::exchange(unwanted_, {}); }
+
   // Closes those that nobody has: their clients would wait for nothing.
   void close_unused();
   // Closes all: from now on a listener that closes its copy closes the last one of ours.
@@ -65,8 +72,13 @@ class InheritedSockets {
 
   std::vector<Socket> sockets_;
   std::vector<std::string> remarks_;
-  std::string why_none_;  // the remark about LISTEN_FDS as a whole
+  std::vector<std::string> unwanted_;  // stored ones
+  std::string why_none_;               // the remark about LISTEN_FDS as a whole
 };
+
+// What a listening socket of ours is called in the service manager's store: by its address, so that whoever stores it
+// again stores nothing new.
+[[nodiscard]] std::string store_name(int fd);
 
 // "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock", "unix:@name": what a socket is bound to.
 [[nodiscard]] std::string bound_text(int fd);

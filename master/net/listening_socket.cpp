@@ -88,6 +88,21 @@ MaybeError set_options(ListeningSocket& socket, const SocketOptions& options, st
 
 namespace {
 
+// A socket that an earlier instance has stored, whose queue goes on. False: there is none.
+sys::Result<bool> make_from_store(ListeningSocket& socket, const SocketOptions& options, InheritedSockets& inherited,
+                                  std::vector<std::string>& remarks) {
+  sys::Fd stored = inherited.take_stored(socket.address);
+  if (!stored) return false;
+  if (socket.address.form == Form::unix_path) {
+    auto file = file_at(socket.address.path);
+    if (!file) return false;  // nobody can find it any more
+    socket.file = std::move(*file);
+  }
+  socket.fd = std::move(stored);
+  if (auto error = set_options(socket, options, remarks)) return std::move(*error);
+  return true;
+}
+
 std::string what_is_at(const std::string& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return "; something was there";
@@ -108,7 +123,11 @@ sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAdd
   if (!address.is_inherited()) {
     ListeningSocket& socket = out.emplace_back();
     socket.address = address;
-    if (auto error = make(socket, options, remarks)) return std::move(*error);
+    auto stored = make_from_store(socket, options, inherited, remarks);
+    if (!stored) return stored.error();
+    if (!*stored) {
+      if (auto error = make(socket, options, remarks)) return std::move(*error);
+    }
   } else {
     auto lent = inherited.open(address);
     if (!lent) return lent.error();

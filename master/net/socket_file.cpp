@@ -140,6 +140,12 @@ void SocketFile::remove() noexcept {
   inode_ = 0;
 }
 
+std::optional<SocketFile> file_at(const std::string& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return std::nullopt;
+  return SocketFile(path, status.st_dev, status.st_ino);
+}
+
 sys::Result<SocketFile> listen_at(int fd, const std::string& path, const SocketFileOptions& options) {
   if (path.size() >= sizeof sockaddr_un::sun_path) return sys::Error{"bind", path, ENAMETOOLONG};
   StartLock lock(path);

@@ -48,6 +48,9 @@ class SocketFile {
   std::uint64_t inode_ = 0;  // 0: none
 };
 
+// The file of a socket that an earlier instance of ours has bound there; nothing: there is none any more.
+[[nodiscard]] std::optional<SocketFile> file_at(const std::string& path);
+
 // Binds `fd`, a fresh AF_UNIX socket, to `path` (at most 107 bytes) and listens. Two processes that start at once would
 // each find the other's socket dead before it listens, so a lock file beside it lets only one at a time look; the lock
 // goes with its holder, and its file with the lock.

@@ -33,7 +33,8 @@ class Unit(TestCase):
         self.assertLess(exposure, 8.5)
 
     def test_it_says_what_survival_of_the_masters_death_needs(self):
-        for line in ("Type=notify", "KillMode=process", "OOMPolicy=continue", "Delegate=yes", "Restart=on-failure"):
+        for line in ("Type=notify", "KillMode=process", "OOMPolicy=continue", "Delegate=yes", "Restart=on-failure",
+                     "FileDescriptorStoreMax=1024"):
             self.assertIn(f"\n{line}\n", self.unit())
 
 
