@@ -107,8 +107,6 @@ void Daemon::take_configuration(std::shared_ptr<config::Config> config, std::str
   config_ = std::move(config);
   effective_ = std::move(effective);
   stop_.set_times({config_->drain_timeout, config_->lame_duck, config_->close_spread});
-  workers_.set_log(config_->log);
-  adoption_.set_log_ends(config_->log.connection_end);
 }
 
 void Daemon::forget_entry(std::uint32_t tag) {
@@ -433,9 +431,10 @@ void Daemon::reopen_log() {
     return;
   }
   log_ = std::move(*target);
-  log::set_fd(log_.lines.get());
-  workers_.replace_log(log_.lines.get(), log_.handlers.get());
+  lifecycle::configure_log(config_->log, log_.lines.get());
+  workers_.replace_log(config_->log, log_.lines.get(), log_.handlers.get());
   processes_.set_error_fd(log_.handlers.get());
+  adoption_.set_log_ends(config_->log.connection_end);
   log::Line(log::Level::info, "log").text("opened again").write();
 }
 

@@ -52,6 +52,8 @@ struct DaemonOptions {
   lifecycle::PidFile pid_file{};
   std::string version{};
   std::vector<std::string> arguments{};  // the command line, for whoever goes on after an upgrade
+  // What the command line has to say about every configuration that is read; may be empty.
+  std::function<void(config::Config&)> overrule{};
 };
 
 class Daemon {

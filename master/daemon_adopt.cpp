@@ -63,6 +63,7 @@ std::unique_ptr<Daemon> make_daemon(const Adopting& how, const Handover& handove
   DaemonOptions options;
   options.version = how.version;
   options.arguments = how.command_line;
+  options.overrule = how.overrule;
   if (handover.pid_file >= 0) {
     options.pid_file = lifecycle::PidFile::resume(handover.settled.pid_file, sys::Fd(handover.pid_file));
   }

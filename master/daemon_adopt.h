@@ -1,8 +1,11 @@
 // bulkheadd in the place of another bulkheadd: executed by it, as the same process (daemon_upgrade.h) or as a dry run.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "master/config/config.h"
 
 namespace bulkhead {
 
@@ -10,8 +13,9 @@ struct Adopting {
   std::string descriptors;  // "7,9": the state, and the program before; -1: it is not to be executed again
   std::string rolled_back;  // we are the program before, once more: why
   bool dry_run = false;
-  std::vector<std::string> command_line;  // without any of this
-  std::string version;                    // of this program
+  std::vector<std::string> command_line;          // without any of this
+  std::string version;                            // of this program
+  std::function<void(config::Config&)> overrule;  // DaemonOptions'
 };
 
 // Returns the exit status. Where we cannot take over, the program before is executed again and this does not return.

@@ -90,6 +90,9 @@ void DaemonReload::run() {
   loaded_ = std::make_unique<config::Loaded>(config::load(daemon_.config_->file));
   if (!loaded_->config) return reject(texts_of(loaded_->problems));
   config_ = std::make_shared<config::Config>(std::move(*loaded_->config));
+  if (daemon_.options_.overrule) daemon_.options_.overrule(*config_);
+  config_->pid_file = daemon_.config_->pid_file;  // these two for the daemon's life
+  config_->control = daemon_.config_->control;
   plan_ = plan(loaded_->effective, *config_);
   plan_steps();
   next();
@@ -325,6 +328,7 @@ void DaemonReload::commit(const Change& change) {
                           },
                           nullptr});
       } else {
+        change_process(path);
         give_limits(path);
         settle_workers(path);
       }
@@ -402,6 +406,19 @@ void DaemonReload::settle_workers(const std::string& path) {
 
 void DaemonReload::restart_process(const std::string& path) {
   steps_.push_back({[this, path](const Done& done) { restart(path, done); }, nullptr});
+}
+
+void DaemonReload::change_process(const std::string& path) {
+  steps_.push_back({[this, path](const Done& done) {
+                      const config::Node* node = daemon_.node_at(path);
+                      if (node != nullptr && node->process) {
+                        const auto view = daemon_.tree_.node(*daemon_.tree_.find(path), now());
+                        daemon_.processes_.change(view->run, *node->process, node->spec.shutdown);
+                        daemon_.narrator_.stop_signal_is(view->run, node->process->stop_signal);
+                      }
+                      done("");
+                    },
+                    nullptr});
 }
 
 // A listener that drains must not hold up the rest, unless what comes next needs its name.

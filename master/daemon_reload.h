@@ -71,6 +71,7 @@ class DaemonReload {
   void settle_workers(const std::string& path);
   void end_removed(const std::string& path, bool wait);
   void restart_process(const std::string& path);
+  void change_process(const std::string& path);
   void give_limits(const std::string& path);
   void limit(const std::string& path, const Done& done);
   void leave_addresses(const std::string& path);

@@ -100,8 +100,10 @@ void override_with(const Arguments& arguments, config::Config& config) {
                                                                {"error", config::LogLevel::error}};
   if (!arguments.log_level.empty()) config.log.level = kLevels.at(arguments.log_level);
   // Before anybody changes the directory.
+  if (arguments.detach) config.file = std::filesystem::absolute(config.file);
   if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);
   if (!arguments.control_socket.empty()) config.control.socket = std::filesystem::absolute(arguments.control_socket);
+  if (arguments.detach && config.log.target == "stderr") config.log.target = "syslog";
 }
 
 // Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
@@ -129,10 +131,10 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
     log::echo_errors_to(-1);
     shell.report(kStopped);
   };
-  Daemon daemon(
-      std::move(config), std::move(loaded.effective),
-      {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(), arguments.command_line},
-      std::move(*target));
+  Daemon daemon(std::move(config), std::move(loaded.effective),
+                {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(),
+                 arguments.command_line, arguments.adopting.overrule},
+                std::move(*target));
   return daemon.run();
 }
 
@@ -146,15 +148,12 @@ int run(const Arguments& arguments) {
   if (arguments.dump_config || arguments.check) return kStopped;
 
   config::Config& config = *loaded.config;
-  override_with(arguments, config);
-  if (arguments.detach && config.log.target == "stderr") {
-    if (config.log.target_explicit) {
-      fmt::print(stderr, "{}: /log/target: a detached daemon has no stderr; say \"syslog\", \"journald\" or a path\n",
-                 arguments.config);
-      return kBadConfiguration;
-    }
-    config.log.target = "syslog";
+  if (arguments.detach && config.log.target == "stderr" && config.log.target_explicit) {
+    fmt::print(stderr, "{}: /log/target: a detached daemon has no stderr; say \"syslog\", \"journald\" or a path\n",
+               arguments.config);
+    return kBadConfiguration;
   }
+  override_with(arguments, config);
   lifecycle::Detached shell;
   if (arguments.detach) {
     auto detached = lifecycle::Detached::detach();
@@ -186,6 +185,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     arguments.adopting.command_line = arguments.command_line;
     arguments.adopting.version = version();
+    arguments.adopting.overrule = [&arguments](config::Config& config) { override_with(arguments, config); };
     return arguments.adopting.descriptors.empty() ? run(arguments) : adopt(arguments.adopting);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kStopped : kUsage;

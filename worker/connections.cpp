@@ -86,6 +86,8 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
       modules_(modules),
       pids_(table.capacity()),
       limits_(child::limits_of(header_.confinement)),
+      log_start_(header_.log_connection_start != 0),
+      log_end_(header_.log_connection_end != 0),
       socket_names_(plan.vector(header_.socket_names)),
       banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
@@ -142,7 +144,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
   pids_.put(pid, index);
   lifetimes_.begun(index);
   ++table_.worker(header_.worker).accepted;
-  if (header_.log_connection_start != 0) {
+  if (log_start_) {
     ipc::log_connection_started(plan_.string(header_.listener_path), id_of(index), slot);
   }
   return Begun::served;
@@ -320,7 +322,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   }
   if (on_output_end_) on_output_end_(id);
   // Crashes are always told; the rest as `log.connections` wants it.
-  if (crashed || header_.log_connection_end != 0) {
+  if (crashed || log_end_) {
     ipc::log_connection_ended(plan_.string(header_.listener_path), id, slot, how, now);
   }
   if (crashed) report_crash(index, slot, status, usage, now);

@@ -69,6 +69,11 @@ class Connections {
     on_output_end_ = std::move(on_end);
   }
 
+  void log_moments(bool start, bool end) noexcept {
+    log_start_ = start;
+    log_end_ = end;
+  }
+
   [[nodiscard]] std::uint32_t active() const noexcept { return pids_.size(); }
   [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && lingering_.empty(); }
 
@@ -112,7 +117,9 @@ class Connections {
   PidMap pids_;
   child::Limits limits_;
   std::vector<Program> programs_;  // one for each handler of the plan
-  bool executes_ = false;          // at least one of them is not ours, and may leave processes behind
+  bool log_start_;
+  bool log_end_;
+  bool executes_ = false;  // at least one of them is not ours, and may leave processes behind
   std::vector<const char*> socket_names_;
   std::string_view banner_;
   child::Environment environment_;

@@ -126,6 +126,7 @@ class Worker {
   void on_quiet_over();
   [[nodiscard]] bool needed() const noexcept;  // somebody waits for what an end sets free
   void on_message(const ipc::Message& message, sys::Fd descriptor);
+  void write_log_as(const ipc::Message& message);
   void on_master_gone();
   void on_broken(int error);
   void on_tick();
@@ -144,7 +145,8 @@ class Worker {
   SourceWatch sources_;
   Lifetimes lifetimes_;
   Connections connections_;
-  std::unique_ptr<HandlerOutput> output_;  // where programs' standard error is logged
+  char log_identity_[sizeof ipc::Message::text] = {};  // the log keeps a pointer
+  std::unique_ptr<HandlerOutput> output_;              // where programs' standard error is logged
   Refusals refusals_;
   Reception reception_;
   Acceptor acceptor_;
@@ -248,11 +250,18 @@ void Worker::on_message(const ipc::Message& message, sys::Fd descriptor) {
       if (message.slot == ipc::kAllSlots) acceptor_.give_up();
       return tell(ipc::MessageType::signalled, connections_.signal(message.slot, message.use, message.signal));
     case ipc::MessageType::log:
-      if (descriptor && message.slot == 0 && dup2(descriptor.get(), ipc::kLogFd) >= 0) log::set_fd(ipc::kLogFd);
+      if (descriptor && message.slot == 0 && dup2(descriptor.get(), ipc::kLogFd) >= 0) write_log_as(message);
       if (descriptor && message.slot == 1) dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC);
       return;
     default: return;  // a message of a later master's
   }
+}
+
+void Worker::write_log_as(const ipc::Message& message) {
+  std::memcpy(log_identity_, message.text, sizeof log_identity_ - 1);
+  log::configure({ipc::kLogFd, static_cast<log::Format>(message.reason), static_cast<log::Level>(message.status),
+                  "bulkhead-worker", static_cast<log::Transport>(message.version), message.use, log_identity_});
+  connections_.log_moments((message.signal & ipc::kLogStart) != 0, (message.signal & ipc::kLogEnd) != 0);
 }
 
 void Worker::on_signal() {

@@ -67,6 +67,10 @@ void Narrator::start_failed(const std::string& path, const sys::Error& error) {
   events_.publish("fork_failed", path, {{"errno", error.code}});
 }
 
+void Narrator::stop_signal_is(RunId run, int stop_signal) {
+  if (const auto found = runs_.find(run); found != runs_.end()) found->second.stop_signal = stop_signal;
+}
+
 void Narrator::stopping(RunId run, const std::string& path, bool kill) {
   Run& record = runs_[run];
   record.asked = true;

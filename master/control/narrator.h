@@ -23,6 +23,7 @@ class Narrator {
 
   // A run has a process now. Reports about this run name its pid from here on.
   void started(supervision::RunId run, const std::string& path, pid_t pid, int stop_signal = SIGTERM);
+  void stop_signal_is(supervision::RunId run, int stop_signal);
   void start_failed(const std::string& path, const sys::Error& error);
   // It is asked to end, with its stop signal or SIGKILL. What ends after that ends as asked.
   void stopping(supervision::RunId run, const std::string& path, bool kill);

@@ -49,7 +49,8 @@ log::Transport transport_of(const std::string& target) {
 }
 
 void configure_log(const config::Log& config, int fd) {
-  static const std::string identity = config.identity;  // the log keeps a pointer
+  static std::string identity;  // the log keeps a pointer
+  identity = config.identity;
   log::configure({fd, static_cast<log::Format>(config.format), static_cast<log::Level>(config.level), "bulkheadd",
                   transport_of(config.target), config.facility, identity.c_str()});
 }

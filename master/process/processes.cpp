@@ -219,6 +219,20 @@ void Processes::become_ready(ProcessChild& child) {
   observer_.on_ready(child);
 }
 
+void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown) {
+  ProcessChild* const child = children_.find(run);
+  if (child == nullptr) return;
+  child->group_patience = patience_of(shutdown);
+  child->config.normal_exit = config.normal_exit;
+  child->config.permanent_failure_exit = config.permanent_failure_exit;
+  child->config.stop_signal = config.stop_signal;
+  if (child->config.watchdog == config.watchdog) return;
+  child->config.watchdog = config.watchdog;
+  child->watchdog_deadline.reset();
+  if (config.watchdog && child->state == ProcessChild::State::ready)
+    child->watchdog_deadline = now() + *config.watchdog;
+}
+
 void Processes::stop(RunId run) {
   if (const ProcessChild* child = leave(run)) ask_to_end(*child, child->config.stop_signal);
 }

@@ -96,6 +96,8 @@ class Processes {
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
   // Where `stderr: inherit` leads; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
+  // What of a process may change while it runs: its watchdog, what its end means, and how it is asked to.
+  void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown);
   void stop(RunId run);  // stop_signal, then CONT, to its group
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "bulkhead_version.h"
+#include "master/lifecycle/log_target.h"
 #include "master/now.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
@@ -67,6 +68,18 @@ sys::Fd open_program(const char* name) {
 
 sys::Error not_found(const char* name) {
   return {"open", fmt::format("{} beside {} or in {}", name, own_program().string(), BULKHEAD_LIBEXECDIR), ENOENT};
+}
+
+ipc::Message log_message(const config::Log& log) {
+  ipc::Message out;
+  out.type = ipc::MessageType::log;
+  out.reason = static_cast<std::uint32_t>(log.format);
+  out.status = static_cast<std::int32_t>(log.level);
+  out.version = static_cast<std::uint32_t>(lifecycle::transport_of(log.target));
+  out.use = log.facility;
+  out.signal = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);
+  log.identity.copy(out.text, sizeof out.text - 1);
+  return out;
 }
 
 }  // namespace
@@ -250,11 +263,11 @@ void Workers::kill_hung(Instant now) {
   }
 }
 
-void Workers::replace_log(int log_fd, int handler_error_fd) {
+void Workers::replace_log(const config::Log& log, int log_fd, int handler_error_fd) {
+  settings_.log = log;
   settings_.log_fd = log_fd;
   settings_.handler_error_fd = handler_error_fd;
-  ipc::Message message;
-  message.type = ipc::MessageType::log;
+  ipc::Message message = log_message(settings_.log);
   for (auto& [run, worker] : workers_) {
     message.slot = 0;
     (void)ipc::send(worker.channel.get(), message, log_fd);

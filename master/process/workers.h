@@ -94,8 +94,8 @@ class Workers {
   // Of workers that are started from now on.
   void set_generation(std::uint32_t generation) { settings_.generation = generation; }
   void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
-  void set_log(const config::Log& log) { settings_.log = log; }
-  void replace_log(int log_fd, int handler_error_fd);
+  // Of all workers, those that there are too.
+  void replace_log(const config::Log& log, int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);
   void abort_starts(const std::function<void(RunId, const std::string&)>&

@@ -13,6 +13,7 @@
 #include "master/config/config.h"
 #include "master/config/option_table.h"
 #include "tests/docs/man_page.h"
+#include "tests/docs/takes_effect.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/shapes.h"
 
@@ -50,7 +51,7 @@ docs::Page read_page() {
 // What an item of the page has to end in; its first line is the row's help.
 std::vector<std::string> fixed_lines(const Option& option) {
   return {".Pp", "Type: " + std::string(type_text(option.type)) + ".", "Default: " + default_text(option) + ".",
-          "Range: " + range_text(option) + ".", "Takes effect: at restart of the daemon."};
+          "Range: " + range_text(option) + ".", "Takes effect: " + docs::takes_effect(option) + "."};
 }
 
 TEST_CASE("every option is documented in its section, with the table's words") {

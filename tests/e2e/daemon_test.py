@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import (Client, Hold, TestCase, config_of, descendants, listener, main, process, signal_process,
+from harness import (Client, Control, Hold, TestCase, config_of, descendants, listener, main, process, signal_process,
                      tool, wait_until)
 
 ROOT = os.geteuid() == 0
@@ -61,6 +61,13 @@ class Detached(TestCase):
             self.assertIn("Umask:\t0022", file.read())
         self.stop(pid)
         self.assertFalse(os.path.exists(self.pid_file))
+
+    def test_it_finds_its_file_again_from_another_directory(self):
+        self.configure(listener())
+        self.assertEqual(self.detach("bulkhead.json"), (0, "", ""))
+        control = Control(os.path.join(self.directory, "control.sock"), self.bindir)
+        self.assertEqual(control.run("reload", "--wait"), (0, "Nothing changes.\n", ""))
+        self.stop(self.pid())
 
     def free_port(self):
         with socket.socket() as one:

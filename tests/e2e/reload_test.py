@@ -140,6 +140,43 @@ class WhatChanges(Reload):
         root = daemon.control.node("root")
         self.assertEqual((root["strategy"], root["max_restarts"]), ("rest_for_one", 77))
 
+    def test_the_log_changes_for_workers_that_there_are(self):
+        daemon = self.supervise(listener())
+        workers = [one.pid for one in daemon.workers()]
+        self.rewrite(daemon, log={"connections": ["start", "end"], "level": "info"})
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "log", "level", "connections")])
+        daemon.wait_log("^opened again")
+        debug = len(daemon.log(level="debug"))
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            self.assertIn(daemon.wait_log("^connection .* started$")[0]["writer"], workers)
+        daemon.control.run("restart", "root/echo")
+        self.assertEqual(len(daemon.log(level="debug")), debug)
+        self.rewrite(daemon, log={"format": "text"})
+        self.reload(daemon)
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+        wait_until(lambda: "root/echo: connection " in daemon.log_text(), 5, "a line of text by a worker")
+
+    def test_what_the_command_line_says_stays(self):
+        daemon = self.supervise(listener(), log={"target": "stderr", "format": "json"}, arguments=["--log-level", "error"])
+        self.rewrite(daemon, listener(shutdown="9s"))
+        self.reload(daemon)
+        daemon.send_signal(signal.SIGUSR1)
+        daemon.control.run("restart", "root/echo")
+        self.assertEqual(daemon.stderr_text(), "")
+
+    def test_how_a_process_is_asked_to_end_changes_while_it_runs(self):
+        sleeper = {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
+        daemon = self.supervise(sleeper)
+        pid = daemon.control.node("root/sleeper")["pid"]
+        self.rewrite(daemon, {**sleeper, "stop_signal": "INT"})
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/sleeper", "stop_signal")])
+        self.assertEqual(daemon.control.node("root/sleeper")["pid"], pid)
+        daemon.control.run("stop", "root/sleeper")
+        daemon.events.next("child_stopping", "root/sleeper", how="SIGINT")
+        daemon.events.next("child_exited", "root/sleeper", reason={"type": "signal", "signal": "SIGINT", "core": False})
+
     def test_hup_reloads_and_opens_the_log_again(self):
         daemon = self.supervise(listener())
         os.rename(daemon.log_path, daemon.log_path + ".1")

@@ -29,7 +29,8 @@ enum class MessageType : std::uint32_t {
   drain,       // empty the backlog, close the listening sockets, answer drained; then go on serving
   suspend,     // stop accepting, keep the sockets open and queueing
   resume,      //
-  log,         // carries a descriptor: write there from now on (slot 0), give it to handler programs as 2 (slot 1)
+  log,         // carries a descriptor: write there from now on (slot 0), as the other fields say; or give it to handler
+               // programs as 2 (slot 1)
   signal,      // send `signal` to the process of slot/use, or to all your connections (slot == kAllSlots)
   kick,        // another worker died or a limit changed: look at the sockets and the table again
   // up
@@ -45,6 +46,9 @@ enum class MessageType : std::uint32_t {
 };
 
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
+// Which moments of a connection are logged.
+inline constexpr std::int32_t kLogStart = 1;
+inline constexpr std::int32_t kLogEnd = 2;
 
 enum class RetireReason : std::uint32_t { asked = 1, terminated };
 enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error, rate, headers };
@@ -84,12 +88,12 @@ struct Failure {
 struct Message {
   MessageType type{};
   std::uint32_t slot = 0;
-  std::uint32_t use = 0;
-  std::int32_t signal = 0;    // signal, crash (the terminating signal or 0)
-  std::uint32_t version = 0;  // hello
-  std::uint32_t reason = 0;   // RetireReason, PauseReason, Stage
+  std::uint32_t use = 0;      // log: facility
+  std::int32_t signal = 0;    // signal, crash (the terminating signal or 0); log: kLogStart and kLogEnd
+  std::uint32_t version = 0;  // hello; log: transport
+  std::uint32_t reason = 0;   // RetireReason, PauseReason, Stage; log: format
   std::int32_t error = 0;     // errno
-  std::int32_t status = 0;    // crash: exit status
+  std::int32_t status = 0;    // crash: exit status; log: level
   std::int32_t pid = 0;       // crash
   std::uint32_t core = 0;     // crash: a core was dumped
   std::uint64_t count = 0;    // signalled; crash: how many more went unreported since the last
@@ -97,7 +101,7 @@ struct Message {
   std::int64_t user_us = 0;   // crash: rusage
   std::int64_t system_us = 0;
   std::int64_t max_rss_kb = 0;
-  char text[160] = {};  // hello: BULKHEAD_VERSION; fail: what errno does not say, or nothing
+  char text[160] = {};  // hello: BULKHEAD_VERSION; fail: what errno does not say, or nothing; log: identity
 };
 static_assert(sizeof(Message) <= 256);
 
