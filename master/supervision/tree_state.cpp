@@ -16,6 +16,8 @@ template <class... Known>
 struct Overloaded : Known... {
   using Known::operator()...;
 };
+template <class... Known>
+Overloaded(Known...) -> Overloaded<Known...>;  // Clang 14 does not deduce aggregates
 
 MessageRecord record_of(const Message& message) {
   MessageRecord out;
