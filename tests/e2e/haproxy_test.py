@@ -41,22 +41,53 @@ class HAProxy(ControlledTestCase):
         wait_until(lambda: listening_on(port), 10, "haproxy listens")
         return "127.0.0.1", port
 
-    @tool("busybox", "curl")
-    def test_the_example(self):
+    def supervise_example(self):
+        """The example with a site of one page."""
         site = os.path.join(self.directory, "www")
         os.mkdir(site)
-        os.chmod(self.directory, 0o755)
         with open(os.path.join(site, "page"), "w") as file:
             file.write("a page\n")
         config = replaced(example("haproxy.json"), {"/srv/www": site, "127.0.0.1:8080": "127.0.0.1:0"})
         if os.geteuid() != 0:
             del config["supervisor"]["children"][0]["user"]
-        daemon = self.supervise(config=config)
-        host, port = self.balance(daemon, "send-proxy-v2")
-        done = subprocess.run(["curl", "-sSf", "--noproxy", "*", "--interface", "127.0.0.7", f"http://{host}:{port}/page"],
+        return self.supervise(config=config)
+
+    def fetch(self, address, source):
+        done = subprocess.run(["curl", "-sSf", "--noproxy", "*", "--interface", source, "http://%s:%d/page" % address],
                               capture_output=True, text=True, timeout=20)
         self.assertEqual((done.stdout, done.stderr), ("a page\n", ""))
+
+    @tool("busybox", "curl")
+    def test_the_example(self):
+        daemon = self.supervise_example()
+        self.fetch(self.balance(daemon, "send-proxy-v2"), "127.0.0.7")
         self.assertRegex(daemon.wait_log("^connection .* ended")[0]["peer"], r"^127\.0\.0\.7:")
+
+    @tool("busybox", "curl")
+    def test_each_client_of_the_balancer_has_its_share_in_the_example(self):
+        daemon = self.supervise_example()
+        share, = (child["max_connections_per_source"] for child in example("haproxy.json")["supervisor"]["children"])
+        address = self.balance(daemon, "send-proxy-v2")
+        held = []
+        for _ in range(share):
+            held.append(Client(address, source=("127.0.0.7", 0)))
+            self.addCleanup(held[-1].close)
+        served = wait_until(lambda: len(found := daemon.control.value("connections")) == share and found, 10, "all its share")
+        for one in served:
+            with open(f"/proc/{one['pid']}/environ") as file:
+                env = dict(line.split("=", 1) for line in file.read().split("\0") if line)
+            self.assertEqual((env["TCPREMOTEIP"], env["REMOTE_ADDR"]), ("127.0.0.7", "127.0.0.7"))
+            self.assertEqual(f"{env['TCPREMOTEIP']}:{env['TCPREMOTEPORT']}", one["peer"])
+            self.assertEqual(env["BULKHEAD_REAL_PEER"], one["real_peer"])
+        self.assertEqual({one["peer"] for one in served}, {client.name for client in held})
+        with Client(address, source=("127.0.0.7", 0)) as late:
+            self.assertEqual(late.rest(), b"")
+        line = daemon.wait_log(f"^refused a connection: max_connections_per_source is {share}, source 127.0.0.7/32$")[0]
+        self.assertEqual((line["peer"], line["reason"]), (late.name, "per_source"))
+        self.fetch(address, "127.0.0.8")  # while the share of the other is used up
+        refused = daemon.control.call("stats")["result"]["totals"]["refused"]
+        self.assertEqual({reason: count for reason, count in refused.items() if count}, {"per_source": 1})
+        self.assertTrue(set(one["id"] for one in served) <= {one["id"] for one in daemon.control.value("connections")})
 
     def test_the_client_reaches_the_program_and_the_list(self):
         daemon = self.supervise(exec_listener([ENV]  # each connection ends at once
