@@ -1,5 +1,6 @@
 """A thousand clients that never finish their PROXY header, while honest ones go on as if nothing were."""
 
+import statistics
 import time
 
 from harness import Client, ControlledTestCase, Hold, listener, main, process, wait_until
@@ -7,7 +8,7 @@ from harness.proxy_header import proxy_v1, proxy_v2
 
 HALF_OPEN = 1000
 HONEST = 400
-ATTEMPTS = 5
+ROUNDS = 5
 
 
 class Slowloris(ControlledTestCase):
@@ -29,18 +30,17 @@ class Slowloris(ControlledTestCase):
     def test_honest_clients_do_not_notice(self):
         daemon = self.supervise(listener(proxy_protocol="auto", proxy_timeout="20s"))
         ratios = []
-        for attempt in range(ATTEMPTS):
+        for number in range(1, ROUNDS + 1):
             undisturbed = self.p99(daemon.address())
             with Hold(daemon.address(), HALF_OPEN) as held:
-                for number, client in enumerate(held.clients):
-                    client.send((proxy_v1() if number % 2 else proxy_v2())[:number % 28])
+                for sent, client in enumerate(held.clients):
+                    client.send((proxy_v1() if sent % 2 else proxy_v2())[:sent % 28])
                 disturbed = self.p99(daemon.address())
             ratios.append(disturbed / undisturbed)
             self.measured(half_open=HALF_OPEN, undisturbed_ms=undisturbed * 1e3, disturbed_ms=disturbed * 1e3, ratio=ratios[-1])
-            wait_until(lambda: sum(self.refused(daemon).values()) == HALF_OPEN * (attempt + 1), 10, "the last of them gone")
-            if ratios[-1] <= 2:
-                return
-        self.fail(f"p99 beside {HALF_OPEN} half-open headers, by p99 undisturbed: {ratios}")
+            wait_until(lambda: sum(self.refused(daemon).values()) == HALF_OPEN * number, 10, "the last of them gone")
+        # Each round has both, so that what else the machine does disturbs both; a round that it disturbs is left out.
+        self.assertLessEqual(statistics.median(ratios), 2, ratios)
 
     def test_all_are_refused_when_their_time_is_up(self):
         daemon = self.supervise(listener(proxy_protocol="auto", proxy_timeout="3s"))
