@@ -3,7 +3,9 @@
 import signal
 import time
 
-from harness import AdmissionTestCase, Client, Hold, exec_listener, listener, main, signal_process
+from harness import AdmissionTestCase, Client, Hold, exec_listener, listener, main, signal_process, wait_until
+
+PENALTIES = {"mode": "enforce", "timeout": "30s", "min": "0s"}
 
 
 class Lifetime(AdmissionTestCase):
@@ -76,14 +78,44 @@ class Lifetime(AdmissionTestCase):
         line = daemon.wait_log("it gets SIGKILL")[0]
         self.assertEqual(line["writer"], daemon.pid)
 
-    def test_an_end_by_it_is_what_penalties_call_a_timeout(self):
-        daemon = self.supervise(listener(max_lifetime="200ms", penalties={"mode": "enforce", "timeout": "30s", "min": "0s"}))
-        with Client(daemon.address()) as client:
-            self.assertEqual(client.rest(), b"")
-        self.wait_counts(daemon, active=0, completed=1, crashed=0)
+    def penalised(self, daemon):
+        """What the source of the only connection so far is refused for."""
+        one, = wait_until(lambda: daemon.control.value("penalties"), 5, "a penalty")
+        self.assertEqual((one["source"], one["active"], one["reason"]), ("127.0.0.1/32", True, "timeout"))
+        self.assertTrue(20 < one["remaining_seconds"] <= 30, one)
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"")
         self.assertEqual(self.refused(daemon), {"penalty": 1})
+        self.assertTrue(daemon.log("a source is refused for", reason="timeout"))
+
+    def test_an_end_by_it_is_what_penalties_call_a_timeout(self):
+        daemon = self.supervise(listener(max_lifetime="200ms", penalties=PENALTIES))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.rest(), b"")
+        self.wait_counts(daemon, active=0, completed=1, crashed=0)
+        self.penalised(daemon)
+
+    def test_so_is_that_of_a_program_that_ends_well_when_it_is_told(self):
+        daemon = self.supervise(exec_listener(["/bin/sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do read line; done"],
+                                              "echo", max_lifetime="200ms", penalties=PENALTIES))
+        with Client(daemon.address()) as client:
+            self.assertEqual(client.receive(6), b"ready\n")
+            self.assertEqual(client.rest(), b"")
+        daemon.wait_log("was ended: its max_lifetime was over", reason="timeout", status=0)
+        self.penalised(daemon)
+
+    def test_so_is_that_of_an_adopted_connection(self):
+        daemon = self.supervise(listener(workers=1, max_lifetime="700ms", max_restarts=1000, restart_delay="none",
+                                         penalties=PENALTIES))
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            workers = daemon.workers()
+            signal_process(workers[0].pid, signal.SIGKILL)
+            daemon.wait_workers(1, without=workers)
+            self.assertEqual(self.counts(daemon)["adopted"], 1)
+            self.assertEqual(client.rest(), b"")
+        self.assertEqual(daemon.wait_log("was ended: its max_lifetime was over")[0]["writer"], daemon.pid)
+        self.penalised(daemon)
 
 
 if __name__ == "__main__":

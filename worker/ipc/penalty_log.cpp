@@ -10,7 +10,7 @@ admission::Ending ending_of(const Ended& ended) noexcept {
   if (!ended.known) return out;
   out.asked = ended.asked;
   const Outcome outcome = outcome_of(ended);
-  out.timed_out = outcome == Outcome::idle_timeout;
+  out.timed_out = outcome == Outcome::idle_timeout || outcome == Outcome::max_lifetime;
   out.no_input = outcome == Outcome::no_input;
   if (WIFEXITED(ended.wait_status)) {
     out.how = admission::Ending::How::exited;
