@@ -235,16 +235,28 @@ class FailedSteps(TestCase):
         steps = {"setgroups": "setting supplementary groups", "setresgid": "setting the group", "setresuid": "setting the user",
                  "ioprio_set": "setting the I/O priority", "chroot": "changing the root directory",
                  "capset": "giving up privileges"}
-        config = {"control": {"socket": os.path.join(self.directory, "c")}, "supervisor": {"children": [
-            listener("echo", workers=1, user="nobody", ioprio="idle", chroot="/", restart="temporary")]}}
-        path = self.write("config.json", json.dumps(config))
         for call, words in steps.items():
-            done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EPERM",
-                                   self.program, "-c", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
-                                  env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})  # which needs ptrace for itself
             with self.subTest(call):
-                self.assertEqual(done.returncode, 70)
-                self.assertIn(f"{words}: Operation not permitted", done.stderr)
+                self.does_not_start(call, "error=EPERM", words)
+
+    @needs_root
+    @tool("strace")
+    def test_of_a_switch_that_only_said_it_was_done(self):
+        """Success is not believed: what the kernel says afterwards counts."""
+        for call, words in {"setgroups": "supplementary groups", "setresgid": "the group", "setresuid": "the user"}.items():
+            with self.subTest(call):
+                self.does_not_start(call, "retval=0", f"setting {words}")
+
+    def does_not_start(self, call, inject, words):
+        config = {"control": {"socket": os.path.join(self.directory, "c")}, "supervisor": {"children": [
+            listener("echo", workers=1, user="nobody", groups=["mail", "7777", "4"], ioprio="idle", chroot="/",
+                     restart="temporary")]}}
+        path = self.write("config.json", json.dumps(config))
+        done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{inject}",
+                               self.program, "-c", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
+                              env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})  # which needs ptrace for itself
+        self.assertEqual(done.returncode, 70)
+        self.assertIn(f"{words}: Operation not permitted", done.stderr)
 
     def test_found_out_before_anything_is_started(self):
         """A hard limit that only root could raise."""
