@@ -5,8 +5,11 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+#include <limits>
 
 namespace bulkhead::net {
 
@@ -59,6 +62,14 @@ void set_buffer(int fd, const Buffer& buffer, std::optional<std::uint32_t> size,
   if (got < value) remarks.push_back(fmt::format("{} {} is lowered to {} by {}", buffer.key, value, got, buffer.limit));
 }
 
+// Milliseconds; 0: the system's. The time that probing takes to give a client up, for data that is not acknowledged
+// too: nothing is probed meanwhile, and it would be sent again for a quarter of an hour (tcp_retries2 in tcp(7)).
+int user_timeout(const std::optional<config::Keepalive>& keepalive) {
+  if (!keepalive) return 0;
+  const std::chrono::milliseconds time = keepalive->idle + keepalive->interval * keepalive->probes;
+  return static_cast<int>(std::min<std::chrono::milliseconds::rep>(time.count(), std::numeric_limits<int>::max()));
+}
+
 bool is_tcp(int fd) {
   const int domain = get(fd, SOL_SOCKET, SO_DOMAIN);
   return domain == AF_INET || domain == AF_INET6;
@@ -85,7 +96,8 @@ MaybeError set_connection_options(int fd, const std::string& subject, const conf
   set_buffer(fd, kReceive, options.rcvbuf, remarks);
   set_buffer(fd, kSend, options.sndbuf, remarks);
   std::vector<Setting> settings{{IPPROTO_TCP, TCP_NODELAY, options.nodelay ? 1 : 0, "TCP_NODELAY"},
-                                {SOL_SOCKET, SO_KEEPALIVE, options.keepalive ? 1 : 0, "SO_KEEPALIVE"}};
+                                {SOL_SOCKET, SO_KEEPALIVE, options.keepalive ? 1 : 0, "SO_KEEPALIVE"},
+                                {IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout(options.keepalive), "TCP_USER_TIMEOUT"}};
   if (options.keepalive) {
     const config::Keepalive& keepalive = *options.keepalive;
     settings.push_back({IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive.idle.count()), "TCP_KEEPIDLE"});

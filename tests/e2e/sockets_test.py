@@ -1,10 +1,12 @@
 """Listening sockets of our own: every form of address, the files of Unix sockets, options, who is in the way."""
 
+import ctypes
 import json
 import os
 import re
 import socket
 import stat
+import struct
 import subprocess
 import threading
 import time
@@ -23,6 +25,12 @@ def ask(address):
     """What shows_socket says about a connection."""
     with Client(address) as client:
         return json.loads(client.rest())
+
+
+def drop_everything(sock):
+    """Whatever comes for it from now on is lost: a filter of one instruction, "return 0 bytes" (socket(7), bpf(4))."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", 1, ctypes.addressof(program)))  # SO_ATTACH_FILTER
 
 
 class SocketCase(ControlledTestCase):
@@ -134,8 +142,8 @@ class Options(SocketCase):
     def test_defaults_reach_every_connection_and_cost_no_system_call(self):
         daemon = self.start(self.shows())
         facts = ask(daemon.address())
-        self.assertEqual({key: facts[key] for key in ("nodelay", "keepalive", "idle", "interval", "probes")},
-                         {"nodelay": True, "keepalive": True, "idle": 60, "interval": 10, "probes": 6})
+        self.assertEqual({key: facts[key] for key in ("nodelay", "keepalive", "idle", "interval", "probes", "user_timeout")},
+                         {"nodelay": True, "keepalive": True, "idle": 60, "interval": 10, "probes": 6, "user_timeout": 120_000})
 
     @tool("strace")
     def test_no_option_is_set_on_a_connection(self):
@@ -152,10 +160,34 @@ class Options(SocketCase):
                                        sndbuf=32768),
                             self.shows(name="off", keepalive="off"))
         facts = ask(daemon.address("run"))
-        self.assertEqual({key: facts[key] for key in ("nodelay", "keepalive", "idle", "interval", "probes", "rcvbuf", "sndbuf")},
-                         {"nodelay": False, "keepalive": True, "idle": 2, "interval": 3, "probes": 4, "rcvbuf": 2 * 65536,
-                          "sndbuf": 2 * 32768})
-        self.assertFalse(ask(daemon.address("off"))["keepalive"])
+        self.assertEqual({key: facts[key] for key in ("nodelay", "keepalive", "idle", "interval", "probes", "user_timeout", "rcvbuf",
+                                                      "sndbuf")},
+                         {"nodelay": False, "keepalive": True, "idle": 2, "interval": 3, "probes": 4, "user_timeout": 14_000,
+                          "rcvbuf": 2 * 65536, "sndbuf": 2 * 32768})
+        facts = ask(daemon.address("off"))
+        self.assertEqual((facts["keepalive"], facts["user_timeout"]), (False, 0))
+
+    def test_whoever_is_gone_without_a_word_holds_no_process(self):
+        """Clients whose sockets drop every segment, as if their machines had lost power: while nothing was on its way to them,
+        and in the middle of what the server sends."""
+        keys = {"keepalive": {"idle": "1s", "interval": "1s", "probes": 1}, "idle_timeout": "infinity", "workers": 1}
+        daemon = self.start(listener("echo", **keys), listener("chargen", handler="chargen", **keys))
+        clients = [Client(daemon.address(name)) for name in ("echo", "chargen") for _ in range(5)]
+        try:
+            for client in clients[:5]:
+                self.assertTrue(client.echo())
+            for client in clients[5:]:
+                self.assertEqual(len(client.receive(1000)), 1000)
+            began = time.monotonic()
+            for client in clients:
+                drop_everything(client.socket)
+            wait_until(lambda: not daemon.connections(), 8, "nobody served")
+            took = time.monotonic() - began
+        finally:
+            for client in clients:
+                client.close()
+        self.measured(gone=len(clients), given_up_after=took)
+        self.assertGreater(took, 1.5)
 
     def test_a_backlog_beyond_the_system_s_is_told_once_with_both_numbers(self):
         with open("/proc/sys/net/core/somaxconn") as file:
