@@ -345,25 +345,57 @@ class Network:
 @needs_root
 @tool("ip")
 class Ipv6(SourcesTestCase):
+    def start_beyond(self, addresses, child):
+        """A daemon at the other end of a cable; returns it and what calls work(come) on its clients' side, where
+        come(source) connects from that address."""
+        network = Network(addresses)
+        self.addCleanup(network.close)
+        daemon = self.supervise({**child, "listen": "[::]:0"}, prefix=network.server_prefix())
+        port = daemon.address()[1]
+
+        def come(source):
+            client = Client(("2001:db8:ff::1" if ":" in source else "192.0.2.1", port), source=(source, 0))
+            self.addCleanup(client.close)
+            return client
+        return daemon, lambda work: network.in_client(lambda: work(come))
+
     def test_a_network_of_64_bits_is_one_source(self):
         same = [f"2001:db8:1::{number:x}" for number in range(1, 9)]
         others = [f"2001:db8:1:{number:x}::1" for number in range(1, 9)]
         old = [f"192.0.2.{number}" for number in range(11, 15)]
-        network = Network(same + others + old)
-        self.addCleanup(network.close)
-        daemon = self.supervise(listener(listen="[::]:0", max_connections_per_source=3), prefix=network.server_prefix())
-        port = daemon.address()[1]
-
-        def served(source):
-            client = Client(("2001:db8:ff::1" if ":" in source else "192.0.2.1", port), source=(source, 0))
-            self.addCleanup(client.close)
-            return is_served(client)
-        self.assertEqual(network.in_client(lambda: sum(served(source) for source in same)), 3)
-        self.assertEqual(network.in_client(lambda: [sum(served(one) for _ in range(4)) for one in others]), [3] * len(others))
-        self.assertEqual(network.in_client(lambda: [sum(served(one) for _ in range(4)) for one in old]), [3] * len(old))
+        daemon, there = self.start_beyond(same + others + old, listener(max_connections_per_source=3))
+        self.assertEqual(there(lambda come: sum(is_served(come(source)) for source in same)), 3)
+        for sources in (others, old):
+            served = there(lambda come: [sum(is_served(come(one)) for _ in range(4)) for one in sources])
+            self.assertEqual(served, [3] * len(sources))
         peers = {one["peer"].rsplit(":", 1)[0] for one in daemon.control.call("connections")["result"]}
         self.assertTrue(set(old) <= peers, peers)  # IPv4 clients are IPv4 on a socket of both
         self.assertEqual(self.refused(daemon, "per_source"), 5 + len(others) + len(old))
+
+    def test_deny_rate_and_penalties(self):
+        denied, offender, neighbour, fast = (f"2001:db8:1:{end}" for end in ("dd::1", "1::1", "1:2::3", "2::1"))
+        faster, other, old = "2001:db8:1:2:ffff::9", "2001:db8:1:3::1", "192.0.2.11"
+        daemon, there = self.start_beyond([denied, offender, neighbour, fast, faster, other, old], exec_listener(
+            [self.helper("behaves_as_told")], "told", deny=["2001:db8:1:dd::/64"], max_rate_per_source={"count": 3, "per": "1h"},
+            penalties={"mode": "enforce", "crash": "1h"}, max_restarts=MANY, restart_delay="none"))
+
+        def served(*sources):
+            return there(lambda come: [is_served(come(source)) for source in sources])
+        self.assertEqual(served(denied, denied), [False] * 2)
+        self.assertEqual(served(fast, faster, fast, faster, fast), [True] * 3 + [False] * 2)  # one source of 64 bits
+        there(lambda come: come(offender).send(b"crash\n"))
+        one, = wait_until(lambda: daemon.control.value("penalties"), 5, "a penalty")
+        self.assertEqual((one["source"], one["reason"], one["active"]), ("2001:db8:1:1::/64", "crash", True))
+        self.assertEqual(served(offender, neighbour, other, old), [False, False, True, True])
+        refused = daemon.control.call("stats")["result"]["totals"]["refused"]
+        self.assertEqual({reason: count for reason, count in refused.items() if count},
+                         {"denied": 2, "rate_per_source": 2, "penalty": 2})
+        line = daemon.log("^refused a connection: deny has 2001:db8:1:dd::/64$", reason="denied")[0]
+        self.assertEqual(line["peer"].rsplit(":", 1)[0], f"[{denied}]")
+        self.assertTrue(daemon.log(" source 2001:db8:1:2::/64$", reason="rate_per_source"))
+        self.assertEqual(daemon.control.run("penalties", "clear", neighbour)[0], 1)  # not the whole of its source
+        self.assertEqual(daemon.control.run("penalties", "clear", "2001:db8:1:1::/64")[0], 0)
+        self.assertEqual(served(neighbour), [True])
 
 
 if __name__ == "__main__":
