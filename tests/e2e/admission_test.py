@@ -2,7 +2,8 @@
 
 import os
 
-from harness import BUSY, AdmissionTestCase, Client, Hold, Strace, exec_listener, listener, main, needs_root, outcome, tool, wait_until
+from harness import (BUSY, AdmissionTestCase, Client, Hold, Strace, exec_listener, listener, main, module_listener, needs_root,
+                     outcome, tool, wait_until)
 
 
 class Lists(AdmissionTestCase):
@@ -98,6 +99,8 @@ def reset_at_once(address, data=b"", source=None):
 
 
 class Hostile(AdmissionTestCase):
+    COUNT = 30
+
     def test_resets_at_every_stage_give_everything_back(self):
         forms = {"queue": {}, "close": {"on_full": "close"}, "message": {"on_full": "message", "banner_fail": BUSY},
                  "reset": {"on_full": "reset"}, "denied": {"deny": "127.0.0.9", "banner_fail": "no\r\n"}}
@@ -117,6 +120,62 @@ class Hostile(AdmissionTestCase):
             with Hold(address, 5) as held:
                 self.assertEqual([client.receive(4) for client in held.clients], [b"hi\r\n"] * 5)
         self.assertEqual(daemon.log(level="error"), [])
+
+    def reset_at_every_stage(self, daemon, name, request, answer):
+        """COUNT clients each that are gone right after connecting, after sending, and in the middle of their answer; and every
+        slot is free again. Returns how many were in the middle."""
+        address = daemon.address(name)
+        for _ in range(self.COUNT):
+            reset_at_once(address)
+            reset_at_once(address, request)
+            with Client(address) as client:
+                client.send(request)
+                self.assertEqual(client.receive(len(answer)), answer)
+                client.reset()
+        self.wait_counts(daemon, name, active=0)
+        wait_until(lambda: not daemon.zombies(), 5, "nobody is left unreaped")
+        clients = []
+        for _ in range(5):  # every slot is free again
+            clients.append(Client(address))
+            self.addCleanup(clients[-1].close)
+            clients[-1].send(request)
+            self.assertEqual(clients[-1].receive(len(answer)), answer)
+        self.assertEqual(self.counts(daemon, name)["active"], 5)
+        self.assertEqual(self.refused(daemon, name), {})
+        for client in clients:
+            client.reset()
+        self.wait_counts(daemon, name, active=0)
+        return self.COUNT + len(clients)
+
+    def test_resets_at_every_stage_of_a_program(self):
+        """Its own end is what counts: one that bears a client's reset has not crashed, one that dies of it has."""
+        answer = "head -c 100000000 /dev/zero"  # more than any buffer holds
+        careful = self.write("careful", f"#!/bin/sh\ntrap '' PIPE\nread -r line || exit 0\n{answer} 2>&-\nexit 0\n", 0o755)
+        careless = self.write("careless", f"#!/bin/sh\nread -r line || exit 0\nexec {answer}\n", 0o755)
+        daemon = self.supervise(*(exec_listener([path], name, max_connections=5)
+                                  for path, name in ((careful, "careful"), (careless, "careless"))))
+        self.reset_at_every_stage(daemon, "careful", b"answer\n", bytes(1000))
+        self.assertEqual(self.counts(daemon, "careful")["crashed"], 0)
+        told = self.reset_at_every_stage(daemon, "careless", b"answer\n", bytes(1000))
+        crashed = self.counts(daemon, "careless")["crashed"]
+        self.measured(in_the_middle=told, crashed=crashed)
+        self.assertGreaterEqual(crashed, told)  # who had the request before the reset dies of the answer too
+        self.assertLessEqual(crashed, told + self.COUNT)
+        self.all_told(daemon, "careless", "crashed: killed by SIGPIPE|ended with exit status 1$")
+
+    def all_told(self, daemon, name, words):
+        """Each crash that is counted is one that the log has seen, and nothing worse has happened."""
+        def told():
+            return len(daemon.log(f"^connection .* ({words})", path=f"root/{name}"))
+        crashed = self.counts(daemon, name)["crashed"]
+        wait_until(lambda: told() == crashed, 5, lambda: f"{crashed} crashes are told, but {told()}")
+        self.assertEqual(daemon.log(level="error"), [])
+
+    def test_resets_at_every_stage_of_a_module(self):
+        daemon = self.supervise(module_listener(self.module("does_as_told"), max_connections=5))
+        self.reset_at_every_stage(daemon, "own", b"hello\n", b"hello")
+        self.all_told(daemon, "own", "crashed: killed by SIGPIPE")  # who was reading while its client left
+        self.assertLessEqual(self.counts(daemon, "own")["crashed"], self.COUNT)
 
     def test_a_half_closed_client_is_served_or_told(self):
         daemon = self.supervise(listener(max_connections=1, on_full="message", banner_fail=BUSY))
