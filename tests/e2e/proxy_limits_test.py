@@ -1,7 +1,10 @@
 """Behind a balancer, limits and penalties are those of the client that it names; what is wrong with a header is nobody's
 offence. All connections come from one address."""
 
-from harness import BUSY, AdmissionTestCase, Client, exec_listener, listener, main, outcome, wait_until
+import os
+import re
+
+from harness import BUSY, SOURCE, AdmissionTestCase, Client, exec_listener, listener, main, outcome, wait_until
 from harness.proxy_header import proxy_v1, proxy_v2
 
 PENALTIES = {"mode": "enforce", "crash": "1h", "timeout": "1h", "no_input": "1h", "exit": {"1": "1h"}, "min": "0s"}
@@ -73,6 +76,19 @@ class Penalised(AdmissionTestCase):
         self.assertEqual(self.refused(daemon), {"penalty": 1})
         line = daemon.log("^refused a connection: penalties: crash, ", reason="penalty")[0]
         self.assertRegex(line["message"], r"source 203\.0\.113\.1/32$")
+
+    def test_the_manual_names_the_fields_of_both_lists(self):
+        with open(os.path.join(SOURCE, "man", "bulkheadctl.8")) as file:
+            named = [re.findall(r"\\\(dq(\w+)\\\(dq", line) for line in file if line.startswith(".Li [{")]
+        daemon = self.supervise(exec_listener([self.helper("behaves_as_told")], "echo", proxy_protocol="auto", max_restarts=1000,
+                                              restart_delay="none", penalties=PENALTIES))
+        self.tell(daemon, 1, b"crash")
+        penalty, = wait_until(lambda: self.penalties(daemon), 5, "a penalty")
+        with Client(daemon.address()) as client:
+            client.send(proxy_v1(client_number(2)))
+            self.assertTrue(client.echo())
+            connection, = [one for one in daemon.control.value("connections") if one["peer"].startswith("203.0.113.2:")]
+        self.assertEqual([list(connection), list(penalty)], named)
 
     def test_nobody_pays_for_a_header_that_is_none(self):
         daemon = self.supervise(listener(proxy_protocol="auto", proxy_timeout="200ms", penalties=PENALTIES))
