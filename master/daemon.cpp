@@ -64,6 +64,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                for (const auto& deed : std::exchange(deeds_later_, {})) deed();
              }),
       control_(*this),
+      endings_(*this),
       reload_(*this),
       upgrade_(*this),
       started_(now()),
@@ -168,6 +169,7 @@ void Daemon::apply(Event event) {
     for (const Command& command : tree_.step(next, now())) carry_out(command);
   }
   applying_ = false;
+  endings_.close_abandoned();
   announce_ready();
   arm_deadline();
 }
@@ -183,6 +185,9 @@ void Daemon::carry_out(const Command& command) {
       if (const auto* started = std::get_if<report::SupervisorStarted>(&report); started != nullptr) {
         const auto found = daemon.listeners_.find(started->path);
         if (found != daemon.listeners_.end()) found->second->announced = false;
+      }
+      if (const auto* ended = std::get_if<report::SupervisorTerminated>(&report); ended != nullptr) {
+        daemon.endings_.terminated(ended->path);
       }
       if (const auto* stopping = std::get_if<report::ChildStopping>(&report); stopping != nullptr) {
         return daemon.tell_stopping(*stopping);
@@ -351,7 +356,7 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
     events_.publish("children_adopted", listener.path(), {{"from", worker.path}, {"count", adopted}});
   }
   stop_.worker_gone(listener);
-  control_.worker_gone(listener);
+  endings_.worker_gone(listener);
   // What it was woken for, or waited for, is the others' now.
   ipc::Message kick;
   kick.type = ipc::MessageType::kick;
@@ -379,7 +384,7 @@ void Daemon::on_process_exit(pid_t pid) {
 
 void Daemon::on_worker_ready(process::WorkerProcess& worker) {
   stop_.worker_ready(worker);
-  control_.worker_ready(worker);
+  endings_.worker_ready(worker);
   apply(ChildReady{worker.node, worker.run});
 }
 

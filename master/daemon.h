@@ -17,6 +17,7 @@
 #include "master/control/narrator.h"
 #include "master/control/server.h"
 #include "master/daemon_control.h"
+#include "master/daemon_endings.h"
 #include "master/daemon_reload.h"
 #include "master/daemon_upgrade.h"
 #include "master/lifecycle/log_target.h"
@@ -70,6 +71,7 @@ class Daemon {
 
  private:
   friend class DaemonControl;
+  friend class DaemonEndings;
   friend class DaemonReload;
   friend class DaemonUpgrade;
   friend class WorkerRenewal;
@@ -151,6 +153,7 @@ class Daemon {
   loop::Timer later_;
   std::deque<std::function<void()>> deeds_later_;
   DaemonControl control_;
+  DaemonEndings endings_;
   DaemonReload reload_;
   DaemonUpgrade upgrade_;
   std::unique_ptr<control::Server> server_;

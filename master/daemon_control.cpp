@@ -30,6 +30,7 @@ using nlohmann::ordered_json;
 using supervision::ChildSpec;
 using supervision::Instant;
 using supervision::NodeId;
+using supervision::NodeState;
 using supervision::NodeType;
 using supervision::Operation;
 using supervision::OperationRequested;
@@ -97,6 +98,7 @@ const DaemonControl::Method DaemonControl::kMethods[] = {{"status", &DaemonContr
                                                          {"penalties", &DaemonControl::penalties, While::always},
                                                          {"config", &DaemonControl::config, While::always},
                                                          {"explain", &DaemonControl::explain, While::always},
+                                                         {"drain", &DaemonControl::drain, While::not_stopping},
                                                          {"restart", &DaemonControl::restart, While::not_stopping},
                                                          {"stop", &DaemonControl::stop, While::not_stopping},
                                                          {"start", &DaemonControl::start, While::not_stopping},
@@ -193,7 +195,9 @@ void DaemonControl::status(const Params&, control::Reply reply) {
   const bool idle = phase == lifecycle::StopSequence::Phase::idle;
   reply({{{"pid", getpid()},
           {"version", daemon_.options_.version},
-          {"state", idle && !daemon_.ready_ ? "starting" : lifecycle::phase_text(phase)},
+          {"state", idle && !daemon_.ready_          ? "starting"
+                    : idle && daemon_.endings_.all() ? "draining"
+                                                     : lifecycle::phase_text(phase)},
           {"generation", daemon_.generation_},
           {"uptime_seconds", std::chrono::duration<double>(now() - daemon_.started_).count()},
           {"config", daemon_.config_->file},
@@ -232,51 +236,29 @@ void DaemonControl::restart(const Params& params, control::Reply reply) {
 // A listener is drained first, as at the daemon's stop; what is no listener is just stopped.
 void DaemonControl::stop(const Params& params, control::Reply reply) {
   const std::string path = path_of(params);
-  const auto [supervisor, id] = split(path);
-  if (supervisor.empty()) return reply(refused("the root is not stopped; use shutdown"));
-  const auto terminate = [this, supervisor = supervisor, id = id, path](std::function<void(ReplyError)> then) {
-    operate(Operation::terminate_child, supervisor, id, std::move(then));
-  };
-  std::vector<net::Listener*> listeners = listeners_below(path);
-  std::erase_if(listeners, [](net::Listener* listener) { return !listener->is_open(); });
-  if (listeners.empty()) {
-    return terminate([path, reply](ReplyError error) { reply(answer_of(error, path)); });
-  }
-  if (stops_.contains(path)) return reply(refused(path + " is being stopped"));
-  auto& sequence = stops_[path];
-  sequence = std::make_unique<lifecycle::StopSequence>(
-      daemon_.loop_, daemon_.workers_, daemon_.adoption_,
-      lifecycle::StopSequence::Times{daemon_.config_->drain_timeout, {}, daemon_.config_->close_spread});
-  auto outcome = std::make_shared<ReplyError>(ReplyError::none);
-  lifecycle::StopSequence* raw = sequence.get();
-  sequence->set_world({[listeners] { return listeners; },
-                       [terminate, outcome, raw] {
-                         terminate([outcome, raw](ReplyError error) {
-                           *outcome = error;
-                           raw->tree_gone();
-                         });
-                       },
-                       [] {}, [](lifecycle::StopSequence::Phase) {},
-                       [this, path, outcome, reply] {
-                         for (net::Listener* listener : listeners_below(path)) {
-                           listener->draining = false;
-                           listener->suspended = false;
-                         }
-                         reply(answer_of(*outcome, path));
-                         daemon_.later([this, path] { stops_.erase(path); });
-                       }});
-  sequence->graceful();
+  if (parent_of(path).empty()) return reply(refused("the root is not stopped; use shutdown"));
+  daemon_.endings_.end(path, {}, [path, reply](ReplyError error) { reply(answer_of(error, path)); });
 }
 
-void DaemonControl::worker_ready(process::WorkerProcess& worker) {
-  for (auto& [path, sequence] : stops_) {
-    if (worker.listener->path() == path || worker.listener->path().starts_with(path + "/"))
-      sequence->worker_ready(worker);
+// As stop, but in the daemon's own time: with its lame duck, and without holding up who asks.
+void DaemonControl::drain(const Params& params, control::Reply reply) {
+  std::vector<std::string> paths;
+  if (params.contains("path")) {
+    paths.push_back(path_of(params));
+    if (daemon_.listener_at(paths.front()) == nullptr) return reply(no_such("listener " + paths.front()));
+  } else {
+    for (const auto& [path, listener] : daemon_.listeners_) paths.push_back(path);
   }
-}
-
-void DaemonControl::worker_gone(net::Listener& listener) {
-  for (auto& [path, sequence] : stops_) sequence->worker_gone(listener);
+  const bool wait = params.value("wait", false) && !paths.empty();
+  const auto left = std::make_shared<std::size_t>(paths.size());
+  const auto worst = std::make_shared<Answer>(ok());
+  for (const std::string& path : paths) {
+    daemon_.endings_.end(path, daemon_.config_->lame_duck, [=](ReplyError error) {
+      if (error == ReplyError::restarting) *worst = refused(path + " was resumed");
+      if (--*left == 0 && wait) reply(*worst);
+    });
+  }
+  if (!wait) reply(ok());
 }
 
 void DaemonControl::start(const Params& params, control::Reply reply) {
@@ -287,15 +269,29 @@ void DaemonControl::start(const Params& params, control::Reply reply) {
 
 void DaemonControl::remove(const Params& params, control::Reply reply) {
   const std::string path = path_of(params);
-  const auto [supervisor, id] = split(path);
-  operate(Operation::delete_child, supervisor, id, [this, path, reply](ReplyError error) {
-    if (error == ReplyError::none) forget(path);
-    reply(answer_of(error, path));
+  const auto erase = [this, path, reply] {
+    const auto [supervisor, id] = split(path);
+    operate(Operation::delete_child, supervisor, id, [this, path, reply](ReplyError error) {
+      if (error == ReplyError::none) forget(path);
+      reply(answer_of(error, path));
+    });
+  };
+  if (daemon_.endings_.touches(path)) return reply(answer_of(ReplyError::running, path));
+  const auto id = daemon_.tree_.find(path);
+  const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+  const bool ended = view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+  if (!ended || daemon_.endings_.to_end(path).empty()) return erase();
+  // It gave up, and connections of it go on.
+  daemon_.endings_.end(path, {}, [path, reply, erase](ReplyError error) {
+    if (error != ReplyError::none) return reply(answer_of(error, path));
+    erase();
   });
 }
 
 void DaemonControl::forget(const std::string& path) {
   for (net::Listener* listener : listeners_below(path)) {
+    daemon_.stop_.forget(*listener);
+    daemon_.endings_.forget(*listener);
     daemon_.adoption_.forget(*listener);
     daemon_.errors_.forget(*listener);
     daemon_.listeners_.erase(std::string(listener->path()));
@@ -362,6 +358,8 @@ void DaemonControl::set_suspended(const std::string& path, bool on, control::Rep
   const auto found = daemon_.listeners_.find(path);
   if (found == daemon_.listeners_.end()) return reply(no_such("listener " + path));
   net::Listener& listener = *found->second;
+  if (!on && daemon_.endings_.call_off(path)) return reply(ok());
+  if (daemon_.endings_.touches(path)) return reply(refused(path + " is being drained; start it once that is over"));
   if (listener.suspended != on) {
     listener.suspended = on;
     ipc::Message message;
@@ -405,7 +403,7 @@ void DaemonControl::upgrade(const Params& params, control::Reply reply) {
 }
 
 std::string DaemonControl::busy_with() const {
-  if (!stops_.empty()) return stops_.begin()->first + " is being stopped";
+  if (!daemon_.endings_.first().empty()) return daemon_.endings_.first() + " is being stopped";
   return pending_.empty() ? "" : "a command of an operator is under way";
 }
 

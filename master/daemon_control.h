@@ -14,7 +14,6 @@
 #include "master/control/backend.h"
 #include "master/control/snapshot.h"
 #include "master/lifecycle/handover.h"
-#include "master/lifecycle/stop_sequence.h"
 #include "master/supervision/command.h"
 
 namespace bulkhead {
@@ -29,9 +28,6 @@ class DaemonControl final : public control::Backend {
   [[nodiscard]] static const char* word_of(supervision::ReplyError error);  // OTP's
   // The tree's answer to an operation.
   void on_reply(const supervision::Reply& reply);
-  // A worker became ready while its listener is being stopped by an operator.
-  void worker_ready(process::WorkerProcess& worker);
-  void worker_gone(net::Listener& listener);
   // WINCH suspends all listeners; TTIN and TTOU mean one worker more or fewer for each.
   void obey(int signal);
   // What keeps another program from taking over right now, as a sentence; empty: nothing.
@@ -46,6 +42,7 @@ class DaemonControl final : public control::Backend {
 
  private:
   friend class DaemonReload;
+  friend class DaemonEndings;
   friend class WorkerRenewal;
   using Params = nlohmann::ordered_json;
   using Then = std::function<void(supervision::ReplyError)>;
@@ -69,6 +66,7 @@ class DaemonControl final : public control::Backend {
   void explain(const Params& params, control::Reply reply);
   void restart(const Params& params, control::Reply reply);
   void stop(const Params& params, control::Reply reply);
+  void drain(const Params& params, control::Reply reply);
   void start(const Params& params, control::Reply reply);
   void remove(const Params& params, control::Reply reply);
   void add(const Params& params, control::Reply reply);
@@ -93,7 +91,6 @@ class DaemonControl final : public control::Backend {
   Daemon& daemon_;
   std::uint64_t next_token_ = 1;
   std::map<std::uint64_t, Then> pending_;
-  std::map<std::string, std::unique_ptr<lifecycle::StopSequence>> stops_;  // by path
   struct Added {
     config::Node node;
     lifecycle::AddedChild origin;

@@ -52,6 +52,9 @@ inline constexpr std::array kFollow{
 inline constexpr std::array kPath{Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo"}};
 inline constexpr std::array kListener{
     Parameter{"path", Kind::path, true, "LISTENER", "", "The listener, such as root/echo"}};
+inline constexpr std::array kDrain{
+    Parameter{"wait", Kind::flag, false, "", "--wait", "Answer when they have ended"},
+    Parameter{"path", Kind::path, false, "LISTENER", "", "The listener; all of them unless given"}};
 inline constexpr std::array kAdd{
     Parameter{"path", Kind::path, true, "SUPERVISOR", "", "The supervisor to add to"},
     Parameter{"child", Kind::child, true, "FILE", "", "A file with one entry of `children`; - is standard input"},
@@ -101,6 +104,8 @@ inline constexpr std::array kCommands{
     Command{"suspend", kListener, "Stops accepting; the port stays bound and new clients wait in its queue.",
             kNoListener, true},
     Command{"resume", kListener, "Goes on accepting after suspend.", kNoListener, true},
+    Command{"drain", kDrain, "Takes a listener out of service, or all of them, and lets the connections end.",
+            kNoListener, true},
     Command{"kill", kKill, "Signals the process group of a connection.", "there is no such connection", true},
     Command{"check", kFile, "Checks a configuration as the daemon would read it now.", ""},
     Command{"diff", kFile, "Tells what a reload of a configuration would change.", ""},

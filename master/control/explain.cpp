@@ -73,6 +73,8 @@ std::string words_for(const std::string& name, const ordered_json& event) {
   if (name == "listener_bound") return fmt::format("bound {}", event.value("address", ""));
   if (name == "listener_suspended") return "was suspended: clients wait in the queue";
   if (name == "listener_resumed") return "was resumed";
+  if (name == "drain_started") return "began to drain";
+  if (name == "drain_done") return event.value("called_off", false) ? "was not to drain any more" : "was drained";
   if (name == "children_adopted") {
     return fmt::format("lost worker {}, whose {} connections go on", event.value("from", ""), event.value("count", 0));
   }

@@ -24,6 +24,7 @@ constexpr Done kDone[] = {{"restart", "has been restarted"},
                           {"suspend", "accepts no more"},
                           {"resume", "accepts again"},
                           {"kill", "has been signalled"},
+                          {"drain", "drains"},
                           {"shutdown", "the daemon is stopping"},
                           {"add", "has a new child"},
                           {"scale", "has its workers changed"},
@@ -37,6 +38,7 @@ std::string done_text(std::string_view method, const Json& params, const Json& r
     if (done.method != method) continue;
     std::string subject = member_text(params, "path");
     if (subject.empty()) subject = member_text(params, "id");
+    if (method == "drain" && subject.empty()) return "every listener drains\n";
     return subject + (subject.empty() ? "" : " ") + done.words + "\n";
   }
   return json_text(result) + "\n";

@@ -62,8 +62,14 @@ std::string remarks_of(const Json& node) {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }
   if (type != "listener") return leaf_text(node, type);
-  return fmt::format("listener {}{}{}", endpoints_text(node), member_flag(node, "suspended") ? ", suspended" : "",
-                     connections_of(node));
+  std::string out = "listener " + endpoints_text(node);
+  const std::string phase = member_text(node, "phase");
+  if (!phase.empty()) {
+    out += ", ends: " + phase;
+  } else if (member_flag(node, "suspended")) {
+    out += ", suspended";
+  }
+  return out + connections_of(node);
 }
 
 class TreeTable {

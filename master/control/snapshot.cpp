@@ -90,6 +90,7 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
       out["endpoints"].push_back({{"listen", socket.address.text}, {"address", socket.text}});
     }
     out["suspended"] = listener.suspended;
+    if (!listener.phase.empty()) out["phase"] = listener.phase;
     out["connections"] = counts_json(world, listener);
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();

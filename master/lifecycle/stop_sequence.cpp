@@ -37,12 +37,19 @@ const char* phase_text(StopSequence::Phase phase) {
   return "stopping";
 }
 
+std::string_view phase_name(StopSequence::Phase phase) {
+  static constexpr std::string_view kNames[] = {"", "lame_duck", "closing", "draining", "terminating", "stopping_tree",
+                                                ""};
+  return kNames[static_cast<std::size_t>(phase)];
+}
+
 StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times)
     : workers_(workers), adoption_(adoption), times_(times), timer_(loop, [this] { tick(); }) {}
 
 void StopSequence::enter(Phase phase) {
   phase_ = phase;
   since_ = Clock::now();
+  for (net::Listener* listener : listeners_) listener->phase = phase_name(phase);
   if (world_.on_phase) world_.on_phase(phase);
 }
 
@@ -70,6 +77,26 @@ void StopSequence::fast() {
   } else {
     step_up();
   }
+}
+
+void StopSequence::end_lame_duck() {
+  if (phase_ == Phase::lame_duck) begin_closing();
+}
+
+bool StopSequence::call_off() {
+  if (phase_ != Phase::lame_duck) return false;
+  timer_.stop();
+  enter(Phase::idle);
+  listeners_.clear();
+  return true;
+}
+
+void StopSequence::forget(const net::Listener& gone) {
+  const auto found = std::find(listeners_.begin(), listeners_.end(), &gone);
+  if (found == listeners_.end()) return;
+  if (!next_slot_.empty()) next_slot_.erase(next_slot_.begin() + (found - listeners_.begin()));
+  listeners_.erase(found);
+  std::erase(to_kill_, &gone);
 }
 
 void StopSequence::step_up() {

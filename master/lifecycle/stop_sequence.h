@@ -13,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
@@ -47,7 +48,10 @@ class StopSequence {
   void graceful();           // TERM
   void without_lame_duck();  // QUIT
   void fast();
-  void tree_gone();  // also when nobody asked: the connections are ended, then on_done
+  void end_lame_duck();                    // if that is where it is
+  [[nodiscard]] bool call_off();           // only in the lame duck, which nobody has noticed; false: too late
+  void forget(const net::Listener& gone);  // about to go away: it is none of ours any more
+  void tree_gone();                        // also when nobody asked: the connections are ended, then on_done
   // A worker became ready: it may have missed what the others were told.
   void worker_ready(process::WorkerProcess& worker);
   // A worker's process has been reaped and its connections adopted: what it was to do for them is ours to do.
@@ -86,6 +90,9 @@ class StopSequence {
   std::optional<Clock::time_point> killed_at_;
 };
 
+// What `tree` and `status` call it: "lame_duck"; empty when nothing ends.
+[[nodiscard]] std::string_view phase_name(StopSequence::Phase phase);
+// Of the daemon as a whole: running, draining or stopping.
 [[nodiscard]] const char* phase_text(StopSequence::Phase phase);
 
 }  // namespace bulkhead::lifecycle

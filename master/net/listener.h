@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
@@ -73,7 +74,8 @@ class Listener {
   const config::Node* source = nullptr;  // the entry that it was made from
   bool announced = false;                // "Serving requests" has been logged for this start
   bool suspended = false;
-  bool draining = false;  // its workers are to empty the queue and close
+  std::string_view phase;  // of its end (lifecycle/stop_sequence.h), or empty
+  bool draining = false;   // its workers are to empty the queue and close
 
  private:
   // What an entry of `listen` becomes: sockets that there are already, or new ones.

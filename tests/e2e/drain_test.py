@@ -1,0 +1,252 @@
+"""`drain`, `stop` and `delete` of listeners while the daemon stays: nobody is reset, nothing dangles, and a listener that is
+not started again does not leave clients waiting at its port."""
+
+import json
+import signal
+import threading
+
+from harness import (Client, ControlledTestCase, Hold, Storm, exec_listener, free_port, listener, main, signal_process,
+                     wait_until)
+
+
+def refused(address):
+    try:
+        Client(address, 1.0).close()
+        return False
+    except TimeoutError:  # while handshakes are let through, others are dropped
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def fixed(name="echo", **keys):
+    return listener(name, listen=f"127.0.0.1:{free_port()}", **keys)
+
+
+class Drain(ControlledTestCase):
+    def ask(self, daemon, *words):
+        """A command that waits for something, and the (status, stdout, stderr) it comes to."""
+        out = []
+        thread = threading.Thread(target=lambda: out.append(daemon.control.run(*words)), daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, 10)
+
+        def result():
+            thread.join(15)
+            return out[0] if out else None
+        return result
+
+    def phase(self, daemon, path="root/echo"):
+        return daemon.control.node(path).get("phase")
+
+    def wait_phase(self, daemon, phase, path="root/echo"):
+        wait_until(lambda: self.phase(daemon, path) == phase, 5, f"{path} {phase}", every=0.01)
+
+
+class One(Drain):
+    def test_connections_go_on_newcomers_are_refused_and_start_brings_it_back(self):
+        daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "30s"})
+        address = daemon.address("echo")
+        with Hold(address, 20) as held:
+            self.assertEqual(held.echo_all(), 20)
+            self.assertEqual(daemon.control.run("drain", "root/echo"), (0, "root/echo drains\n", ""))
+            daemon.events.next("drain_started", "root/echo")
+            wait_until(lambda: refused(address), 5, "the port refuses")
+            self.wait_phase(daemon, "draining")
+            self.assertIn("ends: draining", daemon.control.run("tree")[1])
+            self.assertEqual(held.echo_all(), 20)
+            self.assertEqual(daemon.control.value("status")["state"], "running")
+            self.assertEqual(daemon.control.value("start", "root/echo"), {"error": "running"})
+            self.assertEqual(daemon.control.run("suspend", "root/echo")[0], 2)
+            with Client(daemon.address("other")) as client:
+                self.assertTrue(client.echo())
+            self.assertEqual(daemon.events.of("drain_done"), [])
+        daemon.events.next("drain_done", "root/echo")
+        self.wait_state(daemon, "root/echo", "stopped")
+        self.assertIsNone(self.phase(daemon))
+        self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
+        with Client(address) as client:
+            self.assertTrue(client.echo())
+
+    def test_the_queue_is_served(self):
+        daemon = self.supervise(fixed())
+        address = daemon.address()
+        workers = daemon.workers()
+        for worker in workers:
+            signal_process(worker.pid, signal.SIGSTOP)
+        with Hold(address, 50) as held:
+            for number, client in enumerate(held.clients):
+                client.send(b"queued %d\n" % number)
+            self.assertEqual(daemon.control.run("drain")[0], 0)
+            self.wait_phase(daemon, "draining")
+            for worker in workers:
+                signal_process(worker.pid, signal.SIGCONT)
+            echoed = sum(client.receive(len(b"queued %d\n" % number)) == b"queued %d\n" % number
+                         for number, client in enumerate(held.clients))
+        self.wait_state(daemon, "root/echo", "stopped")
+        self.measured(queued=50, echoed=echoed)
+        self.assertEqual(echoed, 50)
+
+    def test_under_load_nobody_is_reset(self):
+        daemon = self.supervise(fixed(max_restarts=1000))
+        outcomes = dict.fromkeys(Storm.OUTCOMES, 0)
+        for _ in range(3):
+            with Storm(daemon.address()) as storm:
+                wait_until(lambda: storm.total > 100, 10, "a storm")
+                self.assertEqual(daemon.control.run("drain", "--wait", "root/echo")[0], 0)
+            for key, value in storm.counts.items():
+                outcomes[key] += value
+            self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
+        self.measured(drains=3, **outcomes)
+        self.assertGreater(outcomes["ok"], 300)
+        self.assertEqual([outcomes[key] for key in ("reset", "eof", "wrong", "timeout")], [0] * 4)
+
+    def test_the_deadline_ends_what_is_left(self):
+        daemon = self.supervise(exec_listener([self.helper("ignores_term")], shutdown="300ms"), daemon={"drain_timeout": "300ms"})
+        with Hold(daemon.address(), 3) as held:
+            for client in held.clients:
+                self.assertEqual(client.receive(6), b"ready\n")
+            self.assertEqual(daemon.control.run("drain", "--wait", "root/run")[0], 0)
+            self.assertEqual([client.rest() for client in held.clients], [b""] * 3)
+        self.assertEqual(daemon.control.node("root/run")["connections"]["active"], 0)
+
+    def test_lame_duck_serves_newcomers_and_can_be_called_off(self):
+        daemon = self.supervise(fixed(), daemon={"lame_duck": "60s"})
+        asker = self.ask(daemon, "drain", "--wait", "root/echo")
+        self.wait_phase(daemon, "lame_duck")
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+        self.assertEqual(daemon.control.value("status")["state"], "draining")
+        self.assertEqual(daemon.control.run("resume", "root/echo")[0], 0)
+        status, _, errors = asker()
+        self.assertEqual((status, "was resumed" in errors), (2, True), errors)
+        daemon.events.next("drain_done", "root/echo", called_off=True)
+        self.assertEqual((self.phase(daemon), daemon.control.value("status")["state"]), (None, "running"))
+        self.assertEqual(daemon.control.run("drain", "root/echo")[0], 0)
+        self.wait_phase(daemon, "lame_duck")
+        self.assertEqual(daemon.control.run("stop", "root/echo")[0], 0)  # leaves the rest of it out
+        self.assertTrue(refused(daemon.address()))
+        self.assertEqual(daemon.stop(signal.SIGQUIT), 0)
+
+    def test_what_is_no_listener(self):
+        daemon = self.supervise(fixed())
+        for path in ("root", "root/echo/1", "root/none"):
+            self.assertEqual(daemon.control.run("drain", path)[0], 1)
+
+
+class All(Drain):
+    def test_the_daemon_stays(self):
+        daemon = self.supervise(fixed("a"), {"id": "in", "type": "supervisor", "children": [fixed("b")]},
+                                {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "100"], "ready": "exec"})
+        with Hold(daemon.address("a"), 3) as first, Hold(daemon.address("b"), 3) as second:
+            self.assertEqual((first.echo_all(), second.echo_all()), (3, 3))
+            asker = self.ask(daemon, "drain", "--wait")
+            self.wait_phase(daemon, "draining", "root/in/b")
+            wait_until(lambda: refused(daemon.address("a")) and refused(daemon.address("b")), 5, "both refuse")
+            self.assertEqual(daemon.control.value("status")["state"], "draining")
+            self.assertEqual((first.echo_all(), second.echo_all()), (3, 3))
+        self.assertEqual(asker(), (0, "every listener drains\n", ""))
+        self.assertEqual(daemon.control.value("status")["state"], "running")
+        self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
+
+    def test_term_in_the_middle(self):
+        daemon = self.supervise(fixed(), daemon={"drain_timeout": "30s"})
+        with Hold(daemon.address(), 5) as held:
+            self.assertEqual(held.echo_all(), 5)
+            self.assertEqual(daemon.control.run("drain")[0], 0)
+            self.wait_phase(daemon, "draining")
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait_log("^stopping")
+            self.assertEqual(held.echo_all(), 5)
+        self.assertEqual(daemon.wait_exit(5), 0)
+
+
+class Overlapping(Drain):
+    def test_two_stops_of_one_and_a_delete_in_between(self):
+        daemon = self.supervise(fixed(), daemon={"drain_timeout": "30s"})
+        with Hold(daemon.address(), 3) as held:
+            self.assertEqual(held.echo_all(), 3)
+            askers = [self.ask(daemon, "stop", "root/echo") for _ in range(2)]
+            self.wait_phase(daemon, "draining")
+            self.assertEqual(daemon.control.value("delete", "root/echo"), {"error": "running"})
+            self.assertEqual(held.echo_all(), 3)
+        self.assertEqual([asker()[0] for asker in askers], [0, 0])
+        self.assertEqual(daemon.control.run("delete", "root/echo")[0], 0)
+        self.assertIsNone(daemon.control.node("root/echo"))
+
+    def test_a_supervisor_and_what_is_below_it(self):
+        daemon = self.supervise({"id": "in", "type": "supervisor", "children": [fixed()]}, daemon={"drain_timeout": "30s"})
+        with Hold(daemon.address(), 3) as held:
+            self.assertEqual(held.echo_all(), 3)
+            inner = self.ask(daemon, "stop", "root/in/echo")
+            self.wait_phase(daemon, "draining", "root/in/echo")
+            outer = self.ask(daemon, "stop", "root/in")
+            self.assertEqual(daemon.control.value("delete", "root/in/echo"), {"error": "running"})
+            self.assertEqual(held.echo_all(), 3)
+        self.assertEqual((inner()[0], outer()[0]), (0, 0))
+        self.wait_state(daemon, "root/in", "stopped")
+
+    def test_a_daemon_that_stops_while_a_reload_still_removes_a_listener(self):
+        daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "1s"})
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["supervisor"]["children"].pop(0)
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+        with Hold(daemon.address("echo"), 3) as held, Hold(daemon.address("other"), 3) as others:
+            self.assertEqual((held.echo_all(), others.echo_all()), (3, 3))
+            self.assertEqual(daemon.control.run("reload", "--wait")[0], 0)
+            self.wait_phase(daemon, "draining")
+            daemon.send_signal(signal.SIGTERM)
+            self.assertEqual([client.rest() for client in held.clients + others.clients], [b""] * 6)
+        self.assertEqual(daemon.wait_exit(5), 0)
+
+
+class GaveUp(Drain):
+    def give_up(self, daemon):
+        daemon.wait_workers(2)
+        signal_process(daemon.workers()[0].pid, signal.SIGKILL)
+        daemon.events.next("intensity_exceeded", "root/echo")
+
+    def test_nobody_is_left_waiting_at_its_port(self):
+        """A transient listener that gave up has ended with `shutdown`, which is normal: OTP does not start it again."""
+        daemon = self.supervise(fixed(restart="transient", max_restarts=0))
+        with Hold(daemon.address(), 4) as held:
+            self.assertEqual(held.echo_all(), 4)
+            self.give_up(daemon)
+            self.wait_state(daemon, "root/echo", "stopped")
+            wait_until(lambda: refused(daemon.address()), 5, "the port refuses")
+            daemon.wait_log("is not started again")
+            self.assertEqual(held.echo_all(), 4)
+            self.assertEqual(daemon.control.node("root/echo")["connections"]["active"], 4)
+            self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
+            with Client(daemon.address()) as client:
+                self.assertTrue(client.echo())
+            self.assertEqual(held.echo_all(), 4)
+
+    def test_delete_ends_what_is_left_of_it(self):
+        daemon = self.supervise(fixed(restart="transient", max_restarts=0), fixed("other"), daemon={"drain_timeout": "300ms"})
+        with Hold(daemon.address("echo"), 4) as held:
+            self.assertEqual(held.echo_all(), 4)
+            self.give_up_first(daemon)
+            self.wait_state(daemon, "root/echo", "stopped")
+            self.assertEqual(daemon.control.run("delete", "root/echo")[0], 0)
+            self.assertEqual([client.rest() for client in held.clients], [b""] * 4)
+        self.assertIsNone(daemon.control.node("root/echo"))
+
+    def give_up_first(self, daemon):
+        signal_process(daemon.workers("echo")[0].pid, signal.SIGKILL)
+        daemon.events.next("intensity_exceeded", "root/echo")
+
+    def test_one_that_is_started_again_keeps_its_port(self):
+        daemon = self.supervise(fixed(max_restarts=0), supervisor={"max_restarts": 10})
+        before = daemon.workers()
+        with Storm(daemon.address()) as storm:
+            self.give_up(daemon)
+            daemon.wait_workers(2, without=before)
+        self.assertLessEqual(set(storm.failed), {"reset", "eof"})  # the one that the dead worker held
+        self.assertEqual(storm.counts["refused"], 0)
+
+
+if __name__ == "__main__":
+    main()
