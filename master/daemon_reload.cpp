@@ -183,7 +183,8 @@ void DaemonReload::answer(const control::Answer& answer) {
 }
 
 config::Node* DaemonReload::new_node(const std::string& path) {
-  config::Node* node = &config_->root;
+  // Once taken over it is the daemon's.
+  config::Node* node = config_ ? &config_->root : &daemon_.config_->root;
   for (std::size_t at = path.find('/'); at != std::string::npos;) {
     const std::size_t end = path.find('/', at + 1);
     const std::string id = path.substr(at + 1, end == std::string::npos ? end : end - at - 1);
@@ -259,9 +260,19 @@ std::vector<std::string> DaemonReload::old_workers(const std::string& path) cons
   return out;
 }
 
+// Why nothing can be added there, or nothing.
+std::string DaemonReload::what_is_at(const std::string& path) const {
+  const bool listening = std::any_of(daemon_.listeners_.begin(), daemon_.listeners_.end(), [&path](const auto& entry) {
+    return entry.first == path || entry.first.starts_with(path + "/");
+  });
+  if (!listening && !daemon_.tree_.find(path)) return "";
+  return path + " is still there: it has not ended yet, or was added by an operator; reload again when it is gone";
+}
+
 void DaemonReload::try_added(const Change& change) {
   const std::string path = change.path;
   steps_.push_back({[this, path](const Done& done) {
+                      if (const std::string there = what_is_at(path); !there.empty()) return done(there);
                       config::Node& node = *new_node(path);
                       daemon_.register_nodes(node);
                       if (const auto error = daemon_.add_listeners(node, path)) {

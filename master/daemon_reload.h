@@ -63,6 +63,7 @@ class DaemonReload {
   void remember(bool ok, const std::vector<std::string>& errors);
 
   void plan_steps();
+  [[nodiscard]] std::string what_is_at(const std::string& path) const;
   void try_added(const lifecycle::Change& change);
   void try_new_workers(const lifecycle::Change& change);
   void take_over();

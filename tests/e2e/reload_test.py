@@ -118,6 +118,20 @@ class WhatChanges(Reload):
         self.assertIn("2000", process(daemon.control.node("root/sleeper")["pid"]).title)
         self.assertNotEqual(daemon.control.node("root/sleeper")["pid"], pid)
 
+    def test_a_child_becomes_one_of_another_type(self):
+        address = f"127.0.0.1:{free_port()}"
+        process_child = {"id": "it", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
+        listener_child = listener("it", listen=address)
+        supervisor_child = {"id": "it", "type": "supervisor", "children": [listener("echo", listen=address)]}
+        daemon = self.supervise(listener(), process_child)
+        for child in (listener_child, supervisor_child, process_child, supervisor_child, listener_child, process_child):
+            self.rewrite(daemon, listener(), child)
+            self.assertEqual(self.changes(self.reload(daemon))[0][:2], ("replaced", "root/it"))
+            self.assertEqual(daemon.control.node("root/it")["type"], child["type"])
+            if child["type"] != "process":
+                with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
+                    self.assertTrue(client.echo())
+
     def test_another_address_keeps_the_ones_that_stay(self):
         ports = [free_port() for _ in range(3)]
         addresses = [f"127.0.0.1:{port}" for port in ports]
@@ -228,6 +242,32 @@ class WhatIsRefused(Reload):
         self.assertIn("root/never did not start", self.refused(daemon))
         self.unchanged(daemon, workers)
         self.assertEqual(len(daemon.control.node("root")["children"]), 1)
+
+    def test_what_is_still_there_is_not_added_again(self):
+        address = f"127.0.0.1:{free_port()}"
+        second = listener("second", listen=address)
+        daemon = self.supervise(listener(), second)
+        with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
+            self.assertTrue(client.echo())
+            self.rewrite(daemon, listener())
+            self.reload(daemon)
+            self.rewrite(daemon, listener(), second)
+            self.assertIn("root/second is still there", self.refused(daemon))
+            self.assertTrue(client.echo())
+        wait_until(lambda: len(daemon.control.node("root")["children"]) == 1, 5, "the end of what was removed")
+        self.reload(daemon)
+        with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
+            self.assertTrue(client.echo())
+
+    def test_what_an_operator_has_added_is_not_added_again(self):
+        daemon = self.supervise(listener())
+        port = free_port()
+        more = listener("more", listen=f"127.0.0.1:{port}")
+        self.assertEqual(daemon.control.run("add", "root", self.write("more.json", json.dumps(more)))[0], 0)
+        self.rewrite(daemon, listener(), more)
+        self.assertIn("root/more is still there", self.refused(daemon))
+        with Client(("127.0.0.1", port)) as client:
+            self.assertTrue(client.echo())
 
     def test_diff_and_check_touch_nothing(self):
         daemon = self.supervise(listener())
