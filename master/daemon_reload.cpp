@@ -102,6 +102,7 @@ void DaemonReload::run() {
 void DaemonReload::plan_steps() {
   steps_.clear();
   undo_.clear();
+  problems_.clear();
   if (!plan_.changes.empty()) ++daemon_.generation_;
   for (const Change& change : plan_.changes) {
     if (change.kind == Change::Kind::added) try_added(change);
@@ -113,6 +114,21 @@ void DaemonReload::plan_steps() {
                     },
                     nullptr});
   for (const Change& change : plan_.changes) commit(change);
+  steps_.push_back({[this](const Done& done) {
+                      as_written();
+                      done("");
+                    },
+                    nullptr});
+}
+
+// What `scale` and `suspend` have changed lasts until here.
+void DaemonReload::as_written() {
+  for (const auto& [path, listener] : daemon_.listeners_) {
+    const config::Node* node = daemon_.node_at(path);
+    if (node == nullptr || !node->listener || !listener->is_open() || listener->draining) continue;
+    if (listener->suspended) daemon_.control_.resume({{"path", path}}, [](const control::Answer&) {});
+    settle_workers(path);
+  }
 }
 
 void DaemonReload::next() {
@@ -122,7 +138,7 @@ void DaemonReload::next() {
   const bool trial = step.undo != nullptr;
   step.deed([this, trial, undo = std::move(step.undo)](const std::string& problem) {
     if (!problem.empty() && trial) return failed(problem);
-    if (!problem.empty()) log::Line(log::Level::error, "root").text("reload: ").text(problem).write();
+    if (!problem.empty()) problems_.push_back(problem);
     if (trial) undo_.push_back(undo);
     daemon_.later([this] { next(); });
   });
@@ -165,9 +181,14 @@ void DaemonReload::finished() {
   for (const std::string& pointer : plan_.needs_restart) {
     log::Line(log::Level::warning, "root").text("only a restart of the daemon changes ").text(pointer).write();
   }
-  daemon_.events_.publish("reload_done", "root", {{"changes", result["changes"]}});
-  remember(true, {});
-  answer({result, std::nullopt});
+  for (const std::string& problem : problems_) {
+    log::Line(log::Level::error, "root").text("reloaded, but: ").text(problem).write();
+  }
+  ordered_json fields{{"changes", result["changes"]}};
+  if (!problems_.empty()) fields["errors"] = problems_;
+  daemon_.events_.publish("reload_done", "root", fields);
+  remember(problems_.empty(), problems_);
+  answer(problems_.empty() ? control::Answer{result, std::nullopt} : refused(problems_));
 }
 
 void DaemonReload::remember(bool ok, const std::vector<std::string>& errors) {

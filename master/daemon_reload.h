@@ -64,6 +64,7 @@ class DaemonReload {
 
   void plan_steps();
   [[nodiscard]] std::string what_is_at(const std::string& path) const;
+  void as_written();
   void try_added(const lifecycle::Change& change);
   void try_new_workers(const lifecycle::Change& change);
   void take_over();
@@ -94,6 +95,7 @@ class DaemonReload {
   std::unique_ptr<config::Loaded> loaded_;
   std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
   lifecycle::ReloadPlan plan_;
+  std::vector<std::string> problems_;  // of steps that could not be undone any more
   std::deque<Step> steps_;
   std::vector<std::function<void(Done)>> undo_;
 };

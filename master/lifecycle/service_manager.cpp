@@ -85,7 +85,7 @@ void ServiceManager::send(std::string_view text, int fd) noexcept {
 }
 
 void ServiceManager::ready() noexcept {
-  send("READY=1");
+  send(fmt::format("READY=1\nMAINPID={}", getpid()));  // with -d another process was started
 }
 
 void ServiceManager::reloading() noexcept {

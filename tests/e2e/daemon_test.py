@@ -183,7 +183,7 @@ class ServiceManager(TestCase):
 
     def test_ready_status_and_stopping(self):
         manager, daemon = self.start_under()
-        self.next(manager, "READY=1")
+        self.assertIn(f"MAINPID={daemon.pid}", self.next(manager, "READY=1").splitlines())
         self.next(manager, "STATUS=running: 0 connections, 0 ended so far")
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"one\n"))

@@ -21,17 +21,17 @@ def sleeper(name="sleeper", **keys):
 
 class WhatGoesOn(UpgradeTestCase):
     def test_connections_counts_events_and_processes(self):
-        rounds = 4 if self.sanitized else 20
+        rounds, held = (4, 100) if self.sanitized else (20, 300)
         daemon = self.supervise(echo(), sleeper())
         child = daemon.control.node("root/sleeper")["pid"]
         before = daemon.control.value("status")
-        with Hold(daemon.address(), 100) as hold, Storm(daemon.address(), threads=2) as storm:
-            self.assertEqual(hold.echo_all(), 100)
+        with Hold(daemon.address(), held) as hold, Storm(daemon.address(), threads=2) as storm:
+            self.assertEqual(hold.echo_all(), held)
             for number in range(rounds):
                 workers = daemon.workers()
                 self.assertEqual(self.upgraded(daemon, self.own if number % 2 else self.next), before["version"] if number % 2 else "next")
                 daemon.wait_workers(2, without=workers)
-                self.assertEqual(hold.echo_all(), 100)
+                self.assertEqual(hold.echo_all(), held)
             storm.stop()
             self.assertEqual(storm.failed, {})
             now = daemon.control.value("status")
@@ -40,8 +40,8 @@ class WhatGoesOn(UpgradeTestCase):
             self.assertEqual(now["last_upgrade"]["ok"], True)
             self.assertEqual(daemon.control.node("root/sleeper")["pid"], child)
             self.assertEqual(daemon.control.node("root/sleeper")["restarts"], 0)
-            counts = wait_until(lambda: (c := daemon.control.node("root/echo")["connections"])["active"] == 100 and c, 5, "the rest")
-            self.assertEqual(counts["adopted"], 100)
+            counts = wait_until(lambda: (c := daemon.control.node("root/echo")["connections"])["active"] == held and c, 5, "the rest")
+            self.assertEqual(counts["adopted"], held)
             self.assertEqual(counts["completed"], storm.counts["ok"])
             self.assertEqual(counts["accepted"], counts["active"] + counts["completed"])
             self.assertEqual(counts["crashed"], 0)
