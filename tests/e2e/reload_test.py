@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 import harness
 from harness import Client, ControlledTestCase, Hold, Storm, free_port, main, process, signal_process, wait_until
@@ -328,6 +329,41 @@ class Storms(Reload):
             counts = wait_until(lambda: (c := daemon.control.node("root/echo")["connections"])["active"] == held and c, 5, "the rest")
             self.assertEqual(counts["accepted"], counts["active"] + counts["completed"])
         self.measured(reloads=rounds, kills=rounds // 5, held=held, ok=storm.counts["ok"], failed=sum(storm.failed.values()))
+
+    def test_ten_reloads_a_second(self):
+        """A few seconds of it; a minute with BULKHEAD_LONG=1."""
+        seconds = 60 if os.environ.get("BULKHEAD_LONG") == "1" else 4
+        address = f"127.0.0.1:{free_port()}"
+
+        def echo(number):
+            return listener(listen=address, shutdown=f"{number + 10}s", max_connections=500 + number % 2)
+        daemon = self.supervise(echo(0))
+        with Hold(daemon.address(), 50) as hold, Storm(daemon.address(), threads=1) as storm:
+            self.assertEqual(hold.echo_all(), 50)
+            master = process(daemon.pid)
+            self.rewrite(daemon, echo(1))
+            self.reload(daemon)
+            before, most, number = len(master.fds()), 0, 1
+            began = time.monotonic()
+            while time.monotonic() < began + seconds:
+                number += 1
+                self.rewrite(daemon, echo(number))
+                daemon.send_signal(signal.SIGHUP)
+                most = max(most, len(daemon.workers()))
+                time.sleep(max(0.0, began + (number - 1) / 10 - time.monotonic()))  # the rate, not an event
+            self.reload(daemon)
+            storm.stop()
+            self.assertEqual(storm.failed, {})
+            self.assertEqual(hold.echo_all(), 50)
+            found = daemon.control.value("config")["supervisor"]["children"][0]
+            self.assertEqual((found["shutdown"], found["max_connections"]), (f"{number + 10}s", 500 + number % 2))
+            wait_until(lambda: len(daemon.workers()) == 2, 5, "two workers again")
+            wait_until(lambda: len(master.fds()) <= before, 5, f"no more than {before} descriptors")
+            generation = daemon.control.value("status")["generation"]
+            self.assertEqual({one["generation"] for one in daemon.control.node("root/echo")["workers"]}, {generation})
+            self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
+        self.assertLessEqual(most, 2 * 2 + 1)
+        self.measured(asked=number, generations=generation, ok=storm.counts["ok"], failed=0, most_workers=most)
 
     def test_hups_come_faster_than_they_can_be_done(self):
         daemon = self.supervise(listener())
