@@ -53,7 +53,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
             events_.publish("connection_crashed", crash.listener.path(),
                             {{"id", ipc::hex_text(crash.id, hex)}, {"pid", crash.slot.pid}});
           }),
-      tree_(control::tree_of_config(register_nodes(config_->root)), static_cast<std::uint64_t>(getpid())),
+      tree_(control::tree_of_config(register_nodes(config_->root, config_)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
       stop_(loop_, workers_, adoption_, {config_->drain_timeout, config_->lame_duck, config_->close_spread}),
       signals_(sys::open_signal_fd(kWatched)),
@@ -72,10 +72,10 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
 
 Daemon::~Daemon() = default;
 
-const config::Node& Daemon::register_nodes(config::Node& node) {
+const config::Node& Daemon::register_nodes(config::Node& node, const std::shared_ptr<const config::Config>& owner) {
   node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
-  nodes_.push_back({&node, nullptr});
-  for (config::Node& child : node.children) register_nodes(child);
+  nodes_.push_back({&node, owner});
+  for (config::Node& child : node.children) register_nodes(child, owner);
   return node;
 }
 
@@ -186,8 +186,10 @@ void Daemon::carry_out(const Command& command) {
         const auto found = daemon.listeners_.find(started->path);
         if (found != daemon.listeners_.end()) found->second->announced = false;
       }
-      if (const auto* ended = std::get_if<report::SupervisorTerminated>(&report); ended != nullptr) {
-        daemon.endings_.terminated(ended->path);
+      // One that was asked to end, in a restart of its siblings for one, keeps its ports.
+      if (const auto* ended = std::get_if<report::SupervisorTerminated>(&report);
+          ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
+        daemon.endings_.gave_up(ended->path);
       }
       if (const auto* stopping = std::get_if<report::ChildStopping>(&report); stopping != nullptr) {
         return daemon.tell_stopping(*stopping);

@@ -77,8 +77,8 @@ class Daemon {
   friend class WorkerRenewal;
   using Instant = supervision::Instant;
 
-  // Gives every node below its tag. The node must stay where it is for as long as the daemon lives.
-  const config::Node& register_nodes(config::Node& node);
+  // Gives every node below its tag. `owner` keeps it where it is; without one it must stay there for the daemon's life.
+  const config::Node& register_nodes(config::Node& node, const std::shared_ptr<const config::Config>& owner);
   [[nodiscard]] net::Listener* listener_at(const std::string& path);
   [[nodiscard]] const config::Node* node_at(const std::string& path) const;
   void adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<config::Config>& owner);

@@ -50,7 +50,7 @@ void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, co
   const bool is_new = !daemon_.tree_.find(path);
   if (is_new) {
     const config::Node& kept =
-        daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node);
+        daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node, nullptr);
     spec = control::tree_of_config(kept);
     if (const auto error = daemon_.add_listeners(kept, path)) {
       forget(path);
@@ -74,7 +74,7 @@ std::vector<lifecycle::AddedChild> DaemonControl::added() const {
 }
 
 void DaemonControl::resume_added(config::Node node, lifecycle::AddedChild origin) {
-  daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node);
+  daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node, nullptr);
 }
 
 const config::Node* DaemonControl::find_added(const std::string& path) const {

@@ -142,12 +142,15 @@ void DaemonEndings::forget(const net::Listener& listener) {
 }
 
 void DaemonEndings::close_abandoned() {
-  for (const std::string& top : std::exchange(terminated_, {})) {
+  for (const std::string& top : std::exchange(gave_up_, {})) {
+    const auto id = daemon_.tree_.find(top);
+    const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+    // A permanent one is started again, though perhaps after siblings that come before it.
+    if (view &&
+        (view->state != supervision::NodeState::stopped || view->spec->restart == supervision::Restart::permanent))
+      continue;
     for (const auto& [path, listener] : daemon_.listeners_) {
       if (!is_below(path, top) || !listener->is_open() || touches(path)) continue;
-      const auto id = daemon_.tree_.find(path);
-      const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
-      if (view && view->state != supervision::NodeState::stopped) continue;
       listener->close();
       log::Line(log::Level::warning, path)
           .text("is not started again: its port is closed, its connections go on")

@@ -46,7 +46,7 @@ class DaemonEndings {
   // The supervisor at `path` has ended, for now or for good; and what follows from it has happened. Nobody accepts any
   // more for a listener that its supervisor does not start again, so its port is closed: clients are refused instead of
   // waiting in vain. Its connections go on.
-  void terminated(const std::string& path) { terminated_.insert(path); }
+  void gave_up(const std::string& path) { gave_up_.insert(path); }
   void close_abandoned();
 
  private:
@@ -63,7 +63,7 @@ class DaemonEndings {
   Daemon& daemon_;
   std::map<std::string, Ending> endings_;      // by path
   std::vector<std::function<void()>> behind_;  // what waits for any of them
-  std::set<std::string> terminated_;
+  std::set<std::string> gave_up_;
 };
 
 }  // namespace bulkhead

@@ -124,7 +124,7 @@ void DaemonReload::plan_steps() {
 // What `scale` and `suspend` have changed lasts until here.
 void DaemonReload::as_written() {
   for (const auto& [path, listener] : daemon_.listeners_) {
-    const config::Node* node = daemon_.node_at(path);
+    const config::Node* node = new_node(path);
     if (node == nullptr || !node->listener || !listener->is_open() || listener->draining) continue;
     if (listener->suspended) daemon_.control_.resume({{"path", path}}, [](const control::Answer&) {});
     settle_workers(path);
@@ -295,7 +295,7 @@ void DaemonReload::try_added(const Change& change) {
   steps_.push_back({[this, path](const Done& done) {
                       if (const std::string there = what_is_at(path); !there.empty()) return done(there);
                       config::Node& node = *new_node(path);
-                      daemon_.register_nodes(node);
+                      daemon_.register_nodes(node, config_ ? config_ : daemon_.config_);
                       if (const auto error = daemon_.add_listeners(node, path)) {
                         daemon_.control_.forget(path);
                         return done(error->text());

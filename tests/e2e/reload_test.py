@@ -275,6 +275,8 @@ class WhatIsRefused(Reload):
             self.reload(daemon)
             self.rewrite(daemon, listener(), second)
             self.assertIn("root/second is still there", self.refused(daemon))
+            for worker in daemon.workers("second"):  # what it was made from is no configuration of the daemon's any more
+                signal_process(worker.pid, signal.SIGKILL)
             self.assertTrue(client.echo())
         wait_until(lambda: len(daemon.control.node("root")["children"]) == 1, 5, "the end of what was removed")
         self.reload(daemon)
