@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import (Client, Control, Hold, TestCase, config_of, descendants, listener, main, process, signal_process,
+from harness import (Client, Control, Hold, TestCase, config_of, descendants, listener, main, needs_mounts, process, signal_process,
                      tool, wait_until)
 
 ROOT = os.geteuid() == 0
@@ -338,6 +338,7 @@ class Hung(TestCase):
 
 
 @unittest.skipUnless(ROOT, "only root may make a PID namespace")
+@needs_mounts
 @tool("unshare")
 class ProcessOne(TestCase):
     def test_strangers_are_reaped_and_term_is_honoured(self):

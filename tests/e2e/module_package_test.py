@@ -41,7 +41,7 @@ class Package(TestCase):
     def with_cmake(self):
         project = os.path.join(self.directory, "project")
         shutil.copytree(SAMPLE, project)
-        self.call("cmake", "-S", project, "-B", project + "/build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        self.call("cmake", "-G", "Ninja", "-S", project, "-B", project + "/build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         self.call("cmake", "--build", project + "/build")
         return project + "/build/shout.so"
 

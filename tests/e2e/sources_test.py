@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import (Client, ControlledTestCase, exec_listener, listener, main, needs_root, signal_process, tool, wait_until)
+from harness import (Client, ControlledTestCase, exec_listener, listener, main, needs_mounts, needs_root, signal_process, tool, wait_until)
 
 MANY = 1_000_000
 
@@ -343,6 +343,7 @@ class Network:
 
 
 @needs_root
+@needs_mounts
 @tool("ip")
 class Ipv6(SourcesTestCase):
     def start_beyond(self, addresses, child):

@@ -17,6 +17,14 @@ BIN = os.path.join(SOURCE, ".build", "dev", "bin")
 needs_root = unittest.skipUnless(os.geteuid() == 0, "only root may look into an undumpable process")
 
 
+def root_is_mounted():
+    with open("/proc/self/mountinfo") as mounts:
+        return any(line.split()[4] == "/" for line in mounts)
+
+
+needs_mounts = unittest.skipUnless(root_is_mounted(), "/ is no mount point (a chroot), so no mount namespace can be made")
+
+
 def tool(*names):
     missing = [name for name in names if shutil.which(name) is None]
     return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
