@@ -1,7 +1,6 @@
 #include "master/daemon.h"
 
 #include <fmt/format.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,8 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace supervision;
-
-constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
 
 }  // namespace
 
@@ -56,7 +53,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       tree_(control::tree_of_config(register_nodes(config_->root, config_)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
       stop_(loop_, workers_, adoption_, {config_->drain_timeout, config_->lame_duck, config_->close_spread}),
-      signals_(sys::open_signal_fd(kWatched)),
+      signals_(sys::open_signal_fd({SIGCHLD})),
       deadline_(loop_, [this] { on_deadline(); }),
       tick_(loop_, [this] { tick(); }),
       later_(loop_,
@@ -132,6 +129,7 @@ void Daemon::start() {
                    [this](lifecycle::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
   signal_poll_ = std::make_unique<loop::Poll>(loop_, signals_.get(), [this] { on_signal(); });
   signal_poll_->start();
+  choose_signals();
   tick_.start(1s, 1s);
   if (const auto every = services_.watchdog_interval()) watchdog_.start(*every, *every);
   apply(Start{});
@@ -229,10 +227,19 @@ std::optional<sys::Error> Daemon::start_process(const NodeView& view, RunId run)
   return error;
 }
 
+// On its way down: a worker is of no use any more, and would only open the port again.
+bool Daemon::is_closed_for_good(const net::Listener& listener) const {
+  return listener.draining && !listener.is_open() && stop_.phase() < lifecycle::StopSequence::Phase::stopping_tree;
+}
+
 void Daemon::start_child(const StartChild& command) {
   const auto view = tree_.node(command.node, now());
   if (!view) return;
   const bool is_worker = view->spec->type == NodeType::worker;
+  if (const net::Listener* listener = is_worker ? listener_at(parent_of(view->path)) : nullptr;
+      listener != nullptr && is_closed_for_good(*listener)) {
+    return apply(StartFailed{command.node, command.run, ExitReason::permanent_failure, "is of no use any more"});
+  }
   const auto error = is_worker ? start_worker(*view, command.run) : start_process(*view, command.run);
   if (!error) return;
   narrator_.start_failed(view->path, *error);
@@ -262,7 +269,8 @@ void Daemon::abort_starts() {
 }
 
 void Daemon::tree_terminated(const TreeTerminated& end) {
-  const bool asked = stop_.phase() == lifecycle::StopSequence::Phase::stopping_tree;
+  const auto phase = stop_.phase();
+  const bool asked = phase == lifecycle::StopSequence::Phase::stopping_tree || (!ready_ && is_stopping());
   if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
     status_ = kGaveUp;
     narrator_.gave_up(end);
@@ -288,30 +296,6 @@ void Daemon::on_deadline() {
   adoption_.on_deadline(now());
   if (finishing_) return finish(status_);
   apply(DeadlineReached{});
-}
-
-void Daemon::on_signal() {
-  signalfd_siginfo news{};
-  bool children = false;
-  while (::read(signals_.get(), &news, sizeof news) == static_cast<ssize_t>(sizeof news)) {
-    switch (news.ssi_signo) {
-      case SIGCHLD: children = true; break;
-      case SIGTERM: stop_.graceful(); break;
-      case SIGQUIT: stop_.without_lame_duck(); break;
-      case SIGINT: stop_.fast(); break;
-      case SIGHUP:
-        reopen_log();
-        reload_.begin([](const control::Answer&) {});
-        break;
-      case SIGUSR1: reopen_log(); break;
-      case SIGUSR2: upgrade_.begin([](const control::Answer&) {}); break;
-      case SIGWINCH:
-      case SIGTTIN:
-      case SIGTTOU: control_.obey(static_cast<int>(news.ssi_signo)); break;
-      default: break;
-    }
-  }
-  if (children) reap();
 }
 
 // The one reaper. Looks before it reaps, because a zombie still pins its pid and its group.
@@ -364,10 +348,13 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   kick.type = ipc::MessageType::kick;
   workers_.send(listener, kick);
   std::string how = control::cause_text(status, worker.failure, worker.state != State::starting);
+  const bool superfluous = is_closed_for_good(listener);
+  ExitReason reason = worker.retiring ? ExitReason::retired : ExitReason::abnormal;
+  if (superfluous) reason = ExitReason::permanent_failure;
   if (worker.state == State::starting) {
-    apply(StartFailed{worker.node, worker.run, ExitReason::abnormal, std::move(how)});
+    if (!superfluous) reason = ExitReason::abnormal;
+    apply(StartFailed{worker.node, worker.run, reason, std::move(how)});
   } else {
-    const ExitReason reason = worker.retiring ? ExitReason::retired : ExitReason::abnormal;
     apply(ChildExited{worker.node, worker.run, reason, std::move(how)});
   }
 }
@@ -421,10 +408,12 @@ void Daemon::on_worker_hung(process::WorkerProcess& worker) {
 }
 
 void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
+  reload_.daemon_stops();
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
   if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
   upgrade_.daemon_stops();
+  choose_signals();
   store_sockets();
   tell_services();
   options_.inherited.forget();

@@ -96,6 +96,7 @@ class Daemon {
   void apply(supervision::Event event);
   void carry_out(const supervision::Command& command);
   void start_child(const supervision::StartChild& command);
+  [[nodiscard]] bool is_closed_for_good(const net::Listener& listener) const;
   [[nodiscard]] std::optional<sys::Error> start_worker(const supervision::NodeView& view, supervision::RunId run);
   [[nodiscard]] std::optional<sys::Error> start_process(const supervision::NodeView& view, supervision::RunId run);
   // Nothing is told of it and nothing done to it if it has ended already: its exit is on the way, and is its own.
@@ -107,6 +108,9 @@ class Daemon {
   void on_deadline();
 
   void on_signal();
+  void choose_signals();  // those that are read now
+  void stop_gracefully();
+  [[nodiscard]] bool is_stopping() const noexcept;
   void reap();
   void on_worker_exit(pid_t pid, int status);
   void on_process_exit(pid_t pid);

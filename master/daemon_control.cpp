@@ -118,8 +118,7 @@ const DaemonControl::Method DaemonControl::kMethods[] = {{"status", &DaemonContr
 void DaemonControl::call(const std::string& name, const Params& params, control::Reply reply) {
   const auto* const method = std::ranges::find(kMethods, name, &Method::name);
   if (method == std::end(kMethods)) return reply(refused("not available"));
-  const bool stopping = daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle;
-  if (stopping && method->allowed == While::not_stopping) return reply(refused("the daemon is stopping"));
+  if (daemon_.is_stopping() && method->allowed == While::not_stopping) return reply(refused("the daemon is stopping"));
   (this->*method->carry_out)(params, std::move(reply));
 }
 
@@ -186,7 +185,7 @@ void DaemonControl::shutdown(const Params& params, control::Reply reply) {
   if (params.value("now", false)) {
     daemon_.stop_.fast();
   } else {
-    daemon_.stop_.graceful();
+    daemon_.stop_gracefully();
   }
 }
 
@@ -298,7 +297,28 @@ void DaemonControl::forget(const std::string& path) {
   }
 }
 
+// One after another, for "one more" means one more than what the one before comes to.
 void DaemonControl::scale(const Params& params, control::Reply reply) {
+  const std::string path = params.at("path");
+  auto& waiting = scaling_[path];
+  waiting.emplace_back([this, params, path, reply = std::move(reply)] {
+    scale_now(params, [this, path, reply](const Answer& answer) {
+      reply(answer);
+      daemon_.later([this, path] {
+        auto& left = scaling_[path];
+        left.pop_front();
+        if (left.empty()) {
+          scaling_.erase(path);
+        } else {
+          left.front()();
+        }
+      });
+    });
+  });
+  if (waiting.size() == 1) waiting.front()();
+}
+
+void DaemonControl::scale_now(const Params& params, control::Reply reply) {
   const std::string path = params.at("path");
   const auto id = daemon_.tree_.find(path);
   const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
@@ -374,6 +394,13 @@ void DaemonControl::set_suspended(const std::string& path, bool on, control::Rep
 // The terminal's driver sends these three too, so with a terminal they are no operator's.
 void DaemonControl::obey(int signal) {
   if (sys::Fd(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))) return;
+  if (daemon_.is_stopping()) {
+    log::Line(log::Level::info, "root")
+        .text(sys::signal_name(signal))
+        .text(" is ignored: the daemon is stopping")
+        .write();
+    return;
+  }
   std::vector<std::string> paths;
   for (const auto& [path, listener] : daemon_.listeners_) paths.push_back(path);
   for (const std::string& path : paths) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <map>
@@ -72,6 +73,7 @@ class DaemonControl final : public control::Backend {
   void add(const Params& params, control::Reply reply);
   void add_node(config::Node node, lifecycle::AddedChild origin, control::Reply reply);
   void scale(const Params& params, control::Reply reply);
+  void scale_now(const Params& params, control::Reply reply);
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
   void suspend(const Params& params, control::Reply reply);
   void resume(const Params& params, control::Reply reply);
@@ -95,6 +97,7 @@ class DaemonControl final : public control::Backend {
     config::Node node;
     lifecycle::AddedChild origin;
   };
+  std::map<std::string, std::deque<std::function<void()>>> scaling_;  // by listener, the first under way
   std::list<Added> added_;  // what was not in the file; stays as long as the daemon
 };
 

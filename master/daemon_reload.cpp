@@ -22,6 +22,7 @@ using nlohmann::ordered_json;
 using supervision::Operation;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
+constexpr const char* kStopping = "the daemon is stopping";
 
 std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
   std::vector<std::string> out;
@@ -69,6 +70,10 @@ control::Answer DaemonReload::diff(const std::string& file) const {
 }
 
 void DaemonReload::begin(control::Reply reply) {
+  if (daemon_.is_stopping()) {
+    log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
+    return reply(refused({kStopping}));
+  }
   waiting_.push_back(std::move(reply));
   go_on();
 }
@@ -79,12 +84,30 @@ void DaemonReload::go_on() {
   run();
 }
 
+// What a trial has started goes the way of everything else; whatever it still waits for comes too late to go on.
+void DaemonReload::daemon_stops() {
+  for (const control::Reply& reply : std::exchange(waiting_, {})) reply(refused({kStopping}));
+  if (!under_way()) return;
+  ++attempt_;
+  steps_.clear();
+  undo_.clear();
+  pause_.stop();
+  if (config_) {
+    if (!plan_.changes.empty()) --daemon_.generation_;
+    return reject({kStopping});
+  }
+  problems_.emplace_back("the daemon is stopping: not everything of it could be carried out");
+  finished();
+}
+
 void DaemonReload::resume(const std::string& last) {
   ordered_json json = ordered_json::parse(last, nullptr, false);
   if (json.is_object()) *last_ = std::move(json);
 }
 
 void DaemonReload::run() {
+  if (!under_way()) return;  // the daemon has begun to stop since
+  daemon_.choose_signals();
   daemon_.events_.publish("reload_started", "root");
   daemon_.services_.reloading();
   loaded_ = std::make_unique<config::Loaded>(config::load(daemon_.config_->file));
@@ -136,11 +159,14 @@ void DaemonReload::next() {
   Step step = std::move(steps_.front());
   steps_.pop_front();
   const bool trial = step.undo != nullptr;
-  step.deed([this, trial, undo = std::move(step.undo)](const std::string& problem) {
+  step.deed([this, trial, attempt = attempt_, undo = std::move(step.undo)](const std::string& problem) {
+    if (attempt != attempt_) return;
     if (!problem.empty() && trial) return failed(problem);
     if (!problem.empty()) problems_.push_back(problem);
     if (trial) undo_.push_back(undo);
-    daemon_.later([this] { next(); });
+    daemon_.later([this, attempt] {
+      if (attempt == attempt_) next();
+    });
   });
 }
 
@@ -156,8 +182,10 @@ void DaemonReload::undo_next(std::string problem) {
   }
   const auto undo = std::move(undo_.back());
   undo_.pop_back();
-  undo([this, problem = std::move(problem)](const std::string&) {
-    daemon_.later([this, problem] { undo_next(problem); });
+  undo([this, attempt = attempt_, problem = std::move(problem)](const std::string&) {
+    daemon_.later([this, attempt, problem] {
+      if (attempt == attempt_) undo_next(problem);
+    });
   });
 }
 
@@ -200,7 +228,9 @@ void DaemonReload::answer(const control::Answer& answer) {
   daemon_.services_.ready();
   const auto replies = std::exchange(replies_, std::exchange(waiting_, {}));
   for (const control::Reply& reply : replies) reply(answer);
-  if (under_way()) daemon_.later([this] { run(); });
+  if (under_way()) return daemon_.later([this] { run(); });
+  daemon_.choose_signals();
+  daemon_.upgrade_.go_on();
 }
 
 config::Node* DaemonReload::new_node(const std::string& path) {

@@ -37,6 +37,8 @@ class DaemonReload {
   void begin(control::Reply reply);
   // Begins with what has come in while something else was under way.
   void go_on();
+  // What has not been applied by now never will be.
+  void daemon_stops();
   // Of a file, ours if empty: the problems, or what a reload of it would change. Touches nothing.
   [[nodiscard]] control::Answer check(const std::string& file) const;
   [[nodiscard]] control::Answer diff(const std::string& file) const;
@@ -44,6 +46,7 @@ class DaemonReload {
   [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_reload` of status
   void resume(const std::string& last);                                        // which another program knew
   [[nodiscard]] bool under_way() const { return !replies_.empty(); }
+  [[nodiscard]] bool is_asked_for() const noexcept { return !waiting_.empty(); }
 
  private:
   using Done = std::function<void(std::string problem)>;  // empty: good
@@ -92,6 +95,7 @@ class DaemonReload {
   std::unique_ptr<nlohmann::ordered_json> last_;
   std::vector<control::Reply> replies_;  // of the reload under way
   std::vector<control::Reply> waiting_;  // of the next
+  std::uint64_t attempt_ = 0;            // what comes back to an earlier one is too late
   std::unique_ptr<config::Loaded> loaded_;
   std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
   lifecycle::ReloadPlan plan_;

@@ -36,7 +36,12 @@ std::vector<std::string> WorkerRenewal::outdated(const std::string& listener) co
   return out;
 }
 
+void WorkerRenewal::abandon() {
+  abandoned_ = true;
+}
+
 void WorkerRenewal::next_listener() {
+  if (abandoned_) return;
   if (listeners_.empty()) return std::exchange(done_, nullptr)("");
   const std::string path = listeners_.front();
   listeners_.pop_front();
@@ -44,6 +49,7 @@ void WorkerRenewal::next_listener() {
 }
 
 void WorkerRenewal::try_one(const std::string& path) {
+  if (abandoned_) return;
   const auto id = daemon_.tree_.find(path);
   const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
   if (!view || view->children.empty()) return next_listener();  // stopped, or gone
@@ -63,6 +69,7 @@ void WorkerRenewal::try_one(const std::string& path) {
 }
 
 void WorkerRenewal::next_worker(const std::string& path, const std::string& extra) {
+  if (abandoned_) return;
   const std::vector<std::string> left = outdated(path);
   if (left.empty()) return remove(extra);
   const std::string worker = left.front();
@@ -72,7 +79,7 @@ void WorkerRenewal::next_worker(const std::string& path, const std::string& extr
   };
   daemon_.control_.operate(
       Operation::terminate_child, path, id_of(worker), [this, path, extra, worker, restarted](ReplyError error) {
-        if (error == ReplyError::none) {
+        if (error == ReplyError::none && !abandoned_) {
           return daemon_.control_.operate(Operation::restart_child, path, id_of(worker), restarted);
         }
         remove(extra);
@@ -80,12 +87,14 @@ void WorkerRenewal::next_worker(const std::string& path, const std::string& extr
 }
 
 void WorkerRenewal::failed(const std::string& worker) {
+  if (abandoned_) return;
   listeners_.clear();
   std::exchange(done_, nullptr)(fmt::format("{}, a worker of the new program, did not become ready", worker));
 }
 
 // The last deed for a listener.
 void WorkerRenewal::remove(const std::string& worker) {
+  if (abandoned_) return;
   if (worker.empty()) return next_listener();
   const std::string path = parent_of(worker);
   const auto over = [this](ReplyError) { next_listener(); };

@@ -21,6 +21,7 @@ class WorkerRenewal {
   // `done` is called once, at once or later; a problem: some worker of ours did not become ready, and those that are
   // left go on.
   void begin(std::uint64_t incarnation, Done done);
+  void abandon();  // no worker more is started; `done` is not called
 
  private:
   void next_listener();
@@ -34,6 +35,7 @@ class WorkerRenewal {
   std::uint64_t incarnation_ = 1;
   Done done_;
   std::deque<std::string> listeners_;
+  bool abandoned_ = false;
 };
 
 }  // namespace bulkhead

@@ -229,6 +229,7 @@ void DaemonUpgrade::resumed() {
     rolled_back(came_back_);
     stage_ = Stage::renewing;
   }
+  daemon_.choose_signals();
   renewal_.begin(incarnation_, [this](const std::string& problem) { renewed(problem); });
 }
 

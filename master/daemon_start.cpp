@@ -165,6 +165,7 @@ void Daemon::announce_ready() {
   }
   if (ready_ || !running("root")) return;
   ready_ = true;
+  choose_signals();
   tell_ready_fd();
   services_.ready();
   tell_services();

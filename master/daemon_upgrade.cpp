@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -70,16 +71,19 @@ DaemonUpgrade::DaemonUpgrade(Daemon& daemon)
 DaemonUpgrade::~DaemonUpgrade() = default;
 
 void DaemonUpgrade::begin(control::Reply reply) {
-  const char* const why = under_way()                                                     ? "an upgrade is under way"
-                          : daemon_.stop_.phase() != lifecycle::StopSequence::Phase::idle ? "the daemon is stopping"
-                          : !daemon_.ready_ ? "the daemon is still starting"
-                                            : nullptr;
+  const char* const why = under_way() || !behind_reload_.empty() ? "an upgrade is under way"
+                          : daemon_.is_stopping()                ? "the daemon is stopping"
+                          : !daemon_.ready_                      ? "the daemon is still starting"
+                                                                 : nullptr;
   if (why != nullptr) {
     log::Line(log::Level::warning, "root").text("not upgraded: ").text(why).write();
     return reply(refused(why));
   }
+  // What a reload tries out is not yet of any configuration that another program could go on with.
+  if (daemon_.reload_.under_way()) return behind_reload_.push_back(std::move(reply));
   replies_.push_back(std::move(reply));
   stage_ = Stage::checking;
+  daemon_.choose_signals();
   daemon_.events_.publish("upgrade_started", "root", {{"program", path_}});
   auto program = lifecycle::open_program(path_);
   if (!program) return rolled_back(program.error().text());
@@ -95,12 +99,18 @@ void DaemonUpgrade::begin(control::Reply reply) {
   }
 }
 
+void DaemonUpgrade::go_on() {
+  for (control::Reply& reply : std::exchange(behind_reload_, {})) begin(std::move(reply));
+}
+
 void DaemonUpgrade::daemon_stops() {
+  go_on();  // which refuses it
+  renewal_.abandon();
   switch (stage_) {
     case Stage::none: return;
     case Stage::checking: return check_.cancel("the daemon is stopping");
     case Stage::waiting: return going_back_.empty() ? rolled_back("the daemon is stopping") : done();
-    case Stage::renewing: return done();
+    case Stage::renewing: return came_back_.empty() ? done() : finish({nullptr, std::nullopt});
   }
 }
 
@@ -203,6 +213,8 @@ void DaemonUpgrade::execute() {
     handover.module_worker_program = previous_worker_programs_.modules.get();
     handover.fallback_incarnation = incarnation_ - 1;
   }
+  // Nobody remembers over there what was asked of us and has not begun.
+  if (daemon_.reload_.is_asked_for()) (void)::kill(getpid(), SIGHUP);
   const auto error = become(handover, program_.get(), going_back_);
   daemon_.services_.ready();
   if (going_back_.empty()) return rolled_back(error->text());
@@ -245,6 +257,7 @@ void DaemonUpgrade::finish(const control::Answer& answer) {
   previous_worker_programs_ = {};
   going_back_.clear();
   for (const control::Reply& reply : std::exchange(replies_, {})) reply(answer);
+  daemon_.choose_signals();
   daemon_.reload_.go_on();
 }
 

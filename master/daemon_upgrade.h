@@ -39,6 +39,7 @@ class DaemonUpgrade {
   // the other program's to give.
   void begin(control::Reply reply);
   [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }
+  void go_on();  // with what has waited for the end of a reload
   // Workers are being replaced: a reload has to wait.
   [[nodiscard]] bool renewing() const noexcept { return stage_ == Stage::renewing; }
   [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_upgrade` of status
@@ -87,6 +88,7 @@ class DaemonUpgrade {
   supervision::Instant readers_deadline_{};
   std::unique_ptr<nlohmann::ordered_json> last_;
   std::vector<control::Reply> replies_;
+  std::vector<control::Reply> behind_reload_;  // not begun yet
 
   // In a program that has taken over, until it is through.
   std::string previous_version_;

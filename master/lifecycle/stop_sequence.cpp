@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto kHandshakes = 50ms;
 constexpr auto kTick = 10ms;
 constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer hangs
+constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
 
 ipc::Message message_of(ipc::MessageType type) {
@@ -133,7 +134,9 @@ void StopSequence::begin_draining() {
 }
 
 void StopSequence::worker_ready(process::WorkerProcess& worker) {
-  if (phase_ == Phase::draining) workers_.send(*worker.listener, message_of(ipc::MessageType::drain));
+  const bool concerned = std::find(listeners_.begin(), listeners_.end(), worker.listener) != listeners_.end();
+  if (concerned && phase_ == Phase::draining) workers_.send(*worker.listener, message_of(ipc::MessageType::drain));
+  if (concerned && phase_ >= Phase::terminating) workers_.stop(worker.run);  // it has the listening sockets still
 }
 
 void StopSequence::worker_gone(net::Listener& listener) {
@@ -166,8 +169,9 @@ void StopSequence::tick() {
 
 void StopSequence::tick_draining() {
   bool closed = true;
+  const bool patient = Clock::now() - since_ < kStart;
   for (net::Listener* listener : listeners_) {
-    if (listener->is_open() && workers_.all_drained(*listener)) listener->close();
+    if (listener->is_open() && workers_.all_drained(*listener, patient)) listener->close();
     closed = closed && !listener->is_open() && !workers_.any_in_hand(*listener);
   }
   if (closed && no_connections()) {
@@ -189,7 +193,8 @@ void StopSequence::begin_terminating() {
   begin();
   enter(Phase::terminating);
   for (net::Listener* listener : listeners_) {
-    listener->suspended = true;  // a worker that is started now must not accept
+    listener->draining = true;   // no worker of it is started again
+    listener->suspended = true;  // nor must one accept that is being started now
     workers_.send(*listener, message_of(ipc::MessageType::suspend));
     listener->close();
   }

@@ -323,11 +323,12 @@ bool Workers::has(const net::Listener& listener, std::uint32_t index) const {
   });
 }
 
-bool Workers::all_drained(const net::Listener& listener) const {
+bool Workers::all_drained(const net::Listener& listener, bool patient) const {
   bool any = false;
   for (const auto& [run, worker] : workers_) {
     if (worker.listener != &listener) continue;
-    if (!worker.drained && worker.state != WorkerProcess::State::leaving) return false;
+    const bool given_up = !patient && worker.state == WorkerProcess::State::starting;
+    if (!worker.drained && !given_up && worker.state != WorkerProcess::State::leaving) return false;
     any = true;
   }
   return any;

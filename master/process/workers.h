@@ -110,7 +110,8 @@ class Workers {
 
   [[nodiscard]] bool has(const net::Listener& listener, std::uint32_t index) const;
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
-  [[nodiscard]] bool all_drained(const net::Listener& listener) const;
+  // Whether all have emptied the queue or left. One that is still starting counts only for the patient.
+  [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const;
   // One of its workers is on its way out and still has connections to begin.
   [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;
   // For another program to go on with, and its continuation there.

@@ -10,7 +10,8 @@ namespace bulkhead::sys {
 
 namespace {
 
-sigset_t make_set(std::initializer_list<int> signals) noexcept {
+template <class Signals>
+sigset_t make_set(const Signals& signals) noexcept {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);
@@ -40,6 +41,11 @@ void take_over_signals(std::initializer_list<int> blocked) noexcept {
 Fd open_signal_fd(std::initializer_list<int> signals) noexcept {
   const sigset_t set = make_set(signals);
   return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+void choose_signals(int signal_fd, std::span<const int> signals) noexcept {
+  const sigset_t set = make_set(signals);
+  (void)signalfd(signal_fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 void unblock_all_signals() noexcept {

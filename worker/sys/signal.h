@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <initializer_list>
+#include <span>
 
 #include "worker/sys/fd.h"
 
@@ -19,6 +20,9 @@ void take_over_signals(std::initializer_list<int> blocked) noexcept;
 
 // A close-on-exec, nonblocking signalfd for `signals`, which must be blocked. -1 and errno on failure.
 [[nodiscard]] Fd open_signal_fd(std::initializer_list<int> signals) noexcept;
+// From now on it reads these. The others stay pending, one of each kind, and wake whoever polls it when they are chosen
+// again.
+void choose_signals(int signal_fd, std::span<const int> signals) noexcept;
 
 // Empty mask. For a child, before it runs anything of others. Async-signal-safe; no allocation; allowed after vfork.
 void unblock_all_signals() noexcept;
