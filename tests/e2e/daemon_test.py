@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import (Client, Control, Hold, TestCase, config_of, descendants, listener, main, needs_mounts, process, signal_process,
+from harness import (Client, Control, Hold, TestCase, children_of, config_of, descendants, exec_listener, listener, main, needs_mounts, process, signal_process,
                      tool, wait_until)
 
 ROOT = os.geteuid() == 0
@@ -312,17 +312,6 @@ class SlowStop(TestCase):
         self.assertEqual(daemon.wait_exit(), 0)
 
 
-class OperatorSignals(TestCase):
-    def test_winch_suspends_and_ttin_ttou_scale(self):
-        daemon = self.start(preexec=os.setsid)
-        daemon.send_signal(signal.SIGTTIN)
-        daemon.wait_workers(3)
-        daemon.send_signal(signal.SIGTTOU)
-        daemon.wait_workers(2)
-        daemon.send_signal(signal.SIGWINCH)
-        daemon.wait_log("suspended: new clients wait", path="root/echo")
-
-
 class Hung(TestCase):
     def test_a_worker_whose_loop_stands_still_is_replaced_and_its_connections_go_on(self):
         daemon = self.start(supervisor={"max_restarts": 10})
@@ -341,24 +330,87 @@ class Hung(TestCase):
 @needs_mounts
 @tool("unshare")
 class ProcessOne(TestCase):
-    def test_strangers_are_reaped_and_term_is_honoured(self):
-        gate = os.path.join(self.directory, "gate")
-        os.mkfifo(gate)
-        orphans = {"id": "orphans", "type": "process", "restart": "temporary", "argv": [
-            "/bin/sh", "-c", "for i in 1 2 3 4 5; do (sleep 0.05 &) ; done; exit 0"]}
-        ends = {"id": "ends", "type": "process", "argv": ["/bin/sh", "-c", f"read line <{gate}; kill -TERM 1; exec sleep 1000"]}
-        daemon = self.start(orphans, ends, listener(), prefix=("unshare", "--pid", "--fork", "--mount-proc"))
+    """As a container's first process: strangers are reaped and otherwise left alone."""
+
+    STRANGER = """
+trap 'echo signalled >>{report}' TERM HUP INT QUIT USR1 CONT
+echo here >>{report}
+read line <{gate}
+echo unharmed >>{report}
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.gates = {}
+        for name in ("stranger", "end"):
+            self.gates[name] = os.path.join(self.directory, name)
+            os.mkfifo(self.gates[name])
+        self.report = os.path.join(self.directory, "report")
+        self.stranger = self.write("stranger.sh", self.STRANGER.format(report=self.report, gate=self.gates["stranger"]))
+
+    def open_gate(self, name):
+        with open(self.gates[name], "w") as out:
+            out.write("now\n")
+
+    def told(self):
+        try:
+            with open(self.report) as file:
+                return file.read().split()
+        except FileNotFoundError:
+            return []
+
+    def begin(self, *children, **options):
+        daemon = self.start(*children, prefix=("unshare", "--pid", "--fork", "--mount-proc"), **options)
         self.assertEqual(daemon.ready["pid"], 1)
         daemon.pid = daemon.popen.pid  # for the harness: unshare waits for it and has its status
-        with Client(daemon.address()) as client:
-            self.assertTrue(client.echo(b"from process 1\n"))
-        first = wait_until(lambda: next((one for one in daemon.tree() if one.title.startswith("bulkheadd: master")), None)
-                           or next(one for one in daemon.tree() if "bulkheadd" in one.title), 5, "the daemon")
-        wait_until(lambda: not [one for one in daemon.tree() if one.title.startswith("sleep 0.05") or one.state == "Z"], 5, "no orphan")
-        self.assertTrue(first.alive())
-        with open(gate, "w") as out:
-            out.write("now\n")
+        self.first = children_of(daemon.pid)[0]
+        return daemon
+
+    def test_strangers_are_reaped_and_never_acted_on(self):
+        """A handler's orphan, forked twice, in a session of its own, and a process child's, in its group's stead."""
+        leaves = exec_listener(["/bin/sh", "-c", f"(setsid sh {self.stranger} </dev/null >/dev/null 2>&1 &); read line; echo bye"], "leaves")
+        orphans = {"id": "orphans", "type": "process", "restart": "temporary", "argv": [
+            "/bin/sh", "-c", "for i in 1 2 3 4 5; do (setsid sleep 0.05 &) ; done; exit 0"]}
+        daemon = self.begin(leaves, orphans, listener())
+        with Client(daemon.address("echo")) as other, Client(daemon.address("leaves")) as client:
+            self.assertTrue(other.echo(b"from process 1\n"))
+            wait_until(lambda: self.told() == ["here"], 5, "the stranger")
+            stranger = wait_until(lambda: next((one for one in children_of(self.first.pid) if "stranger.sh" in one.title), None), 5, "its adoption")
+            client.send(b"end\n")
+            self.assertEqual(client.rest(), b"bye\n")
+            daemon.wait_log("^connection .* ended", path="root/leaves")
+            self.assertTrue(stranger.alive(), "it outlives the connection")
+            self.open_gate("stranger")
+            wait_until(lambda: self.told()[-1:] == ["unharmed"] and process(stranger.pid) is None, 5, "its own end, reaped")
+            wait_until(lambda: not [one for one in daemon.tree() if one.state == "Z" or one.title.startswith("sleep")], 5, "no orphan")
+            self.assertEqual(self.told(), ["here", "unharmed"])
+            self.assertTrue(other.echo(b"still\n"))
+        inside = {entry["pid"] for entry in daemon.log("^is ready")} | {entry["pid"] for entry in daemon.log("^started") if "pid" in entry}
+        ended = {entry["pid"] for entry in daemon.log(r"^(ended with|was killed)")}
+        self.assertLessEqual(ended, inside, "not a word of strangers")
+        self.assertEqual(daemon.log("is being restarted"), [])
+        signal_process(self.first.pid, signal.SIGTERM)
         self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_term_from_inside_and_from_outside(self):
+        ends = {"id": "ends", "type": "process", "argv": ["/bin/sh", "-c", f"read line <{self.gates['end']}; kill -TERM 1; exec sleep 1000"]}
+        daemon = self.begin(ends, listener())
+        self.open_gate("end")
+        self.assertEqual(daemon.wait_exit(), 0)
+        daemon = self.begin(listener())
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            signal_process(self.first.pid, signal.SIGTERM)
+            daemon.wait_log("^stopping: no new connections")
+            self.assertTrue(client.echo(b"to the end\n"))
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_the_exit_status_of_a_root_that_gives_up(self):
+        fails = {"id": "fails", "type": "process", "ready": "exec", "argv": ["/bin/sh", "-c", f"read line <{self.gates['end']}; exit 3"]}
+        daemon = self.begin(fails, supervisor={"max_restarts": 0})
+        daemon.expected_status = 70
+        self.open_gate("end")
+        self.assertEqual(daemon.wait_exit(), 70)
 
 
 if __name__ == "__main__":
