@@ -6,7 +6,7 @@ import re
 import signal
 import time
 
-from harness import (Canary, Client, Hold, Storm, TestCase, children_of, config_of, free_port, listener, main, needs_root,
+from harness import (SOURCE, Canary, Client, ControlledTestCase, Hold, Manager, Storm, TestCase, children_of, config_of, free_port, listener, main, needs_root,
                      process, signal_process, wait_until)
 
 MANY = 1_000_000  # restarts allowed: these tests kill more often than any service should have to bear
@@ -213,6 +213,90 @@ class TheMaster(TestCase):
             wait_until(lambda: len(children_of(worker.pid)) == 5, 3, "five reaped by their worker")
             del held.clients[:5]
             self.assertEqual(held.echo_all(), 5)
+
+
+class TheTable(ControlledTestCase):
+    """README.md's table, one row after another at one daemon, under a storm of short connections, with its counts."""
+
+    HELD = 100
+
+    def setUp(self):
+        super().setUp()
+        self.manager = Manager(self.directory)
+        self.addCleanup(self.manager.close)
+        port = free_port()
+        self.children = (robust(listen=f"127.0.0.1:{port}"), {"id": "ticker", "type": "process", "ready": "exec", "argv": ["/bin/sleep", "1000"]})
+        self.address = ("127.0.0.1", port)
+        self.rows = []
+
+    def kill(self, *processes):
+        for one in processes:
+            signal_process(one.pid, signal.SIGKILL)
+        return processes
+
+    def row(self, who, hold, deed, held_lost=0, spared=0, unserved=False):
+        """`deed` under load. Lost are held ones; of the short ones, all must be served, but for `spared`."""
+        with Storm(self.address, threads=2, timeout=10) as storm:
+            wait_until(lambda: storm.total > 30, 10, "a storm")
+            deed()
+            until = storm.counts["ok"] + 30
+            wait_until(lambda: storm.counts["ok"] > until, 10, "a storm that goes on")
+        before = len(hold)
+        for client in [one for one in hold.clients if not self.echoes(one)]:
+            client.close()
+            hold.clients.remove(client)
+        lost = before - len(hold)
+        failed = storm.failed
+        self.rows.append(f"| {who} | {lost} of {before} | {sum(failed.values())} of {storm.total} {failed or ''}|".replace("}|", "} |"))
+        self.assertEqual(lost, held_lost, who)
+        self.assertEqual(failed.get("wrong", 0) + failed.get("timeout", 0), 0, who)
+        if not unserved:
+            self.assertEqual(failed.get("refused", 0), 0, who)
+            self.assertLessEqual(sum(failed.values()), spared, who)
+
+    def echoes(self, client):
+        try:
+            return client.echo()
+        except OSError:
+            return False
+
+    def test_every_row(self):
+        daemon = self.supervise(*self.children, environment=self.manager.environment())
+        self.manager.listen(lambda: len(self.manager.store) == 1)
+        hold = Hold(self.address, self.HELD)
+        self.addCleanup(hold.close)
+        self.assertEqual(hold.echo_all(), self.HELD)
+        daemon.control.close()
+        self.row("a connection child", hold, lambda: self.kill(daemon.child_of(hold.clients[0])), held_lost=1)
+        self.row("a worker", hold, lambda: daemon.wait_workers(2, self.kill(daemon.workers()[0])), spared=1)
+        self.row("all workers at once", hold, lambda: daemon.wait_workers(2, self.kill(*daemon.workers())), spared=2)
+        self.row("a `process` child", hold, lambda: self.replaced(daemon))
+        self.row("the master on an upgrade", hold, lambda: self.assertEqual(daemon.control.run("upgrade", "--wait")[0], 0))
+        daemon.control.close()
+        second = []
+        self.row("the master, with a descriptor store", hold, lambda: second.append(self.next_master(daemon, **self.manager.with_store(self.helper("passes_sockets")))))
+        self.manager.close()
+        self.row("the master, without one", hold, lambda: self.next_master(second[0]), unserved=True)
+        print("| who dies | established connections lost | refused or reset meanwhile |\n|---|---|---|", *self.rows, sep="\n", flush=True)
+        self.assertEqual([one.split(" | ")[0].strip("| ") for one in self.rows], self.promised())
+
+    def replaced(self, daemon):
+        before = daemon.control.node("root/ticker")["pid"]
+        signal_process(before, signal.SIGKILL)
+        wait_until(lambda: daemon.control.node("root/ticker")["pid"] not in (before, None), 5, "another one")
+
+    def next_master(self, daemon, **options):
+        daemon.kill_master()
+        began = time.monotonic()
+        started = self.start(*self.children, **options)
+        self.assertLess(time.monotonic() - began, 1.5)
+        return started
+
+    def promised(self):
+        """Who dies, in README.md."""
+        with open(os.path.join(SOURCE, "README.md")) as file:
+            table = re.search(r"^\| who dies .*\n\|[-|]+\n((?:\|.*\n)+)", file.read(), re.M).group(1)
+        return [line.split("|")[1].strip() for line in table.splitlines()]
 
 
 class TheStory(TestCase):
