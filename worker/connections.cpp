@@ -52,10 +52,11 @@ class Title {
  public:
   Title(std::uint64_t id, const ipc::Peer& peer, const char* handler) noexcept {
     char hex[17];
+    char address[64];
     append("bulkheadd: connection ");
     append(ipc::hex_text(id, hex));
     append(" ");
-    append(ipc::PeerText(peer).view());
+    append(ipc::address_text(peer, address) != 0 ? address : ipc::PeerText(peer).view());
     append(" ");
     append(handler);
   }

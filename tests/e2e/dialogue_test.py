@@ -49,7 +49,9 @@ class Processes(TestCase):
         with Hold(daemon.address(), 500) as held:
             self.assertEqual(held.echo_all(), 500)
             titles = wait_until(lambda: self.titles(daemon, 500), 10, "500 processes")
-            by_peer = {title.split()[3]: pid for pid, title in titles.items()}
+            listed = daemon.listed_connections()
+            self.assertEqual({one["pid"]: f"bulkheadd: connection {one['id']} 127.0.0.1 echo" for one in listed}, titles)
+            by_peer = {one["peer"]: one["pid"] for one in listed}
             served = {by_peer.get(client.name) for client in held.clients}
             self.assertEqual(len(served - {None}), 500)
         wait_until(lambda: not daemon.connections(), 10, "the end of every child")

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -69,6 +70,7 @@ class Daemon:
         self.stderr_path = os.path.join(directory, "stderr")
         config = dict(config)
         config.setdefault("control", {"socket": os.path.join(directory, "control.sock")})
+        self.control_path = config["control"].get("socket")
         config.setdefault("log", {"target": self.log_path, "format": "json", "level": "debug"})
         with open(self.config_path, "w") as file:
             json.dump(config, file, indent=1)
@@ -176,10 +178,21 @@ class Daemon:
                 if one.pid not in parents and one.state != "Z"]
 
     def child_of(self, client, seconds=5.0):
-        """The built-in handler's process that serves this client, by its title."""
-        wanted = re.compile(r"^bulkheadd: connection [0-9a-f]+ %s " % re.escape(client.name))
-        return wait_until(lambda: next((one for one in self.connections() if wanted.match(one.title)), None), seconds,
-                          f"a process for {client.name}")
+        """The process of the worker's program that serves this client, as soon as it has its title."""
+        def there():
+            entry = next((one for one in self.listed_connections() if one["peer"] == client.name), None)
+            found = entry and process(entry["pid"])
+            return found if found and found.title.startswith(f"bulkheadd: connection {entry['id']} ") else None
+        return wait_until(there, seconds, f"a process for {client.name}")
+
+    def listed_connections(self):
+        """What `bulkheadctl connections` would show."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            control.connect(self.control_path)
+            control.sendall(b'{"jsonrpc":"2.0","id":1,"method":"connections"}\n')
+            with control.makefile() as answer:
+                return json.loads(answer.readline())["result"]
 
     def zombies(self):
         return [one for one in self.tree() if one.state == "Z"]
