@@ -64,7 +64,9 @@ class One(Drain):
         daemon.events.next("drain_done", "root/echo")
         self.wait_state(daemon, "root/echo", "stopped")
         self.assertIsNone(self.phase(daemon))
+        mark = daemon.events.mark()
         self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
+        daemon.events.next("listener_bound", "root/echo", after=mark, address="%s:%d" % address)
         with Client(address) as client:
             self.assertTrue(client.echo())
 
@@ -172,6 +174,7 @@ class Overlapping(Drain):
             self.assertEqual(held.echo_all(), 3)
         self.assertEqual([asker()[0] for asker in askers], [0, 0])
         self.assertEqual(daemon.control.run("delete", "root/echo")[0], 0)
+        daemon.events.next("child_removed", "root/echo")
         self.assertIsNone(daemon.control.node("root/echo"))
 
     def test_a_supervisor_and_what_is_below_it(self):

@@ -162,6 +162,7 @@ class Rate(AdmissionTestCase):
         paused = daemon.events.of("accept_paused")
         self.assertEqual({event["reason"] for event in paused}, {"max_connection_rate"})
         daemon.wait_log("accepting again")
+        daemon.events.next("accept_resumed", "root/echo")
         # More than a window later: the next five are served at once.
         for _ in range(5):
             with Client(daemon.address(), timeout=0.25) as client:

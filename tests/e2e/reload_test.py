@@ -42,6 +42,9 @@ class Reload(ControlledTestCase):
         last = daemon.control.value("status")["last_reload"]
         self.assertFalse(last["ok"])
         self.assertTrue(last["errors"])
+        # What cannot be undone any more is told by the other.
+        daemon.events.wait(lambda events: [one for one in events if one["event"] in ("reload_rejected", "reload_done")
+                                           and one.get("errors") == last["errors"]], what="an event with the reasons")
         return "\n".join(last["errors"])
 
     def changes(self, answer):
@@ -55,6 +58,7 @@ class WhatChanges(Reload):
         self.assertEqual(self.reload(daemon), {"ok": True, "changes": [], "needs_restart": []})
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.assertEqual(daemon.control.value("status")["generation"], 1)
+        self.assertEqual([one["event"] for one in daemon.events.of("reload_started", "reload_done")], ["reload_started", "reload_done"])
 
     def test_another_handler_gets_new_workers_and_connections_go_on(self):
         daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
@@ -73,6 +77,8 @@ class WhatChanges(Reload):
             held = [one for one in daemon.control.value("connections") if one["generation"] == 1]
             self.assertEqual(len(held), 20)
             self.assertEqual(len(now), 2)
+            adopted = [one for one in daemon.events.of("children_adopted") if one["path"] == "root/echo"]
+            self.assertGreaterEqual(sum(one["count"] for one in adopted), 20)
         self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
 
     def test_connections_keep_their_handler_and_its_name(self):
@@ -155,6 +161,7 @@ class WhatChanges(Reload):
         self.assertEqual(len(daemon.wait_workers(3)), 3)
         self.reload(daemon)
         self.assertFalse(daemon.control.node("root/echo")["suspended"])
+        daemon.events.next("listener_resumed", "root/echo")
         self.assertEqual(len(daemon.control.node("root/echo")["workers"]), 2)
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())

@@ -192,6 +192,7 @@ class Penalties(SourcesTestCase):
         one, = self.wait_penalties(daemon, 1)
         self.assertEqual((one["listener"], one["source"], one["active"], one["reason"]),
                          ("root/told", "127.0.0.2/32", True, "crash"))
+        daemon.events.next("connection_crashed", "root/told")
         self.assertTrue(80 < one["remaining_seconds"] <= 90, one)
         for _ in range(3):
             self.assertEqual(self.served(daemon, "127.0.0.2"), [])

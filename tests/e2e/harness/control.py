@@ -8,6 +8,7 @@ import threading
 import time
 
 from .case import TestCase
+from .event_manual import undocumented
 from .waiting import Timeout, wait_until
 
 
@@ -188,6 +189,7 @@ class ControlledTestCase(TestCase):
         daemon.events = Events(daemon.control)
         self.addCleanup(daemon.events.close)
         self.addCleanup(lambda: self.assertEqual(unpaired(daemon.events.all), []))
+        self.addCleanup(lambda: self.assertEqual(undocumented(daemon.events.all), []))
         daemon.events.wait(lambda events: events, 15, "the first event")
         return daemon
 
