@@ -7,12 +7,14 @@ from .clients import Canary, Client, Hold, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
 from .daemon import Daemon, config_of, exec_listener, listener, module_listener, parse_line
 from .faults import Strace
+from .moments import SECONDS, Moment, Moments
 from .processes import Process, children_of, descendants, process, signal_process
 from .service_manager import Manager
 from .upgrade import UpgradeTestCase
 from .waiting import Timeout, wait_until
 
-__all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events", "Hold", "Manager",
-           "Process", "SOURCE", "Storm", "Strace", "TestCase", "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect",
-           "descendants", "exec_listener", "find_node", "free_port", "kill_workers", "listener", "main", "module_listener", "needs_mounts", "needs_root", "outcome",
-           "parse_line", "process", "signal_process", "tool", "wait_until"]
+__all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events",
+           "Hold", "Manager", "Moment", "Moments", "Process", "SECONDS", "SOURCE", "Storm", "Strace", "TestCase",
+           "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect", "descendants", "exec_listener",
+           "find_node", "free_port", "kill_workers", "listener", "main", "module_listener", "needs_mounts",
+           "needs_root", "outcome", "parse_line", "process", "signal_process", "tool", "wait_until"]
