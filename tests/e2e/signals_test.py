@@ -21,6 +21,7 @@ dry_run         drains  drains  ends   then-reloads reopens no             then-
 executed        drains  drains  ends   then-reloads then-reopens then-no   then-more  then-fewer  then-suspends
 renewing        drains  drains  ends   then-reloads reopens no             then-more  then-fewer  then-suspends
 trial           drains  drains  ends   then-reloads reopens then-upgrades  then-more  then-fewer  then-suspends
+trial_worker    drains  drains  ends   then-reloads reopens then-upgrades  then-more  then-fewer  then-suspends
 hung_start      drains  drains  ends   -           reopens  -              -          -           -
 lame_duck       ends    ends    ends   no          reopens  no             no         no          no
 draining        ends    ends    ends   no          reopens  no             no         no          no

@@ -38,11 +38,12 @@ class Moments(UpgradeTestCase):
 
     # --- daemons
 
-    def begin(self, *children, wait=True, **daemon):
+    def begin(self, *children, wait=True, environment=None, **daemon):
         with self.starts:
             number = len(self.daemons)
             pid_file = os.path.join(self.directory, f"{number}.pid")
-            one = self.start(*children, daemon={"drain_timeout": "60s", "pid_file": pid_file, **daemon}, wait=False, prefix=("setsid",))
+            one = self.start(*children, daemon={"drain_timeout": "60s", "pid_file": pid_file, **daemon}, wait=False, prefix=("setsid",),
+                             environment=environment)
         one.pid_file = pid_file
         if wait:
             one.wait_ready()
@@ -116,7 +117,8 @@ class Moments(UpgradeTestCase):
     def at_executed(self):
         """Held by strace between execve and the first instruction of the new program."""
         port = self.port()
-        daemon = self.begin(self.echo(port))
+        # Nobody can look for leaks under strace.
+        daemon = self.begin(self.echo(port), environment={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         client = self.hold(port)
         self.meet()
         self.install_once(self.next)
@@ -139,18 +141,43 @@ class Moments(UpgradeTestCase):
         worker = daemon.wait_log("^started", 3, seconds=SECONDS)[-1]
         return Moment(daemon, client, lambda: signal_process(worker["pid"], signal.SIGKILL))
 
+    def rewrite(self, daemon, change):
+        """The daemon's file with other children; returns what writes it back."""
+        with open(daemon.config_path) as file:
+            text = file.read()
+        config = json.loads(text)
+        change(config["supervisor"]["children"])
+
+        def write(content):
+            with open(daemon.config_path, "w") as file:
+                file.write(content)
+        write(json.dumps(config))
+        return lambda: write(text)
+
     def at_trial(self):
         port, (slow, open_gate) = self.port(), self.gated("slow")
         daemon = self.begin(self.echo(port))
         client = self.hold(port)
-        with open(daemon.config_path) as file:
-            config = json.load(file)
-        config["supervisor"]["children"].append(slow)
-        with open(daemon.config_path, "w") as file:
-            json.dump(config, file)
+        self.rewrite(daemon, lambda children: children.append(slow))
         daemon.send_signal(signal.SIGHUP)
         daemon.wait_log("^started", path="root/slow", seconds=SECONDS)
         return Moment(daemon, client, open_gate)
+
+    def at_trial_worker(self):
+        """The first worker of a new generation does not become ready."""
+        port = self.port()
+        daemon = self.begin(self.echo(port))
+        client = self.hold(port)
+        hangs = {"handler": {"module": self.module("does_as_told"), "options": {"init_hangs": 1}}, "start_timeout": "60s",
+                 **({"user": "root"} if os.geteuid() == 0 else {})}
+        undo = self.rewrite(daemon, lambda children: children[0].update(hangs))
+        daemon.send_signal(signal.SIGHUP)
+        worker = daemon.wait_log("^started", path="root/echo/3", seconds=SECONDS)[0]
+
+        def pass_():
+            undo()
+            signal_process(worker["pid"], signal.SIGKILL)
+        return Moment(daemon, client, pass_)
 
     def at_hung_start(self):
         port = self.port()
