@@ -221,10 +221,18 @@ pid_t Connections::start_exec(const Arrival& arrival, ipc::Slot& slot, bool& imp
   const child::RemotePath remote_path(connection, slot.peer);
   child::ConnectionFacts facts = facts_of(arrival, slot, remote_path);
   facts.listen_fds = handler.style == ipc::HandlerStyle::listen_fds;
+  const bool told = handler.drain_notice != 0;
+  if (told) facts.drain_fd = static_cast<std::uint32_t>(child::place_of_drain_notice(handler.style));
   const auto environment = environment_.build(program.environment.data(), facts);
-  const child::Exec request{
-      connection,          handler_error_fd_,     handler.style,         handler.socket_as_error != 0,
-      program.argv.data(), environment.variables, environment.pid_field, &limits_};
+  const child::Exec request{connection,
+                            handler_error_fd_,
+                            handler.style,
+                            handler.socket_as_error != 0,
+                            program.argv.data(),
+                            environment.variables,
+                            environment.pid_field,
+                            &limits_,
+                            told ? ipc::drain_fd(header_) : -1};
   return judge(child::start_exec(request, &slot.pid), slot, program.argv[0], impossible);
 }
 

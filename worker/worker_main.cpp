@@ -82,13 +82,9 @@ std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
   return sockets;
 }
 
-int drain_fd(const ipc::PlanHeader& header) {
-  return ipc::kFirstSocketFd + static_cast<int>(header.sockets);
-}
-
 // What was placed for us by number is not close-on-exec; our handlers must not get it.
 void keep_descriptors(const ipc::PlanHeader& header) {
-  const int end = drain_fd(header) + (header.has_drain != 0 ? 1 : 0);
+  const int end = ipc::drain_fd(header) + (header.has_drain != 0 ? 1 : 0);
   for (int fd = ipc::kChannelFd; fd < end; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
@@ -406,7 +402,7 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   }
   if (modules != nullptr) need(modules->copy(plan));
   become(plan, plan.string(header.listener_path));
-  if (modules != nullptr) need(modules->load({drain_fd(header), ipc::kHandlerErrorFd}, table.room()));
+  if (modules != nullptr) need(modules->load({ipc::drain_fd(header), ipc::kHandlerErrorFd}, table.room()));
   const auto worker = std::make_unique<Worker>(plan, std::move(table), modules);
   // _exit: nothing is buffered, and destructors would only undo what the kernel is about to.
   _exit(worker->run());

@@ -90,6 +90,7 @@ enum class ExecStyle : std::uint8_t { ucspi, inetd, listen_fds };
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
   ExecStyle style = ExecStyle::ucspi;
+  bool drain_fd = false;  // it is given the drain notice
 };
 struct ModuleHandler {
   std::string path;     // of the library, absolute
@@ -104,6 +105,8 @@ using Handler = std::variant<BuiltIn, ExecHandler, ModuleHandler>;
 struct Listener;
 // Whether one of its handlers is a module, so that its workers are of the program that can load it.
 [[nodiscard]] bool has_modules(const Listener& listener);
+// Whether one of its handlers is given the drain notice: a module, or a program that wants it.
+[[nodiscard]] bool has_drain_notice(const Listener& listener);
 
 // Who a process runs as. Absent: it stays what the daemon is.
 struct Identity {

@@ -41,6 +41,8 @@ constexpr std::array kHandlerSetters{
                                    const Entry& e) { handler.argv = read_command(context, e); }},
     Setter<ExecHandler>{"style",
                         [](Context&, ExecHandler& handler, const Entry& e) { handler.style = as_enum<ExecStyle>(e); }},
+    Setter<ExecHandler>{"drain_fd",
+                        [](Context&, ExecHandler& handler, const Entry& e) { handler.drain_fd = as_boolean(e.value); }},
 };
 static_assert(covers(kHandlerSetters, Scope::handler));
 
@@ -190,6 +192,13 @@ Handler read_handler(Context& context, const Entry& entry) {
 bool has_modules(const Listener& listener) {
   return std::any_of(listener.handlers.begin(), listener.handlers.end(),
                      [](const Handler& handler) { return std::holds_alternative<ModuleHandler>(handler); });
+}
+
+bool has_drain_notice(const Listener& listener) {
+  return std::any_of(listener.handlers.begin(), listener.handlers.end(), [](const Handler& handler) {
+    const auto* exec = std::get_if<ExecHandler>(&handler);
+    return std::holds_alternative<ModuleHandler>(handler) || (exec != nullptr && exec->drain_fd);
+  });
 }
 
 void read_listener(Context& context, const Section& section, Node& node, Value& effective) {

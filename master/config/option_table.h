@@ -228,6 +228,8 @@ inline constexpr std::array kOptions{
            "Program to execute for each connection, with its arguments."},
     Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd|listen_fds",
            "Which descriptors of the program are the connection."},
+    Option{Scope::handler, "drain_fd", Type::boolean, by_default("false"), {}, "",
+           "Whether the program gets a descriptor that tells it of a drain."},
 
     Option{Scope::module, "module", Type::path, kRequired, {}, "", "Library that serves each connection."},
     Option{Scope::module, "options", Type::json, by_default("{}"), {}, "",

@@ -59,7 +59,7 @@ std::optional<sys::Error> Listener::open() {
   if (!table_fd_) {
     if (auto error = make_table()) return error;
   }
-  if (config::has_modules(config_)) {
+  if (config::has_drain_notice(config_)) {
     if (auto error = make_drain_notice()) return error;
   }
   sockets_ = take(std::move(*sockets));
@@ -180,7 +180,7 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   auto places = gather(config, old, remarks);
   failed_address_ = nullptr;  // of the other configuration
   if (!places) return places.error();
-  if (config::has_modules(config) && !drain_write_) {
+  if (config::has_drain_notice(config) && !drain_write_) {
     if (auto error = make_drain_notice()) return error;
   }
   for (const Place& place : *places) {

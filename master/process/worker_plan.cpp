@@ -68,6 +68,7 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listene
     out.kind = ipc::HandlerKind::exec;
     out.style = static_cast<ipc::HandlerStyle>(exec.style);
     out.argv = plan.strings(exec.argv);
+    out.drain_notice = exec.drain_fd ? 1 : 0;
   }
   out.socket_as_error = standard_error_of(listener, handler) == config::StandardError::socket ? 1 : 0;
   out.environment = plan.strings(environment_of(listener, number));
@@ -243,7 +244,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.suspended = listener.suspended ? 1 : 0;
   header.captures_errors = captures_errors(listener.config()) ? 1 : 0;
   header.log_rate_limit = keys.log_rate_limit.value_or(0);
-  header.has_drain = config::has_modules(listener.config()) ? 1 : 0;
+  header.has_drain = config::has_drain_notice(listener.config()) ? 1 : 0;
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
   header.max_lifetime_ns = listener.config().max_lifetime.value_or(config::Duration::zero()).count();
   header.shutdown_ns = listener.config().connection_shutdown.count();

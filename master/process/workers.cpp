@@ -144,7 +144,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   int next = ipc::kFirstSocketFd;
   for (const net::ListeningSocket& socket : listener.sockets())
     request.descriptors.push_back({socket.fd.get(), next++});
-  if (module) request.descriptors.push_back({listener.drain_notice(), next++});
+  if (config::has_drain_notice(listener.config())) request.descriptors.push_back({listener.drain_notice(), next++});
 
   if (auto error = workers_.forked(run, spawn(request))) return error;
   errors_.worker_started(listener, index);

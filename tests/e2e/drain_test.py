@@ -43,6 +43,35 @@ class Drain(ControlledTestCase):
         wait_until(lambda: self.phase(daemon, path) == phase, 5, f"{path} {phase}", every=0.01)
 
 
+class Notice(Drain):
+    """`drain_fd`: programs that know how to end a conversation get to do so."""
+
+    def test_programs_of_every_style_hear_of_it_those_of_dead_workers_too(self):
+        styles = {"ucspi": "3 of [0, 1, 2, 3]", "inetd": "3 of [0, 1, 2, 3]", "listen_fds": "4 of [0, 1, 2, 3, 4]"}
+        daemon = self.supervise(*[exec_listener([self.helper("hears_drain")], style, style=style, drain_fd=True)
+                                  for style in styles])
+        clients = [Client(daemon.address(style), 20) for style in styles]
+        for client in clients:
+            self.addCleanup(client.close)
+        for client, told in zip(clients, styles.values()):
+            self.assertEqual(client.receive(len(told) + 1).decode(), told + "\n")
+        before = daemon.workers()
+        for worker in before:
+            signal_process(worker.pid, signal.SIGKILL)
+        daemon.wait_workers(len(before), without=before)
+        for client in clients:
+            self.assertTrue(client.silent(0.05))
+        daemon.send_signal(signal.SIGTERM)
+        self.assertEqual([client.rest() for client in clients], [b"drained\n"] * 3)
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_program_that_did_not_ask_has_no_such_descriptor(self):
+        daemon = self.start(exec_listener(["/bin/sh", "-c", "echo ${BULKHEAD_DRAIN_FD-none}; ls /proc/self/fd"]),
+                            exec_listener([self.helper("hears_drain")], "other", drain_fd=True))
+        with Client(daemon.address("run")) as client:
+            self.assertEqual(client.rest().split(), [b"none", b"0", b"1", b"2", b"3"])  # 3: what ls reads
+
+
 class One(Drain):
     def test_connections_go_on_newcomers_are_refused_and_start_brings_it_back(self):
         daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "30s"})

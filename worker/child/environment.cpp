@@ -131,6 +131,7 @@ Environment::Built Environment::build(const char* const* base, const ConnectionF
   if (!facts.proxy.header.empty()) add_proxy(facts);
   add("BULKHEAD_STRESS", facts.stress ? "1" : "0");
   if (facts.deadline_s != 0) add("BULKHEAD_DEADLINE", facts.deadline_s);
+  if (facts.drain_fd != 0) add("BULKHEAD_DRAIN_FD", facts.drain_fd);
   char* const pid_field = facts.listen_fds ? add_listen_fds() : nullptr;
   pointers_[count_] = nullptr;
   return {pointers_.data(), pid_field};

@@ -35,6 +35,7 @@ struct ConnectionFacts {
   bool stress = false;                   // BULKHEAD_STRESS: be brief
   std::uint32_t deadline_s = 0;          // BULKHEAD_DEADLINE: how long it may last from now; 0: no limit
   bool listen_fds = false;               // style listen_fds: LISTEN_*
+  std::uint32_t drain_fd = 0;            // BULKHEAD_DRAIN_FD; 0: none
   std::int64_t source_connections = -1;  // TCPCONNNUM, IPCCONNNUM: how many its source had before this one
                                          // (s6-tcpserverd); -1: not counted
   ProxyFacts proxy = {};

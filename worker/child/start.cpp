@@ -105,7 +105,9 @@ BULKHEAD_PLAIN bool place_descriptors(const Exec& request) noexcept {
   const int first = activated ? 3 : 0;
   if (dup2(request.connection, first) < 0) return false;
   if (dup2(activated ? request.error_fd : request.connection, 1) < 0 || dup2(error_fd, 2) < 0) return false;
-  close_range(activated ? 4 : 3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  int next = place_of_drain_notice(request.style);
+  if (request.drain_fd >= 0 && dup2(request.drain_fd, next++) < 0) return false;
+  close_range(static_cast<unsigned>(next), UINT_MAX, CLOSE_RANGE_CLOEXEC);
   return true;
 }
 

@@ -47,7 +47,7 @@ struct Started {
 //   ucspi       connection  connection  the log
 //   inetd       connection  connection  connection
 //   listen_fds  /dev/null   the log     the log     connection     (systemd.socket(5), Accept=yes)
-// `socket_as_error` has the last word about 2.
+// `socket_as_error` has the last word about 2. The next one, 3 or 4, is the drain notice, if it is to have that.
 struct Exec {
   int connection;
   int error_fd;  // becomes 2, and listen_fds's 1
@@ -57,7 +57,13 @@ struct Exec {
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment
   const Limits* limits;
+  int drain_fd = -1;  // -1: none
 };
+
+// The number that the drain notice has in a program of this style.
+[[nodiscard]] constexpr int place_of_drain_notice(ipc::HandlerStyle style) noexcept {
+  return style == ipc::HandlerStyle::listen_fds ? 4 : 3;
+}
 
 // Clones with CLONE_VM|CLONE_VFORK: the worker sleeps until the child has exec'd or ended, so a failure is known at
 // once and the cost does not grow with the worker's memory. Between clone and exec the child runs on a small stack of

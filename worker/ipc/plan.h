@@ -13,6 +13,7 @@
 
 #include "worker/admission/source_rules.h"
 #include "worker/ipc/confinement.h"
+#include "worker/ipc/message.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
@@ -42,6 +43,7 @@ struct PlanHandler {
   HandlerKind kind = HandlerKind::echo;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
   std::uint32_t socket_as_error = 0;         // exec, module: descriptor 2 is the connection too
+  std::uint32_t drain_notice = 0;            // exec: it inherits the drain notice
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;                          // for titles and lists: "echo", or the base name of the program or library
   PlanStrings argv;                          // exec; module: the path of the library, its options as JSON text
@@ -122,6 +124,11 @@ struct PlanHeader {
   admission::SourceRules sources;
   PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
+
+// Where the drain notice is in a worker whose plan has one: behind the sockets.
+[[nodiscard]] constexpr int drain_fd(const PlanHeader& header) noexcept {
+  return kFirstSocketFd + static_cast<int>(header.sockets);
+}
 
 // Builds a plan. The strings are copied; `header` is the caller's to fill except for magic, protocol and size.
 class PlanBuilder {

@@ -22,8 +22,10 @@ def listener(name="echo", **keys):
     return {"id": name, "type": "listener", "listen": "127.0.0.1:0", "workers": 2, "handler": "echo", **keys}
 
 
-def exec_listener(argv, name="run", style=None, **keys):
+def exec_listener(argv, name="run", style=None, drain_fd=None, **keys):
     handler = {"exec": argv}
+    if drain_fd is not None:
+        handler["drain_fd"] = drain_fd
     if style:
         handler["style"] = style
     if os.geteuid() == 0:

@@ -142,6 +142,16 @@ TEST_CASE("How long a connection may last is told where there is a limit") {
   CHECK(std::count(all.begin(), all.end(), "BULKHEAD_DEADLINE=90") == 1);
 }
 
+TEST_CASE("Where the drain notice is, is told to a program that has it") {
+  child::Environment environment(0);
+  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
+  for (const std::string& variable : strings(environment.build(kNothing, facts).variables))
+    CHECK(variable.find("BULKHEAD_DRAIN_FD") == std::string::npos);
+  facts.drain_fd = 4;
+  const auto all = strings(environment.build(kNothing, facts).variables);
+  CHECK(std::count(all.begin(), all.end(), "BULKHEAD_DRAIN_FD=4") == 1);
+}
+
 TEST_CASE("The longest of everything fits") {
   const std::string path(107, 'p');
   const std::string listener(1500, 'l');
