@@ -65,9 +65,9 @@ class Listener {
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;
-  // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. We hold the
-  // only writing end, so that closing it is seen by all connections, those of dead workers included, and is nothing
-  // that one of them could take away from the others.
+  // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. We
+  // hold the only writing end, so that closing it is seen by all connections, those of dead workers included, and is
+  // nothing that one of them could take away from the others.
   [[nodiscard]] int drain_notice() const noexcept { return drain_read_.get(); }
   void tell_draining() noexcept { drain_write_.reset(); }
 
