@@ -117,6 +117,7 @@ class Readiness(ControlledTestCase):
         self.wait_state(daemon, "root/hopeless", "failed")
         signal_process(daemon.control.node("root/later")["pid"], signal.SIGKILL)
         self.wait_state(daemon, "root/later", "failed")
+        daemon.events.mark()
         self.assertEqual([one["path"] for one in daemon.events.of("child_restarting")], ["root/later"])
         self.assertEqual([one["path"] for one in daemon.events.of("child_started")],
                          ["root/hopeless", "root/later", "root/sleeper", "root/later"])

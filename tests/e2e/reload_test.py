@@ -58,6 +58,7 @@ class WhatChanges(Reload):
         self.assertEqual(self.reload(daemon), {"ok": True, "changes": [], "needs_restart": []})
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.assertEqual(daemon.control.value("status")["generation"], 1)
+        daemon.events.mark()
         self.assertEqual([one["event"] for one in daemon.events.of("reload_started", "reload_done")], ["reload_started", "reload_done"])
 
     def test_another_handler_gets_new_workers_and_connections_go_on(self):
@@ -77,6 +78,7 @@ class WhatChanges(Reload):
             held = [one for one in daemon.control.value("connections") if one["generation"] == 1]
             self.assertEqual(len(held), 20)
             self.assertEqual(len(now), 2)
+            daemon.events.mark()
             adopted = [one for one in daemon.events.of("children_adopted") if one["path"] == "root/echo"]
             self.assertGreaterEqual(sum(one["count"] for one in adopted), 20)
         self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
