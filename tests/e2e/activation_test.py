@@ -184,6 +184,30 @@ class ByName(ActivationCase):
         self.assertEqual(status, 1)
         self.assertIn("another listener has this socket", said)
 
+    def test_an_upgrade_and_a_reload_do_not_take_it_a_second_time(self):
+        passed = self.listening()
+        daemon = self.supervise(listener(listen="systemd:web"), **self.passing(passed, names=["web"]))
+        inode = f"socket:[{os.fstat(passed.fileno()).st_ino}]"
+
+        def copies():
+            return list(process(daemon.pid).fds().values()).count(inode)
+        before = copies()
+        with Client(passed.getsockname()) as held:
+            self.assertTrue(held.echo())
+            for command in (("upgrade", "--wait"), ("reload", "--wait"), ("upgrade", "--wait"), ("stop", "root/echo"), ("start", "root/echo")):
+                if command[0] == "stop":
+                    held.close()
+                self.assertEqual(daemon.control.run(*command)[::2], (0, ""), command)
+                daemon.control.close()
+            with Client(passed.getsockname()) as client:
+                self.assertTrue(client.echo())
+        with open(f"/proc/{daemon.pid}/environ", "rb") as file:
+            self.assertNotIn(b"LISTEN_FDS", file.read())
+        self.assertEqual(copies(), before)
+        self.assertEqual(self.warnings(daemon), [])
+        self.assertEqual(daemon.stop(), 0)
+        daemon.ready = None
+
     @tool("systemd-socket-activate")
     def test_systemd_s_own_activation(self):
         port = free_port()

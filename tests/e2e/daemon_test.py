@@ -1,6 +1,7 @@
 """Life as a Unix daemon: leaving the terminal, the pid file, the service manager, the system's logs, the slow stop, workers
 that hang, and being process 1."""
 
+import contextlib
 import json
 import os
 import re
@@ -121,6 +122,16 @@ class PidFile(TestCase):
 
     def test_one_of_two_wins_and_the_loser_changes_nothing(self):
         path = os.path.join(self.directory, "pid")
+        stop, empty = threading.Event(), []
+
+        def look():
+            while not stop.wait(0.0005):
+                with contextlib.suppress(FileNotFoundError), open(path) as file:
+                    if not file.read().endswith("\n"):
+                        empty.append(path)
+        reader = threading.Thread(target=look, daemon=True)
+        reader.start()
+        self.addCleanup(stop.set)
         for _ in range(5):
             both = [self.start_with(path, wait=False) for _ in range(2)]
             loser = wait_until(lambda: next((one for one in both if not one.running()), None), 10, "the loser's end")
@@ -131,6 +142,9 @@ class PidFile(TestCase):
             with open(path) as file:
                 self.assertEqual(file.read(), f"{winner.pid}\n")
             self.assertEqual(winner.stop(), 0)
+        stop.set()
+        reader.join()
+        self.assertEqual(empty, [], "somebody reads it in the middle")
 
     def test_it_is_only_removed_by_its_owner(self):
         path = os.path.join(self.directory, "pid")
@@ -370,7 +384,7 @@ echo unharmed >>{report}
         """A handler's orphan, forked twice, in a session of its own, and a process child's, in its group's stead."""
         leaves = exec_listener(["/bin/sh", "-c", f"(setsid sh {self.stranger} </dev/null >/dev/null 2>&1 &); read line; echo bye"], "leaves")
         orphans = {"id": "orphans", "type": "process", "restart": "temporary", "argv": [
-            "/bin/sh", "-c", "for i in 1 2 3 4 5; do (setsid sleep 0.05 &) ; done; exit 0"]}
+            "/bin/sh", "-c", "for i in $(seq 100); do (setsid sleep 0.05 &) ; done; exit 0"]}
         daemon = self.begin(leaves, orphans, listener())
         with Client(daemon.address("echo")) as other, Client(daemon.address("leaves")) as client:
             self.assertTrue(other.echo(b"from process 1\n"))
