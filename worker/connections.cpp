@@ -319,7 +319,8 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   lifetimes_.ended(index);
   const ipc::Slot slot = table_.slot(index);
   const std::uint64_t id = id_of(index);
-  const ipc::Ended how{true, status, slot.asked != 0, slot.lifetime != ipc::Lifetime::going_on, slot.built_in != 0};
+  const ipc::Ended how{
+      true, status, slot.asked != 0, slot.lifetime != ipc::Lifetime::going_on, slot.built_in != 0, header_.normal_exit};
   const std::int64_t now = sys::monotonic_ns();
   const bool crashed = ipc::is_crash(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);

@@ -220,6 +220,7 @@ struct Listener {
   // The first is the listener's own; the others are those of its rules.
   std::vector<Handler> handlers{1};
   Timeout idle_timeout = std::chrono::minutes(10);  // of the built-in ones
+  std::vector<std::uint8_t> normal_exit{0};         // of the others
   std::vector<Rule> rules;
   ChildKeys child;
 };

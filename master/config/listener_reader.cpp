@@ -152,6 +152,8 @@ constexpr std::array kListenerSetters{
                  }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"idle_timeout", set_idle_timeout},
+    Setter<Node>{"normal_exit",
+                 [](Context&, Node& node, const Entry& e) { node.listener->normal_exit = as_exit_statuses(e.value); }},
     Setter<Node>{"rules", set_rules},
 };
 static_assert(covers(kListenerSetters, Scope::listener));

@@ -222,6 +222,8 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "handler", Type::object, kRequired, {}, kBuiltIns, "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
            kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
+    Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
+           "Exit statuses of a handler's program that are a normal end."},
     Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "", "What is different for some clients."},
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",

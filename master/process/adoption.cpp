@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "master/process/source_rules.h"
+#include "master/process/worker_plan.h"
 #include "worker/ipc/penalty_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -73,7 +74,12 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
     return true;
   }
   // Reaped already: by the worker, which died before it could say so, or by us, before we knew whose it was.
-  ipc::Ended how{false, 0, connection.asked, connection.lifetime != ipc::Lifetime::going_on, copy.built_in != 0};
+  ipc::Ended how{false,
+                 0,
+                 connection.asked,
+                 connection.lifetime != ipc::Lifetime::going_on,
+                 copy.built_in != 0,
+                 normal_exits(listener.config())};
   const auto parked =
       std::find_if(parked_.begin(), parked_.end(), [&copy](const Parked& p) { return p.pid == copy.pid; });
   if (parked != parked_.end()) {
@@ -117,7 +123,7 @@ void Adoption::reap(pid_t pid) {
   if (!copy || copy->use != connection.use) return;
   ended(connection, *copy,
         {true, status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
-         copy->built_in != 0},
+         copy->built_in != 0, normal_exits(connection.listener->config())},
         usage, group_lives);
 }
 

@@ -201,6 +201,7 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   std::vector<admission::Prefix> exempt = prefixes_of(listener.penalties.exempt);
   for (admission::Prefix& prefix : exempt) prefix.value = 1;
   plan.header.exempt = prefixes_of(plan, exempt, 0);
+  plan.header.normal_exit = normal_exits(listener);
   plan.header.on_full = static_cast<ipc::OnFull>(listener.on_full);
   set_proxy(plan, listener);
   plan.header.banner = plan.strings({listener.banner});
@@ -214,6 +215,12 @@ config::StandardError standard_error_of(const config::Listener& listener, const 
   const auto* exec = std::get_if<config::ExecHandler>(&handler);
   const bool inetd = exec != nullptr && exec->style == config::ExecStyle::inetd;
   return listener.child.standard_error.value_or(inetd ? config::StandardError::socket : config::StandardError::log);
+}
+
+ipc::ExitStatuses normal_exits(const config::Listener& listener) {
+  ipc::ExitStatuses out{{}};
+  for (const std::uint8_t status : listener.normal_exit) out.add(status);
+  return out;
 }
 
 bool captures_errors(const config::Listener& listener) {

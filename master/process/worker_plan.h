@@ -4,6 +4,7 @@
 #include "master/config/config.h"
 #include "master/net/listener.h"
 #include "master/supervision/event.h"
+#include "worker/ipc/exit_statuses.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -13,6 +14,9 @@ namespace bulkhead::process {
 [[nodiscard]] config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler);
 // Whether a worker has to read what they write there.
 [[nodiscard]] bool captures_errors(const config::Listener& listener);
+
+// `normal_exit`, as whoever reaps a connection asks it.
+[[nodiscard]] ipc::ExitStatuses normal_exits(const config::Listener& listener);
 
 // A sealed memfd. `index` names the worker ("root/echo/2" is 2).
 [[nodiscard]] sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index,

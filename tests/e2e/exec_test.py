@@ -5,7 +5,8 @@ import shutil
 import signal
 import time
 
-from harness import SOURCE, Client, Hold, TestCase, exec_listener, main, process, wait_until
+from harness import (SOURCE, Client, ControlledTestCase, Hold, TestCase, exec_listener, main, process, signal_process,
+                     wait_until)
 
 CAT = os.path.realpath(shutil.which("cat"))
 ENV = shutil.which("env")
@@ -287,6 +288,33 @@ class Crashes(TestCase):
             self.assertEqual(client.rest(), b"")
             line = daemon.wait_log("exit status 42", peer=client.name)[0]
         self.assertEqual(line["status"], 42)
+
+
+class NormalExits(ControlledTestCase):
+    def test_what_is_listed_is_no_crash_whoever_reaps_it(self):
+        daemon = self.supervise(exec_listener([self.helper("behaves_as_told")], workers=1, max_restarts=100,
+                                              normal_exit=[0, 255], penalties={"mode": "enforce"}))
+        clients = [Client(daemon.address()) for _ in range(5)]
+        for client in clients:
+            self.addCleanup(client.close)
+            self.assertTrue(client.echo())
+
+        def end(client, status):
+            client.send(b"exit %d\n" % status)
+            self.assertEqual(client.rest(), b"")
+        end(clients[0], 255)
+        worker, = daemon.workers()
+        signal_process(worker.pid, signal.SIGKILL)
+        daemon.wait_workers(1, without=[worker])
+        for client, status in zip(clients[1:], (255, 0, 254, 255)):
+            end(client, status)
+        ended = wait_until(lambda: (now := daemon.control.node("root/run")["connections"])["completed"] == 5 and now, 5, "all ended")
+        self.assertEqual((ended["accepted"], ended["crashed"], ended["active"]), (5, 1, 0))
+        self.assertEqual(daemon.control.value("penalties"), [])
+        crash, = daemon.log("^connection .* ended|crashed|exit status", level="warning")
+        self.assertEqual(crash["status"], 254)
+        daemon.events.mark()
+        self.assertEqual(len(daemon.events.of("connection_crashed")), 1)
 
 
 class LeftBehind(TestCase):

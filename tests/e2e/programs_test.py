@@ -190,7 +190,7 @@ class Programs(TestCase):
             return hashlib.sha256(out).hexdigest()
 
         self.assertEqual(self.together(talk), [digest(os.path.dirname(data))["large"]] * CLIENTS)
-        daemon.wait_log(r"^connection \S+ ended", CLIENTS)
+        self.counted(daemon, CLIENTS)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,7 @@ Outcome outcome_of(const Ended& ended) noexcept {
   if (ended.asked) return Outcome::asked;
   if (!WIFEXITED(ended.wait_status)) return Outcome::crash;
   const int status = WEXITSTATUS(ended.wait_status);
-  if (status == 0) return Outcome::normal;
-  if (!ended.built_in) return Outcome::crash;
+  if (!ended.built_in) return ended.normal.holds(status) ? Outcome::normal : Outcome::crash;
   switch (static_cast<ExitCode>(status)) {
     case ExitCode::done: return Outcome::normal;
     case ExitCode::no_input: return Outcome::no_input;

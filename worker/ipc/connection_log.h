@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/table.h"
 
 namespace bulkhead::ipc {
@@ -15,6 +16,7 @@ struct Ended {
   bool asked = false;      // an operator, or our own stop, had signalled it
   bool timed_out = false;  // its max_lifetime was over
   bool built_in = false;   // the exit status is an ExitCode
+  ExitStatuses normal;     // else: those that are no crash
 };
 
 // What that means: for counts, logs and whoever keeps account of clients.

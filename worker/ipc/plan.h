@@ -13,6 +13,7 @@
 
 #include "worker/admission/source_rules.h"
 #include "worker/ipc/confinement.h"
+#include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/fd.h"
@@ -112,6 +113,7 @@ struct PlanHeader {
   PlanHandler handlers[kMaxHandlers];
 
   std::int64_t max_lifetime_ns = 0;  // 0: infinity
+  ExitStatuses normal_exit;          // of programs and libraries
   OnFull on_full = OnFull::queue;
   PlanPrefixes access;  // allow and deny, as admission::Access
   PlanPrefixes rules;   // as admission::rule_value()

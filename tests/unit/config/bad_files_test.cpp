@@ -308,6 +308,8 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:49: /supervisor/children/0/argv/1: expected a string, got the number 1)"},
     {"a watchdog without sd_notify", Shape::process, R"("ready":"notify_fd","watchdog":"5s")",
      R"(bad.json:2:32: /supervisor/children/0/watchdog: a watchdog needs "ready": "sd_notify")"},
+    {"an exit status of a handler that is none", Shape::listener, R"("normal_exit":[0,256])",
+     R"(bad.json:2:18: /supervisor/children/0/normal_exit/1: expected an integer from 0 to 255, got the number 256)"},
     {"an exit status of 256", Shape::process, R"("normal_exit":[0,256,-1,"0"])",
      R"(bad.json:2:18: /supervisor/children/0/normal_exit/1: expected an integer from 0 to 255, got the number 256)" "\n" R"(bad.json:2:22: /supervisor/children/0/normal_exit/2: expected an integer from 0 to 255, got the number -1)" "\n" R"(bad.json:2:25: /supervisor/children/0/normal_exit/3: expected an integer from 0 to 255, got the string "0")"},
     {"a status both normal and permanent", Shape::process, R"("normal_exit":[0,100],"permanent_failure_exit":[100])",

@@ -30,7 +30,7 @@ inline constexpr std::string_view kEverything = R"({
        "penalties": {"mode": "log", "crash": "2m", "timeout": "0s", "no_input": "3s", "exit": {"0": "1s", "255": "2s"},
          "min": "1s", "max": "1h", "max_sources4": 1, "max_sources6": 65536, "overflow": "deny-all",
          "exempt": ["127.0.0.0/8", "::1"]},
-       "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "max_lifetime": "90s",
+       "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "max_lifetime": "90s", "normal_exit": [255],
        "rules": [{"from": ["192.0.2.0/24", "2001:db8::/32"], "action": "allow", "max_connections": 7,
                   "env": {"ROLE": "guest"}, "handler": {"exec": ["/bin/cat"], "style": "ucspi"}},
                  {"from": "198.51.100.0/24", "action": "deny"}], "banner": "hello\\r\\n",

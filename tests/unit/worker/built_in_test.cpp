@@ -61,8 +61,8 @@ TEST_CASE("The time protocol counts from 1900, and starts again in 2036") {
 
 TEST_CASE("What the end of a connection's process means") {
   using ipc::Outcome;
-  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true}); };
-  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false}); };
+  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true, {}}); };
+  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false, {}}); };
   CHECK(built_in(exited(0)) == Outcome::normal);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::idle_timeout))) == Outcome::idle_timeout);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::no_input))) == Outcome::no_input);
@@ -70,9 +70,20 @@ TEST_CASE("What the end of a connection's process means") {
   CHECK(built_in(SIGSEGV) == Outcome::crash);
   for (const int status : {1, 3, 5, 100}) CHECK(program(exited(status)) == Outcome::crash);
   CHECK(program(exited(0)) == Outcome::normal);
-  CHECK(ipc::outcome_of({true, SIGTERM, true, false, true}) == Outcome::asked);
-  CHECK(ipc::outcome_of({true, SIGTERM, true, true, true}) == Outcome::max_lifetime);
-  CHECK(ipc::outcome_of({false, SIGSEGV, false, false, true}) == Outcome::unknown);
+  ipc::ExitStatuses normal{};
+  for (const int status : {63, 64, 255}) normal.add(static_cast<std::uint8_t>(status));
+  const auto with = [&normal](int wait_status, bool is_built_in) {
+    return ipc::outcome_of({true, wait_status, false, false, is_built_in, normal});
+  };
+  for (int status = 0; status < 256; ++status) {
+    const bool listed = status == 0 || status == 63 || status == 64 || status == 255;
+    CHECK(with(exited(status), false) == (listed ? Outcome::normal : Outcome::crash));
+  }
+  CHECK(with(exited(255), true) == Outcome::crash);
+  CHECK(with(SIGHUP, false) == Outcome::crash);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, false, true, {}}) == Outcome::asked);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, true, true, {}}) == Outcome::max_lifetime);
+  CHECK(ipc::outcome_of({false, SIGSEGV, false, false, true, {}}) == Outcome::unknown);
 }
 
 namespace {
