@@ -10,6 +10,7 @@
 #include "master/config/context.h"
 #include "master/config/identity.h"
 #include "master/config/paths.h"
+#include "master/config/room_reader.h"
 #include "master/config/section.h"
 #include "master/config/tree_reader.h"
 
@@ -201,6 +202,12 @@ void check_root(Context& context, const Value& top, const Node& root) {
                  "the root supervisor needs at least one child");
 }
 
+void check_need(Context& context, const Value& top, const Node& root) {
+  const Member* supervisor = top.find("supervisor");
+  if (supervisor == nullptr) return;
+  check_descriptors(context, {supervisor->value, "/supervisor", supervisor->value.at}, root);
+}
+
 void read_top(Context& context, const Value& top, Loaded& out) {
   if (top.kind != Value::Kind::object) {
     context.report(top.at, "", "expected an object, got " + describe(top));
@@ -215,6 +222,7 @@ void read_top(Context& context, const Value& top, Loaded& out) {
   read_includes(context, top, config, effective);
   context.return_to_first_file();
   check_root(context, top, config.root);
+  check_need(context, top, config.root);
   out.config = std::move(config);
   out.effective = write_json(effective);
 }

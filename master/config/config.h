@@ -78,6 +78,7 @@ struct SocketOptions {
   std::uint32_t mode = 0660;           // of the file of a Unix socket, like owner and group
   std::optional<std::uint32_t> owner;  // uid; absent: the daemon's
   std::optional<std::uint32_t> group;  // gid; absent: the daemon's
+  bool backlog_explicit = false;       // what becomes of a default is nobody's surprise
   bool nodelay = true;
   std::optional<Keepalive> keepalive = Keepalive{};  // absent: off
   bool freebind = false;
@@ -200,8 +201,8 @@ struct Listener {
   SocketOptions sockets;
   std::uint32_t workers = 1;  // "auto" resolved
   std::uint32_t max_connections = 1024;
-  bool max_connections_explicit =
-      false;  // a default is clamped to what the system allows, an explicit value is an error
+  // Which defaults are lower than they would be, because the system does not allow more: sentences for people.
+  std::vector<std::string> remarks;
   std::optional<std::vector<Network>> allow;  // absent: whoever is not denied; empty: nobody
   std::vector<Network> deny;
   std::optional<std::uint32_t> max_connections_per_source;  // absent: "unlimited"

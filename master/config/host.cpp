@@ -18,6 +18,7 @@
 #include "master/config/default_socket.h"
 #include "master/config/json_reader.h"
 #include "master/config/paths.h"
+#include "master/config/process_limit.h"
 
 namespace bulkhead::config {
 namespace {
@@ -27,7 +28,7 @@ std::optional<Account> account_from(const passwd* entry) {
   return Account{entry->pw_name, entry->pw_uid, entry->pw_gid};
 }
 
-class ThisHost final : public Host {
+class ThisHost : public Host {
  public:
   std::uint32_t user_id() const override { return geteuid(); }
   std::uint32_t group_id() const override { return getegid(); }
@@ -53,6 +54,7 @@ class ThisHost final : public Host {
   }
 
   std::uint32_t usable_cpus() const override { return config::usable_cpus(); }
+  ProcessLimit process_limit(std::uint32_t uid) const override { return config::process_limit(uid); }
   std::uint64_t hard_limit(int resource) const override {
     rlimit limit{};
     return getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? limit.rlim_max : kUnlimited;
@@ -75,6 +77,12 @@ class ThisHost final : public Host {
     std::sort(out.files.begin(), out.files.end());
     return out;
   }
+};
+
+class PatientHost final : public ThisHost {
+ public:
+  ProcessLimit process_limit(std::uint32_t /*uid*/) const override { return {}; }
+  std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
 };
 
 const char* kind_of(mode_t mode) {
@@ -109,6 +117,11 @@ std::string read_opened(int fd, std::string& text) {
 
 const Host& this_host() {
   static const ThisHost host;
+  return host;
+}
+
+const Host& patient_host() {
+  static const PatientHost host;
   return host;
 }
 

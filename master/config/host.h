@@ -28,6 +28,13 @@ struct FileText {
   std::string problem;  // why the file could not be read, or empty
 };
 
+// How many processes there may be at a time.
+struct ProcessLimit {
+  std::uint32_t most = 0;  // 0: no limit
+  std::string name;        // for messages: "RLIMIT_NPROC"
+  std::string raised_by;   // "ulimit -u, or …"
+};
+
 class Host {
  public:
   Host() = default;
@@ -42,14 +49,18 @@ class Host {
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
   [[nodiscard]] virtual std::uint32_t usable_cpus() const = 0;
-  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;  // getrlimit(2)
-  [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
+  [[nodiscard]] virtual ProcessLimit process_limit(std::uint32_t uid) const = 0;  // for processes of this user
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;         // getrlimit(2)
+  [[nodiscard]] virtual std::string control_socket() const = 0;                   // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;                      // PATH
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
 };
 
 // The real one: user database, scheduler affinity, cgroup, environment, file system.
 [[nodiscard]] const Host& this_host();
+
+// The same, but nothing is too much for it: for a configuration that is in effect already.
+[[nodiscard]] const Host& patient_host();
 
 // A regular file of at most 1 MiB. Never waits for a FIFO or a device.
 [[nodiscard]] FileText read_file(const std::string& path);

@@ -9,6 +9,7 @@
 #include "master/config/connection_variables.h"
 #include "master/config/paths.h"
 #include "master/config/proxy_reader.h"
+#include "master/config/room_reader.h"
 #include "master/config/rules_reader.h"
 #include "master/config/socket_reader.h"
 #include "master/config/sources_reader.h"
@@ -29,11 +30,6 @@ void set_workers(Context& context, Node& node, const Entry& entry) {
 void set_max_restarts(Context&, Node& node, const Entry& entry) {
   if (!entry.given) entry.effective = number_value(std::to_string(std::max(3U, 2 * node.listener->workers)));
   node.spec.flags.max_restarts = as_integer(entry.effective);
-}
-
-void set_max_connections(Context&, Node& node, const Entry& entry) {
-  node.listener->max_connections = as_integer(entry.value);
-  node.listener->max_connections_explicit = entry.given;
 }
 
 constexpr std::array kHandlerSetters{
@@ -114,7 +110,10 @@ void check_root(Context& context, const Section& section, const Listener& listen
 constexpr std::array kListenerSetters{
     Setter<Node>{"listen", set_listen},
     Setter<Node>{"backlog",
-                 [](Context&, Node& node, const Entry& e) { node.listener->sockets.backlog = as_integer(e.value); }},
+                 [](Context&, Node& node, const Entry& e) {
+                   node.listener->sockets.backlog = as_integer(e.value);
+                   node.listener->sockets.backlog_explicit = e.given;
+                 }},
     Setter<Node>{"ipv6only", [](Context&, Node&, const Entry&) {}},  // read with listen
     Setter<Node>{"mode", set_socket_mode},
     Setter<Node>{"owner", [](Context&, Node&, const Entry&) {}},  // needs group: see read_listener
@@ -130,7 +129,8 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"max_restarts", set_max_restarts},
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
-    Setter<Node>{"max_connections", set_max_connections},
+    Setter<Node>{"max_connections",
+                 [](Context&, Node& node, const Entry& e) { node.listener->max_connections = as_integer(e.value); }},
     Setter<Node>{"max_connections_per_source", set_max_connections_per_source},
     Setter<Node>{"max_rate_per_source", set_max_rate_per_source},
     Setter<Node>{"source_prefix", set_source_prefix},
@@ -217,6 +217,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
                   effective);
   check_root(context, section, *node.listener);
+  check_room(context, section, *node.listener, effective);
   read_socket_owner(context, section, node.listener->sockets);
 }
 

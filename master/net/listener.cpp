@@ -53,7 +53,7 @@ std::optional<sys::Error> Listener::make_table() {
 }
 
 std::optional<sys::Error> Listener::open() {
-  std::vector<std::string> remarks{backlog_remark(config_.sockets.backlog)};
+  std::vector<std::string> remarks{backlog_remark(config_.sockets)};
   auto sockets = gather(config_, {}, remarks);
   if (!sockets) return sockets.error();
   if (!table_fd_) {
@@ -64,6 +64,7 @@ std::optional<sys::Error> Listener::open() {
   }
   sockets_ = take(std::move(*sockets));
   tell(std::move(remarks));
+  tell(config_.remarks);
   return std::nullopt;
 }
 
@@ -176,7 +177,7 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   std::vector<ListeningSocket*> old;
   for (ListeningSocket& socket : sockets_) old.push_back(&socket);
   for (ListeningSocket& socket : left_over_) old.push_back(&socket);
-  std::vector<std::string> remarks{backlog_remark(config.sockets.backlog)};
+  std::vector<std::string> remarks{backlog_remark(config.sockets)};
   auto places = gather(config, old, remarks);
   failed_address_ = nullptr;  // of the other configuration
   if (!places) return places.error();
@@ -200,12 +201,14 @@ std::optional<sys::Error> Listener::change(const config::Listener& config) {
   left_over_ = std::move(left_over);
   config_ = config;
   tell(std::move(remarks));
+  tell(config.remarks);
   return std::nullopt;
 }
 
 bool Listener::limit(const config::Listener& config) noexcept {
   if (!table_.try_limit(shape_of(config))) return false;
   config_.max_connections = config.max_connections;
+  tell(config.remarks);
   ring();
   return true;
 }

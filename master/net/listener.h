@@ -104,7 +104,7 @@ class Listener {
   sys::Fd drain_write_;
   ipc::Table table_;
   const config::ListenAddress* failed_address_ = nullptr;
-  std::vector<std::string> told_;  // what the system made of the options, once each
+  std::vector<std::string> told_;  // what the system made of the configuration, once each
   std::uint16_t next_socket_ = 0;
 };
 

@@ -107,11 +107,11 @@ MaybeError set_connection_options(int fd, const std::string& subject, const conf
   return set_all(fd, subject, settings);
 }
 
-std::string backlog_remark(std::uint32_t backlog) {
+std::string backlog_remark(const config::SocketOptions& options) {
   std::ifstream file("/proc/sys/net/core/somaxconn");
   std::uint32_t most = 0;
-  if (!(file >> most) || backlog <= most) return "";
-  return fmt::format("backlog {} is lowered to {} by net.core.somaxconn", backlog, most);
+  if (!options.backlog_explicit || !(file >> most) || options.backlog <= most) return "";
+  return fmt::format("backlog {} is lowered to {} by net.core.somaxconn", options.backlog, most);
 }
 
 }  // namespace bulkhead::net

@@ -21,7 +21,7 @@ namespace bulkhead::net {
                                                                const config::SocketOptions& options,
                                                                std::vector<std::string>& remarks);
 
-// Why fewer connections than `backlog` will queue, or empty (listen(2), net.core.somaxconn).
-[[nodiscard]] std::string backlog_remark(std::uint32_t backlog);
+// Why fewer connections than were asked for will queue, or empty (listen(2), net.core.somaxconn).
+[[nodiscard]] std::string backlog_remark(const config::SocketOptions& options);
 
 }  // namespace bulkhead::net

@@ -199,6 +199,15 @@ class Options(SocketCase):
         self.assertEqual([(one["path"], one["message"]) for one in told],
                          [("root/echo", f"backlog 1000000 is lowered to {most} by net.core.somaxconn")])
 
+    @needs_root
+    @tool("unshare")
+    def test_a_backlog_that_nobody_asked_for_is_lowered_silently(self):
+        """In a network namespace of its own, which has such a limit of its own."""
+        lower = ("unshare", "-n", "/bin/sh", "-c", 'echo 64 >/proc/sys/net/core/somaxconn; exec "$@"', "sh")
+        daemon = self.start(listener("asked", listen="0.0.0.0:0", backlog=1024), listener("default", listen="0.0.0.0:0"), prefix=lower)
+        self.assertEqual([(one["path"], one["message"]) for one in daemon.log("backlog", level="warning")],
+                         [("root/asked", "backlog 1024 is lowered to 64 by net.core.somaxconn")])
+
     @tool("ss")
     def test_the_backlog_is_what_the_kernel_was_told(self):
         daemon = self.start(listener(backlog=7))

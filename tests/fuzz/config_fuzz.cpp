@@ -23,6 +23,7 @@ class FuzzHost final : public Host {
   std::optional<std::uint32_t> group(const std::string&) const override { return std::nullopt; }
   std::vector<std::uint32_t> groups(const Account&, std::uint32_t gid) const override { return {gid}; }
   std::uint32_t usable_cpus() const override { return 2; }
+  ProcessLimit process_limit(std::uint32_t) const override { return {}; }
   std::uint64_t hard_limit(int) const override { return 1024; }
   std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   std::string search_path() const override { return "/bin"; }

@@ -40,12 +40,19 @@ class FakeHost : public Host {
   }
 
   [[nodiscard]] std::uint32_t usable_cpus() const override { return cpus_; }
-  [[nodiscard]] std::uint64_t hard_limit(int) const override { return 4096; }
+  [[nodiscard]] ProcessLimit process_limit(std::uint32_t uid) const override {
+    if (uid == 0 || processes == 0) return {};
+    return {processes, "RLIMIT_NPROC", "ulimit -u"};
+  }
+  [[nodiscard]] std::uint64_t hard_limit(int) const override { return descriptors; }
   [[nodiscard]] std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   [[nodiscard]] std::string search_path() const override { return "/nowhere:relative:/bin"; }
   [[nodiscard]] Matches matching_files(const std::string& pattern) const override {
     return this_host().matching_files(pattern);
   }
+
+  std::uint32_t processes = 0;  // of everybody but root; 0: no limit
+  std::uint64_t descriptors = 4096;
 
  private:
   static std::vector<Account> accounts() {

@@ -89,7 +89,7 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK(node.listener->listen.at(0).device.empty());
   CHECK(node.listener->workers == 4);
   CHECK(node.listener->max_connections == 1024);
-  CHECK_FALSE(node.listener->max_connections_explicit);
+  CHECK(node.listener->remarks.empty());
   CHECK(node.listener->connection_shutdown == 5s);
   CHECK(std::get<BuiltIn>(node.listener->handlers.front()) == BuiltIn::echo);
   REQUIRE(node.listener->child.identity);
@@ -209,7 +209,6 @@ TEST_CASE("every option of a listener can be set") {
   }
   CHECK(node.listener->workers == 3);
   CHECK(node.listener->max_connections == 1'000'000);
-  CHECK(node.listener->max_connections_explicit);
   CHECK(node.spec.flags.max_restarts == 1'000'000);
   CHECK(node.spec.flags.max_seconds == 60s);
   const auto& handler = std::get<ExecHandler>(node.listener->handlers.front());

@@ -1,7 +1,9 @@
 // What comes from the file system: files that are none, included files, cgroups.
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include <string>
 
 #include "master/config/cpus.h"
+#include "master/config/process_limit.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/samples.h"
 #include "tests/unit/config/shapes.h"
@@ -171,7 +174,7 @@ TEST_CASE("a cgroup's quota is rounded up to whole CPUs") {
     INFO(row.membership << row.file << " " << row.text);
     const Directory mount;
     mount.write(row.file, row.text);
-    CHECK(cgroup_cpus(row.membership, mount.path()) == row.cpus);
+    CHECK(cgroup_limit(kCpus, row.membership, mount.path()).value == row.cpus);
   }
 }
 
@@ -179,13 +182,63 @@ TEST_CASE("the strictest cgroup counts, and version 1 is read too") {
   const Directory mount;
   mount.write("a/b/cpu.max", "800000 100000\n");
   mount.write("a/cpu.max", "400000 100000\n");
-  CHECK(cgroup_cpus("0::/a/b\n", mount.path()) == 4);
+  CHECK(cgroup_limit(kCpus, "0::/a/b\n", mount.path()).value == 4);
   mount.write("cpu/x/cpu.cfs_quota_us", "250000\n");
   mount.write("cpu/x/cpu.cfs_period_us", "100000\n");
-  CHECK(cgroup_cpus("5:cpuset:/\n4:cpu,cpuacct:/x\n1:name=systemd:/a\n", mount.path()) == 3);
-  CHECK(cgroup_cpus("4:cpu,cpuacct:/x\n0::/a/b\n", mount.path()) == 3);
+  CHECK(cgroup_limit(kCpus, "5:cpuset:/\n4:cpu,cpuacct:/x\n1:name=systemd:/a\n", mount.path()).value == 3);
+  CHECK(cgroup_limit(kCpus, "4:cpu,cpuacct:/x\n0::/a/b\n", mount.path()).value == 3);
   mount.write("cpu/x/cpu.cfs_quota_us", "-1\n");
-  CHECK(cgroup_cpus("4:cpu:/x\n", mount.path()) == 0);
+  CHECK(cgroup_limit(kCpus, "4:cpu:/x\n", mount.path()).value == 0);
+}
+
+TEST_CASE("pids.max is that of the strictest cgroup, in both versions") {
+  struct Row {
+    const char* membership;
+    std::uint32_t most;
+    const char* directory;
+  };
+  const Directory mount;
+  mount.write("a/pids.max", "500\n");
+  mount.write("a/b/pids.max", "max\n");
+  mount.write("a/b/c/pids.max", "500\n");
+  mount.write("a/x/pids.max", "20\n");
+  mount.write("a/none/pids.max", "0\n");
+  mount.write("a/odd/pids.max", "many\n");
+  mount.write("huge/pids.max", "9223372036854775807\n");
+  mount.write("pids/lxc/1/pids.max", "77");
+  const Row rows[] = {{"0::/a\n", 500, "/a"},
+                      {"0::/a/b\n", 500, "/a"},
+                      {"0::/a/b/c\n", 500, "/a/b/c"},
+                      {"0::/a/x\n", 20, "/a/x"},
+                      {"0::/a/x/out/of/sight\n", 20, "/a/x"},
+                      {"0::/a/none\n", 1, "/a/none"},
+                      {"0::/a/odd\n", 500, "/a"},
+                      {"0::/huge\n", 2147483647, "/huge"},
+                      {"0::/\n", 0, ""},
+                      {"7:cpu:/lxc/1\n", 0, ""},
+                      {"8:pids:/lxc/1\n", 77, "/pids/lxc/1"},
+                      {"8:pids:/lxc/1\n0::/a/x\n", 20, "/a/x"},
+                      {"", 0, ""}};
+  for (const Row& row : rows) {
+    INFO(row.membership);
+    const CgroupLimit limit = cgroup_limit(kPids, row.membership, mount.path());
+    CHECK(limit.value == row.most);
+    CHECK(limit.directory == (row.most == 0 ? "" : mount.path() + row.directory));
+  }
+}
+
+TEST_CASE("RLIMIT_NPROC is for everybody but root") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NPROC, &before) == 0);
+  const rlimit few{std::min<rlim_t>(3, before.rlim_max), before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NPROC, &few) == 0);
+  const ProcessLimit of_root = process_limit(0);
+  const ProcessLimit of_others = process_limit(1000);
+  REQUIRE(setrlimit(RLIMIT_NPROC, &before) == 0);
+  CHECK(of_root.name != "RLIMIT_NPROC");
+  CHECK(of_others.most == few.rlim_cur);
+  CHECK(of_others.name == "RLIMIT_NPROC");
+  CHECK(patient_host().process_limit(1000).most == 0);
 }
 
 TEST_CASE("this system has at least one CPU, and root") {

@@ -1,0 +1,62 @@
+#include "master/config/descriptor_need.h"
+
+#include <algorithm>
+
+namespace bulkhead::config {
+namespace {
+
+// A worker's own: the listening sockets, the loop, and the clients that it is refusing.
+constexpr std::uint64_t kOfWorker = 384;
+constexpr std::uint64_t kLeastHeaders = 16;
+
+// The master's: standard ones, the loop, the log, programs, the control socket and a few of its clients, the pid file,
+// and what a start takes for a moment.
+constexpr std::uint64_t kOfMaster = 32;
+constexpr std::uint64_t kOfListener = 2;    // the table, the bell
+constexpr std::uint64_t kOfModules = 2;     // the drain notice
+constexpr std::uint64_t kOfWorkerHere = 1;  // the channel
+constexpr std::uint64_t kOfErrors = 2;      // where programs' standard error comes
+constexpr std::uint64_t kOfProcess = 4;     // its outputs, how it tells that it is ready, how its start went
+
+std::uint64_t need_of(const Listener& listener) {
+  const bool programs = std::any_of(listener.handlers.begin(), listener.handlers.end(),
+                                    [](const Handler& handler) { return !std::holds_alternative<BuiltIn>(handler); });
+  const std::uint64_t of_worker = kOfWorkerHere + (programs ? kOfErrors : 0);
+  return listener.listen.size() + kOfListener + (has_modules(listener) ? kOfModules : 0) + listener.workers * of_worker;
+}
+
+void count(const Node& node, MasterNeed& out) {
+  for (const Node& child : node.children) count(child, out);
+  if (node.process) {
+    ++out.processes;
+    out.descriptors += kOfProcess;
+  }
+  if (!node.listener) return;
+  ++out.listeners;
+  out.addresses += node.listener->listen.size();
+  out.workers += node.listener->workers;
+  out.descriptors += need_of(*node.listener);
+}
+
+}  // namespace
+
+std::uint32_t header_share(const Listener& listener) {
+  return (listener.max_connections + listener.workers - 1) / listener.workers;
+}
+
+std::uint32_t header_room(const Listener& listener, std::uint64_t limit) {
+  const std::uint64_t left = limit > kOfWorker ? limit - kOfWorker : 0;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(header_share(listener), std::max(left, kLeastHeaders)));
+}
+
+std::uint64_t worker_need(const Listener& listener) {
+  return kOfWorker + (listener.proxy.protocol == ProxyProtocol::off ? 0 : header_share(listener));
+}
+
+MasterNeed master_need(const Node& node) {
+  MasterNeed out{kOfMaster};
+  count(node, out);
+  return out;
+}
+
+}  // namespace bulkhead::config
