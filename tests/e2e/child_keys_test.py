@@ -4,6 +4,7 @@ built-in handler, and for a process child. And what happens when a step fails: n
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -196,6 +197,52 @@ class FailedSteps(TestCase):
             if name == "run":
                 os.unlink(ran)
             self.assertEqual([one.pid for one in daemon.workers(name)], [worker.pid])
+
+    @needs_root
+    @tool("strace")
+    def test_of_a_program_whose_user_has_too_many_processes(self):
+        """As setuid(2) and execve(2) have it since Linux 3.1: it is the latter that fails."""
+        ran, program = self.marker()
+        os.chmod(self.directory, 0o777)
+        daemon = self.start(exec_listener([program], user="nobody", workers=1))
+        worker, = daemon.workers()
+        with Strace(worker.pid, "execve", "error=EAGAIN", follow=True):
+            for _ in range(3):
+                with Client(daemon.address()) as client:
+                    self.assertEqual(client.rest(), b"")
+        line = daemon.wait_log("^a connection was refused: ", path="root/run", level="error")[0]
+        self.assertEqual((line["errno"], "executing" in line["message"]), ("EAGAIN", True))
+        self.assertFalse(os.path.exists(ran))
+        stats = self.stats(daemon, "root/run")
+        self.assertEqual((stats["refused"]["handler_start"], stats["accepted"], stats["active"]), (3, 0, 0))
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+        self.assertEqual(os.stat(ran).st_uid, 65534)
+        self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
+
+    @needs_root
+    def test_of_a_process_whose_user_has_too_many(self):
+        """Really: root may fork, but who has become a user with more processes than are allowed may not execute."""
+        ran = os.path.join(self.directory, "ran")
+        os.chmod(self.directory, 0o777)
+        keys = {"type": "process", "user": "61235", "group": "61235", "ready": "exec", "restart": "temporary"}
+        daemon = self.start(*({"id": f"sleeper{number}", "argv": ["/bin/sleep", "1000"], **keys} for number in range(2)),
+                            {"id": "third", "argv": ["/usr/bin/touch", ran], **keys}, wait=False,
+                            preexec=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
+        daemon.expected_status = 70
+        self.assertEqual(daemon.wait_exit(20), 70)
+        self.assertTrue(daemon.log("Resource temporarily unavailable", path="root/third"), daemon.log_text())
+        self.assertFalse(os.path.exists(ran))
+
+    @needs_root
+    def test_a_limit_of_processes_that_is_used_up_is_what_the_program_meets(self):
+        keys = {"user": "61236", "group": "61236", "workers": 1, "rlimits": {"nproc": 1}}
+        daemon = self.start(exec_listener(["/bin/cat", "/proc/self/status"], "shows", **keys),
+                            exec_listener(["/bin/sh", "-c", "echo began; (echo forked)"], "forks", **keys))
+        with Client(daemon.address("shows")) as client:
+            self.assertIn(b"\nUid:\t61236\t61236\t61236\t61236\n", client.rest())
+        with Client(daemon.address("forks")) as client:
+            self.assertEqual(client.rest(), b"began\n")
 
     def stats(self, daemon, path):
         socket = os.path.join(daemon.directory, "control.sock")

@@ -3,7 +3,8 @@
 import signal
 import time
 
-from harness import AdmissionTestCase, Client, Hold, exec_listener, listener, main, signal_process, wait_until
+from harness import (AdmissionTestCase, Canary, Client, Hold, exec_listener, listener, main, needs_root, signal_process,
+                     wait_until)
 
 PENALTIES = {"mode": "enforce", "timeout": "30s", "min": "0s"}
 
@@ -116,6 +117,51 @@ class Lifetime(AdmissionTestCase):
             self.assertEqual(client.rest(), b"")
         self.assertEqual(daemon.wait_log("was ended: its max_lifetime was over")[0]["writer"], daemon.pid)
         self.penalised(daemon)
+
+
+class Runaways(AdmissionTestCase):
+    """Whose client has gone, and who would go on for ever."""
+
+    def goes(self, daemon, clients=1):
+        """Seconds from the reset of these clients until nothing is left of what served them."""
+        with Canary(daemon.address("echo"), 10) as canary:
+            held = [Client(daemon.address("run")) for _ in range(clients)]
+            for client in held:
+                self.assertEqual(client.receive(6), b"ready\n")
+            began = time.monotonic()
+            for client in held:
+                client.reset()
+            workers = {one.pid for one in daemon.workers()}
+            wait_until(lambda: not [one for one in daemon.tree() if one.pid not in workers and "connection" not in one.title], 10,
+                       "nothing left")
+            took = time.monotonic() - began
+        self.measured(gone_after=took, canary_gap=canary.max_gap)
+        self.assertEqual(canary.errors, 0)
+        return took
+
+    def test_one_that_computes_and_one_that_sleeps(self):
+        for what in ("while :; do :; done", "exec sleep 1000000"):
+            daemon = self.supervise(listener(), exec_listener(["/bin/sh", "-c", f"echo ready; {what}"], max_lifetime="500ms"))
+            self.assertLess(self.goes(daemon), 2.0)
+
+    @needs_root
+    def test_one_that_forks_without_end(self):
+        keys = {"user": "61237", "group": "61237", "workers": 1, "rlimits": {"nproc": 30}, "max_lifetime": "700ms"}
+        daemon = self.supervise(listener(), exec_listener([self.helper("forks_for_ever")], **keys))
+        with Client(daemon.address("run")) as client:
+            self.assertEqual(client.receive(6), b"ready\n")
+            wait_until(lambda: len(found := self.of_user(daemon)) == 30 and found, 5, "all that it may")
+        self.assertLess(self.goes(daemon), 3.0)
+        self.assertEqual(len(self.of_user(daemon)), 1)  # the worker
+
+    def of_user(self, daemon):
+        out = []
+        for one in daemon.tree():
+            try:
+                out += [one] if one.status().get("Uid", "").startswith("61237\t") else []
+            except OSError:
+                pass  # it has just ended
+        return out
 
 
 if __name__ == "__main__":
