@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/host.h"
 #include "master/config/paths.h"
 #include "master/control/tree_of_config.h"
 #include "master/daemon.h"
@@ -14,6 +15,7 @@
 #include "master/lifecycle/handover_descriptors.h"
 #include "master/node_path.h"
 #include "master/now.h"
+#include "master/process/descriptor_limit.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 
@@ -101,8 +103,8 @@ std::string first_problem(const config::Loaded& loaded) {
 
 Blueprint blueprint_of(const Handover& from) {
   Blueprint out;
-  config::Loaded loaded =
-      config::parse(without_includes(from.config), from.config_file, config::directory_of(from.config_file));
+  config::Loaded loaded = config::parse(without_includes(from.config), from.config_file,
+                                        config::directory_of(from.config_file), config::patient_host());
   out.problem = first_problem(loaded);
   if (!loaded.config) return out;
   out.config = std::move(loaded.config);
@@ -112,7 +114,7 @@ Blueprint blueprint_of(const Handover& from) {
   out.config->pid_file = from.settled.pid_file;
   out.config->control.socket = from.settled.control_socket;
   for (const lifecycle::AddedChild& one : from.added) {
-    config::Loaded added = config::parse(one.text, one.file, one.directory);
+    config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
     if (!added.config || added.config->root.children.size() != 1) {
       out.problem = added.config ? "an added child is none" : first_problem(added);
       return out;
@@ -163,6 +165,7 @@ std::string DaemonUpgrade::resume(Handover& from, const std::string& rolled_back
   *last_ = ordered_json::parse(from.last_upgrade, nullptr, false);
   if (last_->is_discarded()) *last_ = nullptr;
 
+  process::resume_descriptor_limit(from.descriptor_limit);
   daemon_.ready_ = true;
   daemon_.generation_ = from.generation;
   daemon_.next_listener_ = from.next_listener;

@@ -13,6 +13,7 @@
 #include "master/lifecycle/handover_descriptors.h"
 #include "master/lifecycle/program_file.h"
 #include "master/now.h"
+#include "master/process/descriptor_limit.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 
@@ -184,6 +185,7 @@ Handover DaemonUpgrade::hand_over() const {
   out.errors = daemon_.errors_.hand_over();
   out.adoption = daemon_.adoption_.hand_over();
   out.runs = daemon_.narrator_.hand_over();
+  out.descriptor_limit = process::original_descriptor_limit();
   out.last_seq = daemon_.events_.last_seq();
   out.events = daemon_.events_.records();
   return out;

@@ -17,6 +17,7 @@
 #include "master/lifecycle/detach.h"
 #include "master/lifecycle/log_target.h"
 #include "master/lifecycle/pid_file.h"
+#include "master/process/descriptor_limit.h"
 #include "master/version.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
@@ -127,6 +128,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
     }
     pid_file = std::move(*taken);
   }
+  process::raise_descriptor_limit();
   const auto on_ready = [&shell] {
     log::echo_errors_to(-1);
     shell.report(kStopped);
@@ -138,11 +140,19 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   return daemon.run();
 }
 
+// What the log would be told at a start.
+void print_remarks(const config::Node& node, const std::string& path, const std::string& file) {
+  for (const config::Node& child : node.children) print_remarks(child, path + "/" + child.spec.id, file);
+  if (!node.listener) return;
+  for (const std::string& remark : node.listener->remarks) fmt::print(stderr, "{}: {}: {}\n", file, path, remark);
+}
+
 int run(const Arguments& arguments) {
   net::InheritedSockets inherited = net::InheritedSockets::take_over();
   config::Loaded loaded = config::load(arguments.config);
   for (const config::Problem& problem : loaded.problems) fmt::print(stderr, "{}\n", problem.text());
   if (!loaded.config) return kBadConfiguration;
+  if (arguments.check || arguments.dump_config) print_remarks(loaded.config->root, "root", arguments.config);
   if (arguments.dump_config) fmt::print("{}", loaded.effective);
   if (arguments.check) fmt::print("{}: the configuration is good\n", arguments.config);
   if (arguments.dump_config || arguments.check) return kStopped;

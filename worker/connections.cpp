@@ -186,10 +186,11 @@ pid_t Connections::start_module(const Arrival& arrival, ipc::Slot& slot) noexcep
   const child::RemotePath remote_path(connection, slot.peer);
   const auto environment =
       environment_.build(modules_->environment(arrival.handler), facts_of(arrival, slot, remote_path));
-  return modules_->start(arrival.handler, arrival.slot,
-                         {connection, title.view(), id, peer.c_str(), here, environment.variables,
-                          handler.socket_as_error != 0, limits_.any() ? &limits_ : nullptr},
-                         &slot.pid);
+  return modules_->start(
+      arrival.handler, arrival.slot,
+      {connection, title.view(), id, peer.c_str(), here, environment.variables, handler.socket_as_error != 0,
+       limits_.any() || limits_.soft_descriptors != 0 ? &limits_ : nullptr},
+      &slot.pid);
 }
 
 // Four fifths full without the one that asks, or somebody waits already: time to be brief, before clients are refused.

@@ -85,6 +85,7 @@ struct Handover {
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
   std::vector<control::RunHandover> runs;
+  std::uint64_t descriptor_limit = 0;  // soft, as the daemon was started with (process/descriptor_limit.h)
   std::uint64_t last_seq = 0;
   std::vector<DescriptorIdentity> descriptors;  // all that are named above
   std::deque<control::EventRecord> events;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <climits>
 
+#include "master/process/descriptor_limit.h"
 #include "worker/child/confine.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/peer.h"
@@ -85,6 +86,7 @@ void confine(const SpawnRequest& request, int report) noexcept {
   sys::unblock_all_signals();
   if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
   if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
+  if (!request.raised_descriptor_limit) restore_descriptor_limit();
   confine(request, report);
   if (request.parent_death_signal != 0) {
     // After the change of user, which clears it; and the parent may be gone already (prctl(2), PR_SET_PDEATHSIG).

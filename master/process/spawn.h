@@ -34,7 +34,8 @@ struct SpawnRequest {
   std::string root;  // empty: ours
   std::string directory = "/";
   bool own_session = true;
-  int parent_death_signal = 0;  // 0: outlives the master
+  bool raised_descriptor_limit = false;  // it keeps ours (descriptor_limit.h)
+  int parent_death_signal = 0;           // 0: outlives the master
 };
 
 inline constexpr int kExecFailed = 127;

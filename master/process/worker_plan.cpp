@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <utility>
 
+#include "master/config/descriptor_need.h"
 #include "master/config/option_table.h"
 #include "master/lifecycle/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
+#include "master/process/descriptor_limit.h"
 #include "master/process/source_rules.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
@@ -152,22 +154,14 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   return out;
 }
 
-// Headers in progress, over all workers, are as many as connections; but each has a descriptor in its worker, which
-// needs some others.
-std::uint32_t header_room(const config::Listener& listener) {
-  constexpr rlim_t kOthers = 384;
-  constexpr std::uint32_t kLeast = 16;
-  const std::uint32_t share = (listener.max_connections + listener.workers - 1) / listener.workers;
-  rlimit descriptors{};
-  getrlimit(RLIMIT_NOFILE, &descriptors);
-  const rlim_t left = descriptors.rlim_cur > kOthers ? descriptors.rlim_cur - kOthers : 0;
-  return left >= share ? share : std::max(static_cast<std::uint32_t>(left), std::min(share, kLeast));
+std::uint64_t limit_of_worker(const config::Listener& listener) {
+  return needs_raised_limit(listener) ? descriptor_limit() : original_descriptor_limit();
 }
 
 void set_proxy(ipc::PlanBuilder& plan, const config::Listener& listener) {
   ipc::PlanProxy& proxy = plan.header.proxy;
   proxy.versions = static_cast<std::uint32_t>(listener.proxy.protocol);
-  proxy.room = header_room(listener);
+  proxy.room = config::header_room(listener, limit_of_worker(listener));
   proxy.timeout_ns = listener.proxy.timeout.count();
   const auto senders = admission::access_prefixes(prefixes_of(listener.proxy.allow_from), {});
   proxy.senders = prefixes_of(plan, senders.prefixes, static_cast<std::uint32_t>(senders.otherwise));
@@ -209,7 +203,19 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   plan.header.refusal_words = plan.strings(refusal_words(listener));
 }
 
+// Programs of connections get the limit that their worker would have had. One of their own wins.
+void give_back_limit(ipc::Confinement& confinement) {
+  const ipc::ResourceLimit* const begin = confinement.limits;
+  const bool own = std::any_of(begin, begin + confinement.limit_count,
+                               [](const ipc::ResourceLimit& limit) { return limit.resource == RLIMIT_NOFILE; });
+  if (!own) confinement.soft_descriptors = original_descriptor_limit();
+}
+
 }  // namespace
+
+bool needs_raised_limit(const config::Listener& listener) {
+  return config::worker_need(listener) > original_descriptor_limit();
+}
 
 config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler) {
   const auto* exec = std::get_if<config::ExecHandler>(&handler);
@@ -256,6 +262,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.max_lifetime_ns = listener.config().max_lifetime.value_or(config::Duration::zero()).count();
   header.shutdown_ns = listener.config().connection_shutdown.count();
   header.confinement = *confinement;
+  if (needs_raised_limit(listener.config())) give_back_limit(header.confinement);
   header.root = plan.strings({keys.chroot});
   header.directory = plan.strings({keys.chdir});
   header.left_out = plan.strings(keys.unset_env);

@@ -15,6 +15,9 @@ namespace bulkhead::process {
 // Whether a worker has to read what they write there.
 [[nodiscard]] bool captures_errors(const config::Listener& listener);
 
+// Whether its workers keep the master's limit of descriptors, and not the one that the daemon was started with.
+[[nodiscard]] bool needs_raised_limit(const config::Listener& listener);
+
 // `normal_exit`, as whoever reaps a connection asks it.
 [[nodiscard]] ipc::ExitStatuses normal_exits(const config::Listener& listener);
 

@@ -132,6 +132,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
   request.environment = worker_environment();
   request.report = ipc::kChannelFd;
+  request.raised_descriptor_limit = needs_raised_limit(listener.config());
   request.descriptors = {{null.get(), 0},
                          {null.get(), 1},
                          {settings_.log_fd, ipc::kLogFd},

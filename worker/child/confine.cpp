@@ -83,6 +83,14 @@ Failure make_room(const ipc::ResourceLimit& wanted) noexcept {
   return judge(Stage::limits, limit(wanted.resource, &present, nullptr));
 }
 
+// The hard limit stays, for whoever wants more.
+Failure lower_descriptors(std::uint64_t soft) noexcept {
+  KernelLimit present{};
+  if (const long failed = limit(RLIMIT_NOFILE, nullptr, &present); failed < 0) return judge(Stage::limits, failed);
+  present.soft = soft < present.hard ? soft : present.hard;
+  return judge(Stage::limits, limit(RLIMIT_NOFILE, &present, nullptr));
+}
+
 Failure change_root(const char* root, const char* directory) noexcept {
   if (root[0] != '\0' && chroot(root) != 0) return {Stage::root_directory, errno};
   return judge_call(Stage::directory, chdir(directory));
@@ -151,6 +159,7 @@ Limits limits_of(const ipc::Confinement& wanted) noexcept {
   }
   out.has_nice = wanted.has_nice != 0 && wanted.nice != present_nice() ? 1 : 0;
   out.nice = wanted.nice;
+  out.soft_descriptors = wanted.soft_descriptors;
   return out;
 }
 
@@ -159,6 +168,9 @@ Failure take_on(const Limits& limits) noexcept {
     const KernelLimit wanted{limits.limits[i].value, limits.limits[i].value};
     if (const Failure failure = judge(Stage::limits, limit(limits.limits[i].resource, &wanted, nullptr)))
       return failure;
+  }
+  if (limits.soft_descriptors != 0) {
+    if (const Failure failure = lower_descriptors(limits.soft_descriptors)) return failure;
   }
   return limits.has_nice != 0 ? set_nice(limits.nice) : Failure{};
 }

@@ -24,6 +24,7 @@ struct Limits {
   std::uint32_t count = 0;
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;
+  std::uint64_t soft_descriptors = 0;  // of programs; nothing of ours minds
   ipc::ResourceLimit limits[ipc::kMaxLimits];
   [[nodiscard]] bool any() const noexcept { return count != 0 || has_nice != 0; }
 };
