@@ -419,6 +419,18 @@ echo unharmed >>{report}
             self.assertTrue(client.echo(b"to the end\n"))
         self.assertEqual(daemon.wait_exit(), 0)
 
+    def test_it_upgrades_and_is_still_process_1(self):
+        daemon = self.begin(listener())
+        control = Control(daemon.control_path, self.bindir)
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            self.assertEqual(control.run("upgrade", "--wait")[::2], (0, ""))
+            self.assertTrue(client.echo(b"the same process\n"))
+        self.assertTrue(self.first.alive())
+        self.assertEqual(control.value("status")["pid"], 1)
+        signal_process(self.first.pid, signal.SIGTERM)
+        self.assertEqual(daemon.wait_exit(), 0)
+
     def test_the_exit_status_of_a_root_that_gives_up(self):
         fails = {"id": "fails", "type": "process", "ready": "exec", "argv": ["/bin/sh", "-c", f"read line <{self.gates['end']}; exit 3"]}
         daemon = self.begin(fails, supervisor={"max_restarts": 0})

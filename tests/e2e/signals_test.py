@@ -24,6 +24,7 @@ trial           drains  drains  ends   then-reloads reopens then-upgrades  then-
 trial_worker    drains  drains  ends   then-reloads reopens then-upgrades  then-more  then-fewer  then-suspends
 hung_start      drains  drains  ends   -           reopens  -              -          -           -
 lame_duck       ends    ends    ends   no          reopens  no             no         no          no
+closing         ends    ends    ends   no          reopens  no             no         no          no
 draining        ends    ends    ends   no          reopens  no             no         no          no
 terminating     kills   kills   kills  no          reopens  no             no         no          no
 stopping_tree   kills   kills   kills  no          reopens  no             no         no          no

@@ -194,10 +194,15 @@ class Moments(UpgradeTestCase):
         daemon.wait_log("^stopping: newcomers are served", seconds=SECONDS)
         return Moment(daemon, client)
 
-    def at_draining(self):
+    def at_closing(self):
+        """For 50 ms; then it is the next one, where the same holds."""
         moment = self.at_serving()
-        moment.daemon.send_signal(signal.SIGTERM)
+        moment.daemon.send_signal(signal.SIGQUIT)
         moment.daemon.wait_log("^stopping: no new connections", seconds=SECONDS)
+        return moment
+
+    def at_draining(self):
+        moment = self.at_closing()
         wait_until(lambda: not self.try_to_connect_and_close(moment.client), SECONDS, "a port that refuses", every=0.02)
         return moment
 
