@@ -79,7 +79,7 @@ void DaemonReload::begin(control::Reply reply) {
 }
 
 void DaemonReload::go_on() {
-  if (under_way() || waiting_.empty() || daemon_.upgrade_.renewing()) return;
+  if (under_way() || waiting_.empty() || !daemon_.ready_ || daemon_.upgrade_.renewing()) return;
   replies_ = std::exchange(waiting_, {});
   run();
 }

@@ -170,6 +170,7 @@ void Daemon::announce_ready() {
   services_.ready();
   tell_services();
   if (options_.on_ready) options_.on_ready();
+  later([this] { reload_.go_on(); });
 }
 
 void Daemon::tell_ready_fd() {
