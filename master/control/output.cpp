@@ -49,7 +49,8 @@ std::string plain(const Json& value) {
 }
 
 std::string reload_text(const Json& reload) {
-  if (!reload.is_object()) return {};
+  const bool never = member(reload, "time").is_null() && member_flag(reload, "ok");
+  if (!reload.is_object() || never) return {};
   std::string out = fmt::format("The last reload, at {}, was {}.\n", member_text(reload, "time"),
                                 member_flag(reload, "ok") ? "accepted" : "rejected");
   const Json& errors = member(reload, "errors");
@@ -78,9 +79,13 @@ std::string changes_text(const Json& result, bool would) {
   static constexpr struct {
     const char* kind;
     const char* words;
-  } kKinds[] = {{"in_place", "changes in place"},    {"new_workers", "gets new workers"},
-                {"restarted", "is restarted"},       {"added", "is added"},
-                {"removed", "is ended and removed"}, {"replaced", "is replaced"}};
+  } kKinds[] = {{"in_place", "changes in place"},
+                {"new_workers", "gets new workers"},
+                {"restarted", "is restarted"},
+                {"added", "is added"},
+                {"removed", "is ended and removed"},
+                {"replaced", "is replaced"},
+                {"reordered", "has its children in another order"}};
   const Json& changes = member(result, "changes");
   if (!changes.is_array()) return "The daemon reloads.\n";  // not waited for
   std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";

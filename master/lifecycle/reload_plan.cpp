@@ -67,11 +67,23 @@ const ordered_json* child_of(const ordered_json& supervisor, const ordered_json&
   return nullptr;
 }
 
+// The ids of `children` that both have.
+std::vector<std::string> common_ids(const ordered_json& children, const ordered_json& other) {
+  std::vector<std::string> out;
+  for (const ordered_json& child : member(children, "children")) {
+    if (child_of(other, member(child, "id")) != nullptr) out.push_back(child.value("id", ""));
+  }
+  return out;
+}
+
 void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path, ReloadPlan& plan) {
   const std::string type = new_node.value("type", "supervisor");
   if (auto keys = different_keys(old_node, new_node); !keys.empty()) {
     const auto kind = grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(type, keys);
     plan.changes.push_back({kind, path, std::move(keys)});
+  }
+  if (common_ids(old_node, new_node) != common_ids(new_node, old_node)) {
+    plan.changes.push_back({Change::Kind::reordered, path, {}});
   }
   const auto path_of = [&path](const ordered_json& child) { return path + "/" + child.value("id", ""); };
   for (const ordered_json& child : member(old_node, "children")) {
@@ -115,7 +127,8 @@ void compare_section(const ordered_json& old_file, const ordered_json& new_file,
 }  // namespace
 
 const char* kind_text(Change::Kind kind) {
-  static constexpr const char* kTexts[] = {"in_place", "new_workers", "restarted", "added", "removed", "replaced"};
+  static constexpr const char* kTexts[] = {"in_place", "new_workers", "restarted", "added",
+                                           "removed",  "replaced",    "reordered"};
   return kTexts[static_cast<std::size_t>(kind)];
 }
 

@@ -7,7 +7,8 @@
 //   new_workers  a listener gets workers of the new generation, ready before the old ones leave; its port, its
 //                connections and its counts stay
 //   restarted    a process is stopped and started as the new file says
-//   added        started behind its elder siblings, as OTP's start_child does
+//   reordered    children that stay change their places in the list that a supervisor starts, stops and restarts by
+//   added        started behind its elder siblings, as OTP's start_child does; then it has its place in the list
 //   removed      ended as by `stop` (a listener drains), then deleted
 //   replaced     another type under the same id: removed, then added
 #pragma once
@@ -20,7 +21,7 @@
 namespace bulkhead::lifecycle {
 
 struct Change {
-  enum class Kind : std::uint8_t { in_place, new_workers, restarted, added, removed, replaced };
+  enum class Kind : std::uint8_t { in_place, new_workers, restarted, added, removed, replaced, reordered };
   Kind kind = Kind::in_place;
   std::string path;               // "root/web/echo"; "daemon" and "log" are no nodes
   std::vector<std::string> keys;  // those that differ; none: the whole node

@@ -20,6 +20,13 @@ void Supervisor::start() {
   begin(std::move(job));
 }
 
+void Supervisor::spec_changed() {
+  intensity_.limit(flags().max_restarts, flags().max_seconds);
+  const std::vector<ChildSpec>& specs = self_.spec->children;
+  const auto place = [&](NodeId id) { return std::ranges::find(specs, tree_.find(id)->spec->id, &ChildSpec::id); };
+  std::ranges::stable_sort(children_, {}, place);
+}
+
 void Supervisor::receive(Message message) {
   mailbox_.push_back(std::move(message));
   if (!job_) tree_.schedule(self_.id);

@@ -67,7 +67,8 @@ class Supervisor {
   void handle_next();  // one message, if it is idle and there is one
   void answered(Node& child, Answer::Kind kind);
 
-  void flags_changed() { intensity_.limit(flags().max_restarts, flags().max_seconds); }
+  // Other flags, another order of its children. Those that the spec does not name come last.
+  void spec_changed();
 
   [[nodiscard]] bool awaits(NodeId child) const { return awaited_ == child; }
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }

@@ -146,7 +146,7 @@ std::vector<Command> Tree::step(const Event& event, Instant now) {
 void Tree::Impl::update(Node& node, std::shared_ptr<const ChildSpec> spec) {
   node.spec = std::move(spec);
   if (!node.supervisor) return;
-  node.supervisor->flags_changed();
+  node.supervisor->spec_changed();
   for (const ChildSpec& wanted : node.spec->children) {
     Node* child = child_of(node, wanted.id);
     if (child == nullptr || child->spec->type != wanted.type) continue;
@@ -157,6 +157,12 @@ void Tree::Impl::update(Node& node, std::shared_ptr<const ChildSpec> spec) {
 void Tree::update(ChildSpec spec) {
   spec.id = "root";
   impl_->update(impl_->root(), std::make_shared<const ChildSpec>(std::move(spec)));
+}
+
+void Tree::update(std::string_view path, ChildSpec spec) {
+  Node* const node = impl_->find(path);
+  if (node == nullptr || node->spec->type != spec.type) return;
+  impl_->update(*node, std::make_shared<const ChildSpec>(std::move(spec)));
 }
 
 TreeState Tree::state() const {

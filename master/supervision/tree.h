@@ -46,10 +46,13 @@ class Tree {
   // `now` is the only clock and must not go backwards, so a test replays an hour of crashes in microseconds.
   [[nodiscard]] std::vector<Command> step(const Event& event, Instant now);
 
-  // What OTP calls the code change of a supervisor: new specs and flags for what is there, matched by id and type.
-  // Nothing is started or stopped by it; what the new specs do not name stays as it is until its supervisor restarts,
-  // and what only they name begins then, or by start_child. The restarts in the window still count.
+  // What OTP calls the code change of a supervisor: new specs and flags for what is there, matched by id and type, and
+  // the order of the new specs. Nothing is started or stopped by it; what they do not name stays as it is, behind the
+  // others, until its supervisor restarts, and what only they name begins then, or by start_child. The restarts in the
+  // window still count.
   void update(ChildSpec root);
+  // The same for one entry, if there is one of that type: what its supervisor restarts with stays as it was.
+  void update(std::string_view path, ChildSpec spec);
 
   // The tree as values, so that another program goes on with it: not during a step, and not while an operation is
   // unanswered.

@@ -88,6 +88,8 @@ TEST_CASE("a status is sentences") {
         "  x.json:1:2: /a: bad\n"
         "The last upgrade, at 2026-11-22T13:04:05.123Z, was rolled back.\n"
         "  it hangs\n");
+  const Json fresh = Json::parse(R"({"last_reload":{"time":null,"ok":true,"errors":[]},"last_upgrade":null})");
+  CHECK(status_text(fresh, kPlain).find("The last") == std::string::npos);
 }
 
 TEST_CASE("connections and counters are tables") {

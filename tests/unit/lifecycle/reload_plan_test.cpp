@@ -77,10 +77,24 @@ TEST_CASE("children come, go, and change their type; removals first") {
         "removed root/a\nadded root/c\nreplaced root/b type\n");
 }
 
-TEST_CASE("the order of children is no change") {
-  CHECK(changes(R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])",
-                R"([{"id":"b","type":"process","argv":["/b"]},{"id":"a","type":"process","argv":["/a"]}])")
-            .empty());
+TEST_CASE("another order of the children that stay") {
+  const char* const before =
+      R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]},{"id":"c","type":"process","argv":["/c"]}])";
+  CHECK(
+      changes(
+          before,
+          R"([{"id":"b","type":"process","argv":["/b"]},{"id":"a","type":"process","argv":["/x"]},{"id":"c","type":"process","argv":["/c"]}])") ==
+      "reordered root\nrestarted root/a argv\n");
+  CHECK(changes(before, R"([{"id":"c","type":"process","argv":["/c"]},{"id":"a","type":"process","argv":["/a"]}])") ==
+        "reordered root\nremoved root/b\n");
+}
+
+TEST_CASE("what comes between or goes from between leaves the others in their order") {
+  const char* const two = R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])";
+  const char* const three =
+      R"([{"id":"a","type":"process","argv":["/a"]},{"id":"x","type":"process","argv":["/x"]},{"id":"b","type":"process","argv":["/b"]}])";
+  CHECK(changes(two, three) == "added root/x\n");
+  CHECK(changes(three, two) == "removed root/x\n");
 }
 
 TEST_CASE("a process is restarted for its program, not for its policy") {

@@ -52,4 +52,27 @@ TEST_CASE("an entry of another type under the same id is left alone") {
   CHECK(tree.view("root/a")->spec->type == NodeType::process);
 }
 
+TEST_CASE("an update gives the children its order, and who is not in it comes last") {
+  Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::rest_for_one));
+  tree.start();
+  tree.update(supervisor("root", {child("c"), child("new"), child("a")}, flags(Strategy::rest_for_one)));
+  CHECK(tree.states() == "c:running a:running b:running");
+  (void)tree.log();
+  tree.exit("root/a");
+  CHECK(tree.log({"stop", "start"}) == Log{"stop root/b", "start root/a", "start root/b"});
+  tree.stop();
+  CHECK(tree.log({"stop"}) == Log{"stop root/b", "stop root/a", "stop root/c"});
+}
+
+TEST_CASE("an update of one entry leaves the others alone") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.start();
+  tree.tree().update("root/a", child("a", Restart::temporary));
+  tree.tree().update("root/nobody", child("nobody"));
+  tree.exit("root/a");
+  tree.exit("root/b");
+  CHECK_FALSE(tree.view("root/a"));
+  CHECK(tree.state("root/b") == "running");
+}
+
 }  // namespace bulkhead::supervision::testing
