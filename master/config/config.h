@@ -234,6 +234,7 @@ struct Process {
   std::vector<std::uint8_t> normal_exit{0};
   std::vector<std::uint8_t> permanent_failure_exit;
   int stop_signal = 15;
+  int reload_signal = 0;  // 0: none
   ChildKeys child;
 };
 

@@ -249,6 +249,8 @@ inline constexpr std::array kOptions{
     Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {},
            "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH",
            "Signal that asks the process to end."},
+    Option{Scope::process, "reload_signal", Type::word, kNone, {}, "HUP|INT|QUIT|ALRM|USR1|USR2|WINCH",
+           "Signal that asks the process to read its files again."},
 
     Option{Scope::child_keys, "user", Type::account, computed("see USERS"), {}, "", "User to run as."},
     Option{Scope::child_keys, "group", Type::account, computed("the primary group of user"), {}, "",

@@ -10,8 +10,9 @@
 namespace bulkhead::config {
 namespace {
 
-// In the order of the words of `stop_signal`.
+// In the order of the words of their options.
 constexpr std::array kStopSignals{SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH};
+constexpr std::array kReloadSignals{SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 void set_watchdog(Context& context, Node& node, const Entry& entry) {
   if (!entry.given) return;
@@ -42,6 +43,10 @@ constexpr std::array kProcessSetters{
     Setter<Node>{"stop_signal",
                  [](Context&, Node& node, const Entry& e) {
                    node.process->stop_signal = kStopSignals[word_index(e.option, e.value)];
+                 }},
+    Setter<Node>{"reload_signal",
+                 [](Context&, Node& node, const Entry& e) {
+                   if (e.given) node.process->reload_signal = kReloadSignals[word_index(e.option, e.value)];
                  }},
 };
 static_assert(covers(kProcessSetters, Scope::process));

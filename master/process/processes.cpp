@@ -226,11 +226,25 @@ void Processes::change(RunId run, const config::Process& config, const supervisi
   child->config.normal_exit = config.normal_exit;
   child->config.permanent_failure_exit = config.permanent_failure_exit;
   child->config.stop_signal = config.stop_signal;
+  child->config.reload_signal = config.reload_signal;
   if (child->config.watchdog == config.watchdog) return;
   child->config.watchdog = config.watchdog;
   child->watchdog_deadline.reset();
   if (config.watchdog && child->state == ProcessChild::State::ready)
     child->watchdog_deadline = now() + *config.watchdog;
+}
+
+void Processes::tell_to_reload(const std::function<bool(const std::string& path)>& concerns) {
+  for (const auto& [run, child] : children_) {
+    const int signal = child.config.reload_signal;
+    if (signal == 0 || child.state != ProcessChild::State::ready || !concerns(child.path)) continue;
+    log::Line(log::Level::info, child.path)
+        .text("is told to read its files again")
+        .field("pid", child.pid)
+        .field("signal", sys::signal_name(signal))
+        .write();
+    sys::signal_process(child.pid, signal);
+  }
 }
 
 void Processes::stop(RunId run) {

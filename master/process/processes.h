@@ -96,8 +96,11 @@ class Processes {
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
   // Where `stderr: inherit` leads; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
-  // What of a process may change while it runs: its watchdog, what its end means, and how it is asked to.
+  // What of a process may change while it runs: its watchdog, what its end means, and how it is asked to, or to read
+  // its files again.
   void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown);
+  // reload_signal to those that are ready and have one; to the process alone, as its group did not ask for it.
+  void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
   void stop(RunId run);  // stop_signal, then CONT, to its group
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&

@@ -316,6 +316,8 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:49: /supervisor/children/0/permanent_failure_exit/0: 100 is in normal_exit too; an end is one or the other)"},
     {"a signal with its prefix", Shape::process, R"("stop_signal":"SIGINT")",
      R"(bad.json:2:15: /supervisor/children/0/stop_signal: expected one of "TERM", "HUP", "INT", "QUIT", "ABRT", "ALRM", "USR1", "USR2" or "WINCH", got the string "SIGINT"; did you mean "INT"?)"},
+    {"a signal that asks to end", Shape::process, R"("reload_signal":"TERM")",
+     R"(bad.json:2:17: /supervisor/children/0/reload_signal: expected one of "HUP", "INT", "QUIT", "ALRM", "USR1", "USR2" or "WINCH", got the string "TERM")"},
     {"a signal that nobody can handle", Shape::process, R"("stop_signal":"KILL")",
      R"(bad.json:2:15: /supervisor/children/0/stop_signal: expected one of "TERM", "HUP", "INT", "QUIT", "ABRT", "ALRM", "USR1", "USR2" or "WINCH", got the string "KILL")"},
     {"a directory that is none", Shape::process, R"("chdir":"/nonexistent")",

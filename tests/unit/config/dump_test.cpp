@@ -57,8 +57,8 @@ TEST_CASE("the effective file holds every default that is fixed, in the order of
 
 TEST_CASE("what the file does not say is not made up") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
-  for (const char* key :
-       {"$schema", "include", "user", "group", "groups", "chroot", "nice", "stderr", "watchdog", "allow", "banner"}) {
+  for (const char* key : {"$schema", "include", "user", "group", "groups", "chroot", "nice", "stderr", "watchdog",
+                          "reload_signal", "allow", "banner"}) {
     INFO(key);
     CHECK(loaded.effective.find("\"" + std::string(key) + "\":") == std::string::npos);
   }
@@ -166,7 +166,8 @@ void describe_node(std::ostream& out, const Node& node) {
     for (const auto& arg : p.argv) out << arg << ' ';
     for (const auto status : p.normal_exit) out << int{status} << ' ';
     for (const auto status : p.permanent_failure_exit) out << int{status} << ' ';
-    out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << '\n';
+    out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << ' '
+        << p.reload_signal << '\n';
     describe_child(out, p.child);
   }
   for (const Node& child : node.children) describe_node(out, child);

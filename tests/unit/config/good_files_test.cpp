@@ -123,6 +123,7 @@ TEST_CASE("the smallest process gets all defaults") {
   CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0});
   CHECK(node.process->permanent_failure_exit.empty());
   CHECK(node.process->stop_signal == SIGTERM);
+  CHECK(node.process->reload_signal == 0);
   CHECK(node.process->child.chdir == "/");
   CHECK(node.process->child.env.empty());
   CHECK(node.process->child.pass_env == std::vector<std::string>{"PATH", "TZ", "LANG"});
@@ -271,6 +272,7 @@ TEST_CASE("every option of a process can be set") {
   CHECK(node.process->normal_exit == std::vector<std::uint8_t>{0, 1});
   CHECK(node.process->permanent_failure_exit == std::vector<std::uint8_t>{78, 100});
   CHECK(node.process->stop_signal == SIGUSR1);
+  CHECK(node.process->reload_signal == SIGUSR2);
   CHECK(node.process->child.chdir == "/tmp");
   CHECK(node.process->child.env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}});
   CHECK(node.process->child.pass_env.empty());
