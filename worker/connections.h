@@ -75,7 +75,8 @@ class Connections {
   }
 
   [[nodiscard]] std::uint32_t active() const noexcept { return pids_.size(); }
-  [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && lingering_.empty(); }
+  [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && !lingers(); }
+  [[nodiscard]] bool lingers() const noexcept { return !lingering_.empty(); }  // something that a handler left behind
 
  private:
   static constexpr std::uint32_t kFew = 128;

@@ -50,6 +50,8 @@ constexpr std::chrono::nanoseconds kCalm = std::chrono::milliseconds(100);
 // A look at many children is paid for by ends, each for so many of them, or takes a fiftieth of this worker's time.
 constexpr std::uint32_t kChildrenPerEnd = 16;
 constexpr int kShareOfLooks = 50;
+// What a handler has left behind has had its SIGTERM; until then it holds the slot.
+constexpr std::chrono::nanoseconds kLinger = std::chrono::milliseconds(20);
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error, std::string_view text = {}) {
   ipc::send_failure(ipc::kChannelFd, stage, error, text);
@@ -118,6 +120,7 @@ class Worker {
   void on_children();
   void on_child(pid_t pid);
   void after_ends();
+  void sweep_lingering();
   void look_at_children();
   void on_quiet_over();
   [[nodiscard]] bool needed() const noexcept;  // somebody waits for what an end sets free
@@ -150,6 +153,7 @@ class Worker {
   loop::Poll signal_poll_;
   loop::Timer tick_;
   loop::Timer quiet_;
+  loop::Timer linger_;
   std::uint32_t named_ = 0;  // children, by signals, since the last look at all of them
   std::chrono::nanoseconds cost_of_look_{0};
   bool orphaned_ = false;
@@ -175,7 +179,8 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
       channel_poll_(loop_, ipc::kChannelFd, [this] { on_channel(); }),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       tick_(loop_, [this] { on_tick(); }),
-      quiet_(loop_, [this] { on_quiet_over(); }) {
+      quiet_(loop_, [this] { on_quiet_over(); }),
+      linger_(loop_, [this] { sweep_lingering(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
   if (header_.captures_errors != 0) {
     output_ = std::make_unique<HandlerOutput>(loop_, plan, table_, connections_);
@@ -291,6 +296,13 @@ void Worker::on_children() {
 
 void Worker::after_ends() {
   acceptor_.on_child_ended();
+  // Most of what handlers leave behind ends as soon as it is asked to; the rest is looked at once a second.
+  if (connections_.lingers()) linger_.start(kLinger);
+  leave_if_idle();
+}
+
+void Worker::sweep_lingering() {
+  connections_.sweep_lingering(sys::monotonic_ns());
   leave_if_idle();
 }
 

@@ -323,11 +323,16 @@ class LeftBehind(TestCase):
         return [one for one in daemon.tree() if one.pid not in workers and one.state != "Z"]
 
     def test_what_is_left_of_the_group_is_ended(self):
-        daemon = self.start(exec_listener([self.helper("leaves_background")], shutdown="10s"))
+        """And what ends when it is asked to does not hold the slot for longer."""
+        daemon = self.start(exec_listener([self.helper("leaves_background")], shutdown="10s", max_connections=1))
+        began = time.monotonic()
         for _ in range(10):
             with Client(daemon.address()) as client:
                 self.assertEqual(client.receive(5), b"left\n")
         wait_until(lambda: not self.strays(daemon), 2, "no stray")
+        took = time.monotonic() - began
+        self.assertLess(took, 3.0)
+        self.measured(one_after_another=10, took=took)
 
     def test_and_killed_if_it_does_not_listen(self):
         daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="2s", max_connections=3))
