@@ -69,7 +69,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
 
 Daemon::~Daemon() = default;
 
-const config::Node& Daemon::register_nodes(config::Node& node, const std::shared_ptr<const config::Config>& owner) {
+const config::Node& Daemon::register_nodes(config::Node& node, const std::shared_ptr<const void>& owner) {
   node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
   nodes_.push_back({&node, owner});
   for (config::Node& child : node.children) register_nodes(child, owner);
@@ -87,14 +87,18 @@ const config::Node* Daemon::node_at(const std::string& path) const {
   return view ? nodes_.at(view->spec->tag).node : nullptr;
 }
 
-// What is there already keeps its tag, and from now on means the new entry.
-void Daemon::adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<config::Config>& owner) {
+// What is there already keeps its tag, and from now on means the new entry; what is not, below a supervisor that is
+// stopped for one, gets its own for when it comes.
+void Daemon::adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<const void>& owner) {
   for (config::Node& child : node.children) adopt_entries(child, path + "/" + child.spec.id, owner);
   const auto id = tree_.find(path);
   const auto view = id ? tree_.node(*id, now()) : std::nullopt;
-  const bool same = view && view->spec->type == node.spec.type;
-  if (same) node.spec.tag = view->spec->tag;
-  if (!same) return;
+  if (!view || view->spec->type != node.spec.type) {
+    node.spec.tag = static_cast<std::uint32_t>(nodes_.size());
+    nodes_.push_back({&node, owner});
+    return;
+  }
+  node.spec.tag = view->spec->tag;
   nodes_.at(node.spec.tag) = {&node, owner};
   if (net::Listener* listener = listener_at(path); listener != nullptr) listener->source = &node;
 }
@@ -208,6 +212,7 @@ std::optional<sys::Error> Daemon::start_worker(const NodeView& view, RunId run) 
     control_.forget(listener_path);
     if (auto error = add_listeners(node, listener_path)) return error;
   } else if (!found->second->is_open()) {
+    if (auto error = found->second->change_closed(*node.listener)) return error;
     if (auto error = open_listener(*found->second)) return error;
   }
   net::Listener& listener = *listeners_.at(listener_path);

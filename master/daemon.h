@@ -77,11 +77,11 @@ class Daemon {
   friend class WorkerRenewal;
   using Instant = supervision::Instant;
 
-  // Gives every node below its tag. `owner` keeps it where it is; without one it must stay there for the daemon's life.
-  const config::Node& register_nodes(config::Node& node, const std::shared_ptr<const config::Config>& owner);
+  // Gives every node below its tag. `owner` keeps it where it is.
+  const config::Node& register_nodes(config::Node& node, const std::shared_ptr<const void>& owner);
   [[nodiscard]] net::Listener* listener_at(const std::string& path);
   [[nodiscard]] const config::Node* node_at(const std::string& path) const;
-  void adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<config::Config>& owner);
+  void adopt_entries(config::Node& node, const std::string& path, const std::shared_ptr<const void>& owner);
   void take_configuration(std::shared_ptr<config::Config> config, std::string effective);
   void forget_entry(std::uint32_t tag);
   [[nodiscard]] int open_all();
@@ -138,7 +138,7 @@ class Daemon {
   // configuration alive for as long as something runs by it.
   struct Entry {
     const config::Node* node = nullptr;
-    std::shared_ptr<const config::Config> owner;
+    std::shared_ptr<const void> owner;
   };
   std::vector<Entry> nodes_;
   std::uint32_t generation_ = 1;  // counts applied configurations

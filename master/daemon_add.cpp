@@ -49,11 +49,10 @@ void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, co
   // Known already: the tree answers, and what is there stays as it is.
   const bool is_new = !daemon_.tree_.find(path);
   if (is_new) {
-    const config::Node& kept =
-        daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node, nullptr);
-    spec = control::tree_of_config(kept);
-    if (const auto error = daemon_.add_listeners(kept, path)) {
+    spec = control::tree_of_config(enter(std::move(node), std::move(origin)));
+    if (const auto error = daemon_.add_listeners(*added_.back().node, path)) {
       forget(path);
+      forget_added(path);
       return reply(
           {nullptr, Failure{control::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
     }
@@ -61,10 +60,32 @@ void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, co
   operate(
       Operation::start_child, supervisor, spec.id,
       [this, path, is_new, reply](ReplyError error) {
-        if (error != ReplyError::none && is_new) forget(path);
+        if (error != ReplyError::none && is_new) {
+          forget(path);
+          forget_added(path);
+        }
         reply(answer_of(error, path));
       },
       spec);
+}
+
+const config::Node& DaemonControl::enter(config::Node node, lifecycle::AddedChild origin) {
+  const auto kept = std::make_shared<config::Node>(std::move(node));
+  added_.push_back({kept, std::move(origin)});
+  return daemon_.register_nodes(*kept, kept);
+}
+
+void DaemonControl::forget_added(const std::string& path) {
+  std::erase_if(added_, [this, &path](const Added& one) {
+    const bool gone = one.path() == path || one.path().starts_with(path + "/");
+    if (gone) forget_entries(*one.node);
+    return gone;
+  });
+}
+
+void DaemonControl::forget_entries(const config::Node& node) {
+  daemon_.forget_entry(node.spec.tag);
+  for (const config::Node& child : node.children) forget_entries(child);
 }
 
 std::vector<lifecycle::AddedChild> DaemonControl::added() const {
@@ -74,13 +95,13 @@ std::vector<lifecycle::AddedChild> DaemonControl::added() const {
 }
 
 void DaemonControl::resume_added(config::Node node, lifecycle::AddedChild origin) {
-  daemon_.register_nodes(added_.emplace_back(Added{std::move(node), std::move(origin)}).node, nullptr);
+  enter(std::move(node), std::move(origin));
 }
 
 const config::Node* DaemonControl::find_added(const std::string& path) const {
-  for (auto one = added_.rbegin(); one != added_.rend(); ++one) {
-    const std::string at = one->origin.supervisor + "/" + one->node.spec.id;
-    if (const config::Node* found = find_node(one->node, at, path)) return found;
+  for (const Added& one : added_) {
+    const config::Node& node = *one.node;
+    if (const config::Node* found = find_node(node, one.path(), path)) return found;
   }
   return nullptr;
 }

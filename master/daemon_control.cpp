@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/nearest.h"
 #include "master/control/connection_list.h"
 #include "master/control/explain.h"
 #include "master/control/penalties.h"
@@ -122,6 +123,24 @@ void DaemonControl::call(const std::string& name, const Params& params, control:
   (this->*method->carry_out)(params, std::move(reply));
 }
 
+Answer DaemonControl::no_such_path(const char* what, const std::string& path) const {
+  std::vector<std::string> paths;
+  std::vector<std::string> supervisors{"root"};
+  while (!supervisors.empty()) {
+    const auto supervisor = daemon_.tree_.node(*daemon_.tree_.find(supervisors.back()), now());
+    supervisors.pop_back();
+    for (const NodeId child : supervisor->children) {
+      const auto view = daemon_.tree_.node(child, now());
+      paths.push_back(view->path);
+      if (supervision::supervises(view->spec->type)) supervisors.push_back(view->path);
+    }
+  }
+  std::string text = fmt::format("{} {}", what, path);
+  const std::string near = config::nearest(path, {paths.begin(), paths.end()});
+  if (!near.empty()) text += fmt::format("; did you mean {}?", near);
+  return no_such(text);
+}
+
 control::World DaemonControl::world() const {
   return {daemon_.tree_,      daemon_.listeners_, daemon_.workers_,
           daemon_.processes_, daemon_.adoption_,  daemon_.generation_};
@@ -212,7 +231,7 @@ void DaemonControl::explain(const Params& params, control::Reply reply) {
     return id ? daemon_.tree_.node(*id, now()) : std::nullopt;
   };
   const auto node = view(path);
-  if (!node) return reply(no_such("node " + path));
+  if (!node) return reply(no_such_path("node", path));
   reply({control::explain(daemon_.events_, path, control::state_text(node->state),
                           [&view](const std::string& supervisor) {
                             const auto at = view(supervisor);
@@ -244,7 +263,7 @@ void DaemonControl::drain(const Params& params, control::Reply reply) {
   std::vector<std::string> paths;
   if (params.contains("path")) {
     paths.push_back(path_of(params));
-    if (daemon_.listener_at(paths.front()) == nullptr) return reply(no_such("listener " + paths.front()));
+    if (daemon_.listener_at(paths.front()) == nullptr) return reply(no_such_path("listener", paths.front()));
   } else {
     for (const auto& [path, listener] : daemon_.listeners_) paths.push_back(path);
   }
@@ -272,6 +291,7 @@ void DaemonControl::remove(const Params& params, control::Reply reply) {
     const auto [supervisor, id] = split(path);
     operate(Operation::delete_child, supervisor, id, [this, path, reply](ReplyError error) {
       if (error == ReplyError::none) forget(path);
+      if (error == ReplyError::none) forget_added(path);
       reply(answer_of(error, path));
     });
   };
@@ -322,7 +342,7 @@ void DaemonControl::scale_now(const Params& params, control::Reply reply) {
   const std::string path = params.at("path");
   const auto id = daemon_.tree_.find(path);
   const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
-  if (!view || view->spec->type != NodeType::listener) return reply(no_such("listener " + path));
+  if (!view || view->spec->type != NodeType::listener) return reply(no_such_path("listener", path));
   const auto& change = params.at("workers");
   std::int64_t wanted = 0;
   if (change.is_string()) {
@@ -376,7 +396,7 @@ void DaemonControl::resume(const Params& params, control::Reply reply) {
 
 void DaemonControl::set_suspended(const std::string& path, bool on, control::Reply reply) {
   const auto found = daemon_.listeners_.find(path);
-  if (found == daemon_.listeners_.end()) return reply(no_such("listener " + path));
+  if (found == daemon_.listeners_.end()) return reply(no_such_path("listener", path));
   net::Listener& listener = *found->second;
   if (!on && daemon_.endings_.call_off(path)) return reply(ok());
   if (daemon_.endings_.touches(path)) return reply(refused(path + " is being drained; start it once that is over"));

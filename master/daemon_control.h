@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,6 +56,7 @@ class DaemonControl final : public control::Backend {
 
   [[nodiscard]] static control::Answer refused(std::string why);
   [[nodiscard]] static control::Answer answer_of(supervision::ReplyError error, const std::string& path);
+  [[nodiscard]] control::Answer no_such_path(const char* what, const std::string& path) const;
   void operate(supervision::Operation operation, const std::string& supervisor, const std::string& id, Then then,
                supervision::ChildSpec spec = {});
   void status(const Params& params, control::Reply reply);
@@ -72,6 +72,9 @@ class DaemonControl final : public control::Backend {
   void remove(const Params& params, control::Reply reply);
   void add(const Params& params, control::Reply reply);
   void add_node(config::Node node, lifecycle::AddedChild origin, control::Reply reply);
+  const config::Node& enter(config::Node node, lifecycle::AddedChild origin);
+  void forget_added(const std::string& path);  // and what is below it
+  void forget_entries(const config::Node& node);
   void scale(const Params& params, control::Reply reply);
   void scale_now(const Params& params, control::Reply reply);
   void scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply);
@@ -94,11 +97,12 @@ class DaemonControl final : public control::Backend {
   std::uint64_t next_token_ = 1;
   std::map<std::uint64_t, Then> pending_;
   struct Added {
-    config::Node node;
+    std::shared_ptr<config::Node> node;
     lifecycle::AddedChild origin;
+    [[nodiscard]] std::string path() const { return origin.supervisor + "/" + node->spec.id; }
   };
   std::map<std::string, std::deque<std::function<void()>>> scaling_;  // by listener, the first under way
-  std::list<Added> added_;  // what was not in the file; stays as long as the daemon
+  std::vector<Added> added_;  // what was not in the file, and is there
 };
 
 }  // namespace bulkhead

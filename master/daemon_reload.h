@@ -3,11 +3,13 @@
 //
 //   read and check the file ──▶ plan (lifecycle/reload_plan.h)
 //     trial   what may fail, with its undoing: added children are started; a listener that needs new workers gets its
-//             addresses bound and one worker of the new generation, which must become ready
-//     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, restarted
-//             processes, the end of what was removed
+//             addresses bound and one worker of the new generation, which must become ready; a process of another
+//             program takes the place of the one that runs
+//     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
+//             of what was removed, reload_signal to processes that stay
 //
-// A trial that fails is undone in reverse order, and the old configuration goes on; `status` remembers why.
+// A trial that fails is undone in reverse order, and the old configuration goes on; `status` remembers why. A reload that
+// is asked for while the daemon starts begins when it is ready.
 #pragma once
 
 #include <deque>
@@ -21,7 +23,8 @@
 #include "master/config/config.h"
 #include "master/control/backend.h"
 #include "master/lifecycle/reload_plan.h"
-#include "master/supervision/command.h"
+#include "master/net/listener.h"
+#include "master/supervision/tree.h"
 #include "worker/loop/loop.h"
 
 namespace bulkhead {
@@ -55,36 +58,54 @@ class DaemonReload {
     std::function<void(Done)> undo;  // a trial's; may be absent
   };
 
+  // A process child as it was.
+  struct Before {
+    supervision::ChildSpec spec;
+    const config::Node* node = nullptr;  // null: there was none
+    std::shared_ptr<const void> owner;
+    bool ran = false;
+  };
+
   [[nodiscard]] lifecycle::ReloadPlan plan(const std::string& effective, const config::Config& config) const;
   void run();
+  void plan_steps();
+  void trial(std::function<void(Done)> deed, std::function<void(Done)> undo);
+  void then(std::function<void(Done)> deed);
   void next();
   void failed(const std::string& problem);
-  void undo_next(std::string problem);
+  void undo_next();
   void finished();
   void reject(std::vector<std::string> problems);
   void answer(const control::Answer& answer);
   void remember(bool ok, const std::vector<std::string>& errors);
 
-  void plan_steps();
+  void try_added(const std::string& path);
+  void try_new_workers(const std::string& path);
+  void try_process(const std::string& path);
+  void add(const std::string& path, const Done& done);
+  void change_back(const std::string& path, const config::Listener& before);
+  void put_back(const std::string& path, const Before& before, const Done& done);
+  void restart(const std::string& path, supervision::ChildSpec spec, const Done& done);
   [[nodiscard]] std::string what_is_at(const std::string& path) const;
-  void as_written();
-  void try_added(const lifecycle::Change& change);
-  void try_new_workers(const lifecycle::Change& change);
+  [[nodiscard]] bool supervised(const std::string& path) const;
+
   void take_over();
   void commit(const lifecycle::Change& change);
-  void replace_workers(const std::string& path);
-  void settle_workers(const std::string& path);
-  void end_removed(const std::string& path, bool wait);
-  void restart_process(const std::string& path);
+  void change_in_place(const std::string& path);
   void change_process(const std::string& path);
   void give_limits(const std::string& path);
   void limit(const std::string& path, const Done& done);
   void leave_addresses(const std::string& path);
+  void replace_workers(const std::string& path);
+  void end_removed(const std::string& path, bool wait);
+  void as_written();
+  void settle_workers(const std::string& path);
+  void tell_processes();
 
-  void operate(supervision::Operation operation, const std::string& path, Done done);
-  void restart(const std::string& path, const Done& done);
+  void operate(supervision::Operation operation, const std::string& path, Done done, supervision::ChildSpec spec = {});
   void end_child(const std::string& path, const Done& done);
-  void start_worker(const std::string& path, const Done& done);
+  [[nodiscard]] std::optional<supervision::NodeView> view_of(const std::string& path) const;
+  [[nodiscard]] net::Listener* open_listener(const std::string& path) const;
   [[nodiscard]] std::vector<unsigned long> worker_numbers(const std::string& path) const;
   [[nodiscard]] std::vector<std::string> old_workers(const std::string& path) const;
   [[nodiscard]] config::Node* new_node(const std::string& path);
@@ -99,7 +120,7 @@ class DaemonReload {
   std::unique_ptr<config::Loaded> loaded_;
   std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
   lifecycle::ReloadPlan plan_;
-  std::vector<std::string> problems_;  // of steps that could not be undone any more
+  std::vector<std::string> problems_;  // of steps that could not be undone any more, and of undoing
   std::deque<Step> steps_;
   std::vector<std::function<void(Done)>> undo_;
 };

@@ -7,13 +7,13 @@
 
 namespace bulkhead {
 
-// `at` is the path of `node`. Null: neither it nor anything below it is at `path`.
-[[nodiscard]] inline const config::Node* find_node(const config::Node& node, const std::string& at,
-                                                   const std::string& path) {
+// `at` is the path of `node`, which may be const. Null: neither it nor anything below it is at `path`.
+template <class Node>
+[[nodiscard]] Node* find_node(Node& node, const std::string& at, const std::string& path) {
   if (at == path) return &node;
   if (!path.starts_with(at + "/")) return nullptr;
-  for (const config::Node& child : node.children) {
-    if (const config::Node* found = find_node(child, at + "/" + child.spec.id, path)) return found;
+  for (Node& child : node.children) {
+    if (Node* found = find_node(child, at + "/" + child.spec.id, path)) return found;
   }
   return nullptr;
 }

@@ -170,10 +170,20 @@ std::vector<ListeningSocket> Listener::take(std::vector<Place> places) {
   return out;
 }
 
+std::optional<sys::Error> Listener::check_room(const config::Listener& config) const {
+  if (!table_fd_ || config.max_connections <= table_.room()) return std::nullopt;
+  return sys::Error{fmt::format("max_connections above {} needs a restart of the daemon", table_.room()), "", 0};
+}
+
+std::optional<sys::Error> Listener::change_closed(const config::Listener& config) {
+  if (auto error = check_room(config)) return error;
+  config_ = config;
+  if (table_fd_) (void)table_.try_limit(shape_of(config));  // nobody is there to be in the way
+  return std::nullopt;
+}
+
 std::optional<sys::Error> Listener::change(const config::Listener& config) {
-  if (config.max_connections > table_.room()) {
-    return sys::Error{fmt::format("max_connections above {} needs a restart of the daemon", table_.room()), "", 0};
-  }
+  if (auto error = check_room(config)) return error;
   std::vector<ListeningSocket*> old;
   for (ListeningSocket& socket : sockets_) old.push_back(&socket);
   for (ListeningSocket& socket : left_over_) old.push_back(&socket);

@@ -39,6 +39,8 @@ class Listener {
   // options of the new one; the others are bound; those that are no longer named stay open, for the workers that there
   // are, until close_left_over(). On failure nothing has changed. Undone by changing back.
   [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config);
+  // The same for one that is closed and has no workers, before it is opened again.
+  [[nodiscard]] std::optional<sys::Error> change_closed(const config::Listener& config);
   [[nodiscard]] bool has_left_over() const noexcept { return !left_over_.empty(); }
   void refuse_left_over() noexcept;
   void close_left_over() noexcept;
@@ -84,6 +86,7 @@ class Listener {
     std::vector<ListeningSocket> made;
   };
   [[nodiscard]] std::optional<sys::Error> make_table();
+  [[nodiscard]] std::optional<sys::Error> check_room(const config::Listener& config) const;
   [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
                                                        const std::vector<ListeningSocket*>& old,

@@ -2,56 +2,16 @@
 
 import json
 import os
+import pathlib
 import signal
 import socket
 import time
 
-import harness
-from harness import Client, ControlledTestCase, Hold, Storm, free_port, main, process, signal_process, wait_until
+from harness import Client, Hold, ReloadTestCase, Storm, free_port, main, process, signal_process, sleeper, wait_until
+from harness import steady as listener
 
 
-
-def listener(name="echo", **keys):
-    """Its intensity is given: the default would follow the number of workers."""
-    return harness.listener(name, **{"max_restarts": 1000, "max_seconds": 60, **keys})
-
-
-class Reload(ControlledTestCase):
-    def rewrite(self, daemon, *children, **top):
-        """The daemon's file anew, with other children (or text)."""
-        with open(daemon.config_path) as file:
-            config = json.load(file)
-        if children:
-            config["supervisor"]["children"] = list(children)
-        for key, value in top.items():
-            config[key] = {**config.get(key, {}), **value} if isinstance(value, dict) else value
-        new = daemon.config_path + ".new"
-        with open(new, "w") as file:
-            json.dump(config, file)
-        os.rename(new, daemon.config_path)
-
-    def reload(self, daemon):
-        status, output, errors = daemon.control.run("--json", "reload", "--wait")
-        self.assertEqual((status, errors), (0, ""), output)
-        return json.loads(output)
-
-    def refused(self, daemon):
-        """The reasons."""
-        status, output, errors = daemon.control.run("--json", "reload", "--wait")
-        self.assertEqual(status, 2, output)
-        last = daemon.control.value("status")["last_reload"]
-        self.assertFalse(last["ok"])
-        self.assertTrue(last["errors"])
-        # What cannot be undone any more is told by the other.
-        daemon.events.wait(lambda events: [one for one in events if one["event"] in ("reload_rejected", "reload_done")
-                                           and one.get("errors") == last["errors"]], what="an event with the reasons")
-        return "\n".join(last["errors"])
-
-    def changes(self, answer):
-        return [(one["kind"], one["path"], *one["keys"]) for one in answer["changes"]]
-
-
-class WhatChanges(Reload):
+class WhatChanges(ReloadTestCase):
     def test_nothing(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
@@ -163,20 +123,69 @@ class WhatChanges(Reload):
         self.assertEqual(len(daemon.wait_workers(3)), 3)
         self.reload(daemon)
         self.assertFalse(daemon.control.node("root/echo")["suspended"])
-        daemon.events.next("listener_resumed", "root/echo")
         self.assertEqual(len(daemon.control.node("root/echo")["workers"]), 2)
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
 
-    def test_a_changed_process_that_does_not_start_is_told(self):
-        good = {"id": "p", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
-        daemon = self.supervise(listener(), good)
-        self.rewrite(daemon, listener(), {**good, "argv": ["/bin/false"], "ready": "notify_fd"})
-        self.assertIn("root/p", self.refused(daemon))
-        self.rewrite(daemon, listener(), good)
-        self.reload(daemon)
+    def test_another_order_holds_for_the_next_restart(self):
+        daemon = self.supervise(sleeper("a"), sleeper("b"), sleeper("c"), supervisor={"strategy": "rest_for_one"})
+        def pids():
+            return {one["id"]: one["pid"] for one in daemon.control.node("root")["children"]}
+        before = pids()
+        self.rewrite(daemon, sleeper("c"), sleeper("a"), sleeper("b"))
+        self.assertEqual(daemon.control.run("diff")[1], "A reload would do this:\n  root has its children in another order\n")
+        self.assertEqual(self.changes(self.reload(daemon)), [("reordered", "root")])
+        self.assertEqual(list(pids().items()), [(name, before[name]) for name in "cab"])
+        mark = daemon.events.mark()
+        signal_process(before["a"], signal.SIGKILL)
+        daemon.events.next("child_ready", "root/b", after=mark)
+        self.assertEqual({name for name, pid in pids().items() if pid == before[name]}, {"c"})
+        before = pids()
+        self.rewrite(daemon, sleeper("c"), sleeper("x"), sleeper("a"), sleeper("b"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("added", "root/x")])
+        self.assertEqual("".join(pids()), "cxab")
+        self.assertEqual({name: pid for name, pid in pids().items() if name != "x"}, before)
+
+    def test_what_is_stopped_starts_as_the_new_file_says(self):
+        def group(seconds, *more):
+            return {"id": "group", "type": "supervisor", "children": [sleeper("job", seconds), *more]}
+        address = f"127.0.0.1:{free_port()}"
+        daemon = self.supervise(group(1000), listener("echo", listen=address))
+        for path in "root/group", "root/echo":
+            self.assertEqual(daemon.control.run("stop", path)[0], 0)
+        self.rewrite(daemon, group(2000, sleeper("more")), listener("echo", listen=address, handler="chargen"))
+        self.assertEqual(self.changes(self.reload(daemon)), [
+            ("restarted", "root/group/job", "argv"), ("added", "root/group/more"), ("new_workers", "root/echo", "handler")])
+        self.assertEqual(daemon.control.node("root/group")["state"], "stopped")
+        self.assertRaises(ConnectionRefusedError, Client, daemon.address())
+        for path in "root/group", "root/echo":
+            self.assertEqual(daemon.control.run("start", path)[0], 0)
+        self.assertIn("2000", self.title(daemon, "root/group/job"))
+        self.assertEqual(daemon.control.node("root/group/more")["state"], "running")
         with Client(daemon.address()) as client:
-            self.assertTrue(client.echo())
+            self.assertEqual(client.receive(3), b' !"')
+
+    def test_processes_are_told_to_read_their_files_again(self):
+        """Those that stay, and by every reload that goes through."""
+        told = pathlib.Path(self.write("told", ""))
+        script = (f"import os, signal\nsignal.signal(signal.SIGHUP, lambda *_: print('again', os.getpid(), "
+                  f"file=open({str(told)!r}, 'a')))\nos.write(3, b'\\n')\nwhile True: signal.pause()\n")
+        def reader(name, **keys):
+            return {"id": name, "type": "process", "argv": ["/usr/bin/python3", "-SEc", script], "ready": "notify_fd",
+                    "reload_signal": "HUP", **keys}
+        daemon = self.supervise(reader("stays"), reader("changes"), sleeper("deaf"))
+        pid = {name: daemon.control.node(f"root/{name}")["pid"] for name in ("stays", "changes", "deaf")}
+        def lines(count):
+            return wait_until(lambda: len(text := told.read_text().splitlines()) == count and sorted(text), 5, "the signal")
+        self.reload(daemon)
+        self.assertEqual(lines(2), sorted(f"again {pid[name]}" for name in ("stays", "changes")))
+        self.rewrite(daemon, {"id": "stays"})
+        self.refused(daemon)
+        self.rewrite(daemon, reader("stays"), reader("changes", umask="077"), reader("new"), sleeper("deaf"))
+        self.reload(daemon)
+        self.assertEqual(lines(3).count(f"again {pid['stays']}"), 2)
+        self.assertEqual(daemon.control.node("root/deaf")["pid"], pid["deaf"])
+        self.assertEqual({one["writer"] for one in daemon.log("is told to read its files again")}, {daemon.pid})
 
     def test_intensity_and_strategy(self):
         daemon = self.supervise(listener())
@@ -231,7 +240,7 @@ class WhatChanges(Reload):
         daemon.wait_log("^reloaded")
 
 
-class WhatIsRefused(Reload):
+class WhatIsRefused(ReloadTestCase):
     def unchanged(self, daemon, workers):
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.assertEqual(daemon.control.value("status")["generation"], 1)
@@ -310,14 +319,27 @@ class WhatIsRefused(Reload):
         self.assertEqual(status, 0)
         self.assertEqual(text, "A reload would do this:\n  root/echo changes in place (workers)\n  root/more is added\n")
         self.assertEqual(daemon.control.run("check", daemon.config_path)[0], 0)
+        with open(daemon.config_path) as file:
+            other = json.load(file)
+        other["supervisor"]["children"] = [listener(handler="discard"), sleeper("job")]
+        other.setdefault("daemon", {})["pid_file"] = "/run/other.pid"
+        status, text, _ = daemon.control.run("diff", self.write("other.json", json.dumps(other)))
+        self.assertEqual((status, text), (0, "A reload would do this:\n  root/echo gets new workers (handler)\n"
+                                             "  root/job is added\nOnly a restart of the daemon changes /daemon/pid_file.\n"))
         bad = self.write("bad.json", "{}")
         status, _, errors = daemon.control.run("check", bad)
         self.assertEqual(status, 2)
         self.assertIn(f"{bad}:1:1", errors)
+        for wrong, told in (bad, f"{bad}:1:1"), ("missing.json", "missing.json"):
+            status, _, errors = daemon.control.run("diff", wrong)
+            self.assertEqual(status, 2)
+            self.assertIn(told, errors)
         self.unchanged(daemon, workers)
+        self.assertIsNone(daemon.control.value("status")["last_reload"]["time"])
+        self.assertNotIn("reload", daemon.control.run("status")[1])
 
 
-class Storms(Reload):
+class Storms(ReloadTestCase):
     def test_many_reloads_in_a_row_under_load(self):
         port = free_port()
         address = f"127.0.0.1:{port}"

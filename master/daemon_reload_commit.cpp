@@ -1,0 +1,167 @@
+// The second half of a reload: the new file is the daemon's, and what differs is applied.
+#include <algorithm>
+#include <utility>
+
+#include "master/control/tree_of_config.h"
+#include "master/daemon.h"
+#include "master/daemon_reload.h"
+#include "master/node_path.h"
+#include "master/now.h"
+#include "worker/log/log.h"
+
+namespace bulkhead {
+
+namespace {
+
+using lifecycle::Change;
+using supervision::NodeType;
+using supervision::Operation;
+
+constexpr std::chrono::milliseconds kHandshakes(100);
+
+}  // namespace
+
+void DaemonReload::take_over() {
+  daemon_.take_configuration(std::move(config_), std::move(loaded_->effective));
+}
+
+void DaemonReload::commit(const Change& change) {
+  const std::string path = change.path;
+  switch (change.kind) {
+    case Change::Kind::added:
+    case Change::Kind::restarted:
+    case Change::Kind::reordered: return;  // done
+    case Change::Kind::in_place: return change_in_place(path);
+    case Change::Kind::new_workers:
+      leave_addresses(path);
+      replace_workers(path);
+      return give_limits(path);
+    case Change::Kind::removed: return end_removed(path, false);
+    case Change::Kind::replaced:
+      end_removed(path, true);
+      return then([this, path](const Done& done) { add(path, done); });
+  }
+}
+
+void DaemonReload::change_in_place(const std::string& path) {
+  if (path != "log") {
+    change_process(path);
+    return give_limits(path);
+  }
+  then([this](const Done& done) {
+    daemon_.reopen_log();
+    done("");
+  });
+}
+
+void DaemonReload::give_limits(const std::string& path) {
+  then([this, path](const Done& done) { limit(path, done); });
+}
+
+void DaemonReload::limit(const std::string& path, const Done& done) {
+  net::Listener* listener = daemon_.listener_at(path);
+  if (listener == nullptr || !listener->is_open()) return done("");
+  if (!listener->limit(*daemon_.node_at(path)->listener)) {
+    return daemon_.later([this, path, done] { limit(path, done); });
+  }
+  ipc::Message look_again;
+  look_again.type = ipc::MessageType::kick;
+  daemon_.workers_.send(*listener, look_again);
+  done("");
+}
+
+// The workers that there are empty the queues of addresses that go, before they go themselves.
+void DaemonReload::leave_addresses(const std::string& path) {
+  then([this, path](const Done& done) {
+    net::Listener* listener = daemon_.listener_at(path);
+    if (listener == nullptr || !listener->has_left_over()) return done("");
+    listener->refuse_left_over();
+    on_pause_ = done;
+    pause_.start(kHandshakes);
+  });
+}
+
+std::vector<std::string> DaemonReload::old_workers(const std::string& path) const {
+  std::vector<std::string> out;
+  if (open_listener(path) == nullptr) return out;
+  daemon_.workers_.for_each([&](const process::WorkerProcess& worker) {
+    if (parent_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
+  });
+  return out;
+}
+
+// Each old worker retires and comes back with the new plan; the others, and the one of the trial, accept meanwhile.
+void DaemonReload::replace_workers(const std::string& path) {
+  then([this, path](const Done& done) {
+    for (const std::string& worker : old_workers(path)) {
+      const auto restarted = [this, worker](const Done& finished) {
+        operate(Operation::terminate_child, worker, [this, worker, finished](const std::string& problem) {
+          if (!problem.empty()) return finished(problem);
+          operate(Operation::restart_child, worker, finished);
+        });
+      };
+      steps_.push_front({restarted, nullptr});
+    }
+    done("");
+  });
+}
+
+void DaemonReload::change_process(const std::string& path) {
+  then([this, path](const Done& done) {
+    const config::Node* node = daemon_.node_at(path);
+    if (node != nullptr && node->process) {
+      const auto view = view_of(path);
+      daemon_.processes_.change(view->run, *node->process, node->spec.shutdown);
+      daemon_.narrator_.stop_signal_is(view->run, node->process->stop_signal);
+    }
+    done("");
+  });
+}
+
+// A listener that drains must not hold up the rest, unless what comes next needs its name.
+void DaemonReload::end_removed(const std::string& path, bool wait) {
+  then([this, path, wait](const Done& done) {
+    if (wait) return end_child(path, done);
+    end_child(path, [](const std::string& problem) {
+      if (!problem.empty()) log::Line(log::Level::error, "root").text("reload: ").text(problem).write();
+    });
+    done("");
+  });
+}
+
+// What `scale` and `suspend` have changed lasts until here; and with new children in it, the list has its order.
+void DaemonReload::as_written() {
+  daemon_.tree_.update(control::tree_of_config(daemon_.config_->root));
+  for (const auto& [path, listener] : daemon_.listeners_) {
+    const config::Node* node = new_node(path);
+    if (node == nullptr || !node->listener || open_listener(path) == nullptr) continue;
+    if (listener->suspended) daemon_.control_.resume({{"path", path}}, [](const control::Answer&) {});
+    settle_workers(path);
+  }
+  tell_processes();
+}
+
+void DaemonReload::settle_workers(const std::string& path) {
+  then([this, path](const Done& done) {
+    const config::Node* node = daemon_.node_at(path);
+    net::Listener* const listener = open_listener(path);
+    if (listener == nullptr) return done("");
+    listener->close_left_over();
+    daemon_.control_.scale_step(path, node->listener->workers, [done](const control::Answer& answer) {
+      done(answer.failure ? answer.failure->message : "");
+    });
+  });
+}
+
+// Those that this reload has started have read their files already.
+void DaemonReload::tell_processes() {
+  daemon_.processes_.tell_to_reload([this](const std::string& path) {
+    return std::ranges::none_of(plan_.changes, [&path](const Change& change) {
+      const bool starts = change.kind == Change::Kind::added || change.kind == Change::Kind::restarted ||
+                          change.kind == Change::Kind::replaced;
+      return starts && (path == change.path || path.starts_with(change.path + "/"));
+    });
+  });
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,206 @@
+// The first half of a reload: what may fail, each with its undoing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "master/control/tree_of_config.h"
+#include "master/daemon.h"
+#include "master/daemon_reload.h"
+#include "master/find_node.h"
+#include "master/node_path.h"
+#include "master/now.h"
+
+namespace bulkhead {
+
+using supervision::ChildSpec;
+using supervision::NodeState;
+using supervision::NodeType;
+using supervision::Operation;
+using supervision::ReplyError;
+
+// Once taken over it is the daemon's.
+config::Node* DaemonReload::new_node(const std::string& path) {
+  return find_node(config_ ? config_->root : daemon_.config_->root, "root", path);
+}
+
+std::optional<supervision::NodeView> DaemonReload::view_of(const std::string& path) const {
+  const auto id = daemon_.tree_.find(path);
+  return id ? daemon_.tree_.node(*id, now()) : std::nullopt;
+}
+
+void DaemonReload::operate(Operation operation, const std::string& path, Done done, ChildSpec spec) {
+  daemon_.control_.operate(
+      operation, parent_of(path), id_of(path),
+      [path, done = std::move(done)](ReplyError error) {
+        done(error == ReplyError::none ? "" : fmt::format("{}: {}", path, DaemonControl::word_of(error)));
+      },
+      std::move(spec));
+}
+
+// As an operator would: `stop`, which drains a listener, then `delete`.
+void DaemonReload::end_child(const std::string& path, const Done& done) {
+  const auto view = view_of(path);
+  if (!view) return done("");
+  const std::uint32_t tag = view->spec->tag;
+  const bool worker = view->spec->type == NodeType::worker;
+  daemon_.control_.stop({{"path", path}}, [this, path, tag, worker, done](const control::Answer& stopped) {
+    if (stopped.failure) return done(stopped.failure->message);
+    daemon_.control_.remove({{"path", path}}, [this, tag, worker, done](const control::Answer& removed) {
+      if (removed.failure) return done(removed.failure->message);
+      if (!worker) daemon_.forget_entry(tag);
+      done("");
+    });
+  });
+}
+
+// Why nothing can be added there, or nothing.
+std::string DaemonReload::what_is_at(const std::string& path) const {
+  const bool listening = std::any_of(daemon_.listeners_.begin(), daemon_.listeners_.end(), [&path](const auto& entry) {
+    return entry.first == path || entry.first.starts_with(path + "/");
+  });
+  if (!listening && !view_of(path)) return "";
+  return path + " is still there: it has not ended yet, or was added by an operator; reload again when it is gone";
+}
+
+bool DaemonReload::supervised(const std::string& path) const {
+  const auto supervisor = view_of(parent_of(path));
+  return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
+}
+
+void DaemonReload::add(const std::string& path, const Done& done) {
+  if (const std::string there = what_is_at(path); !there.empty()) return done(there);
+  if (!supervised(path)) return done("");  // it starts with its supervisor
+  config::Node& node = *new_node(path);
+  daemon_.register_nodes(node, config_ ? config_ : daemon_.config_);
+  if (const auto error = daemon_.add_listeners(node, path)) {
+    daemon_.control_.forget(path);
+    return done(error->text());
+  }
+  daemon_.control_.operate(
+      Operation::start_child, parent_of(path), node.spec.id,
+      [this, path, done](ReplyError error) {
+        if (error == ReplyError::none) return done("");
+        daemon_.control_.forget(path);
+        done(fmt::format("{} did not start: {}", path, DaemonControl::word_of(error)));
+      },
+      control::tree_of_config(node));
+}
+
+void DaemonReload::try_added(const std::string& path) {
+  trial([this, path](const Done& done) { add(path, done); }, [this, path](const Done& done) { end_child(path, done); });
+}
+
+std::vector<unsigned long> DaemonReload::worker_numbers(const std::string& path) const {
+  std::vector<unsigned long> out;
+  const auto view = view_of(path);
+  if (!view) return out;
+  for (const supervision::NodeId child : view->children) {
+    if (const auto worker = daemon_.tree_.node(child, now())) out.push_back(std::stoul(worker->spec->id));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// One that serves, or would if it were not suspended. Null: it was stopped, or is about to be.
+net::Listener* DaemonReload::open_listener(const std::string& path) const {
+  net::Listener* const listener = daemon_.listener_at(path);
+  return listener != nullptr && listener->is_open() && !listener->draining ? listener : nullptr;
+}
+
+void DaemonReload::change_back(const std::string& path, const config::Listener& before) {
+  daemon_.workers_.set_generation(daemon_.generation_ - 1);
+  net::Listener* const listener = daemon_.listener_at(path);
+  if (listener != nullptr && listener->is_open()) (void)listener->change(before);
+}
+
+// One worker of the new generation beside the old ones. Its number is one that no old worker has.
+void DaemonReload::try_new_workers(const std::string& path) {
+  const auto extra = std::make_shared<std::string>();
+  const auto before = std::make_shared<config::Listener>();
+  const auto deed = [this, path, extra, before](const Done& done) {
+    net::Listener* const listener = open_listener(path);
+    if (listener == nullptr) return done("");
+    *before = listener->config();
+    if (const auto error = listener->change(*new_node(path)->listener)) {
+      return done(fmt::format("{}: {}", path, error->text()));
+    }
+    const std::vector<unsigned long> numbers = worker_numbers(path);
+    const auto number = static_cast<std::uint32_t>(numbers.empty() ? 1 : numbers.back() + 1);
+    const std::string worker = fmt::format("{}/{}", path, number);
+    daemon_.workers_.set_generation(daemon_.generation_);
+    const auto started = [this, path, worker, extra, before, done](const std::string& problem) {
+      if (problem.empty()) {
+        *extra = worker;
+        return done("");
+      }
+      change_back(path, *before);
+      daemon_.listener_at(path)->close_left_over();
+      done(fmt::format("{}, the first worker of the new configuration, did not start", worker));
+    };
+    operate(Operation::start_child, worker, started, control::worker_spec(number, new_node(path)->spec.restart_delay));
+  };
+  const auto undo = [this, path, extra, before](const Done& done) {
+    if (extra->empty()) return done("");
+    change_back(path, *before);
+    end_child(*extra, [this, path, done](const std::string& problem) {
+      if (net::Listener* const listener = daemon_.listener_at(path)) listener->close_left_over();
+      done(problem);
+    });
+  };
+  trial(deed, undo);
+}
+
+// A process cannot be tried beside the one that runs, which may hold a lock or a port: it takes the other's place, and
+// where it does not start the other one is started again.
+void DaemonReload::try_process(const std::string& path) {
+  const auto before = std::make_shared<Before>();
+  const auto deed = [this, path, before](const Done& done) {
+    const auto view = view_of(path);
+    if (!view) return done("");  // its supervisor is stopped, or it is temporary and over
+    const Daemon::Entry& entry = daemon_.nodes_.at(view->spec->tag);
+    const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
+    *before = {*view->spec, entry.node, entry.owner, ran};
+    const config::Node& node = *new_node(path);
+    ChildSpec spec = control::tree_of_config(node);
+    spec.tag = view->spec->tag;
+    daemon_.nodes_.at(spec.tag) = {&node, config_};
+    restart(path, std::move(spec), [this, path, before, done](const std::string& problem) {
+      if (problem.empty()) return done("");
+      put_back(path, *before, [this, path, done](const std::string& also) {
+        if (!also.empty()) problems_.push_back(also);
+        done(path + " did not start as the new file says");
+      });
+    });
+  };
+  trial(deed, [this, path, before](const Done& done) {
+    if (before->node == nullptr) return done("");
+    put_back(path, *before, done);
+  });
+}
+
+void DaemonReload::put_back(const std::string& path, const Before& before, const Done& done) {
+  daemon_.nodes_.at(before.spec.tag) = {before.node, before.owner};
+  if (before.ran) {
+    return restart(path, before.spec, [path, done](const std::string& problem) {
+      done(problem.empty() ? "" : path + " did not start again as it was before, and is stopped");
+    });
+  }
+  daemon_.tree_.update(path, before.spec);
+  operate(Operation::terminate_child, path, done);
+}
+
+// Ends what runs there and starts it as `spec` says.
+void DaemonReload::restart(const std::string& path, ChildSpec spec, const Done& done) {
+  const auto start = [this, path, spec, done](const std::string& problem) {
+    if (!problem.empty()) return done(problem);
+    // A temporary child has left the list with its end.
+    if (!view_of(path)) return operate(Operation::start_child, path, done, spec);
+    daemon_.tree_.update(path, spec);
+    operate(Operation::restart_child, path, done);
+  };
+  if (!view_of(path)) return start("");
+  operate(Operation::terminate_child, path, start);
+}
+
+}  // namespace bulkhead

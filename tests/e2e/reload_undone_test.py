@@ -1,0 +1,176 @@
+"""A reload that fails leaves everything as it was, also when it had come far, or when something else overtakes it."""
+
+import os
+import signal
+import threading
+
+from harness import (Client, Hold, ReloadTestCase, Storm, free_port, main, module_listener, signal_process, sleeper, steady, wait_until)
+
+
+def fails(name, **keys):
+    return {"id": name, "type": "process", "argv": ["/bin/false"], "ready": "notify_fd", **keys}
+
+
+def refuses(port):
+    try:
+        Client(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+class Undone(ReloadTestCase):
+    def begin_reload(self, daemon):
+        """Returns a function that waits for the outcome: (status, errors)."""
+        out = []
+        def run():
+            status, _, errors = daemon.control.run("reload", "--wait")
+            out.append((status, errors))
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.addCleanup(thread.join)
+        def wait():
+            thread.join(20)
+            return out[0]
+        return wait
+
+    def test_a_process_that_does_not_start_undoes_everything(self):
+        """The first has to leave a lock to the second, so they cannot run side by side."""
+        lock = self.write("lock", "")
+        def locked(*command, **keys):
+            return {**sleeper("locked"), "argv": ["/usr/bin/flock", "-nF", lock, *command], **keys}
+        fresh = free_port()
+        daemon = self.supervise(steady(), locked("/bin/sleep", "1000"), sleeper("good"))
+        workers = [one.pid for one in daemon.workers()]
+        with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=1) as storm:
+            self.assertEqual(hold.echo_all(), 20)
+            self.rewrite(daemon, steady(handler="chargen"), sleeper("good", 2000), steady("new", listen=f"127.0.0.1:{fresh}"),
+                         locked("/bin/false", ready="notify_fd"))
+            self.assertEqual(self.refused(daemon), "root/locked did not start as the new file says")
+            storm.stop()
+            self.assertEqual(hold.echo_all(), 20)
+            self.assertEqual(set(storm.failed), set())
+        self.assertEqual([one.pid for one in daemon.workers("echo")], workers)
+        self.assertEqual(daemon.control.value("status")["generation"], 1)
+        self.assertRaises(ConnectionRefusedError, Client, ("127.0.0.1", fresh))
+        self.assertEqual([one["id"] for one in daemon.control.node("root")["children"]], ["echo", "locked", "good"])
+        self.assertIn("sleep 1000", self.title(daemon, "root/locked"))
+        self.assertIn("sleep 1000", self.title(daemon, "root/good"))
+        signal_process(daemon.control.node("root/good")["pid"], signal.SIGKILL)
+        wait_until(lambda: daemon.control.node("root/good")["restarts"] == 1, 5, "a restart")
+        self.assertIn("sleep 1000", self.title(daemon, "root/good"))
+        self.rewrite(daemon, steady(), locked("/bin/sleep", "3000"), sleeper("good", 2000))
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/locked", "argv"), ("restarted", "root/good", "argv")])
+        self.assertIn("sleep 3000", self.title(daemon, "root/locked"))
+
+    def test_what_was_stopped_or_is_temporary(self):
+        once = sleeper("once", restart="temporary")
+        daemon = self.supervise(steady(), once, sleeper("idle"))
+        self.assertEqual(daemon.control.run("stop", "root/idle")[0], 0)
+        self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), fails("idle"))
+        self.assertEqual(self.refused(daemon), "root/idle did not start as the new file says")
+        self.assertEqual(daemon.control.node("root/idle")["state"], "stopped")
+        self.assertIn("sleep 1000", self.title(daemon, "root/once"))
+        self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), sleeper("idle"))
+        self.reload(daemon)
+        self.assertIn("sleep 2000", self.title(daemon, "root/once"))
+        self.rewrite(daemon, steady(), fails("once", restart="temporary"), sleeper("idle"))
+        self.refused(daemon)
+        self.assertIn("sleep 2000", self.title(daemon, "root/once"))
+
+    def test_an_old_process_that_does_not_start_again_is_told(self):
+        program = self.write("program", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+        daemon = self.supervise(steady(), {"id": "p", "type": "process", "argv": [program], "ready": "exec"})
+        os.unlink(program)
+        self.rewrite(daemon, steady(), fails("p"))
+        self.assertEqual(self.refused(daemon).splitlines(), ["root/p did not start as the new file says",
+                                                             "root/p did not start again as it was before, and is stopped"])
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+
+    def test_a_new_address_is_left_when_its_worker_does_not_start(self):
+        old, new = free_port(), free_port()
+        daemon = self.supervise(steady(listen=f"127.0.0.1:{old}"))
+        workers = [one.pid for one in daemon.workers()]
+        refuses = module_listener(self.module("does_as_told"), "echo", {"init_refuses": 1}, listen=f"127.0.0.1:{new}")
+        self.rewrite(daemon, refuses)
+        self.assertIn("did not start", self.refused(daemon))
+        self.assertRaises(ConnectionRefusedError, Client, ("127.0.0.1", new))
+        self.assertEqual([one.pid for one in daemon.workers()], workers)
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+
+    def test_a_stop_overtakes_a_trial(self):
+        gate = os.path.join(self.directory, "gate")
+        os.mkfifo(gate)
+        waits = {"id": "waits", "type": "process", "ready": "notify_fd", "start_timeout": "30s",
+                 "argv": ["/bin/sh", "-c", f"read line < {gate}; echo >&3; exec sleep 1000"]}
+        fresh = free_port()
+        daemon = self.supervise(steady())
+        with Client(daemon.address()) as held:
+            self.assertTrue(held.echo())
+            mark = daemon.events.mark()
+            self.rewrite(daemon, steady(handler="chargen"), steady("new", listen=f"127.0.0.1:{fresh}"), waits)
+            outcome = self.begin_reload(daemon)
+            daemon.events.next("child_started", "root/waits", after=mark)
+            daemon.send_signal(signal.SIGTERM)
+            wait_until(lambda: daemon.control.value("status")["state"] == "draining", 5, "the drain")
+            daemon.send_signal(signal.SIGHUP)
+            self.assertEqual(outcome(), (2, "bulkheadctl: the daemon is stopping\n"))
+            daemon.wait_log("^not reloaded: the daemon is stopping", count=2)
+            with open(gate, "w") as file:
+                file.write("go\n")
+            wait_until(lambda: refuses(fresh), 5, "the new port closed")
+            self.assertEqual(daemon.control.value("status")["generation"], 1)
+            self.assertTrue(held.echo())
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_stop_ends_a_trial_that_waits(self):
+        daemon = self.supervise(steady())
+        mark = daemon.events.mark()
+        never = {**sleeper("never"), "ready": "notify_fd", "start_timeout": "infinity"}
+        self.rewrite(daemon, steady(), never)
+        outcome = self.begin_reload(daemon)
+        daemon.events.next("child_started", "root/never", after=mark)
+        self.assertEqual(daemon.stop(), 0)
+        self.assertNotEqual(outcome()[0], 0)
+
+    def test_a_drain_goes_on_beside_a_reload(self):
+        daemon = self.supervise(steady(), steady("other"))
+        with Client(daemon.address("echo")) as held:
+            self.assertTrue(held.echo())
+            self.assertEqual(daemon.control.run("drain", "root/echo")[0], 0)
+            daemon.events.next("drain_started", "root/echo")
+            listening = daemon.address("echo")
+            self.rewrite(daemon, steady(handler="chargen"), steady("other", handler="chargen"))
+            self.assertEqual(self.changes(self.reload(daemon)), [
+                ("new_workers", "root/echo", "handler"), ("new_workers", "root/other", "handler")])
+            self.assertRaises(ConnectionRefusedError, Client, listening)
+            with Client(daemon.address("other")) as client:
+                self.assertEqual(client.receive(3), b' !"')
+            self.assertTrue(held.echo())
+        self.wait_state(daemon, "root/echo", "stopped")
+        self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
+        self.assertEqual(daemon.control.value("config")["supervisor"]["children"][0]["handler"], "chargen")
+
+    def test_asked_for_while_the_daemon_starts(self):
+        gate = os.path.join(self.directory, "gate")
+        os.mkfifo(gate)
+        waits = {"id": "waits", "type": "process", "ready": "notify_fd", "start_timeout": "30s",
+                 "argv": ["/bin/sh", "-c", f"read line < {gate}; echo >&3; exec sleep 1000"]}
+        daemon = self.supervise(waits, wait=False)
+        daemon.events.next("child_started", "root/waits")
+        self.rewrite(daemon, waits, sleeper("more"))
+        daemon.send_signal(signal.SIGHUP)
+        outcome = self.begin_reload(daemon)
+        self.assertEqual(daemon.control.value("status")["state"], "starting")
+        self.assertEqual(daemon.events.of("reload_started"), [])
+        with open(gate, "w") as file:
+            file.write("go\n")
+        daemon.wait_ready()
+        self.assertEqual(outcome(), (0, ""))
+        self.assertEqual(daemon.control.node("root/more")["state"], "running")
+
+
+if __name__ == "__main__":
+    main()
