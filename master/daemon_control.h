@@ -102,7 +102,7 @@ class DaemonControl final : public control::Backend {
     [[nodiscard]] std::string path() const { return origin.supervisor + "/" + node->spec.id; }
   };
   std::map<std::string, std::deque<std::function<void()>>> scaling_;  // by listener, the first under way
-  std::vector<Added> added_;  // what was not in the file, and is there
+  std::vector<Added> added_;                                          // what was not in the file, and is there
 };
 
 }  // namespace bulkhead

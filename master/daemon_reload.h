@@ -8,8 +8,8 @@
 //     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
 //             of what was removed, reload_signal to processes that stay
 //
-// A trial that fails is undone in reverse order, and the old configuration goes on; `status` remembers why. A reload that
-// is asked for while the daemon starts begins when it is ready.
+// A trial that fails is undone in reverse order, and the old configuration goes on; `status` remembers why. A reload
+// that is asked for while the daemon starts begins when it is ready.
 #pragma once
 
 #include <deque>

@@ -39,6 +39,13 @@ class Explain(ControlledTestCase):
             "root/job (pid N) ended with exit status 3.",
             "root/job was to be restarted after 3600.0 s: restart 2 within its supervisor's max_seconds."])
 
+    def test_one_that_is_not_there(self):
+        daemon = self.supervise(process_child("database"), listener())
+        for path, near in (("root/databse", "root/database"), ("root/ecko", "root/echo"), ("root/what", None)):
+            status, _, errors = daemon.control.run("explain", path)
+            told = f"bulkheadctl: there is no node {path}" + (f"; did you mean {near}?" if near else "") + "\n"
+            self.assertEqual((status, errors), (1, told))
+
     def test_one_that_was_taken_along_by_a_sibling(self):
         web = {"id": "web", "type": "supervisor", "strategy": "rest_for_one", "children": [
             process_child("first"), process_child("second"), process_child("third")]}
