@@ -86,6 +86,7 @@ void DaemonReload::daemon_stops() {
   steps_.clear();
   undo_.clear();
   pause_.stop();
+  set_on_trial("root", false);
   if (config_) {
     if (!plan_.changes.empty()) --daemon_.generation_;
     return reject({kStopping});

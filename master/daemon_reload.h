@@ -79,6 +79,7 @@ class DaemonReload {
   void answer(const control::Answer& answer);
   void remember(bool ok, const std::vector<std::string>& errors);
 
+  void set_on_trial(const std::string& path, bool on);
   void try_added(const std::string& path);
   void try_new_workers(const std::string& path);
   void try_process(const std::string& path);

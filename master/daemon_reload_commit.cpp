@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kHandshakes(100);
 }  // namespace
 
 void DaemonReload::take_over() {
+  set_on_trial("root", false);
   daemon_.take_configuration(std::move(config_), std::move(loaded_->effective));
 }
 

@@ -68,6 +68,18 @@ bool DaemonReload::supervised(const std::string& path) const {
   return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
 }
 
+// What is tried serves nobody yet, so that a client never meets a configuration that is refused.
+void DaemonReload::set_on_trial(const std::string& path, bool on) {
+  for (const auto& [at, listener] : daemon_.listeners_) {
+    if ((at != path && !at.starts_with(path + "/")) || listener->on_trial == on) continue;
+    listener->on_trial = on;
+    if (on || listener->suspended) continue;
+    ipc::Message message;
+    message.type = ipc::MessageType::resume;
+    daemon_.workers_.send(*listener, message);
+  }
+}
+
 void DaemonReload::add(const std::string& path, const Done& done) {
   if (const std::string there = what_is_at(path); !there.empty()) return done(there);
   if (!supervised(path)) return done("");  // it starts with its supervisor
@@ -77,6 +89,7 @@ void DaemonReload::add(const std::string& path, const Done& done) {
     daemon_.control_.forget(path);
     return done(error->text());
   }
+  set_on_trial(path, config_ != nullptr);
   daemon_.control_.operate(
       Operation::start_child, parent_of(path), node.spec.id,
       [this, path, done](ReplyError error) {
@@ -129,12 +142,14 @@ void DaemonReload::try_new_workers(const std::string& path) {
     const auto number = static_cast<std::uint32_t>(numbers.empty() ? 1 : numbers.back() + 1);
     const std::string worker = fmt::format("{}/{}", path, number);
     daemon_.workers_.set_generation(daemon_.generation_);
+    set_on_trial(path, true);
     const auto started = [this, path, worker, extra, before, done](const std::string& problem) {
       if (problem.empty()) {
         *extra = worker;
         return done("");
       }
       change_back(path, *before);
+      set_on_trial(path, false);
       daemon_.listener_at(path)->close_left_over();
       done(fmt::format("{}, the first worker of the new configuration, did not start", worker));
     };
@@ -144,6 +159,7 @@ void DaemonReload::try_new_workers(const std::string& path) {
     if (extra->empty()) return done("");
     change_back(path, *before);
     end_child(*extra, [this, path, done](const std::string& problem) {
+      set_on_trial(path, false);  // not before: it would serve until it is gone
       if (net::Listener* const listener = daemon_.listener_at(path)) listener->close_left_over();
       done(problem);
     });

@@ -73,9 +73,13 @@ class Listener {
   [[nodiscard]] int drain_notice() const noexcept { return drain_read_.get(); }
   void tell_draining() noexcept { drain_write_.reset(); }
 
+  // Whether its workers are to leave the queue alone.
+  [[nodiscard]] bool holds_back() const noexcept { return suspended || on_trial; }
+
   const config::Node* source = nullptr;  // the entry that it was made from
   bool announced = false;                // "Serving requests" has been logged for this start
   bool suspended = false;
+  bool on_trial = false;   // workers that become ready now wait until a reload has gone through
   std::string_view phase;  // of its end (lifecycle/stop_sequence.h), or empty
   bool draining = false;   // its workers are to empty the queue and close
 

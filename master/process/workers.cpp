@@ -122,6 +122,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.index = index;
   worker.generation = settings_.generation;
   worker.incarnation = settings_.incarnation;
+  worker.held_back = listener.holds_back();
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
@@ -187,6 +188,7 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
       if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
       worker.state = WorkerProcess::State::ready;
       worker.start_deadline.reset();
+      tell_whether_to_accept(worker);
       return observer_.on_ready(worker);
     case MessageType::fail: worker.failure = failure_text(message); return;
     case MessageType::retiring:
@@ -225,6 +227,14 @@ void Workers::stop(RunId run) {
 
 void Workers::kill(RunId run) {
   if (const WorkerProcess* worker = workers_.find(run)) sys::signal_process(worker->pid, SIGKILL);
+}
+
+// What the others were told while it was starting.
+void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
+  if (worker.held_back == worker.listener->holds_back()) return;
+  ipc::Message message;
+  message.type = worker.held_back ? ipc::MessageType::resume : ipc::MessageType::suspend;
+  (void)ipc::send(worker.channel.get(), message);
 }
 
 void Workers::send(net::Listener& listener, const ipc::Message& message) {

@@ -42,6 +42,7 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it said that it leaves on purpose
   bool drained = false;
+  bool held_back = false;         // it was started so
   std::uint64_t in_hand = 0;      // drained or retiring: connections that it has accepted and that have no child yet
   bool late = false;              // at the last look
   std::uint64_t incarnation = 1;  // of the master's program that started it
@@ -126,6 +127,7 @@ class Workers {
  private:
   void on_channel(RunId run);
   void on_message(WorkerProcess& worker, const ipc::Message& message);
+  static void tell_whether_to_accept(const WorkerProcess& worker);
   void protocol_error(WorkerProcess& worker, const char* what);
 
   struct ErrorEnds {
