@@ -12,8 +12,8 @@ constexpr std::uint64_t kLeastHeaders = 16;
 // The master's: standard ones, the loop, the log, programs, the control socket and a few of its clients, the pid file,
 // and what a start takes for a moment.
 constexpr std::uint64_t kOfMaster = 32;
-constexpr std::uint64_t kOfListener = 2;    // the table, the bell
-constexpr std::uint64_t kOfModules = 2;     // the drain notice
+constexpr std::uint64_t kOfListener = 2;  // the table, the bell
+constexpr std::uint64_t kOfDrainNotice = 2;
 constexpr std::uint64_t kOfWorkerHere = 1;  // the channel
 constexpr std::uint64_t kOfErrors = 2;      // where programs' standard error comes
 constexpr std::uint64_t kOfProcess = 4;     // its outputs, how it tells that it is ready, how its start went
@@ -22,7 +22,8 @@ std::uint64_t need_of(const Listener& listener) {
   const bool programs = std::any_of(listener.handlers.begin(), listener.handlers.end(),
                                     [](const Handler& handler) { return !std::holds_alternative<BuiltIn>(handler); });
   const std::uint64_t of_worker = kOfWorkerHere + (programs ? kOfErrors : 0);
-  return listener.listen.size() + kOfListener + (has_modules(listener) ? kOfModules : 0) + listener.workers * of_worker;
+  return listener.listen.size() + kOfListener + (has_drain_notice(listener) ? kOfDrainNotice : 0) +
+         listener.workers * of_worker;
 }
 
 void count(const Node& node, MasterNeed& out) {

@@ -37,7 +37,7 @@ inline constexpr std::string_view kEverything = R"({
        "banner_fail": "busy\\r\\n", "allow": ["10.0.0.0/8", "::1", "::ffff:192.0.2.0/120"], "deny": "10.1.0.0/16",
        "handshake_timeout": "1h", "proxy_protocol": "auto", "proxy_allow_from": ["192.0.2.1", "::1"],
        "proxy_timeout": "250ms",
-       "handler": {"exec": ["/bin/cat", "-u"], "style": "inetd"}, "user": "alice", "group": "www-data",
+       "handler": {"exec": ["/bin/cat", "-u"], "style": "inetd", "drain_fd": true}, "user": "alice", "group": "www-data",
        "groups": ["staff", "7"], "umask": "027", "chdir": "/tmp", "chroot": "/", "nice": -5, "ioprio": "best_effort:6",
        "oom_score_adj": -100, "rlimits": {"nofile": 64, "as": "512M", "cpu": "1500ms", "data": 1048576,
        "stack": "unlimited", "core": "unlimited", "fsize": "1T", "nproc": 9},
