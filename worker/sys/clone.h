@@ -31,9 +31,10 @@ namespace bulkhead::sys {
       "syscall\n\t"
       "test %%rax, %%rax\n\t"
       "jnz 1f\n\t"
-      "xor %%ebp, %%ebp\n\t"  // the outermost frame, for whoever unwinds
+      "mov %[entry], %%rax\n\t"  // either of the two may have been given any register, rbp too
       "mov %[argument], %%rdi\n\t"
-      "call *%[entry]\n\t"
+      "xor %%ebp, %%ebp\n\t"  // the outermost frame, for whoever unwinds
+      "call *%%rax\n\t"
       "ud2\n"
       "1:"
       : "+a"(result)
