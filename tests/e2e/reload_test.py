@@ -376,7 +376,7 @@ class Storms(ReloadTestCase):
             master = process(daemon.pid)
             self.rewrite(daemon, echo(1))
             self.reload(daemon)
-            before, most, number = len(master.fds()), 0, 1
+            before, most, number, memory = len(master.fds()), 0, 1, master.kilobytes()
             began = time.monotonic()
             while time.monotonic() < began + seconds:
                 number += 1
@@ -395,8 +395,11 @@ class Storms(ReloadTestCase):
             generation = daemon.control.value("status")["generation"]
             self.assertEqual({one["generation"] for one in daemon.control.node("root/echo")["workers"]}, {generation})
             self.assertEqual(daemon.control.node("root")["restarts_in_window"], 0)
+            grown = master.kilobytes() - memory
         self.assertLessEqual(most, 2 * 2 + 1)
-        self.measured(asked=number, generations=generation, ok=storm.counts["ok"], failed=0, most_workers=most)
+        self.measured(asked=number, generations=generation, ok=storm.counts["ok"], failed=0, most_workers=most, grown_kb=grown)
+        if not self.sanitized:
+            self.assertLess(grown, 8 << 10)  # for the most part, the events that it remembers
 
     def test_hups_come_faster_than_they_can_be_done(self):
         daemon = self.supervise(listener())
