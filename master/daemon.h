@@ -89,7 +89,7 @@ class Daemon {
   [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path);
   [[nodiscard]] std::optional<sys::Error> open_listener(net::Listener& listener);
   [[nodiscard]] int open_control();
-  void become_subreaper();
+  [[nodiscard]] static std::optional<sys::Error> become_subreaper();
   void start();
 
   // The heart: one event after another, each with everything that follows from it.

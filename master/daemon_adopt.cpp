@@ -9,6 +9,7 @@
 #include "master/daemon.h"
 #include "master/daemon_upgrade.h"
 #include "master/lifecycle/handover_descriptors.h"
+#include "master/lifecycle/way_back.h"
 #include "worker/log/log.h"
 #include "worker/sys/title.h"
 
@@ -34,14 +35,10 @@ std::string read(const Came& came, Handover& out) {
 }
 
 // As everything came, so it goes: nothing of it has been closed or changed.
-[[noreturn]] void fall_back(const Adopting& how, const Came& came, const Handover& came_with,
-                            const std::string& reason) {
+[[noreturn]] void fall_back(const std::string& reason) {
   log::Line(log::Level::error, "root").text("cannot take over: ").text(reason).write();
   fmt::print(stderr, "bulkheadd: cannot take over: {}\n", reason);
-  if (came.program >= 0 && how.rolled_back.empty()) {
-    const lifecycle::Passage passage(came_with, {came.state});
-    (void)execute_program(came.program, adopting_arguments(how.command_line, came.state, -1, reason));
-  }
+  lifecycle::take_way_back(reason);
   _exit(kSystemError);
 }
 
@@ -49,6 +46,7 @@ int rehearse(const Came& came, const std::string& version) {
   Handover handover;
   std::string problem = read(came, handover);
   if (problem.empty()) problem = rehearse_resume(handover, getppid());
+  if (problem.empty()) problem = rehearse_workers(handover);
   if (problem.empty()) {
     fmt::print("{}{}\n", lifecycle::kCheckAnswer, version);
     return kStopped;
@@ -74,23 +72,36 @@ std::unique_ptr<Daemon> make_daemon(const Adopting& how, const Handover& handove
 }  // namespace
 
 bool is_adopting_option(const std::string& argument) {
-  return argument.starts_with("--adopt=") || argument.starts_with("--rolled-back=") || argument == "--dry-run";
+  return argument.starts_with(kAdopt) || argument.starts_with(kRolledBack) || argument == kDryRun;
+}
+
+void open_way_back(const std::vector<std::string>& command_line, char** argv) {
+  Came came;
+  for (char** argument = argv; *argument != nullptr; ++argument) {
+    const std::string_view text = *argument;
+    if (text.starts_with(kRolledBack) || text == kDryRun) return;
+    if (text.starts_with(kAdopt)) came = descriptors_of(std::string(text.substr(kAdopt.size())));
+  }
+  if (came.program < 0) return;
+  std::vector<std::string> arguments = adopting_arguments(command_line, came.state, -1);
+  arguments.emplace_back(kRolledBack);
+  lifecycle::open_way_back(came.program, std::move(arguments));
 }
 
 int adopt(const Adopting& how) {
   const Came came = descriptors_of(how.descriptors);
   if (how.dry_run) return rehearse(came, how.version);
-  const bool last = !how.rolled_back.empty();  // nobody is executed after us: what came is ours
+  const bool may_go_back = lifecycle::is_way_back_open();  // then only copies are ours
   Handover handover;
   std::string problem = read(came, handover);
-  if (!problem.empty()) fall_back(how, came, {}, problem);
-  lifecycle::receive_descriptors(handover, came.state);
+  if (!problem.empty()) fall_back(problem);
+  lifecycle::receive_descriptors(handover, came.state, may_go_back);
   Handover came_with;
   came_with.descriptors = handover.descriptors;
   std::unique_ptr<Daemon> daemon;  // outlives a failure: its descriptors and files are not ours to end
   try {
-    problem = lifecycle::check_descriptors(handover);
-    if (problem.empty() && !last) problem = lifecycle::copy_descriptors(handover);
+    if (may_go_back) problem = lifecycle::check_descriptors(handover);  // what it was ours cannot have become another's
+    if (problem.empty() && may_go_back) problem = lifecycle::copy_descriptors(handover);
     if (problem.empty()) problem = rehearse_resume(handover, getpid());
     if (problem.empty()) {
       daemon = make_daemon(how, handover, blueprint_of(handover));
@@ -99,8 +110,9 @@ int adopt(const Adopting& how) {
   } catch (const std::exception& error) {
     problem = error.what();
   }
-  if (!problem.empty()) fall_back(how, came, came_with, problem);
-  if (!last) lifecycle::close_originals(came_with);
+  if (!problem.empty()) fall_back(problem);
+  lifecycle::close_way_back();
+  if (may_go_back) lifecycle::close_originals(came_with);
   ::close(came.state);
   sys::Title::use_environment_too();
   sys::Title::set("bulkheadd: master");

@@ -17,6 +17,8 @@ namespace {
 using supervision::Operation;
 using supervision::ReplyError;
 
+constexpr int kAttempts = 3;
+
 }  // namespace
 
 void WorkerRenewal::begin(std::uint64_t incarnation, Done done) {
@@ -73,17 +75,25 @@ void WorkerRenewal::next_worker(const std::string& path, const std::string& extr
   const std::vector<std::string> left = outdated(path);
   if (left.empty()) return remove(extra);
   const std::string worker = left.front();
-  const auto restarted = [this, path, extra, worker](ReplyError error) {
-    if (error == ReplyError::start_failed) return failed(worker);
-    daemon_.later([this, path, extra] { next_worker(path, extra); });
-  };
-  daemon_.control_.operate(
-      Operation::terminate_child, path, id_of(worker), [this, path, extra, worker, restarted](ReplyError error) {
-        if (error == ReplyError::none && !abandoned_) {
-          return daemon_.control_.operate(Operation::restart_child, path, id_of(worker), restarted);
-        }
-        remove(extra);
-      });
+  daemon_.control_.operate(Operation::terminate_child, path, id_of(worker),
+                           [this, path, extra, worker](ReplyError error) {
+                             if (error != ReplyError::none || abandoned_) return remove(extra);
+                             restart(path, extra, worker, kAttempts);
+                           });
+}
+
+// It has left: one that dies as it starts, for whatever reason, is no reason to go on with one worker less.
+void WorkerRenewal::restart(const std::string& path, const std::string& extra, const std::string& worker,
+                            int attempts_left) {
+  daemon_.control_.operate(Operation::restart_child, path, id_of(worker),
+                           [this, path, extra, worker, attempts_left](ReplyError error) {
+                             daemon_.later([this, path, extra, worker, attempts_left, error] {
+                               if (abandoned_) return;
+                               if (error != ReplyError::start_failed) return next_worker(path, extra);
+                               if (attempts_left == 0) return failed(worker);
+                               restart(path, extra, worker, attempts_left - 1);
+                             });
+                           });
 }
 
 void WorkerRenewal::failed(const std::string& worker) {

@@ -28,6 +28,7 @@ class WorkerRenewal {
   void try_one(const std::string& path);
   void next_worker(const std::string& path, const std::string& extra);
   void failed(const std::string& worker);
+  void restart(const std::string& path, const std::string& extra, const std::string& worker, int attempts_left);
   void remove(const std::string& worker);
   [[nodiscard]] std::vector<std::string> outdated(const std::string& listener) const;
 

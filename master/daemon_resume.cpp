@@ -16,6 +16,7 @@
 #include "master/node_path.h"
 #include "master/now.h"
 #include "master/process/descriptor_limit.h"
+#include "master/process/worker_trial.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 
@@ -95,6 +96,15 @@ std::string without_includes(const std::string& text) {
   return json.dump(2);
 }
 
+const config::Node* entry_at(const Blueprint& blueprint, const Handover& from, const std::string& path) {
+  const config::Node* found = find_node(blueprint.config->root, "root", path);
+  for (std::size_t i = blueprint.added.size(); found == nullptr && i > 0; --i) {
+    const config::Node& added = blueprint.added[i - 1];
+    found = find_node(added, from.added[i - 1].supervisor + "/" + added.spec.id, path);
+  }
+  return found;
+}
+
 std::string first_problem(const config::Loaded& loaded) {
   return loaded.problems.empty() ? "" : "the configuration: " + loaded.problems.front().text();
 }
@@ -134,14 +144,7 @@ std::string rehearse_resume(const Handover& from, int pid) {
   if (!programs) return programs.error().text();
   const Blueprint blueprint = blueprint_of(from);
   if (!blueprint.problem.empty()) return blueprint.problem;
-  const auto find = [&](const std::string& path) {
-    const config::Node* found = find_node(blueprint.config->root, "root", path);
-    for (std::size_t i = blueprint.added.size(); found == nullptr && i > 0; --i) {
-      const config::Node& added = blueprint.added[i - 1];
-      found = find_node(added, from.added[i - 1].supervisor + "/" + added.spec.id, path);
-    }
-    return found;
-  };
+  const auto find = [&](const std::string& path) { return entry_at(blueprint, from, path); };
   supervision::Tree tree(control::tree_of_config(blueprint.config->root));
   std::string problem =
       tree.restore(from.tree, [&](const std::string& path, NodeType type) { return spec_of(path, type, find); });
@@ -154,14 +157,28 @@ std::string rehearse_resume(const Handover& from, int pid) {
   return problem.empty() ? check_runs(from, tree, find) : problem;
 }
 
+std::string rehearse_workers(const Handover& from) {
+  const Blueprint blueprint = blueprint_of(from);
+  bool any = false;
+  for (const net::ListenerHandover& one : from.listeners) {
+    const config::Listener& listener = *entry_at(blueprint, from, one.path)->listener;
+    const bool modules = config::has_modules(listener);
+    if (any && !modules) continue;
+    any = any || !modules;
+    const std::string problem = process::try_worker(one.path, listener, blueprint.config->log);
+    if (!problem.empty()) return fmt::format("a worker of it, for {}: {}", one.path, problem);
+  }
+  return "";
+}
+
 std::string DaemonUpgrade::resume(Handover& from, const std::string& rolled_back) {
   previous_version_ = from.version;
   path_ = from.program;
   came_back_ = rolled_back;
-  incarnation_ = rolled_back.empty() ? from.incarnation + 1 : from.fallback_incarnation;
-  previous_program_.reset(from.own_program);
-  previous_worker_programs_ = {sys::Fd(from.worker_program), sys::Fd(from.module_worker_program)};
-  if (!rolled_back.empty()) daemon_.workers_.set_programs(std::move(previous_worker_programs_));
+  incarnation_ = rolled_back.empty() ? from.incarnation + 1 : from.incarnation;
+  const sys::Fd own_program(from.own_program);
+  process::WorkerPrograms programs{sys::Fd(from.worker_program), sys::Fd(from.module_worker_program)};
+  if (!rolled_back.empty()) daemon_.workers_.set_programs(std::move(programs));
   *last_ = ordered_json::parse(from.last_upgrade, nullptr, false);
   if (last_->is_discarded()) *last_ = nullptr;
 
@@ -227,32 +244,31 @@ std::string DaemonUpgrade::resume_listener(const net::ListenerHandover& from) {
 }
 
 void DaemonUpgrade::resumed() {
+  daemon_.services_.ready();
+  if (!came_back_.empty()) return rolled_back(came_back_);
   stage_ = Stage::renewing;
-  if (!came_back_.empty()) {
-    rolled_back(came_back_);
-    stage_ = Stage::renewing;
-  }
   daemon_.choose_signals();
+  done();
   renewal_.begin(incarnation_, [this](const std::string& problem) { renewed(problem); });
 }
 
-// Not one worker of the program before has left yet where ours do not start.
+// Whatever the problem, there are workers: not one of those before has left where ours do not start.
 void DaemonUpgrade::renewed(const std::string& problem) {
   if (stage_ != Stage::renewing) return;
-  if (!problem.empty()) log::Line(log::Level::error, "root").text("upgrade: ").text(problem).write();
-  if (!came_back_.empty()) return finish({nullptr, std::nullopt});
-  if (problem.empty()) return done();
-  going_back_ = problem;
-  program_ = std::move(previous_program_);
-  wait_for_quiet();
+  if (problem.empty()) {
+    return finish({ordered_json{{"ok", true}, {"version", daemon_.options_.version}, {"previous", previous_version_}},
+                   std::nullopt});
+  }
+  log::Line(log::Level::error, "root").text("upgraded, but not all workers: ").text(problem).write();
+  remember(problem);
+  finish(refused(problem));
 }
 
 std::string Daemon::resume(Handover& from, const std::string& rolled_back) {
-  become_subreaper();
   processes_.set_error_fd(log_.handlers.get());
-  if (rolled_back.empty()) {
-    if (const auto error = workers_.find_program()) return error->text();
-  }
+  auto error = become_subreaper();
+  if (!error && rolled_back.empty()) error = workers_.find_program();
+  if (error) return error->text();
   server_ = std::make_unique<control::Server>(loop_, events_, control_);
   return upgrade_.resume(from, rolled_back);
 }

@@ -96,19 +96,19 @@ int Daemon::open_control() {
   return running ? kAlreadyRunning : exit_status_of(*error);
 }
 
-void Daemon::become_subreaper() {
+std::optional<sys::Error> Daemon::become_subreaper() {
   int is_set = 0;
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   prctl(PR_GET_CHILD_SUBREAPER, &is_set, 0, 0, 0);
-  if (is_set == 1) return;
-  log::Line(log::Level::error, "root").text("cannot become a child subreaper (prctl(2))").write();
-  std::exit(kSystemError);
+  if (is_set == 1) return std::nullopt;
+  return sys::Error{"cannot become a child subreaper (prctl(2))", "", 0};
 }
 
 int Daemon::run() {
-  become_subreaper();
   processes_.set_error_fd(log_.handlers.get());
-  if (const auto error = workers_.find_program()) {
+  auto error = become_subreaper();
+  if (!error) error = workers_.find_program();
+  if (error) {
     log::Line(log::Level::error, "root").text(error->text()).write();
     return kSystemError;
   }

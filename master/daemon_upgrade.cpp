@@ -29,10 +29,6 @@ constexpr auto kQuietWithin = 10s;
 constexpr auto kReadersWithin = 1s;  // of answers; whoever is slower has to ask again
 constexpr auto kLookAgain = 5ms;
 
-control::Answer refused(const std::string& why) {
-  return {nullptr, control::Failure{control::kRefused, why, ""}};
-}
-
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
   for (const std::string& one : strings) out.push_back(const_cast<char*>(one.c_str()));  // execve reads only
@@ -48,17 +44,9 @@ std::vector<std::string> environment_now() {
 
 }  // namespace
 
-std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program,
-                                            const std::string& rolled_back) {
-  arguments.push_back(fmt::format("--adopt={},{}", state, program));
-  if (!rolled_back.empty()) arguments.push_back("--rolled-back=" + rolled_back);
+std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program) {
+  arguments.push_back(fmt::format("{}{},{}", kAdopt, state, program));
   return arguments;
-}
-
-int execute_program(int program, const std::vector<std::string>& arguments) {
-  const std::vector<std::string> environment = environment_now();
-  execveat(program, "", pointers(arguments).data(), pointers(environment).data(), AT_EMPTY_PATH);
-  return errno;
 }
 
 DaemonUpgrade::DaemonUpgrade(Daemon& daemon)
@@ -90,11 +78,11 @@ void DaemonUpgrade::begin(control::Reply reply) {
   if (!program) return rolled_back(program.error().text());
   program_ = std::move(*program);
   Handover handover = hand_over();
-  lifecycle::name_descriptors(handover);
+  if (const auto error = lifecycle::name_descriptors(handover)) return rolled_back(error->text());
   auto state = lifecycle::seal_state(encode(handover));
   if (!state) return rolled_back(state.error().text());
-  auto arguments = adopting_arguments(daemon_.options_.arguments, lifecycle::kCheckedStateFd, -1, "");
-  arguments.emplace_back("--dry-run");
+  auto arguments = adopting_arguments(daemon_.options_.arguments, lifecycle::kCheckedStateFd, -1);
+  arguments.emplace_back(kDryRun);
   if (const auto error = check_.start(program_.get(), state->get(), std::move(arguments), environment_now())) {
     rolled_back(error->text());
   }
@@ -110,8 +98,8 @@ void DaemonUpgrade::daemon_stops() {
   switch (stage_) {
     case Stage::none: return;
     case Stage::checking: return check_.cancel("the daemon is stopping");
-    case Stage::waiting: return going_back_.empty() ? rolled_back("the daemon is stopping") : done();
-    case Stage::renewing: return came_back_.empty() ? done() : finish({nullptr, std::nullopt});
+    case Stage::waiting: return rolled_back("the daemon is stopping");
+    case Stage::renewing: return renewed("");
   }
 }
 
@@ -145,10 +133,8 @@ void DaemonUpgrade::look_whether_quiet() {
   if (busy.empty() && daemon_.server_->is_answering() && now() < readers_deadline_) return;
   if (!busy.empty() && now() < quiet_deadline_) return;
   quiet_.stop();
-  if (busy.empty()) return execute();
-  if (going_back_.empty()) return rolled_back(busy);
-  log::Line(log::Level::error, "root").text("cannot go back: ").text(busy).write();
-  done();
+  if (!busy.empty()) return rolled_back(busy);
+  execute();
 }
 
 Handover DaemonUpgrade::hand_over() const {
@@ -157,7 +143,6 @@ Handover DaemonUpgrade::hand_over() const {
   out.pid = getpid();
   out.program = path_;
   out.incarnation = incarnation_;
-  out.fallback_incarnation = incarnation_;
   out.worker_protocol = ipc::kProtocolVersion;
   out.config_file = daemon_.config_->file;
   out.config = daemon_.effective_;
@@ -192,45 +177,36 @@ Handover DaemonUpgrade::hand_over() const {
 }
 
 // Returns only when it fails, and then nothing has changed.
-std::optional<sys::Error> DaemonUpgrade::become(Handover& handover, int program, const std::string& rolled_back) {
-  lifecycle::name_descriptors(handover);
+std::optional<sys::Error> DaemonUpgrade::become(Handover& handover) {
+  if (auto error = lifecycle::name_descriptors(handover)) return error;
   auto state = lifecycle::seal_state(encode(handover));
   if (!state) return state.error();
-  const lifecycle::Passage passage(handover, {state->get()});
-  const int error = execute_program(
-      program, adopting_arguments(daemon_.options_.arguments, state->get(), handover.own_program, rolled_back));
-  return sys::Error{"execute", path_, error};
+  const std::vector<std::string> arguments =
+      adopting_arguments(daemon_.options_.arguments, state->get(), handover.own_program);
+  const std::vector<std::string> environment = environment_now();
+  const lifecycle::Passage passage(handover, state->get());
+  if (passage.error() != 0) return sys::Error{"pass on", "descriptor", passage.error()};
+  execveat(program_.get(), "", pointers(arguments).data(), pointers(environment).data(), AT_EMPTY_PATH);
+  return sys::Error{"execute", path_, errno};
 }
 
 void DaemonUpgrade::execute() {
   auto own = lifecycle::open_own_program();
-  if (!own && going_back_.empty()) return rolled_back(own.error().text());
-  const sys::Fd own_program = own ? std::move(*own) : sys::Fd();
+  if (!own) return rolled_back(own.error().text());
   daemon_.services_.reloading();
   Handover handover = hand_over();
-  if (going_back_.empty()) {
-    handover.own_program = own_program.get();
-  } else {
-    handover.worker_program = previous_worker_programs_.plain.get();
-    handover.module_worker_program = previous_worker_programs_.modules.get();
-    handover.fallback_incarnation = incarnation_ - 1;
-  }
+  handover.own_program = own->get();
   // Nobody remembers over there what was asked of us and has not begun.
   if (daemon_.reload_.is_asked_for()) (void)::kill(getpid(), SIGHUP);
-  const auto error = become(handover, program_.get(), going_back_);
+  const auto error = become(handover);
   daemon_.services_.ready();
-  if (going_back_.empty()) return rolled_back(error->text());
-  log::Line(log::Level::error, "root").text("cannot go back: ").text(error->text()).write();
-  done();
+  rolled_back(error->text());
 }
 
 void DaemonUpgrade::rolled_back(const std::string& reason) {
   log::Line(log::Level::error, "root").text("not upgraded: ").text(reason).write();
   daemon_.events_.publish("upgrade_rolled_back", "root", {{"reason", reason}});
-  *last_ = {{"time", control::wall_clock_text()},
-            {"ok", false},
-            {"version", daemon_.options_.version},
-            {"errors", ordered_json::array({reason})}};
+  remember(reason);
   finish(refused(reason));
 }
 
@@ -240,27 +216,29 @@ void DaemonUpgrade::done() {
       .field("version", daemon_.options_.version)
       .field("previous", previous_version_)
       .write();
-  const ordered_json versions{{"version", daemon_.options_.version}, {"previous", previous_version_}};
-  daemon_.events_.publish("upgrade_done", "root", versions);
-  *last_ = {{"time", control::wall_clock_text()},
-            {"ok", true},
-            {"version", daemon_.options_.version},
-            {"errors", ordered_json::array()}};
-  ordered_json result{{"ok", true}};
-  result.update(versions);
-  finish({result, std::nullopt});
+  daemon_.events_.publish("upgrade_done", "root",
+                          {{"version", daemon_.options_.version}, {"previous", previous_version_}});
+  remember("");
+}
+
+control::Answer DaemonUpgrade::refused(const std::string& why) {
+  return {nullptr, control::Failure{control::kRefused, why, ""}};
 }
 
 void DaemonUpgrade::finish(const control::Answer& answer) {
   stage_ = Stage::none;
   quiet_.stop();
   program_.reset();
-  previous_program_.reset();
-  previous_worker_programs_ = {};
-  going_back_.clear();
   for (const control::Reply& reply : std::exchange(replies_, {})) reply(answer);
   daemon_.choose_signals();
   daemon_.reload_.go_on();
+}
+
+void DaemonUpgrade::remember(const std::string& problem) {
+  *last_ = {{"time", control::wall_clock_text()},
+            {"ok", problem.empty()},
+            {"version", daemon_.options_.version},
+            {"errors", problem.empty() ? ordered_json::array() : ordered_json::array({problem})}};
 }
 
 }  // namespace bulkhead

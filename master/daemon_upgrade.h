@@ -3,10 +3,11 @@
 //
 //   open the file ──▶ dry run, as a child, with the real state (lifecycle/program_check.h)
 //                ──▶ wait until nothing is half done ──▶ write the state ──▶ execve
-//   in the new program: resume everything ──▶ replace the workers one by one ──▶ upgrade_done
+//   in the new program: resume everything ──▶ upgrade_done ──▶ replace the workers one by one
 //
 // What fails before execve leaves us as we are. What fails behind it, up to upgrade_done, executes the program before,
-// whose descriptor came along, once; it says `upgrade_rolled_back`, as we do. Connections notice none of it.
+// whose descriptor came along, once (lifecycle/way_back.h); it says `upgrade_rolled_back`, as we do. Up to there the
+// new program reaps nothing, starts nothing and reads nothing that would be missed. Connections notice none of it.
 #pragma once
 
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
@@ -22,13 +24,17 @@
 #include "master/daemon_renewal.h"
 #include "master/lifecycle/handover.h"
 #include "master/lifecycle/program_check.h"
-#include "master/process/workers.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead {
 
 class Daemon;
+
+// The hidden options by which one bulkheadd executes another (master/daemon_adopt.h).
+inline constexpr std::string_view kAdopt = "--adopt=";             // STATE,PROGRAM: descriptors
+inline constexpr std::string_view kRolledBack = "--rolled-back=";  // the reason
+inline constexpr std::string_view kDryRun = "--dry-run";
 
 class DaemonUpgrade {
  public:
@@ -53,8 +59,6 @@ class DaemonUpgrade {
   [[nodiscard]] std::string resume(lifecycle::Handover& from, const std::string& rolled_back);
   // Goes on after that, when the loop is about to run.
   void resumed();
-  // Executes the program before; returns when that fails.
-  void fall_back(const std::string& reason);
 
  private:
   enum class Stage : std::uint8_t { none, checking, waiting, renewing };
@@ -65,12 +69,13 @@ class DaemonUpgrade {
   [[nodiscard]] std::string busy_with() const;
   void execute();
   [[nodiscard]] lifecycle::Handover hand_over() const;
-  [[nodiscard]] std::optional<sys::Error> become(lifecycle::Handover& handover, int program,
-                                                 const std::string& rolled_back);
-  void renewed(const std::string& problem);
+  [[nodiscard]] std::optional<sys::Error> become(lifecycle::Handover& handover);
   void done();
+  void renewed(const std::string& problem);
   void rolled_back(const std::string& reason);
   void finish(const control::Answer& answer);
+  void remember(const std::string& problem);
+  [[nodiscard]] static control::Answer refused(const std::string& why);
 
   [[nodiscard]] std::string resume_children(const lifecycle::Handover& from);
   [[nodiscard]] std::string resume_listener(const net::ListenerHandover& from);
@@ -82,8 +87,7 @@ class DaemonUpgrade {
   Stage stage_ = Stage::none;
   std::string path_;  // of the program, since the first start
   std::uint64_t incarnation_ = 1;
-  sys::Fd program_;         // to be executed
-  std::string going_back_;  // why the one to be executed is the one before
+  sys::Fd program_;  // to be executed
   supervision::Instant quiet_deadline_{};
   supervision::Instant readers_deadline_{};
   std::unique_ptr<nlohmann::ordered_json> last_;
@@ -92,16 +96,12 @@ class DaemonUpgrade {
 
   // In a program that has taken over, until it is through.
   std::string previous_version_;
-  sys::Fd previous_program_;
-  process::WorkerPrograms previous_worker_programs_;
   std::string came_back_;  // it is the program before, once more: why
 };
 
 // The command line of a program that is to take over from the state in this descriptor, with the program before in that
-// one (-1: none); and its execution, which returns an errno.
-[[nodiscard]] std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program,
-                                                          const std::string& rolled_back);
-[[nodiscard]] int execute_program(int program, const std::vector<std::string>& arguments);
+// one (-1: none).
+[[nodiscard]] std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, int state, int program);
 
 // The configuration that a handover speaks of, and what operators have added to it; `problem`: why there is none.
 struct Blueprint {
@@ -113,5 +113,8 @@ struct Blueprint {
 [[nodiscard]] Blueprint blueprint_of(const lifecycle::Handover& from);
 // The dry run: what resume() would do, short of touching anything. Returns the problem.
 [[nodiscard]] std::string rehearse_resume(const lifecycle::Handover& from, int parent);
+// And whether our workers become ready: for each listener with modules, whose libraries they load, and for one of the
+// others.
+[[nodiscard]] std::string rehearse_workers(const lifecycle::Handover& from);
 
 }  // namespace bulkhead

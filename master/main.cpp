@@ -189,6 +189,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
     if (!is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);
   }
+  open_way_back(arguments.command_line, argv);
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");
   describe(app, arguments);
   try {

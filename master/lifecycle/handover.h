@@ -65,10 +65,9 @@ struct Handover {
   std::string last_reload;   // as JSON
   std::string last_upgrade;  // as JSON; "null": there was none
   // Counts programs; a worker bears the number of the one that started it.
-  std::uint64_t incarnation = 1;           // of whoever wrote it
-  std::uint64_t fallback_incarnation = 1;  // of the program that is executed if the next one cannot take over
-  int own_program = -1;                    // of whoever wrote it, to be executed again if need be
-  int worker_program = -1;                 // its worker programs
+  std::uint64_t incarnation = 1;  // of whoever wrote it
+  int own_program = -1;           // of whoever wrote it, to be executed again if need be
+  int worker_program = -1;        // its worker programs
   int module_worker_program = -1;
   int log_lines = -1;
   int log_handlers = -1;

@@ -28,9 +28,14 @@ std::string identity_of(int fd) {
 
 }  // namespace
 
-void name_descriptors(Handover& handover) {
+std::optional<sys::Error> name_descriptors(Handover& handover) {
+  std::optional<sys::Error> error;
   handover.descriptors.clear();
-  for_each_descriptor(handover, [&](int& fd) { handover.descriptors.push_back({fd, identity_of(fd)}); });
+  for_each_descriptor(handover, [&](int& fd) {
+    handover.descriptors.push_back({fd, identity_of(fd)});
+    if (handover.descriptors.back().identity.empty()) error = sys::Error{"fstat", fmt::format("{}", fd), errno};
+  });
+  return error;
 }
 
 sys::Result<sys::Fd> seal_state(const std::string& text) {
@@ -63,23 +68,25 @@ sys::Result<std::string> read_state(int fd) {
   return text;
 }
 
-Passage::Passage(const Handover& handover, std::vector<int> also) : passed_(std::move(also)) {
+Passage::Passage(const Handover& handover, int state) : passed_{state} {
   for (const DescriptorIdentity& one : handover.descriptors) passed_.push_back(one.fd);
-  for (const int fd : passed_) fcntl(fd, F_SETFD, 0);
+  for (const int fd : passed_) {
+    if (fcntl(fd, F_SETFD, 0) != 0) error_ = errno;
+  }
 }
 
 Passage::~Passage() {
   for (const int fd : passed_) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-void receive_descriptors(const Handover& handover, int state) noexcept {
+void receive_descriptors(const Handover& handover, int state, bool may_go_back) noexcept {
   std::vector<int> keep{STDERR_FILENO, state};
   for (const DescriptorIdentity& one : handover.descriptors) keep.push_back(one.fd);
   std::ranges::sort(keep);
   unsigned first = 0;
   for (const int fd : keep) {
     if (fd < STDERR_FILENO) continue;
-    if (fd > STDERR_FILENO) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (fd > STDERR_FILENO && !may_go_back) fcntl(fd, F_SETFD, FD_CLOEXEC);
     if (first != 0 && static_cast<unsigned>(fd) > first) close_range(first, static_cast<unsigned>(fd) - 1, 0);
     first = static_cast<unsigned>(fd) + 1;
   }

@@ -106,7 +106,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(version); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(program); BULKHEAD_FIELD(worker_protocol);
   BULKHEAD_FIELD(config_file); BULKHEAD_FIELD(config); BULKHEAD_FIELD(settled); BULKHEAD_FIELD(generation);
   BULKHEAD_FIELD(next_listener); BULKHEAD_FIELD(started); BULKHEAD_FIELD(last_reload); BULKHEAD_FIELD(last_upgrade);
-  BULKHEAD_FIELD(incarnation); BULKHEAD_FIELD(fallback_incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
+  BULKHEAD_FIELD(incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(processes);

@@ -56,16 +56,18 @@ std::optional<sys::Error> Listener::open() {
   std::vector<std::string> remarks{backlog_remark(config_.sockets)};
   auto sockets = gather(config_, {}, remarks);
   if (!sockets) return sockets.error();
-  if (!table_fd_) {
-    if (auto error = make_table()) return error;
-  }
-  if (config::has_drain_notice(config_)) {
-    if (auto error = make_drain_notice()) return error;
-  }
+  if (auto error = open_without_sockets()) return error;
   sockets_ = take(std::move(*sockets));
   tell(std::move(remarks));
   tell(config_.remarks);
   return std::nullopt;
+}
+
+std::optional<sys::Error> Listener::open_without_sockets() {
+  if (!table_fd_) {
+    if (auto error = make_table()) return error;
+  }
+  return config::has_drain_notice(config_) ? make_drain_notice() : std::nullopt;
 }
 
 std::optional<sys::Error> Listener::make_drain_notice() {

@@ -29,6 +29,8 @@ class Listener {
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
   // if one is.
   [[nodiscard]] std::optional<sys::Error> open();
+  // In place of open(), for a worker that no client is to meet.
+  [[nodiscard]] std::optional<sys::Error> open_without_sockets();
   // For another program to go on with: nothing but its configuration is missing. Not while addresses are left over.
   [[nodiscard]] ListenerHandover hand_over() const;
   // In place of open(). An error: the configuration or the system does not know what it speaks of.

@@ -210,6 +210,7 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
 void Workers::protocol_error(WorkerProcess& worker, const char* what) {
   log::Line(log::Level::error, worker.path).text("sent ").text(what).text(": killed").field("pid", worker.pid).write();
   worker.poll->stop();
+  worker.failure = fmt::format("sent {}", what);
   sys::signal_process(worker.pid, SIGKILL);
 }
 

@@ -1,47 +1,12 @@
 """Upgrades that cannot be: the program that runs goes on, says why, and everything is as it was."""
 
 import os
-import resource
 import signal
 
-from harness import Client, Hold, Storm, UpgradeTestCase, free_port, listener, main, needs_root, process, wait_until
-
-
-def echo(name="echo", **keys):
-    return listener(name, **{"max_restarts": 1000, "max_seconds": 60, "listen": f"127.0.0.1:{free_port()}", **keys})
+from harness import Hold, Storm, UpgradeTestCase, echo_listener, main, process, wait_until
 
 
 class Broken(UpgradeTestCase):
-    def rolled_back(self, daemon, hold, *reason):
-        """One of these words is in the reason."""
-        before = daemon.control.value("status")
-        status, answer, err = self.upgrade(daemon)
-        self.assertEqual(status, 2, f"{answer} {err}")
-        now = daemon.control.value("status")
-        self.assertEqual([now["pid"], now["version"], now["state"]], [daemon.pid, before["version"], "running"])
-        self.assertEqual(now["last_upgrade"]["ok"], False)
-        told = now["last_upgrade"]["errors"][0]
-        self.assertTrue(any(word in told for word in reason), f"{told!r} has none of {reason}")
-        self.assertEqual(answer, {"error": told})
-        last = [one for one in self.history(daemon) if one["event"].startswith("upgrade_")][-1]
-        self.assertEqual((last["event"], last["reason"]), ("upgrade_rolled_back", told))
-        self.assertEqual(hold.echo_all(), len(hold))
-        with Client(daemon.address()) as client:
-            self.assertTrue(client.echo())
-        return told
-
-    def supervised(self, *more):
-        daemon = self.supervise(echo(), *more)
-        daemon.events.close()
-        self.upgraded(daemon, self.own)  # what it has open is settled from here on
-        return daemon
-
-    def kinds(self, daemon):
-        daemon.control.close()
-        return sorted(kind.removesuffix(" (deleted)") for kind in process(daemon.pid).fd_kinds().values())
-
-
-class BeforeItIsExecuted(Broken):
     def cut(self):
         with open(self.own, "rb") as file:
             text = file.read()
@@ -72,7 +37,7 @@ class BeforeItIsExecuted(Broken):
                  ("succeeds at something else", lambda: self.install("/bin/true"), ("does not know how to take over",)),
                  ("says something else", lambda: self.install("/bin/echo"), ("does not know how to take over",)),
                  ("writable for others", lambda: self.install(self.next, mode=0o757), ("others may write to it",)))
-        with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2) as storm:
+        with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2, pause=0.005) as storm:
             for name, break_it, reason in cases:
                 with self.subTest(name):
                     break_it()
@@ -97,6 +62,44 @@ class BeforeItIsExecuted(Broken):
         with Hold(daemon.address(), 5) as hold:
             self.rolled_back(daemon, hold, "bulkhead-worker")
 
+    def test_one_whose_workers_do_not_start(self):
+        daemon = self.supervised()
+        workers = [one.pid for one in daemon.workers()]
+        kinds = self.kinds(daemon)
+        self.install(self.next)
+        for worker, reason in (("/bin/false", "a worker of it, for root/echo: ended with exit status 1"),
+                               ("/bin/sleep", "a worker of it, for root/echo: ended with exit status 1"),
+                               (self.helper("pauses"), "a worker of it, for root/echo: was not ready within 4 s")):
+            with self.subTest(worker), Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2, pause=0.005) as storm:
+                self.install(worker, "bulkhead-worker")
+                self.rolled_back(daemon, hold, reason)
+                storm.stop()
+                self.assertEqual(storm.failed, {})
+        self.assertEqual([one.pid for one in daemon.workers()], workers)
+        wait_until(lambda: self.kinds(daemon) == kinds, 5, "the descriptors from before")
+        # Who goes on has its own worker program still, although the file is another one.
+        os.kill(workers[0], signal.SIGKILL)
+        daemon.wait_workers(2)
+        self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
+        self.assertEqual(self.upgraded(daemon, self.next), "next")
+
+    def test_states_and_workers_of_other_versions(self):
+        self.install(self.helper("bulkheadd-breaks"))
+        daemon = self.supervise(echo_listener())
+        with Hold(daemon.address(), 5) as hold:
+            for what, reason in (("format", "the state has format 2, and this program reads up to 1"),
+                                 ("workers", "the workers speak version 9 of the protocol, and this program version ")):
+                with self.subTest(what):
+                    self.write("bin/breaks", f"writes {what}\n")
+                    self.install(self.own)
+                    self.rolled_back(daemon, hold, reason)
+            self.write("bin/breaks", "")
+            self.install(self.helper("speaks_otherwise"), "bulkhead-worker")
+            self.rolled_back(daemon, hold, "a worker of it, for root/echo: sent another version of the protocol")
+            self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
+            self.upgraded(daemon, self.own)
+            self.assertEqual(hold.echo_all(), 5)
+
     def test_a_directory_that_others_may_write_to(self):
         daemon = self.supervised()
         os.chmod(self.installed, 0o777)
@@ -110,41 +113,6 @@ class BeforeItIsExecuted(Broken):
         daemon.send_signal(signal.SIGUSR2)
         wait_until(lambda: [one for one in daemon.tree() if "--dry-run" in one.title], 5, "the dry run")
         self.assertEqual(daemon.stop(), 0)
-
-
-class AfterItWasExecuted(Broken):
-    def test_workers_that_do_not_start(self):
-        daemon = self.supervised()
-        workers = [one.pid for one in daemon.workers()]
-        kinds = self.kinds(daemon)
-        self.install("/bin/false", "bulkhead-worker")
-        self.install(self.next)
-        with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2) as storm:
-            self.rolled_back(daemon, hold, "did not become ready")
-            storm.stop()
-            self.assertEqual(storm.failed, {})
-        self.assertEqual([one.pid for one in daemon.workers()], workers)
-        wait_until(lambda: self.kinds(daemon) == kinds, 5, "the descriptors from before")
-        # The program before has its own worker program still, although the file is another one.
-        os.kill(workers[0], signal.SIGKILL)
-        daemon.wait_workers(2)
-        self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
-        self.assertEqual(self.upgraded(daemon, self.next), "next")
-
-    @needs_root
-    def test_a_failure_while_it_takes_over(self):
-        more = [{"id": f"more{number}", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"} for number in range(12)]
-        daemon = self.supervised(*more)
-        self.install(self.next)
-        soft, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
-        with Hold(daemon.address(), 20) as hold:
-            # Room for what there is and for the dry run, but not for a copy of everything.
-            open_now = process(daemon.pid).fds()
-            limit = [number for number in range(1000) if number not in open_now][20]
-            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, hard))
-            self.rolled_back(daemon, hold, "Too many open files")
-            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (soft, hard))
-        self.assertEqual(self.upgraded(daemon, self.next), "next")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 import json
 import os
+import re
+import resource
 import signal
+import socket
 import subprocess
+import sys
 import threading
+import time
 
-from harness import (Client, Hold, Storm, UpgradeTestCase, exec_listener, free_port, listener, main, process, signal_process,
-                     wait_until)
-
-
-def echo(name="echo", **keys):
-    """Its intensity is given: the default would follow the number of workers."""
-    return listener(name, **{"max_restarts": 1000, "max_seconds": 60, "listen": f"127.0.0.1:{free_port()}", **keys})
+from harness import (Client, Hold, Manager, Storm, UpgradeTestCase, echo_listener, exec_listener, free_port, main, module_listener,
+                     process, signal_process, wait_until)
 
 
 def sleeper(name="sleeper", **keys):
@@ -22,7 +22,7 @@ def sleeper(name="sleeper", **keys):
 class WhatGoesOn(UpgradeTestCase):
     def test_connections_counts_events_and_processes(self):
         rounds, held = (4, 100) if self.sanitized else (20, 300)
-        daemon = self.supervise(echo(), sleeper())
+        daemon = self.supervise(echo_listener(), sleeper())
         child = daemon.control.node("root/sleeper")["pid"]
         before = daemon.control.value("status")
         with Hold(daemon.address(), held) as hold, Storm(daemon.address(), threads=2) as storm:
@@ -53,7 +53,7 @@ class WhatGoesOn(UpgradeTestCase):
 
     def test_under_kills(self):
         rounds = 3 if self.sanitized else 10
-        daemon = self.supervise(echo(workers=3, restart_delay="none"))
+        daemon = self.supervise(echo_listener(workers=3, restart_delay="none"))
         stop = threading.Event()
         kills = []
 
@@ -86,9 +86,9 @@ class WhatGoesOn(UpgradeTestCase):
         self.measured(upgrades=rounds, kills=len(kills), ok=storm.counts["ok"], failed=sum(storm.failed.values()))
 
     def test_what_operators_have_done(self):
-        daemon = self.supervise(echo(), echo("other"), sleeper(), sleeper("stopped"))
+        daemon = self.supervise(echo_listener(), echo_listener("other"), sleeper(), sleeper("stopped"))
         control = daemon.control
-        added = self.write("added.json", json.dumps(echo("added", workers=1)))
+        added = self.write("added.json", json.dumps(echo_listener("added", workers=1)))
         for command in (("scale", "root/echo", "4"), ("suspend", "root/other"), ("stop", "root/stopped"), ("add", "root", added),
                         ("delete", "root/stopped")):
             self.assertEqual(control.run(*command)[0], 0, command)
@@ -114,7 +114,7 @@ class WhatGoesOn(UpgradeTestCase):
     def test_the_restart_window(self):
         team = {"id": "team", "type": "supervisor", "max_restarts": 2, "max_seconds": 600, "restart": "temporary",
                 "children": [sleeper(restart_delay="none")]}
-        daemon = self.supervise(echo(), team)
+        daemon = self.supervise(echo_listener(), team)
         for count in (1, 2):
             pid = daemon.control.node("root/team/sleeper")["pid"]
             signal_process(pid, signal.SIGKILL)
@@ -129,7 +129,7 @@ class WhatGoesOn(UpgradeTestCase):
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
         script = f"while IFS= read -r word; do printf '%s' \"$word\"; : > {fifo}.$word; done <> {fifo}"
-        daemon = self.supervise(echo(), sleeper("talks", argv=["/bin/sh", "-c", script]))
+        daemon = self.supervise(echo_listener(), sleeper("talks", argv=["/bin/sh", "-c", script]))
 
         def say(word):
             with open(fifo, "w") as file:
@@ -145,15 +145,29 @@ class WhatGoesOn(UpgradeTestCase):
 
 class WhatStaysTheSame(UpgradeTestCase):
     def attributes(self, daemon):
-        with open(f"/proc/{daemon.pid}/limits") as limits, open(f"/proc/{daemon.pid}/oom_score_adj") as score:
-            status = process(daemon.pid).status()
-            kept = {key: status[key] for key in ("Umask", "CapEff", "CapBnd", "NoNewPrivs", "SigBlk", "SigIgn", "SigCgt", "Groups")}
-            return limits.read(), score.read(), kept, os.readlink(f"/proc/{daemon.pid}/cwd"), process(daemon.pid).title
+        def text(name):
+            with open(f"/proc/{daemon.pid}/{name}") as file:
+                return file.read()
+        status = process(daemon.pid).status()
+        kept = {key: status[key] for key in ("Umask", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "Groups")}
+        kept |= {name: text(name) for name in ("limits", "oom_score_adj", "cgroup")}
+        kept |= {"nice": os.getpriority(os.PRIO_PROCESS, daemon.pid), "cwd": os.readlink(f"/proc/{daemon.pid}/cwd"), "title": process(daemon.pid).title}
+        # Of the arguments, to the number of a descriptor, and of the environment, as execve got them.
+        starts = [int(field) for field in text("stat").rpartition(")")[2].split()[45:49]]
+        return kept, (starts[1] - starts[0]) // 8, starts[3] - starts[2]
+
+    @staticmethod
+    def unusual():
+        os.umask(0o027)
+        os.nice(2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with open("/proc/self/oom_score_adj", "w") as score:
+            score.write("123")
 
     def test_attributes_descriptors_and_environment(self):
         rounds = 3 if self.sanitized else 20
         daemon = self.supervise(exec_listener(["/usr/bin/env"], pass_env=["PATH", "TESTED"]), sleeper(),
-                                environment={**os.environ, "TESTED": "yes"})
+                                environment={**os.environ, "TESTED": "yes"}, preexec=WhatStaysTheSame.unusual)
 
         def variables():
             with Client(daemon.address("run")) as client:
@@ -162,6 +176,8 @@ class WhatStaysTheSame(UpgradeTestCase):
         self.upgraded(daemon, self.next)
         daemon.events.close()
         attributes, environment = self.attributes(daemon), variables()
+        kept = attributes[0]
+        self.assertEqual([kept[key].strip() for key in ("Umask", "oom_score_adj")] + [kept["nice"]], ["0027", "123", 2])
         kinds = sorted(process(daemon.pid).fd_kinds().values())
         self.assertIn("TESTED=yes", environment)
         for number in range(rounds):
@@ -170,13 +186,14 @@ class WhatStaysTheSame(UpgradeTestCase):
         self.assertEqual(variables(), environment)
         daemon.control.close()
         wait_until(lambda: sorted(process(daemon.pid).fd_kinds().values()) == kinds, 5, "the descriptors from before")
+        self.assertEqual(self.attributes(daemon)[0], kept)
         signal_process(daemon.workers()[0].pid, signal.SIGKILL)  # a subreaper as ever
         daemon.wait_workers(2)
 
     def test_files_of_the_daemon(self):
         path = os.path.join(self.directory, "own.sock")
         pid_file = os.path.join(self.directory, "pid")
-        daemon = self.supervise(echo(listen=f"unix:{path}"), daemon={"pid_file": pid_file})
+        daemon = self.supervise(echo_listener(listen=f"unix:{path}"), daemon={"pid_file": pid_file})
         inode = os.stat(path).st_ino
         with Client(path) as client:
             self.assertTrue(client.echo())
@@ -194,19 +211,88 @@ class WhatStaysTheSame(UpgradeTestCase):
             self.assertFalse(os.path.exists(left), left)
 
 
+class SocketsOfOthers(UpgradeTestCase):
+    def test_modules_and_inherited_sockets(self):
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        for one in sockets:
+            self.addCleanup(one.close)
+        spec = {"fds": {3 + number: one.fileno() for number, one in enumerate(sockets)},
+                "env": {"LISTEN_FDS": "1", "LISTEN_PID": "PID", "LISTEN_FDNAMES": "web"}}
+        daemon = self.supervise(module_listener(self.module("does_as_told"), listen=f"127.0.0.1:{free_port()}"),
+                                echo_listener("named", listen="systemd:web"), echo_listener("numbered", listen="fd:4"),
+                                prefix=(sys.executable, self.helper("passes_sockets"), json.dumps(spec)), pass_fds=tuple(spec["fds"].values()))
+        daemon.ready["endpoints"] = daemon.endpoints("own")  # the others are not the daemon's to close
+        addresses = [one.getsockname() for one in sockets]
+
+        def state(client):
+            client.send(b"facts\n")
+            text = b""
+            while not text.endswith(b"\nend\n"):
+                text += client.receive(1)
+            return re.search(rb"^state (.*)$", text, re.M).group(1)
+        with Client(daemon.address("own")) as told, Client(addresses[0]) as named, Client(addresses[1]) as numbered:
+            before = state(told)
+            self.assertTrue(named.echo() and numbered.echo())
+            for program in (self.next, self.own, self.next):
+                workers = daemon.workers()
+                self.upgraded(daemon, program)
+                daemon.wait_workers(6, without=workers)
+                self.assertEqual(state(told), before)
+                for address, client in zip(addresses, (named, numbered)):
+                    self.assertTrue(client.echo())
+                    with Client(address) as newcomer:
+                        self.assertTrue(newcomer.echo())
+                with Client(daemon.address("own")) as newcomer:
+                    self.assertEqual(state(newcomer), before)
+        status, out, err = daemon.control.run("reload", "--wait")
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual([line["message"] for line in daemon.log(level="warning", path="root")], [])
+
+    def test_the_service_manager_is_told(self):
+        manager = Manager(self.directory)
+        self.addCleanup(manager.close)
+        daemon = self.supervise(echo_listener(), environment=manager.environment())
+        manager.listen(lambda: manager.store and any("READY" in one for one in manager.news), what="ready and a stored socket")
+
+        def told(deed):
+            """RELOADING and READY of one deed, in their order."""
+            del manager.news[:]
+            began = time.monotonic_ns() // 1000
+            deed()
+            manager.listen(lambda: any("READY" in one for one in manager.news), what="READY")
+            self.assertEqual(daemon.control.run("status")[0], 0)
+            words = [one for one in manager.news if one.keys() & {"RELOADING", "READY", "STOPPING"}]
+            self.assertEqual([list(one) for one in words], [["RELOADING", "MONOTONIC_USEC"], ["READY", "MAINPID"]])
+            self.assertTrue(began <= int(words[0]["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000)
+            self.assertEqual(words[1]["MAINPID"], str(daemon.pid))
+        stored = {name: os.fstat(fd).st_ino for name, fd in manager.store.items()}
+        told(lambda: self.assertEqual(daemon.control.run("reload", "--wait")[0], 0))
+        told(lambda: self.upgraded(daemon, self.next))
+        self.assertEqual({name: os.fstat(fd).st_ino for name, fd in manager.store.items()}, stored)
+        self.install(self.helper("bulkheadd-breaks"))
+        self.write("bin/breaks", "begin ABRT\n")
+        told(lambda: self.assertEqual(self.upgrade(daemon)[0], 2))
+        self.install("/bin/false")
+        del manager.news[:]
+        self.assertEqual(self.upgrade(daemon)[0], 2)
+        daemon.send_signal(signal.SIGTERM)
+        manager.listen(lambda: any("STOPPING" in one for one in manager.news), what="STOPPING")
+        self.assertFalse([one for one in manager.news if "RELOADING" in one or "READY" in one])
+
+
 class Signals(UpgradeTestCase):
     def happened(self, daemon, name, count=1):
         wait_until(lambda: len([one for one in self.history(daemon) if one["event"] == name]) >= count, 15, f"{count} {name}")
 
     def test_usr2_upgrades(self):
-        daemon = self.supervise(echo())
+        daemon = self.supervise(echo_listener())
         self.install(self.next)
         daemon.send_signal(signal.SIGUSR2)
         self.happened(daemon, "upgrade_done")
         self.assertEqual(daemon.control.value("status")["version"], "next")
 
     def test_others_on_the_way(self):
-        daemon = self.supervise(echo(), sleeper())
+        daemon = self.supervise(echo_listener(), sleeper())
         self.install(self.next)
         for number in (signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP):
             daemon.send_signal(number)
@@ -218,7 +304,7 @@ class Signals(UpgradeTestCase):
         self.assertEqual(daemon.stop(), 0)
 
     def test_one_at_a_time(self):
-        daemon = self.supervise(echo())
+        daemon = self.supervise(echo_listener())
         runs = [subprocess.Popen(daemon.control.command("upgrade", "--wait"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                 for _ in range(5)]
         ends = [(*one.communicate(timeout=30), one.returncode) for one in runs]
@@ -228,7 +314,7 @@ class Signals(UpgradeTestCase):
                             or (status, err) == (3, "bulkheadctl: the daemon closed the connection without an answer\n"), (status, out, err))
 
     def test_reloads_wait(self):
-        daemon = self.supervise(echo())
+        daemon = self.supervise(echo_listener())
         self.install(self.next)
         first = subprocess.Popen(daemon.control.command("upgrade", "--wait"), stdout=subprocess.DEVNULL)
         status, _, err = daemon.control.run("reload", "--wait")

@@ -11,13 +11,13 @@ from .moments import SECONDS, Moment, Moments
 from .processes import Process, children_of, descendants, process, signal_process
 from .reload import ReloadTestCase, sleeper, steady
 from .service_manager import Manager
-from .upgrade import UpgradeTestCase
+from .upgrade import UpgradeTestCase, echo_listener
 from .waiting import Timeout, wait_until
 
 __all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events",
            "Hold", "Manager", "Moment", "Moments", "Process", "ReloadTestCase", "SECONDS", "SOURCE", "Storm",
            "Strace", "TestCase",
-           "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect", "descendants", "exec_listener",
+           "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect", "descendants", "echo_listener", "exec_listener",
            "find_node", "free_port", "kill_workers", "listener", "main", "module_listener", "needs_mounts",
            "needs_root", "outcome", "parse_line", "process", "signal_process", "sleeper", "steady", "tool",
            "wait_until"]

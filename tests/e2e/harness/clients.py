@@ -136,13 +136,14 @@ class Hold:
 
 class Storm:
     """Short connections, as fast as `threads` threads can: connect, one line, compare, close. Runs until stop(), or until
-    `count` connections have been made. Counts what became of each: ok, refused, reset, eof, wrong, timeout."""
+    `count` connections have been made; each rests for `pause` seconds behind each of them. Counts what became of each: ok, refused, reset, eof, wrong, timeout."""
 
     OUTCOMES = ("ok", "refused", "reset", "eof", "wrong", "timeout")
 
-    def __init__(self, address, count=None, threads=4, timeout=5.0):
+    def __init__(self, address, count=None, threads=4, timeout=5.0, pause=0.0):
         self.address = address
         self.timeout = timeout
+        self.pause = pause
         self.counts = dict.fromkeys(self.OUTCOMES, 0)
         self.slowest = 0.0
         self._lock = threading.Lock()
@@ -177,7 +178,7 @@ class Storm:
 
     def _run(self, thread):
         number = 0
-        while not self._stop.is_set() and self._take():
+        while not self._stop.wait(self.pause) and self._take():
             number += 1
             began = time.monotonic()
             outcome = self._one(b"storm %d %d\n" % (thread, number))

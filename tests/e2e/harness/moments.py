@@ -135,11 +135,13 @@ class Moments(UpgradeTestCase):
         daemon = self.begin(self.echo(port))
         client = self.hold(port)
         self.meet()
-        self.install_once(self.helper("pauses"), "bulkhead-worker")
+        gate = self.write(f"bin/closed.{daemon.pid}", "")
+        self.install_once(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker.real")
+        self.install_once(self.helper("waits_at_gate"), "bulkhead-worker")
         self.install_once(self.next)
         daemon.send_signal(signal.SIGUSR2)
-        worker = daemon.wait_log("^started", 3, seconds=SECONDS)[-1]
-        return Moment(daemon, client, lambda: signal_process(worker["pid"], signal.SIGKILL))
+        daemon.wait_log("^started", 3, seconds=SECONDS)
+        return Moment(daemon, client, lambda: os.unlink(gate), upgrades=True)
 
     def rewrite(self, daemon, change):
         """The daemon's file with other children; returns what writes it back."""

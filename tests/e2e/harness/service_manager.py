@@ -17,6 +17,7 @@ class Manager:
         self.socket.bind(self.path)
         os.chmod(self.path, 0o666)
         self.store = {}
+        self.news = []  # every message, as a dictionary
 
     def listen(self, condition, seconds=10.0, what="news"):
         deadline = time.monotonic() + seconds
@@ -26,6 +27,7 @@ class Manager:
                 raise AssertionError(f"{what}: not within {seconds:g} s; stored: {sorted(self.store)}")
             text, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
             news = dict(line.split("=", 1) for line in text.decode().splitlines())
+            self.news.append(news)
             if "FDSTORE" in news and fds:
                 known = self.store.setdefault(news["FDNAME"], fds[0])
                 for fd in fds:

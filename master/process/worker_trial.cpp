@@ -1,0 +1,56 @@
+#include "master/process/worker_trial.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "master/control/narrator.h"
+#include "master/process/workers.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::process {
+
+std::string try_worker(const std::string& path, const config::Listener& config, const config::Log& log) {
+  constexpr RunId kRun = 1;
+  net::InheritedSockets none;
+  net::Listener listener(0, path, config, none);
+  if (const auto error = listener.open_without_sockets()) return error->text();
+  const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const sys::Fd signals = sys::open_signal_fd({SIGCHLD});
+  loop::Loop loop;
+  HandlerErrors errors(loop, {});
+  bool is_ready = false;
+  Workers workers(loop, errors, {log, 1, null.get(), null.get()},
+                  {[&](WorkerProcess&) {
+                     is_ready = true;
+                     loop.stop();
+                   },
+                   [](WorkerProcess&, const ipc::Message&) {}, [](WorkerProcess&) {}});
+  std::optional<sys::Error> error = workers.find_program();
+  if (!error) error = workers.start(1, kRun, path + "/1", listener, 1, std::nullopt);
+  if (error) return error->text();
+  const pid_t pid = workers.find(kRun)->pid;
+  loop::Poll end(loop, signals.get(), [&] {
+    signalfd_siginfo news{};
+    (void)!::read(signals.get(), &news, sizeof news);  // of an earlier one, it may be
+    if (sys::has_ended(pid)) loop.stop();
+  });
+  loop::Timer patience(loop, [&] { loop.stop(); });
+  end.start();
+  patience.start(kTrialPatience);
+  loop.run();
+  const bool has_ended = sys::has_ended(pid);
+  sys::signal_process(pid, SIGKILL);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  const std::string failure = workers.take(pid).failure;
+  if (is_ready) return "";
+  if (!has_ended) return fmt::format("was not ready within {} s", kTrialPatience.count());
+  return failure.empty() ? control::exit_text(status) : failure;
+}
+
+}  // namespace bulkhead::process
