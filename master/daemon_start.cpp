@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "master/config/cgroup.h"
 #include "master/daemon.h"
 #include "master/now.h"
 #include "worker/log/log.h"
@@ -36,6 +37,18 @@ int exit_status_of_address(const sys::Error& error) {
     case EAFNOSUPPORT: return kAddressInUse;
     default: return exit_status_of(error);
   }
+}
+
+void warn_of_oom_group() {
+  const config::CgroupLimit killed = config::cgroup_limit(config::kOomGroup);
+  if (killed.value == 0) return;
+  log::Line(log::Level::warning, "root")
+      .text("memory.oom.group of ")
+      .text(killed.directory)
+      .text(
+          " is 1: when its memory runs out, everything in it is killed at once, all connections too (see OOMPolicy= "
+          "of a systemd unit)")
+      .write();
 }
 
 }  // namespace
@@ -105,6 +118,7 @@ std::optional<sys::Error> Daemon::become_subreaper() {
 }
 
 int Daemon::run() {
+  warn_of_oom_group();
   processes_.set_error_fd(log_.handlers.get());
   auto error = become_subreaper();
   if (!error) error = workers_.find_program();

@@ -43,7 +43,17 @@ void read_line(CgroupLimit& least, const CgroupController& controller, std::stri
   walk_up(least, mount + "/" + controller.name, path, controller.v1);
 }
 
+std::uint32_t oom_group(const std::string& directory) {
+  return leading_number(cgroup_text(directory + "/memory.oom.group")) == 1 ? 1 : 0;
+}
+
+std::uint32_t nothing(const std::string& /*directory*/) {
+  return 0;
+}
+
 }  // namespace
+
+const CgroupController kOomGroup{"memory", nothing, oom_group};
 
 std::string cgroup_text(const std::string& path) {
   std::ifstream file(path);

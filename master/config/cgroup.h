@@ -28,6 +28,10 @@ struct CgroupLimit {
 // Of this process.
 [[nodiscard]] CgroupLimit cgroup_limit(const CgroupController& controller);
 
+// The cgroup, if there is one, all of whose processes the kernel kills when it has no memory left: memory.oom.group of
+// version 2, in `directory`.
+extern const CgroupController kOomGroup;
+
 // For controllers: a file of a cgroup, empty where there is none; the number that a text begins with, which "max" has
 // not.
 [[nodiscard]] std::string cgroup_text(const std::string& path);

@@ -1,12 +1,12 @@
-"""What the system has no room for: asked for, it is an error; a default becomes what there is room for, and holds. And the
-limit of descriptors, which the daemon raises for itself and for nobody else."""
+"""What the system has no room for: asked for, it is an error; a default becomes what there is room for, and holds. The limit
+of descriptors, which the daemon raises for itself and for nobody else. And hardly any processor."""
 
 import json
 import os
 import resource
-import unittest
+import time
 
-from harness import (Client, ControlledTestCase, Hold, UpgradeTestCase, config_of, exec_listener, listener, main,
+from harness import (Canary, Client, ControlledTestCase, Hold, Storm, UpgradeTestCase, config_of, exec_listener, listener, main,
                      module_listener, needs_root, process)
 
 CAT = os.path.realpath("/bin/cat")
@@ -101,35 +101,52 @@ class Users(RoomTestCase):
 @needs_root
 class Cgroups(RoomTestCase):
     def setUp(self):
+        self.cgroup = None
         self.addCleanup(self.remove)  # after everything else
         super().setUp()
-        self.cgroup = None
-        name = f"bulkhead-test-{os.getpid()}"
+
+    def make(self, controller):
+        """A cgroup of this test's, of the version that the machine has."""
         with open("/proc/self/mountinfo") as mounts:
-            v1 = any(f" {CGROUPS}/pids " in line for line in mounts)
-        self.cgroup = os.path.join(CGROUPS, "pids", name) if v1 else os.path.join(CGROUPS, name)
+            v1 = any(f" {CGROUPS}/{controller} " in line for line in mounts)
+        self.cgroup = os.path.join(CGROUPS, controller if v1 else "", f"bulkhead-test-{os.getpid()}")
         try:
             if not v1:
                 with open(os.path.join(CGROUPS, "cgroup.subtree_control"), "w") as file:
-                    file.write("+pids")
+                    file.write(f"+{controller}")
             os.mkdir(self.cgroup)
-            self.allow(30)
         except OSError as error:
-            raise unittest.SkipTest(f"no cgroup with a limit of processes can be made: {error}") from None
+            self.skipTest(f"no cgroup of the {controller} controller can be made: {error}")
+        return v1
 
-    def allow(self, processes):
-        with open(os.path.join(self.cgroup, "pids.max"), "w") as file:
-            file.write(str(processes))
+    def set(self, name, value):
+        with open(os.path.join(self.cgroup, name), "w") as file:
+            file.write(str(value))
 
     def remove(self):
         if self.cgroup is not None and os.path.isdir(self.cgroup):
             os.rmdir(self.cgroup)
 
     def join(self):
-        with open(os.path.join(self.cgroup, "cgroup.procs"), "w") as file:
-            file.write(str(os.getpid()))
+        self.set("cgroup.procs", os.getpid())
+
+    def test_a_twentieth_of_a_cpu_is_slow_and_no_reason_to_kill_workers(self):
+        v1 = self.make("cpu")
+        daemon = self.supervise(listener(), preexec=self.join)
+        workers = [one.pid for one in daemon.workers()]
+        with Canary(daemon.address(), 3, every=0.2) as canary, Storm(daemon.address(), threads=3) as storm:
+            self.set(*(("cpu.cfs_quota_us", 5000) if v1 else ("cpu.max", "5000 100000")))
+            time.sleep(6)  # the watchdog's patience is 4 s, and a second look
+            storm.stop()
+        self.set(*(("cpu.cfs_quota_us", -1) if v1 else ("cpu.max", "max 100000")))
+        self.measured(**storm.counts, canary_gap=canary.max_gap)
+        self.assertEqual((storm.failed, canary.errors), ({}, 0))
+        self.assertEqual([one.pid for one in daemon.workers()], workers)
+        self.assertEqual(daemon.events.of("watchdog_expired"), [])
 
     def test_a_cgroup_s_processes(self):
+        self.make("pids")
+        self.set("pids.max", 30)
         limit = f"pids.max of {self.cgroup} is"
         self.refused(27, f"{limit} 30", self.join)
         self.checked(27, self.join)
@@ -144,7 +161,7 @@ class Cgroups(RoomTestCase):
         self.assertEqual(self.warnings(daemon), [first])
         with open(daemon.config_path, "w") as file:
             json.dump({**config_of(listener()), "log": {"target": daemon.log_path, "format": "json", "level": "debug"}}, file)
-        self.allow(50)
+        self.set("pids.max", 50)
         self.assertEqual(daemon.control.run("reload", "--wait")[0], 0)
         self.assertEqual(self.warnings(daemon)[1:], [first.replace("27", "47").replace("30", "50")])
         with Hold(daemon.address(), 47) as hold:

@@ -227,6 +227,16 @@ TEST_CASE("pids.max is that of the strictest cgroup, in both versions") {
   }
 }
 
+TEST_CASE("the cgroup whose processes are killed together") {
+  const Directory mount;
+  mount.write("a/memory.oom.group", "1\n");
+  mount.write("a/b/memory.oom.group", "0\n");
+  mount.write("c/memory.oom.group", "0\n");
+  mount.write("memory/c/memory.oom.group", "1\n");  // version 1 has no such file
+  CHECK(cgroup_limit(kOomGroup, "0::/a/b\n", mount.path()).directory == mount.path() + "/a");
+  CHECK(cgroup_limit(kOomGroup, "4:memory:/c\n0::/c\n", mount.path()).value == 0);
+}
+
 TEST_CASE("RLIMIT_NPROC is for everybody but root") {
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_NPROC, &before) == 0);
