@@ -328,6 +328,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   if (group_lives) {
     table_.linger(index, crashed, now + header_.shutdown_ns);
     lingering_.push_back(index);
+    if (on_lingering_) on_lingering_();
   } else {
     ring(table_.end(index, crashed));
   }

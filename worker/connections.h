@@ -68,6 +68,9 @@ class Connections {
     before_reap_ = std::move(before_reap);
     on_output_end_ = std::move(on_end);
   }
+  // `on_lingering` is called when a handler has left something behind that holds its slot, also in the middle of an
+  // accept.
+  void watch_lingering(std::function<void()> on_lingering) { on_lingering_ = std::move(on_lingering); }
 
   void log_moments(bool start, bool end) noexcept {
     log_start_ = start;
@@ -127,6 +130,7 @@ class Connections {
   std::vector<std::uint32_t> lingering_;
   std::function<void()> before_reap_;
   std::function<void(std::uint64_t)> on_output_end_;
+  std::function<void()> on_lingering_;
   log::RateLimit start_failures_;
   std::int64_t crash_window_ns_ = 0;
   std::uint32_t crashes_in_window_ = 0;

@@ -154,6 +154,7 @@ class Worker {
   loop::Timer tick_;
   loop::Timer quiet_;
   loop::Timer linger_;
+  std::chrono::nanoseconds linger_wait_{0};
   std::uint32_t named_ = 0;  // children, by signals, since the last look at all of them
   std::chrono::nanoseconds cost_of_look_{0};
   bool orphaned_ = false;
@@ -182,6 +183,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
       quiet_(loop_, [this] { on_quiet_over(); }),
       linger_(loop_, [this] { sweep_lingering(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
+  connections_.watch_lingering([this] { linger_.start(linger_wait_ = kLinger); });
   if (header_.captures_errors != 0) {
     output_ = std::make_unique<HandlerOutput>(loop_, plan, table_, connections_);
   } else {
@@ -296,13 +298,15 @@ void Worker::on_children() {
 
 void Worker::after_ends() {
   acceptor_.on_child_ended();
-  // Most of what handlers leave behind ends as soon as it is asked to; the rest is looked at once a second.
-  if (connections_.lingers()) linger_.start(kLinger);
   leave_if_idle();
 }
 
+// Most of what handlers leave behind ends as soon as it is asked to; what does not is looked at less and less often, in
+// the end once a second, by on_tick().
 void Worker::sweep_lingering() {
   connections_.sweep_lingering(sys::monotonic_ns());
+  linger_wait_ *= 2;
+  if (connections_.lingers() && linger_wait_ < std::chrono::seconds(1)) linger_.start(linger_wait_);
   leave_if_idle();
 }
 

@@ -36,8 +36,9 @@ class Terminal(TestCase):
 
     def all_read(self, daemon, seconds=5):
         wait_until(lambda: not pending(daemon.pid), seconds, "signals that are read")
+        count = len(daemon.log("^opened again"))
         daemon.send_signal(signal.SIGUSR1)  # and whatever was to come of them has come when this one is obeyed
-        daemon.wait_log("^opened again", len(daemon.log("^opened again")) + 1)
+        daemon.wait_log("^opened again", count + 1)
 
     def test_its_drivers_signals_are_not_an_operators(self):
         daemon = self.start_at_a_terminal()
