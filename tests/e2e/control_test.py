@@ -340,6 +340,7 @@ class Events(ControlCase):
             self.good(daemon, "suspend", "root/echo")
             wait_until(lambda: any(one["event"] == "listener_suspended" for one in lines), 5, "the new event")
             self.good(daemon, "resume", "root/echo")
+            wait_until(lambda: any(one["event"] == "listener_resumed" for one in lines), 5, "and the next")
             self.good(daemon, "shutdown")
             self.assertEqual(daemon.wait_exit(), 0)
             reader.join(10)

@@ -69,6 +69,8 @@ class RoomTestCase(ControlledTestCase):
             status, _, err = daemon.control.run("reload", "--wait")
             self.assertEqual(status, 2)
             self.assertIn(f"/supervisor/children/0/max_connections: expected at most {most}: ", err)
+            error, = daemon.events.next("reload_rejected", "root")["errors"]
+            self.assertIn(error, err)
             self.assertTrue(client.echo())
         self.assertEqual(daemon.control.call("config")["result"]["supervisor"]["children"][0]["max_connections"], most)
         self.assertEqual(daemon.control.value("status")["generation"], 1)
