@@ -25,7 +25,7 @@ class WhatGoesOn(UpgradeTestCase):
         daemon = self.supervise(echo_listener(), sleeper())
         child = daemon.control.node("root/sleeper")["pid"]
         before = daemon.control.value("status")
-        with Hold(daemon.address(), held) as hold, Storm(daemon.address(), threads=2) as storm:
+        with Hold(daemon.address(), held) as hold, Storm(daemon.address(), threads=2, pause=0.002) as storm:
             self.assertEqual(hold.echo_all(), held)
             for number in range(rounds):
                 workers = daemon.workers()
@@ -51,6 +51,26 @@ class WhatGoesOn(UpgradeTestCase):
         self.assertEqual(done, ["upgrade_started", "upgrade_done"] * rounds)
         self.measured(upgrades=rounds, ok=storm.counts["ok"], failed=sum(storm.failed.values()), slowest=storm.slowest)
 
+    def test_a_queue(self):
+        daemon = self.supervise(echo_listener(backlog=256))
+        port = daemon.address()[1]
+
+        def listening():
+            with open("/proc/net/tcp") as file:
+                return [line[9] for line in map(str.split, file) if line[1].endswith(f":{port:04X}") and line[3] == "0A"]
+        before, workers = listening(), daemon.workers()
+        for worker in workers:
+            signal_process(worker.pid, signal.SIGSTOP)
+        with Hold(daemon.address(), 100) as hold:
+            self.install(self.next)
+            upgrade = self.begin_upgrade(daemon)
+            self.assertEqual(hold.echo_all(), 100)
+            for worker in workers:
+                signal_process(worker.pid, signal.SIGCONT)
+            self.assertEqual(upgrade.wait(20), 0)
+            self.assertEqual(hold.echo_all(), 100)
+        self.assertEqual(listening(), before)
+
     def test_under_kills(self):
         rounds = 3 if self.sanitized else 10
         daemon = self.supervise(echo_listener(workers=3, restart_delay="none"))
@@ -62,7 +82,7 @@ class WhatGoesOn(UpgradeTestCase):
                 victims = daemon.workers()
                 if victims and signal_process(victims[len(kills) % len(victims)].pid, signal.SIGKILL):
                     kills.append(victims[0])
-        with Hold(daemon.address(), 50) as hold, Storm(daemon.address(), threads=2) as storm:
+        with Hold(daemon.address(), 50) as hold, Storm(daemon.address(), threads=2, pause=0.002) as storm:
             self.assertEqual(hold.echo_all(), 50)
             killer = threading.Thread(target=kill)
             killer.start()
@@ -108,6 +128,8 @@ class WhatGoesOn(UpgradeTestCase):
             self.assertTrue(waiting.silent(0.2))
             self.assertEqual(control.run("resume", "root/other")[0], 0)
             self.assertEqual(waiting.receive(6), b"later\n")
+        said = [one["event"] for one in self.history(daemon) if one["path"] == "root/other" and one["event"].startswith("listener_")]
+        self.assertEqual(said, ["listener_bound", "listener_suspended", "listener_resumed"])
         status, out, err = control.run("--json", "reload", "--wait")
         self.assertEqual((status, err), (0, ""))
 
