@@ -242,11 +242,26 @@ class Descriptors(ControlledTestCase):
 
 
 class Upgrades(UpgradeTestCase):
-    def test_the_first_limit_is_remembered(self):
+    def attributes(self, pid):
+        """What a process keeps when it executes another program, and must find again as it was."""
+        status = process(pid).status()
+        out = {name: status[name] for name in status if name.startswith(("Umask", "Cap", "NoNewPrivs", "Seccomp", "Sig", "Groups"))}
+        out.pop("SigQ")  # how many are pending
+        for name in ("limits", "oom_score_adj", "cgroup", "timerslack_ns", "loginuid"):
+            try:
+                with open(f"/proc/{pid}/{name}") as file:
+                    out[name] = file.read()
+            except OSError:
+                pass  # not in every kernel
+        return {**out, "nice": os.getpriority(os.PRIO_PROCESS, pid), "cwd": os.readlink(f"/proc/{pid}/cwd")}
+
+    def test_the_first_limit_is_remembered_and_nothing_drifts(self):
         daemon = self.supervise(exec_listener([CAT], workers=1, max_restarts=100), preexec=nofile(500, 4000))
+        before = self.attributes(daemon.pid)
         for number in range(3):
             self.upgraded(daemon, self.own if number % 2 else self.next)
             self.assertEqual(descriptors(daemon.pid), (4000, 4000))
+            self.assertEqual(self.attributes(daemon.pid), before)
             with Client(daemon.address()) as client:
                 self.assertTrue(client.echo())
                 child, = daemon.connections()
