@@ -7,6 +7,7 @@ import subprocess
 
 from .clients import Client, free_port
 from .control import ControlledTestCase
+from .waiting import wait_until
 from .daemon import listener
 from .processes import process
 from .waiting import wait_until
@@ -66,6 +67,15 @@ class UpgradeTestCase(ControlledTestCase):
 
     def status(self, daemon):
         return daemon.control.call("status")["result"]
+
+    def wait_for_no_client(self, daemon):
+        """Until nobody is connected to the control socket: only the socket itself is left in /proc/net/unix."""
+        daemon.control.close()
+
+        def alone():
+            with open("/proc/net/unix") as table:
+                return sum(line.split()[-1] == daemon.control.path for line in table) == 1
+        wait_until(alone, 5, "no client of the control socket")
 
     def history(self, daemon):
         """All events that the daemon remembers."""
