@@ -3,7 +3,7 @@
 import os
 import signal
 
-from harness import Hold, Storm, UpgradeTestCase, echo_listener, main, process, wait_until
+from harness import Hold, Storm, UpgradeTestCase, echo_listener, main, module_listener, process, wait_until
 
 
 class Broken(UpgradeTestCase):
@@ -11,6 +11,10 @@ class Broken(UpgradeTestCase):
         with open(self.own, "rb") as file:
             text = file.read()
         return self.write_bytes("cut", text[:len(text) // 50])
+
+    def without_library(self):
+        with open(self.next, "rb") as file:
+            return self.write_bytes("without", file.read().replace(b"libuv.so.1\0", b"libuv.so.9\0"))
 
     def write_bytes(self, name, data):
         path = os.path.join(self.directory, name)
@@ -32,6 +36,7 @@ class Broken(UpgradeTestCase):
                  ("empty", lambda: self.install(empty), ("cannot be executed",)),
                  ("of another machine", lambda: self.install(foreign), ("cannot be executed",)),
                  ("cut in the middle", lambda: self.install(self.cut()), ("cannot be executed", "was killed by", "exit status")),
+                 ("without a library", lambda: self.install(self.without_library()), ("libuv.so.9: cannot open",)),
                  ("a script", lambda: self.install(script), ("cannot be executed", "exit status")),
                  ("fails", lambda: self.install("/bin/false"), ("exit status 1",)),
                  ("succeeds at something else", lambda: self.install("/bin/true"), ("does not know how to take over",)),
@@ -81,6 +86,17 @@ class Broken(UpgradeTestCase):
         os.kill(workers[0], signal.SIGKILL)
         daemon.wait_workers(2)
         self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
+        self.assertEqual(self.upgraded(daemon, self.next), "next")
+
+    def test_a_module_that_cannot_be_loaded_any_more(self):
+        module = os.path.join(self.installed, "own.so")
+        self.install(self.module("does_as_told"), "own.so", 0o755)
+        daemon = self.supervised(module_listener(module))
+        self.install(self.module("of_another_abi"), "own.so", 0o755)
+        self.install(self.next)
+        with Hold(daemon.address("echo"), 5) as hold:
+            self.rolled_back(daemon, hold, "a worker of it, for root/own: failed while loading")
+        self.install(self.module("does_as_told"), "own.so", 0o755)
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
     def test_states_and_workers_of_other_versions(self):
