@@ -230,7 +230,7 @@ class Known(ProxyTestCase):
             self.assertIn("192.0.2.7:56324", text)
             self.assertIn(client.name, text)
             child, = daemon.connections()
-            self.assertIn(" 192.0.2.7:56324 ", child.title)
+            self.assertIn(" 192.0.2.7 ", child.title)
         line = daemon.wait_log("ended", peer="192.0.2.7:56324")[0]
         self.assertEqual(line["real_peer"], client.name)
 
