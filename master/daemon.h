@@ -74,6 +74,7 @@ class Daemon {
   friend class DaemonEndings;
   friend class DaemonReload;
   friend class DaemonUpgrade;
+  friend class UpgradeRenewal;
   friend class WorkerRenewal;
   using Instant = supervision::Instant;
 

@@ -122,6 +122,7 @@ void DaemonReload::plan_steps() {
   steps_.clear();
   undo_.clear();
   problems_.clear();
+  renewals_.clear();
   if (!plan_.changes.empty()) ++daemon_.generation_;
   for (const Change& change : plan_.changes) {
     if (change.kind == Change::Kind::added) try_added(change.path);

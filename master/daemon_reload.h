@@ -3,8 +3,8 @@
 //
 //   read and check the file ──▶ plan (lifecycle/reload_plan.h)
 //     trial   what may fail, with its undoing: added children are started; a listener that needs new workers gets its
-//             addresses bound and one worker of the new generation, which must become ready; a process of another
-//             program takes the place of the one that runs
+//             addresses bound and its first workers of the new generation, which must become ready; a process of
+//             another program takes the place of the one that runs
 //     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
 //             of what was removed, reload_signal to processes that stay
 //
@@ -14,6 +14,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -22,6 +23,7 @@
 
 #include "master/config/config.h"
 #include "master/control/backend.h"
+#include "master/daemon_renewal.h"
 #include "master/lifecycle/reload_plan.h"
 #include "master/net/listener.h"
 #include "master/supervision/tree.h"
@@ -107,8 +109,6 @@ class DaemonReload {
   void end_child(const std::string& path, const Done& done);
   [[nodiscard]] std::optional<supervision::NodeView> view_of(const std::string& path) const;
   [[nodiscard]] net::Listener* open_listener(const std::string& path) const;
-  [[nodiscard]] std::vector<unsigned long> worker_numbers(const std::string& path) const;
-  [[nodiscard]] std::vector<std::string> old_workers(const std::string& path) const;
   [[nodiscard]] config::Node* new_node(const std::string& path);
 
   Daemon& daemon_;
@@ -121,7 +121,8 @@ class DaemonReload {
   std::unique_ptr<config::Loaded> loaded_;
   std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
   lifecycle::ReloadPlan plan_;
-  std::vector<std::string> problems_;  // of steps that could not be undone any more, and of undoing
+  std::vector<std::string> problems_;              // of steps that could not be undone any more, and of undoing
+  std::map<std::string, WorkerRenewal> renewals_;  // by listener
   std::deque<Step> steps_;
   std::vector<std::function<void(Done)>> undo_;
 };

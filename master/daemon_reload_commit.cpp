@@ -82,28 +82,12 @@ void DaemonReload::leave_addresses(const std::string& path) {
   });
 }
 
-std::vector<std::string> DaemonReload::old_workers(const std::string& path) const {
-  std::vector<std::string> out;
-  if (open_listener(path) == nullptr) return out;
-  daemon_.workers_.for_each([&](const process::WorkerProcess& worker) {
-    if (parent_of(worker.path) == path && worker.generation < daemon_.generation_) out.push_back(worker.path);
-  });
-  return out;
-}
-
-// Each old worker retires and comes back with the new plan; the others, and the one of the trial, accept meanwhile.
+// Those of the trial stay until the workers are settled, and so serve meanwhile.
 void DaemonReload::replace_workers(const std::string& path) {
   then([this, path](const Done& done) {
-    for (const std::string& worker : old_workers(path)) {
-      const auto restarted = [this, worker](const Done& finished) {
-        operate(Operation::terminate_child, worker, [this, worker, finished](const std::string& problem) {
-          if (!problem.empty()) return finished(problem);
-          operate(Operation::restart_child, worker, finished);
-        });
-      };
-      steps_.push_front({restarted, nullptr});
-    }
-    done("");
+    const auto renewal = renewals_.find(path);
+    if (renewal == renewals_.end() || open_listener(path) == nullptr) return done("");
+    renewal->second.replace(done);
   });
 }
 

@@ -104,17 +104,6 @@ void DaemonReload::try_added(const std::string& path) {
   trial([this, path](const Done& done) { add(path, done); }, [this, path](const Done& done) { end_child(path, done); });
 }
 
-std::vector<unsigned long> DaemonReload::worker_numbers(const std::string& path) const {
-  std::vector<unsigned long> out;
-  const auto view = view_of(path);
-  if (!view) return out;
-  for (const supervision::NodeId child : view->children) {
-    if (const auto worker = daemon_.tree_.node(child, now())) out.push_back(std::stoul(worker->spec->id));
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 // One that serves, or would if it were not suspended. Null: it was stopped, or is about to be.
 net::Listener* DaemonReload::open_listener(const std::string& path) const {
   net::Listener* const listener = daemon_.listener_at(path);
@@ -127,41 +116,45 @@ void DaemonReload::change_back(const std::string& path, const config::Listener& 
   if (listener != nullptr && listener->is_open()) (void)listener->change(before);
 }
 
-// One worker of the new generation beside the old ones. Its number is one that no old worker has.
+// Workers of the new generation beside the old ones.
 void DaemonReload::try_new_workers(const std::string& path) {
-  const auto extra = std::make_shared<std::string>();
   const auto before = std::make_shared<config::Listener>();
-  const auto deed = [this, path, extra, before](const Done& done) {
+  const auto restored = [this, path] {
+    renewals_.erase(path);
+    set_on_trial(path, false);  // not before: they would serve until they are gone
+    if (net::Listener* const listener = daemon_.listener_at(path)) listener->close_left_over();
+  };
+  const auto deed = [this, path, before, restored](const Done& done) {
     net::Listener* const listener = open_listener(path);
     if (listener == nullptr) return done("");
     *before = listener->config();
     if (const auto error = listener->change(*new_node(path)->listener)) {
       return done(fmt::format("{}: {}", path, error->text()));
     }
-    const std::vector<unsigned long> numbers = worker_numbers(path);
-    const auto number = static_cast<std::uint32_t>(numbers.empty() ? 1 : numbers.back() + 1);
-    const std::string worker = fmt::format("{}/{}", path, number);
     daemon_.workers_.set_generation(daemon_.generation_);
     set_on_trial(path, true);
-    const auto started = [this, path, worker, extra, before, done](const std::string& problem) {
-      if (problem.empty()) {
-        *extra = worker;
-        return done("");
-      }
-      change_back(path, *before);
-      set_on_trial(path, false);
-      daemon_.listener_at(path)->close_left_over();
-      done(fmt::format("{}, the first worker of the new configuration, did not start", worker));
+    const auto is_old = [now = daemon_.generation_](const process::WorkerProcess& worker) {
+      return worker.generation < now;
     };
-    operate(Operation::start_child, worker, started, control::worker_spec(number, new_node(path)->spec.restart_delay));
+    WorkerRenewal& renewal = renewals_.try_emplace(path, daemon_, path, is_old).first->second;
+    renewal.start_extra([this, path, before, restored, done](const std::string& problem) {
+      if (problem.empty()) return done("");
+      change_back(path, *before);
+      daemon_.later([restored, done, problem] {
+        restored();
+        done(problem);
+      });
+    });
   };
-  const auto undo = [this, path, extra, before](const Done& done) {
-    if (extra->empty()) return done("");
+  const auto undo = [this, path, before, restored](const Done& done) {
+    const auto renewal = renewals_.find(path);
+    if (renewal == renewals_.end()) return done("");
     change_back(path, *before);
-    end_child(*extra, [this, path, done](const std::string& problem) {
-      set_on_trial(path, false);  // not before: it would serve until it is gone
-      if (net::Listener* const listener = daemon_.listener_at(path)) listener->close_left_over();
-      done(problem);
+    renewal->second.end_extra([this, restored, done](const std::string&) {
+      daemon_.later([restored, done] {
+        restored();
+        done("");
+      });
     });
   };
   trial(deed, undo);

@@ -83,7 +83,7 @@ class DaemonUpgrade {
   Daemon& daemon_;
   lifecycle::ProgramCheck check_;
   loop::Timer quiet_;
-  WorkerRenewal renewal_;
+  UpgradeRenewal renewal_;
   Stage stage_ = Stage::none;
   std::string path_;  // of the program, since the first start
   std::uint64_t incarnation_ = 1;

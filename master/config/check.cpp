@@ -11,6 +11,7 @@
 
 #include "master/config/duration.h"
 #include "master/config/nearest.h"
+#include "master/config/share.h"
 #include "master/config/size.h"
 
 namespace bulkhead::config {
@@ -63,6 +64,10 @@ bool duration_fits(const Option& option, const Value& value) {
 bool size_fits(const Option& option, const Value& value) {
   const auto size = parse_size(value.text);
   return size && within(option.limits, static_cast<double>(*size));
+}
+
+bool share_fits(const Option&, const Value& value) {
+  return parse_percentage(value.text).has_value();
 }
 
 bool is_listed(const Option& option, const Value& value) {
@@ -131,6 +136,7 @@ constexpr std::array kRules{
     TypeRule{Type::number, Kind::number, number_fits},
     TypeRule{Type::duration, Kind::string, duration_fits},
     TypeRule{Type::size, Kind::string, size_fits},
+    TypeRule{Type::share, Kind::string, share_fits},
     TypeRule{Type::word, Kind::string, is_listed},
     TypeRule{Type::path, Kind::string, path_fits},
     TypeRule{Type::pattern, Kind::string, path_fits},
@@ -256,7 +262,8 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   if (is_word(option, value) && rule.kind != Kind::array) return out;
   const bool alone_or_list = option.type == Type::listen || option.type == Type::networks;
   if (alone_or_list && value.kind == Kind::string) return out;
-  if (option.type == Type::size && value.kind == Kind::number && integer_fits(option, value)) return out;
+  const bool number_or_text = option.type == Type::size || option.type == Type::share;
+  if (number_or_text && value.kind == Kind::number && integer_fits(option, value)) return out;
   if (value.kind != rule.kind || !rule.rule(option, value)) {
     out.push_back({value.at, pointer, mismatch(option, value)});
     return out;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "master/config/network.h"
+#include "master/config/share.h"
 #include "master/supervision/child_spec.h"
 
 namespace bulkhead::config {
@@ -199,7 +200,8 @@ struct Rule {
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
-  std::uint32_t workers = 1;  // "auto" resolved
+  std::uint32_t workers = 1;        // "auto" resolved
+  Share max_unavailable{10, true};  // workers that are replaced at a time
   std::uint32_t max_connections = 1024;
   // Which defaults are lower than they would be, because the system does not allow more: sentences for people.
   std::vector<std::string> remarks;

@@ -26,6 +26,11 @@ void set_workers(Context& context, Node& node, const Entry& entry) {
       entry.is_word() ? std::clamp(context.host().usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
 }
 
+void set_max_unavailable(Context&, Node& node, const Entry& entry) {
+  const bool number = entry.value.kind == Value::Kind::number;
+  node.listener->max_unavailable = number ? Share{as_integer(entry.value), false} : *parse_percentage(entry.value.text);
+}
+
 // The default follows from the workers, whose row is before this one.
 void set_max_restarts(Context&, Node& node, const Entry& entry) {
   if (!entry.given) entry.effective = number_value(std::to_string(std::max(3U, 2 * node.listener->workers)));
@@ -126,6 +131,7 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"rcvbuf", [](Context&, Node& node, const Entry& e) { node.listener->sockets.rcvbuf = as_buffer(e); }},
     Setter<Node>{"sndbuf", [](Context&, Node& node, const Entry& e) { node.listener->sockets.sndbuf = as_buffer(e); }},
     Setter<Node>{"workers", set_workers},
+    Setter<Node>{"max_unavailable", set_max_unavailable},
     Setter<Node>{"max_restarts", set_max_restarts},
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},

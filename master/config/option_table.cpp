@@ -23,6 +23,7 @@ constexpr std::array kTypes{
     TypeText{Type::number, "number", "a number", ""},
     TypeText{Type::duration, "duration", "a duration", ""},
     TypeText{Type::size, "size", "a size", ""},
+    TypeText{Type::share, "integer or percentage", "a number of workers", ""},
     TypeText{Type::word, "word", "one of", ""},
     TypeText{Type::path, "path", "a path", "a path of at most 4095 bytes"},
     TypeText{Type::pattern, "pattern", "a pattern such as \"conf.d/*.json\"", "a glob(7) pattern"},
@@ -118,11 +119,13 @@ std::string limits_text(const Option& option) {
   const auto [low, high] = option.limits;
   if (option.type == Type::duration) return duration_text(low) + " to " + duration_text(high);
   if (option.type == Type::size) return size_text(low) + " to " + size_text(high);
-  return with_commas(low) + " to " + with_commas(high);
+  const std::string numbers = with_commas(low) + " to " + with_commas(high);
+  return option.type == Type::share ? numbers + " or \"1%\" to \"100%\"" : numbers;
 }
 
 bool has_limits(Type type) {
-  return type == Type::integer || type == Type::number || type == Type::duration || type == Type::size;
+  return type == Type::integer || type == Type::number || type == Type::duration || type == Type::size ||
+         type == Type::share;
 }
 
 // What may stand there: the range of its type first, then each word.

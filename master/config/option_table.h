@@ -41,8 +41,9 @@ enum class Type : std::uint8_t {
   integer,
   number,
   duration,
-  size,  // a number of bytes, or a string with a unit
-  word,  // one of Option::words
+  size,   // a number of bytes, or a string with a unit
+  share,  // some of the workers: a number, or a percentage of them
+  word,   // one of Option::words
   path,
   pattern,
   file_mode,
@@ -184,6 +185,8 @@ inline constexpr std::array kOptions{
            "Send buffer of each connection."},
     Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 256}, "auto",
            "Worker processes that accept connections."},
+    Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, 256}, "",
+           "Workers that are replaced at the same time, by a reload or an upgrade."},
     Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
            "",
            "Worker restarts allowed within max_seconds."},

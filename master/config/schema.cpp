@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kDurationPattern = "^(0|[1-9][0-9]*)(ms|s|m|h)$";
 constexpr std::string_view kExitStatusPattern = "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$";
 constexpr std::string_view kSizePattern = "^(0|[1-9][0-9]*)[KMGT]$";
+constexpr std::string_view kPercentPattern = "^(100|[1-9][0-9]?)%$";
 constexpr std::string_view kVariablePattern = "^[^=]+$";
 
 Value list_value(std::vector<Value> items) {
@@ -87,6 +88,7 @@ Value type_schema(const Option& option) {
     case Type::number: return within("number", option.limits);
     case Type::duration: return matching(kDurationPattern);
     case Type::size: return any_of({within("integer", option.limits), matching(kSizePattern)});
+    case Type::share: return any_of({within("integer", option.limits), matching(kPercentPattern)});
     case Type::word: return enumeration(option);
     case Type::path:
     case Type::pattern:

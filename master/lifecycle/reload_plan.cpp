@@ -13,9 +13,9 @@ using nlohmann::ordered_json;
 // Bound for the daemon's life: clients and service managers know these.
 constexpr std::string_view kFixed[] = {"/control", "/daemon/pid_file", "/status"};
 // Of a listener, what its master keeps and its workers need not be told.
-constexpr std::string_view kListenerInPlace[] = {"restart",         "significant",   "start_timeout",
-                                                 "workers",         "max_restarts",  "max_seconds",
-                                                 "max_connections", "restart_delay", "max_connection_rate"};
+constexpr std::string_view kListenerInPlace[] = {
+    "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
 // Of a process, what says when to start it and not how.
 constexpr std::string_view kProcessInPlace[] = {"restart",     "significant",   "shutdown",    "start_timeout",
                                                 "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",

@@ -38,14 +38,23 @@ struct StopRequested {};    // the root is told to shut down
 // clang-format on
 
 // An operator's operation, answered by exactly one Reply with the same token. `supervisor` is a path ("root/web").
-// which_children asks for the list as it is when the supervisor gets to the question, as OTP's does.
-enum class Operation : std::uint8_t { terminate_child, restart_child, delete_child, start_child, which_children };
+// which_children asks for the list as it is when the supervisor gets to the question, as OTP's does. start_children is
+// not OTP's: it starts several at once, those that are in the list already as restart_child does and the others as
+// start_child does, and answers when each is ready or has failed.
+enum class Operation : std::uint8_t {
+  terminate_child,
+  restart_child,
+  delete_child,
+  start_child,
+  which_children,
+  start_children
+};
 struct OperationRequested {
   std::uint64_t token;
   Operation operation;
   std::string supervisor;
   std::string id;  // terminate_child, restart_child, delete_child
-  ChildSpec spec;  // start_child only
+  ChildSpec spec;  // start_child: the child; start_children: those that are to start are its children
 };
 
 using Event =

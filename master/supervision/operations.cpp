@@ -14,6 +14,7 @@ void Supervisor::reply(std::uint64_t token, ReplyError error) {
 
 void Supervisor::handle(const OperationRequested& request) {
   if (request.operation == Operation::start_child) return start_child(request);
+  if (request.operation == Operation::start_children) return start_children(request);
   if (request.operation == Operation::which_children) return which_children(request.token);
   Node* child = find_child(request.id);
   if (child == nullptr) return reply(request.token, ReplyError::not_found);
@@ -22,6 +23,7 @@ void Supervisor::handle(const OperationRequested& request) {
     case Operation::restart_child: return operator_restart(request.token, *child);
     case Operation::delete_child: return delete_child(request.token, *child);
     case Operation::start_child:
+    case Operation::start_children:
     case Operation::which_children: break;
   }
 }
@@ -53,6 +55,27 @@ void Supervisor::start_child(const OperationRequested& request) {
   }
   const Node& child = add_child(std::make_shared<const ChildSpec>(request.spec));
   begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
+}
+
+// Each is checked before the first is touched.
+void Supervisor::start_children(const OperationRequested& request) {
+  Job job{.kind = Job::Kind::start_children, .token = request.token};
+  for (const ChildSpec& spec : request.spec.children) {
+    if (!check_child_spec(spec, flags().auto_shutdown).empty()) return reply(request.token, ReplyError::invalid_spec);
+    const Node* present = find_child(spec.id);
+    if (present != nullptr && present->is_restarting()) return reply(request.token, ReplyError::restarting);
+    if (present != nullptr && present->has_process()) return reply(request.token, ReplyError::running);
+  }
+  for (const ChildSpec& spec : request.spec.children) {
+    Node* child = find_child(spec.id);
+    if (child == nullptr) {
+      child = &add_child(std::make_shared<const ChildSpec>(spec));
+      job.added.push_back(child->id);
+    }
+    child->backoff.forget();
+    job.starts.push_back(child->id);
+  }
+  begin(std::move(job));
 }
 
 // A child whose exit is still in the mailbox is listed with its pid in OTP.

@@ -118,19 +118,22 @@ void Supervisor::end(Cause cause) {
 
 void Supervisor::begin(Job job) {
   job_ = std::move(job);
-  awaited_ = 0;
+  awaited_.clear();
   advance();
 }
 
 void Supervisor::advance() {
-  while (job_ && awaited_ == 0) {
+  while (job_ && awaited_.empty()) {
     if (job_->next_stop < job_->stops.size()) {
       stop_next();
     } else if (job_->delay > Duration::zero()) {
       tree_.wait(*tree_.find(job_->subject), job_->delay);
       finish();
     } else if (job_->next_start < job_->starts.size()) {
-      start_next();
+      const bool together = job_->kind == Job::Kind::start_children;
+      do {
+        start_next();
+      } while (together && job_->next_start < job_->starts.size());
     } else {
       finish();
     }
@@ -140,7 +143,7 @@ void Supervisor::advance() {
 void Supervisor::stop_next() {
   Node& child = *tree_.find(job_->stops[job_->next_stop++]);
   if (tree_.stop(child)) {
-    awaited_ = child.id;
+    awaited_.push_back(child.id);
   } else {
     settle(child);
   }
@@ -152,13 +155,12 @@ void Supervisor::start_next() {
   Node& child = *tree_.find(job_->starts[job_->next_start++]);
   if (job_->kind == Job::Kind::restart && child.state == NodeState::failed) return;
   if (job_->kind == Job::Kind::restart) ++child.restarts;
-  awaited_ = child.id;
+  awaited_.push_back(child.id);
   tree_.start(child);
 }
 
 void Supervisor::answered(Node& child, Answer::Kind kind) {
-  if (!job_ || awaited_ != child.id) return;
-  awaited_ = 0;
+  if (!job_ || std::erase(awaited_, child.id) == 0) return;
   if (kind == Answer::Kind::down) settle(child);
   if (kind == Answer::Kind::start_failed) child_not_started(child);
   advance();
@@ -180,6 +182,11 @@ void Supervisor::child_never_starts(Node& child) {
 }
 
 void Supervisor::child_not_started(Node& child) {
+  if (job_->kind == Job::Kind::start_children) {
+    job_->failed = true;
+    if (std::ranges::find(job_->added, child.id) != job_->added.end()) remove_child(child.id);
+    return;
+  }
   const bool by_operator = job_->kind == Job::Kind::start_child || job_->kind == Job::Kind::restart_child;
   if (child.state == NodeState::failed && !by_operator) return child_never_starts(child);
   const Job job = *std::exchange(job_, std::nullopt);
@@ -194,6 +201,7 @@ void Supervisor::child_not_started(Node& child) {
       return receive(TryAgain{child.id});
     case Job::Kind::start_child: remove_child(child.id); [[fallthrough]];
     case Job::Kind::restart_child: reply(job.token, ReplyError::start_failed); break;
+    case Job::Kind::start_children:  // goes on
     case Job::Kind::terminate_child:
     case Job::Kind::end: break;  // these start nothing
   }
@@ -209,6 +217,7 @@ void Supervisor::finish() {
     case Job::Kind::terminate_child:
     case Job::Kind::restart_child:
     case Job::Kind::start_child: reply(job.token, ReplyError::none); break;
+    case Job::Kind::start_children: reply(job.token, job.failed ? ReplyError::start_failed : ReplyError::none); break;
     case Job::Kind::end: return ended(job.cause);
   }
   if (!mailbox_.empty()) tree_.schedule(self_.id);

@@ -24,6 +24,8 @@
 //   Stop             | end: stop all children in reverse order    | waits; ending: already on its way
 //   Operation        | OTP's answer, at once or after a job       | waits; noproc when the supervisor has ended
 //
+// One child at a time, but for start_children, which starts its children together and waits for them all.
+//
 //   answer           | starting           | restart              | operation           | stopping any
 //   -----------------+--------------------+----------------------+---------------------+-------------------------
 //   up               | next child         | next child           | ok                  | -
@@ -43,6 +45,7 @@
 // `stopped`, and the supervisor is idle. Whatever starts or stops the child meanwhile cancels the delay.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -70,7 +73,7 @@ class Supervisor {
   // Other flags, another order of its children. Those that the spec does not name come last.
   void spec_changed();
 
-  [[nodiscard]] bool awaits(NodeId child) const { return awaited_ == child; }
+  [[nodiscard]] bool awaits(NodeId child) const { return std::ranges::find(awaited_, child) != awaited_.end(); }
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
   // Between two steps. What an operator asked for and has not been begun is left out.
   [[nodiscard]] SupervisorRecord record() const;
@@ -81,7 +84,16 @@ class Supervisor {
  private:
   // What it is busy with. Each list is worked through in order; `stops` first.
   struct Job {
-    enum class Kind : std::uint8_t { start, restart, replace, terminate_child, restart_child, start_child, end };
+    enum class Kind : std::uint8_t {
+      start,
+      restart,
+      replace,
+      terminate_child,
+      restart_child,
+      start_child,
+      end,
+      start_children
+    };
     Kind kind;
     NodeId subject = 0;       // the child that it is about
     std::uint64_t token = 0;  // operations
@@ -91,6 +103,8 @@ class Supervisor {
     std::vector<NodeId> starts{};
     std::size_t next_stop = 0;
     std::size_t next_start = 0;
+    std::vector<NodeId> added{};  // start_children: those that were not in the list
+    bool failed = false;          // start_children: one of them has
   };
 
   void handle(const ChildGone& message);
@@ -112,6 +126,7 @@ class Supervisor {
   void operator_restart(std::uint64_t token, Node& child);
   void delete_child(std::uint64_t token, Node& child);
   void start_child(const OperationRequested& request);
+  void start_children(const OperationRequested& request);
   void which_children(std::uint64_t token);
   void reply(std::uint64_t token, ReplyError error);
 
@@ -139,7 +154,7 @@ class Supervisor {
   std::vector<NodeId> children_;
   std::deque<Message> mailbox_;
   std::optional<Job> job_;
-  NodeId awaited_ = 0;
+  std::vector<NodeId> awaited_;  // of these an answer has to come before the job goes on
 };
 
 }  // namespace bulkhead::supervision

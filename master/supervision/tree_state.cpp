@@ -53,7 +53,7 @@ SupervisorRecord Supervisor::record() const {
   for (const Message& message : mailbox_) {
     if (!std::holds_alternative<OperationRequested>(message)) out.mailbox.push_back(record_of(message));
   }
-  out.awaited = awaited_;
+  out.awaited = awaited_.empty() ? 0 : awaited_.front();
   if (!job_) return out;
   out.job = JobRecord{static_cast<std::uint32_t>(job_->kind),
                       job_->subject,
@@ -76,13 +76,13 @@ bool Supervisor::resume(const SupervisorRecord& record) {
     if (!message) return false;
     mailbox_.push_back(std::move(*message));
   }
-  awaited_ = record.awaited;
-  if (!record.job) return awaited_ == 0 && mailbox_.empty();
+  if (record.awaited != 0) awaited_ = {record.awaited};
+  if (!record.job) return awaited_.empty() && mailbox_.empty();
   const JobRecord& job = *record.job;
   const auto known = [this](NodeId id) { return std::ranges::find(children_, id) != children_.end(); };
-  if (job.kind > static_cast<std::uint32_t>(Job::Kind::end) || job.next_stop > job.stops.size() ||
+  if (job.kind > static_cast<std::uint32_t>(Job::Kind::start_children) || job.next_stop > job.stops.size() ||
       job.next_start > job.starts.size() || !std::ranges::all_of(job.stops, known) ||
-      !std::ranges::all_of(job.starts, known) || !known(awaited_)) {
+      !std::ranges::all_of(job.starts, known) || !known(record.awaited)) {
     return false;
   }
   // An operation's is finished like any other, and whoever asked for it is gone.

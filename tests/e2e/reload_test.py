@@ -187,6 +187,32 @@ class WhatChanges(ReloadTestCase):
         self.assertEqual(daemon.control.node("root/deaf")["pid"], pid["deaf"])
         self.assertEqual({one["writer"] for one in daemon.log("is told to read its files again")}, {daemon.pid})
 
+    def test_as_many_workers_as_allowed_are_replaced_at_a_time(self):
+        def echo(**keys):
+            return listener(workers=4, max_unavailable="50%", **keys)
+        daemon = self.supervise(echo())
+        old = [one.pid for one in daemon.workers()]
+        with Storm(daemon.address(), threads=1) as storm:
+            mark = daemon.events.mark()
+            self.rewrite(daemon, echo(shutdown="6s"))
+            self.reload(daemon)
+            storm.stop()
+            self.assertEqual(storm.failed, {})
+        daemon.events.mark()
+        names = {"child_started": "+", "child_ready": "!", "child_exited": "-"}
+        told = [names[one["event"]] + one["path"][-1] for one in daemon.events.of(*names, after=mark)]
+        # Both of a group are started before either is ready; which of them is ready first is theirs.
+        self.assertEqual(sorted(told[:4]), ["!5", "!6", "+5", "+6"])
+        self.assertEqual(told[:2], ["+5", "+6"])
+        self.assertEqual([one for one in told if one[0] != "!"],
+                         ["+5", "+6", "-1", "-2", "+1", "+2", "-3", "-4", "+3", "+4", "-6", "-5"])
+        for first, second in ("12", "34"):
+            self.assertLess(told.index(f"+{second}"), min(told.index(f"!{first}"), told.index(f"!{second}")))
+        self.assertEqual([one["id"] for one in daemon.control.node("root/echo")["workers"]], ["1", "2", "3", "4"])
+        self.assertEqual(set(old) & {one.pid for one in daemon.workers()}, set())
+        self.rewrite(daemon, listener(workers=4, max_unavailable=1, shutdown="6s"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/echo", "max_unavailable")])
+
     def test_intensity_and_strategy(self):
         daemon = self.supervise(listener())
         self.rewrite(daemon, supervisor={"strategy": "rest_for_one", "max_restarts": 77})

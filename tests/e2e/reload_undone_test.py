@@ -95,7 +95,7 @@ class Undone(ReloadTestCase):
         workers = [one.pid for one in daemon.workers()]
         refuses = module_listener(self.module("does_as_told"), "echo", {"init_refuses": 1}, listen=f"127.0.0.1:{new}")
         self.rewrite(daemon, refuses)
-        self.assertIn("did not start", self.refused(daemon))
+        self.assertIn("did not become ready", self.refused(daemon))
         self.assertRaises(ConnectionRefusedError, Client, ("127.0.0.1", new))
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         with Client(daemon.address()) as client:

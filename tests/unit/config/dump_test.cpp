@@ -152,8 +152,8 @@ void describe_node(std::ostream& out, const Node& node) {
         << '\n';
     for (const auto status : l.normal_exit) out << int{status} << ' ';
     describe_sockets(out, l.sockets);
-    out << l.workers << ' ' << l.max_connections << ' ' << l.connection_shutdown.count() << ' '
-        << l.handlers.front().index() << name_of(l.handlers.front()) << '\n';
+    out << l.workers << ' ' << l.max_unavailable.amount << l.max_unavailable.percent << ' ' << l.max_connections << ' '
+        << l.connection_shutdown.count() << ' ' << l.handlers.front().index() << name_of(l.handlers.front()) << '\n';
     describe_child(out, l.child);
     for (const auto& network : l.proxy.allow_from) out << network.text << ' ';
     out << static_cast<int>(l.proxy.protocol) << l.proxy.timeout.count() << ' ' << l.handshake_timeout.count() << '\n';

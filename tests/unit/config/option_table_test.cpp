@@ -168,6 +168,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::boolean: return {Kind::boolean};
     case Type::integer:
     case Type::number: return {Kind::number};
+    case Type::share:
     case Type::size: return {Kind::number, Kind::string};
     case Type::listen:
     case Type::networks: return {Kind::string, Kind::array};

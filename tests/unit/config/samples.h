@@ -23,7 +23,7 @@ inline constexpr std::string_view kEverything = R"({
        "listen": ["4040", "127.0.0.2:4041", "[::1]:0", "unix:run/x.sock"], "backlog": 1,
        "ipv6only": true, "mode": "600", "owner": "alice", "nodelay": false,
        "keepalive": {"idle": "1500ms", "interval": "32767s", "probes": 1}, "freebind": true, "device": "eth0",
-       "rcvbuf": "64K", "sndbuf": 4096, "workers": 3,
+       "rcvbuf": "64K", "sndbuf": 4096, "workers": 3, "max_unavailable": "25%",
        "max_restarts": 1000000, "max_seconds": 60, "max_connections": 1000000,
        "max_connections_per_source": 10, "source_prefix": {"v4": 24, "v6": 56},
        "max_rate_per_source": {"count": 5, "per": "1m"},

@@ -10,6 +10,7 @@
 #include "master/config/nearest.h"
 #include "master/config/option_table.h"
 #include "master/config/paths.h"
+#include "master/config/share.h"
 #include "master/config/size.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/shapes.h"
@@ -31,6 +32,27 @@ TEST_CASE("durations are an integer and a unit") {
                            "1e3s", "5S", "5sec", "5us", "1d",  "1h30m", "0x5s", "infinity", "５s", "5ms5"}) {
     INFO(text);
     CHECK_FALSE(parse_duration(text));
+  }
+}
+
+TEST_CASE("a share of the workers is at least one, and a percentage is rounded up") {
+  struct ShareOf {
+    Share share;
+    std::uint32_t whole;
+    std::uint32_t expected;
+  };
+  for (const auto& [share, whole, expected] :
+       {ShareOf{{10, true}, 1, 1}, ShareOf{{10, true}, 10, 1}, ShareOf{{10, true}, 11, 2}, ShareOf{{50, true}, 4, 2},
+        ShareOf{{50, true}, 5, 3}, ShareOf{{100, true}, 256, 256}, ShareOf{{1, true}, 256, 3},
+        ShareOf{{3, false}, 8, 3}, ShareOf{{256, false}, 8, 8}, ShareOf{{1, false}, 0, 1}}) {
+    INFO(share.amount << (share.percent ? "% of " : " of ") << whole);
+    CHECK(share_of(share, whole) == expected);
+  }
+  CHECK(parse_percentage("1%")->amount == 1);
+  CHECK(parse_percentage("100%")->amount == 100);
+  for (const char* text : {"", "%", "0%", "00%", "05%", "101%", "1000%", "10", "1.5%", " 5%", "5 %", "-5%", "+5%"}) {
+    INFO(text);
+    CHECK_FALSE(parse_percentage(text));
   }
 }
 

@@ -179,4 +179,55 @@ TEST_CASE("which_children lists states in start order when the supervisor gets t
   CHECK(reply.children[1].type == NodeType::supervisor);
 }
 
+namespace {
+
+std::string start_children(Rehearsal& tree, const std::vector<ChildSpec>& specs) {
+  return tree.start_children("root", supervisor("", specs));
+}
+
+}  // namespace
+
+TEST_CASE("start_children starts several together and answers when all are ready") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.start();
+  (void)tree.terminate_child("root", "a");
+  (void)tree.log();
+  tree.slow_to_start = {"root/a", "root/c", "root/d"};
+  CHECK(start_children(tree, {child("a"), child("c"), child("d")}) == "-");
+  CHECK(tree.log({"start"}) == Log{"start root/a", "start root/c", "start root/d"});
+  tree.ready("root/d");
+  tree.ready("root/a");
+  tree.exit("root/d");  // waits its turn
+  CHECK(tree.answer(tree.last_token()) == "-");
+  tree.slow_to_start.clear();
+  tree.ready("root/c");
+  CHECK(tree.answer(tree.last_token()) == "ok");
+  CHECK(tree.states() == "a:running b:running c:running d:running");
+}
+
+TEST_CASE("start_children tells that one has failed, and removes it if it was new") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.start();
+  (void)tree.terminate_child("root", "a");
+  tree.failing = {{"root/a", 1}, {"root/c", 1}};
+  CHECK(start_children(tree, {child("a"), child("c"), child("d")}) == "start_failed");
+  CHECK(tree.states() == "a:stopped b:running d:running");
+  CHECK(start_children(tree, {child("e"), child("b")}) == "running");
+  CHECK(start_children(tree, {}) == "ok");
+  CHECK(tree.states() == "a:stopped b:running d:running");
+}
+
+TEST_CASE("a stop while start_children waits comes when all have answered") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  tree.slow_to_start = {"root/c", "root/d"};
+  CHECK(start_children(tree, {child("c"), child("d")}) == "-");
+  (void)tree.log();
+  tree.stop();
+  CHECK(tree.log({"stop"}).empty());
+  tree.start_fails("root/c");
+  tree.ready("root/d");
+  CHECK(tree.log({"stop"}) == Log{"stop root/d", "stop root/a"});
+}
+
 }  // namespace bulkhead::supervision::testing

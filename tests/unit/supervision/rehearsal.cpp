@@ -156,6 +156,10 @@ std::string Rehearsal::restart_child(const std::string& supervisor, const std::s
 std::string Rehearsal::delete_child(const std::string& supervisor, const std::string& id) {
   return operate(Operation::delete_child, supervisor, id);
 }
+std::string Rehearsal::start_children(const std::string& supervisor, ChildSpec with) {
+  return operate(Operation::start_children, supervisor, {}, std::move(with));
+}
+
 std::string Rehearsal::start_child(const std::string& supervisor, ChildSpec spec) {
   return operate(Operation::start_child, supervisor, {}, std::move(spec));
 }

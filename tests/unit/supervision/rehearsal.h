@@ -48,6 +48,7 @@ class Rehearsal {
   std::string restart_child(const std::string& supervisor, const std::string& id);
   std::string delete_child(const std::string& supervisor, const std::string& id);
   std::string start_child(const std::string& supervisor, ChildSpec spec);
+  std::string start_children(const std::string& supervisor, ChildSpec with);
   [[nodiscard]] std::string answer(std::uint64_t token) const;
   [[nodiscard]] std::uint64_t last_token() const { return token_; }
 
