@@ -87,8 +87,10 @@ class Daemon {
   void forget_entry(std::uint32_t tag);
   [[nodiscard]] int open_all();
   // Makes and opens the listeners of `node`, which is at `path`, and of what is below it.
-  [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path);
-  [[nodiscard]] std::optional<sys::Error> open_listener(net::Listener& listener);
+  [[nodiscard]] std::optional<sys::Error> add_listeners(const config::Node& node, const std::string& path,
+                                                        const net::Listener::Lend& lend = nullptr);
+  [[nodiscard]] std::optional<sys::Error> open_listener(net::Listener& listener,
+                                                        const net::Listener::Lend& lend = nullptr);
   [[nodiscard]] int open_control();
   [[nodiscard]] static std::optional<sys::Error> become_subreaper();
   void start();

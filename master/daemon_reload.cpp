@@ -123,6 +123,7 @@ void DaemonReload::plan_steps() {
   undo_.clear();
   problems_.clear();
   renewals_.clear();
+  lenders_.clear();
   if (!plan_.changes.empty()) ++daemon_.generation_;
   for (const Change& change : plan_.changes) {
     if (change.kind == Change::Kind::added) try_added(change.path);
@@ -175,6 +176,9 @@ void DaemonReload::failed(const std::string& problem) {
 void DaemonReload::undo_next() {
   if (undo_.empty()) {
     if (!plan_.changes.empty()) --daemon_.generation_;
+    for (const std::string& path : lenders_) {
+      if (net::Listener* const listener = daemon_.listener_at(path)) listener->restore_options();
+    }
     return reject(std::exchange(problems_, {}));
   }
   const auto undo = std::move(undo_.back());

@@ -18,6 +18,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,8 @@ class DaemonReload {
   void answer(const control::Answer& answer);
   void remember(bool ok, const std::vector<std::string>& errors);
 
+  [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
+  [[nodiscard]] net::Listener::Lend lend_to(const std::string& borrower);
   void set_on_trial(const std::string& path, bool on);
   void try_added(const std::string& path);
   void try_new_workers(const std::string& path);
@@ -123,6 +126,7 @@ class DaemonReload {
   lifecycle::ReloadPlan plan_;
   std::vector<std::string> problems_;              // of steps that could not be undone any more, and of undoing
   std::map<std::string, WorkerRenewal> renewals_;  // by listener
+  std::set<std::string> lenders_;                  // listeners whose sockets others share for a while
   std::deque<Step> steps_;
   std::vector<std::function<void(Done)>> undo_;
 };

@@ -75,8 +75,7 @@ void DaemonReload::limit(const std::string& path, const Done& done) {
 void DaemonReload::leave_addresses(const std::string& path) {
   then([this, path](const Done& done) {
     net::Listener* listener = daemon_.listener_at(path);
-    if (listener == nullptr || !listener->has_left_over()) return done("");
-    listener->refuse_left_over();
+    if (listener == nullptr || !listener->refuse_left_over()) return done("");
     on_pause_ = done;
     pause_.start(kHandshakes);
   });

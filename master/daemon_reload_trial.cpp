@@ -13,6 +13,7 @@
 
 namespace bulkhead {
 
+using lifecycle::Change;
 using supervision::ChildSpec;
 using supervision::NodeState;
 using supervision::NodeType;
@@ -68,6 +69,33 @@ bool DaemonReload::supervised(const std::string& path) const {
   return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
 }
 
+// Whether the listener there will do without the address: it goes, or its new entry does not name it.
+bool DaemonReload::gives_up(const std::string& path, const config::ListenAddress& address) const {
+  return std::ranges::any_of(plan_.changes, [&](const Change& change) {
+    const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;
+    if (goes) return path == change.path || path.starts_with(change.path + "/");
+    if (change.kind != Change::Kind::new_workers || path != change.path || !config_) return false;
+    const config::Node* const node = find_node(config_->root, "root", path);
+    return std::ranges::find(node->listener->listen, address.text, &config::ListenAddress::text) ==
+           node->listener->listen.end();
+  });
+}
+
+// Sockets stay, with whoever waits in their queues, where an address goes from one listener to another.
+net::Listener::Lend DaemonReload::lend_to(const std::string& borrower) {
+  return [this, borrower](const config::ListenAddress& address) {
+    for (const auto& [path, listener] : daemon_.listeners_) {
+      const bool own = path == borrower || path.starts_with(borrower + "/");
+      if (own || listener->draining || !gives_up(path, address)) continue;
+      auto lent = listener->lend(address);
+      if (lent && lent->empty()) continue;
+      lenders_.insert(path);
+      return lent;
+    }
+    return sys::Result<std::vector<net::ListeningSocket>>(std::vector<net::ListeningSocket>{});
+  };
+}
+
 // What is tried serves nobody yet, so that a client never meets a configuration that is refused.
 void DaemonReload::set_on_trial(const std::string& path, bool on) {
   for (const auto& [at, listener] : daemon_.listeners_) {
@@ -85,7 +113,7 @@ void DaemonReload::add(const std::string& path, const Done& done) {
   if (!supervised(path)) return done("");  // it starts with its supervisor
   config::Node& node = *new_node(path);
   daemon_.register_nodes(node, config_ ? config_ : daemon_.config_);
-  if (const auto error = daemon_.add_listeners(node, path)) {
+  if (const auto error = daemon_.add_listeners(node, path, lend_to(path))) {
     daemon_.control_.forget(path);
     return done(error->text());
   }
@@ -101,7 +129,12 @@ void DaemonReload::add(const std::string& path, const Done& done) {
 }
 
 void DaemonReload::try_added(const std::string& path) {
-  trial([this, path](const Done& done) { add(path, done); }, [this, path](const Done& done) { end_child(path, done); });
+  const auto undo = [this, path](const Done& done) {
+    // They have served nobody; and what they share with others is not theirs to empty.
+    for (net::Listener* const listener : daemon_.control_.listeners_below(path)) listener->close();
+    end_child(path, done);
+  };
+  trial([this, path](const Done& done) { add(path, done); }, undo);
 }
 
 // One that serves, or would if it were not suspended. Null: it was stopped, or is about to be.
@@ -128,7 +161,7 @@ void DaemonReload::try_new_workers(const std::string& path) {
     net::Listener* const listener = open_listener(path);
     if (listener == nullptr) return done("");
     *before = listener->config();
-    if (const auto error = listener->change(*new_node(path)->listener)) {
+    if (const auto error = listener->change(*new_node(path)->listener, lend_to(path))) {
       return done(fmt::format("{}: {}", path, error->text()));
     }
     daemon_.workers_.set_generation(daemon_.generation_);

@@ -53,11 +53,11 @@ void warn_of_oom_group() {
 
 }  // namespace
 
-std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
-  auto error = listener.open();
+std::optional<sys::Error> Daemon::open_listener(net::Listener& listener, const net::Listener::Lend& lend) {
+  auto error = listener.open(lend);
   while (error && error->code == EADDRINUSE && now() < bind_until_) {
     std::this_thread::sleep_for(50ms);
-    error = listener.open();
+    error = listener.open(lend);
   }
   if (error) return error;
   for (const net::ListeningSocket& socket : listener.sockets()) {
@@ -66,15 +66,16 @@ std::optional<sys::Error> Daemon::open_listener(net::Listener& listener) {
   return std::nullopt;
 }
 
-std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path) {
+std::optional<sys::Error> Daemon::add_listeners(const config::Node& node, const std::string& path,
+                                                const net::Listener::Lend& lend) {
   for (const config::Node& child : node.children) {
-    if (auto error = add_listeners(child, path + "/" + child.spec.id)) return error;
+    if (auto error = add_listeners(child, path + "/" + child.spec.id, lend)) return error;
   }
   if (!node.listener) return std::nullopt;
   auto& listener = listeners_[path] =
       std::make_unique<net::Listener>(next_listener_++, path, *node.listener, options_.inherited);
   listener->source = &node;
-  return open_listener(*listener);
+  return open_listener(*listener, lend);
 }
 
 // Only here may the master wait: nothing is served yet.

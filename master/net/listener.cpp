@@ -52,9 +52,9 @@ std::optional<sys::Error> Listener::make_table() {
   return std::nullopt;
 }
 
-std::optional<sys::Error> Listener::open() {
+std::optional<sys::Error> Listener::open(const Lend& lend) {
   std::vector<std::string> remarks{backlog_remark(config_.sockets)};
-  auto sockets = gather(config_, {}, remarks);
+  auto sockets = gather(config_, {}, lend, remarks);
   if (!sockets) return sockets.error();
   if (auto error = open_without_sockets()) return error;
   sockets_ = take(std::move(*sockets));
@@ -91,8 +91,8 @@ ListenerHandover Listener::hand_over() const {
                        {},
                        {}};
   for (const ListeningSocket& socket : sockets_) {
-    out.sockets.push_back({socket.number, socket.address.text, socket.fd.get(), socket.file.path(),
-                           socket.file.device(), socket.file.inode(), inherited_.number_of(socket.lease)});
+    out.sockets.push_back({socket.number, socket.address.text, socket.fd.get(), socket.file->path(),
+                           socket.file->device(), socket.file->inode(), inherited_.number_of(socket.lease)});
   }
   for (const auto& [generation, names] : handler_names_) out.handlers.push_back({generation, names});
   return out;
@@ -115,7 +115,7 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
     ListeningSocket socket =
         resume_listening_socket(one, address == config_.listen.end() ? config::ListenAddress{} : *address);
     if (address == config_.listen.end()) {
-      socket.file.disown();
+      socket.file->disown();
       error = sys::Error{fmt::format("{} does not listen at {}", path_, one.address), "", 0};
       continue;
     }
@@ -130,11 +130,11 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
 }
 
 void Listener::disown() noexcept {
-  for (ListeningSocket& socket : sockets_) socket.file.disown();
+  for (ListeningSocket& socket : sockets_) socket.file->disown();
 }
 
 sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
-                                                           const std::vector<ListeningSocket*>& old,
+                                                           const std::vector<ListeningSocket*>& old, const Lend& lend,
                                                            std::vector<std::string>& remarks) {
   std::vector<Place> out;
   std::size_t count = 0;
@@ -148,7 +148,15 @@ sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listene
       }
       place.kept.push_back(socket);
     }
-    if (place.kept.empty()) {
+    if (place.kept.empty() && lend) {
+      auto lent = lend(address);
+      if (!lent) return lent.error();
+      place.made = std::move(*lent);
+      for (ListeningSocket& socket : place.made) {
+        if (auto error = set_options(socket, config.sockets, remarks)) return std::move(*error);
+      }
+    }
+    if (place.kept.empty() && place.made.empty()) {
       auto made = open_listening_sockets(address, config.sockets, inherited_, remarks);
       if (!made) return made.error();
       place.made = std::move(*made);
@@ -184,13 +192,34 @@ std::optional<sys::Error> Listener::change_closed(const config::Listener& config
   return std::nullopt;
 }
 
-std::optional<sys::Error> Listener::change(const config::Listener& config) {
+sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAddress& address) {
+  std::vector<ListeningSocket> out;
+  for (auto* const sockets : {&sockets_, &left_over_}) {
+    for (const ListeningSocket& socket : *sockets) {
+      const bool same = socket.address.text == address.text && same_binding(socket.address, address);
+      if (!same || is_shared(socket)) continue;
+      auto shared = share(socket);
+      if (!shared) return shared.error();
+      out.push_back(std::move(*shared));
+    }
+  }
+  return out;
+}
+
+void Listener::restore_options() {
+  std::vector<std::string> remarks;
+  for (auto* const sockets : {&sockets_, &left_over_}) {
+    for (ListeningSocket& socket : *sockets) (void)set_options(socket, config_.sockets, remarks);
+  }
+}
+
+std::optional<sys::Error> Listener::change(const config::Listener& config, const Lend& lend) {
   if (auto error = check_room(config)) return error;
   std::vector<ListeningSocket*> old;
   for (ListeningSocket& socket : sockets_) old.push_back(&socket);
   for (ListeningSocket& socket : left_over_) old.push_back(&socket);
   std::vector<std::string> remarks{backlog_remark(config.sockets)};
-  auto places = gather(config, old, remarks);
+  auto places = gather(config, old, lend, remarks);
   failed_address_ = nullptr;  // of the other configuration
   if (!places) return places.error();
   if (config::has_drain_notice(config) && !drain_write_) {
@@ -225,8 +254,9 @@ bool Listener::limit(const config::Listener& config) noexcept {
   return true;
 }
 
-void Listener::refuse_left_over() noexcept {
+bool Listener::refuse_left_over() noexcept {
   for (ListeningSocket& socket : left_over_) net::refuse_newcomers(socket);
+  return !std::ranges::all_of(left_over_, is_shared);
 }
 
 void Listener::close_left_over() noexcept {

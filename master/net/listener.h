@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,7 +29,9 @@ class Listener {
 
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
   // if one is.
-  [[nodiscard]] std::optional<sys::Error> open();
+  // What another listener has and gives up is asked of `lend` first; nothing comes back for what nobody has.
+  using Lend = std::function<sys::Result<std::vector<ListeningSocket>>(const config::ListenAddress&)>;
+  [[nodiscard]] std::optional<sys::Error> open(const Lend& lend = nullptr);
   // In place of open(), for a worker that no client is to meet.
   [[nodiscard]] std::optional<sys::Error> open_without_sockets();
   // For another program to go on with: nothing but its configuration is missing. Not while addresses are left over.
@@ -40,12 +43,15 @@ class Listener {
   // Another configuration in place of the one it has. Addresses that it has already keep their sockets, which get the
   // options of the new one; the others are bound; those that are no longer named stay open, for the workers that there
   // are, until close_left_over(). On failure nothing has changed. Undone by changing back.
-  [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config);
+  [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config, const Lend& lend = nullptr);
   // The same for one that is closed and has no workers, before it is opened again.
   [[nodiscard]] std::optional<sys::Error> change_closed(const config::Listener& config);
-  [[nodiscard]] bool has_left_over() const noexcept { return !left_over_.empty(); }
-  void refuse_left_over() noexcept;
+  // False: there are none, or others go on with them.
+  [[nodiscard]] bool refuse_left_over() noexcept;
   void close_left_over() noexcept;
+  // The other side of it: shares those that are bound there, each with one. They have the options of whoever came last.
+  [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
+  void restore_options();
   // Limits that hold at once. False: the table is busy, try again.
   [[nodiscard]] bool limit(const config::Listener& config) noexcept;
   // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
@@ -95,7 +101,7 @@ class Listener {
   [[nodiscard]] std::optional<sys::Error> check_room(const config::Listener& config) const;
   [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
-                                                       const std::vector<ListeningSocket*>& old,
+                                                       const std::vector<ListeningSocket*>& old, const Lend& lend,
                                                        std::vector<std::string>& remarks);
   [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
   void tell(std::vector<std::string> remarks);

@@ -1,5 +1,6 @@
 #include "master/net/listening_socket.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
 #include <sys/socket.h>
@@ -49,7 +50,7 @@ MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options) {
   if (address.form == Form::unix_path) {
     auto file = listen_at(socket.fd.get(), address.path, {options.mode, options.owner, options.group, backlog});
     if (!file) return about_file(address, file.error());
-    socket.file = std::move(*file);
+    *socket.file = std::move(*file);
     return std::nullopt;
   }
   const SocketAddress target = socket_address(address);
@@ -82,7 +83,7 @@ MaybeError adapt(ListeningSocket& socket, const SocketOptions& options, std::vec
 MaybeError set_options(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
   if (auto error = adapt(socket, options, remarks)) return error;
   if (socket.address.form != Form::unix_path) return std::nullopt;
-  auto error = socket.file.change({options.mode, options.owner, options.group, 0});
+  auto error = socket.file->change({options.mode, options.owner, options.group, 0});
   return error ? MaybeError({error->operation, socket.address.text, error->code}) : std::nullopt;
 }
 
@@ -96,7 +97,7 @@ sys::Result<bool> make_from_store(ListeningSocket& socket, const SocketOptions& 
   if (socket.address.form == Form::unix_path) {
     auto file = file_at(socket.address.path);
     if (!file) return false;  // nobody can find it any more
-    socket.file = std::move(*file);
+    *socket.file = std::move(*file);
   }
   socket.fd = std::move(stored);
   if (auto error = set_options(socket, options, remarks)) return std::move(*error);
@@ -143,12 +144,26 @@ sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAdd
   return out;
 }
 
+sys::Result<ListeningSocket> share(const ListeningSocket& socket) {
+  ListeningSocket out;
+  out.fd.reset(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 3));
+  if (!out.fd) return sys::Error{"dup", socket.address.text, errno};
+  out.address = socket.address;
+  out.local = socket.local;
+  out.wildcard = socket.wildcard;
+  out.path = socket.path;
+  out.text = socket.text;
+  out.file = socket.file;
+  out.lease = socket.lease;
+  return out;
+}
+
 ListeningSocket resume_listening_socket(const SocketHandover& from, const ListenAddress& address) {
   ListeningSocket socket;
   socket.number = static_cast<std::uint16_t>(from.number);
   socket.address = address;
   socket.fd.reset(from.fd);
-  if (from.inode != 0) socket.file = SocketFile(from.file, from.device, from.inode);
+  if (from.inode != 0) *socket.file = SocketFile(from.file, from.device, from.inode);
   describe(socket);
   return socket;
 }
@@ -164,10 +179,11 @@ std::string why_not_opened(const ListenAddress& address, int error) {
 }
 
 void refuse_newcomers(ListeningSocket& socket) noexcept {
+  if (is_shared(socket)) return;
   switch (socket.address.form) {
     case Form::systemd:
     case Form::descriptor: return;
-    case Form::unix_path: socket.file.remove(); return;
+    case Form::unix_path: socket.file->remove(); return;
     case Form::unix_abstract: shutdown(socket.fd.get(), SHUT_RD); return;
     case Form::ipv4:
     case Form::ipv6: break;

@@ -24,7 +24,8 @@ struct ListeningSocket {
   bool wildcard = false;  // bound to any address
   std::string path;       // of a Unix socket: "/run/x.sock", "@name"
   std::string text;       // "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock": for logs, `tree`, --ready-fd
-  SocketFile file;        // the one that we made; after `fd`, so that it goes before
+  // The one that we made; after `fd`, so that it goes before. Shared by all who have the same socket.
+  std::shared_ptr<SocketFile> file = std::make_shared<SocketFile>();
   std::shared_ptr<const void> lease;  // of an inherited one
 };
 
@@ -44,6 +45,13 @@ struct ListeningSocket {
 [[nodiscard]] std::optional<sys::Error> set_options(ListeningSocket& socket, const config::SocketOptions& options,
                                                     std::vector<std::string>& remarks);
 
+// Another handle of the same socket, for a listener that takes it over: one queue, one set of options, one file, which
+// goes with the last of them.
+[[nodiscard]] sys::Result<ListeningSocket> share(const ListeningSocket& socket);
+[[nodiscard]] inline bool is_shared(const ListeningSocket& socket) noexcept {
+  return socket.file.use_count() > 1;
+}
+
 // Why, beyond its errno: "; held by nginx (pid 812)". May read all of /proc: for an error message at start.
 [[nodiscard]] std::string why_not_opened(const config::ListenAddress& address, int error);
 
@@ -51,7 +59,7 @@ struct ListeningSocket {
 // see "refused" and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths:
 // the path goes. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the
 // queue; it is for good and for all who share the socket, so nobody else ever calls it. Inherited sockets stay open for
-// whoever has them too.
+// whoever has them too, and so do shared ones.
 void refuse_newcomers(ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net
