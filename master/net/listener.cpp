@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "master/net/socket_options.h"
@@ -255,7 +256,7 @@ bool Listener::limit(const config::Listener& config) noexcept {
 }
 
 bool Listener::refuse_left_over() noexcept {
-  for (ListeningSocket& socket : left_over_) net::refuse_newcomers(socket);
+  refuse_newcomers_at(left_over_);
   return !std::ranges::all_of(left_over_, is_shared);
 }
 
@@ -278,8 +279,18 @@ const ListeningSocket* Listener::socket(std::uint16_t number) const noexcept {
   return found == sockets_.end() ? nullptr : &*found;
 }
 
+void Listener::refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexcept {
+  for (ListeningSocket& socket : sockets) {
+    const int error = net::refuse_newcomers(socket);
+    if (error == 0) continue;
+    log::Line line(log::Level::warning, path_);
+    line.text("clients that come while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
+    line.text(strerrordesc_np(error)).write();
+  }
+}
+
 void Listener::refuse_newcomers() noexcept {
-  for (ListeningSocket& socket : sockets_) net::refuse_newcomers(socket);
+  refuse_newcomers_at(sockets_);
 }
 
 void Listener::close() noexcept {

@@ -105,6 +105,7 @@ class Listener {
                                                        std::vector<std::string>& remarks);
   [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
   void tell(std::vector<std::string> remarks);
+  void refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexcept;
 
   std::uint32_t number_;
   std::string path_;

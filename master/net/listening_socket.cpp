@@ -178,13 +178,13 @@ std::string why_not_opened(const ListenAddress& address, int error) {
   }
 }
 
-void refuse_newcomers(ListeningSocket& socket) noexcept {
-  if (is_shared(socket)) return;
+int refuse_newcomers(ListeningSocket& socket) noexcept {
+  if (is_shared(socket)) return 0;
   switch (socket.address.form) {
     case Form::systemd:
-    case Form::descriptor: return;
-    case Form::unix_path: socket.file->remove(); return;
-    case Form::unix_abstract: shutdown(socket.fd.get(), SHUT_RD); return;
+    case Form::descriptor: return 0;
+    case Form::unix_path: socket.file->remove(); return 0;
+    case Form::unix_abstract: shutdown(socket.fd.get(), SHUT_RD); return 0;
     case Form::ipv4:
     case Form::ipv6: break;
   }
@@ -193,7 +193,7 @@ void refuse_newcomers(ListeningSocket& socket) noexcept {
                                       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
                                       BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-  setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+  return setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 ? 0 : errno;
 }
 
 }  // namespace bulkhead::net

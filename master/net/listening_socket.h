@@ -59,7 +59,8 @@ struct ListeningSocket {
 // see "refused" and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths:
 // the path goes. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the
 // queue; it is for good and for all who share the socket, so nobody else ever calls it. Inherited sockets stay open for
-// whoever has them too, and so do shared ones.
-void refuse_newcomers(ListeningSocket& socket) noexcept;
+// whoever has them too, and so do shared ones. Returns an errno where the system allows no filter: late clients may be
+// reset then.
+[[nodiscard]] int refuse_newcomers(ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net

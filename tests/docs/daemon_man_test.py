@@ -37,6 +37,8 @@ class DaemonManual(unittest.TestCase):
                 file.write(text)
                 file.flush()
                 result = subprocess.run([BULKHEADD, "-c", file.name, "--check"], capture_output=True, text=True)
+                if os.geteuid() != 0 and "only root can run it as" in result.stderr:
+                    self.skipTest("it has a user, which takes root")
                 self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_the_shipped_configuration_loads(self):

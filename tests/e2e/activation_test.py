@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 
-from harness import Client, ControlledTestCase, exec_listener, free_port, listener, main, process, tool, wait_until
+from harness import Client, ControlledTestCase, exec_listener, free_port, listener, main, needs_root, process, tool, wait_until
 from harness.daemon import listening_on
 
 SHELL = "/bin/sh"
@@ -73,6 +73,7 @@ class ByName(ActivationCase):
         daemon = self.start(listener(listen="systemd:unknown"), **self.passing(self.listening(), self.listening()))
         self.assertEqual(len(daemon.endpoints()), 2)
 
+    @needs_root
     def test_no_child_inherits_the_variables(self):
         variables = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
         out = os.path.join(self.directory, "environment")

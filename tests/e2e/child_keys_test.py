@@ -50,6 +50,7 @@ class AsTheKernelSeesThem(TestCase):
         self.daemon = daemon
         return found
 
+    @needs_root
     def test_without_keys(self):
         """Started with a umask, a directory and limits of its own, which are not handed on where there is a default."""
         def spoil():
@@ -74,6 +75,7 @@ class AsTheKernelSeesThem(TestCase):
             wait_until(lambda: not daemon.connections(), 5, "its end")
 
     @tool("ionice")
+    @needs_root
     def test_where_how_urgent_and_how_limited(self):
         keys = {"umask": "027", "chdir": self.directory, "nice": 5, "ioprio": "best_effort:6", "oom_score_adj": 300,
                 "rlimits": LIMITS}

@@ -464,6 +464,7 @@ class Permissions(ControlCase):
             self.assertIn("result", self.call_as(daemon, groups, gid)[0])
         self.assertEqual(self.call_as(daemon, (7,)), 13)  # EACCES, from the file's mode
 
+    @needs_root
     def test_the_mode_holds_whatever_the_umask(self):
         for umask, mode in ((0o000, None), (0o077, "0644"), (0o777, "0600")):
             path = os.path.join(self.directory, f"made-{umask}", "control.sock")

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from harness import (Client, Control, Hold, TestCase, children_of, config_of, descendants, exec_listener, listener, main, needs_mounts, process, signal_process,
+from harness import (Client, Control, Hold, TestCase, children_of, config_of, descendants, exec_listener, listener, main, needs_mounts, needs_root, process, signal_process,
                      tool, wait_until)
 
 ROOT = os.geteuid() == 0
@@ -231,6 +231,7 @@ class ServiceManager(TestCase):
         for _ in range(3):
             self.next(manager, "WATCHDOG=1")
 
+    @needs_root
     def test_the_programs_that_we_run_do_not_speak_for_us(self):
         names = []
         manager, daemon = self.start_under()

@@ -6,7 +6,7 @@ import re
 import stat
 import subprocess
 
-from harness import TestCase, main, tool
+from harness import TestCase, main, needs_root, tool
 
 FILES = {  # below the prefix, and what each must have in it
     "sbin/bulkheadd": None,
@@ -82,6 +82,7 @@ class Install(TestCase):
         self.assertTrue(known or "bulkhead" in output, output)
 
     @tool("systemd-tmpfiles")
+    @needs_root
     def test_the_directory(self):
         below = os.path.join(self.directory, "system")
         os.makedirs(os.path.join(below, "run"))

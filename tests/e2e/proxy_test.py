@@ -6,7 +6,7 @@ import shutil
 import socket
 import struct
 
-from harness import Client, ControlledTestCase, Hold, exec_listener, listener, main, process, wait_until
+from harness import Client, ControlledTestCase, Hold, exec_listener, listener, main, needs_root, process, wait_until
 from harness.proxy_header import (CLIENT, CLIENT6, SERVICE, SERVICE6, block, proxy_v1, proxy_v2, summed, tls, value)
 
 CAT = os.path.realpath(shutil.which("cat"))
@@ -311,6 +311,7 @@ class Refused(ProxyTestCase):
             self.assertEqual(client.rest(), b"")
         self.refused(daemon, proxy=1)
 
+    @needs_root
     def test_whoever_is_too_slow(self):
         daemon = self.echo(proxy_timeout="300ms")
         self.rest_now(daemon)
@@ -330,6 +331,7 @@ class Refused(ProxyTestCase):
             self.assertEqual(client.rest(2), b"")
         self.refused(daemon, proxy_timeout=1)
 
+    @needs_root
     def test_gone_before_the_header_was_whole(self):
         daemon = self.echo(workers=1)
         self.rest_now(daemon)
@@ -350,6 +352,7 @@ class Refused(ProxyTestCase):
         self.assertEqual(daemon.workers()[0].pid, pid)
         self.idle(daemon)
 
+    @needs_root
     def test_reset_by_thousands(self):
         daemon = self.echo(workers=1)
         self.rest_now(daemon)

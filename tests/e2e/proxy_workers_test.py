@@ -2,7 +2,7 @@
 
 import signal
 
-from harness import Client, main, signal_process, wait_until
+from harness import Client, main, needs_root, signal_process, wait_until
 from harness.proxy_header import proxy_v1
 from proxy_test import LINE, ProxyTestCase
 
@@ -24,6 +24,7 @@ class Workers(ProxyTestCase):
             return sum(row[1].endswith(port) and row[3] == "01" and row[4].split(":")[1] != "00000000" for row in rows)
         wait_until(lambda: unread() == 0, 5, "every half header read")
 
+    @needs_root
     def test_a_killed_worker_loses_the_headers_that_it_held_and_nothing_else(self):
         daemon = self.echo(workers=2)
         served = [Client(daemon.address()) for _ in range(10)]

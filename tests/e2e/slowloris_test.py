@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from harness import Client, ControlledTestCase, Hold, listener, main, process, wait_until
+from harness import Client, ControlledTestCase, Hold, listener, main, needs_root, process, wait_until
 from harness.proxy_header import proxy_v1, proxy_v2
 
 HALF_OPEN = 1000
@@ -42,6 +42,7 @@ class Slowloris(ControlledTestCase):
         # Each round has both, so that what else the machine does disturbs both; a round that it disturbs is left out.
         self.assertLessEqual(statistics.median(ratios), 2, ratios)
 
+    @needs_root
     def test_all_are_refused_when_their_time_is_up(self):
         daemon = self.supervise(listener(proxy_protocol="auto", proxy_timeout="3s"))
         workers = daemon.workers()

@@ -146,6 +146,7 @@ class Options(SocketCase):
                          {"nodelay": True, "keepalive": True, "idle": 60, "interval": 10, "probes": 6, "user_timeout": 120_000})
 
     @tool("strace")
+    @needs_root
     def test_no_option_is_set_on_a_connection(self):
         daemon = self.start(listener(workers=1, rcvbuf="64K", keepalive={"idle": "5s"}, idle_timeout="infinity"))
         with Strace(daemon.workers()[0].pid, "setsockopt,accept4", follow=True) as trace:
@@ -167,6 +168,7 @@ class Options(SocketCase):
         facts = ask(daemon.address("off"))
         self.assertEqual((facts["keepalive"], facts["user_timeout"]), (False, 0))
 
+    @needs_root
     def test_whoever_is_gone_without_a_word_holds_no_process(self):
         """Clients whose sockets drop every segment, as if their machines had lost power: while nothing was on its way to them,
         and in the middle of what the server sends."""
@@ -254,6 +256,7 @@ class Watcher:
 
 
 class Files(SocketCase):
+    @needs_root
     def test_the_mode_is_right_from_the_first_moment_whatever_the_umask(self):
         for mode, mask in (("0660", 0), ("0666", 0o777), ("0600", 0o022), ("0000", 0)):
             path = self.path(mode + oct(mask))

@@ -33,8 +33,14 @@ class SourcesTestCase(ControlledTestCase):
         return clients
 
     def served(self, daemon, source, count=1):
-        """How many of `count` connections from that address are served; those stay open."""
-        return [client for client in self.open(daemon, source, count) if is_served(client)]
+        """Those of `count` connections from that address that are served; they stay open."""
+        served = []
+        for client in self.open(daemon, source, count):
+            if is_served(client):
+                served.append(client)
+            else:
+                client.close()
+        return served
 
     def refused(self, daemon, reason):
         return daemon.control.call("stats")["result"]["totals"]["refused"][reason]
