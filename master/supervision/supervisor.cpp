@@ -132,8 +132,8 @@ void Supervisor::advance() {
     } else if (job_->next_start < job_->starts.size()) {
       const bool together = job_->kind == Job::Kind::start_children;
       do {
-        start_next();
-      } while (together && job_->next_start < job_->starts.size());
+        start_next();  // who is up at once may have been the last that was awaited
+      } while (together && job_ && job_->next_start < job_->starts.size());
     } else {
       finish();
     }

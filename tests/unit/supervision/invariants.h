@@ -80,6 +80,7 @@ class WatchedTree {
   Tree tree_;
   Instant now_{};
   std::map<RunId, Process> processes_;
+  std::map<std::uint64_t, std::string> together_;  // start_children under way, by token
   std::set<std::uint64_t> unanswered_;
   std::map<std::string, Window> windows_;  // of the supervisors that run, by path
   bool stop_requested_ = false;

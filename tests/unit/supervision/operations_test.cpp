@@ -217,6 +217,13 @@ TEST_CASE("start_children tells that one has failed, and removes it if it was ne
   CHECK(tree.states() == "a:stopped b:running d:running");
 }
 
+TEST_CASE("start_children is over at once where all are up at once") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  CHECK(start_children(tree, {supervisor("s", {}), supervisor("t", {})}) == "ok");
+  CHECK(tree.states() == "a:running s:running t:running");
+}
+
 TEST_CASE("a stop while start_children waits comes when all have answered") {
   Rehearsal tree({child("a")});
   tree.start();
