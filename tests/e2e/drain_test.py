@@ -5,7 +5,7 @@ import json
 import signal
 import threading
 
-from harness import (Client, ControlledTestCase, Hold, Storm, exec_listener, free_port, listener, main, needs_filter,
+from harness import (Client, ControlledTestCase, Hold, Queued, Storm, exec_listener, free_port, listener, main, needs_filter,
                      signal_process, wait_until)
 
 
@@ -101,19 +101,10 @@ class One(Drain):
 
     def test_the_queue_is_served(self):
         daemon = self.supervise(fixed())
-        address = daemon.address()
-        workers = daemon.workers()
-        for worker in workers:
-            signal_process(worker.pid, signal.SIGSTOP)
-        with Hold(address, 50) as held:
-            for number, client in enumerate(held.clients):
-                client.send(b"queued %d\n" % number)
+        with Queued(daemon, 50) as queued:
             self.assertEqual(daemon.control.run("drain")[0], 0)
             self.wait_phase(daemon, "draining")
-            for worker in workers:
-                signal_process(worker.pid, signal.SIGCONT)
-            echoed = sum(client.receive(len(b"queued %d\n" % number)) == b"queued %d\n" % number
-                         for number, client in enumerate(held.clients))
+            echoed = queued.release()
         self.wait_state(daemon, "root/echo", "stopped")
         self.measured(queued=50, echoed=echoed)
         self.assertEqual(echoed, 50)

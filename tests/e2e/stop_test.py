@@ -4,7 +4,7 @@ import signal
 import socket
 import time
 
-from harness import Client, Hold, Storm, TestCase, exec_listener, free_port, listener, main, needs_filter, signal_process, wait_until
+from harness import Client, Hold, Queued, Storm, TestCase, exec_listener, free_port, listener, main, needs_filter, signal_process, wait_until
 
 
 def connect_outcome(address):
@@ -74,20 +74,10 @@ class Graceful(TestCase):
     def test_whoever_is_in_the_queue_is_served(self):
         daemon = self.start()
         address = daemon.address()
-        workers = daemon.workers()
-        for worker in workers:
-            signal_process(worker.pid, signal.SIGSTOP)
-        with Hold(address, 50) as held:
-            for number, client in enumerate(held.clients):
-                client.send(b"queued %d\n" % number)
+        with Queued(daemon, 50) as queued:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait_log("^stopping")
-            for worker in workers:
-                signal_process(worker.pid, signal.SIGCONT)
-            echoed = 0
-            for number, client in enumerate(held.clients):
-                line = b"queued %d\n" % number
-                echoed += client.receive(len(line)) == line
+            echoed = queued.release()
             late = wait_until(lambda: connect_outcome(address) == "refused", 3, "the port refuses")
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertTrue(late)

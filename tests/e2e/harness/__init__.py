@@ -3,7 +3,7 @@ each test. Nothing here sleeps in order to be lucky: whoever waits, waits for an
 
 from .admission import BUSY, AdmissionTestCase, kill_workers, outcome
 from .case import SOURCE, TestCase, main, needs_filter, needs_mounts, needs_root, tool
-from .clients import Canary, Client, Hold, Storm, connect, free_port
+from .clients import Canary, Client, Hold, Queued, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
 from .daemon import Daemon, config_of, exec_listener, listener, module_listener, parse_line
 from .faults import Strace
@@ -15,7 +15,7 @@ from .upgrade import UpgradeTestCase, echo_listener
 from .waiting import Timeout, wait_until
 
 __all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "ControlledTestCase", "Daemon", "Events",
-           "Hold", "Manager", "Moment", "Moments", "Process", "ReloadTestCase", "SECONDS", "SOURCE", "Storm",
+           "Hold", "Manager", "Moment", "Moments", "Process", "Queued", "ReloadTestCase", "SECONDS", "SOURCE", "Storm",
            "Strace", "TestCase",
            "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect", "descendants", "echo_listener", "exec_listener",
            "find_node", "free_port", "kill_workers", "listener", "main", "module_listener", "needs_filter", "needs_mounts",

@@ -1,9 +1,12 @@
 """Clients that check every byte: one, many held, a storm, and canaries."""
 
+import signal
 import socket
 import struct
 import threading
 import time
+
+from .processes import signal_process
 
 
 def connect(address, timeout=5.0, source=None):
@@ -132,6 +135,25 @@ class Hold:
     def close(self):
         for client in self.clients:
             client.close()
+
+
+class Queued(Hold):
+    """Connections that wait in the kernel's queue, each with a line on its way: the daemon's workers stand still."""
+
+    def __init__(self, daemon, count):
+        self._workers = daemon.workers()
+        for worker in self._workers:
+            signal_process(worker.pid, signal.SIGSTOP)
+        super().__init__(daemon.address(), count)
+        for number, client in enumerate(self.clients):
+            client.send(b"queued %d\n" % number)
+
+    def release(self):
+        """Lets the workers go on; how many then get their line back."""
+        for worker in self._workers:
+            signal_process(worker.pid, signal.SIGCONT)
+        lines = [(client, b"queued %d\n" % number) for number, client in enumerate(self.clients)]
+        return sum(client.receive(len(line)) == line for client, line in lines)
 
 
 class Storm:

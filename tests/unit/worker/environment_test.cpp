@@ -132,24 +132,24 @@ TEST_CASE("How many connections the source has is told where it is counted") {
   CHECK(std::count(all.begin(), all.end(), "BULKHEAD_STRESS=1") == 1);
 }
 
-TEST_CASE("How long a connection may last is told where there is a limit") {
-  child::Environment environment(0);
-  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
-  for (const std::string& variable : strings(environment.build(kNothing, facts).variables))
-    CHECK(variable.find("BULKHEAD_DEADLINE") == std::string::npos);
-  facts.deadline_s = 90;
-  const auto all = strings(environment.build(kNothing, facts).variables);
-  CHECK(std::count(all.begin(), all.end(), "BULKHEAD_DEADLINE=90") == 1);
-}
-
-TEST_CASE("Where the drain notice is, is told to a program that has it") {
-  child::Environment environment(0);
-  child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
-  for (const std::string& variable : strings(environment.build(kNothing, facts).variables))
-    CHECK(variable.find("BULKHEAD_DRAIN_FD") == std::string::npos);
-  facts.drain_fd = 4;
-  const auto all = strings(environment.build(kNothing, facts).variables);
-  CHECK(std::count(all.begin(), all.end(), "BULKHEAD_DRAIN_FD=4") == 1);
+TEST_CASE("What not every connection has is told where there is something to tell") {
+  struct Row {
+    const char* name;
+    std::uint32_t child::ConnectionFacts::*fact;
+    std::uint32_t value;
+  };
+  for (const Row& row : {Row{"BULKHEAD_DEADLINE", &child::ConnectionFacts::deadline_s, 90},
+                         Row{"BULKHEAD_DRAIN_FD", &child::ConnectionFacts::drain_fd, 4}}) {
+    INFO(row.name);
+    child::Environment environment(0);
+    child::ConnectionFacts facts{
+        ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
+    for (const std::string& variable : strings(environment.build(kNothing, facts).variables))
+      CHECK(variable.find(row.name) == std::string::npos);
+    facts.*row.fact = row.value;
+    const auto all = strings(environment.build(kNothing, facts).variables);
+    CHECK(std::count(all.begin(), all.end(), row.name + ("=" + std::to_string(row.value))) == 1);
+  }
 }
 
 TEST_CASE("The longest of everything fits") {
