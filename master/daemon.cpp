@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "master/control/tree_of_config.h"
-#include "master/node_path.h"
+#include "master/config/tree_of_config.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -26,7 +26,7 @@ using namespace supervision;
 
 }  // namespace
 
-Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log)
+Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, host::LogTarget log)
     : config_(std::make_shared<config::Config>(std::move(config))),
       effective_(std::move(effective)),
       options_(std::move(options)),
@@ -50,7 +50,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
             events_.publish("connection_crashed", crash.listener.path(),
                             {{"id", ipc::hex_text(crash.id, hex)}, {"pid", crash.slot.pid}});
           }),
-      tree_(control::tree_of_config(register_nodes(config_->root, config_)), static_cast<std::uint64_t>(getpid())),
+      tree_(config::tree_of_config(register_nodes(config_->root, config_)), static_cast<std::uint64_t>(getpid())),
       narrator_(events_),
       stop_(loop_, workers_, adoption_, {config_->drain_timeout, config_->lame_duck, config_->close_spread}),
       signals_(sys::open_signal_fd({SIGCHLD})),
@@ -105,7 +105,7 @@ void Daemon::adopt_entries(config::Node& node, const std::string& path, const st
 
 void Daemon::take_configuration(std::shared_ptr<config::Config> config, std::string effective) {
   adopt_entries(config->root, "root", config);
-  tree_.update(control::tree_of_config(config->root));
+  tree_.update(config::tree_of_config(config->root));
   config_ = std::move(config);
   effective_ = std::move(effective);
   stop_.set_times({config_->drain_timeout, config_->lame_duck, config_->close_spread});
@@ -130,7 +130,7 @@ void Daemon::start() {
                          [](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
                      processes_.kill_all();
                    },
-                   [this](lifecycle::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
+                   [this](procedure::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});
   signal_poll_ = std::make_unique<loop::Poll>(loop_, signals_.get(), [this] { on_signal(); });
   signal_poll_->start();
   choose_signals();
@@ -157,8 +157,8 @@ void Daemon::tell_services() {
     completed += listener->table().counts().completed;
   }
   services_.status(
-      fmt::format("{}: {} connections, {} ended so far", lifecycle::phase_text(stop_.phase()), serving, completed));
-  if (stop_.phase() != lifecycle::StopSequence::Phase::idle) services_.extend_timeout(10s);
+      fmt::format("{}: {} connections, {} ended so far", procedure::phase_text(stop_.phase()), serving, completed));
+  if (stop_.phase() != procedure::StopSequence::Phase::idle) services_.extend_timeout(10s);
 }
 
 void Daemon::apply(Event event) {
@@ -234,7 +234,7 @@ std::optional<sys::Error> Daemon::start_process(const NodeView& view, RunId run)
 
 // On its way down: a worker is of no use any more, and would only open the port again.
 bool Daemon::is_closed_for_good(const net::Listener& listener) const {
-  return listener.draining && !listener.is_open() && stop_.phase() < lifecycle::StopSequence::Phase::stopping_tree;
+  return listener.draining && !listener.is_open() && stop_.phase() < procedure::StopSequence::Phase::stopping_tree;
 }
 
 void Daemon::start_child(const StartChild& command) {
@@ -275,7 +275,7 @@ void Daemon::abort_starts() {
 
 void Daemon::tree_terminated(const TreeTerminated& end) {
   const auto phase = stop_.phase();
-  const bool asked = phase == lifecycle::StopSequence::Phase::stopping_tree || (!ready_ && is_stopping());
+  const bool asked = phase == procedure::StopSequence::Phase::stopping_tree || (!ready_ && is_stopping());
   if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
     status_ = kGaveUp;
     narrator_.gave_up(end);
@@ -352,7 +352,7 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   ipc::Message kick;
   kick.type = ipc::MessageType::kick;
   workers_.send(listener, kick);
-  std::string how = control::cause_text(status, worker.failure, worker.state != State::starting);
+  std::string how = journal::cause_text(status, worker.failure, worker.state != State::starting);
   const bool superfluous = is_closed_for_good(listener);
   ExitReason reason = worker.retiring ? ExitReason::retired : ExitReason::abnormal;
   if (superfluous) reason = ExitReason::permanent_failure;
@@ -368,7 +368,7 @@ void Daemon::on_process_exit(pid_t pid) {
   const process::ProcessEnd end = processes_.reap(pid);
   const std::string remark = end.failure.empty() ? "" : "it " + end.failure;
   narrator_.ended(end.run, end.path, end.wait_status, end.expected, remark);
-  std::string how = control::cause_text(end.wait_status, end.failure, !end.start_failed);
+  std::string how = journal::cause_text(end.wait_status, end.failure, !end.start_failed);
   if (end.start_failed) {
     apply(StartFailed{end.node, end.run, end.reason, std::move(how)});
   } else {
@@ -412,11 +412,11 @@ void Daemon::on_worker_hung(process::WorkerProcess& worker) {
   events_.publish("watchdog_expired", worker.path);
 }
 
-void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
+void Daemon::on_phase(procedure::StopSequence::Phase phase) {
   reload_.daemon_stops();
   std::uint32_t connections = 0;
   for (auto& [path, listener] : listeners_) connections += listener->table().counts().serving;
-  if (phase != lifecycle::StopSequence::Phase::done) services_.stopping();
+  if (phase != procedure::StopSequence::Phase::done) services_.stopping();
   upgrade_.daemon_stops();
   choose_signals();
   store_sockets();
@@ -426,13 +426,13 @@ void Daemon::on_phase(lifecycle::StopSequence::Phase phase) {
 }
 
 void Daemon::reopen_log() {
-  auto target = lifecycle::open_log_target(config_->log.target);
+  auto target = host::open_log_target(config_->log.target);
   if (!target) {
     log::Line(log::Level::error, "log").text("goes on in the old file: ").text(target.error().text()).write();
     return;
   }
   log_ = std::move(*target);
-  lifecycle::configure_log(config_->log, log_.lines.get());
+  host::configure_log(config_->log, log_.lines.get());
   workers_.replace_log(config_->log, log_.lines.get(), log_.handlers.get());
   processes_.set_error_fd(log_.handlers.get());
   adoption_.set_log_ends(config_->log.connection_end);

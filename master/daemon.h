@@ -13,18 +13,18 @@
 #include <string>
 
 #include "master/config/config.h"
-#include "master/control/event_ring.h"
-#include "master/control/narrator.h"
 #include "master/control/server.h"
 #include "master/daemon_control.h"
 #include "master/daemon_endings.h"
 #include "master/daemon_reload.h"
 #include "master/daemon_upgrade.h"
-#include "master/lifecycle/log_target.h"
-#include "master/lifecycle/pid_file.h"
-#include "master/lifecycle/service_manager.h"
-#include "master/lifecycle/stop_sequence.h"
+#include "master/host/log_target.h"
+#include "master/host/pid_file.h"
+#include "master/host/service_manager.h"
+#include "master/journal/event_ring.h"
+#include "master/journal/narrator.h"
 #include "master/net/listener.h"
+#include "master/procedure/stop_sequence.h"
 #include "master/process/adoption.h"
 #include "master/process/processes.h"
 #include "master/process/workers.h"
@@ -50,7 +50,7 @@ struct DaemonOptions {
   int ready_fd = -1;  // gets one line when everything serves, then is closed
   std::function<void()> on_ready;
   net::InheritedSockets inherited;
-  lifecycle::PidFile pid_file{};
+  host::PidFile pid_file{};
   std::string version{};
   std::vector<std::string> arguments{};  // the command line, for whoever goes on after an upgrade
   // What the command line has to say about every configuration that is read; may be empty.
@@ -60,13 +60,13 @@ struct DaemonOptions {
 class Daemon {
  public:
   // `effective` is the configuration as --dump-config prints it.
-  Daemon(config::Config config, std::string effective, DaemonOptions options, lifecycle::LogTarget log);
+  Daemon(config::Config config, std::string effective, DaemonOptions options, host::LogTarget log);
   ~Daemon();
   // Binds, starts the tree, serves until it ends. Returns the exit status.
   int run();
   // In place of run(), in a program that goes on where another one stopped. Returns the problem; after one nothing may
   // be destroyed, for it is the other program's. Then run_on().
-  [[nodiscard]] std::string resume(lifecycle::Handover& from, const std::string& rolled_back);
+  [[nodiscard]] std::string resume(upgrade::Handover& from, const std::string& rolled_back);
   int run_on();
 
  private:
@@ -126,7 +126,7 @@ class Daemon {
   void tell_services();
   void store_sockets();
   void tick();
-  void on_phase(lifecycle::StopSequence::Phase phase);
+  void on_phase(procedure::StopSequence::Phase phase);
   void reopen_log();
   void finish(int status);
   void later(std::function<void()> deed);  // when whatever is on the stack now has returned
@@ -134,9 +134,9 @@ class Daemon {
   std::shared_ptr<config::Config> config_;
   std::string effective_;
   DaemonOptions options_;
-  lifecycle::LogTarget log_;
+  host::LogTarget log_;
   loop::Loop loop_;
-  control::EventRing events_;
+  journal::EventRing events_;
   // By ChildSpec::tag: what the tree calls for may have been deleted since. The owner keeps an entry of an earlier
   // configuration alive for as long as something runs by it.
   struct Entry {
@@ -151,8 +151,8 @@ class Daemon {
   process::Processes processes_;
   process::Adoption adoption_;
   supervision::Tree tree_;
-  control::Narrator narrator_;
-  lifecycle::StopSequence stop_;
+  journal::Narrator narrator_;
+  procedure::StopSequence stop_;
   sys::Fd signals_;
   std::unique_ptr<loop::Poll> signal_poll_;
   loop::Timer deadline_;
@@ -171,7 +171,7 @@ class Daemon {
   std::uint32_t next_listener_ = 0;
   Instant bind_until_;  // until then a listener waits for its address
   Instant started_;
-  lifecycle::ServiceManager services_;
+  host::ServiceManager services_;
   std::set<std::string> stored_;  // names of the sockets that the service manager keeps
   loop::Timer watchdog_;
   int status_ = kStopped;

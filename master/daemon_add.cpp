@@ -4,20 +4,20 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "master/control/tree_of_config.h"
+#include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/find_node.h"
 #include "master/now.h"
 
 namespace bulkhead {
 
-using control::Failure;
+using protocol::Failure;
 using supervision::ChildSpec;
 using supervision::NodeType;
 using supervision::Operation;
 using supervision::ReplyError;
 
-void DaemonControl::add(const Params& params, control::Reply reply) {
+void DaemonControl::add(const Params& params, protocol::Reply reply) {
   const std::string supervisor = params.at("path");
   const std::string child = params.at("child");
   const auto parent = daemon_.tree_.find(supervisor);
@@ -27,7 +27,7 @@ void DaemonControl::add(const Params& params, control::Reply reply) {
   // are. Whether it may be significant is for its supervisor to say.
   static constexpr const char* kAutoShutdown[] = {"never", "any_significant", "all_significant"};
   const char* const auto_shutdown = kAutoShutdown[static_cast<std::size_t>(view->spec->flags.auto_shutdown)];
-  lifecycle::AddedChild origin;
+  upgrade::AddedChild origin;
   origin.supervisor = supervisor;
   origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)", auto_shutdown) + child + "]}}";
   origin.file = params.value("file", "child");
@@ -36,25 +36,25 @@ void DaemonControl::add(const Params& params, control::Reply reply) {
   if (!loaded.config) {
     std::string message;
     for (const config::Problem& problem : loaded.problems) message += (message.empty() ? "" : "\n") + problem.text();
-    return reply({nullptr, Failure{control::kNegative, message, DaemonControl::word_of(ReplyError::invalid_spec)}});
+    return reply({nullptr, Failure{protocol::kNegative, message, DaemonControl::word_of(ReplyError::invalid_spec)}});
   }
   if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
   add_node(std::move(loaded.config->root.children.front()), std::move(origin), std::move(reply));
 }
 
-void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, control::Reply reply) {
+void DaemonControl::add_node(config::Node node, upgrade::AddedChild origin, protocol::Reply reply) {
   const std::string supervisor = origin.supervisor;
   const std::string path = supervisor + "/" + node.spec.id;
-  ChildSpec spec = control::tree_of_config(node);
+  ChildSpec spec = config::tree_of_config(node);
   // Known already: the tree answers, and what is there stays as it is.
   const bool is_new = !daemon_.tree_.find(path);
   if (is_new) {
-    spec = control::tree_of_config(enter(std::move(node), std::move(origin)));
+    spec = config::tree_of_config(enter(std::move(node), std::move(origin)));
     if (const auto error = daemon_.add_listeners(*added_.back().node, path)) {
       forget(path);
       forget_added(path);
       return reply(
-          {nullptr, Failure{control::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
+          {nullptr, Failure{protocol::kNegative, error->text(), DaemonControl::word_of(ReplyError::start_failed)}});
     }
   }
   operate(
@@ -69,7 +69,7 @@ void DaemonControl::add_node(config::Node node, lifecycle::AddedChild origin, co
       spec);
 }
 
-const config::Node& DaemonControl::enter(config::Node node, lifecycle::AddedChild origin) {
+const config::Node& DaemonControl::enter(config::Node node, upgrade::AddedChild origin) {
   const auto kept = std::make_shared<config::Node>(std::move(node));
   added_.push_back({kept, std::move(origin)});
   return daemon_.register_nodes(*kept, kept);
@@ -88,13 +88,13 @@ void DaemonControl::forget_entries(const config::Node& node) {
   for (const config::Node& child : node.children) forget_entries(child);
 }
 
-std::vector<lifecycle::AddedChild> DaemonControl::added() const {
-  std::vector<lifecycle::AddedChild> out;
+std::vector<upgrade::AddedChild> DaemonControl::added() const {
+  std::vector<upgrade::AddedChild> out;
   for (const Added& one : added_) out.push_back(one.origin);
   return out;
 }
 
-void DaemonControl::resume_added(config::Node node, lifecycle::AddedChild origin) {
+void DaemonControl::resume_added(config::Node node, upgrade::AddedChild origin) {
   enter(std::move(node), std::move(origin));
 }
 

@@ -8,8 +8,8 @@
 
 #include "master/daemon.h"
 #include "master/daemon_upgrade.h"
-#include "master/lifecycle/handover_descriptors.h"
-#include "master/lifecycle/way_back.h"
+#include "master/upgrade/handover_descriptors.h"
+#include "master/upgrade/way_back.h"
 #include "worker/log/log.h"
 #include "worker/sys/title.h"
 
@@ -17,7 +17,7 @@ namespace bulkhead {
 
 namespace {
 
-using lifecycle::Handover;
+using upgrade::Handover;
 
 struct Came {
   int state = -1;
@@ -30,15 +30,15 @@ Came descriptors_of(const std::string& text) {
 }
 
 std::string read(const Came& came, Handover& out) {
-  auto text = lifecycle::read_state(came.state);
-  return text ? lifecycle::decode(*text, out) : text.error().text();
+  auto text = upgrade::read_state(came.state);
+  return text ? upgrade::decode(*text, out) : text.error().text();
 }
 
 // As everything came, so it goes: nothing of it has been closed or changed.
 [[noreturn]] void fall_back(const std::string& reason) {
   log::Line(log::Level::error, "root").text("cannot take over: ").text(reason).write();
   fmt::print(stderr, "bulkheadd: cannot take over: {}\n", reason);
-  lifecycle::take_way_back(reason);
+  upgrade::take_way_back(reason);
   _exit(kSystemError);
 }
 
@@ -48,7 +48,7 @@ int rehearse(const Came& came, const std::string& version) {
   if (problem.empty()) problem = rehearse_resume(handover, getppid());
   if (problem.empty()) problem = rehearse_workers(handover);
   if (problem.empty()) {
-    fmt::print("{}{}\n", lifecycle::kCheckAnswer, version);
+    fmt::print("{}{}\n", upgrade::kCheckAnswer, version);
     return kStopped;
   }
   fmt::print(stderr, "{}\n", problem);
@@ -56,14 +56,14 @@ int rehearse(const Came& came, const std::string& version) {
 }
 
 std::unique_ptr<Daemon> make_daemon(const Adopting& how, const Handover& handover, Blueprint blueprint) {
-  lifecycle::LogTarget target{sys::Fd(handover.log_lines), sys::Fd(handover.log_handlers)};
-  lifecycle::configure_log(blueprint.config->log, target.lines.get());
+  host::LogTarget target{sys::Fd(handover.log_lines), sys::Fd(handover.log_handlers)};
+  host::configure_log(blueprint.config->log, target.lines.get());
   DaemonOptions options;
   options.version = how.version;
   options.arguments = how.command_line;
   options.overrule = how.overrule;
   if (handover.pid_file >= 0) {
-    options.pid_file = lifecycle::PidFile::resume(handover.settled.pid_file, sys::Fd(handover.pid_file));
+    options.pid_file = host::PidFile::resume(handover.settled.pid_file, sys::Fd(handover.pid_file));
   }
   return std::make_unique<Daemon>(std::move(*blueprint.config), std::move(blueprint.effective), std::move(options),
                                   std::move(target));
@@ -85,23 +85,23 @@ void open_way_back(const std::vector<std::string>& command_line, char** argv) {
   if (came.program < 0) return;
   std::vector<std::string> arguments = adopting_arguments(command_line, came.state, -1);
   arguments.emplace_back(kRolledBack);
-  lifecycle::open_way_back(came.program, std::move(arguments));
+  upgrade::open_way_back(came.program, std::move(arguments));
 }
 
 int adopt(const Adopting& how) {
   const Came came = descriptors_of(how.descriptors);
   if (how.dry_run) return rehearse(came, how.version);
-  const bool may_go_back = lifecycle::is_way_back_open();  // then only copies are ours
+  const bool may_go_back = upgrade::is_way_back_open();  // then only copies are ours
   Handover handover;
   std::string problem = read(came, handover);
   if (!problem.empty()) fall_back(problem);
-  lifecycle::receive_descriptors(handover, came.state, may_go_back);
+  upgrade::receive_descriptors(handover, came.state, may_go_back);
   Handover came_with;
   came_with.descriptors = handover.descriptors;
   std::unique_ptr<Daemon> daemon;  // outlives a failure: its descriptors and files are not ours to end
   try {
-    if (may_go_back) problem = lifecycle::check_descriptors(handover);  // what it was ours cannot have become another's
-    if (problem.empty() && may_go_back) problem = lifecycle::copy_descriptors(handover);
+    if (may_go_back) problem = upgrade::check_descriptors(handover);  // what it was ours cannot have become another's
+    if (problem.empty() && may_go_back) problem = upgrade::copy_descriptors(handover);
     if (problem.empty()) problem = rehearse_resume(handover, getpid());
     if (problem.empty()) {
       daemon = make_daemon(how, handover, blueprint_of(handover));
@@ -111,8 +111,8 @@ int adopt(const Adopting& how) {
     problem = error.what();
   }
   if (!problem.empty()) fall_back(problem);
-  lifecycle::close_way_back();
-  if (may_go_back) lifecycle::close_originals(came_with);
+  upgrade::close_way_back();
+  if (may_go_back) upgrade::close_originals(came_with);
   ::close(came.state);
   sys::Title::use_environment_too();
   sys::Title::set("bulkheadd: master");

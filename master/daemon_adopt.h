@@ -23,7 +23,7 @@ int adopt(const Adopting& how);
 
 // Of the hidden options that say so.
 [[nodiscard]] bool is_adopting_option(const std::string& argument);
-// First thing in main(), where such an option says that there is one (lifecycle/way_back.h).
+// First thing in main(), where such an option says that there is one (upgrade/way_back.h).
 void open_way_back(const std::vector<std::string>& command_line, char** argv);
 
 }  // namespace bulkhead

@@ -11,13 +11,13 @@
 #include <utility>
 
 #include "master/config/nearest.h"
+#include "master/config/tree_of_config.h"
 #include "master/control/connection_list.h"
-#include "master/control/explain.h"
 #include "master/control/penalties.h"
-#include "master/control/tree_of_config.h"
 #include "master/daemon.h"
-#include "master/node_path.h"
+#include "master/journal/explain.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -25,9 +25,9 @@ namespace bulkhead {
 
 namespace {
 
-using control::Answer;
-using control::Failure;
 using nlohmann::ordered_json;
+using protocol::Answer;
+using protocol::Failure;
 using supervision::ChildSpec;
 using supervision::Instant;
 using supervision::NodeId;
@@ -45,7 +45,7 @@ Answer ok() {
 }
 
 Answer no_such(const std::string& what) {
-  return {nullptr, Failure{control::kNoSuchObject, fmt::format("there is no {}", what), "not_found"}};
+  return {nullptr, Failure{protocol::kNoSuchObject, fmt::format("there is no {}", what), "not_found"}};
 }
 
 struct Split {
@@ -53,7 +53,7 @@ struct Split {
   std::string id;
 };
 Split split(const std::string& path) {
-  return {parent_of(path), id_of(path)};
+  return {supervision::parent_of(path), supervision::id_of(path)};
 }
 
 std::string path_of(const ordered_json& params) {
@@ -70,7 +70,7 @@ int signal_number(const std::string& name) {
 }  // namespace
 
 Answer DaemonControl::refused(std::string why) {
-  return {nullptr, Failure{control::kRefused, std::move(why), ""}};
+  return {nullptr, Failure{protocol::kRefused, std::move(why), ""}};
 }
 
 Answer DaemonControl::answer_of(ReplyError error, const std::string& path) {
@@ -78,10 +78,10 @@ Answer DaemonControl::answer_of(ReplyError error, const std::string& path) {
     case ReplyError::none: return ok();
     case ReplyError::not_found:
     case ReplyError::noproc:
-      return {nullptr, Failure{control::kNoSuchObject, "there is no node " + path, word_of(error)}};
+      return {nullptr, Failure{protocol::kNoSuchObject, "there is no node " + path, word_of(error)}};
     default: break;
   }
-  return {nullptr, Failure{control::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
+  return {nullptr, Failure{protocol::kNegative, fmt::format("{}: {}", path, word_of(error)), word_of(error)}};
 }
 
 const char* DaemonControl::word_of(ReplyError error) {
@@ -116,7 +116,7 @@ const DaemonControl::Method DaemonControl::kMethods[] = {{"status", &DaemonContr
                                                          {"reopen", &DaemonControl::reopen, While::always},
                                                          {"shutdown", &DaemonControl::shutdown, While::always}};
 
-void DaemonControl::call(const std::string& name, const Params& params, control::Reply reply) {
+void DaemonControl::call(const std::string& name, const Params& params, protocol::Reply reply) {
   const auto* const method = std::ranges::find(kMethods, name, &Method::name);
   if (method == std::end(kMethods)) return reply(refused("not available"));
   if (daemon_.is_stopping() && method->allowed == While::not_stopping) return reply(refused("the daemon is stopping"));
@@ -169,37 +169,37 @@ void DaemonControl::on_reply(const supervision::Reply& reply) {
   then(reply.error);
 }
 
-void DaemonControl::tree(const Params&, control::Reply reply) {
+void DaemonControl::tree(const Params&, protocol::Reply reply) {
   reply({control::tree_json(world()), std::nullopt});
 }
 
-void DaemonControl::connections(const Params&, control::Reply reply) {
+void DaemonControl::connections(const Params&, protocol::Reply reply) {
   const auto list = std::make_shared<control::ConnectionList>(daemon_.listeners_);
   reply({nullptr, std::nullopt, [list](std::string& out) { return list->next(out); }});
 }
 
-void DaemonControl::stats(const Params&, control::Reply reply) {
+void DaemonControl::stats(const Params&, protocol::Reply reply) {
   reply({control::stats_json(world()), std::nullopt});
 }
 
-void DaemonControl::config(const Params&, control::Reply reply) {
+void DaemonControl::config(const Params&, protocol::Reply reply) {
   reply({ordered_json::parse(daemon_.effective_, nullptr, false), std::nullopt});
 }
 
-void DaemonControl::check(const Params& params, control::Reply reply) {
+void DaemonControl::check(const Params& params, protocol::Reply reply) {
   reply(daemon_.reload_.check(params.value("file", "")));
 }
 
-void DaemonControl::diff(const Params& params, control::Reply reply) {
+void DaemonControl::diff(const Params& params, protocol::Reply reply) {
   reply(daemon_.reload_.diff(params.value("file", "")));
 }
 
-void DaemonControl::reopen(const Params&, control::Reply reply) {
+void DaemonControl::reopen(const Params&, protocol::Reply reply) {
   daemon_.reopen_log();
   reply(ok());
 }
 
-void DaemonControl::shutdown(const Params& params, control::Reply reply) {
+void DaemonControl::shutdown(const Params& params, protocol::Reply reply) {
   reply(ok());  // first: what follows may be over at once, and the socket with it
   if (params.value("now", false)) {
     daemon_.stop_.fast();
@@ -208,14 +208,14 @@ void DaemonControl::shutdown(const Params& params, control::Reply reply) {
   }
 }
 
-void DaemonControl::status(const Params&, control::Reply reply) {
+void DaemonControl::status(const Params&, protocol::Reply reply) {
   const auto phase = daemon_.stop_.phase();
-  const bool idle = phase == lifecycle::StopSequence::Phase::idle;
+  const bool idle = phase == procedure::StopSequence::Phase::idle;
   reply({{{"pid", getpid()},
           {"version", daemon_.options_.version},
           {"state", idle && !daemon_.ready_          ? "starting"
                     : idle && daemon_.endings_.all() ? "draining"
-                                                     : lifecycle::phase_text(phase)},
+                                                     : procedure::phase_text(phase)},
           {"generation", daemon_.generation_},
           {"uptime_seconds", std::chrono::duration<double>(now() - daemon_.started_).count()},
           {"config", daemon_.config_->file},
@@ -224,7 +224,7 @@ void DaemonControl::status(const Params&, control::Reply reply) {
          std::nullopt});
 }
 
-void DaemonControl::explain(const Params& params, control::Reply reply) {
+void DaemonControl::explain(const Params& params, protocol::Reply reply) {
   const std::string path = params.at("path");
   const auto view = [this](const std::string& at) {
     const auto id = daemon_.tree_.find(at);
@@ -232,7 +232,7 @@ void DaemonControl::explain(const Params& params, control::Reply reply) {
   };
   const auto node = view(path);
   if (!node) return reply(no_such_path("node", path));
-  reply({control::explain(daemon_.events_, path, control::state_text(node->state),
+  reply({journal::explain(daemon_.events_, path, control::state_text(node->state),
                           [&view](const std::string& supervisor) {
                             const auto at = view(supervisor);
                             return at && at->spec->flags.strategy != Strategy::one_for_one;
@@ -241,7 +241,7 @@ void DaemonControl::explain(const Params& params, control::Reply reply) {
 }
 
 // Stops it and starts it again. The listeners below keep their ports and their connections: only workers change.
-void DaemonControl::restart(const Params& params, control::Reply reply) {
+void DaemonControl::restart(const Params& params, protocol::Reply reply) {
   const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   if (supervisor.empty()) return reply(refused("the root is not restarted; use shutdown"));
@@ -252,14 +252,14 @@ void DaemonControl::restart(const Params& params, control::Reply reply) {
 }
 
 // A listener is drained first, as at the daemon's stop; what is no listener is just stopped.
-void DaemonControl::stop(const Params& params, control::Reply reply) {
+void DaemonControl::stop(const Params& params, protocol::Reply reply) {
   const std::string path = path_of(params);
-  if (parent_of(path).empty()) return reply(refused("the root is not stopped; use shutdown"));
+  if (supervision::parent_of(path).empty()) return reply(refused("the root is not stopped; use shutdown"));
   daemon_.endings_.end(path, {}, [path, reply](ReplyError error) { reply(answer_of(error, path)); });
 }
 
 // As stop, but in the daemon's own time: with its lame duck, and without holding up who asks.
-void DaemonControl::drain(const Params& params, control::Reply reply) {
+void DaemonControl::drain(const Params& params, protocol::Reply reply) {
   std::vector<std::string> paths;
   if (params.contains("path")) {
     paths.push_back(path_of(params));
@@ -279,13 +279,13 @@ void DaemonControl::drain(const Params& params, control::Reply reply) {
   if (!wait) reply(ok());
 }
 
-void DaemonControl::start(const Params& params, control::Reply reply) {
+void DaemonControl::start(const Params& params, protocol::Reply reply) {
   const std::string path = path_of(params);
   const auto [supervisor, id] = split(path);
   operate(Operation::restart_child, supervisor, id, [path, reply](ReplyError error) { reply(answer_of(error, path)); });
 }
 
-void DaemonControl::remove(const Params& params, control::Reply reply) {
+void DaemonControl::remove(const Params& params, protocol::Reply reply) {
   const std::string path = path_of(params);
   const auto erase = [this, path, reply] {
     const auto [supervisor, id] = split(path);
@@ -318,7 +318,7 @@ void DaemonControl::forget(const std::string& path) {
 }
 
 // One after another, for "one more" means one more than what the one before comes to.
-void DaemonControl::scale(const Params& params, control::Reply reply) {
+void DaemonControl::scale(const Params& params, protocol::Reply reply) {
   const std::string path = params.at("path");
   auto& waiting = scaling_[path];
   waiting.emplace_back([this, params, path, reply = std::move(reply)] {
@@ -338,7 +338,7 @@ void DaemonControl::scale(const Params& params, control::Reply reply) {
   if (waiting.size() == 1) waiting.front()();
 }
 
-void DaemonControl::scale_now(const Params& params, control::Reply reply) {
+void DaemonControl::scale_now(const Params& params, protocol::Reply reply) {
   const std::string path = params.at("path");
   const auto id = daemon_.tree_.find(path);
   const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
@@ -359,7 +359,7 @@ void DaemonControl::scale_now(const Params& params, control::Reply reply) {
 }
 
 // One worker more or fewer, until it is right. The highest numbers come and go.
-void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, control::Reply reply) {
+void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, protocol::Reply reply) {
   const auto id = daemon_.tree_.find(path);
   const auto view = id ? daemon_.tree_.node(*id, now()) : std::nullopt;
   if (!view) return reply(no_such("listener " + path));
@@ -376,7 +376,7 @@ void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, co
   if (numbers.size() < wanted) {
     unsigned long number = 1;
     while (std::binary_search(numbers.begin(), numbers.end(), number)) ++number;
-    const ChildSpec spec = control::worker_spec(static_cast<std::uint32_t>(number), view->spec->restart_delay);
+    const ChildSpec spec = config::worker_spec(static_cast<std::uint32_t>(number), view->spec->restart_delay);
     return operate(Operation::start_child, path, spec.id, again, spec);
   }
   const std::string last = std::to_string(numbers.back());
@@ -386,15 +386,15 @@ void DaemonControl::scale_step(const std::string& path, std::uint32_t wanted, co
   });
 }
 
-void DaemonControl::suspend(const Params& params, control::Reply reply) {
+void DaemonControl::suspend(const Params& params, protocol::Reply reply) {
   set_suspended(path_of(params), true, std::move(reply));
 }
 
-void DaemonControl::resume(const Params& params, control::Reply reply) {
+void DaemonControl::resume(const Params& params, protocol::Reply reply) {
   set_suspended(path_of(params), false, std::move(reply));
 }
 
-void DaemonControl::set_suspended(const std::string& path, bool on, control::Reply reply) {
+void DaemonControl::set_suspended(const std::string& path, bool on, protocol::Reply reply) {
   const auto found = daemon_.listeners_.find(path);
   if (found == daemon_.listeners_.end()) return reply(no_such_path("listener", path));
   net::Listener& listener = *found->second;
@@ -424,7 +424,7 @@ void DaemonControl::obey(int signal) {
   std::vector<std::string> paths;
   for (const auto& [path, listener] : daemon_.listeners_) paths.push_back(path);
   for (const std::string& path : paths) {
-    const auto tell = [path](const control::Answer& answer) {
+    const auto tell = [path](const protocol::Answer& answer) {
       if (answer.failure) log::Line(log::Level::warning, path).text(answer.failure->message).write();
     };
     if (signal == SIGWINCH) {
@@ -435,14 +435,14 @@ void DaemonControl::obey(int signal) {
   }
 }
 
-void DaemonControl::reload(const Params& params, control::Reply reply) {
+void DaemonControl::reload(const Params& params, protocol::Reply reply) {
   const bool wait = params.value("wait", false);
   if (wait) return daemon_.reload_.begin(std::move(reply));
   daemon_.reload_.begin([](const Answer&) {});
   reply(ok());
 }
 
-void DaemonControl::upgrade(const Params& params, control::Reply reply) {
+void DaemonControl::upgrade(const Params& params, protocol::Reply reply) {
   if (params.value("wait", false)) return daemon_.upgrade_.begin(std::move(reply));
   if (daemon_.upgrade_.under_way()) return reply(refused("an upgrade is under way"));
   reply(ok());  // first: the program that answers may be another one
@@ -454,7 +454,7 @@ std::string DaemonControl::busy_with() const {
   return pending_.empty() ? "" : "a command of an operator is under way";
 }
 
-void DaemonControl::penalties(const Params& params, control::Reply reply) {
+void DaemonControl::penalties(const Params& params, protocol::Reply reply) {
   if (!params.contains("clear")) return reply({control::penalties_json(daemon_.listeners_), std::nullopt});
   const std::string text = params.at("clear");
   const auto prefix = control::prefix_of(text);
@@ -467,7 +467,7 @@ void DaemonControl::penalties(const Params& params, control::Reply reply) {
   reply({{{"ok", true}, {"cleared", forgiven.count}, {"message", message}}, std::nullopt});
 }
 
-void DaemonControl::kill(const Params& params, control::Reply reply) {
+void DaemonControl::kill(const Params& params, protocol::Reply reply) {
   const std::string text = params.at("id");
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);

@@ -5,15 +5,15 @@
 #include <utility>
 
 #include "master/daemon.h"
-#include "master/node_path.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {
 
 namespace {
 
-using lifecycle::StopSequence;
+using procedure::StopSequence;
 using supervision::ReplyError;
 using Phase = StopSequence::Phase;
 
@@ -65,7 +65,8 @@ void DaemonEndings::end(const std::string& path, supervision::Duration lame_duck
 }
 
 void DaemonEndings::terminate(const std::string& path, const Then& then) {
-  daemon_.control_.operate(supervision::Operation::terminate_child, parent_of(path), id_of(path), then);
+  daemon_.control_.operate(supervision::Operation::terminate_child, supervision::parent_of(path),
+                           supervision::id_of(path), then);
 }
 
 void DaemonEndings::begin(const std::string& path, supervision::Duration lame_duck,

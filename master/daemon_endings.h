@@ -1,7 +1,7 @@
 // Listeners that end while the daemon stays: `stop`, `drain`, `delete`, and those that gave up. Runs in the master, on
 // the loop.
 //
-// An ending is a StopSequence (lifecycle/stop_sequence.h) for the listeners at and below a path, with the end of that
+// An ending is a StopSequence (procedure/stop_sequence.h) for the listeners at and below a path, with the end of that
 // node in the tree as its last step. What is asked for a path that is ending already waits for that end; so does what
 // would end something above or below it.
 #pragma once
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "master/lifecycle/stop_sequence.h"
+#include "master/procedure/stop_sequence.h"
 #include "master/supervision/command.h"
 
 namespace bulkhead {
@@ -51,13 +51,13 @@ class DaemonEndings {
 
  private:
   struct Ending {
-    std::shared_ptr<lifecycle::StopSequence> sequence;
+    std::shared_ptr<procedure::StopSequence> sequence;
     std::vector<Then> askers;
     bool announced = false;
   };
   void begin(const std::string& path, supervision::Duration lame_duck, std::vector<net::Listener*> listeners);
   void terminate(const std::string& path, const Then& then);
-  void on_phase(const std::string& path, lifecycle::StopSequence::Phase phase);
+  void on_phase(const std::string& path, procedure::StopSequence::Phase phase);
   void over(const std::string& path, supervision::ReplyError outcome);
 
   Daemon& daemon_;

@@ -6,15 +6,15 @@
 #include <utility>
 
 #include "master/daemon.h"
-#include "master/lifecycle/module_files.h"
+#include "master/reload/module_files.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {
 
 namespace {
 
-using lifecycle::Change;
 using nlohmann::ordered_json;
+using reload::Change;
 
 constexpr const char* kStopping = "the daemon is stopping";
 
@@ -24,14 +24,14 @@ std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) 
   return out;
 }
 
-control::Answer refused(const std::vector<std::string>& problems) {
-  return {nullptr, control::Failure{control::kRefused, fmt::format("{}", fmt::join(problems, "\n")), ""}};
+protocol::Answer refused(const std::vector<std::string>& problems) {
+  return {nullptr, protocol::Failure{protocol::kRefused, fmt::format("{}", fmt::join(problems, "\n")), ""}};
 }
 
-ordered_json json_of(const lifecycle::ReloadPlan& plan) {
+ordered_json json_of(const reload::ReloadPlan& plan) {
   ordered_json changes = ordered_json::array();
   for (const Change& change : plan.changes) {
-    changes.push_back({{"path", change.path}, {"kind", lifecycle::kind_text(change.kind)}, {"keys", change.keys}});
+    changes.push_back({{"path", change.path}, {"kind", reload::kind_text(change.kind)}, {"keys", change.keys}});
   }
   return {{"ok", true}, {"changes", std::move(changes)}, {"needs_restart", plan.needs_restart}};
 }
@@ -46,24 +46,24 @@ DaemonReload::DaemonReload(Daemon& daemon)
 
 DaemonReload::~DaemonReload() = default;
 
-control::Answer DaemonReload::check(const std::string& file) const {
+protocol::Answer DaemonReload::check(const std::string& file) const {
   const config::Loaded loaded = config::load(file.empty() ? daemon_.config_->file : file);
   if (!loaded.config) return refused(texts_of(loaded.problems));
   return {{{"ok", true}}, std::nullopt};
 }
 
-lifecycle::ReloadPlan DaemonReload::plan(const std::string& effective, const config::Config& config) const {
-  return lifecycle::plan_reload(lifecycle::with_module_files(ordered_json::parse(daemon_.effective_), *daemon_.config_),
-                                lifecycle::with_module_files(ordered_json::parse(effective), config));
+reload::ReloadPlan DaemonReload::plan(const std::string& effective, const config::Config& config) const {
+  return reload::plan_reload(reload::with_module_files(ordered_json::parse(daemon_.effective_), *daemon_.config_),
+                             reload::with_module_files(ordered_json::parse(effective), config));
 }
 
-control::Answer DaemonReload::diff(const std::string& file) const {
+protocol::Answer DaemonReload::diff(const std::string& file) const {
   const config::Loaded loaded = config::load(file.empty() ? daemon_.config_->file : file);
   if (!loaded.config) return refused(texts_of(loaded.problems));
   return {json_of(plan(loaded.effective, *loaded.config)), std::nullopt};
 }
 
-void DaemonReload::begin(control::Reply reply) {
+void DaemonReload::begin(protocol::Reply reply) {
   if (daemon_.is_stopping()) {
     log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
     return reply(refused({kStopping}));
@@ -80,7 +80,7 @@ void DaemonReload::go_on() {
 
 // What a trial has started goes the way of everything else; whatever it still waits for comes too late to go on.
 void DaemonReload::daemon_stops() {
-  for (const control::Reply& reply : std::exchange(waiting_, {})) reply(refused({kStopping}));
+  for (const protocol::Reply& reply : std::exchange(waiting_, {})) reply(refused({kStopping}));
   if (!under_way()) return;
   ++attempt_;
   steps_.clear();
@@ -219,18 +219,18 @@ void DaemonReload::finished() {
   if (!problems_.empty()) fields["errors"] = problems_;
   daemon_.events_.publish("reload_done", "root", fields);
   remember(problems_.empty(), problems_);
-  answer(problems_.empty() ? control::Answer{result, std::nullopt} : refused(problems_));
+  answer(problems_.empty() ? protocol::Answer{result, std::nullopt} : refused(problems_));
 }
 
 void DaemonReload::remember(bool ok, const std::vector<std::string>& errors) {
-  *last_ = {{"time", control::wall_clock_text()}, {"ok", ok}, {"errors", errors}};
+  *last_ = {{"time", journal::wall_clock_text()}, {"ok", ok}, {"errors", errors}};
 }
 
-void DaemonReload::answer(const control::Answer& answer) {
+void DaemonReload::answer(const protocol::Answer& answer) {
   daemon_.store_sockets();
   daemon_.services_.ready();
   const auto replies = std::exchange(replies_, std::exchange(waiting_, {}));
-  for (const control::Reply& reply : replies) reply(answer);
+  for (const protocol::Reply& reply : replies) reply(answer);
   if (under_way()) return daemon_.later([this] { run(); });
   daemon_.choose_signals();
   daemon_.upgrade_.go_on();

@@ -1,7 +1,7 @@
 // Reload: check, diff, try, apply, or leave everything as it was. Runs in the master, on the loop, one at a time; who
 // asks while one is under way gets the next.
 //
-//   read and check the file ──▶ plan (lifecycle/reload_plan.h)
+//   read and check the file ──▶ plan (reload/plan.h)
 //     trial   what may fail, with its undoing: added children are started; a listener that needs new workers gets its
 //             addresses bound and its first workers of the new generation, which must become ready; a process of
 //             another program takes the place of the one that runs
@@ -25,8 +25,8 @@
 #include "master/config/config.h"
 #include "master/control/backend.h"
 #include "master/daemon_renewal.h"
-#include "master/lifecycle/reload_plan.h"
 #include "master/net/listener.h"
+#include "master/reload/plan.h"
 #include "master/supervision/tree.h"
 #include "worker/loop/loop.h"
 
@@ -40,14 +40,14 @@ class DaemonReload {
   ~DaemonReload();
 
   // Answers when it is through: {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every reason.
-  void begin(control::Reply reply);
+  void begin(protocol::Reply reply);
   // Begins with what has come in while something else was under way.
   void go_on();
   // What has not been applied by now never will be.
   void daemon_stops();
   // Of a file, ours if empty: the problems, or what a reload of it would change. Touches nothing.
-  [[nodiscard]] control::Answer check(const std::string& file) const;
-  [[nodiscard]] control::Answer diff(const std::string& file) const;
+  [[nodiscard]] protocol::Answer check(const std::string& file) const;
+  [[nodiscard]] protocol::Answer diff(const std::string& file) const;
 
   [[nodiscard]] const nlohmann::ordered_json& last() const { return *last_; }  // `last_reload` of status
   void resume(const std::string& last);                                        // which another program knew
@@ -69,7 +69,7 @@ class DaemonReload {
     bool ran = false;
   };
 
-  [[nodiscard]] lifecycle::ReloadPlan plan(const std::string& effective, const config::Config& config) const;
+  [[nodiscard]] reload::ReloadPlan plan(const std::string& effective, const config::Config& config) const;
   void run();
   void plan_steps();
   void trial(std::function<void(Done)> deed, std::function<void(Done)> undo);
@@ -79,7 +79,7 @@ class DaemonReload {
   void undo_next();
   void finished();
   void reject(std::vector<std::string> problems);
-  void answer(const control::Answer& answer);
+  void answer(const protocol::Answer& answer);
   void remember(bool ok, const std::vector<std::string>& errors);
 
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
@@ -96,7 +96,7 @@ class DaemonReload {
   [[nodiscard]] bool supervised(const std::string& path) const;
 
   void take_over();
-  void commit(const lifecycle::Change& change);
+  void commit(const reload::Change& change);
   void change_in_place(const std::string& path);
   void change_process(const std::string& path);
   void give_limits(const std::string& path);
@@ -118,12 +118,12 @@ class DaemonReload {
   loop::Timer pause_;
   Done on_pause_;
   std::unique_ptr<nlohmann::ordered_json> last_;
-  std::vector<control::Reply> replies_;  // of the reload under way
-  std::vector<control::Reply> waiting_;  // of the next
-  std::uint64_t attempt_ = 0;            // what comes back to an earlier one is too late
+  std::vector<protocol::Reply> replies_;  // of the reload under way
+  std::vector<protocol::Reply> waiting_;  // of the next
+  std::uint64_t attempt_ = 0;             // what comes back to an earlier one is too late
   std::unique_ptr<config::Loaded> loaded_;
   std::shared_ptr<config::Config> config_;  // the new one, until it is the daemon's
-  lifecycle::ReloadPlan plan_;
+  reload::ReloadPlan plan_;
   std::vector<std::string> problems_;              // of steps that could not be undone any more, and of undoing
   std::map<std::string, WorkerRenewal> renewals_;  // by listener
   std::set<std::string> lenders_;                  // listeners whose sockets others share for a while

@@ -2,18 +2,18 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/control/tree_of_config.h"
+#include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/daemon_reload.h"
-#include "master/node_path.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {
 
 namespace {
 
-using lifecycle::Change;
+using reload::Change;
 using supervision::NodeType;
 using supervision::Operation;
 
@@ -115,11 +115,11 @@ void DaemonReload::end_removed(const std::string& path, bool wait) {
 
 // What `scale` and `suspend` have changed lasts until here; and with new children in it, the list has its order.
 void DaemonReload::as_written() {
-  daemon_.tree_.update(control::tree_of_config(daemon_.config_->root));
+  daemon_.tree_.update(config::tree_of_config(daemon_.config_->root));
   for (const auto& [path, listener] : daemon_.listeners_) {
     const config::Node* node = new_node(path);
     if (node == nullptr || !node->listener || open_listener(path) == nullptr) continue;
-    if (listener->suspended) daemon_.control_.resume({{"path", path}}, [](const control::Answer&) {});
+    if (listener->suspended) daemon_.control_.resume({{"path", path}}, [](const protocol::Answer&) {});
     settle_workers(path);
   }
   tell_processes();
@@ -131,7 +131,7 @@ void DaemonReload::settle_workers(const std::string& path) {
     net::Listener* const listener = open_listener(path);
     if (listener == nullptr) return done("");
     listener->close_left_over();
-    daemon_.control_.scale_step(path, node->listener->workers, [done](const control::Answer& answer) {
+    daemon_.control_.scale_step(path, node->listener->workers, [done](const protocol::Answer& answer) {
       done(answer.failure ? answer.failure->message : "");
     });
   });

@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/control/tree_of_config.h"
+#include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/daemon_reload.h"
 #include "master/find_node.h"
-#include "master/node_path.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 
 namespace bulkhead {
 
-using lifecycle::Change;
+using reload::Change;
 using supervision::ChildSpec;
 using supervision::NodeState;
 using supervision::NodeType;
@@ -32,7 +32,7 @@ std::optional<supervision::NodeView> DaemonReload::view_of(const std::string& pa
 
 void DaemonReload::operate(Operation operation, const std::string& path, Done done, ChildSpec spec) {
   daemon_.control_.operate(
-      operation, parent_of(path), id_of(path),
+      operation, supervision::parent_of(path), supervision::id_of(path),
       [path, done = std::move(done)](ReplyError error) {
         done(error == ReplyError::none ? "" : fmt::format("{}: {}", path, DaemonControl::word_of(error)));
       },
@@ -45,9 +45,9 @@ void DaemonReload::end_child(const std::string& path, const Done& done) {
   if (!view) return done("");
   const std::uint32_t tag = view->spec->tag;
   const bool worker = view->spec->type == NodeType::worker;
-  daemon_.control_.stop({{"path", path}}, [this, path, tag, worker, done](const control::Answer& stopped) {
+  daemon_.control_.stop({{"path", path}}, [this, path, tag, worker, done](const protocol::Answer& stopped) {
     if (stopped.failure) return done(stopped.failure->message);
-    daemon_.control_.remove({{"path", path}}, [this, tag, worker, done](const control::Answer& removed) {
+    daemon_.control_.remove({{"path", path}}, [this, tag, worker, done](const protocol::Answer& removed) {
       if (removed.failure) return done(removed.failure->message);
       if (!worker) daemon_.forget_entry(tag);
       done("");
@@ -65,7 +65,7 @@ std::string DaemonReload::what_is_at(const std::string& path) const {
 }
 
 bool DaemonReload::supervised(const std::string& path) const {
-  const auto supervisor = view_of(parent_of(path));
+  const auto supervisor = view_of(supervision::parent_of(path));
   return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
 }
 
@@ -119,13 +119,13 @@ void DaemonReload::add(const std::string& path, const Done& done) {
   }
   set_on_trial(path, config_ != nullptr);
   daemon_.control_.operate(
-      Operation::start_child, parent_of(path), node.spec.id,
+      Operation::start_child, supervision::parent_of(path), node.spec.id,
       [this, path, done](ReplyError error) {
         if (error == ReplyError::none) return done("");
         daemon_.control_.forget(path);
         done(fmt::format("{} did not start: {}", path, DaemonControl::word_of(error)));
       },
-      control::tree_of_config(node));
+      config::tree_of_config(node));
 }
 
 void DaemonReload::try_added(const std::string& path) {
@@ -204,7 +204,7 @@ void DaemonReload::try_process(const std::string& path) {
     const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
     *before = {*view->spec, entry.node, entry.owner, ran};
     const config::Node& node = *new_node(path);
-    ChildSpec spec = control::tree_of_config(node);
+    ChildSpec spec = config::tree_of_config(node);
     spec.tag = view->spec->tag;
     daemon_.nodes_.at(spec.tag) = {&node, config_};
     restart(path, std::move(spec), [this, path, before, done](const std::string& problem) {

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/control/tree_of_config.h"
+#include "master/config/tree_of_config.h"
 #include "master/daemon.h"
-#include "master/node_path.h"
 #include "master/now.h"
+#include "master/supervision/path.h"
 
 namespace bulkhead {
 
@@ -31,8 +31,8 @@ WorkerRenewal::WorkerRenewal(Daemon& daemon, std::string listener, Outdated outd
 std::vector<std::string> WorkerRenewal::outdated() const {
   std::vector<std::string> out;
   daemon_.workers_.for_each([&](const process::WorkerProcess& worker) {
-    if (parent_of(worker.path) != listener_ || !outdated_(worker)) return;
-    if (daemon_.tree_.find(worker.path)) out.push_back(id_of(worker.path));
+    if (supervision::parent_of(worker.path) != listener_ || !outdated_(worker)) return;
+    if (daemon_.tree_.find(worker.path)) out.push_back(supervision::id_of(worker.path));
   });
   return out;
 }
@@ -54,8 +54,8 @@ void WorkerRenewal::start(const std::vector<std::string>& ids, std::function<voi
   const config::Node* const node = daemon_.node_at(listener_);
   for (const std::string& id : ids) {
     together.children.push_back(
-        control::worker_spec(static_cast<std::uint32_t>(std::stoul(id)),
-                             node == nullptr ? supervision::RestartDelay{} : node->spec.restart_delay));
+        config::worker_spec(static_cast<std::uint32_t>(std::stoul(id)),
+                            node == nullptr ? supervision::RestartDelay{} : node->spec.restart_delay));
   }
   const auto answered = [alive = std::weak_ptr(alive_), then = std::move(then)](ReplyError error) {
     if (!alive.expired()) then(error);
@@ -140,7 +140,7 @@ void UpgradeRenewal::begin(std::uint64_t incarnation, Done done) {
   incarnation_ = incarnation;
   done_ = std::move(done);
   daemon_.workers_.for_each([this](const process::WorkerProcess& worker) {
-    const std::string listener = parent_of(worker.path);
+    const std::string listener = supervision::parent_of(worker.path);
     const bool is_old = worker.incarnation != incarnation_;
     if (is_old && std::ranges::find(listeners_, listener) == listeners_.end()) listeners_.push_back(listener);
   });

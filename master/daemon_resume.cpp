@@ -9,14 +9,14 @@
 
 #include "master/config/host.h"
 #include "master/config/paths.h"
-#include "master/control/tree_of_config.h"
+#include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/find_node.h"
-#include "master/lifecycle/handover_descriptors.h"
-#include "master/node_path.h"
+#include "master/host/descriptor_limit.h"
 #include "master/now.h"
-#include "master/process/descriptor_limit.h"
 #include "master/process/worker_trial.h"
+#include "master/supervision/path.h"
+#include "master/upgrade/handover_descriptors.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 
@@ -24,10 +24,10 @@ namespace bulkhead {
 
 namespace {
 
-using lifecycle::Handover;
 using nlohmann::ordered_json;
 using supervision::ChildSpec;
 using supervision::NodeType;
+using upgrade::Handover;
 
 constexpr std::uint32_t kWorkerStates = 3;  // WorkerProcess::State and ProcessChild::State
 constexpr std::uint32_t kLifetimes = 3;     // ipc::Lifetime
@@ -36,13 +36,13 @@ constexpr std::uint32_t kLifetimes = 3;     // ipc::Lifetime
 template <class Find>
 std::optional<ChildSpec> spec_of(const std::string& path, NodeType type, const Find& find) {
   if (type == NodeType::worker) {
-    const config::Node* const listener = find(parent_of(path));
-    const unsigned long number = std::strtoul(id_of(path).c_str(), nullptr, 10);
-    if (listener == nullptr || number == 0 || std::to_string(number) != id_of(path)) return std::nullopt;
-    return control::worker_spec(static_cast<std::uint32_t>(number), listener->spec.restart_delay);
+    const config::Node* const listener = find(supervision::parent_of(path));
+    const unsigned long number = std::strtoul(supervision::id_of(path).c_str(), nullptr, 10);
+    if (listener == nullptr || number == 0 || std::to_string(number) != supervision::id_of(path)) return std::nullopt;
+    return config::worker_spec(static_cast<std::uint32_t>(number), listener->spec.restart_delay);
   }
   const config::Node* const node = find(path);
-  return node == nullptr ? std::nullopt : std::optional(control::tree_of_config(*node));
+  return node == nullptr ? std::nullopt : std::optional(config::tree_of_config(*node));
 }
 
 std::string check_listener(const net::ListenerHandover& from, const config::Node* node) {
@@ -67,8 +67,9 @@ bool is_in(const supervision::Tree& tree, const Run& run) {
 template <class Find>
 std::string check_runs(const Handover& from, const supervision::Tree& tree, const Find& find) {
   for (const process::WorkerHandover& worker : from.workers) {
-    const bool known = std::ranges::any_of(
-        from.listeners, [&](const auto& one) { return one.path == parent_of(worker.path) && one.table >= 0; });
+    const bool known = std::ranges::any_of(from.listeners, [&](const auto& one) {
+      return one.path == supervision::parent_of(worker.path) && one.table >= 0;
+    });
     if (!known || !is_in(tree, worker) || worker.channel < 0) return fmt::format("there is no worker {}", worker.path);
   }
   for (const process::ProcessHandover& child : from.processes) {
@@ -123,7 +124,7 @@ Blueprint blueprint_of(const Handover& from) {
   out.config->log.target = from.settled.log_target;
   out.config->pid_file = from.settled.pid_file;
   out.config->control.socket = from.settled.control_socket;
-  for (const lifecycle::AddedChild& one : from.added) {
+  for (const upgrade::AddedChild& one : from.added) {
     config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
     if (!added.config || added.config->root.children.size() != 1) {
       out.problem = added.config ? "an added child is none" : first_problem(added);
@@ -145,7 +146,7 @@ std::string rehearse_resume(const Handover& from, int pid) {
   const Blueprint blueprint = blueprint_of(from);
   if (!blueprint.problem.empty()) return blueprint.problem;
   const auto find = [&](const std::string& path) { return entry_at(blueprint, from, path); };
-  supervision::Tree tree(control::tree_of_config(blueprint.config->root));
+  supervision::Tree tree(config::tree_of_config(blueprint.config->root));
   std::string problem =
       tree.restore(from.tree, [&](const std::string& path, NodeType type) { return spec_of(path, type, find); });
   for (const net::ListenerHandover& listener : from.listeners) {
@@ -182,7 +183,7 @@ std::string DaemonUpgrade::resume(Handover& from, const std::string& rolled_back
   *last_ = ordered_json::parse(from.last_upgrade, nullptr, false);
   if (last_->is_discarded()) *last_ = nullptr;
 
-  process::resume_descriptor_limit(from.descriptor_limit);
+  host::resume_descriptor_limit(from.descriptor_limit);
   daemon_.ready_ = true;
   daemon_.generation_ = from.generation;
   daemon_.next_listener_ = from.next_listener;
@@ -218,7 +219,7 @@ std::string DaemonUpgrade::resume_children(const Handover& from) {
   std::vector<net::Listener*> listeners;
   for (const auto& [path, listener] : daemon_.listeners_) listeners.push_back(listener.get());
   for (const process::WorkerHandover& worker : from.workers) {
-    daemon_.workers_.resume(worker, *daemon_.listener_at(parent_of(worker.path)));
+    daemon_.workers_.resume(worker, *daemon_.listener_at(supervision::parent_of(worker.path)));
   }
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *daemon_.listener_at(errors.listener);

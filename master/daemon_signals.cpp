@@ -11,7 +11,7 @@
 
 namespace bulkhead {
 
-using Phase = lifecycle::StopSequence::Phase;
+using Phase = procedure::StopSequence::Phase;
 
 bool Daemon::is_stopping() const noexcept {
   return stop_.phase() != Phase::idle;
@@ -50,10 +50,10 @@ void Daemon::on_signal() {
       case SIGINT: stop_.fast(); break;
       case SIGHUP:
         reopen_log();
-        reload_.begin([](const control::Answer&) {});
+        reload_.begin([](const protocol::Answer&) {});
         break;
       case SIGUSR1: reopen_log(); break;
-      case SIGUSR2: upgrade_.begin([](const control::Answer&) {}); break;
+      case SIGUSR2: upgrade_.begin([](const protocol::Answer&) {}); break;
       case SIGWINCH:
       case SIGTTIN:
       case SIGTTOU: control_.obey(static_cast<int>(news.ssi_signo)); break;

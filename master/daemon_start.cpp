@@ -139,7 +139,7 @@ int Daemon::run() {
 void Daemon::store_sockets() {
   if (!services_.listens()) return;
   std::set<std::string> names;
-  if (stop_.phase() < lifecycle::StopSequence::Phase::closing) {
+  if (stop_.phase() < procedure::StopSequence::Phase::closing) {
     for (auto& [path, listener] : listeners_) {
       for (const net::ListeningSocket& socket : listener->sockets()) {
         if (listener->draining || socket.address.is_inherited()) continue;

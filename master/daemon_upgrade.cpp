@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "master/daemon.h"
-#include "master/lifecycle/handover_descriptors.h"
-#include "master/lifecycle/program_file.h"
+#include "master/host/descriptor_limit.h"
 #include "master/now.h"
-#include "master/process/descriptor_limit.h"
+#include "master/upgrade/handover_descriptors.h"
+#include "master/upgrade/program_file.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 
@@ -22,8 +22,8 @@ namespace bulkhead {
 namespace {
 
 using namespace std::chrono_literals;
-using lifecycle::Handover;
 using nlohmann::ordered_json;
+using upgrade::Handover;
 
 constexpr auto kQuietWithin = 10s;
 constexpr auto kReadersWithin = 1s;  // of answers; whoever is slower has to ask again
@@ -51,15 +51,15 @@ std::vector<std::string> adopting_arguments(std::vector<std::string> arguments, 
 
 DaemonUpgrade::DaemonUpgrade(Daemon& daemon)
     : daemon_(daemon),
-      check_(daemon.loop_, [this](lifecycle::ProgramCheck::Outcome outcome) { checked(std::move(outcome)); }),
+      check_(daemon.loop_, [this](upgrade::ProgramCheck::Outcome outcome) { checked(std::move(outcome)); }),
       quiet_(daemon.loop_, [this] { look_whether_quiet(); }),
       renewal_(daemon),
-      path_(lifecycle::own_program_path()),
+      path_(upgrade::own_program_path()),
       last_(std::make_unique<ordered_json>(nullptr)) {}
 
 DaemonUpgrade::~DaemonUpgrade() = default;
 
-void DaemonUpgrade::begin(control::Reply reply) {
+void DaemonUpgrade::begin(protocol::Reply reply) {
   const char* const why = under_way() || !behind_reload_.empty() ? "an upgrade is under way"
                           : daemon_.is_stopping()                ? "the daemon is stopping"
                           : !daemon_.ready_                      ? "the daemon is still starting"
@@ -74,14 +74,14 @@ void DaemonUpgrade::begin(control::Reply reply) {
   stage_ = Stage::checking;
   daemon_.choose_signals();
   daemon_.events_.publish("upgrade_started", "root", {{"program", path_}});
-  auto program = lifecycle::open_program(path_);
+  auto program = upgrade::open_program(path_);
   if (!program) return rolled_back(program.error().text());
   program_ = std::move(*program);
   Handover handover = hand_over();
-  if (const auto error = lifecycle::name_descriptors(handover)) return rolled_back(error->text());
-  auto state = lifecycle::seal_state(encode(handover));
+  if (const auto error = upgrade::name_descriptors(handover)) return rolled_back(error->text());
+  auto state = upgrade::seal_state(encode(handover));
   if (!state) return rolled_back(state.error().text());
-  auto arguments = adopting_arguments(daemon_.options_.arguments, lifecycle::kCheckedStateFd, -1);
+  auto arguments = adopting_arguments(daemon_.options_.arguments, upgrade::kCheckedStateFd, -1);
   arguments.emplace_back(kDryRun);
   if (const auto error = check_.start(program_.get(), state->get(), std::move(arguments), environment_now())) {
     rolled_back(error->text());
@@ -89,7 +89,7 @@ void DaemonUpgrade::begin(control::Reply reply) {
 }
 
 void DaemonUpgrade::go_on() {
-  for (control::Reply& reply : std::exchange(behind_reload_, {})) begin(std::move(reply));
+  for (protocol::Reply& reply : std::exchange(behind_reload_, {})) begin(std::move(reply));
 }
 
 void DaemonUpgrade::daemon_stops() {
@@ -103,7 +103,7 @@ void DaemonUpgrade::daemon_stops() {
   }
 }
 
-void DaemonUpgrade::checked(lifecycle::ProgramCheck::Outcome outcome) {
+void DaemonUpgrade::checked(upgrade::ProgramCheck::Outcome outcome) {
   if (!outcome.problem.empty()) return rolled_back(fmt::format("{}: {}", path_, outcome.problem));
   log::Line(log::Level::info, "root")
       .text("upgrading")
@@ -170,7 +170,7 @@ Handover DaemonUpgrade::hand_over() const {
   out.errors = daemon_.errors_.hand_over();
   out.adoption = daemon_.adoption_.hand_over();
   out.runs = daemon_.narrator_.hand_over();
-  out.descriptor_limit = process::original_descriptor_limit();
+  out.descriptor_limit = host::original_descriptor_limit();
   out.last_seq = daemon_.events_.last_seq();
   out.events = daemon_.events_.records();
   return out;
@@ -178,20 +178,20 @@ Handover DaemonUpgrade::hand_over() const {
 
 // Returns only when it fails, and then nothing has changed.
 std::optional<sys::Error> DaemonUpgrade::become(Handover& handover) {
-  if (auto error = lifecycle::name_descriptors(handover)) return error;
-  auto state = lifecycle::seal_state(encode(handover));
+  if (auto error = upgrade::name_descriptors(handover)) return error;
+  auto state = upgrade::seal_state(encode(handover));
   if (!state) return state.error();
   const std::vector<std::string> arguments =
       adopting_arguments(daemon_.options_.arguments, state->get(), handover.own_program);
   const std::vector<std::string> environment = environment_now();
-  const lifecycle::Passage passage(handover, state->get());
+  const upgrade::Passage passage(handover, state->get());
   if (passage.error() != 0) return sys::Error{"pass on", "descriptor", passage.error()};
   execveat(program_.get(), "", pointers(arguments).data(), pointers(environment).data(), AT_EMPTY_PATH);
   return sys::Error{"execute", path_, errno};
 }
 
 void DaemonUpgrade::execute() {
-  auto own = lifecycle::open_own_program();
+  auto own = upgrade::open_own_program();
   if (!own) return rolled_back(own.error().text());
   daemon_.services_.reloading();
   Handover handover = hand_over();
@@ -221,21 +221,21 @@ void DaemonUpgrade::done() {
   remember("");
 }
 
-control::Answer DaemonUpgrade::refused(const std::string& why) {
-  return {nullptr, control::Failure{control::kRefused, why, ""}};
+protocol::Answer DaemonUpgrade::refused(const std::string& why) {
+  return {nullptr, protocol::Failure{protocol::kRefused, why, ""}};
 }
 
-void DaemonUpgrade::finish(const control::Answer& answer) {
+void DaemonUpgrade::finish(const protocol::Answer& answer) {
   stage_ = Stage::none;
   quiet_.stop();
   program_.reset();
-  for (const control::Reply& reply : std::exchange(replies_, {})) reply(answer);
+  for (const protocol::Reply& reply : std::exchange(replies_, {})) reply(answer);
   daemon_.choose_signals();
   daemon_.reload_.go_on();
 }
 
 void DaemonUpgrade::remember(const std::string& problem) {
-  *last_ = {{"time", control::wall_clock_text()},
+  *last_ = {{"time", journal::wall_clock_text()},
             {"ok", problem.empty()},
             {"version", daemon_.options_.version},
             {"errors", problem.empty() ? ordered_json::array() : ordered_json::array({problem})}};

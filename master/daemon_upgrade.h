@@ -1,12 +1,12 @@
 // Upgrade in place: the program's file is executed anew, as the same process, with everything that there is
-// (lifecycle/handover.h). Runs in the master, on the loop, one at a time.
+// (upgrade/handover.h). Runs in the master, on the loop, one at a time.
 //
-//   open the file ──▶ dry run, as a child, with the real state (lifecycle/program_check.h)
+//   open the file ──▶ dry run, as a child, with the real state (upgrade/program_check.h)
 //                ──▶ wait until nothing is half done ──▶ write the state ──▶ execve
 //   in the new program: resume everything ──▶ upgrade_done ──▶ replace the workers one by one
 //
 // What fails before execve leaves us as we are. What fails behind it, up to upgrade_done, executes the program before,
-// whose descriptor came along, once (lifecycle/way_back.h); it says `upgrade_rolled_back`, as we do. Up to there the
+// whose descriptor came along, once (upgrade/way_back.h); it says `upgrade_rolled_back`, as we do. Up to there the
 // new program reaps nothing, starts nothing and reads nothing that would be missed. Connections notice none of it.
 #pragma once
 
@@ -22,8 +22,8 @@
 #include "master/config/config.h"
 #include "master/control/backend.h"
 #include "master/daemon_renewal.h"
-#include "master/lifecycle/handover.h"
-#include "master/lifecycle/program_check.h"
+#include "master/upgrade/handover.h"
+#include "master/upgrade/program_check.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
 
@@ -43,7 +43,7 @@ class DaemonUpgrade {
 
   // Answers when it is through: {"ok":true,"version":…,"previous":…}, or a refusal with the reason. The answer may be
   // the other program's to give.
-  void begin(control::Reply reply);
+  void begin(protocol::Reply reply);
   [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }
   void go_on();  // with what has waited for the end of a reload
   // Workers are being replaced: a reload has to wait.
@@ -56,32 +56,32 @@ class DaemonUpgrade {
 
   // In the new program: everything as it was. Returns the problem; then nothing of ours must be destroyed before
   // fall_back().
-  [[nodiscard]] std::string resume(lifecycle::Handover& from, const std::string& rolled_back);
+  [[nodiscard]] std::string resume(upgrade::Handover& from, const std::string& rolled_back);
   // Goes on after that, when the loop is about to run.
   void resumed();
 
  private:
   enum class Stage : std::uint8_t { none, checking, waiting, renewing };
 
-  void checked(lifecycle::ProgramCheck::Outcome outcome);
+  void checked(upgrade::ProgramCheck::Outcome outcome);
   void wait_for_quiet();
   void look_whether_quiet();
   [[nodiscard]] std::string busy_with() const;
   void execute();
-  [[nodiscard]] lifecycle::Handover hand_over() const;
-  [[nodiscard]] std::optional<sys::Error> become(lifecycle::Handover& handover);
+  [[nodiscard]] upgrade::Handover hand_over() const;
+  [[nodiscard]] std::optional<sys::Error> become(upgrade::Handover& handover);
   void done();
   void renewed(const std::string& problem);
   void rolled_back(const std::string& reason);
-  void finish(const control::Answer& answer);
+  void finish(const protocol::Answer& answer);
   void remember(const std::string& problem);
-  [[nodiscard]] static control::Answer refused(const std::string& why);
+  [[nodiscard]] static protocol::Answer refused(const std::string& why);
 
-  [[nodiscard]] std::string resume_children(const lifecycle::Handover& from);
+  [[nodiscard]] std::string resume_children(const upgrade::Handover& from);
   [[nodiscard]] std::string resume_listener(const net::ListenerHandover& from);
 
   Daemon& daemon_;
-  lifecycle::ProgramCheck check_;
+  upgrade::ProgramCheck check_;
   loop::Timer quiet_;
   UpgradeRenewal renewal_;
   Stage stage_ = Stage::none;
@@ -91,8 +91,8 @@ class DaemonUpgrade {
   supervision::Instant quiet_deadline_{};
   supervision::Instant readers_deadline_{};
   std::unique_ptr<nlohmann::ordered_json> last_;
-  std::vector<control::Reply> replies_;
-  std::vector<control::Reply> behind_reload_;  // not begun yet
+  std::vector<protocol::Reply> replies_;
+  std::vector<protocol::Reply> behind_reload_;  // not begun yet
 
   // In a program that has taken over, until it is through.
   std::string previous_version_;
@@ -110,11 +110,11 @@ struct Blueprint {
   std::vector<config::Node> added;  // as in Handover::added
   std::string problem;
 };
-[[nodiscard]] Blueprint blueprint_of(const lifecycle::Handover& from);
+[[nodiscard]] Blueprint blueprint_of(const upgrade::Handover& from);
 // The dry run: what resume() would do, short of touching anything. Returns the problem.
-[[nodiscard]] std::string rehearse_resume(const lifecycle::Handover& from, int parent);
+[[nodiscard]] std::string rehearse_resume(const upgrade::Handover& from, int parent);
 // And whether our workers become ready: for each listener with modules, whose libraries they load, and for one of the
 // others.
-[[nodiscard]] std::string rehearse_workers(const lifecycle::Handover& from);
+[[nodiscard]] std::string rehearse_workers(const upgrade::Handover& from);
 
 }  // namespace bulkhead

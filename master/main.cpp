@@ -14,10 +14,10 @@
 #include "master/config/config.h"
 #include "master/daemon.h"
 #include "master/daemon_adopt.h"
-#include "master/lifecycle/detach.h"
-#include "master/lifecycle/log_target.h"
-#include "master/lifecycle/pid_file.h"
-#include "master/process/descriptor_limit.h"
+#include "master/host/descriptor_limit.h"
+#include "master/host/detach.h"
+#include "master/host/log_target.h"
+#include "master/host/pid_file.h"
 #include "master/version.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
@@ -52,7 +52,7 @@ void fill_standard_descriptors() {
   }
 }
 
-int fail(lifecycle::Detached& shell, const sys::Error& error) {
+int fail(host::Detached& shell, const sys::Error& error) {
   const std::string text = fmt::format("bulkheadd: {}\n", error.text());
   (void)!::write(shell.terminal() >= 0 ? shell.terminal() : STDERR_FILENO, text.data(), text.size());
   return kSystemError;
@@ -108,15 +108,14 @@ void override_with(const Arguments& arguments, config::Config& config) {
 }
 
 // Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
-int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited,
-          lifecycle::Detached& shell) {
+int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited, host::Detached& shell) {
   config::Config& config = *loaded.config;
-  auto target = lifecycle::open_log_target(config.log.target);
+  auto target = host::open_log_target(config.log.target);
   if (!target) return fail(shell, target.error());
-  lifecycle::configure_log(config.log, target->lines.get());
-  lifecycle::PidFile pid_file;
+  host::configure_log(config.log, target->lines.get());
+  host::PidFile pid_file;
   if (!config.pid_file.empty()) {
-    auto taken = lifecycle::PidFile::take(config.pid_file);
+    auto taken = host::PidFile::take(config.pid_file);
     if (!taken) {
       const bool running = taken.error().code == EWOULDBLOCK;
       log::Line(log::Level::error, "root")
@@ -128,7 +127,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
     }
     pid_file = std::move(*taken);
   }
-  process::raise_descriptor_limit();
+  host::raise_descriptor_limit();
   const auto on_ready = [&shell] {
     log::echo_errors_to(-1);
     shell.report(kStopped);
@@ -164,9 +163,9 @@ int run(const Arguments& arguments) {
     return kBadConfiguration;
   }
   override_with(arguments, config);
-  lifecycle::Detached shell;
+  host::Detached shell;
   if (arguments.detach) {
-    auto detached = lifecycle::Detached::detach();
+    auto detached = host::Detached::detach();
     if (!detached) return fail(shell, detached.error());
     shell = std::move(*detached);
     log::echo_errors_to(shell.terminal());

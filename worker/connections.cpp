@@ -86,7 +86,7 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
       handler_error_fd_(handler_error_fd),
       modules_(modules),
       pids_(table.capacity()),
-      limits_(child::limits_of(header_.confinement)),
+      limits_(confine::limits_of(header_.confinement)),
       log_start_(header_.log_connection_start != 0),
       log_end_(header_.log_connection_end != 0),
       socket_names_(plan.vector(header_.socket_names)),

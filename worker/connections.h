@@ -119,7 +119,7 @@ class Connections {
   int handler_error_fd_;
   handlers::Modules* modules_;
   PidMap pids_;
-  child::Limits limits_;
+  confine::Limits limits_;
   std::vector<Program> programs_;  // one for each handler of the plan
   bool log_start_;
   bool log_end_;

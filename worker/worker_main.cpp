@@ -17,7 +17,7 @@
 
 #include "bulkhead_version.h"
 #include "worker/acceptor.h"
-#include "worker/child/confine.h"
+#include "worker/confine/confine.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
 #include "worker/handlers/modules.h"
@@ -93,7 +93,7 @@ void keep_descriptors(const ipc::PlanHeader& header) {
 void become(const ipc::Plan& plan, const char* path) {
   const ipc::PlanHeader& header = plan.header();
   const ipc::Failure failure =
-      child::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
+      confine::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
   if (failure) cannot_start(failure.stage, failure.error);
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);

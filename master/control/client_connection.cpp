@@ -21,15 +21,15 @@ using Json = nlohmann::ordered_json;
 constexpr int kRequestsPerTurn = 8;
 constexpr int kSendsPerTurn = 4;
 constexpr int kPiecesPerSend = 4;
-constexpr std::size_t kChunk = 64 * 1024;             // of output, before more is made
-constexpr std::size_t kInputLimit = kMaxRequest + 1;  // with the newline
+constexpr std::size_t kChunk = 64 * 1024;                       // of output, before more is made
+constexpr std::size_t kInputLimit = protocol::kMaxRequest + 1;  // with the newline
 
 // Or was interrupted: either way, later.
 bool would_block() {
   return errno == EAGAIN || errno == EINTR;
 }
 
-void tell(const Command& command, const Json& params, const Peer& peer) {
+void tell(const protocol::Command& command, const Json& params, const Peer& peer) {
   log::Line line(log::Level::info, "control");
   line.text(command.name);
   for (const char* name : {"path", "id"}) {
@@ -111,8 +111,8 @@ bool ClientConnection::take_request() {
   const std::size_t end = input_.find('\n', searched_);
   if (end == std::string::npos) {
     searched_ = input_.size();
-    if (input_.size() > kMaxRequest) {
-      refuse({kInvalidRequest, fmt::format("a request has at most {} bytes", kMaxRequest), {}});
+    if (input_.size() > protocol::kMaxRequest) {
+      refuse({protocol::kInvalidRequest, fmt::format("a request has at most {} bytes", protocol::kMaxRequest), {}});
     } else if (input_ended_) {
       input_.clear();  // half a request, and nobody to finish it
     }
@@ -127,17 +127,17 @@ bool ClientConnection::take_request() {
 
 void ClientConnection::handle(std::string_view line) {
   active_ = now();
-  auto parsed = parse_request(line);
-  if (auto* bad = std::get_if<BadRequest>(&parsed); bad != nullptr) {
-    if (bad->id) output_ += error_line(*bad->id, bad->failure);
+  auto parsed = protocol::parse_request(line);
+  if (auto* bad = std::get_if<protocol::BadRequest>(&parsed); bad != nullptr) {
+    if (bad->id) output_ += protocol::error_line(*bad->id, bad->failure);
     return;
   }
-  const Request& request = std::get<Request>(parsed);
+  const protocol::Request& request = std::get<protocol::Request>(parsed);
   if (request.command->name == "events") return follow_events(request);
   call(request);
 }
 
-Reply ClientConnection::wait_for(const RequestId& id) {
+Reply ClientConnection::wait_for(const protocol::RequestId& id) {
   const std::uint64_t number = ++calls_;
   pending_ = number;
   pending_id_ = id;
@@ -146,20 +146,20 @@ Reply ClientConnection::wait_for(const RequestId& id) {
   };
 }
 
-std::optional<ClientHandover> ClientConnection::hand_over() const {
+std::optional<upgrade::ClientHandover> ClientConnection::hand_over() const {
   if (dead_ || closing_ || feed_ || pieces_ || has_output()) return std::nullopt;
   const bool waits = pending_ != 0 && pending_id_;
-  return ClientHandover{fd_.get(), waits ? pending_id_->dump(-1, ' ', true, Json::error_handler_t::replace) : "",
-                        input_};
+  return upgrade::ClientHandover{fd_.get(),
+                                 waits ? pending_id_->dump(-1, ' ', true, Json::error_handler_t::replace) : "", input_};
 }
 
-std::optional<Reply> ClientConnection::resume(const ClientHandover& from) {
+std::optional<Reply> ClientConnection::resume(const upgrade::ClientHandover& from) {
   input_ = from.input;
   if (from.id.empty()) return std::nullopt;
   return wait_for(Json::parse(from.id, nullptr, false));
 }
 
-void ClientConnection::call(const Request& request) {
+void ClientConnection::call(const protocol::Request& request) {
   if (request.command->changes) tell(*request.command, request.params, peer_);
   const Reply reply = wait_for(request.id);
   const std::uint64_t number = pending_;
@@ -167,31 +167,33 @@ void ClientConnection::call(const Request& request) {
     world_->backend.call(std::string(request.command->name), request.params, reply);
   } catch (const std::exception& error) {
     log::Line(log::Level::error, "control").text(request.command->name).text(" failed: ").text(error.what()).write();
-    answer(number, request.id, {nullptr, Failure{kInternalError, "the daemon could not carry it out", {}}});
+    answer(number, request.id, {nullptr, Failure{protocol::kInternalError, "the daemon could not carry it out", {}}});
   }
 }
 
-void ClientConnection::answer(std::uint64_t number, const RequestId& id, const Answer& answer) {
+void ClientConnection::answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer) {
   if (dead_ || pending_ != number) return;
   pending_ = 0;
   active_ = now();
   if (id && answer.pieces) {
-    output_ += result_head(*id);
+    output_ += protocol::result_head(*id);
     pieces_ = answer.pieces;
   } else if (id) {
-    std::string line = answer_line(*id, answer);
+    std::string line = protocol::answer_line(*id, answer);
     if (line.size() > kMaxAnswer) {
-      line = error_line(*id, {kTooMuch, fmt::format("the answer has more than {} bytes", kMaxAnswer), {}});
+      line = protocol::error_line(
+          *id, {protocol::kTooMuch, fmt::format("the answer has more than {} bytes", kMaxAnswer), {}});
     }
     output_ += line;
   }
   world_->want_turn();
 }
 
-void ClientConnection::follow_events(const Request& request) {
+void ClientConnection::follow_events(const protocol::Request& request) {
   if (!request.id) return;
   if (follows()) {
-    output_ += error_line(*request.id, {kRefused, "this connection follows the events already", {}});
+    output_ +=
+        protocol::error_line(*request.id, {protocol::kRefused, "this connection follows the events already", {}});
     return;
   }
   std::optional<std::uint64_t> since;
@@ -200,14 +202,14 @@ void ClientConnection::follow_events(const Request& request) {
   feed_.emplace(world_->events, *request.id, since, request.params.value("follow", false));
 }
 
-void ClientConnection::published(const EventRecord& record) {
+void ClientConnection::published(const journal::EventRecord& record) {
   if (dead_ || !feed_) return;
   feed_->published(record);
   if (follows()) world_->want_turn();
 }
 
 void ClientConnection::refuse(const Failure& failure) {
-  output_ += error_line(nullptr, failure);
+  output_ += protocol::error_line(nullptr, failure);
   input_.clear();
   closing_ = true;
 }
@@ -232,7 +234,7 @@ void ClientConnection::flush() {
 void ClientConnection::make_pieces() {
   for (int i = 0; i < kPiecesPerSend && output_.size() < sent_ + kChunk; ++i) {
     if (pieces_(output_)) continue;
-    output_ += kResultTail;
+    output_ += protocol::kResultTail;
     pieces_ = nullptr;
     active_ = now();
     return;

@@ -16,10 +16,11 @@
 #include <optional>
 #include <string>
 
+#include "master/control/backend.h"
 #include "master/control/control_socket.h"
 #include "master/control/event_feed.h"
-#include "master/control/handover.h"
-#include "master/control/protocol.h"
+#include "master/protocol/protocol.h"
+#include "master/upgrade/clients_handover.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
 
@@ -34,7 +35,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   struct World {
     loop::Loop& loop;
-    const EventRing& events;
+    const journal::EventRing& events;
     Backend& backend;
     std::function<void()> want_turn;  // turn() has to be called soon, from outside any callback of the client's
     bool closed = false;              // nobody calls turn() any more
@@ -48,7 +49,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void start();  // once, after it is owned by a shared_ptr
   // Goes on with what is left to do, as far as that goes without waiting.
   void turn();
-  void published(const EventRecord& record);
+  void published(const journal::EventRecord& record);
   // Closes it if its time is over, or if it waits for an answer and its client is gone.
   void look_at_the_clock(Instant now, std::chrono::nanoseconds idle_timeout);
   // The last words: what can be sent at once is sent, then it is dead.
@@ -58,9 +59,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // It is in the middle of an answer.
   [[nodiscard]] bool is_answered() const noexcept { return !dead_ && (pieces_ || feed_ || has_output()) && !follows(); }
   // For another program to go on with; nothing: it is in the middle of an answer, or of events.
-  [[nodiscard]] std::optional<ClientHandover> hand_over() const;
+  [[nodiscard]] std::optional<upgrade::ClientHandover> hand_over() const;
   // Before start(). Waits for the answer to its request, if another program was asked for it: that goes to the Reply.
-  [[nodiscard]] std::optional<Reply> resume(const ClientHandover& from);
+  [[nodiscard]] std::optional<Reply> resume(const upgrade::ClientHandover& from);
 
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || pieces_ || (feed_ && feed_->answering()); }
@@ -74,10 +75,10 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void take_requests();
   [[nodiscard]] bool take_request();
   void handle(std::string_view line);
-  void call(const Request& request);
-  [[nodiscard]] Reply wait_for(const RequestId& id);
-  void follow_events(const Request& request);
-  void answer(std::uint64_t number, const RequestId& id, const Answer& answer);
+  void call(const protocol::Request& request);
+  [[nodiscard]] Reply wait_for(const protocol::RequestId& id);
+  void follow_events(const protocol::Request& request);
+  void answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
   void make_pieces();
   void make_events();
@@ -98,12 +99,12 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::string input_;
   std::size_t searched_ = 0;  // of input_, without a newline in it
   std::string output_;
-  std::size_t sent_ = 0;  // of output_
-  Pieces pieces_;         // the rest of an answer
+  std::size_t sent_ = 0;     // of output_
+  protocol::Pieces pieces_;  // the rest of an answer
   std::optional<EventFeed> feed_;
   std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
   std::uint64_t calls_ = 0;
-  RequestId pending_id_;
+  protocol::RequestId pending_id_;
   int watched_ = 0;
   bool input_ended_ = false;
   bool closing_ = false;  // once the output is out

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "master/control/event_ring.h"
+#include "master/journal/event_ring.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
 
@@ -15,7 +15,7 @@ namespace {
 using nlohmann::ordered_json;
 
 std::string started_text(std::int64_t age_ns) {
-  return wall_clock_text(
+  return journal::wall_clock_text(
       std::chrono::system_clock::now() -
       std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(age_ns)));
 }

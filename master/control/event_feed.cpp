@@ -5,11 +5,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/control/protocol.h"
+#include "master/protocol/protocol.h"
 
 namespace bulkhead::control {
 
-EventFeed::EventFeed(const EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow)
+EventFeed::EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since,
+                     bool follow)
     : ring_(ring), id_(std::move(id)), follow_(follow), last_seq_(ring.last_seq()) {
   next_seq_ = since ? std::min(*since, last_seq_) + 1 : oldest();
   // A number from the future is of another daemon's life: whatever followed it there cannot be told.
@@ -25,7 +26,7 @@ bool EventFeed::overtaken() const noexcept {
 }
 
 // The ring's numbers have no gaps, so the place is known.
-const EventRecord* EventFeed::next() {
+const journal::EventRecord* EventFeed::next() {
   if (next_seq_ < oldest()) {
     missed_ = true;
     next_seq_ = oldest();
@@ -40,29 +41,29 @@ void EventFeed::fill(std::string& out, std::size_t limit) {
 
 void EventFeed::answer(std::string& out, std::size_t limit) {
   if (phase_ == Phase::head) {
-    out += result_head(id_) + "{\"events\":[";
+    out += protocol::result_head(id_) + "{\"events\":[";
     phase_ = Phase::events;
   }
-  for (const EventRecord* record = next(); record != nullptr && record->seq <= last_seq_; record = next()) {
+  for (const journal::EventRecord* record = next(); record != nullptr && record->seq <= last_seq_; record = next()) {
     if (out.size() >= limit) return;
     if (!std::exchange(first_, false)) out += ',';
     out += record->json;
     ++next_seq_;
   }
-  out += fmt::format("],\"last_seq\":{},\"missed\":{}}}{}", last_seq_, missed_, kResultTail);
+  out += fmt::format("],\"last_seq\":{},\"missed\":{}}}{}", last_seq_, missed_, protocol::kResultTail);
   next_seq_ = last_seq_ + 1;
   phase_ = Phase::following;
 }
 
 void EventFeed::notify(std::string& out, std::size_t limit) {
-  for (const EventRecord* record = next(); record != nullptr && out.size() < limit; record = next()) {
-    out += event_line(record->json);
+  for (const journal::EventRecord* record = next(); record != nullptr && out.size() < limit; record = next()) {
+    out += protocol::event_line(record->json);
     behind_ -= std::min(behind_, record->json.size());
     ++next_seq_;
   }
 }
 
-void EventFeed::published(const EventRecord& record) {
+void EventFeed::published(const journal::EventRecord& record) {
   if (follow_) behind_ += record.json.size();
 }
 

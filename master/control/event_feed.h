@@ -8,19 +8,19 @@
 #include <optional>
 #include <string>
 
-#include "master/control/event_ring.h"
+#include "master/journal/event_ring.h"
 
 namespace bulkhead::control {
 
 class EventFeed {
  public:
   // The answer is made of what the ring holds now, without what comes at or before `since`. The ring must outlive it.
-  EventFeed(const EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow);
+  EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow);
 
   // Appends to `out`, until that holds `limit` bytes or there is nothing to tell for now.
   void fill(std::string& out, std::size_t limit);
   // An event has been published since. To be called for every one.
-  void published(const EventRecord& record);
+  void published(const journal::EventRecord& record);
 
   [[nodiscard]] bool answering() const noexcept { return phase_ != Phase::following; }
   [[nodiscard]] bool follows() const noexcept { return follow_; }
@@ -35,10 +35,10 @@ class EventFeed {
 
   void answer(std::string& out, std::size_t limit);
   void notify(std::string& out, std::size_t limit);
-  [[nodiscard]] const EventRecord* next();
+  [[nodiscard]] const journal::EventRecord* next();
   [[nodiscard]] std::uint64_t oldest() const noexcept;
 
-  const EventRing& ring_;
+  const journal::EventRing& ring_;
   nlohmann::ordered_json id_;
   Phase phase_ = Phase::head;
   bool follow_;

@@ -25,7 +25,7 @@ auto worth(const ClientConnection& client) {
 
 }  // namespace
 
-Server::Server(loop::Loop& loop, EventRing& events, Backend& backend)
+Server::Server(loop::Loop& loop, journal::EventRing& events, Backend& backend)
     : world_(std::make_shared<ClientConnection::World>(
           ClientConnection::World{loop, events, backend, [this] { want_turn(); }})),
       events_(events),
@@ -50,7 +50,7 @@ void Server::serve(ControlSocket socket, const config::Control& config) {
   group_ = config.group;
   newcomers_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_newcomers(); });
   newcomers_->start();
-  events_.on_event = [this](const EventRecord& record) {
+  events_.on_event = [this](const journal::EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
   };
 }
@@ -59,21 +59,21 @@ bool Server::is_answering() const {
   return std::ranges::any_of(clients_, [](const Client& client) { return client->is_answered(); });
 }
 
-ServerHandover Server::hand_over() const {
-  ServerHandover out{socket_.fd.get(), socket_.file.path(), socket_.file.device(), socket_.file.inode(), {}};
+upgrade::ServerHandover Server::hand_over() const {
+  upgrade::ServerHandover out{socket_.fd.get(), socket_.file.path(), socket_.file.device(), socket_.file.inode(), {}};
   for (const Client& client : clients_) {
     if (auto one = client->hand_over()) out.clients.push_back(std::move(*one));
   }
   return out;
 }
 
-std::vector<Reply> Server::resume(const config::Control& config, const ServerHandover& from) {
+std::vector<Reply> Server::resume(const config::Control& config, const upgrade::ServerHandover& from) {
   ControlSocket socket;
   socket.fd.reset(from.fd);
   socket.file = net::SocketFile(from.file, from.device, from.inode);
   serve(std::move(socket), config);
   std::vector<Reply> out;
-  for (const ClientHandover& one : from.clients) {
+  for (const upgrade::ClientHandover& one : from.clients) {
     Peer peer;
     (void)admit(one.fd, group_, peer);  // it was; this tells who
     const auto client = add(sys::Fd(one.fd), peer);
@@ -126,7 +126,7 @@ bool Server::accept_one() {
 }
 
 void Server::turn_away(int fd, const Peer& peer) {
-  const std::string line = error_line(nullptr, {kNotPermitted, "permission denied", {}});
+  const std::string line = protocol::error_line(nullptr, {protocol::kNotPermitted, "permission denied", {}});
   (void)!send(fd, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (!strangers_.allow(sys::monotonic_ns())) return;
   log::Line(log::Level::warning, "control")

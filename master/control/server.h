@@ -16,8 +16,8 @@
 #include "master/control/backend.h"
 #include "master/control/client_connection.h"
 #include "master/control/control_socket.h"
-#include "master/control/event_ring.h"
-#include "master/control/handover.h"
+#include "master/journal/event_ring.h"
+#include "master/upgrade/clients_handover.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/result.h"
@@ -30,7 +30,7 @@ class Server {
   static constexpr std::chrono::seconds kIdleTimeout{30};
 
   // All three must outlive it. It is the ring's one observer from open() to close().
-  Server(loop::Loop& loop, EventRing& events, Backend& backend);
+  Server(loop::Loop& loop, journal::EventRing& events, Backend& backend);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -38,11 +38,11 @@ class Server {
   // Binds and listens: open_control_socket() tells the errors, of which EADDRINUSE means another living daemon.
   [[nodiscard]] std::optional<sys::Error> open(const config::Control& config);
   // For another program to go on with: the socket, and the clients that are in the middle of nothing.
-  [[nodiscard]] ServerHandover hand_over() const;
+  [[nodiscard]] upgrade::ServerHandover hand_over() const;
   // A client is, and will be lost.
   [[nodiscard]] bool is_answering() const;
   // In place of open(). Returns who waits for an answer.
-  [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const ServerHandover& from);
+  [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const upgrade::ServerHandover& from);
   // Another program goes on with the socket: its file is not ours to remove any more.
   void disown() noexcept { socket_.file.disown(); }
   // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open.
@@ -64,7 +64,7 @@ class Server {
   void want_turn();
 
   std::shared_ptr<ClientConnection::World> world_;  // shared with clients in the middle of a callback
-  EventRing& events_;
+  journal::EventRing& events_;
   ControlSocket socket_;
   std::optional<std::uint32_t> group_;
   std::unique_ptr<loop::Poll> newcomers_;

@@ -88,7 +88,7 @@ class Listener {
   bool announced = false;                // "Serving requests" has been logged for this start
   bool suspended = false;
   bool on_trial = false;   // workers that become ready now wait until a reload has gone through
-  std::string_view phase;  // of its end (lifecycle/stop_sequence.h), or empty
+  std::string_view phase;  // of its end (procedure/stop_sequence.h), or empty
   bool draining = false;   // its workers are to empty the queue and close
 
  private:

@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <climits>
 
-#include "master/process/descriptor_limit.h"
-#include "worker/child/confine.h"
+#include "master/host/descriptor_limit.h"
+#include "worker/confine/confine.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/signal.h"
@@ -74,8 +74,8 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
 }
 
 void confine(const SpawnRequest& request, int report) noexcept {
-  ipc::Failure failure = child::settle(request.confinement, request.root.c_str(), request.directory.c_str());
-  if (!failure) failure = child::take_on(child::limits_of(request.confinement));
+  ipc::Failure failure = confine::settle(request.confinement, request.root.c_str(), request.directory.c_str());
+  if (!failure) failure = confine::take_on(confine::limits_of(request.confinement));
   if (failure) fail(report, failure.stage, failure.error);
 }
 
@@ -86,7 +86,7 @@ void confine(const SpawnRequest& request, int report) noexcept {
   sys::unblock_all_signals();
   if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
   if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
-  if (!request.raised_descriptor_limit) restore_descriptor_limit();
+  if (!request.raised_descriptor_limit) host::restore_descriptor_limit();
   confine(request, report);
   if (request.parent_death_signal != 0) {
     // After the change of user, which clears it; and the parent may be gone already (prctl(2), PR_SET_PDEATHSIG).

@@ -11,10 +11,10 @@
 
 #include "master/config/descriptor_need.h"
 #include "master/config/option_table.h"
-#include "master/lifecycle/log_target.h"
+#include "master/host/descriptor_limit.h"
+#include "master/host/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
-#include "master/process/descriptor_limit.h"
 #include "master/process/source_rules.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
@@ -155,7 +155,7 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
 }
 
 std::uint64_t limit_of_worker(const config::Listener& listener) {
-  return needs_raised_limit(listener) ? descriptor_limit() : original_descriptor_limit();
+  return needs_raised_limit(listener) ? host::descriptor_limit() : host::original_descriptor_limit();
 }
 
 void set_proxy(ipc::PlanBuilder& plan, const config::Listener& listener) {
@@ -208,13 +208,13 @@ void give_back_limit(ipc::Confinement& confinement) {
   const ipc::ResourceLimit* const begin = confinement.limits;
   const bool own = std::any_of(begin, begin + confinement.limit_count,
                                [](const ipc::ResourceLimit& limit) { return limit.resource == RLIMIT_NOFILE; });
-  if (!own) confinement.soft_descriptors = original_descriptor_limit();
+  if (!own) confinement.soft_descriptors = host::original_descriptor_limit();
 }
 
 }  // namespace
 
 bool needs_raised_limit(const config::Listener& listener) {
-  return config::worker_need(listener) > original_descriptor_limit();
+  return config::worker_need(listener) > host::original_descriptor_limit();
 }
 
 config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler) {
@@ -249,7 +249,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.run = run;
   header.log_format = static_cast<std::uint32_t>(log.format);
   header.log_level = static_cast<std::uint32_t>(log.level);
-  header.log_transport = static_cast<std::uint32_t>(lifecycle::transport_of(log.target));
+  header.log_transport = static_cast<std::uint32_t>(host::transport_of(log.target));
   header.log_facility = log.facility;
   header.log_identity = plan.strings({log.identity});
   header.log_connection_start = log.connection_start ? 1 : 0;

@@ -8,7 +8,7 @@
 
 #include <csignal>
 
-#include "master/control/narrator.h"
+#include "master/journal/narrator.h"
 #include "master/process/workers.h"
 #include "worker/sys/signal.h"
 
@@ -50,7 +50,7 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   const std::string failure = workers.take(pid).failure;
   if (is_ready) return "";
   if (!has_ended) return fmt::format("was not ready within {} s", kTrialPatience.count());
-  return failure.empty() ? control::exit_text(status) : failure;
+  return failure.empty() ? journal::exit_text(status) : failure;
 }
 
 }  // namespace bulkhead::process

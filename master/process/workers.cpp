@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "bulkhead_version.h"
-#include "master/lifecycle/log_target.h"
+#include "master/host/log_target.h"
 #include "master/now.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
@@ -75,7 +75,7 @@ ipc::Message log_message(const config::Log& log) {
   out.type = ipc::MessageType::log;
   out.reason = static_cast<std::uint32_t>(log.format);
   out.status = static_cast<std::int32_t>(log.level);
-  out.version = static_cast<std::uint32_t>(lifecycle::transport_of(log.target));
+  out.version = static_cast<std::uint32_t>(host::transport_of(log.target));
   out.use = log.facility;
   out.signal = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);
   log.identity.copy(out.text, sizeof out.text - 1);

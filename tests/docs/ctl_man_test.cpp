@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "master/control/command_line.h"
-#include "master/control/command_table.h"
+#include "master/ctl/command_line.h"
+#include "master/protocol/command_table.h"
 #include "tests/docs/man_page.h"
 
-namespace bulkhead::control {
+namespace bulkhead::protocol {
 namespace {
 
 // "Ic events Op Fl -since Ar SEQ Op Fl f" as a reader sees it: "events [--since SEQ] [-f]".
@@ -72,7 +72,7 @@ TEST_CASE("every command is documented, with the table's words and in its order"
 TEST_CASE("every exit status is documented") {
   std::map<std::string, int> seen;
   for (const std::string& line : read_page().lines) ++seen[line];
-  for (const int status : {kOk, kNo, kRefusedByDaemon, kCannotConnect, kCtlUsage}) {
+  for (const int status : {ctl::kOk, ctl::kNo, ctl::kRefusedByDaemon, ctl::kCannotConnect, ctl::kCtlUsage}) {
     CHECK(seen[".It " + std::to_string(status)] == 1);
   }
 }
@@ -89,9 +89,9 @@ TEST_CASE("every example can be parsed") {
     for (std::string word; words >> word;) arguments.push_back(word);
     REQUIRE(arguments.front() == "bulkheadctl");
     arguments.erase(arguments.begin());
-    CHECK(parse_command_line(arguments).command != nullptr);
+    CHECK(ctl::parse_command_line(arguments).command != nullptr);
   }
 }
 
 }  // namespace
-}  // namespace bulkhead::control
+}  // namespace bulkhead::protocol

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "master/config/option_table.h"
-#include "master/lifecycle/reload_plan.h"
+#include "master/reload/plan.h"
 
 namespace bulkhead::docs {
 
@@ -17,10 +17,10 @@ using nlohmann::ordered_json;
 
 // "in_place", "new_workers", "restarted", "needs_restart" …; in the order of the plan, joined by +.
 inline std::string how(const ordered_json& before, const ordered_json& after) {
-  const lifecycle::ReloadPlan plan = lifecycle::plan_reload(before, after);
+  const reload::ReloadPlan plan = reload::plan_reload(before, after);
   std::string out;
-  for (const lifecycle::Change& change : plan.changes) {
-    out += (out.empty() ? "" : "+") + std::string(lifecycle::kind_text(change.kind));
+  for (const reload::Change& change : plan.changes) {
+    out += (out.empty() ? "" : "+") + std::string(reload::kind_text(change.kind));
   }
   if (!plan.needs_restart.empty()) out += "needs_restart";
   return out;

@@ -6,12 +6,12 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "master/control/output.h"
-#include "master/control/protocol.h"
+#include "master/ctl/output.h"
+#include "master/protocol/protocol.h"
 
 namespace {
 
-using namespace bulkhead::control;
+using namespace bulkhead::protocol;
 
 void require(bool condition) {
   if (!condition) std::abort();

@@ -39,7 +39,7 @@ constexpr int kExecFailed = 127;
 struct Order {
   BuiltIn request;
   char title[kTitleRoom];
-  Limits limits;
+  confine::Limits limits;
   int report_fd = -1;  // where a child that takes on limits tells how that went
 };
 
@@ -69,7 +69,7 @@ constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
 
 BULKHEAD_PLAIN void serve_limited(void* what) noexcept {
   const Order& order = *static_cast<const Order*>(what);
-  const ipc::Failure failure = take_on(order.limits);
+  const ipc::Failure failure = confine::take_on(order.limits);
   if (!failure) serve(order.request);  // closes the pipe, which says that all went well
   sys::raw(SYS_write, order.report_fd, sys::raw_pointer(&failure), sizeof failure);
   sys::raw_exit(kExecFailed);
@@ -119,7 +119,7 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   if (setsid() < 0) give_up(shared, ipc::Stage::session);
   if (!place_descriptors(request)) give_up(shared, ipc::Stage::descriptors);
   if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
-  if (const ipc::Failure failure = take_on(*request.limits)) give_up(shared, failure);
+  if (const ipc::Failure failure = confine::take_on(*request.limits)) give_up(shared, failure);
   execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);
   return kExecFailed;
@@ -135,7 +135,7 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   return -1;
 }
 
-Started start_limited_built_in(const BuiltIn& request, const Limits& limits, std::int32_t* pid_slot) noexcept {
+Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits, std::int32_t* pid_slot) noexcept {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return {-1, {ipc::Stage::none, errno}};
   const sys::Fd read_end(ends[0]);

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "worker/child/confine.h"
+#include "worker/confine/confine.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 
@@ -38,7 +38,7 @@ struct Started {
 
 // The same for a child that takes on limits first. The worker waits for this, some microseconds, so that a child that
 // cannot is a connection refused, and serves nobody half-confined.
-[[nodiscard]] Started start_limited_built_in(const BuiltIn& request, const Limits& limits,
+[[nodiscard]] Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits,
                                              std::int32_t* pid_slot) noexcept;
 
 // Where the program finds its connection.
@@ -56,7 +56,7 @@ struct Exec {
   const char* const* argv;
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment
-  const Limits* limits;
+  const confine::Limits* limits;
   int drain_fd = -1;  // -1: none
 };
 

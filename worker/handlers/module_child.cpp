@@ -52,8 +52,8 @@ void leave(int status, void*) {
 }
 
 // Half-confined it serves nobody.
-void confine(const child::Limits& limits) noexcept {
-  const ipc::Failure failure = child::take_on(limits);
+void confine(const confine::Limits& limits) noexcept {
+  const ipc::Failure failure = confine::take_on(limits);
   if (!failure) return;
   log::Line line(log::Level::error, log_path);
   line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/child/confine.h"
+#include "worker/confine/confine.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 
@@ -28,7 +28,7 @@ struct ModuleConnection {
   const char* local = "";
   const char* const* environment = nullptr;  // as execve(2) wants it
   bool socket_as_error = false;              // descriptor 2 is the connection too
-  const child::Limits* limits = nullptr;     // taken on before serve(); null: none
+  const confine::Limits* limits = nullptr;   // taken on before serve(); null: none
 };
 
 // Why a worker cannot start, for ipc::MessageType::fail.

@@ -1,5 +1,5 @@
 // Signals as bulkhead uses them: no handlers anywhere, but for a new program's way back from an upgrade
-// (master/lifecycle/way_back.h). The signals that a process acts on, and those it must survive,
+// (master/upgrade/way_back.h). The signals that a process acts on, and those it must survive,
 // stay blocked for its whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So
 // nothing runs asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be
 // as exec(2) expects it: pending signals are not inherited, and no disposition has to be put back.

@@ -76,7 +76,7 @@ class Conversation {
 
  private:
   loop::Loop loop_;
-  EventRing ring_;
+  journal::EventRing ring_;
   bool wanted_ = false;
   std::shared_ptr<ClientConnection::World> world_;
   sys::Fd ours_;

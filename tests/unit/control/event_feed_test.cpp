@@ -11,7 +11,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kAll = std::size_t{1} << 30;
 constexpr int kCapacity = 200;  // a small ring loses as a large one does
 
-void publish(EventRing& ring, int count) {
+void publish(journal::EventRing& ring, int count) {
   for (int i = 0; i < count; ++i) ring.publish("child_ready", "root/a", {{"pid", i}});
 }
 
@@ -35,7 +35,7 @@ std::vector<std::uint64_t> seqs(const Json& events) {
 }
 
 TEST_CASE("without since the whole ring comes, in order") {
-  EventRing ring;
+  journal::EventRing ring;
   publish(ring, 3);
   EventFeed feed(ring, 7, std::nullopt, false);
   const Json result = answer_of(feed);
@@ -46,13 +46,13 @@ TEST_CASE("without since the whole ring comes, in order") {
 }
 
 TEST_CASE("an empty ring is an empty answer") {
-  EventRing ring;
+  journal::EventRing ring;
   EventFeed feed(ring, 7, std::nullopt, false);
   CHECK(answer_of(feed) == Json::parse(R"({"events":[],"last_seq":0,"missed":false})"));
 }
 
 TEST_CASE("since is exclusive") {
-  EventRing ring;
+  journal::EventRing ring;
   publish(ring, 5);
   struct Row {
     std::uint64_t since;
@@ -72,7 +72,7 @@ TEST_CASE("since is exclusive") {
 }
 
 TEST_CASE("what the ring has lost is told") {
-  EventRing ring(kCapacity);
+  journal::EventRing ring(kCapacity);
   publish(ring, kCapacity + 10);  // 11 is the oldest
   struct Row {
     std::uint64_t since;
@@ -90,7 +90,7 @@ TEST_CASE("what the ring has lost is told") {
 }
 
 TEST_CASE("a long answer comes in pieces that are no longer than asked for, by an event") {
-  EventRing ring;
+  journal::EventRing ring;
   publish(ring, 1000);
   EventFeed feed(ring, 7, std::nullopt, false);
   std::size_t pieces = 0;
@@ -104,7 +104,7 @@ TEST_CASE("a long answer comes in pieces that are no longer than asked for, by a
 }
 
 TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
-  EventRing ring(kCapacity);
+  journal::EventRing ring(kCapacity);
   publish(ring, 100);
   EventFeed feed(ring, 7, 0, false);
   std::string out;
@@ -118,10 +118,10 @@ TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
 }
 
 TEST_CASE("a follower gets what comes after the answer, once each") {
-  EventRing ring;
+  journal::EventRing ring;
   publish(ring, 2);
   EventFeed feed(ring, 7, std::nullopt, true);
-  ring.on_event = [&feed](const EventRecord& record) { feed.published(record); };
+  ring.on_event = [&feed](const journal::EventRecord& record) { feed.published(record); };
   publish(ring, 1);  // between request and answer
   std::string out;
   feed.fill(out, kAll);
@@ -144,9 +144,9 @@ TEST_CASE("a follower gets what comes after the answer, once each") {
 }
 
 TEST_CASE("a follower that does not read is known to be behind, and to be overtaken") {
-  EventRing ring(kCapacity);
+  journal::EventRing ring(kCapacity);
   EventFeed feed(ring, 7, std::nullopt, true);
-  ring.on_event = [&feed](const EventRecord& record) { feed.published(record); };
+  ring.on_event = [&feed](const journal::EventRecord& record) { feed.published(record); };
   CHECK(answer_of(feed)["events"].empty());
   publish(ring, 100);
   CHECK(feed.behind() > 5000);

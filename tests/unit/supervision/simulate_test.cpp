@@ -1,5 +1,5 @@
 // The simulator as a product: what it prints, what it refuses, and what it knows beyond the recorded scenarios.
-#include "master/control/simulate.h"
+#include "master/simulate/simulate.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>

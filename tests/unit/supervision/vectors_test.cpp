@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "master/control/simulate.h"
+#include "master/simulate/simulate.h"
 
 namespace bulkhead::simulation {
 

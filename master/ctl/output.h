@@ -1,0 +1,44 @@
+// What bulkheadctl prints: each verb's result as text for people. Pure: JSON in, text out. A result of another shape
+// than expected (another version's daemon) loses words, it never fails. Whatever a peer may have chosen is escaped.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace bulkhead::ctl {
+
+struct Style {
+  bool colour = false;
+  bool unicode = false;  // lines of the tree
+};
+
+// With its newlines. `params` are those of the request.
+[[nodiscard]] std::string readable(std::string_view method, const nlohmann::ordered_json& params,
+                                   const nlohmann::ordered_json& result, const Style& style);
+
+// The parts, each for one shape of design.
+[[nodiscard]] std::string status_text(const nlohmann::ordered_json& status, const Style& style);
+[[nodiscard]] std::string tree_text(const nlohmann::ordered_json& root, const Style& style);
+[[nodiscard]] std::string connections_text(const nlohmann::ordered_json& connections, const Style& style);
+[[nodiscard]] std::string stats_text(const nlohmann::ordered_json& stats, const Style& style);
+[[nodiscard]] std::string penalties_text(const nlohmann::ordered_json& penalties, const Style& style);
+[[nodiscard]] std::string event_text(const nlohmann::ordered_json& event, const Style& style);
+[[nodiscard]] std::string explain_text(const nlohmann::ordered_json& explanation, const Style& style);
+
+// One line, ASCII only.
+[[nodiscard]] std::string json_text(const nlohmann::ordered_json& value);
+
+// "12 s", "3 min 4 s", "5 h 6 min", "7 d 8 h".
+[[nodiscard]] std::string span_text(double seconds);
+
+// How a state looks on a terminal.
+[[nodiscard]] const char* colour_of_state(std::string_view state);
+
+// Members of objects of unknown shape: escaped text, or nothing; a number as it stands.
+[[nodiscard]] std::string member_text(const nlohmann::ordered_json& object, const char* name);
+[[nodiscard]] double member_number(const nlohmann::ordered_json& object, const char* name);
+[[nodiscard]] bool member_flag(const nlohmann::ordered_json& object, const char* name);
+[[nodiscard]] const nlohmann::ordered_json& member(const nlohmann::ordered_json& object, const char* name);
+
+}  // namespace bulkhead::ctl

@@ -1,0 +1,91 @@
+// `connections`, `stats` and `penalties`.
+#include "master/ctl/escape.h"
+#include "master/ctl/output.h"
+#include "master/ctl/table.h"
+
+namespace bulkhead::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string refusals_text(const Json& counts) {
+  const Json& refused = member(counts, "refused");
+  std::string out;
+  if (!refused.is_object()) return out;
+  for (const auto& [reason, count] : refused.items()) {
+    if (count.is_number() && count > 0) out += (out.empty() ? "" : " ") + escaped(reason) + "=" + json_text(count);
+  }
+  return out;
+}
+
+std::vector<Cell> stats_row(std::string name, const Json& counts) {
+  std::vector<Cell> row{{std::move(name)}};
+  for (const char* column : {"active", "adopted", "accepted", "completed", "crashed"}) {
+    row.push_back({member_text(counts, column), "", true});
+  }
+  row.push_back({refusals_text(counts)});
+  return row;
+}
+
+// The client, and behind it the balancer that speaks for it.
+std::string peer_text(const Json& connection) {
+  const std::string real = member_text(connection, "real_peer");
+  return member_text(connection, "peer") + (real.empty() ? "" : " via " + real);
+}
+
+// A number of another type than ours (`generation` absent) is an empty cell.
+std::vector<Cell> connection_row(const Json& connection) {
+  const std::string worker = member_text(connection, "worker");
+  return {{member_text(connection, "id")},
+          {member_text(connection, "listener")},
+          {peer_text(connection)},
+          {member_text(connection, "pid"), "", true},
+          {member_flag(connection, "adopted") ? "adopted" : worker},
+          {span_text(member_number(connection, "age_seconds")), "", true},
+          {member_text(connection, "handler")}};
+}
+
+}  // namespace
+
+std::string connections_text(const Json& connections, const Style& style) {
+  if (!connections.is_array() || connections.empty()) return "There are no connections.\n";
+  Table table;
+  table.add({{"ID"}, {"LISTENER"}, {"PEER"}, {"PID", "", true}, {"WORKER"}, {"AGE", "", true}, {"HANDLER"}});
+  for (const Json& connection : connections) table.add(connection_row(connection));
+  return table.text(style.colour);
+}
+
+std::string stats_text(const Json& stats, const Style& style) {
+  Table table;
+  table.add({{"LISTENER"},
+             {"ACTIVE", "", true},
+             {"ADOPTED", "", true},
+             {"ACCEPTED", "", true},
+             {"COMPLETED", "", true},
+             {"CRASHED", "", true},
+             {"REFUSED"}});
+  const Json& listeners = member(stats, "listeners");
+  if (listeners.is_array()) {
+    for (const Json& one : listeners) table.add(stats_row(member_text(one, "path"), member(one, "connections")));
+  }
+  table.add(stats_row("total", member(stats, "totals")));
+  return table.text(style.colour);
+}
+
+std::string penalties_text(const Json& penalties, const Style& style) {
+  if (!penalties.is_array() || penalties.empty()) return "No source is penalised.\n";
+  Table table;
+  table.add({{"LISTENER"}, {"SOURCE"}, {"REASON"}, {"REFUSED"}, {"LEFT", "", true}, {"CONNECTIONS", "", true}});
+  for (const Json& one : penalties) {
+    table.add({{member_text(one, "listener")},
+               {member_text(one, "source")},
+               {member_text(one, "reason")},
+               {member_flag(one, "active") ? "yes" : "not yet"},
+               {span_text(member_number(one, "remaining_seconds")), "", true},
+               {member_text(one, "connections"), "", true}});
+  }
+  return table.text(style.colour);
+}
+
+}  // namespace bulkhead::ctl

@@ -1,0 +1,113 @@
+// `tree`: one line a node, indented under its supervisor.
+#include <fmt/format.h>
+
+#include "master/ctl/output.h"
+#include "master/ctl/table.h"
+
+namespace bulkhead::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Lines {
+  const char* branch;
+  const char* last;
+  const char* trunk;
+  const char* none;
+};
+constexpr Lines kUnicode{"├─ ", "└─ ", "│  ", "   "};
+constexpr Lines kAscii{"|- ", "`- ", "|  ", "   "};
+
+std::string restarts_allowed(const Json& node) {
+  return fmt::format("{} of {} restarts in {:g} s", member_text(node, "restarts_in_window"),
+                     member_text(node, "max_restarts"), member_number(node, "max_seconds"));
+}
+
+std::string endpoints_text(const Json& node) {
+  std::string out;
+  const Json& endpoints = member(node, "endpoints");
+  if (!endpoints.is_array()) return out;
+  for (const Json& endpoint : endpoints) {
+    std::string address = member_text(endpoint, "address");
+    if (address.empty()) address = member_text(endpoint, "listen");
+    out += (out.empty() ? "" : " ") + address;
+  }
+  return out;
+}
+
+std::string connections_of(const Json& node) {
+  const Json& counts = member(node, "connections");
+  if (!counts.is_object()) return {};
+  std::string out = fmt::format(", {} connections", member_text(counts, "active"));
+  if (member_number(counts, "adopted") > 0) out += fmt::format(" ({} adopted)", member_text(counts, "adopted"));
+  if (member_number(counts, "crashed") > 0) out += fmt::format(", {} crashed", member_text(counts, "crashed"));
+  return out;
+}
+
+std::string leaf_text(const Json& node, const std::string& type) {
+  std::string out = type;
+  const std::string restart = member_text(node, "restart");
+  if (!restart.empty() && restart != "permanent") out += ", " + restart;
+  const Json& due = member(node, "restart_in_seconds");
+  if (due.is_number()) out += fmt::format(", starts in {:.1f} s", due.get<double>());
+  const std::string status = member_text(node, "status");
+  return status.empty() ? out : out + ", \"" + status + "\"";
+}
+
+// What is worth knowing beside the columns.
+std::string remarks_of(const Json& node) {
+  const std::string type = member_text(node, "type");
+  if (type == "supervisor") {
+    return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
+  }
+  if (type != "listener") return leaf_text(node, type);
+  std::string out = "listener " + endpoints_text(node);
+  const std::string phase = member_text(node, "phase");
+  if (!phase.empty()) {
+    out += ", ends: " + phase;
+  } else if (member_flag(node, "suspended")) {
+    out += ", suspended";
+  }
+  return out + connections_of(node);
+}
+
+class TreeTable {
+ public:
+  explicit TreeTable(const Style& style) : lines_(style.unicode ? kUnicode : kAscii), colour_(style.colour) {
+    table_.add({{"NODE"}, {"STATE"}, {"PID", "", true}, {"RESTARTS", "", true}, {""}});
+  }
+  void add(const Json& node, const std::string& own_line, const std::string& below) {
+    const std::string state = member_text(node, "state");
+    table_.add({{own_line + member_text(node, "id")},
+                {state, colour_of_state(state)},
+                {member_text(node, "pid"), "", true},
+                {member_text(node, "restarts"), "", true},
+                {remarks_of(node)}});
+    add_all(member(node, member(node, "workers").is_array() ? "workers" : "children"), below);
+  }
+  [[nodiscard]] std::string text() const { return table_.text(colour_); }
+
+ private:
+  void add_all(const Json& nodes, const std::string& below) {
+    if (!nodes.is_array()) return;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const bool last = i + 1 == nodes.size();
+      add(nodes[i], below + (last ? lines_.last : lines_.branch), below + (last ? lines_.none : lines_.trunk));
+    }
+  }
+
+  const Lines& lines_;
+  bool colour_;
+  Table table_;
+};
+
+}  // namespace
+
+std::string tree_text(const Json& root, const Style& style) {
+  TreeTable tree(style);
+  tree.add(root, "", "");
+  return tree.text();
+}
+
+}  // namespace bulkhead::ctl

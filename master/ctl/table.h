@@ -1,0 +1,31 @@
+// Rows of cells as text in columns.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace bulkhead::ctl {
+
+struct Cell {
+  std::string text;
+  const char* colour = "";  // an SGR sequence's parameters, such as "32"; empty: none
+  bool right = false;       // aligned to the right
+};
+
+class Table {
+ public:
+  void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] std::string text(bool colour) const;
+
+ private:
+  std::vector<std::vector<Cell>> rows_;
+};
+
+// `text` in that colour, when there is to be colour.
+[[nodiscard]] std::string painted(const std::string& text, const char* colour, bool wanted);
+
+// Columns that UTF-8 text takes on a terminal, for what we print: one for every character.
+[[nodiscard]] std::size_t width_of(const std::string& text);
+
+}  // namespace bulkhead::ctl

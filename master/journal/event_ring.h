@@ -1,0 +1,56 @@
+// What has happened, in order, for `bulkheadctl events` and `explain`: a ring of bounded size, each entry one JSON
+// object. `seq` grows by one for every event of the daemon's life, so a reader can tell when it has missed some.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace bulkhead::journal {
+
+struct EventRecord {
+  std::uint64_t seq = 0;
+  std::string event;
+  std::string path;
+  std::string json;  // the whole object, one line without its newline
+};
+
+class EventRing {
+ public:
+  static constexpr std::size_t kCapacity = 10'000;
+
+  explicit EventRing(std::size_t capacity = kCapacity) : capacity_(capacity) {}
+
+  // `fields` is an object with what this event adds to seq, time, event and path; it may be null.
+  void publish(std::string_view event, std::string_view path, const nlohmann::ordered_json& fields);
+  void publish(std::string_view event, std::string_view path);
+
+  [[nodiscard]] const std::deque<EventRecord>& records() const noexcept { return records_; }
+  [[nodiscard]] std::uint64_t last_seq() const noexcept { return seq_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  // Goes on where another program's ring has ended.
+  void resume(std::deque<EventRecord> records, std::uint64_t last_seq) {
+    records_ = std::move(records);
+    while (records_.size() > capacity_) records_.pop_front();
+    seq_ = last_seq;
+  }
+
+  // Called for every event as it is published; at most one observer (the control server).
+  std::function<void(const EventRecord&)> on_event;
+
+ private:
+  std::size_t capacity_;
+  std::deque<EventRecord> records_;
+  std::uint64_t seq_ = 0;
+};
+
+// A time as RFC 3339 in UTC with milliseconds, as in the log.
+[[nodiscard]] std::string wall_clock_text(
+    std::chrono::system_clock::time_point time = std::chrono::system_clock::now());
+
+}  // namespace bulkhead::journal

@@ -1,0 +1,213 @@
+#include "master/protocol/command_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <variant>
+#include <vector>
+
+#include "master/config/nearest.h"
+#include "master/config/network.h"
+
+namespace bulkhead::protocol {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMaxPath = 4096;
+constexpr std::size_t kMaxConnectionId = 16;
+constexpr std::int64_t kMaxWorkers = 9999;  // of the notation; the listener's own range is the daemon's to check
+
+bool is_path(std::string_view text) {
+  const auto allowed = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-' || c == '/';
+  };
+  return !text.empty() && text.size() <= kMaxPath && std::all_of(text.begin(), text.end(), allowed) &&
+         !text.ends_with('/') && !text.starts_with('/') && text.find("//") == std::string_view::npos;
+}
+
+bool is_connection(std::string_view text) {
+  const auto hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
+  return !text.empty() && text.size() <= kMaxConnectionId && std::all_of(text.begin(), text.end(), hex);
+}
+
+template <class Number>
+std::optional<Number> number(std::string_view text) {
+  Number out{};
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
+  const bool digits_only = !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0;
+  if (!digits_only || result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  return out;
+}
+
+bool is_source(std::string_view text) {
+  constexpr std::string_view kUser = "unix:uid=";
+  if (text.starts_with(kUser)) return number<std::uint32_t>(text.substr(kUser.size())).has_value();
+  return std::holds_alternative<config::Network>(config::parse_network(text));
+}
+
+bool is_count(std::string_view text) {
+  const auto count = number<std::int64_t>(text);
+  return count && *count <= kMaxWorkers;
+}
+
+std::optional<Json> change_of(std::string_view word) {
+  const bool relative = word.starts_with('+') || word.starts_with('-');
+  if (!is_count(relative ? word.substr(1) : word)) return std::nullopt;
+  return relative ? Json(std::string(word)) : Json(*number<std::int64_t>(word));
+}
+
+// A value of a request in the form for the backend, or nothing.
+std::optional<Json> checked(Kind kind, const Json& value) {
+  switch (kind) {
+    case Kind::flag: return value.is_boolean() ? std::optional(value) : std::nullopt;
+    case Kind::sequence: return value.is_number_unsigned() ? std::optional(value) : std::nullopt;
+    case Kind::change:
+      if (value.is_number_unsigned()) return value_of(kind, std::to_string(value.get<std::uint64_t>()));
+      break;
+    case Kind::daemon_file:
+      if (value.is_string() && !value.get_ref<const std::string&>().starts_with('/')) return std::nullopt;
+      break;
+    case Kind::child:
+      if (value.is_object()) return Json(value.dump());
+      break;
+    default: break;
+  }
+  return value.is_string() ? value_of(kind, value.get_ref<const std::string&>()) : std::nullopt;
+}
+
+const Parameter* find_parameter(const Command& command, std::string_view name) {
+  const auto found = std::find_if(command.parameters.begin(), command.parameters.end(),
+                                  [&](const Parameter& p) { return p.name == name; });
+  return found == command.parameters.end() ? nullptr : &*found;
+}
+
+std::string unknown_parameter_text(const Command& command, std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const Parameter& parameter : command.parameters) known.push_back(parameter.name);
+  if (known.empty()) return fmt::format("{}: unknown parameter \"{}\"; it has none", command.name, name);
+  const std::string nearest = config::nearest(name, known);
+  if (!nearest.empty()) {
+    return fmt::format("{}: unknown parameter \"{}\"; did you mean \"{}\"?", command.name, name, nearest);
+  }
+  return fmt::format("{}: unknown parameter \"{}\"; known are {}", command.name, name, fmt::join(known, ", "));
+}
+
+std::string in_brackets(const Parameter& parameter, const std::string& text) {
+  return parameter.required ? text : "[" + text + "]";
+}
+
+}  // namespace
+
+const Command* find_command(std::string_view name) {
+  const auto* const found =
+      std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& c) { return c.name == name; });
+  return found == kCommands.end() ? nullptr : found;
+}
+
+std::string unknown_command_text(std::string_view name) {
+  constexpr std::size_t kShown = 64;
+  std::vector<std::string_view> known;
+  for (const Command& command : kCommands) {
+    if (!command.local) known.push_back(command.name);
+  }
+  const std::string_view shown = name.substr(0, kShown);
+  const std::string nearest = name.size() > kShown ? "" : config::nearest(name, known);
+  return fmt::format("no method \"{}\"", shown) +
+         (nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
+}
+
+std::string usage_of(const Command& command) {
+  std::string out(command.name);
+  for (const Parameter& parameter : command.parameters) {
+    if (parameter.option.empty() && parameter.placeholder.empty()) continue;
+    std::string text(parameter.option);
+    if (!parameter.option.empty() && !parameter.placeholder.empty()) text += " ";
+    text += parameter.placeholder;
+    if (parameter.kind == Kind::child) text += "|-";
+    if (parameter.kind == Kind::change) text += "|+N|-N";
+    out += " " + in_brackets(parameter, text);
+  }
+  return out;
+}
+
+std::optional<Json> value_of(Kind kind, std::string_view word) {
+  const auto when = [&](bool good) { return good ? std::optional(Json(std::string(word))) : std::nullopt; };
+  switch (kind) {
+    case Kind::path: return when(is_path(word));
+    case Kind::source: return when(is_source(word));
+    case Kind::connection: return when(is_connection(word));
+    case Kind::signal: {
+      std::string name = signal_word(word);
+      return name.empty() ? std::nullopt : std::optional(Json(std::move(name)));
+    }
+    case Kind::change: return change_of(word);
+    case Kind::sequence: {
+      const auto seq = number<std::uint64_t>(word);
+      return seq ? std::optional(Json(*seq)) : std::nullopt;
+    }
+    case Kind::flag: return std::nullopt;
+    case Kind::daemon_file: return Json(std::filesystem::absolute(word).string());
+    case Kind::child:
+    case Kind::text:
+    case Kind::local_file: return Json(std::string(word));
+  }
+  return std::nullopt;
+}
+
+std::string_view expectation(Kind kind) {
+  switch (kind) {
+    case Kind::path: return "a path such as root/web/echo";
+    case Kind::source: return "a network such as 192.0.2.0/24 or 2001:db8::/32, an address, or unix:uid=1000";
+    case Kind::connection: return "a connection's id, up to 16 hexadecimal digits";
+    case Kind::signal: return "a signal such as TERM";
+    case Kind::change: return "a number of workers, or a change such as +1 or -1";
+    case Kind::sequence: return "the number of an event, 0 or more";
+    case Kind::flag: return "true or false";
+    case Kind::child: return "an object, or its text";
+    case Kind::text: return "a string";
+    case Kind::daemon_file: return "the absolute path of a file";
+    case Kind::local_file: return "a file";
+  }
+  return "";
+}
+
+std::string check_params(const Command& command, Json& params) {
+  for (auto& [name, value] : params.items()) {
+    const Parameter* parameter = find_parameter(command, name);
+    if (parameter == nullptr) return unknown_parameter_text(command, std::string_view(name).substr(0, 64));
+    auto good = checked(parameter->kind, value);
+    if (!good) {
+      return fmt::format("{}: parameter \"{}\": expected {}", command.name, name, expectation(parameter->kind));
+    }
+    value = std::move(*good);
+  }
+  for (const Parameter& parameter : command.parameters) {
+    if (parameter.required && !params.contains(parameter.name)) {
+      return fmt::format("{}: missing parameter \"{}\": expected {}", command.name, parameter.name,
+                         expectation(parameter.kind));
+    }
+  }
+  return {};
+}
+
+std::string signal_word(std::string_view text) {
+  std::string upper(text);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::string_view name = upper;
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (int signal = 1; signal < 32; ++signal) {
+    const char* known = sigabbrev_np(signal);
+    if (known != nullptr && (name == known || text == std::to_string(signal))) return std::string("SIG") + known;
+  }
+  return {};
+}
+
+}  // namespace bulkhead::protocol

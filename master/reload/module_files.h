@@ -1,0 +1,13 @@
+// A library that was overwritten is a change although the configuration still says the same.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "master/config/config.h"
+
+namespace bulkhead::reload {
+
+// The effective file of `config`, with what its modules' files were when it was read: for plan_reload().
+[[nodiscard]] nlohmann::ordered_json with_module_files(nlohmann::ordered_json file, const config::Config& config);
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,144 @@
+#include "master/reload/plan.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace bulkhead::reload {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+// Bound for the daemon's life: clients and service managers know these.
+constexpr std::string_view kFixed[] = {"/control", "/daemon/pid_file", "/status"};
+// Of a listener, what its master keeps and its workers need not be told.
+constexpr std::string_view kListenerInPlace[] = {
+    "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
+// Of a process, what says when to start it and not how.
+constexpr std::string_view kProcessInPlace[] = {"restart",     "significant",   "shutdown",    "start_timeout",
+                                                "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",
+                                                "stop_signal", "reload_signal"};
+
+template <std::size_t N>
+bool is_one_of(const std::string_view (&words)[N], std::string_view word) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+const ordered_json& member(const ordered_json& object, std::string_view key) {
+  static const ordered_json kNothing;
+  const auto found = object.find(key);
+  return found == object.end() ? kNothing : *found;
+}
+
+// Keys of either whose values differ, but for `children`.
+std::vector<std::string> different_keys(const ordered_json& one, const ordered_json& other) {
+  std::vector<std::string> out;
+  for (const auto& [key, value] : other.items()) {
+    if (key != "children" && member(one, key) != value) out.push_back(key);
+  }
+  for (const auto& [key, value] : one.items()) {
+    if (key != "children" && !other.contains(key)) out.push_back(key);
+  }
+  return out;
+}
+
+// A worker has room for the connections that there could be when it began.
+bool grows(const ordered_json& before, const ordered_json& after) {
+  const ordered_json& old_limit = member(before, "max_connections");
+  const ordered_json& new_limit = member(after, "max_connections");
+  return old_limit.is_number() && new_limit.is_number() && new_limit > old_limit;
+}
+
+Change::Kind kind_of(const std::string& type, const std::vector<std::string>& keys) {
+  const auto all = [&keys](const auto& words) {
+    return std::all_of(keys.begin(), keys.end(), [&words](const std::string& key) { return is_one_of(words, key); });
+  };
+  if (type == "listener" && !all(kListenerInPlace)) return Change::Kind::new_workers;
+  if (type == "process" && !all(kProcessInPlace)) return Change::Kind::restarted;
+  return Change::Kind::in_place;
+}
+
+const ordered_json* child_of(const ordered_json& supervisor, const ordered_json& id) {
+  for (const ordered_json& child : member(supervisor, "children")) {
+    if (member(child, "id") == id) return &child;
+  }
+  return nullptr;
+}
+
+// The ids of `children` that both have.
+std::vector<std::string> common_ids(const ordered_json& children, const ordered_json& other) {
+  std::vector<std::string> out;
+  for (const ordered_json& child : member(children, "children")) {
+    if (child_of(other, member(child, "id")) != nullptr) out.push_back(child.value("id", ""));
+  }
+  return out;
+}
+
+void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path, ReloadPlan& plan) {
+  const std::string type = new_node.value("type", "supervisor");
+  if (auto keys = different_keys(old_node, new_node); !keys.empty()) {
+    const auto kind = grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(type, keys);
+    plan.changes.push_back({kind, path, std::move(keys)});
+  }
+  if (common_ids(old_node, new_node) != common_ids(new_node, old_node)) {
+    plan.changes.push_back({Change::Kind::reordered, path, {}});
+  }
+  const auto path_of = [&path](const ordered_json& child) { return path + "/" + child.value("id", ""); };
+  for (const ordered_json& child : member(old_node, "children")) {
+    if (child_of(new_node, member(child, "id")) == nullptr) {
+      plan.changes.push_back({Change::Kind::removed, path_of(child), {}});
+    }
+  }
+  for (const ordered_json& child : member(new_node, "children")) {
+    const ordered_json* before = child_of(old_node, member(child, "id"));
+    if (before == nullptr) {
+      plan.changes.push_back({Change::Kind::added, path_of(child), {}});
+    } else if (member(*before, "type") != member(child, "type")) {
+      plan.changes.push_back({Change::Kind::replaced, path_of(child), {"type"}});
+    } else {
+      compare(*before, child, path_of(child), plan);
+    }
+  }
+}
+
+void compare_section(const ordered_json& old_file, const ordered_json& new_file, const std::string& name,
+                     ReloadPlan& plan) {
+  const ordered_json& before = member(old_file, name);
+  const ordered_json& after = member(new_file, name);
+  if (before == after) return;
+  if (is_one_of(kFixed, "/" + name)) {
+    plan.needs_restart.push_back("/" + name);
+    return;
+  }
+  std::vector<std::string> keys;
+  for (std::string& key : different_keys(before, after)) {
+    const std::string pointer = "/" + name + "/" + key;
+    if (is_one_of(kFixed, pointer)) {
+      plan.needs_restart.push_back(pointer);
+    } else {
+      keys.push_back(std::move(key));
+    }
+  }
+  if (!keys.empty()) plan.changes.push_back({Change::Kind::in_place, name, std::move(keys)});
+}
+
+}  // namespace
+
+const char* kind_text(Change::Kind kind) {
+  static constexpr const char* kTexts[] = {"in_place", "new_workers", "restarted", "added",
+                                           "removed",  "replaced",    "reordered"};
+  return kTexts[static_cast<std::size_t>(kind)];
+}
+
+ReloadPlan plan_reload(const ordered_json& old_file, const ordered_json& new_file) {
+  ReloadPlan plan;
+  for (const auto& [name, value] : new_file.items()) {
+    if (name != "supervisor" && name != "$schema") compare_section(old_file, new_file, name, plan);
+  }
+  compare(member(old_file, "supervisor"), member(new_file, "supervisor"), "root", plan);
+  return plan;
+}
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,277 @@
+#include "master/simulate/simulate.h"
+
+#include <exception>
+#include <utility>
+
+#include "master/simulate/scenario.h"
+#include "master/simulate/simulated_world.h"
+
+namespace bulkhead::simulation {
+
+using supervision::NodeId;
+using supervision::NodeState;
+using supervision::NodeView;
+using supervision::ReplyError;
+
+namespace {
+
+constexpr auto kNowait = std::chrono::milliseconds(100);  // how soon the next event follows one with `nowait`
+constexpr std::size_t kMaxNesting = 256;
+
+// OTP knows three states of a child.
+const char* state_name(NodeState state) {
+  switch (state) {
+    case NodeState::starting:
+    case NodeState::running:
+    case NodeState::stopping: return "running";
+    case NodeState::waiting:
+    case NodeState::restarting: return "restarting";
+    case NodeState::stopped:
+    case NodeState::failed: break;
+  }
+  return "stopped";
+}
+
+const char* error_name(ReplyError error) {
+  switch (error) {
+    case ReplyError::not_found: return "not_found";
+    case ReplyError::running: return "running";
+    case ReplyError::restarting: return "restarting";
+    case ReplyError::already_started: return "already_started";
+    case ReplyError::already_present: return "already_present";
+    case ReplyError::start_failed: return "start_failed";
+    case ReplyError::invalid_spec: return "invalid_spec";
+    case ReplyError::noproc: return "noproc";
+    case ReplyError::none: break;
+  }
+  return "ok";
+}
+
+bool runs(const NodeView& node) {
+  return state_name(node.state) == std::string_view("running");
+}
+
+// Runs one scenario and says what happened in the words of the format.
+class Player {
+ public:
+  explicit Player(const Scenario& scenario) : scenario_(scenario), world_(scenario) {}
+
+  Json play_start() {
+    const auto parent_policy = supervision::AutoShutdown::never;
+    const bool valid = supervision::check_child_spec(scenario_.tree, parent_policy).empty();
+    world_.start();
+    world_.run_until_quiet();
+    Json expectation = result(valid ? ReplyError::start_failed : ReplyError::invalid_spec);
+    if (world_.root_is_running()) expectation = result(ReplyError::none);
+    add_state(expectation);
+    return expectation;
+  }
+
+  Json play(const ScenarioEvent& event) {
+    Json expectation = std::visit([this](const auto& known) { return cause(known); }, event.what);
+    if (event.nowait) {
+      expectation["pending"] = true;
+      world_.run_for(kNowait);
+    } else {
+      world_.run_until_quiet();
+      add_state(expectation);
+    }
+    return expectation;
+  }
+
+ private:
+  static Json result(ReplyError error) {
+    if (error == ReplyError::none) return {{"result", "ok"}};
+    return {{"result", "error"}, {"error", error_name(error)}};
+  }
+
+  Json cause(const Exits& event) {
+    world_.exit(event.exits);
+    return result(ReplyError::none);
+  }
+  Json cause(const Shutdown&) {
+    if (!world_.root_is_running()) return result(ReplyError::noproc);
+    world_.shut_down();
+    return result(ReplyError::none);
+  }
+  Json cause(const Sleep& event) {
+    world_.run_for(event.duration);
+    return result(ReplyError::none);
+  }
+  Json cause(const Operate& event) {
+    const supervision::Reply reply = world_.operate(event.request);
+    Json expectation = result(reply.error);
+    const bool asked = event.request.operation == supervision::Operation::which_children;
+    if (!asked || reply.error != ReplyError::none) return expectation;
+    expectation[event.count_only ? "counts" : "which"] = event.count_only ? counts(reply) : which(reply);
+    return expectation;
+  }
+
+  static Json which(const supervision::Reply& reply) {
+    Json list = Json::array();
+    for (const supervision::ChildStatus& child : reply.children) {
+      list.push_back({{"id", child.id}, {"state", state_name(child.state)}});
+    }
+    return list;
+  }
+
+  static Json counts(const supervision::Reply& reply) {
+    std::size_t active = 0;
+    std::size_t supervisors = 0;
+    for (const supervision::ChildStatus& child : reply.children) {
+      if (state_name(child.state) == std::string_view("running")) ++active;
+      if (supervision::supervises(child.type)) ++supervisors;
+    }
+    return {{"specs", reply.children.size()},
+            {"active", active},
+            {"supervisors", supervisors},
+            {"workers", reply.children.size() - supervisors}};
+  }
+
+  void add_state(Json& expectation) {
+    const Json trace = world_.take_trace();
+    Json exits = Json::array();
+    for (const Json& entry : trace) {
+      if (entry.contains("cause")) {
+        exits.push_back({{"path", entry["stop"]}, {"reason", entry["reason"]}, {"cause", entry["cause"]}});
+      }
+    }
+    expectation["trace"] = trace;
+    expectation["sup_exits"] = std::move(exits);
+    expectation["live"] = Json::array();
+    expectation["children"] = Json::object();
+    add_live(expectation, supervision::kRoot);
+    expectation["root"] = world_.root_is_running() ? "running" : "terminated";
+  }
+
+  void add_live(Json& expectation, NodeId id) const {
+    const NodeView node = *world_.tree().node(id, world_.now());
+    if (!runs(node)) return;
+    expectation["live"].push_back(node.path);
+    if (!supervision::supervises(node.spec->type)) return;
+    Json& list = expectation["children"][node.path] = Json::array();
+    for (const NodeId child : node.children) {
+      const NodeView view = *world_.tree().node(child, world_.now());
+      list.push_back({{"id", view.spec->id}, {"state", state_name(view.state)}});
+    }
+    for (const NodeId child : node.children) add_live(expectation, child);
+  }
+
+  const Scenario& scenario_;
+  SimulatedWorld world_;
+};
+
+// The scenario as it was, with the expectations in their places: after `tree` and after `events`.
+Json fill_in(const Json& json, const supervision::ChildSpec* tree_from_config) {
+  const Scenario scenario = read_scenario(json, tree_from_config);
+  Player player(scenario);
+  const Json start = player.play_start();
+  Json expect = Json::array();
+  for (std::size_t i = 0; i < scenario.events.size(); ++i) {
+    try {
+      expect.push_back(player.play(scenario.events[i]));
+    } catch (const ScenarioError& error) {
+      throw ScenarioError("/events/" + std::to_string(i) + ": " + error.what());
+    }
+  }
+  Json filled = Json::object();
+  for (const auto& [key, value] : json.items()) {
+    if (key == "expect_start" || key == "expect" || (key == "tree" && tree_from_config != nullptr)) continue;
+    if (key == "events") filled["expect_start"] = start;
+    filled[key] = value;
+  }
+  filled["expect"] = std::move(expect);
+  return filled;
+}
+
+// nlohmann writes either no spaces or one value a line; the recorded files have ", " and ": " and stay on the line.
+void write(const Json& json, std::string& out) {
+  if (json.empty() || !json.is_structured()) {
+    out += json.dump(-1, ' ', true);
+    return;
+  }
+  const bool object = json.is_object();
+  const char* separator = object ? "{" : "[";
+  for (const auto& [key, value] : json.items()) {
+    out += separator;
+    separator = ", ";
+    if (object) out += Json(key).dump(-1, ' ', true) + ": ";
+    write(value, out);
+  }
+  out += object ? '}' : ']';
+}
+
+void write_lines(const Json& list, const std::string& indent, std::string& out) {
+  const char* separator = "[\n";
+  for (const Json& item : list) {
+    out += separator + indent;
+    separator = ",\n";
+    write(item, out);
+  }
+  out += list.empty() ? "[]" : "]";
+}
+
+void write_scenario(const Json& scenario, const std::string& indent, std::string& out) {
+  std::string separator = indent + "{";
+  for (const auto& [key, value] : scenario.items()) {
+    out += separator + Json(key).dump(-1, ' ', true) + ": ";
+    separator = ",\n" + indent + " ";
+    if (value.is_array() && (key == "events" || key == "expect")) {
+      write_lines(value, indent + "  ", out);
+    } else {
+      write(value, out);
+    }
+  }
+  out += '}';
+}
+
+std::string name_of(const Json& scenario, std::size_t index) {
+  const bool named = scenario.is_object() && scenario.contains("name") && scenario["name"].is_string();
+  return "scenario " + (named ? scenario["name"].get<std::string>() : std::to_string(index));
+}
+
+std::string play_all(const Json& scenarios, const supervision::ChildSpec* tree_from_config) {
+  std::string out;
+  const char* separator = "[\n";
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    try {
+      out += separator;
+      write_scenario(fill_in(scenarios[i], tree_from_config), " ", out);
+      separator = ",\n";
+    } catch (const ScenarioError& error) {
+      throw ScenarioError(name_of(scenarios[i], i) + ": " + error.what());
+    }
+  }
+  return scenarios.empty() ? "[]\n" : out + "\n]\n";
+}
+
+// Everything that walks the document recurses, so the depth is limited before anything does.
+Json parse(std::string_view text) {
+  const auto shallow = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > static_cast<int>(kMaxNesting)) throw ScenarioError("nested too deeply");
+    return true;
+  };
+  return Json::parse(text.begin(), text.end(), shallow);
+}
+
+std::string run(std::string_view text, const supervision::ChildSpec* tree_from_config) {
+  const Json json = parse(text);
+  if (json.is_array()) return play_all(json, tree_from_config);
+  std::string out;
+  write_scenario(fill_in(json, tree_from_config), "", out);
+  return out + "\n";
+}
+
+}  // namespace
+
+SimulateResult simulate(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config) {
+  try {
+    return {run(scenario_text, tree_from_config), {}};
+  } catch (const nlohmann::json::parse_error& error) {
+    return {{}, std::string("not JSON: ") + error.what()};
+  } catch (const std::exception& error) {
+    return {{}, error.what()};
+  }
+}
+
+}  // namespace bulkhead::simulation

@@ -1,0 +1,101 @@
+// Everything that a master hands to the program that goes on as the same process (bulkheadd(8), "Upgrading"), as
+// values; and the text in which it travels:
+//
+//   bulkhead-state FORMAT READER LENGTH CRC32C\n    READER: the oldest format whose readers understand this text
+//   {…}\n                                           one JSON object
+//   SEQ EVENT PATH {…}\n                            the event ring, oldest first
+//
+// A reader ignores members that it does not know, and refuses a text in which one that it needs is missing or of
+// another type. LENGTH and CRC32C are of what follows the first line. Pure: descriptors are numbers here.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/host/service_manager.h"
+#include "master/journal/event_ring.h"
+#include "master/journal/handover.h"
+#include "master/net/handover.h"
+#include "master/process/handover.h"
+#include "master/supervision/tree_state.h"
+#include "master/upgrade/clients_handover.h"
+
+namespace bulkhead::upgrade {
+
+inline constexpr std::uint32_t kHandoverFormat = 1;
+inline constexpr std::uint32_t kHandoverReader = 1;
+
+// What the configuration says when the command line has had its say.
+struct Settled {
+  std::uint32_t log_level = 0;
+  std::string log_target;
+  std::string pid_file;
+  std::string control_socket;
+};
+
+// A child that an operator has added.
+struct AddedChild {
+  std::string supervisor;
+  std::string text;
+  std::string file;
+  std::string directory;
+};
+
+// What tells that a number means the description that it meant: SO_COOKIE of a socket, device and inode of another.
+struct DescriptorIdentity {
+  int fd = -1;
+  std::string identity;
+};
+
+struct Handover {
+  std::string version;  // of the program that wrote it
+  int pid = 0;
+  std::string program;  // where it is, since the first start
+  std::uint32_t worker_protocol = 0;
+  std::string config_file;
+  std::string config;  // in effect, as --dump-config prints it
+  Settled settled;
+  std::uint32_t generation = 1;
+  std::uint32_t next_listener = 0;
+  supervision::Instant started{};
+  std::string last_reload;   // as JSON
+  std::string last_upgrade;  // as JSON; "null": there was none
+  // Counts programs; a worker bears the number of the one that started it.
+  std::uint64_t incarnation = 1;  // of whoever wrote it
+  int own_program = -1;           // of whoever wrote it, to be executed again if need be
+  int worker_program = -1;        // its worker programs
+  int module_worker_program = -1;
+  int log_lines = -1;
+  int log_handlers = -1;
+  int pid_file = -1;
+  host::ServiceManager::Handover services;
+  std::vector<net::InheritedHandover> inherited;
+  upgrade::ServerHandover control;
+  std::vector<AddedChild> added;
+  supervision::TreeState tree;
+  std::vector<net::ListenerHandover> listeners;
+  std::vector<process::WorkerHandover> workers;
+  std::vector<process::ProcessHandover> processes;
+  std::vector<process::RemainsHandover> remains;
+  std::vector<process::ErrorsHandover> errors;
+  process::AdoptionHandover adoption;
+  std::vector<journal::RunHandover> runs;
+  std::uint64_t descriptor_limit = 0;  // soft, as the daemon was started with (host/descriptor_limit.h)
+  std::uint64_t last_seq = 0;
+  std::vector<DescriptorIdentity> descriptors;  // all that are named above
+  std::deque<journal::EventRecord> events;
+};
+
+[[nodiscard]] std::string encode(Handover& handover);
+// Returns what is wrong with the text, as a sentence for people; empty: nothing. Never throws, whatever the bytes.
+[[nodiscard]] std::string decode(std::string_view text, Handover& out) noexcept;
+
+// Every descriptor that is named, but for `descriptors`; -1 is none. May change it.
+void for_each_descriptor(Handover& handover, const std::function<void(int& fd)>& visit);
+
+}  // namespace bulkhead::upgrade

@@ -1,0 +1,78 @@
+// How command lines are held to the command table.
+#include "master/ctl/command_line.h"
+
+#include <catch2/catch.hpp>
+
+namespace bulkhead::ctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Invocation parsed(std::vector<std::string> arguments) {
+  return parse_command_line(std::move(arguments));
+}
+
+TEST_CASE("a command line becomes a verb and its parameters") {
+  const Invocation events = parsed({"-s", "/run/x.sock", "--json", "events", "--since", "12", "-f"});
+  REQUIRE(events.command != nullptr);
+  CHECK(events.command->name == "events");
+  CHECK(events.socket == "/run/x.sock");
+  CHECK(events.json);
+  CHECK(events.params == Json::parse(R"({"since":12,"follow":true})"));
+
+  CHECK(parsed({"scale", "root/echo", "-1"}).params == Json::parse(R"({"path":"root/echo","workers":"-1"})"));
+  CHECK(parsed({"scale", "root/echo", "+1"}).params["workers"] == "+1");
+  CHECK(parsed({"penalties"}).params == Json::object());
+  CHECK(parsed({"penalties", "clear", "192.0.2.0/24"}).params == Json::parse(R"({"clear":"192.0.2.0/24"})"));
+  CHECK(parsed({"penalties", "--json", "clear", "unix:uid=7"}).params["clear"] == "unix:uid=7");
+  CHECK(parsed({"kill", "8f3a"}).params == Json::parse(R"({"id":"8f3a"})"));
+  CHECK(parsed({"add", "root", "-"}).params == Json::parse(R"({"path":"root","child":"-"})"));
+  CHECK(parsed({"simulate", "--config", "c", "-"}).params == Json::parse(R"({"config":"c","scenario":"-"})"));
+  CHECK(parsed({"status", "--json", "-s", "x"}).json);
+  CHECK(parsed({"shutdown"}).params == Json::object());
+}
+
+TEST_CASE("a command line that cannot be meant is a usage error") {
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const std::vector<Row> rows = {
+      {{"penalties", "clear"}, "PREFIX is required"},
+      {{"penalties", "clear", "x"},
+       "penalties: PREFIX: expected a network such as 192.0.2.0/24 or 2001:db8::/32, an address, or unix:uid=1000, not "
+       "\"x\""},
+      {{"tre"}, "no command \"tre\"; did you mean \"tree\"?"},
+      {{"events", "--since", "x"}, "events: --since: expected the number of an event, 0 or more, not \"x\""},
+      {{"scale", "root/echo", "many"},
+       "scale: N: expected a number of workers, or a change such as +1 or -1, not \"many\""},
+      {{"kill", "nobody"}, "kill: CONN: expected a connection's id, up to 16 hexadecimal digits, not \"nobody\""}};
+  for (const Row& row : rows) {
+    const Invocation invocation = parsed(row.arguments);
+    CHECK(invocation.command == nullptr);
+    CHECK(invocation.status == kCtlUsage);
+    CHECK(invocation.message == row.message);
+  }
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {}, {"explain"}, {"status", "extra"}, {"--nonsense"}, {"status", "tree"}, {"stop", "a", "b"}, {"-s"}}) {
+    CHECK(parsed(arguments).command == nullptr);
+    CHECK(parsed(arguments).status == kCtlUsage);
+  }
+}
+
+TEST_CASE("help and version are no errors") {
+  for (const char* option : {"--help", "-h", "--version"}) {
+    const Invocation invocation = parsed({option});
+    CHECK(invocation.command == nullptr);
+    CHECK(invocation.status == kOk);
+    CHECK_FALSE(invocation.message.empty());
+  }
+  for (const protocol::Command& command : protocol::kCommands) {
+    INFO(command.name);
+    CHECK(parsed({"--help"}).message.find(std::string(command.name)) != std::string::npos);
+    CHECK(parsed({std::string(command.name), "--help"}).message.find(protocol::usage_of(command)) != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::ctl

@@ -1,0 +1,124 @@
+#include "master/reload/plan.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace bulkhead::reload;
+using nlohmann::ordered_json;
+
+namespace {
+
+ordered_json file_with(const char* children) {
+  return {
+      {"daemon", {{"drain_timeout", "30s"}}},
+      {"control", {{"socket", "/run/x"}}},
+      {"log", {{"target", "stderr"}}},
+      {"supervisor", {{"strategy", "one_for_one"}, {"max_restarts", 3}, {"children", ordered_json::parse(children)}}}};
+}
+
+std::string text_of(const ReloadPlan& plan) {
+  std::string out;
+  for (const Change& change : plan.changes) {
+    out += std::string(kind_text(change.kind)) + " " + change.path;
+    for (const std::string& key : change.keys) out += " " + key;
+    out += "\n";
+  }
+  for (const std::string& pointer : plan.needs_restart) out += "restart " + pointer + "\n";
+  return out;
+}
+
+std::string changes(const char* before, const char* after) {
+  return text_of(plan_reload(file_with(before), file_with(after)));
+}
+
+constexpr const char* kEcho =
+    R"([{"id":"echo","type":"listener","listen":"4040","workers":2,"max_connections":8,"handler":"echo"}])";
+
+}  // namespace
+
+TEST_CASE("the same file changes nothing") {
+  CHECK(changes(kEcho, kEcho).empty());
+}
+
+TEST_CASE("a limit, an intensity, a number of workers change in place") {
+  CHECK(changes(
+            kEcho,
+            R"([{"id":"echo","type":"listener","listen":"4040","workers":3,"max_connections":7,"handler":"echo"}])") ==
+        "in_place root/echo workers max_connections\n");
+}
+
+TEST_CASE("a worker has no room for more connections than it began with") {
+  CHECK(changes(
+            kEcho,
+            R"([{"id":"echo","type":"listener","listen":"4040","workers":2,"max_connections":9,"handler":"echo"}])") ==
+        "new_workers root/echo max_connections\n");
+}
+
+TEST_CASE("another handler, or another address, needs new workers") {
+  CHECK(
+      changes(
+          kEcho,
+          R"([{"id":"echo","type":"listener","listen":"4040","workers":3,"max_connections":8,"handler":"discard"}])") ==
+      "new_workers root/echo workers handler\n");
+  CHECK(changes(
+            kEcho,
+            R"([{"id":"echo","type":"listener","listen":"4041","workers":2,"max_connections":8,"handler":"echo"}])") ==
+        "new_workers root/echo listen\n");
+}
+
+TEST_CASE("a key that is gone is a change") {
+  CHECK(changes(R"([{"id":"echo","type":"listener","listen":"1","user":"nobody"}])",
+                R"([{"id":"echo","type":"listener","listen":"1"}])") == "new_workers root/echo user\n");
+}
+
+TEST_CASE("children come, go, and change their type; removals first") {
+  CHECK(changes(R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])",
+                R"([{"id":"c","type":"process","argv":["/c"]},{"id":"b","type":"listener","listen":"1"}])") ==
+        "removed root/a\nadded root/c\nreplaced root/b type\n");
+}
+
+TEST_CASE("another order of the children that stay") {
+  const char* const before =
+      R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]},{"id":"c","type":"process","argv":["/c"]}])";
+  CHECK(
+      changes(
+          before,
+          R"([{"id":"b","type":"process","argv":["/b"]},{"id":"a","type":"process","argv":["/x"]},{"id":"c","type":"process","argv":["/c"]}])") ==
+      "reordered root\nrestarted root/a argv\n");
+  CHECK(changes(before, R"([{"id":"c","type":"process","argv":["/c"]},{"id":"a","type":"process","argv":["/a"]}])") ==
+        "reordered root\nremoved root/b\n");
+}
+
+TEST_CASE("what comes between or goes from between leaves the others in their order") {
+  const char* const two = R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])";
+  const char* const three =
+      R"([{"id":"a","type":"process","argv":["/a"]},{"id":"x","type":"process","argv":["/x"]},{"id":"b","type":"process","argv":["/b"]}])";
+  CHECK(changes(two, three) == "added root/x\n");
+  CHECK(changes(three, two) == "removed root/x\n");
+}
+
+TEST_CASE("a process is restarted for its program, not for its policy") {
+  CHECK(changes(R"([{"id":"a","type":"process","argv":["/a"],"shutdown":"5s"}])",
+                R"([{"id":"a","type":"process","argv":["/a"],"shutdown":"6s"}])") == "in_place root/a shutdown\n");
+  CHECK(changes(R"([{"id":"a","type":"process","argv":["/a"]}])", R"([{"id":"a","type":"process","argv":["/b"]}])") ==
+        "restarted root/a argv\n");
+}
+
+TEST_CASE("nested supervisors are compared in depth") {
+  CHECK(
+      changes(
+          R"([{"id":"s","type":"supervisor","strategy":"one_for_one","children":[{"id":"a","type":"process","argv":["/a"]}]}])",
+          R"([{"id":"s","type":"supervisor","strategy":"one_for_all","children":[]}])") ==
+      "in_place root/s strategy\nremoved root/s/a\n");
+}
+
+TEST_CASE("what only a restart can change is named") {
+  ordered_json before = file_with("[]");
+  ordered_json after = before;
+  after["control"]["socket"] = "/run/y";
+  after["daemon"]["pid_file"] = "/run/pid";
+  after["daemon"]["drain_timeout"] = "1s";
+  after["log"]["target"] = "/var/log/x";
+  CHECK(text_of(plan_reload(before, after)) ==
+        "in_place daemon drain_timeout\nin_place log target\nrestart /daemon/pid_file\nrestart /control\n");
+}

@@ -1,0 +1,178 @@
+#include "worker/confine/confine.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "worker/confine/identity.h"
+#include "worker/ipc/peer.h"
+#include "worker/sys/raw.h"
+
+namespace bulkhead::confine {
+
+namespace {
+
+using ipc::Failure;
+using ipc::Stage;
+
+constexpr int kProcess = 1;  // IOPRIO_WHO_PROCESS, ioprio_set(2)
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+struct KernelLimit {  // struct rlimit64, prlimit(2)
+  std::uint64_t soft;
+  std::uint64_t hard;
+};
+
+// prlimit64(2) of this process; 0 or -errno.
+long limit(std::uint32_t resource, const KernelLimit* wanted, KernelLimit* present) noexcept {
+  return sys::raw(SYS_prlimit64, 0, static_cast<long>(resource), sys::raw_pointer(wanted), sys::raw_pointer(present));
+}
+
+Failure judge(Stage stage, long result) noexcept {
+  return result < 0 ? Failure{stage, static_cast<int>(-result)} : Failure{};
+}
+
+Failure judge_call(Stage stage, int result) noexcept {
+  return result < 0 ? Failure{stage, errno} : Failure{};
+}
+
+Failure set_oom_score(std::int32_t score) noexcept {
+  char text[16] = "-";
+  const bool negative = score < 0;
+  std::size_t length = ipc::decimal_text(static_cast<std::uint32_t>(negative ? -score : score), text + 1) + 1;
+  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return {Stage::oom_score, errno};
+  const char* from = negative ? text : text + 1;
+  if (!negative) --length;
+  const ssize_t written = write(fd, from, length);
+  const int error = errno;
+  close(fd);
+  return written == static_cast<ssize_t>(length) ? Failure{} : Failure{Stage::oom_score, error};
+}
+
+// getpriority(2) by the system call, which has no ambiguous -1: it returns 20 - nice.
+std::int32_t present_nice() noexcept {
+  return 20 - static_cast<std::int32_t>(sys::raw(SYS_getpriority, PRIO_PROCESS, 0));
+}
+
+Failure set_nice(std::int32_t nice) noexcept {
+  return judge(Stage::priority, sys::raw(SYS_setpriority, PRIO_PROCESS, 0, nice));
+}
+
+// Nobody is harmed by a core size of others.
+bool is_inherited(const ipc::ResourceLimit& wanted) noexcept {
+  return wanted.resource == RLIMIT_CORE;
+}
+
+Failure make_room(const ipc::ResourceLimit& wanted) noexcept {
+  KernelLimit present{};
+  if (const long failed = limit(wanted.resource, nullptr, &present); failed < 0) return judge(Stage::limits, failed);
+  if (is_inherited(wanted)) {
+    present = {wanted.value, wanted.value};
+  } else if (present.hard != kNoLimit && (wanted.value == kNoLimit || wanted.value > present.hard)) {
+    present.hard = wanted.value;
+  } else {
+    return {};
+  }
+  return judge(Stage::limits, limit(wanted.resource, &present, nullptr));
+}
+
+// The hard limit stays, for whoever wants more.
+Failure lower_descriptors(std::uint64_t soft) noexcept {
+  KernelLimit present{};
+  if (const long failed = limit(RLIMIT_NOFILE, nullptr, &present); failed < 0) return judge(Stage::limits, failed);
+  present.soft = soft < present.hard ? soft : present.hard;
+  return judge(Stage::limits, limit(RLIMIT_NOFILE, &present, nullptr));
+}
+
+Failure change_root(const char* root, const char* directory) noexcept {
+  if (root[0] != '\0' && chroot(root) != 0) return {Stage::root_directory, errno};
+  return judge_call(Stage::directory, chdir(directory));
+}
+
+// Whoever loses the right to regain capabilities by a program's file loses it for good.
+Failure empty_bounding_set() noexcept {
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if (prctl(PR_CAPBSET_DROP, capability) != 0) return {Stage::privileges, errno};
+  }
+  return {};
+}
+
+// A change of user has emptied the permitted set, but not the inheritable one; and a daemon that is not root may have
+// been given some.
+Failure drop_capabilities() noexcept {
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return {Stage::privileges, errno};
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2] = {};
+  return judge(Stage::privileges, sys::raw(SYS_capset, sys::raw_pointer(&header), sys::raw_pointer(none)));
+}
+
+Failure set_privileged(const ipc::Confinement& wanted) noexcept {
+  if (wanted.has_oom_score_adj != 0) {
+    if (const Failure failure = set_oom_score(wanted.oom_score_adj)) return failure;
+  }
+  if (wanted.ioprio != 0) {
+    const long result = sys::raw(SYS_ioprio_set, kProcess, 0, static_cast<long>(wanted.ioprio));
+    if (const Failure failure = judge(Stage::io_priority, result)) return failure;
+  }
+  if (wanted.has_nice != 0 && wanted.nice < present_nice()) {
+    if (const Failure failure = set_nice(wanted.nice)) return failure;
+  }
+  for (std::uint32_t i = 0; i < wanted.limit_count; ++i) {
+    if (const Failure failure = make_room(wanted.limits[i])) return failure;
+  }
+  return {};
+}
+
+}  // namespace
+
+Failure settle(const ipc::Confinement& wanted, const char* root, const char* directory) noexcept {
+  if (const Failure failure = set_privileged(wanted)) return failure;
+  umask(wanted.umask);
+  if (const Failure failure = change_root(root, directory)) return failure;
+  const std::uint32_t uid = wanted.has_identity != 0 ? wanted.uid : geteuid();
+  const bool loses_privilege = wanted.no_new_privileges != 0 && uid != 0;
+  if (loses_privilege && geteuid() == 0) {
+    if (const Failure failure = empty_bounding_set()) return failure;
+  }
+  if (wanted.has_identity != 0) {
+    if (const Failure failure = take_identity(wanted.uid, wanted.gid, wanted.groups, wanted.group_count))
+      return failure;
+  }
+  if (loses_privilege) {
+    if (const Failure failure = drop_capabilities()) return failure;
+  }
+  if (wanted.no_new_privileges == 0) return {};
+  return judge_call(Stage::privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+Limits limits_of(const ipc::Confinement& wanted) noexcept {
+  Limits out;
+  for (std::uint32_t i = 0; i < wanted.limit_count && i < ipc::kMaxLimits; ++i) {
+    if (!is_inherited(wanted.limits[i])) out.limits[out.count++] = wanted.limits[i];
+  }
+  out.has_nice = wanted.has_nice != 0 && wanted.nice != present_nice() ? 1 : 0;
+  out.nice = wanted.nice;
+  out.soft_descriptors = wanted.soft_descriptors;
+  return out;
+}
+
+Failure take_on(const Limits& limits) noexcept {
+  for (std::uint32_t i = 0; i < limits.count; ++i) {
+    const KernelLimit wanted{limits.limits[i].value, limits.limits[i].value};
+    if (const Failure failure = judge(Stage::limits, limit(limits.limits[i].resource, &wanted, nullptr)))
+      return failure;
+  }
+  if (limits.soft_descriptors != 0) {
+    if (const Failure failure = lower_descriptors(limits.soft_descriptors)) return failure;
+  }
+  return limits.has_nice != 0 ? set_nice(limits.nice) : Failure{};
+}
+
+}  // namespace bulkhead::confine
