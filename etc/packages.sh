@@ -1,4 +1,4 @@
-# Sourced by etc/quickstart and tests/run: installs the Debian packages that are missing, and says so.
+# Installs missing Debian packages and prints their names. Sourced by etc/quickstart and tests/run.
 
 build_packages="g++ cmake ninja-build pkg-config libuv1-dev nlohmann-json3-dev libcli11-dev libfmt-dev"
 test_packages="catch2 python3 expect telnet netcat-openbsd socat strace procps iproute2 mandoc redis-server \
@@ -23,6 +23,6 @@ ensure_packages() {
   fi
   echo "Installing ${as_root:+with sudo }the missing Debian packages: $missing" >&2
   $as_root apt-get update -qq >&2 || return
-  # No daemon of a package may start here: the tests start their own.
+  # Runlevel 1 keeps the packages' own daemons from being started: the tests start the daemons that they need.
   $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }

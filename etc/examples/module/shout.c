@@ -1,5 +1,5 @@
 /*
- * A handler module: sends every line back in upper case, behind the prefix that the options ask for, and says goodbye
+ * A handler module: sends every line back in upper case, after the prefix that the options ask for, and says goodbye
  * when the listener drains. Build it against an installed bulkhead, with CMake (see CMakeLists.txt) or by hand:
  *
  *   cc -shared -fPIC $(pkg-config --cflags bulkhead) -o shout.so shout.c
@@ -22,7 +22,7 @@ struct shout {
   char prefix[64];
 };
 
-/* The value of "prefix", which a real module would let a JSON library find. Escapes are not for this one. */
+/* Finds the value of "prefix". A real module would use a JSON library; this one does not support escapes. */
 static int read_prefix(const char* options, char* prefix, size_t size) {
   const char* at = strstr(options, "\"prefix\":\"");
   if (at == NULL) return 0;
@@ -33,7 +33,7 @@ static int read_prefix(const char* options, char* prefix, size_t size) {
   return 0;
 }
 
-/* Once in each worker: what is computed here, every connection has. */
+/* Called once in each worker: every connection has what is computed here. */
 static int init(const struct bulkhead_host* host, void** state, char* error, size_t error_size) {
   struct shout* shout = calloc(1, sizeof *shout);
   if (shout == NULL) return 1;
@@ -60,7 +60,7 @@ static int answer(int fd, const char* prefix, char* line, size_t length) {
   return send_all(fd, prefix, strlen(prefix)) == 0 && send_all(fd, line, length) == 0 ? 0 : -1;
 }
 
-/* Answers every whole line in `buffer` and moves the rest to its front; a line that is too long goes in pieces. */
+/* Answers every whole line in `buffer` and moves the rest to its front; a line that is too long is sent in pieces. */
 static int answer_lines(int fd, const char* prefix, char* buffer, size_t* filled) {
   char* start = buffer;
   char* end = buffer + *filled;
@@ -76,7 +76,7 @@ static int answer_lines(int fd, const char* prefix, char* buffer, size_t* filled
   return 0;
 }
 
-/* Once per connection, in a process of its own. The client's bytes and the drain notice are waited for together. */
+/* Called once per connection, in a process of its own. Waits for the client and for the drain notice together. */
 static int serve(const struct bulkhead_host* host, void* state, const struct bulkhead_connection* connection) {
   const struct shout* shout = state;
   char buffer[LONGEST_LINE];
@@ -86,7 +86,7 @@ static int serve(const struct bulkhead_host* host, void* state, const struct bul
   while (poll(events, 2, -1) > 0) {
     if (events[0].revents != 0) {
       const ssize_t got = read(connection->fd, buffer + filled, sizeof buffer - filled);
-      if (got <= 0) return 0; /* the client is done, or gone: a normal end */
+      if (got <= 0) return 0; /* the client has finished or is gone: a normal end */
       filled += (size_t)got;
       if (answer_lines(connection->fd, shout->prefix, buffer, &filled) != 0) return 0;
     } else if (events[1].revents & POLLHUP) {
