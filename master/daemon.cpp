@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "master/config/tree_of_config.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"

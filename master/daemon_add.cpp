@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/config/tree_of_config.h"
 #include "master/daemon.h"
-#include "master/find_node.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 
 namespace bulkhead {
 
@@ -101,7 +101,7 @@ void DaemonControl::resume_added(config::Node node, upgrade::AddedChild origin) 
 const config::Node* DaemonControl::find_added(const std::string& path) const {
   for (const Added& one : added_) {
     const config::Node& node = *one.node;
-    if (const config::Node* found = find_node(node, one.path(), path)) return found;
+    if (const config::Node* found = config::find_node(node, one.path(), path)) return found;
   }
   return nullptr;
 }

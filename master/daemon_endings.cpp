@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "master/daemon.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/supervision/path.h"
 #include "worker/log/log.h"
 

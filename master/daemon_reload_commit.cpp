@@ -5,7 +5,7 @@
 #include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/daemon_reload.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/supervision/path.h"
 #include "worker/log/log.h"
 

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/config/tree_of_config.h"
 #include "master/daemon.h"
 #include "master/daemon_reload.h"
-#include "master/find_node.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead {
@@ -22,7 +22,7 @@ using supervision::ReplyError;
 
 // Once taken over it is the daemon's.
 config::Node* DaemonReload::new_node(const std::string& path) {
-  return find_node(config_ ? config_->root : daemon_.config_->root, "root", path);
+  return config::find_node(config_ ? config_->root : daemon_.config_->root, "root", path);
 }
 
 std::optional<supervision::NodeView> DaemonReload::view_of(const std::string& path) const {
@@ -75,7 +75,7 @@ bool DaemonReload::gives_up(const std::string& path, const config::ListenAddress
     const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;
     if (goes) return path == change.path || path.starts_with(change.path + "/");
     if (change.kind != Change::Kind::new_workers || path != change.path || !config_) return false;
-    const config::Node* const node = find_node(config_->root, "root", path);
+    const config::Node* const node = config::find_node(config_->root, "root", path);
     return std::ranges::find(node->listener->listen, address.text, &config::ListenAddress::text) ==
            node->listener->listen.end();
   });

@@ -7,7 +7,7 @@
 
 #include "master/config/tree_of_config.h"
 #include "master/daemon.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead {

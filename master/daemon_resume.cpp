@@ -7,13 +7,13 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/config/host.h"
 #include "master/config/paths.h"
 #include "master/config/tree_of_config.h"
 #include "master/daemon.h"
-#include "master/find_node.h"
+#include "master/host/clock.h"
 #include "master/host/descriptor_limit.h"
-#include "master/now.h"
 #include "master/process/worker_trial.h"
 #include "master/supervision/path.h"
 #include "master/upgrade/handover_descriptors.h"
@@ -98,10 +98,10 @@ std::string without_includes(const std::string& text) {
 }
 
 const config::Node* entry_at(const Blueprint& blueprint, const Handover& from, const std::string& path) {
-  const config::Node* found = find_node(blueprint.config->root, "root", path);
+  const config::Node* found = config::find_node(blueprint.config->root, "root", path);
   for (std::size_t i = blueprint.added.size(); found == nullptr && i > 0; --i) {
     const config::Node& added = blueprint.added[i - 1];
-    found = find_node(added, from.added[i - 1].supervisor + "/" + added.spec.id, path);
+    found = config::find_node(added, from.added[i - 1].supervisor + "/" + added.spec.id, path);
   }
   return found;
 }
@@ -207,7 +207,7 @@ std::string DaemonUpgrade::resume_children(const Handover& from) {
     daemon_.control_.resume_added(std::move(blueprint.added[i]), from.added[i]);
   }
   const auto find = [this](const std::string& path) {
-    const config::Node* const found = find_node(daemon_.config_->root, "root", path);
+    const config::Node* const found = config::find_node(daemon_.config_->root, "root", path);
     return found != nullptr ? found : daemon_.control_.find_added(path);
   };
   std::string problem = daemon_.tree_.restore(
@@ -235,7 +235,7 @@ std::string DaemonUpgrade::resume_children(const Handover& from) {
 }
 
 std::string DaemonUpgrade::resume_listener(const net::ListenerHandover& from) {
-  const config::Node* found = find_node(daemon_.config_->root, "root", from.path);
+  const config::Node* found = config::find_node(daemon_.config_->root, "root", from.path);
   if (found == nullptr) found = daemon_.control_.find_added(from.path);
   auto& listener = daemon_.listeners_[from.path] =
       std::make_unique<net::Listener>(from.number, from.path, *found->listener, daemon_.options_.inherited);

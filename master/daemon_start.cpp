@@ -11,7 +11,7 @@
 
 #include "master/config/cgroup.h"
 #include "master/daemon.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "worker/log/log.h"
 
 namespace bulkhead {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "master/daemon.h"
+#include "master/host/clock.h"
 #include "master/host/descriptor_limit.h"
-#include "master/now.h"
 #include "master/upgrade/handover_descriptors.h"
 #include "master/upgrade/program_file.h"
 #include "worker/ipc/message.h"

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::control {

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "master/now.h"
+#include "master/host/clock.h"
 
 namespace bulkhead::control {
 

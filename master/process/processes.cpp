@@ -12,7 +12,7 @@
 #include <limits>
 #include <utility>
 
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/notification.h"

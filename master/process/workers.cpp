@@ -13,7 +13,7 @@
 
 #include "bulkhead_version.h"
 #include "master/host/log_target.h"
-#include "master/now.h"
+#include "master/host/clock.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
 #include "worker/ipc/channel.h"

@@ -214,4 +214,9 @@ std::optional<NodeId> Tree::find(std::string_view path) const {
   return node == nullptr ? std::nullopt : std::optional(node->id);
 }
 
+std::optional<NodeView> Tree::view(std::string_view path, Instant now) const {
+  const auto id = find(path);
+  return id ? node(*id, now) : std::nullopt;
+}
+
 }  // namespace bulkhead::supervision

@@ -68,6 +68,7 @@ class Tree {
 
   [[nodiscard]] std::optional<NodeView> node(NodeId id, Instant now) const;
   [[nodiscard]] std::optional<NodeId> find(std::string_view path) const;  // "root", "root/web", "root/web/echo/2"
+  [[nodiscard]] std::optional<NodeView> view(std::string_view path, Instant now) const;
 
  private:
   struct Impl;

@@ -1,0 +1,89 @@
+// The wheel that turns: the sole owner of the supervision tree. An event goes in; the commands that follow from it go
+// to the Effects, one after another, in the tree's order. It knows no process, no socket and no configuration, and it
+// asks an injected clock for the time, so that a test turns it with a script and without a fork.
+//
+//   event ──▶ Tree::step ──▶ command ──▶ Effects::start, stop, kill     the children
+//                                   ├──▶ Effects::told                  the narrator, and whoever has to act on it
+//                                   ├──▶ Effects::over                  the root has ended
+//                                   └──▶ the caller of operate()
+//
+// What an effect causes (a start that fails at once, an operator's next step) is queued and applied after the commands
+// before it, so nothing here recurses.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/host/clock.h"
+#include "master/supervision/tree.h"
+
+namespace bulkhead::running {
+
+class Engine {
+ public:
+  // Who carries commands out. May call apply() and operate() from within.
+  class Effects {
+   public:
+    virtual ~Effects() = default;
+    // Answered by a ChildReady or StartFailed for this run. `child` is valid during the call only.
+    virtual void start(const supervision::NodeView& child, supervision::RunId run) = 0;
+    virtual void stop(supervision::RunId run) = 0;  // answered by ChildExited, like kill()
+    virtual void kill(supervision::RunId run) = 0;
+    virtual void told(const supervision::Report& report) = 0;
+    virtual void over(const supervision::TreeTerminated& end) = 0;
+    virtual void settled() = 0;  // an event and everything that followed from it have been applied
+  };
+  using Answered = std::function<void(supervision::ReplyError)>;
+
+  // `effects` must outlive it.
+  Engine(supervision::ChildSpec root, std::uint64_t seed, Clock clock, Effects& effects);
+
+  void apply(supervision::Event event);
+  // One of OTP's operations on the child at `path`; answered exactly once, at once or later. `spec` is the child of
+  // start_child, whose id names the path's last part.
+  void operate(supervision::Operation operation, const std::string& path, Answered answered,
+               supervision::ChildSpec spec = {});
+  // Operation::start_children.
+  void start_together(const std::string& supervisor, std::vector<supervision::ChildSpec> children, Answered answered);
+
+  // Valid until the next event.
+  [[nodiscard]] std::optional<supervision::NodeView> view(const std::string& path) const;
+  [[nodiscard]] std::optional<supervision::NodeView> view(supervision::NodeId node) const;
+  [[nodiscard]] bool has(const std::string& path) const { return tree_.find(path).has_value(); }
+
+  // Tree::update().
+  void update(supervision::ChildSpec root) { tree_.update(std::move(root)); }
+  void update(const std::string& path, supervision::ChildSpec spec) { tree_.update(path, std::move(spec)); }
+
+  // When apply(DeadlineReached{}) is due; nothing: not at all.
+  [[nodiscard]] std::optional<supervision::Instant> next_deadline() const { return tree_.next_deadline(); }
+
+  // Nothing is queued and no operation is unanswered: its state is whole, and another program can continue with it.
+  [[nodiscard]] bool is_quiet() const noexcept { return !turning_ && events_.empty() && unanswered_.empty(); }
+  [[nodiscard]] bool has_unanswered() const noexcept { return !unanswered_.empty(); }
+  [[nodiscard]] supervision::TreeState state() const { return tree_.state(); }
+  // In place of Start. Returns what is wrong with the state; empty: nothing.
+  [[nodiscard]] std::string restore(const supervision::TreeState& state, const supervision::Tree::FindAdded& added) {
+    return tree_.restore(state, added);
+  }
+
+ private:
+  void carry_out(const supervision::Command& command);
+  void request(supervision::OperationRequested request, Answered answered);
+  void answer(const supervision::Reply& reply);
+
+  Clock clock_;
+  Effects& effects_;
+  supervision::Tree tree_;
+  std::deque<supervision::Event> events_;
+  bool turning_ = false;
+  std::uint64_t last_token_ = 0;
+  std::map<std::uint64_t, Answered> unanswered_;
+};
+
+}  // namespace bulkhead::running
