@@ -1,0 +1,85 @@
+// What the daemon is configured to run: the configuration in effect, the entry behind each node of the tree, and the
+// children that operators have added. Pure: it starts nothing, opens nothing and knows no clock.
+//
+// A node of the tree finds its entry by ChildSpec::tag, because the entry at its path may by now be another one's: what
+// runs by an earlier configuration keeps the entry it was started from, and `owner` keeps that entry alive.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+
+namespace bulkhead::running {
+
+// A child that an operator has added, as it came.
+struct AddedChild {
+  std::string supervisor;
+  std::string text;
+  std::string file;
+  std::string directory;
+};
+
+class Catalogue {
+ public:
+  struct Entry {
+    const config::Node* node = nullptr;  // null: forgotten
+    std::shared_ptr<const void> owner;
+  };
+
+  // `effective` is the configuration as --dump-config prints it.
+  Catalogue(config::Config config, std::string effective);
+
+  [[nodiscard]] const config::Config& config() const noexcept { return *config_; }
+  [[nodiscard]] const std::string& effective() const noexcept { return effective_; }
+
+  // Counts applied configurations. The next one begins with the trial of a reload and is taken back with it.
+  [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
+  void set_generation(std::uint32_t generation) noexcept { generation_ = generation; }
+
+  // Gives `node` and everything below it a tag of its own. `owner` keeps them where they are.
+  const config::Node& enter(config::Node& node, const std::shared_ptr<const void>& owner);
+  [[nodiscard]] const Entry& entry(std::uint32_t tag) const { return entries_.at(tag); }
+  [[nodiscard]] const config::Node* at(std::uint32_t tag) const { return entries_.at(tag).node; }
+  void put(std::uint32_t tag, Entry entry) { entries_.at(tag) = std::move(entry); }
+  void forget(std::uint32_t tag) { entries_.at(tag) = {}; }
+
+  // The entry that the configuration in effect, or else an operator, has at `path`.
+  [[nodiscard]] const config::Node* find(const std::string& path) const;
+  [[nodiscard]] config::Node* find_in_config(const std::string& path);
+
+  // Another configuration takes effect. A node that exists in the tree, as `tag_of` tells, keeps its tag, which from
+  // now on names the new entry; the others get tags for when they are started. `changed` hears of each entry that an
+  // existing node has changed to.
+  using TagOf = std::function<std::optional<std::uint32_t>(const std::string& path, supervision::NodeType type)>;
+  using Changed = std::function<void(const std::string& path, const config::Node& node)>;
+  void take_over(std::shared_ptr<config::Config> config, std::string effective, const TagOf& tag_of,
+                 const Changed& changed);
+
+  // Children that operators have added. The entry stays where it is until it is removed.
+  const config::Node& add(config::Node node, AddedChild origin);
+  void remove_added(const std::string& path);  // at and below it
+  [[nodiscard]] std::vector<AddedChild> added() const;
+
+ private:
+  struct Added {
+    std::shared_ptr<config::Node> node;
+    AddedChild origin;
+    [[nodiscard]] std::string path() const;
+  };
+  void adopt(config::Node& node, const std::string& path, const std::shared_ptr<const void>& owner, const TagOf& tag_of,
+             const Changed& changed);
+  void forget_all(const config::Node& node);
+
+  std::shared_ptr<config::Config> config_;
+  std::string effective_;
+  std::uint32_t generation_ = 1;
+  std::vector<Entry> entries_;  // by tag
+  std::vector<Added> added_;
+};
+
+}  // namespace bulkhead::running
