@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -16,8 +17,8 @@ sys::Result<ChannelPair> make_channel() {
   return ChannelPair{sys::Fd(ends[0]), sys::Fd(ends[1])};
 }
 
-bool send(int channel, const Message& message, int descriptor) noexcept {
-  iovec part{const_cast<Message*>(&message), sizeof message};  // NOLINT: sendmsg only reads it
+bool send_packet(int channel, const Packet& packet, int descriptor) noexcept {
+  iovec part{const_cast<char*>(packet.bytes), packet.size};  // NOLINT: sendmsg only reads it
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -38,8 +39,11 @@ bool send(int channel, const Message& message, int descriptor) noexcept {
   }
 }
 
-Received receive(int channel, Message& message, sys::Fd* descriptor) noexcept {
-  iovec part{&message, sizeof message};
+namespace {
+
+// Where `descriptor` is null, none may come.
+Received receive_packet(int channel, Packet& packet, sys::Fd* descriptor) noexcept {
+  iovec part{packet.bytes, sizeof packet.bytes};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -63,18 +67,51 @@ Received receive(int channel, Message& message, sys::Fd* descriptor) noexcept {
   }
   if (got == 0) return Received::closed;
   const bool surplus = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (carried && descriptor == nullptr);
-  if (surplus || static_cast<std::size_t>(got) != sizeof message) return Received::malformed;
+  if (surplus) return Received::malformed;
   if (descriptor != nullptr) *descriptor = std::move(carried);
+  packet.size = static_cast<std::size_t>(got);
   return Received::message;
 }
 
-void send_failure(int channel, Stage stage, int error, std::string_view text) noexcept {
-  Message message;
-  message.type = MessageType::fail;
-  message.reason = static_cast<std::uint32_t>(stage);
+}  // namespace
+
+bool send(int channel, const Down& message) noexcept {
+  return std::visit([channel](const auto& one) { return send(channel, one); }, message);
+}
+
+Received receive_up(int channel, Up& message) noexcept {
+  Packet packet;
+  const Received how = receive_packet(channel, packet, nullptr);
+  if (how != Received::message) return how;
+  if (const auto other = foreign_hello(packet)) {
+    message = *other;
+    return Received::message;
+  }
+  return decode(packet, message) ? Received::message : Received::malformed;
+}
+
+Received receive_down(int channel, Down& message, sys::Fd& descriptor) noexcept {
+  Packet packet;
+  const Received how = receive_packet(channel, packet, &descriptor);
+  if (how != Received::message) return how;
+  return decode(packet, message) ? Received::message : Received::malformed;
+}
+
+void send_failure(int report, Stage stage, int error, std::string_view text) noexcept {
+  Fail message;
+  message.stage = stage;
   message.error = error;
   text.copy(message.text, sizeof message.text - 1);
-  (void)send(channel, message);
+  const Packet packet = packet_of(message);
+  if (!send_packet(report, packet) && errno == ENOTSOCK) (void)!::write(report, packet.bytes, packet.size);
+}
+
+FailureRead read_failure(int pipe) noexcept {
+  Packet packet;
+  const ssize_t got = ::read(pipe, packet.bytes, sizeof packet.bytes);
+  if (got <= 0) return {got, std::nullopt};
+  packet.size = static_cast<std::size_t>(got);
+  return {got, message_in<Fail>(packet)};
 }
 
 }  // namespace bulkhead::ipc
