@@ -1,11 +1,11 @@
 #include "worker/ipc/channel.h"
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "worker/sys/fd_passing.h"
 
 namespace bulkhead::ipc {
 
@@ -18,58 +18,19 @@ sys::Result<ChannelPair> make_channel() {
 }
 
 bool send_packet(int channel, const Packet& packet, int descriptor) noexcept {
-  iovec part{const_cast<char*>(packet.bytes), packet.size};  // NOLINT: sendmsg only reads it
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (descriptor >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-  }
-  for (;;) {
-    const ssize_t sent = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) return true;
-    if (errno != EINTR) return false;
-  }
+  return sys::send_datagram(channel, {packet.bytes, packet.size}, descriptor);
 }
 
 namespace {
 
 // Where `descriptor` is null, none may come.
 Received receive_packet(int channel, Packet& packet, sys::Fd* descriptor) noexcept {
-  iovec part{packet.bytes, sizeof packet.bytes};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t got = -1;
-  do {
-    got = recvmsg(channel, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return errno == EAGAIN ? Received::nothing : Received::closed;
-  sys::Fd carried;
-  if (const cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
-    // Alignment leaves room for more than the one descriptor that a message may carry; none of them may stay open.
-    const std::size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int number = -1;
-      std::memcpy(&number, CMSG_DATA(rights) + i * sizeof number, sizeof number);
-      carried.reset(number);
-    }
-  }
-  if (got == 0) return Received::closed;
-  const bool surplus = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (carried && descriptor == nullptr);
-  if (surplus) return Received::malformed;
-  if (descriptor != nullptr) *descriptor = std::move(carried);
-  packet.size = static_cast<std::size_t>(got);
+  sys::Datagram got = sys::receive_with_descriptor(channel, packet.bytes);
+  if (got.size < 0) return errno == EAGAIN ? Received::nothing : Received::closed;
+  if (got.size == 0) return Received::closed;
+  if (got.is_cut || got.has_more || (got.descriptor && descriptor == nullptr)) return Received::malformed;
+  if (descriptor != nullptr) *descriptor = std::move(got.descriptor);
+  packet.size = static_cast<std::size_t>(got.size);
   return Received::message;
 }
 
