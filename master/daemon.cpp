@@ -15,6 +15,7 @@
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/overloaded.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead {
@@ -35,7 +36,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       workers_(
           loop_, errors_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
-           [this](process::WorkerProcess& worker, const ipc::Message& message) { on_worker_news(worker, message); },
+           [this](process::WorkerProcess& worker, const process::WorkerNews& news) { on_worker_news(worker, news); },
            [this](process::WorkerProcess& worker) { on_worker_hung(worker); }}),
       processes_(loop_, {[this](process::ProcessChild& child) {
                            apply(ChildReady{child.node, child.run});
@@ -349,9 +350,7 @@ void Daemon::on_worker_exit(pid_t pid, int status) {
   stop_.worker_gone(listener);
   endings_.worker_gone(listener);
   // What it was woken for, or waited for, is the others' now.
-  ipc::Message kick;
-  kick.type = ipc::MessageType::kick;
-  workers_.send(listener, kick);
+  workers_.send(listener, ipc::Kick{});
   std::string how = journal::cause_text(status, worker.failure, worker.state != State::starting);
   const bool superfluous = is_closed_for_good(listener);
   ExitReason reason = worker.retiring ? ExitReason::retired : ExitReason::abnormal;
@@ -382,26 +381,19 @@ void Daemon::on_worker_ready(process::WorkerProcess& worker) {
   apply(ChildReady{worker.node, worker.run});
 }
 
-void Daemon::on_worker_news(process::WorkerProcess& worker, const ipc::Message& message) {
+void Daemon::on_worker_news(process::WorkerProcess& worker, const process::WorkerNews& news) {
   const std::string& path = worker.listener->path();
-  char hex[17];
-  switch (message.type) {
-    case ipc::MessageType::crash:
-      events_.publish(
-          "connection_crashed", path,
-          {{"id", ipc::hex_text(ipc::connection_id(message.use, worker.listener->number(), message.slot), hex)},
-           {"pid", message.pid}});
-      break;
-    case ipc::MessageType::paused: {
-      static constexpr const char* kReasons[] = {"unknown",    "max_connections",     "accept_error",
-                                                 "fork_error", "max_connection_rate", "proxy_headers"};
-      const char* reason = kReasons[message.reason < std::size(kReasons) ? message.reason : 0];
-      events_.publish("accept_paused", path, {{"reason", reason}, {"errno", message.error}, {"worker", worker.path}});
-      break;
-    }
-    case ipc::MessageType::resumed: events_.publish("accept_resumed", path, {{"worker", worker.path}}); break;
-    default: break;
-  }
+  const auto crashed = [&](const ipc::Crash& crash) {
+    char hex[17];
+    const std::uint64_t id = ipc::connection_id(crash.use, worker.listener->number(), crash.slot);
+    events_.publish("connection_crashed", path, {{"id", ipc::hex_text(id, hex)}, {"pid", crash.pid}});
+  };
+  const auto paused = [&](const ipc::Paused& pause) {
+    const std::string_view reason = ipc::kPauseWords.text(pause.reason);
+    events_.publish("accept_paused", path, {{"reason", reason}, {"errno", pause.error}, {"worker", worker.path}});
+  };
+  const auto resumed = [&](const ipc::Resumed&) { events_.publish("accept_resumed", path, {{"worker", worker.path}}); };
+  std::visit(sys::Overloaded{crashed, paused, resumed}, news);
 }
 
 void Daemon::on_worker_hung(process::WorkerProcess& worker) {

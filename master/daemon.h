@@ -118,7 +118,7 @@ class Daemon {
   void on_worker_exit(pid_t pid, int status);
   void on_process_exit(pid_t pid);
   void on_worker_ready(process::WorkerProcess& worker);
-  void on_worker_news(process::WorkerProcess& worker, const ipc::Message& message);
+  void on_worker_news(process::WorkerProcess& worker, const process::WorkerNews& news);
   void on_worker_hung(process::WorkerProcess& worker);
   void announce_listener(net::Listener& listener);
   void announce_ready();

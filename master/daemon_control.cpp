@@ -402,9 +402,7 @@ void DaemonControl::set_suspended(const std::string& path, bool on, protocol::Re
   if (daemon_.endings_.touches(path)) return reply(refused(path + " is being drained; start it once that is over"));
   if (listener.suspended != on) {
     listener.suspended = on;
-    ipc::Message message;
-    message.type = on ? ipc::MessageType::suspend : ipc::MessageType::resume;
-    daemon_.workers_.send(listener, message);
+    daemon_.workers_.send(listener, on ? ipc::Down(ipc::Suspend{}) : ipc::Resume{});
     daemon_.events_.publish(on ? "listener_suspended" : "listener_resumed", path);
     log::Line(log::Level::info, path).text(on ? "suspended: new clients wait in the queue" : "resumed").write();
   }
@@ -480,12 +478,7 @@ void DaemonControl::kill(const Params& params, protocol::Reply reply) {
     if (slot->owner == 0) {
       if (!daemon_.adoption_.signal_one(*listener, name.slot, name.use, signal)) break;
     } else {
-      ipc::Message message;
-      message.type = ipc::MessageType::signal;
-      message.slot = name.slot;
-      message.use = name.use;
-      message.signal = signal;
-      daemon_.workers_.send(*listener, message);
+      daemon_.workers_.send(*listener, ipc::Signal{name.slot, name.use, signal});
     }
     return reply(ok());
   }

@@ -65,9 +65,7 @@ void DaemonReload::limit(const std::string& path, const Done& done) {
   if (!listener->limit(*daemon_.node_at(path)->listener)) {
     return daemon_.later([this, path, done] { limit(path, done); });
   }
-  ipc::Message look_again;
-  look_again.type = ipc::MessageType::kick;
-  daemon_.workers_.send(*listener, look_again);
+  daemon_.workers_.send(*listener, ipc::Kick{});
   done("");
 }
 

@@ -102,9 +102,7 @@ void DaemonReload::set_on_trial(const std::string& path, bool on) {
     if ((at != path && !at.starts_with(path + "/")) || listener->on_trial == on) continue;
     listener->on_trial = on;
     if (on || listener->suspended) continue;
-    ipc::Message message;
-    message.type = ipc::MessageType::resume;
-    daemon_.workers_.send(*listener, message);
+    daemon_.workers_.send(*listener, ipc::Resume{});
   }
 }
 

@@ -300,11 +300,7 @@ void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
     line.text(strerrordesc_np(error)).text("; trying again").field("errno", strerrorname_np(error));
   }
   line.write();
-  ipc::Message message;
-  message.type = ipc::MessageType::paused;
-  message.reason = static_cast<std::uint32_t>(reason);
-  message.error = error;
-  (void)ipc::send(channel_, message);
+  (void)ipc::send(channel_, ipc::Paused{reason, error});
 }
 
 void Acceptor::unpause() {
@@ -365,9 +361,7 @@ void Acceptor::tick(std::int64_t now_ns) {
   share_.begin(table_.worker(header_.worker).accepted, taken_by_others());
   if (!announced_ || paused_ || now_ns - last_pause_ns_ < 1'000'000'000) return;
   log::Line(log::Level::info, path_).text("accepting again").write();
-  ipc::Message message;
-  message.type = ipc::MessageType::resumed;
-  (void)ipc::send(channel_, message);
+  (void)ipc::send(channel_, ipc::Resumed{});
   announced_ = false;
 }
 

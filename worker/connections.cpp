@@ -350,8 +350,7 @@ void Connections::report_crash(std::uint32_t index, const ipc::Slot& slot, int s
     ++crashes_unreported_;
     return;
   }
-  ipc::Message message;
-  message.type = ipc::MessageType::crash;
+  ipc::Crash message;
   message.slot = index;
   message.use = slot.use;
   message.pid = slot.pid;
@@ -359,7 +358,7 @@ void Connections::report_crash(std::uint32_t index, const ipc::Slot& slot, int s
   message.core = WCOREDUMP(status) ? 1 : 0;
   message.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   message.age_ns = now - slot.started_ns;
-  message.count = crashes_unreported_;
+  message.omitted = crashes_unreported_;
   message.user_us = std::int64_t{usage.ru_utime.tv_sec} * 1'000'000 + usage.ru_utime.tv_usec;
   message.system_us = std::int64_t{usage.ru_stime.tv_sec} * 1'000'000 + usage.ru_stime.tv_usec;
   message.max_rss_kb = usage.ru_maxrss;

@@ -31,6 +31,7 @@
 #include "worker/refusals.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
+#include "worker/sys/overloaded.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
@@ -124,15 +125,17 @@ class Worker {
   void look_at_children();
   void on_quiet_over();
   [[nodiscard]] bool needed() const noexcept;  // somebody waits for what an end sets free
-  void on_message(const ipc::Message& message, sys::Fd descriptor);
-  void write_log_as(const ipc::Message& message);
+  void on_message(const ipc::Down& message, const sys::Fd& descriptor);
+  void drain();
+  void signal_connections(const ipc::Signal& order);
+  void replace_log(const ipc::Log& log, const sys::Fd& descriptor);
+  void write_log_as(const ipc::Log& log);
   void on_master_gone();
   void on_broken(int error);
   void on_tick();
   void retire(ipc::RetireReason reason);
   void leave_if_idle();
   void show_title();
-  void tell(ipc::MessageType type, std::uint64_t count = 0);
 
   const ipc::Plan& plan_;
   const ipc::PlanHeader& header_;
@@ -144,8 +147,8 @@ class Worker {
   SourceWatch sources_;
   Lifetimes lifetimes_;
   Connections connections_;
-  char log_identity_[sizeof ipc::Message::text] = {};  // the log keeps a pointer
-  std::unique_ptr<HandlerOutput> output_;              // where programs' standard error is logged
+  char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
+  std::unique_ptr<HandlerOutput> output_;   // where programs' standard error is logged
   Refusals refusals_;
   Reception reception_;
   Acceptor acceptor_;
@@ -191,13 +194,6 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
   }
 }
 
-void Worker::tell(ipc::MessageType type, std::uint64_t count) {
-  ipc::Message message;
-  message.type = type;
-  message.count = count;
-  (void)ipc::send(ipc::kChannelFd, message);
-}
-
 // With a page in between, so that no frame of the loop shares the page of the arguments, which children do get: each
 // of our own writes there after a fork would be a page fault.
 [[gnu::noinline]] void run_below_arguments(loop::Loop& loop) {
@@ -217,7 +213,7 @@ int Worker::run() {
   tick_.start(std::chrono::seconds(1), std::chrono::seconds(1));
   if (header_.suspended != 0) acceptor_.suspend();
   acceptor_.start();
-  tell(ipc::MessageType::ready);
+  (void)ipc::send(ipc::kChannelFd, ipc::Ready{});
   if (modules_ == nullptr) {  // whose connections go on with all that there is
     sys::keep_heap_from_children();
     sys::keep_stack_from_children();
@@ -230,10 +226,10 @@ int Worker::run() {
 
 void Worker::on_channel() {
   for (;;) {
-    ipc::Message message;
+    ipc::Down message;
     sys::Fd descriptor;
-    switch (ipc::receive(ipc::kChannelFd, message, &descriptor)) {
-      case ipc::Received::message: on_message(message, std::move(descriptor)); break;
+    switch (ipc::receive_down(ipc::kChannelFd, message, descriptor)) {
+      case ipc::Received::message: on_message(message, descriptor); break;
       case ipc::Received::nothing: return;
       case ipc::Received::malformed: break;  // from our own master: nothing to do about it but go on
       case ipc::Received::closed: return on_master_gone();
@@ -241,30 +237,42 @@ void Worker::on_channel() {
   }
 }
 
-void Worker::on_message(const ipc::Message& message, sys::Fd descriptor) {
-  switch (message.type) {
-    case ipc::MessageType::retire: return retire(ipc::RetireReason::asked);
-    case ipc::MessageType::drain:
-      return acceptor_.drain([this](std::size_t in_hand) { tell(ipc::MessageType::drained, in_hand); });
-    case ipc::MessageType::suspend: return acceptor_.suspend();
-    case ipc::MessageType::resume: return acceptor_.resume();
-    case ipc::MessageType::kick: return acceptor_.look_again();
-    case ipc::MessageType::signal:
-      if (message.slot == ipc::kAllSlots) acceptor_.give_up();
-      return tell(ipc::MessageType::signalled, connections_.signal(message.slot, message.use, message.signal));
-    case ipc::MessageType::log:
-      if (descriptor && message.slot == 0 && dup2(descriptor.get(), ipc::kLogFd) >= 0) write_log_as(message);
-      if (descriptor && message.slot == 1) dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC);
-      return;
-    default: return;  // a message of a later master's
+void Worker::on_message(const ipc::Down& message, const sys::Fd& descriptor) {
+  std::visit(
+      sys::Overloaded{[this](const ipc::Retire&) { retire(ipc::RetireReason::asked); },
+                      [this](const ipc::Drain&) { drain(); }, [this](const ipc::Suspend&) { acceptor_.suspend(); },
+                      [this](const ipc::Resume&) { acceptor_.resume(); },
+                      [this](const ipc::Kick&) { acceptor_.look_again(); },
+                      [this](const ipc::Signal& order) { signal_connections(order); },
+                      [&](const ipc::Log& log) { replace_log(log, descriptor); }},
+      message);
+}
+
+void Worker::drain() {
+  acceptor_.drain(
+      [](std::size_t in_hand) { (void)ipc::send(ipc::kChannelFd, ipc::Drained{static_cast<std::uint32_t>(in_hand)}); });
+}
+
+void Worker::signal_connections(const ipc::Signal& order) {
+  if (order.slot == ipc::kAllSlots) acceptor_.give_up();
+  (void)ipc::send(ipc::kChannelFd, ipc::Signalled{connections_.signal(order.slot, order.use, order.signal)});
+}
+
+void Worker::replace_log(const ipc::Log& log, const sys::Fd& descriptor) {
+  if (!descriptor) return;
+  switch (log.use) {
+    case ipc::LogUse::lines:
+      if (dup2(descriptor.get(), ipc::kLogFd) >= 0) write_log_as(log);
+      break;
+    case ipc::LogUse::handlers: dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC); break;
+    case ipc::LogUse::count_: break;
   }
 }
 
-void Worker::write_log_as(const ipc::Message& message) {
-  std::memcpy(log_identity_, message.text, sizeof log_identity_ - 1);
-  log::configure({ipc::kLogFd, static_cast<log::Format>(message.reason), static_cast<log::Level>(message.status),
-                  "bulkhead-worker", static_cast<log::Transport>(message.version), message.use, log_identity_});
-  connections_.log_moments((message.signal & ipc::kLogStart) != 0, (message.signal & ipc::kLogEnd) != 0);
+void Worker::write_log_as(const ipc::Log& log) {
+  std::memcpy(log_identity_, log.identity, sizeof log_identity_ - 1);
+  log::configure({ipc::kLogFd, log.format, log.level, "bulkhead-worker", log.transport, log.facility, log_identity_});
+  connections_.log_moments((log.moments & ipc::kLogStart) != 0, (log.moments & ipc::kLogEnd) != 0);
 }
 
 void Worker::on_signal() {
@@ -334,11 +342,8 @@ void Worker::on_quiet_over() {
 void Worker::retire(ipc::RetireReason reason) {
   if (std::exchange(retiring_, true)) return;
   acceptor_.close();
-  ipc::Message message;
-  message.type = ipc::MessageType::retiring;
-  message.reason = static_cast<std::uint32_t>(reason);
-  message.count = acceptor_.in_hand();
-  (void)ipc::send(ipc::kChannelFd, message);
+  const auto in_hand = static_cast<std::uint32_t>(acceptor_.in_hand());
+  (void)ipc::send(ipc::kChannelFd, ipc::Retiring{reason, in_hand});
   leave_if_idle();
 }
 
@@ -404,10 +409,9 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   log::configure({ipc::kLogFd, static_cast<log::Format>(header.log_format), static_cast<log::Level>(header.log_level),
                   "bulkhead-worker", static_cast<log::Transport>(header.log_transport), header.log_facility,
                   identity.c_str()});
-  ipc::Message hello;
-  hello.type = ipc::MessageType::hello;
+  ipc::Hello hello;
   hello.version = ipc::kProtocolVersion;
-  std::strncpy(hello.text, BULKHEAD_VERSION, sizeof hello.text - 1);
+  std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);
   (void)ipc::send(ipc::kChannelFd, hello);
   keep_descriptors(header);
   ipc::Table table = take_table();

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "worker/sys/clock.h"
+#include "worker/sys/fd_passing.h"
 
 namespace bulkhead::host {
 
@@ -65,23 +66,8 @@ void ServiceManager::send(std::string_view text, int fd) noexcept {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, address_.data(), address_.size());
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-  iovec data{const_cast<char*>(text.data()), text.size()};
-  msghdr message{};
-  message.msg_name = &address;
-  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  (void)!sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
+  (void)sys::send_datagram(socket_.get(), text, fd, reinterpret_cast<const sockaddr*>(&address), length);
 }
 
 void ServiceManager::ready() noexcept {

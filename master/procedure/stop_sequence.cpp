@@ -16,12 +16,6 @@ constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer hangs
 constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
 
-ipc::Message message_of(ipc::MessageType type) {
-  ipc::Message message;
-  message.type = type;
-  return message;
-}
-
 }  // namespace
 
 const char* phase_text(StopSequence::Phase phase) {
@@ -129,13 +123,13 @@ void StopSequence::begin_draining() {
   enter(Phase::draining);
   for (net::Listener* listener : listeners_) {
     listener->suspended = false;  // what a suspended listener has queued is served too
-    workers_.send(*listener, message_of(ipc::MessageType::drain));
+    workers_.send(*listener, ipc::Drain{});
   }
 }
 
 void StopSequence::worker_ready(process::WorkerProcess& worker) {
   const bool concerned = std::find(listeners_.begin(), listeners_.end(), worker.listener) != listeners_.end();
-  if (concerned && phase_ == Phase::draining) workers_.send(*worker.listener, message_of(ipc::MessageType::drain));
+  if (concerned && phase_ == Phase::draining) workers_.send(*worker.listener, ipc::Drain{});
   if (concerned && phase_ >= Phase::terminating) workers_.stop(worker.run);  // it has the listening sockets still
 }
 
@@ -182,10 +176,7 @@ void StopSequence::tick_draining() {
 }
 
 void StopSequence::signal_connections(net::Listener& listener, int signal) {
-  ipc::Message message = message_of(ipc::MessageType::signal);
-  message.slot = ipc::kAllSlots;
-  message.signal = signal;
-  workers_.send(listener, message);
+  workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
   adoption_.signal_all(listener, signal);
 }
 
@@ -195,7 +186,7 @@ void StopSequence::begin_terminating() {
   for (net::Listener* listener : listeners_) {
     listener->draining = true;   // no worker of it is started again
     listener->suspended = true;  // nor must one accept that is being started now
-    workers_.send(*listener, message_of(ipc::MessageType::suspend));
+    workers_.send(*listener, ipc::Suspend{});
     listener->close();
   }
   to_kill_ = listeners_;
@@ -209,11 +200,7 @@ void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, do
   for (; next < end; ++next) {
     const auto slot = listener.table().copy(next);
     if (!slot || slot->state != ipc::SlotState::serving) continue;
-    ipc::Message message = message_of(ipc::MessageType::signal);
-    message.slot = next;
-    message.use = slot->use;
-    message.signal = SIGTERM;
-    workers_.send(listener, message);
+    workers_.send(listener, ipc::Signal{next, slot->use, SIGTERM});
     (void)adoption_.signal_one(listener, next, slot->use, SIGTERM);
   }
 }

@@ -1,13 +1,13 @@
 #include "master/process/notify_socket.h"
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
+
+#include "worker/sys/fd_passing.h"
 
 namespace bulkhead::process {
 
@@ -15,15 +15,6 @@ namespace {
 
 bool belongs_to(pid_t sender, pid_t leader) {
   return sender == leader || (sender > 0 && (getpgid(sender) == leader || getsid(sender) == leader));
-}
-
-// Who sent it, 0 when the kernel does not say.
-pid_t sender_of(msghdr& header) {
-  const cmsghdr* part = CMSG_FIRSTHDR(&header);
-  if (part == nullptr || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) return 0;
-  ucred credentials{};
-  std::memcpy(&credentials, CMSG_DATA(part), sizeof credentials);
-  return credentials.pid;
 }
 
 }  // namespace
@@ -51,24 +42,14 @@ sys::Result<NotifySocket> open_notify_socket() {
 
 ReceivedNotification receive_notification(int fd, pid_t leader) {
   char text[kMaxNotification];
-  iovec part{text, sizeof text};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];  // exactly: see the header
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t got = -1;
-  do {
-    got = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
+  const sys::Datagram got = sys::receive_with_sender(fd, text);
   ReceivedNotification out;
-  if (got < 0) return out;
-  out.sender = sender_of(header);
+  if (got.size < 0) return out;
+  out.sender = got.sender;
   out.kind = ReceivedNotification::Kind::stranger;
-  if ((header.msg_flags & MSG_TRUNC) != 0 || !belongs_to(out.sender, leader)) return out;
+  if (got.is_cut || !belongs_to(out.sender, leader)) return out;
   out.kind = ReceivedNotification::Kind::message;
-  out.notification = parse_notification({text, static_cast<std::size_t>(got)});
+  out.notification = parse_notification({text, static_cast<std::size_t>(got.size)});
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "master/process/processes.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 #include "master/process/notify_socket.h"
 #include "master/process/process_launch.h"
 #include "master/process/spawn.h"
-#include "worker/ipc/message.h"
+#include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
 
@@ -146,15 +147,14 @@ sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
 // A message is a failure before exec; the end without one is exec, which closed the other end.
 void Processes::read_report(ProcessChild& child) {
   if (!child.report) return;
-  ipc::Message message;
-  const ssize_t got = ::read(child.report.get(), &message, sizeof message);
+  const auto [got, failure] = ipc::read_failure(child.report.get());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   child.report.close();
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
-  if (got != static_cast<ssize_t>(sizeof message) || message.type != ipc::MessageType::fail) return;
-  const char* reason = strerrordesc_np(message.error);
-  child.failure = std::string("failed while ") + ipc::stage_text(static_cast<ipc::Stage>(message.reason));
-  child.failure += std::string(": ") + (reason != nullptr ? reason : "unknown error");
+  if (!failure) return;
+  const char* reason = strerrordesc_np(failure->error);
+  child.failure =
+      fmt::format("failed while {}: {}", ipc::stage_text(failure->stage), reason != nullptr ? reason : "unknown error");
 }
 
 void Processes::read_notify(ProcessChild& child) {

@@ -46,11 +46,7 @@ void add_pid_entry(Prepared& prepared) {
 }
 
 [[noreturn]] void fail(int report, ipc::Stage stage, int error) noexcept {
-  ipc::Message message;
-  message.type = ipc::MessageType::fail;
-  message.reason = static_cast<std::uint32_t>(stage);
-  message.error = error;
-  if (!ipc::send(report, message) && errno == ENOTSOCK) (void)!::write(report, &message, sizeof message);
+  ipc::send_failure(report, stage, error);
   _exit(kExecFailed);
 }
 

@@ -1,11 +1,11 @@
 // The master's only fork. Runs on the loop's thread; the child only prepares itself and execs.
-// Ownership:  the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
-// else. Errors:     EAGAIN and ENOMEM come back at once and are never retried here. What fails in the child before exec
-// comes as
-//             ipc::Message{fail, stage, errno} on the descriptor that the child knows as `report`, and exit status 127.
+//
+// Ownership: the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
+// else.
+// Errors: EAGAIN and ENOMEM come back at once and are never retried here. What fails in the child before exec comes as
+// an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
 // After fork: async-signal-safe calls only; the master's signals are blocked for its whole life and have no handlers,
-// so
-//             nothing of the master can run in the child (worker/sys/signal.h).
+// so nothing of the master can run in the child (worker/sys/signal.h).
 #pragma once
 
 #include <sys/types.h>

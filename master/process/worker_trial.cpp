@@ -29,7 +29,7 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
                      is_ready = true;
                      loop.stop();
                    },
-                   [](WorkerProcess&, const ipc::Message&) {}, [](WorkerProcess&) {}});
+                   [](WorkerProcess&, const WorkerNews&) {}, [](WorkerProcess&) {}});
   std::optional<sys::Error> error = workers.find_program();
   if (!error) error = workers.start(1, kRun, path + "/1", listener, 1, std::nullopt);
   if (error) return error->text();

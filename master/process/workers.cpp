@@ -18,6 +18,7 @@
 #include "master/process/worker_plan.h"
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
+#include "worker/sys/overloaded.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
@@ -37,7 +38,7 @@ std::vector<std::string> worker_environment() {
 }
 
 // A predicate. What a worker says may be cut anywhere, or be anything.
-std::string failure_text(const ipc::Message& message) {
+std::string failure_text(const ipc::Fail& message) {
   std::string text(message.text, strnlen(message.text, sizeof message.text));
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
@@ -46,7 +47,7 @@ std::string failure_text(const ipc::Message& message) {
     text += text.empty() ? "" : ": ";
     text += std::strerror(message.error);
   }
-  return fmt::format("failed while {}: {}", ipc::stage_text(static_cast<ipc::Stage>(message.reason)), text);
+  return fmt::format("failed while {}: {}", ipc::stage_text(message.stage), text);
 }
 
 constexpr const char* kModuleWorker = "bulkhead-module-worker";
@@ -70,15 +71,14 @@ sys::Error not_found(const char* name) {
   return {"open", fmt::format("{} beside {} or in {}", name, own_program().string(), BULKHEAD_LIBEXECDIR), ENOENT};
 }
 
-ipc::Message log_message(const config::Log& log) {
-  ipc::Message out;
-  out.type = ipc::MessageType::log;
-  out.reason = static_cast<std::uint32_t>(log.format);
-  out.status = static_cast<std::int32_t>(log.level);
-  out.version = static_cast<std::uint32_t>(host::transport_of(log.target));
-  out.use = log.facility;
-  out.signal = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);
-  log.identity.copy(out.text, sizeof out.text - 1);
+ipc::Log log_message(const config::Log& log) {
+  ipc::Log out;
+  out.format = static_cast<log::Format>(log.format);
+  out.level = static_cast<log::Level>(log.level);
+  out.transport = host::transport_of(log.target);
+  out.facility = log.facility;
+  out.moments = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);
+  log.identity.copy(out.identity, sizeof out.identity - 1);
   return out;
 }
 
@@ -168,8 +168,8 @@ void Workers::on_channel(RunId run) {
     WorkerProcess* const found = workers_.find(run);
     if (found == nullptr) return;
     WorkerProcess& worker = *found;
-    ipc::Message message;
-    switch (ipc::receive(worker.channel.get(), message)) {
+    ipc::Up message;
+    switch (ipc::receive_up(worker.channel.get(), message)) {
       case ipc::Received::message: on_message(worker, message); break;
       case ipc::Received::nothing: return;
       case ipc::Received::malformed: return protocol_error(worker, "a malformed message");
@@ -178,33 +178,35 @@ void Workers::on_channel(RunId run) {
   }
 }
 
-void Workers::on_message(WorkerProcess& worker, const ipc::Message& message) {
-  using ipc::MessageType;
-  switch (message.type) {
-    case MessageType::hello:
-      if (message.version != ipc::kProtocolVersion) protocol_error(worker, "another version of the protocol");
-      return;
-    case MessageType::ready:
-      if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
-      worker.state = WorkerProcess::State::ready;
-      worker.start_deadline.reset();
-      tell_whether_to_accept(worker);
-      return observer_.on_ready(worker);
-    case MessageType::fail: worker.failure = failure_text(message); return;
-    case MessageType::retiring:
-      worker.retiring = true;
-      worker.in_hand = message.count;
-      return;
-    case MessageType::drained:
-      worker.drained = true;
-      worker.in_hand = message.count;
-      return observer_.on_news(worker, message);
-    case MessageType::crash:
-    case MessageType::paused:
-    case MessageType::resumed: return observer_.on_news(worker, message);
-    case MessageType::signalled: worker.unanswered_since.reset(); return;
-    default: return protocol_error(worker, "an unknown message");
-  }
+void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
+  std::visit(sys::Overloaded{[&](const ipc::Hello& hello) { on_hello(worker, hello); },
+                             [&](const ipc::Ready&) { on_ready(worker); },
+                             [&](const ipc::Fail& fail) { worker.failure = failure_text(fail); },
+                             [&](const ipc::Retiring& leaves) {
+                               worker.retiring = true;
+                               worker.in_hand = leaves.count;
+                             },
+                             [&](const ipc::Drained& drained) {
+                               worker.drained = true;
+                               worker.in_hand = drained.count;
+                             },
+                             [&](const ipc::Signalled&) { worker.unanswered_since.reset(); },
+                             [&](const ipc::Crash& crash) { observer_.on_news(worker, crash); },
+                             [&](const ipc::Paused& paused) { observer_.on_news(worker, paused); },
+                             [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); }},
+             message);
+}
+
+void Workers::on_hello(WorkerProcess& worker, const ipc::Hello& hello) {
+  if (hello.version != ipc::kProtocolVersion) protocol_error(worker, "another version of the protocol");
+}
+
+void Workers::on_ready(WorkerProcess& worker) {
+  if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
+  worker.state = WorkerProcess::State::ready;
+  worker.start_deadline.reset();
+  tell_whether_to_accept(worker);
+  observer_.on_ready(worker);
 }
 
 void Workers::protocol_error(WorkerProcess& worker, const char* what) {
@@ -220,10 +222,8 @@ void Workers::stop(RunId run) {
   WorkerProcess& worker = *found;
   worker.state = WorkerProcess::State::leaving;
   worker.start_deadline.reset();
-  ipc::Message message;
-  message.type = ipc::MessageType::retire;
   // A worker whose channel is full or closed still reads its signals.
-  if (!ipc::send(worker.channel.get(), message)) sys::signal_process(worker.pid, SIGTERM);
+  if (!ipc::send(worker.channel.get(), ipc::Retire{})) sys::signal_process(worker.pid, SIGTERM);
 }
 
 void Workers::kill(RunId run) {
@@ -233,14 +233,12 @@ void Workers::kill(RunId run) {
 // What the others were told while it was starting.
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
   if (worker.held_back == worker.listener->holds_back()) return;
-  ipc::Message message;
-  message.type = worker.held_back ? ipc::MessageType::resume : ipc::MessageType::suspend;
-  (void)ipc::send(worker.channel.get(), message);
+  (void)ipc::send(worker.channel.get(), worker.held_back ? ipc::Down(ipc::Resume{}) : ipc::Suspend{});
 }
 
-void Workers::send(net::Listener& listener, const ipc::Message& message) {
+void Workers::send(net::Listener& listener, const ipc::Down& message) {
+  const bool signal = std::holds_alternative<ipc::Signal>(message);
   for (auto& [run, worker] : workers_) {
-    const bool signal = message.type == ipc::MessageType::signal;
     const bool meant = worker.state == WorkerProcess::State::ready ||
                        (signal && worker.state == WorkerProcess::State::leaving);  // it may have some in hand
     if (worker.listener != &listener || !meant) continue;
@@ -279,12 +277,12 @@ void Workers::replace_log(const config::Log& log, int log_fd, int handler_error_
   settings_.log = log;
   settings_.log_fd = log_fd;
   settings_.handler_error_fd = handler_error_fd;
-  ipc::Message message = log_message(settings_.log);
+  ipc::Log message = log_message(settings_.log);
   for (auto& [run, worker] : workers_) {
-    message.slot = 0;
+    message.use = ipc::LogUse::lines;
     (void)ipc::send(worker.channel.get(), message, log_fd);
     if (worker.listener->config().child.standard_error != config::StandardError::inherit) continue;
-    message.slot = 1;  // the handlers' own
+    message.use = ipc::LogUse::handlers;
     (void)ipc::send(worker.channel.get(), message, handler_error_fd);
   }
 }

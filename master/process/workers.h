@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "master/config/config.h"
 #include "master/net/listener.h"
@@ -60,6 +61,9 @@ struct WorkerPrograms {
 // Beside our own program, in ../libexec/bulkhead, or where they were installed; never by a variable.
 [[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
 
+// What a worker says that changes nothing here.
+using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
+
 class Workers {
  public:
   struct Settings {
@@ -71,8 +75,8 @@ class Workers {
   };
   struct Observer {
     std::function<void(WorkerProcess&)> on_ready;
-    std::function<void(WorkerProcess&, const ipc::Message&)> on_news;  // crash, paused, resumed, drained
-    std::function<void(WorkerProcess&)> on_hung;                       // it has been killed
+    std::function<void(WorkerProcess&, const WorkerNews&)> on_news;
+    std::function<void(WorkerProcess&)> on_hung;  // it has been killed
   };
 
   // `errors` must outlive it.
@@ -86,7 +90,7 @@ class Workers {
                                                 std::uint32_t index, std::optional<Instant> deadline);
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
-  void send(net::Listener& listener, const ipc::Message& message);  // to all its ready workers
+  void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
   // Kills those that have not answered a `signal` for so long: a worker that hangs must not keep its connections from
   // being ended, and once it is gone they are ours to end.
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
@@ -126,7 +130,9 @@ class Workers {
 
  private:
   void on_channel(RunId run);
-  void on_message(WorkerProcess& worker, const ipc::Message& message);
+  void on_message(WorkerProcess& worker, const ipc::Up& message);
+  void on_hello(WorkerProcess& worker, const ipc::Hello& hello);
+  void on_ready(WorkerProcess& worker);
   static void tell_whether_to_accept(const WorkerProcess& worker);
   void protocol_error(WorkerProcess& worker, const char* what);
 

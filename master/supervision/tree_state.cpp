@@ -7,29 +7,23 @@
 
 #include "master/supervision/supervisor.h"
 #include "master/supervision/tree_context.h"
+#include "worker/sys/overloaded.h"
 
 namespace bulkhead::supervision {
 
 namespace {
 
-template <class... Known>
-struct Overloaded : Known... {
-  using Known::operator()...;
-};
-template <class... Known>
-Overloaded(Known...) -> Overloaded<Known...>;  // Clang 14 does not deduce aggregates
-
 MessageRecord record_of(const Message& message) {
   MessageRecord out;
   out.kind = static_cast<std::uint32_t>(message.index());
-  std::visit(Overloaded{[&out](const ChildGone& gone) {
-                          out.child = gone.child;
-                          out.run = gone.run;
-                          out.reason = gone.reason;
-                        },
-                        [&out](const TryAgain& again) { out.child = again.child; },
-                        [&out](const DelayOver& over) { out.child = over.child; }, [](const Stop&) {},
-                        [](const OperationRequested&) {}},
+  std::visit(sys::Overloaded{[&out](const ChildGone& gone) {
+                               out.child = gone.child;
+                               out.run = gone.run;
+                               out.reason = gone.reason;
+                             },
+                             [&out](const TryAgain& again) { out.child = again.child; },
+                             [&out](const DelayOver& over) { out.child = over.child; }, [](const Stop&) {},
+                             [](const OperationRequested&) {}},
              message);
   return out;
 }

@@ -13,7 +13,7 @@
 
 #include "master/journal/narrator.h"
 #include "master/process/process_launch.h"
-#include "worker/ipc/message.h"
+#include "worker/ipc/channel.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead::upgrade {
@@ -83,8 +83,7 @@ void ProgramCheck::ended(int wait_status) {
   patience_.stop();
   const std::string said = last_line(read_all(answer_.get()));
   const std::string complaint = last_line(read_all(complaints_.get()));
-  ipc::Message failure;
-  const bool not_executed = ::read(report_.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure);
+  const std::optional<ipc::Fail> not_executed = ipc::read_failure(report_.get()).failure;
   answer_.reset();
   complaints_.reset();
   report_.reset();
@@ -92,7 +91,7 @@ void ProgramCheck::ended(int wait_status) {
   if (!why_killed_.empty()) {
     outcome.problem = why_killed_;
   } else if (not_executed) {
-    const char* const words = strerrordesc_np(failure.error);
+    const char* const words = strerrordesc_np(not_executed->error);
     outcome.problem = fmt::format("it cannot be executed: {}", words != nullptr ? words : "unknown error");
   } else if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0) {
     outcome.problem =

@@ -7,8 +7,7 @@
 
 int main() {
   using namespace bulkhead::ipc;
-  Message hello;
-  hello.type = MessageType::hello;
+  Hello hello;
   hello.version = kProtocolVersion + 1;
   if (!send(kChannelFd, hello)) return 1;
   for (;;) pause();

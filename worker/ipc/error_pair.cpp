@@ -4,7 +4,8 @@
 #include <sys/time.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "worker/sys/fd_passing.h"
 
 namespace bulkhead::ipc {
 
@@ -24,27 +25,10 @@ sys::Result<ErrorPair> make_error_pair() {
 }
 
 bool receive_error(int read_end, char* buffer, ErrorWrite& out) noexcept {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
-  for (;;) {
-    iovec part{buffer, kMaxErrorWrite};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    // Descriptors that somebody sends along find no room and are closed by the kernel (MSG_CTRUNC).
-    const ssize_t got = recvmsg(read_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return false;
-    out = {{buffer, static_cast<std::size_t>(got)}, 0};
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
-      ucred sender{};
-      std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
-      out.sender = sender.pid;
-    }
-    return true;
-  }
+  const sys::Datagram got = sys::receive_with_sender(read_end, {buffer, kMaxErrorWrite});
+  if (got.size < 0) return false;
+  out = {{buffer, static_cast<std::size_t>(got.size)}, got.sender};
+  return true;
 }
 
 }  // namespace bulkhead::ipc

@@ -1,14 +1,20 @@
-// The whole conversation between the master and one worker, over one SOCK_SEQPACKET pair (unix(7)): fixed structs of at
-// most 256 bytes, one a packet. Descriptors travel only downwards (SCM_RIGHTS). There is never a message per
-// connection. The master treats what comes up as hostile: a packet of another size, an unknown type, a value out of
-// range costs the worker that sent it, and nobody else.
+// The whole conversation between the master and one worker, over one SOCK_SEQPACKET pair (unix(7)): one small struct
+// for each message, one message a packet (worker/ipc/packet.h). Descriptors travel only downwards (SCM_RIGHTS). There
+// is never a message per connection. The master treats what comes up as hostile: a packet of another size, an unknown
+// type, a value out of range costs the worker that sent it, and nobody else.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
+#include <variant>
+
+#include "worker/log/log.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::ipc {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+// Another one whenever the bytes of any message change.
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -23,37 +29,35 @@ enum WorkerFd : int {
   kFirstSocketFd = 9
 };
 
+// What a packet begins with.
 enum class MessageType : std::uint32_t {
   // down
-  retire = 1,  // stop accepting and leave; your children will be adopted
-  drain,       // empty the backlog, close the listening sockets, answer drained; then go on serving
-  suspend,     // stop accepting, keep the sockets open and queueing
-  resume,      //
-  log,         // carries a descriptor: write there from now on (slot 0), as the other fields say; or give it to handler
-               // programs as 2 (slot 1)
-  signal,      // send `signal` to the process of slot/use, or to all your connections (slot == kAllSlots)
-  kick,        // another worker died or a limit changed: look at the sockets and the table again
+  retire = 1,
+  drain,
+  suspend,
+  resume,
+  log,
+  signal,
+  kick,
   // up
-  hello = 64,  // protocol version and build
-  ready,       // accepting
-  fail,        // could not start: stage, errno, text
-  retiring,    // leaving on purpose: `reason` says why, `count` as for drained
-  drained,     // its sockets are closed; `count` connections in hand have no child yet, told again when that is 0
-  signalled,   // answer to signal: how many processes got it
-  crash,       // one connection's child ended abnormally
-  paused,      // not accepting: reason and errno
-  resumed      //
+  hello = 64,
+  ready,
+  fail,
+  retiring,
+  drained,
+  signalled,
+  crash,
+  paused,
+  resumed
 };
 
-inline constexpr std::uint32_t kAllSlots = 0xffffffff;
-// Which moments of a connection are logged.
-inline constexpr std::int32_t kLogStart = 1;
-inline constexpr std::int32_t kLogEnd = 2;
+enum class RetireReason : std::uint32_t { asked, terminated, count_ };
 
-enum class RetireReason : std::uint32_t { asked = 1, terminated };
-enum class PauseReason : std::uint32_t { full = 1, accept_error, fork_error, rate, headers };
+enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, count_ };
+inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections", "accept_error", "fork_error",
+                                                         "max_connection_rate", "proxy_headers"};
 
-// Where a start broke off. The text table in stage.cpp is checked against the enum.
+// Where a start broke off.
 enum class Stage : std::uint32_t {
   none,
   session,
@@ -76,7 +80,29 @@ enum class Stage : std::uint32_t {
   loop,
   count_
 };
-[[nodiscard]] const char* stage_text(Stage stage) noexcept;
+// As the end of "failed while".
+inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
+                                                   "making a session",
+                                                   "placing descriptors",
+                                                   "setting oom_score_adj",
+                                                   "setting the I/O priority",
+                                                   "setting the priority",
+                                                   "setting resource limits",
+                                                   "changing the root directory",
+                                                   "changing directory",
+                                                   "giving up privileges",
+                                                   "setting supplementary groups",
+                                                   "setting the group",
+                                                   "setting the user",
+                                                   "executing the program",
+                                                   "reading the plan",
+                                                   "mapping the connection table",
+                                                   "loading the handler module",
+                                                   "initialising the handler module",
+                                                   "setting up its loop"};
+[[nodiscard]] constexpr std::string_view stage_text(Stage stage) noexcept {
+  return kStageWords.text(stage, "starting");
+}
 
 // Where and why; true when something failed.
 struct Failure {
@@ -85,24 +111,128 @@ struct Failure {
   explicit operator bool() const noexcept { return stage != Stage::none; }
 };
 
-struct Message {
-  MessageType type{};
+inline constexpr std::uint32_t kAllSlots = 0xffffffff;
+inline constexpr std::size_t kTextSize = 160;  // a message's text, with its NUL
+// Which moments of a connection are logged.
+inline constexpr std::uint32_t kLogStart = 1;
+inline constexpr std::uint32_t kLogEnd = 2;
+// What a new log descriptor is for: the worker's own lines, or handler programs as their 2.
+enum class LogUse : std::uint8_t { lines, handlers, count_ };
+
+// Down, from the master to a worker.
+
+// Stop accepting and leave; your children will be adopted.
+struct Retire {
+  static constexpr auto kType = MessageType::retire;
+};
+// Empty the backlog, close the listening sockets, answer Drained; then continue to serve.
+struct Drain {
+  static constexpr auto kType = MessageType::drain;
+};
+// Stop accepting, keep the sockets open and queueing.
+struct Suspend {
+  static constexpr auto kType = MessageType::suspend;
+};
+struct Resume {
+  static constexpr auto kType = MessageType::resume;
+};
+// Another worker died or a limit changed: look at the sockets and the table again.
+struct Kick {
+  static constexpr auto kType = MessageType::kick;
+};
+// Carries a descriptor that is to be written to from now on; the other fields say how the worker writes its lines.
+struct Log {
+  static constexpr auto kType = MessageType::log;
+  LogUse use = LogUse::lines;
+  log::Format format = log::Format::text;
+  log::Level level = log::Level::info;
+  log::Transport transport = log::Transport::stream;
+  std::uint32_t facility = 0;
+  std::uint32_t moments = 0;  // kLogStart, kLogEnd
+  char identity[kTextSize] = {};
+
+  [[nodiscard]] constexpr bool in_range() const noexcept {
+    return use < LogUse::count_ && format <= log::Format::json && level <= log::Level::error &&
+           transport <= log::Transport::journald && moments <= (kLogStart | kLogEnd);
+  }
+};
+// Send `signal` to the process of this slot and use, or, where the slot is kAllSlots, to all your connections. The
+// answer is Signalled.
+struct Signal {
+  static constexpr auto kType = MessageType::signal;
   std::uint32_t slot = 0;
-  std::uint32_t use = 0;      // log: facility
-  std::int32_t signal = 0;    // signal, crash (the terminating signal or 0); log: kLogStart and kLogEnd
-  std::uint32_t version = 0;  // hello; log: transport
-  std::uint32_t reason = 0;   // RetireReason, PauseReason, Stage; log: format
+  std::uint32_t use = 0;
+  std::int32_t signal = 0;
+};
+
+// Up, from a worker to the master.
+
+// The first message. A packet of every version of the protocol begins with this type word and then the version, so that
+// the master can name what it does not speak; the rest may differ. (Version 1 has a 0 there.)
+struct Hello {
+  static constexpr auto kType = MessageType::hello;
+  std::uint32_t version = 0;
+  char build[kTextSize] = {};  // BULKHEAD_VERSION
+};
+// Accepting.
+struct Ready {
+  static constexpr auto kType = MessageType::ready;
+};
+// Could not start. Also what a child of the master reports between fork and exec.
+struct Fail {
+  static constexpr auto kType = MessageType::fail;
+  Stage stage = Stage::none;
   std::int32_t error = 0;     // errno
-  std::int32_t status = 0;    // crash: exit status; log: level
-  std::int32_t pid = 0;       // crash
-  std::uint32_t core = 0;     // crash: a core was dumped
-  std::uint64_t count = 0;    // signalled; crash: how many more went unreported since the last
-  std::int64_t age_ns = 0;    // crash
-  std::int64_t user_us = 0;   // crash: rusage
+  char text[kTextSize] = {};  // what errno does not say, or nothing
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return stage < Stage::count_; }
+};
+// Leaving on purpose.
+struct Retiring {
+  static constexpr auto kType = MessageType::retiring;
+  RetireReason reason = RetireReason::asked;
+  std::uint32_t count = 0;  // as in Drained
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return reason < RetireReason::count_; }
+};
+// Its sockets are closed; `count` connections in hand have no child yet. Sent again when that is 0.
+struct Drained {
+  static constexpr auto kType = MessageType::drained;
+  std::uint32_t count = 0;
+};
+// The answer to Signal: how many processes got it.
+struct Signalled {
+  static constexpr auto kType = MessageType::signalled;
+  std::uint32_t count = 0;
+};
+// One connection's child ended abnormally.
+struct Crash {
+  static constexpr auto kType = MessageType::crash;
+  std::uint32_t slot = 0;
+  std::uint32_t use = 0;
+  std::int32_t pid = 0;
+  std::int32_t signal = 0;    // that terminated it, or 0
+  std::int32_t status = 0;    // its exit status, or 0
+  std::uint32_t core = 0;     // 1: a core was dumped
+  std::uint64_t omitted = 0;  // crashes that were not reported since the last
+  std::int64_t age_ns = 0;
+  std::int64_t user_us = 0;  // rusage, and the next two
   std::int64_t system_us = 0;
   std::int64_t max_rss_kb = 0;
-  char text[160] = {};  // hello: BULKHEAD_VERSION; fail: what errno does not say, or nothing; log: identity
 };
-static_assert(sizeof(Message) <= 256);
+// Not accepting for now.
+struct Paused {
+  static constexpr auto kType = MessageType::paused;
+  PauseReason reason = PauseReason::full;
+  std::int32_t error = 0;  // errno, or 0
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return reason < PauseReason::count_; }
+};
+struct Resumed {
+  static constexpr auto kType = MessageType::resumed;
+};
+
+using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick>;
+using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed>;
 
 }  // namespace bulkhead::ipc
