@@ -11,6 +11,7 @@
 
 #include "master/config/tree_of_config.h"
 #include "master/host/clock.h"
+#include "master/journal/exit_text.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -34,11 +35,11 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       log_(std::move(log)),
       errors_(loop_, [this](const net::Listener& listener, pid_t leader) { return adoption_.find(listener, leader); }),
       workers_(
-          loop_, errors_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
+          loop_, system_, errors_, {config_->log, generation_, log_.lines.get(), log_.handlers.get()},
           {[this](process::WorkerProcess& worker) { on_worker_ready(worker); },
            [this](process::WorkerProcess& worker, const process::WorkerNews& news) { on_worker_news(worker, news); },
            [this](process::WorkerProcess& worker) { on_worker_hung(worker); }}),
-      processes_(loop_, {[this](process::ProcessChild& child) {
+      processes_(loop_, system_, {[this](process::ProcessChild& child) {
                            apply(ChildReady{child.node, child.run});
                          },
                          [this](process::ProcessChild& child) { events_.publish("watchdog_expired", child.path); },
@@ -128,7 +129,7 @@ void Daemon::start() {
                    },
                    [this] {
                      workers_.for_each(
-                         [](process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
+                         [](const process::WorkerProcess& worker) { sys::signal_process(worker.pid, SIGKILL); });
                      processes_.kill_all();
                    },
                    [this](procedure::StopSequence::Phase phase) { on_phase(phase); }, [this] { finish(status_); }});

@@ -146,6 +146,7 @@ class Daemon {
   std::vector<Entry> nodes_;
   std::uint32_t generation_ = 1;  // counts applied configurations
   std::map<std::string, std::unique_ptr<net::Listener>> listeners_;
+  process::ChildSystem system_;
   process::HandlerErrors errors_;
   process::Workers workers_;
   process::Processes processes_;

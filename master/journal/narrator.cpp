@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/journal/exit_text.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -41,19 +42,6 @@ std::int64_t milliseconds(Duration span) {
 }
 
 }  // namespace
-
-std::string exit_text(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    return fmt::format("was killed by {}{}", sys::signal_name(WTERMSIG(wait_status)),
-                       WCOREDUMP(wait_status) ? " (core dumped)" : "");
-  }
-  return fmt::format("ended with exit status {}", WEXITSTATUS(wait_status));
-}
-
-std::string cause_text(int wait_status, const std::string& failure, bool was_ready) {
-  if (!failure.empty()) return failure;
-  return exit_text(wait_status) + (was_ready ? "" : " before it was ready");
-}
 
 void Narrator::started(RunId run, const std::string& path, pid_t pid, int stop_signal) {
   runs_[run].pid = pid;

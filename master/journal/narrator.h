@@ -54,10 +54,4 @@ class Narrator {
   std::map<supervision::RunId, Run> runs_;
 };
 
-// "was killed by SIGSEGV (core dumped)", "ended with exit status 3".
-[[nodiscard]] std::string exit_text(int wait_status);
-
-// The same for the chain of causes, where `failure`, what we know of why, says more than how it went down.
-[[nodiscard]] std::string cause_text(int wait_status, const std::string& failure, bool was_ready);
-
 }  // namespace bulkhead::journal

@@ -109,22 +109,14 @@ void Adoption::reap(pid_t pid) {
   const Connection connection = found->second;
   forget_deadline(found);
   adopted_.erase(found);
-  const bool group = kills_groups(*connection.listener);
-  if (group) {
-    // The zombie still holds the number of its group.
-    sys::signal_group(pid, SIGTERM);
-    sys::signal_group(pid, SIGCONT);
-  }
-  int status = 0;
-  rusage usage{};
-  if (wait4(pid, &status, 0, &usage) != pid) return;
-  const bool group_lives = group && ::kill(-pid, 0) == 0;
+  const auto end = sys::end_group(pid, kills_groups(*connection.listener));
+  if (!end) return;
   const auto copy = connection.listener->table().copy(connection.slot);
   if (!copy || copy->use != connection.use) return;
   ended(connection, *copy,
-        {true, status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
+        {true, end->wait_status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
          copy->built_in != 0, normal_exits(connection.listener->config())},
-        usage, group_lives);
+        end->usage, end->group_lives);
 }
 
 // The one it began with, whatever the configuration says by now; a time that nobody could have meant is cut.

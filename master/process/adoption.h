@@ -29,6 +29,8 @@ namespace bulkhead::process {
 
 class Adoption {
  public:
+  static constexpr supervision::RunId kMaster = 0;  // the owner of adopted slots
+
   struct Crash {
     net::Listener& listener;
     std::uint64_t id;
@@ -76,7 +78,6 @@ class Adoption {
   void forget(const net::Listener& listener);
 
  private:
-  static constexpr supervision::RunId kMaster = 0;  // the owner of adopted slots
   struct Connection {
     net::Listener* listener;
     std::uint32_t slot;

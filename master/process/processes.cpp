@@ -51,15 +51,6 @@ bool kills_group(const ProcessChild& child) {
   return child.config.child.kill_mode == config::KillMode::group;
 }
 
-void ask_to_end(const ProcessChild& child, int signal) {
-  sys::signal_child(child.pid, signal, kills_group(child));
-  sys::signal_child(child.pid, SIGCONT, kills_group(child));
-}
-
-void kill_now(const ProcessChild& child) {
-  sys::signal_child(child.pid, SIGKILL, kills_group(child));
-}
-
 // So that a child of another user can open /dev/stdout and /dev/stderr, which means opening the pipe anew.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
   const auto& who = config.child.identity;
@@ -72,7 +63,17 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
 
 }  // namespace
 
-Processes::Processes(loop::Loop& loop, Observer observer) : loop_(loop), observer_(std::move(observer)) {}
+Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
+    : loop_(loop), system_(system), observer_(std::move(observer)) {}
+
+void Processes::ask_to_end(const ProcessChild& child, int signal) {
+  system_.signal(child.pid, signal, kills_group(child));
+  system_.signal(child.pid, SIGCONT, kills_group(child));
+}
+
+void Processes::kill_now(const ProcessChild& child) {
+  system_.signal(child.pid, SIGKILL, kills_group(child));
+}
 
 log::OutputBudget::Limits Processes::limits_of(const config::Process& config) {
   log::OutputBudget::Limits limits;
@@ -115,7 +116,7 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
   launch->request.report = report->write.get();
   child.report = WatchedFd(loop_, std::move(report->read), [this, &child] { read_report(child); });
-  return spawn(launch->request);
+  return system_.begin(launch->request);
 }
 
 // Where its standard error leads when it is not logged.
@@ -243,7 +244,7 @@ void Processes::tell_to_reload(const std::function<bool(const std::string& path)
         .field("pid", child.pid)
         .field("signal", sys::signal_name(signal))
         .write();
-    sys::signal_process(child.pid, signal);
+    system_.signal(child.pid, signal, false);
   }
 }
 
@@ -266,7 +267,7 @@ const ProcessChild* Processes::leave(RunId run) {
 
 void Processes::abort_starts(const std::function<void(RunId, const std::string&)>& tell) {
   for (auto& [run, child] : children_) {
-    if (child.state != ProcessChild::State::starting || sys::has_ended(child.pid)) continue;
+    if (child.state != ProcessChild::State::starting || system_.has_ended(child.pid)) continue;
     tell(run, child.path);
     child.start_deadline.reset();
     child.failure = "was still starting when the daemon had to stop";
@@ -323,16 +324,14 @@ ProcessEnd Processes::reap(pid_t pid) {
   read_report(child);
   read_notify(child);
   child.output->read_rest();
-  const bool group = kills_group(child);
-  if (group) ask_to_end(child, SIGTERM);
+  const auto ended = system_.reap(pid, kills_group(child)).value_or(sys::Ended{});
 
   ProcessEnd end;
   end.node = child.node;
   end.run = child.run;
   end.path = child.path;
   end.pid = pid;
-  waitpid(pid, &end.wait_status, 0);
-  const bool group_lives = group && (::kill(-pid, 0) == 0 || errno == EPERM);
+  end.wait_status = ended.wait_status;
   end.start_failed = child.state == ProcessChild::State::starting;
   end.failure = child.failure;
   if (child.failure.empty()) {
@@ -340,9 +339,9 @@ ProcessEnd Processes::reap(pid_t pid) {
   }
   end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
 
-  if (group_lives || !child.output->at_end()) {
+  if (ended.group_lives || !child.output->at_end()) {
     const Instant time = now();
-    remains_.add(child.path, group_lives ? pid : 0, time, time + child.group_patience, std::move(child.output));
+    remains_.add(child.path, ended.group_lives ? pid : 0, time, time + child.group_patience, std::move(child.output));
   } else {
     child.output->close();
   }
@@ -352,7 +351,7 @@ ProcessEnd Processes::reap(pid_t pid) {
 
 bool Processes::has_ended(RunId run) const {
   const ProcessChild* const child = find(run);
-  return child != nullptr && sys::has_ended(child->pid);
+  return child != nullptr && system_.has_ended(child->pid);
 }
 
 }  // namespace bulkhead::process

@@ -27,6 +27,7 @@
 
 #include "master/config/config.h"
 #include "master/process/child_output.h"
+#include "master/process/child_system.h"
 #include "master/process/group_remains.h"
 #include "master/process/run_table.h"
 #include "master/process/watched_fd.h"
@@ -45,7 +46,7 @@ using supervision::RunId;
 struct Notification;
 
 struct ProcessChild {
-  enum class State { starting, ready, leaving };
+  using State = RunState;
   NodeId node = 0;
   RunId run = 0;
   std::string path;                        // "root/db"
@@ -88,7 +89,8 @@ class Processes {
     std::function<void(ProcessChild&)> on_status;            // status or stopping has changed; may be empty
   };
 
-  Processes(loop::Loop& loop, Observer observer);
+  // `system` must outlive it.
+  Processes(loop::Loop& loop, ChildSystem& system, Observer observer);
 
   // Nothing on success: the answer comes as on_ready, or as the end of the process. EAGAIN, ENOMEM, EMFILE and the like
   // come back at once, and nothing is left of the attempt.
@@ -144,10 +146,13 @@ class Processes {
   void on_notification(ProcessChild& child, const Notification& news);
   void become_ready(ProcessChild& child);
   [[nodiscard]] const ProcessChild* leave(RunId run);
+  void ask_to_end(const ProcessChild& child, int signal);
+  void kill_now(const ProcessChild& child);
   void expire_start(ProcessChild& child);
   void expire_watchdog(ProcessChild& child, Instant now);
 
   loop::Loop& loop_;
+  ChildSystem& system_;
   int error_fd_ = 2;
   Observer observer_;
   RunTable<ProcessChild> children_;

@@ -12,6 +12,9 @@
 
 namespace bulkhead::process {
 
+// How far a run has come.
+enum class RunState { starting, ready, leaving };
+
 template <class Record>  // has `run` and `pid`
 class RunTable {
  public:

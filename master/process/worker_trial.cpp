@@ -8,7 +8,7 @@
 
 #include <csignal>
 
-#include "master/journal/narrator.h"
+#include "master/journal/exit_text.h"
 #include "master/process/workers.h"
 #include "worker/sys/signal.h"
 
@@ -22,9 +22,10 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   const sys::Fd signals = sys::open_signal_fd({SIGCHLD});
   loop::Loop loop;
+  ChildSystem system;
   HandlerErrors errors(loop, {});
   bool is_ready = false;
-  Workers workers(loop, errors, {log, 1, null.get(), null.get()},
+  Workers workers(loop, system, errors, {log, 1, null.get(), null.get()},
                   {[&](WorkerProcess&) {
                      is_ready = true;
                      loop.stop();

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "bulkhead_version.h"
-#include "master/host/log_target.h"
 #include "master/host/clock.h"
+#include "master/host/log_target.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
 #include "worker/ipc/channel.h"
@@ -84,8 +84,8 @@ ipc::Log log_message(const config::Log& log) {
 
 }  // namespace
 
-Workers::Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer)
-    : loop_(loop), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
+Workers::Workers(loop::Loop& loop, ChildSystem& system, HandlerErrors& errors, Settings settings, Observer observer)
+    : loop_(loop), system_(system), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
 
 sys::Result<WorkerPrograms> open_worker_programs() {
   WorkerPrograms out{open_program("bulkhead-worker"), open_program(kModuleWorker)};
@@ -148,7 +148,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
     request.descriptors.push_back({socket.fd.get(), next++});
   if (config::has_drain_notice(listener.config())) request.descriptors.push_back({listener.drain_notice(), next++});
 
-  if (auto error = workers_.forked(run, spawn(request))) return error;
+  if (auto error = workers_.forked(run, system_.begin(request))) return error;
   errors_.worker_started(listener, index);
   worker.poll->start();
   return std::nullopt;
@@ -213,7 +213,7 @@ void Workers::protocol_error(WorkerProcess& worker, const char* what) {
   log::Line(log::Level::error, worker.path).text("sent ").text(what).text(": killed").field("pid", worker.pid).write();
   worker.poll->stop();
   worker.failure = fmt::format("sent {}", what);
-  sys::signal_process(worker.pid, SIGKILL);
+  system_.signal(worker.pid, SIGKILL, false);
 }
 
 void Workers::stop(RunId run) {
@@ -223,11 +223,11 @@ void Workers::stop(RunId run) {
   worker.state = WorkerProcess::State::leaving;
   worker.start_deadline.reset();
   // A worker whose channel is full or closed still reads its signals.
-  if (!ipc::send(worker.channel.get(), ipc::Retire{})) sys::signal_process(worker.pid, SIGTERM);
+  if (!ipc::send(worker.channel.get(), ipc::Retire{})) system_.signal(worker.pid, SIGTERM, false);
 }
 
 void Workers::kill(RunId run) {
-  if (const WorkerProcess* worker = workers_.find(run)) sys::signal_process(worker->pid, SIGKILL);
+  if (const WorkerProcess* worker = workers_.find(run)) system_.signal(worker->pid, SIGKILL, false);
 }
 
 // What the others were told while it was starting.
@@ -255,7 +255,7 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
     if (worker.listener != &listener || !worker.unanswered_since || time - *worker.unanswered_since < patience)
       continue;
     worker.failure = "did not answer";
-    sys::signal_process(worker.pid, SIGKILL);
+    system_.signal(worker.pid, SIGKILL, false);
   }
 }
 
@@ -268,7 +268,7 @@ void Workers::kill_hung(Instant now) {
     worker.late = late;
     if (!hangs) continue;
     worker.failure = "it hung";
-    sys::signal_process(worker.pid, SIGKILL);
+    system_.signal(worker.pid, SIGKILL, false);
     observer_.on_hung(worker);
   }
 }
@@ -292,16 +292,16 @@ void Workers::on_deadline(Instant now) {
     if (!worker.start_deadline || *worker.start_deadline > now) continue;
     worker.start_deadline.reset();
     worker.failure = "was not ready within start_timeout";
-    sys::signal_process(worker.pid, SIGKILL);
+    system_.signal(worker.pid, SIGKILL, false);
   }
 }
 
 void Workers::abort_starts(const std::function<void(RunId, const std::string&)>& tell) {
   for (auto& [run, worker] : workers_) {
-    if (worker.state != WorkerProcess::State::starting || sys::has_ended(worker.pid)) continue;
+    if (worker.state != WorkerProcess::State::starting || system_.has_ended(worker.pid)) continue;
     tell(run, worker.path);
     worker.failure = "was still starting when the daemon had to stop";
-    sys::signal_process(worker.pid, SIGKILL);
+    system_.signal(worker.pid, SIGKILL, false);
   }
 }
 
@@ -324,7 +324,7 @@ WorkerProcess Workers::take(pid_t pid) {
 
 bool Workers::has_ended(RunId run) const {
   const WorkerProcess* const worker = find(run);
-  return worker != nullptr && sys::has_ended(worker->pid);
+  return worker != nullptr && system_.has_ended(worker->pid);
 }
 
 bool Workers::has(const net::Listener& listener, std::uint32_t index) const {
@@ -350,8 +350,8 @@ bool Workers::any_in_hand(const net::Listener& listener) const {
   });
 }
 
-void Workers::for_each(const std::function<void(WorkerProcess&)>& visit) {
-  for (auto& [run, worker] : workers_) visit(worker);
+void Workers::for_each(const std::function<void(const WorkerProcess&)>& visit) const {
+  for (const auto& [run, worker] : workers_) visit(worker);
 }
 
 }  // namespace bulkhead::process

@@ -13,6 +13,7 @@
 
 #include "master/config/config.h"
 #include "master/net/listener.h"
+#include "master/process/child_system.h"
 #include "master/process/handler_errors.h"
 #include "master/process/handover.h"
 #include "master/process/run_table.h"
@@ -32,7 +33,7 @@ using supervision::RunId;
 inline constexpr std::chrono::nanoseconds kHung = std::chrono::seconds(4);
 
 struct WorkerProcess {
-  enum class State { starting, ready, leaving };
+  using State = RunState;
   NodeId node = 0;
   RunId run = 0;
   std::string path;  // "root/echo/2"
@@ -79,8 +80,8 @@ class Workers {
     std::function<void(WorkerProcess&)> on_hung;  // it has been killed
   };
 
-  // `errors` must outlive it.
-  Workers(loop::Loop& loop, HandlerErrors& errors, Settings settings, Observer observer);
+  // `system` and `errors` must outlive it.
+  Workers(loop::Loop& loop, ChildSystem& system, HandlerErrors& errors, Settings settings, Observer observer);
 
   // Opens the worker programs. They stay open, so that a package upgrade cannot mix versions.
   [[nodiscard]] std::optional<sys::Error> find_program();
@@ -126,7 +127,7 @@ class Workers {
   [[nodiscard]] const WorkerPrograms& programs() const noexcept { return programs_; }
   void set_programs(WorkerPrograms programs) noexcept { programs_ = std::move(programs); }
 
-  void for_each(const std::function<void(WorkerProcess&)>& visit);
+  void for_each(const std::function<void(const WorkerProcess&)>& visit) const;
 
  private:
   void on_channel(RunId run);
@@ -143,6 +144,7 @@ class Workers {
   [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
 
   loop::Loop& loop_;
+  ChildSystem& system_;
   HandlerErrors& errors_;
   Settings settings_;
   Observer observer_;

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "master/journal/narrator.h"
+#include "master/journal/exit_text.h"
 #include "master/process/process_launch.h"
 #include "worker/ipc/channel.h"
 #include "worker/sys/signal.h"

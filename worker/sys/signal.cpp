@@ -92,6 +92,17 @@ bool signal_child(pid_t leader, int signal, bool group) noexcept {
   return group ? signal_group(leader, signal) : signal_process(leader, signal);
 }
 
+std::optional<Ended> end_group(pid_t leader, bool group) noexcept {
+  if (group) {
+    signal_group(leader, SIGTERM);
+    signal_group(leader, SIGCONT);
+  }
+  Ended out;
+  if (wait4(leader, &out.wait_status, 0, &out.usage) != leader) return std::nullopt;
+  out.group_lives = group && (::kill(-leader, 0) == 0 || errno == EPERM);
+  return out;
+}
+
 const char* signal_name(int signal) noexcept {
   static constexpr const char* kNames[] = {
       "signal 0",  "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",

@@ -5,10 +5,12 @@
 // as exec(2) expects it: pending signals are not inherited, and no disposition has to be put back.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <csignal>
 #include <initializer_list>
+#include <optional>
 #include <span>
 
 #include "worker/sys/fd.h"
@@ -38,6 +40,17 @@ bool signal_group(pid_t leader, int signal) noexcept;
 
 // Whether `child`, an unreaped child of ours, has ended: no signal reaches it any more. Reaps nothing.
 [[nodiscard]] bool has_ended(pid_t child) noexcept;
+
+// How a child ended, as wait4(2) tells it.
+struct Ended {
+  int wait_status = 0;
+  rusage usage{};
+  bool group_lives = false;  // processes of its group are left: see LeftoverGroup
+};
+// Reaps `leader`, an unreaped child that has ended. With `group`, what is left of the process group that it led is
+// first asked to end (TERM, then CONT), while the zombie still holds the group's number. Members that we may not
+// signal, as a set-user-ID program's, count as left. Nothing: it was not ours to reap.
+[[nodiscard]] std::optional<Ended> end_group(pid_t leader, bool group) noexcept;
 
 // What is left of a process group whose leader has been reaped. The kernel frees a number only with its last user, so
 // as long as we see the group without a gap it is the same one; where its number is a process again, it has gone in

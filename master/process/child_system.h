@@ -1,0 +1,34 @@
+// The system calls by which the master's children begin, are signalled and end, in one place, so that a test can script
+// all of them and needs no fork. Everything here is about children of our own that have not been reaped, so that no pid
+// can have been recycled.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+
+#include "master/process/spawn.h"
+#include "worker/sys/result.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::process {
+
+class ChildSystem {
+ public:
+  virtual ~ChildSystem() = default;
+
+  // spawn(): the master's one fork.
+  [[nodiscard]] virtual sys::Result<pid_t> begin(const SpawnRequest& request) { return spawn(request); }
+  // kill(2), for the child or for the process group that it leads. False: errno says why.
+  virtual bool signal(pid_t child, int signal, bool group) noexcept { return sys::signal_child(child, signal, group); }
+
+  // Some child that has ended, and stays a zombie until reap(); 0: none has.
+  [[nodiscard]] virtual pid_t some_ended() noexcept;
+  [[nodiscard]] virtual bool has_ended(pid_t child) noexcept { return sys::has_ended(child); }
+  // sys::end_group().
+  [[nodiscard]] virtual std::optional<sys::Ended> reap(pid_t child, bool group) noexcept {
+    return sys::end_group(child, group);
+  }
+};
+
+}  // namespace bulkhead::process
