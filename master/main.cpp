@@ -13,11 +13,12 @@
 #include "bulkhead_version.h"
 #include "master/config/config.h"
 #include "master/daemon.h"
-#include "master/daemon_adopt.h"
 #include "master/host/descriptor_limit.h"
 #include "master/host/detach.h"
 #include "master/host/log_target.h"
 #include "master/host/pid_file.h"
+#include "master/upgrade/arguments.h"
+#include "master/upgrade/take_over.h"
 #include "master/version.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
@@ -37,7 +38,7 @@ struct Arguments {
   bool detach = false;
   bool check = false;
   bool dump_config = false;
-  Adopting adopting;                      // hidden: for ourselves
+  upgrade::Adopting adopting;             // hidden: for ourselves
   std::vector<std::string> command_line;  // without those
 };
 
@@ -64,8 +65,8 @@ std::string why_not_writable(const std::string& fd) {
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? "" : "descriptor " + fd + " is not open for writing";
 }
 
-// No option of anybody's: how one bulkheadd calls another (daemon_upgrade.cpp). Before the others, which look at it.
-void describe_adopting(CLI::App& app, Adopting& adopting) {
+// No option of anybody's: how one bulkheadd calls another (upgrade/arguments.h). Before the others, which look at it.
+void describe_adopting(CLI::App& app, upgrade::Adopting& adopting) {
   app.add_option("--adopt", adopting.descriptors)->group("");
   app.add_option("--rolled-back", adopting.rolled_back)->group("");
   app.add_flag("--dry-run", adopting.dry_run)->group("");
@@ -107,6 +108,10 @@ void override_with(const Arguments& arguments, config::Config& config) {
   if (arguments.detach && config.log.target == "stderr") config.log.target = "syslog";
 }
 
+std::function<void(config::Config&)> overrule_with(const Arguments& arguments) {
+  return [&arguments](config::Config& config) { override_with(arguments, config); };
+}
+
 // Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
 int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited, host::Detached& shell) {
   config::Config& config = *loaded.config;
@@ -134,7 +139,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   };
   Daemon daemon(std::move(config), std::move(loaded.effective),
                 {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(),
-                 arguments.command_line, arguments.adopting.overrule},
+                 arguments.command_line, overrule_with(arguments)},
                 std::move(*target));
   return daemon.run();
 }
@@ -177,6 +182,19 @@ int run(const Arguments& arguments) {
   return status;
 }
 
+int take_over(const Arguments& arguments) {
+  return upgrade::take_over(
+      arguments.adopting, [&arguments](upgrade::Inheritance from) -> std::unique_ptr<upgrade::Heir> {
+        DaemonOptions options;
+        options.version = version();
+        options.arguments = arguments.command_line;
+        options.overrule = overrule_with(arguments);
+        options.pid_file = std::move(from.pid_file);
+        return std::make_unique<Daemon>(std::move(*from.blueprint.config), std::move(from.blueprint.effective),
+                                        std::move(options), std::move(from.log));
+      });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -186,17 +204,15 @@ int main(int argc, char** argv) {
   ipc::register_robust_list();
   Arguments arguments;
   for (int i = 0; i < argc; ++i) {
-    if (!is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);
+    if (!upgrade::is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);
   }
-  open_way_back(arguments.command_line, argv);
+  upgrade::open_way_back_of(arguments.command_line, argv);
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");
   describe(app, arguments);
   try {
     app.parse(argc, argv);
-    arguments.adopting.command_line = arguments.command_line;
     arguments.adopting.version = version();
-    arguments.adopting.overrule = [&arguments](config::Config& config) { override_with(arguments, config); };
-    return arguments.adopting.descriptors.empty() ? run(arguments) : adopt(arguments.adopting);
+    return arguments.adopting.descriptors.empty() ? run(arguments) : take_over(arguments);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kStopped : kUsage;
   } catch (const std::exception& error) {

@@ -31,6 +31,15 @@ const char* strategy_text(Strategy strategy) {
   return kTexts[static_cast<std::size_t>(strategy)];
 }
 
+}  // namespace
+
+const char* auto_shutdown_text(AutoShutdown when) {
+  static constexpr const char* kTexts[] = {"never", "any_significant", "all_significant"};
+  return kTexts[static_cast<std::size_t>(when)];
+}
+
+namespace {
+
 struct Totals {
   ordered_json json;
   void add(const ordered_json& other) {
@@ -55,7 +64,7 @@ ordered_json counts_json(const World& world, const net::Listener& listener) {
     refused[ipc::refusal_text(static_cast<ipc::Refusal>(i))] = counts.refused[i];
   }
   return {{"active", counts.serving},
-          {"adopted", world.adoption.count(listener)},
+          {"adopted", world.children.adopted(listener)},
           {"accepted", counts.completed + counts.serving},
           {"completed", counts.completed},
           {"crashed", counts.crashed},
@@ -66,31 +75,30 @@ void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   const bool alive =
       view.state == NodeState::running || view.state == NodeState::stopping || view.state == NodeState::starting;
   if (!alive) return;
-  if (const auto* worker = world.workers.find(view.run); worker != nullptr) out["pid"] = worker->pid;
-  if (const auto* process = world.processes.find(view.run); process != nullptr) {
-    out["pid"] = process->pid;
-    if (!process->status.empty()) out["status"] = process->status;
-  }
+  const auto run = world.children.view(view.run);
+  if (!run) return;
+  out["pid"] = run->pid;
+  if (!run->status.empty()) out["status"] = run->status;
 }
 
 ordered_json node_json(const World& world, NodeId id);
 
 void add_supervisor(const World& world, const NodeView& view, ordered_json& out) {
   const SupervisorFlags& flags = view.spec->flags;
-  const auto found = world.listeners.find(view.path);
-  const bool is_listener = found != world.listeners.end();
+  const net::Listener* const found = world.listeners.at(view.path);
+  const bool is_listener = found != nullptr;
   if (!is_listener) out["strategy"] = strategy_text(flags.strategy);
   out["max_restarts"] = flags.max_restarts;
   out["max_seconds"] = seconds(flags.max_seconds);
   out["restarts_in_window"] = view.restarts_in_window;
   if (is_listener) {
-    const net::Listener& listener = *found->second;
+    const net::Listener& listener = *found;
     out["endpoints"] = ordered_json::array();
     for (const net::ListeningSocket& socket : listener.sockets()) {
       out["endpoints"].push_back({{"listen", socket.address.text}, {"address", socket.text}});
     }
-    out["suspended"] = listener.suspended;
-    if (!listener.phase.empty()) out["phase"] = listener.phase;
+    out["suspended"] = listener.gate().is_held_by(net::Gate::Holder::operators);
+    if (const auto phase = net::phase_name(listener.end_phase()); !phase.empty()) out["phase"] = phase;
     out["connections"] = counts_json(world, listener);
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();
@@ -98,7 +106,7 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
 }
 
 ordered_json node_json(const World& world, NodeId id) {
-  const auto view = world.tree.node(id, now());
+  const auto view = world.engine.view(id);
   if (!view) return nullptr;
   ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
                    {"path", view->path},
@@ -110,8 +118,8 @@ ordered_json node_json(const World& world, NodeId id) {
   out["restarts"] = view->restarts;
   if (view->due) out["restart_in_seconds"] = std::max(0.0, seconds(*view->due - now()));
   if (view->spec->type == NodeType::worker) {
-    const auto* worker = world.workers.find(view->run);
-    out["generation"] = worker != nullptr ? worker->generation : world.generation;
+    const auto worker = world.children.view(view->run);
+    out["generation"] = worker ? worker->generation : world.generation;
   }
   if (!leaf) add_supervisor(world, *view, out);
   return out;
@@ -139,10 +147,10 @@ ordered_json tree_json(const World& world) {
 ordered_json stats_json(const World& world) {
   ordered_json listeners = ordered_json::array();
   Totals totals{ordered_json::object()};
-  for (const auto& [path, listener] : world.listeners) {
+  for (const net::Listener* listener : world.listeners.all()) {
     ordered_json counts = counts_json(world, *listener);
     totals.add(counts);
-    listeners.push_back({{"path", path}, {"connections", std::move(counts)}});
+    listeners.push_back({{"path", listener->path()}, {"connections", std::move(counts)}});
   }
   return {{"listeners", std::move(listeners)}, {"totals", std::move(totals.json)}};
 }

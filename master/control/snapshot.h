@@ -2,26 +2,19 @@
 // Reads only; numbers that come from a table are what its workers wrote there, so they are shown and never acted on.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <memory>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
 
-#include "master/net/listener.h"
-#include "master/process/adoption.h"
-#include "master/process/processes.h"
-#include "master/process/workers.h"
-#include "master/supervision/tree.h"
+#include "master/running/children.h"
+#include "master/running/engine.h"
+#include "master/running/listeners.h"
 
 namespace bulkhead::control {
 
 struct World {
-  const supervision::Tree& tree;
-  const std::map<std::string, std::unique_ptr<net::Listener>>& listeners;
-  const process::Workers& workers;
-  const process::Processes& processes;
-  const process::Adoption& adoption;
+  const running::Engine& engine;
+  const running::Listeners& listeners;
+  const running::Children& children;
   std::uint32_t generation;
 };
 
@@ -29,5 +22,6 @@ struct World {
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
 // "starting", "running", "waiting", "stopping", "stopped", "failed".
 [[nodiscard]] const char* state_text(supervision::NodeState state);
+[[nodiscard]] const char* auto_shutdown_text(supervision::AutoShutdown when);
 
 }  // namespace bulkhead::control

@@ -1,12 +1,14 @@
 #include "master/journal/narrator.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "master/journal/exit_text.h"
+#include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -60,20 +62,16 @@ void Narrator::stop_signal_is(RunId run, int stop_signal) {
 }
 
 void Narrator::stopping(RunId run, const std::string& path, bool kill) {
-  Run& record = runs_[run];
-  record.asked = true;
+  const Run& record = runs_[run];
   events_.publish("child_stopping", path,
                   {{"pid", record.pid}, {"how", sys::signal_name(kill ? SIGKILL : record.stop_signal)}});
 }
 
-bool Narrator::asked(RunId run) const {
-  const auto found = runs_.find(run);
-  return found != runs_.end() && found->second.asked;
-}
-
-void Narrator::ended(RunId run, const std::string& path, int wait_status, bool expected, const std::string& remark) {
+void Narrator::ended(RunId run, const std::string& path, int wait_status, bool expected, bool asked,
+                     const std::string& remark) {
   Run& record = runs_[run];
   record.ended = true;
+  record.asked = asked;
   record.wait_status = wait_status;
   record.remark = remark;
   log::Line line(expected ? log::Level::info : log::Level::warning, path);
@@ -88,7 +86,10 @@ void Narrator::tell(const Report& report) {
     EventRing& events;
     std::map<RunId, Run>& runs;
 
-    void operator()(const report::SupervisorStarted& r) const { events.publish("supervisor_started", r.path); }
+    void operator()(const report::SupervisorStarted& r) const {
+      narrator.serving_.erase(r.path);
+      events.publish("supervisor_started", r.path);
+    }
     void operator()(const report::SupervisorTerminated& r) const {
       const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
       events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", cause_word(r.cause)}});
@@ -168,30 +169,93 @@ void Narrator::gave_up(const TreeTerminated& end) {
   line.write();
 }
 
-void Narrator::on_the_way_down(procedure::StopSequence::Phase phase, std::uint32_t connections,
-                               config::Duration lame_duck) {
-  using Phase = procedure::StopSequence::Phase;
-  log::Line line(log::Level::info, "root");
-  if ((phase == Phase::lame_duck || phase == Phase::closing) && !std::exchange(draining_, true)) {
-    events_.publish("drain_started", "root");
+void Narrator::on_the_way_down(const std::string& path, net::EndPhase phase, config::Duration lame_duck,
+                               std::optional<std::uint32_t> connections) {
+  using Phase = net::EndPhase;
+  log::Line line(log::Level::info, path);
+  if ((phase == Phase::lame_duck || phase == Phase::closing) && draining_.insert(path).second) {
+    events_.publish("drain_started", path);
   }
   switch (phase) {
     case Phase::lame_duck:
-      line.text("stopping: newcomers are served for a while yet").field_seconds("for", lame_duck.count()).write();
+      line.text("lame duck: still accepting connections").field_seconds("for", lame_duck.count());
       break;
-    case Phase::closing:
-      line.text("stopping: no new connections; those that there are go on until they end")
-          .field("connections", connections)
-          .write();
-      break;
-    case Phase::terminating:
-      line.text("stopping: ending the connections").field("connections", connections).write();
-      break;
+    case Phase::closing: line.text("shutting down: existing connections continue until they end"); break;
+    case Phase::terminating: line.text("ending the remaining connections"); break;
     case Phase::stopping_tree:
-      if (draining_) events_.publish("drain_done", "root");  // there is none on the fast way down
-      break;
-    default: break;
+      if (draining_.erase(path) != 0) events_.publish("drain_done", path);  // there is none on the fast way down
+      return;
+    default: return;
   }
+  if (connections) line.field("connections", *connections);
+  line.write();
+}
+
+void Narrator::drain_called_off(const std::string& path) {
+  draining_.erase(path);
+  events_.publish("drain_done", path, {{"called_off", true}});
+  log::Line(log::Level::info, path).text("drain called off: accepting connections as before").write();
+}
+
+void Narrator::abandoned(const std::string& listener) {
+  log::Line(log::Level::warning, listener)
+      .text("port closed: it is not started again; its existing connections continue")
+      .write();
+}
+
+void Narrator::bound(const net::Listener& listener) {
+  for (const net::ListeningSocket& socket : listener.sockets()) {
+    events_.publish("listener_bound", listener.path(), {{"address", socket.text}});
+  }
+}
+
+void Narrator::serving(const net::Listener& listener) {
+  if (!serving_.insert(listener.path()).second) return;
+  for (const net::ListeningSocket& socket : listener.sockets()) {
+    log::Line line(log::Level::info, listener.path());
+    if (socket.local.family == AF_UNIX) {
+      line.text("Serving requests on ").text(socket.text);
+    } else {
+      line.text("Serving requests on port ").number(socket.local.port);
+    }
+    line.field("address", socket.text).write();
+  }
+}
+
+void Narrator::set_suspended(const std::string& listener, bool on) {
+  events_.publish(on ? "listener_suspended" : "listener_resumed", listener);
+  log::Line(log::Level::info, listener).text(on ? "suspended: new clients wait in the queue" : "resumed").write();
+}
+
+void Narrator::accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason,
+                             int error) {
+  events_.publish("accept_paused", listener,
+                  {{"reason", ipc::kPauseWords.text(reason)}, {"errno", error}, {"worker", worker}});
+}
+
+void Narrator::accept_resumed(const std::string& listener, const std::string& worker) {
+  events_.publish("accept_resumed", listener, {{"worker", worker}});
+}
+
+void Narrator::adopted(const std::string& listener, const std::string& worker, std::uint32_t count) {
+  events_.publish("children_adopted", listener, {{"from", worker}, {"count", count}});
+}
+
+void Narrator::connection_crashed(const std::string& listener, std::uint64_t id, pid_t pid) {
+  char hex[17];
+  events_.publish("connection_crashed", listener, {{"id", ipc::hex_text(id, hex)}, {"pid", pid}});
+}
+
+void Narrator::worker_hung(const std::string& worker, pid_t pid) {
+  log::Line(log::Level::error, worker)
+      .text("does not answer and is killed; its connections go on")
+      .field("pid", pid)
+      .write();
+  events_.publish("watchdog_expired", worker);
+}
+
+void Narrator::watchdog_expired(const std::string& path) {
+  events_.publish("watchdog_expired", path);
 }
 
 }  // namespace bulkhead::journal

@@ -6,13 +6,17 @@
 
 #include <csignal>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "master/journal/event_ring.h"
 #include "master/journal/handover.h"
-#include "master/procedure/stop_sequence.h"
+#include "master/net/end_phase.h"
+#include "master/net/listener.h"
 #include "master/supervision/command.h"
+#include "worker/ipc/message.h"
 #include "worker/sys/result.h"
 
 namespace bulkhead::journal {
@@ -25,20 +29,39 @@ class Narrator {
   void started(supervision::RunId run, const std::string& path, pid_t pid, int stop_signal = SIGTERM);
   void stop_signal_is(supervision::RunId run, int stop_signal);
   void start_failed(const std::string& path, const sys::Error& error);
-  // It is asked to end, with its stop signal or SIGKILL. What ends after that ends as asked.
+  // It is asked to end, with its stop signal or SIGKILL.
   void stopping(supervision::RunId run, const std::string& path, bool kill);
-  [[nodiscard]] bool asked(supervision::RunId run) const;
-  // How a run's process ended (wait(2)), before the tree hears of it. `remark` finishes the sentence; may be empty.
-  void ended(supervision::RunId run, const std::string& path, int wait_status, bool expected,
+  // How a run's process ended (wait(2)), before the tree hears of it; `asked`: we had signalled it. `remark` finishes
+  // the sentence; may be empty.
+  void ended(supervision::RunId run, const std::string& path, int wait_status, bool expected, bool asked,
              const std::string& remark);
   // What the tree decided.
   void tell(const supervision::Report& report);
   void gave_up(const supervision::TreeTerminated& end);
-  // The daemon's stop has come to this phase. drain_done follows drain_started, and nothing else.
-  void on_the_way_down(procedure::StopSequence::Phase phase, std::uint32_t connections, config::Duration lame_duck);
+  // The end of a listener, or of the daemon ("root"), has come to this phase. drain_done follows drain_started, and
+  // nothing else. Without a count of connections none is told.
+  void on_the_way_down(const std::string& path, net::EndPhase phase, config::Duration lame_duck,
+                       std::optional<std::uint32_t> connections = std::nullopt);
+  void drain_called_off(const std::string& path);
+  // Its port has been closed because nobody will accept for it any more.
+  void abandoned(const std::string& listener);
+
+  void bound(const net::Listener& listener);
+  // Its workers are ready: told once for each start of the listener.
+  void serving(const net::Listener& listener);
+  [[nodiscard]] bool has_told_serving(const std::string& listener) const { return serving_.contains(listener); }
+  void set_suspended(const std::string& listener, bool on);
+  void accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason, int error);
+  void accept_resumed(const std::string& listener, const std::string& worker);
+  void adopted(const std::string& listener, const std::string& worker, std::uint32_t count);
+  void connection_crashed(const std::string& listener, std::uint64_t id, pid_t pid);
+  void worker_hung(const std::string& worker, pid_t pid);
+  void watchdog_expired(const std::string& path);
+
   // What it knows of the runs there are, for another program's to go on with.
   [[nodiscard]] std::vector<RunHandover> hand_over() const;
   void resume(const std::vector<RunHandover>& from);
+  void resume_serving(const std::string& listener) { serving_.insert(listener); }
 
  private:
   struct Run {
@@ -50,8 +73,9 @@ class Narrator {
     std::string remark;
   };
   EventRing& events_;
-  bool draining_ = false;
+  std::set<std::string> draining_;  // paths for which drain_started has been told
   std::map<supervision::RunId, Run> runs_;
+  std::set<std::string> serving_;  // listeners that have been told to serve since they started
 };
 
 }  // namespace bulkhead::journal

@@ -26,7 +26,7 @@ struct HandlerNames {
 struct ListenerHandover {
   std::string path;
   std::uint32_t number = 0;
-  bool announced = false;
+  bool announced = false;  // "Serving requests" has been logged, as the narrator knows
   bool suspended = false;
   std::uint32_t next_socket = 0;
   int table = -1;  // -1: it was never opened

@@ -82,8 +82,8 @@ std::optional<sys::Error> Listener::make_drain_notice() {
 ListenerHandover Listener::hand_over() const {
   ListenerHandover out{path_,
                        number_,
-                       announced,
-                       suspended,
+                       false,
+                       gate_.is_held_by(Gate::Holder::operators),
                        next_socket_,
                        table_fd_.get(),
                        bell_.get(),
@@ -100,8 +100,7 @@ ListenerHandover Listener::hand_over() const {
 }
 
 std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
-  announced = from.announced;
-  suspended = from.suspended;
+  if (from.suspended) gate_.hold(Gate::Holder::operators);
   next_socket_ = static_cast<std::uint16_t>(from.next_socket);
   for (const HandlerNames& one : from.handlers) handler_names_[one.generation] = one.names;
   bell_.reset(from.bell);

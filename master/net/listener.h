@@ -7,10 +7,11 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/net/end_phase.h"
+#include "master/net/gate.h"
 #include "master/net/handover.h"
 #include "master/net/inherited_sockets.h"
 #include "master/net/listening_socket.h"
@@ -81,15 +82,17 @@ class Listener {
   [[nodiscard]] int drain_notice() const noexcept { return drain_read_.get(); }
   void tell_draining() noexcept { drain_write_.reset(); }
 
-  // Whether its workers are to leave the queue alone.
-  [[nodiscard]] bool holds_back() const noexcept { return suspended || on_trial; }
+  // Whether its workers may accept.
+  [[nodiscard]] Gate& gate() noexcept { return gate_; }
+  [[nodiscard]] const Gate& gate() const noexcept { return gate_; }
 
-  const config::Node* source = nullptr;  // the entry that it was made from
-  bool announced = false;                // "Serving requests" has been logged for this start
-  bool suspended = false;
-  bool on_trial = false;   // workers that become ready now wait until a reload has gone through
-  std::string_view phase;  // of its end (procedure/stop_sequence.h), or empty
-  bool draining = false;   // its workers are to empty the queue and close
+  // How far its end has come, as whoever ends it says.
+  void set_end_phase(EndPhase phase) noexcept { end_phase_ = phase; }
+  [[nodiscard]] EndPhase end_phase() const noexcept { return end_phase_; }
+  // Its port is closing or closed, and it will not serve again before it has ended.
+  [[nodiscard]] bool is_ending() const noexcept {
+    return end_phase_ >= EndPhase::closing && end_phase_ < EndPhase::done;
+  }
 
  private:
   // What an entry of `listen` becomes: sockets that there are already, or new ones.
@@ -122,6 +125,8 @@ class Listener {
   const config::ListenAddress* failed_address_ = nullptr;
   std::vector<std::string> told_;  // what the system made of the configuration, once each
   std::uint16_t next_socket_ = 0;
+  Gate gate_;
+  EndPhase end_phase_ = EndPhase::idle;
 };
 
 }  // namespace bulkhead::net

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <utility>
 
+#include "worker/ipc/message.h"
+
 namespace bulkhead::procedure {
 
 namespace {
@@ -11,7 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kHandshakes = 50ms;
-constexpr auto kTick = 10ms;
 constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer hangs
 constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
@@ -32,19 +33,13 @@ const char* phase_text(StopSequence::Phase phase) {
   return "stopping";
 }
 
-std::string_view phase_name(StopSequence::Phase phase) {
-  static constexpr std::string_view kNames[] = {"", "lame_duck", "closing", "draining", "terminating", "stopping_tree",
-                                                ""};
-  return kNames[static_cast<std::size_t>(phase)];
-}
-
-StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times)
-    : workers_(workers), adoption_(adoption), times_(times), timer_(loop, [this] { tick(); }) {}
+StopSequence::StopSequence(running::Workforce& workforce, Times times, Clock clock)
+    : workforce_(workforce), times_(times), clock_(std::move(clock)) {}
 
 void StopSequence::enter(Phase phase) {
   phase_ = phase;
-  since_ = Clock::now();
-  for (net::Listener* listener : listeners_) listener->phase = phase_name(phase);
+  since_ = clock_();
+  for (net::Listener* listener : listeners_) listener->set_end_phase(phase);
   if (world_.on_phase) world_.on_phase(phase);
 }
 
@@ -52,7 +47,6 @@ void StopSequence::graceful() {
   if (phase_ == Phase::idle && times_.lame_duck > supervision::Duration::zero()) {
     begin();
     enter(Phase::lame_duck);
-    timer_.start(kTick, kTick);
   } else {
     without_lame_duck();
   }
@@ -80,7 +74,6 @@ void StopSequence::end_lame_duck() {
 
 bool StopSequence::call_off() {
   if (phase_ != Phase::lame_duck) return false;
-  timer_.stop();
   enter(Phase::idle);
   listeners_.clear();
   return true;
@@ -112,32 +105,33 @@ void StopSequence::begin_closing() {
   begin();
   enter(Phase::closing);
   for (net::Listener* listener : listeners_) {
-    listener->draining = true;
     listener->tell_draining();
     listener->refuse_newcomers();
   }
-  timer_.start(kTick, kTick);
 }
 
 void StopSequence::begin_draining() {
   enter(Phase::draining);
   for (net::Listener* listener : listeners_) {
-    listener->suspended = false;  // what a suspended listener has queued is served too
-    workers_.send(*listener, ipc::Drain{});
+    listener->gate().release(net::Gate::Holder::operators);  // what a suspended listener has queued is served too
+    workforce_.send(*listener, ipc::Drain{});
   }
 }
 
-void StopSequence::worker_ready(process::WorkerProcess& worker) {
-  const bool concerned = std::find(listeners_.begin(), listeners_.end(), worker.listener) != listeners_.end();
-  if (concerned && phase_ == Phase::draining) workers_.send(*worker.listener, ipc::Drain{});
-  if (concerned && phase_ >= Phase::terminating) workers_.stop(worker.run);  // it has the listening sockets still
+bool StopSequence::concerns(const net::Listener& listener) const {
+  return std::find(listeners_.begin(), listeners_.end(), &listener) != listeners_.end();
+}
+
+void StopSequence::worker_ready(const process::WorkerProcess& worker) {
+  if (!concerns(*worker.listener)) return;
+  if (phase_ == Phase::draining) workforce_.send(*worker.listener, ipc::Drain{});
+  if (phase_ >= Phase::terminating) workforce_.retire(worker.run);  // it has the listening sockets still
 }
 
 void StopSequence::worker_gone(net::Listener& listener) {
-  const bool concerned = std::find(listeners_.begin(), listeners_.end(), &listener) != listeners_.end();
-  if (!concerned || phase_ < Phase::terminating) return;
-  const bool to_kill = std::find(to_kill_.begin(), to_kill_.end(), &listener) == to_kill_.end();
-  adoption_.signal_all(listener, to_kill ? SIGKILL : SIGTERM);
+  if (!concerns(listener) || phase_ < Phase::terminating) return;
+  const bool killed = std::find(to_kill_.begin(), to_kill_.end(), &listener) == to_kill_.end();
+  workforce_.signal_adopted(listener, killed ? SIGKILL : SIGTERM);
 }
 
 bool StopSequence::no_connections() const {
@@ -148,10 +142,10 @@ bool StopSequence::no_connections() const {
 void StopSequence::tick() {
   switch (phase_) {
     case Phase::lame_duck:
-      if (Clock::now() - since_ >= times_.lame_duck) begin_closing();
+      if (in_phase() >= times_.lame_duck) begin_closing();
       break;
     case Phase::closing:
-      if (Clock::now() - since_ >= kHandshakes) begin_draining();
+      if (in_phase() >= kHandshakes) begin_draining();
       break;
     case Phase::draining: tick_draining(); break;
     case Phase::terminating: tick_terminating(); break;
@@ -163,73 +157,63 @@ void StopSequence::tick() {
 
 void StopSequence::tick_draining() {
   bool closed = true;
-  const bool patient = Clock::now() - since_ < kStart;
+  const bool patient = in_phase() < kStart;
   for (net::Listener* listener : listeners_) {
-    if (listener->is_open() && workers_.all_drained(*listener, patient)) listener->close();
-    closed = closed && !listener->is_open() && !workers_.any_in_hand(*listener);
+    if (listener->is_open() && workforce_.all_drained(*listener, patient)) listener->close();
+    closed = closed && !listener->is_open() && !workforce_.any_in_hand(*listener);
   }
   if (closed && no_connections()) {
     begin_stopping_tree();
-  } else if (times_.drain_timeout && Clock::now() - since_ >= *times_.drain_timeout) {
+  } else if (times_.drain_timeout && in_phase() >= *times_.drain_timeout) {
     begin_terminating();
   }
-}
-
-void StopSequence::signal_connections(net::Listener& listener, int signal) {
-  workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
-  adoption_.signal_all(listener, signal);
 }
 
 void StopSequence::begin_terminating() {
   begin();
   enter(Phase::terminating);
   for (net::Listener* listener : listeners_) {
-    listener->draining = true;   // no worker of it is started again
-    listener->suspended = true;  // nor must one accept that is being started now
-    workers_.send(*listener, ipc::Suspend{});
+    listener->gate().hold(net::Gate::Holder::ending);  // nor may a worker accept that is being started now
     listener->close();
   }
   to_kill_ = listeners_;
   next_slot_.assign(listeners_.size(), 0);
   tick_spread();
-  timer_.start(kTick, kTick);
 }
 
 void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, double share) {
   const auto end = static_cast<std::uint32_t>(listener.table().high_water() * share);
   for (; next < end; ++next) {
     const auto slot = listener.table().copy(next);
-    if (!slot || slot->state != ipc::SlotState::serving) continue;
-    workers_.send(listener, ipc::Signal{next, slot->use, SIGTERM});
-    (void)adoption_.signal_one(listener, next, slot->use, SIGTERM);
+    if (slot) (void)workforce_.signal_connection(listener, next, slot->use, SIGTERM);
   }
 }
 
 // The whole at once, unless it is to be spread.
 void StopSequence::tick_spread() {
   if (next_slot_.empty()) return;
-  const auto passed = Clock::now() - since_;
+  const auto passed = in_phase();
   if (passed < times_.close_spread) {
     const double share = std::chrono::duration<double>(passed) / times_.close_spread;
     for (std::size_t i = 0; i < listeners_.size(); ++i) signal_share(*listeners_[i], next_slot_[i], share);
     return;
   }
   next_slot_.clear();
-  for (net::Listener* listener : listeners_) signal_connections(*listener, SIGTERM);
+  for (net::Listener* listener : listeners_) workforce_.signal_connections(*listener, SIGTERM);
 }
 
 void StopSequence::kill_connections() {
-  for (net::Listener* listener : std::exchange(to_kill_, {})) signal_connections(*listener, SIGKILL);
-  killed_at_ = Clock::now();
+  for (net::Listener* listener : std::exchange(to_kill_, {})) workforce_.signal_connections(*listener, SIGKILL);
+  killed_at_ = clock_();
 }
 
 void StopSequence::tick_terminating() {
-  const auto now = Clock::now();
+  const auto now = clock_();
   tick_spread();
-  for (net::Listener* listener : listeners_) workers_.kill_unresponsive(*listener, kAnswer);
+  for (net::Listener* listener : listeners_) workforce_.kill_unresponsive(*listener, kAnswer);
   std::erase_if(to_kill_, [this, now](net::Listener* listener) {
     if (now - since_ < times_.close_spread + listener->config().connection_shutdown) return false;
-    signal_connections(*listener, SIGKILL);
+    workforce_.signal_connections(*listener, SIGKILL);
     return true;
   });
   if (to_kill_.empty() && !killed_at_) killed_at_ = now;
@@ -239,7 +223,6 @@ void StopSequence::tick_terminating() {
 
 void StopSequence::begin_stopping_tree() {
   enter(Phase::stopping_tree);
-  timer_.stop();
   for (net::Listener* listener : listeners_) listener->close();
   if (tree_gone_) {
     enter(Phase::done);

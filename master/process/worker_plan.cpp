@@ -254,7 +254,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_identity = plan.strings({log.identity});
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
-  header.suspended = listener.holds_back() ? 1 : 0;
+  header.suspended = listener.gate().accepting() ? 0 : 1;
   header.captures_errors = captures_errors(listener.config()) ? 1 : 0;
   header.log_rate_limit = keys.log_rate_limit.value_or(0);
   header.has_drain = config::has_drain_notice(listener.config()) ? 1 : 0;

@@ -122,7 +122,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.index = index;
   worker.generation = settings_.generation;
   worker.incarnation = settings_.incarnation;
-  worker.held_back = listener.holds_back();
+  worker.held_back = !listener.gate().accepting();
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
@@ -232,7 +232,7 @@ void Workers::kill(RunId run) {
 
 // What the others were told while it was starting.
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
-  if (worker.held_back == worker.listener->holds_back()) return;
+  if (worker.held_back != worker.listener->gate().accepting()) return;
   (void)ipc::send(worker.channel.get(), worker.held_back ? ipc::Down(ipc::Resume{}) : ipc::Suspend{});
 }
 

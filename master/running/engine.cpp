@@ -29,7 +29,8 @@ void Engine::carry_out(const Command& command) {
   struct Deeds {
     Engine& engine;
     void operator()(const StartChild& c) const {
-      if (const auto child = engine.view(c.node)) engine.effects_.start(*child, c.run);
+      const auto child = engine.view(c.node);
+      if (child) engine.effects_.start(*child, *engine.view(child->parent), c.run);
     }
     void operator()(const StopChild& c) const { engine.effects_.stop(c.run); }
     void operator()(const KillChild& c) const { engine.effects_.kill(c.run); }

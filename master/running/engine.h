@@ -30,8 +30,10 @@ class Engine {
   class Effects {
    public:
     virtual ~Effects() = default;
-    // Answered by a ChildReady or StartFailed for this run. `child` is valid during the call only.
-    virtual void start(const supervision::NodeView& child, supervision::RunId run) = 0;
+    // Answered by a ChildReady or StartFailed for this run. `child` and `parent`, its supervisor, are valid during the
+    // call only.
+    virtual void start(const supervision::NodeView& child, const supervision::NodeView& parent,
+                       supervision::RunId run) = 0;
     virtual void stop(supervision::RunId run) = 0;  // answered by ChildExited, like kill()
     virtual void kill(supervision::RunId run) = 0;
     virtual void told(const supervision::Report& report) = 0;

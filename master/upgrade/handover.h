@@ -22,6 +22,7 @@
 #include "master/journal/handover.h"
 #include "master/net/handover.h"
 #include "master/process/handover.h"
+#include "master/running/catalogue.h"
 #include "master/supervision/tree_state.h"
 #include "master/upgrade/clients_handover.h"
 
@@ -36,14 +37,6 @@ struct Settled {
   std::string log_target;
   std::string pid_file;
   std::string control_socket;
-};
-
-// A child that an operator has added.
-struct AddedChild {
-  std::string supervisor;
-  std::string text;
-  std::string file;
-  std::string directory;
 };
 
 // What tells that a number means the description that it meant: SO_COOKIE of a socket, device and inode of another.
@@ -76,7 +69,7 @@ struct Handover {
   host::ServiceManager::Handover services;
   std::vector<net::InheritedHandover> inherited;
   upgrade::ServerHandover control;
-  std::vector<AddedChild> added;
+  std::vector<running::AddedChild> added;
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
   std::vector<process::WorkerHandover> workers;

@@ -99,7 +99,7 @@ BULKHEAD_FIELDS(host::ServiceManager::Handover,
   BULKHEAD_FIELD(address); BULKHEAD_FIELD(interval_us); BULKHEAD_FIELD(last_status));
 BULKHEAD_FIELDS(Settled,
   BULKHEAD_FIELD(log_level); BULKHEAD_FIELD(log_target); BULKHEAD_FIELD(pid_file); BULKHEAD_FIELD(control_socket));
-BULKHEAD_FIELDS(AddedChild,
+BULKHEAD_FIELDS(running::AddedChild,
   BULKHEAD_FIELD(supervisor); BULKHEAD_FIELD(text); BULKHEAD_FIELD(file); BULKHEAD_FIELD(directory));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
 BULKHEAD_FIELDS(Handover,

@@ -286,7 +286,7 @@ class SlowStop(TestCase):
     def test_a_lame_duck_serves_newcomers(self):
         daemon = self.start(daemon={"lame_duck": "1s"})
         daemon.send_signal(signal.SIGTERM)
-        daemon.wait_log("newcomers are served")
+        daemon.wait_log("still accepting connections")
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"still\n"))
         self.assertEqual(daemon.wait_exit(), 0)
@@ -301,7 +301,7 @@ class SlowStop(TestCase):
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"one\n"))
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("newcomers are served")
+            daemon.wait_log("still accepting connections")
             daemon.send_signal(signal.SIGTERM)
             self.assertEqual(client.rest(), b"")
         self.assertEqual(daemon.wait_exit(), 0)

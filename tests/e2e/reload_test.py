@@ -225,7 +225,7 @@ class WhatChanges(ReloadTestCase):
         workers = [one.pid for one in daemon.workers()]
         self.rewrite(daemon, log={"connections": ["start", "end"], "level": "info"})
         self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "log", "level", "connections")])
-        daemon.wait_log("^opened again")
+        daemon.wait_log("^reopened")
         debug = len(daemon.log(level="debug"))
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())

@@ -32,9 +32,9 @@ stopping_tree   kills   kills   kills  no          reopens  no             no   
 """
 SIGNS = {  # of what each deed is known by in the log: pattern, path
     "drains": ("^stopping: no new connections", "root"),
-    "ends": ("^stopping: ending the connections", "root"),
+    "ends": ("^ending the remaining connections", "root"),
     "reloads": ("^reloaded", "root"),
-    "reopens": ("^opened again", "log"),
+    "reopens": ("^reopened", "log"),
     "upgrades": ("^upgraded", "root"),
     "more": ("^is ready", "root/echo/3"),
     "fewer": ("^ended with exit status 0", "root/echo/3"),

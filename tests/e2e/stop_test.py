@@ -141,7 +141,7 @@ class Fast(TestCase):
             daemon.send_signal(signal.SIGTERM)
             daemon.wait_log("^stopping: no new connections")
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping: ending the connections")
+            daemon.wait_log("^ending the remaining connections")
             self.assertTrue(client.silent(0.2))
             began = time.monotonic()
             self.assertEqual(daemon.stop(), 0)

@@ -36,9 +36,9 @@ class Terminal(TestCase):
 
     def all_read(self, daemon, seconds=5):
         wait_until(lambda: not pending(daemon.pid), seconds, "signals that are read")
-        count = len(daemon.log("^opened again"))
+        count = len(daemon.log("^reopened"))
         daemon.send_signal(signal.SIGUSR1)  # and whatever was to come of them has come when this one is obeyed
-        daemon.wait_log("^opened again", count + 1)
+        daemon.wait_log("^reopened", count + 1)
 
     def test_its_drivers_signals_are_not_an_operators(self):
         daemon = self.start_at_a_terminal()
@@ -67,7 +67,7 @@ class Terminal(TestCase):
         with Hold(daemon.address(), 5) as hold:
             self.assertEqual(hold.echo_all(), 5)
             os.write(self.terminal, b"\x03")
-            daemon.wait_log("^stopping: ending the connections")
+            daemon.wait_log("^ending the remaining connections")
             self.assertEqual([client.rest() for client in hold.clients], [b""] * 5)
         self.assertEqual(daemon.wait_exit(5), 0)
         self.assertEqual(daemon.log("was killed by SIGINT"), [])

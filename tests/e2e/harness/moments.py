@@ -193,7 +193,7 @@ class Moments(UpgradeTestCase):
         daemon = self.begin(self.echo(port), lame_duck="60s")
         client = self.hold(port)
         daemon.send_signal(signal.SIGTERM)
-        daemon.wait_log("^stopping: newcomers are served", seconds=SECONDS)
+        daemon.wait_log("^lame duck: still accepting", seconds=SECONDS)
         return Moment(daemon, client)
 
     def at_closing(self):
@@ -223,7 +223,7 @@ class Moments(UpgradeTestCase):
         client = self.hold(port, answers=False)
         self.assertEqual(client.receive(6), b"ready\n")
         daemon.send_signal(signal.SIGINT)
-        daemon.wait_log("^stopping: ending the connections", seconds=SECONDS)
+        daemon.wait_log("^ending the remaining connections", seconds=SECONDS)
         return Moment(daemon, client)
 
     def at_stopping_tree(self):

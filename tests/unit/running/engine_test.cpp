@@ -34,7 +34,8 @@ struct Script final : Engine::Effects {
   RunId last_run = 0;
   NodeId last_node = 0;
 
-  void start(const NodeView& child, RunId run) override {
+  void start(const NodeView& child, const NodeView& parent, RunId run) override {
+    CHECK(parent.id == child.parent);
     deeds.push_back("start " + child.path);
     last_run = run;
     last_node = child.id;

@@ -1,0 +1,55 @@
+#include "master/control/answers.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace bulkhead::control {
+
+using procedure::Outcome;
+using supervision::ReplyError;
+
+Answer ok() {
+  return {{{"ok", true}}, std::nullopt};
+}
+
+Answer refused(std::string why) {
+  return {nullptr, Failure{protocol::kRefused, std::move(why), ""}};
+}
+
+Answer refused(const std::vector<std::string>& problems) {
+  return refused(fmt::format("{}", fmt::join(problems, "\n")));
+}
+
+Answer no_such(const std::string& what) {
+  return answer_of(procedure::negative(ReplyError::not_found, "there is no " + what));
+}
+
+Answer answer_of(const Outcome& outcome) {
+  switch (outcome.kind) {
+    case Outcome::Kind::done: return ok();
+    case Outcome::Kind::refused: return refused(outcome.text);
+    case Outcome::Kind::negative: break;
+  }
+  const bool unknown = outcome.word == ReplyError::not_found || outcome.word == ReplyError::noproc;
+  return {nullptr, Failure{unknown ? protocol::kNoSuchObject : protocol::kNegative, outcome.text,
+                           std::string(procedure::word_of(outcome.word))}};
+}
+
+Answer answer_of(const reload::Reload::Result& result) {
+  if (!result.problems.empty()) return refused(result.problems);
+  return {{{"ok", true}, {"changes", reload::changes_json(result.plan)}, {"needs_restart", result.plan.needs_restart}},
+          std::nullopt};
+}
+
+procedure::Done answer_with(Reply reply) {
+  return [reply = std::move(reply)](const Outcome& outcome) { reply(answer_of(outcome)); };
+}
+
+std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
+  std::vector<std::string> out;
+  for (const config::Problem& problem : problems) out.push_back(problem.text());
+  return out;
+}
+
+}  // namespace bulkhead::control

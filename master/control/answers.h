@@ -1,0 +1,25 @@
+// What the daemon's outcomes look like as answers of the control protocol.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/control/backend.h"
+#include "master/procedure/outcome.h"
+#include "master/reload/reload.h"
+
+namespace bulkhead::control {
+
+[[nodiscard]] Answer ok();
+[[nodiscard]] Answer refused(std::string why);
+[[nodiscard]] Answer refused(const std::vector<std::string>& problems);
+[[nodiscard]] Answer no_such(const std::string& what);
+[[nodiscard]] Answer answer_of(const procedure::Outcome& outcome);
+// {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every problem.
+[[nodiscard]] Answer answer_of(const reload::Reload::Result& result);
+[[nodiscard]] procedure::Done answer_with(Reply reply);
+
+[[nodiscard]] std::vector<std::string> texts_of(const std::vector<config::Problem>& problems);
+
+}  // namespace bulkhead::control

@@ -1,0 +1,200 @@
+#include "master/control/methods.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/control/answers.h"
+#include "master/control/penalties.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/log/log.h"
+#include "worker/sys/signal.h"
+
+namespace bulkhead::control {
+
+namespace {
+
+using procedure::Outcome;
+
+std::string path_of(const nlohmann::ordered_json& params) {
+  return params.at("path").get<std::string>();
+}
+
+int signal_number(const std::string& name) {
+  for (int signal = 1; signal < 32; ++signal) {
+    if (name == sys::signal_name(signal)) return signal;
+  }
+  return SIGTERM;
+}
+
+}  // namespace
+
+const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While::always},
+                                             {"tree", &Methods::tree, While::always},
+                                             {"connections", &Methods::connections, While::always},
+                                             {"stats", &Methods::stats, While::always},
+                                             {"penalties", &Methods::penalties, While::always},
+                                             {"config", &Methods::config, While::always},
+                                             {"explain", &Methods::explain, While::always},
+                                             {"drain", &Methods::drain, While::not_stopping},
+                                             {"restart", &Methods::restart, While::not_stopping},
+                                             {"stop", &Methods::stop, While::not_stopping},
+                                             {"start", &Methods::start, While::not_stopping},
+                                             {"delete", &Methods::remove, While::not_stopping},
+                                             {"add", &Methods::add, While::not_stopping},
+                                             {"scale", &Methods::scale, While::not_stopping},
+                                             {"suspend", &Methods::suspend, While::not_stopping},
+                                             {"resume", &Methods::resume, While::not_stopping},
+                                             {"kill", &Methods::kill, While::always},
+                                             {"check", &Methods::check, While::always},
+                                             {"diff", &Methods::diff, While::always},
+                                             {"reload", &Methods::reload, While::not_stopping},
+                                             {"upgrade", &Methods::upgrade, While::not_stopping},
+                                             {"reopen", &Methods::reopen, While::always},
+                                             {"shutdown", &Methods::shutdown, While::always}};
+
+void Methods::call(const std::string& name, const Params& params, Reply reply) {
+  const auto* const method = std::ranges::find(kMethods, name, &Method::name);
+  if (method == std::end(kMethods)) return reply(refused("not available"));
+  if (parts_.shutdown.is_stopping() && method->allowed == While::not_stopping) {
+    return reply(refused("the daemon is stopping"));
+  }
+  (this->*method->carry_out)(params, std::move(reply));
+}
+
+void Methods::restart(const Params& params, Reply reply) {
+  parts_.operations.restart(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::stop(const Params& params, Reply reply) {
+  parts_.operations.stop(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::start(const Params& params, Reply reply) {
+  parts_.operations.start(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::remove(const Params& params, Reply reply) {
+  parts_.operations.remove(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::suspend(const Params& params, Reply reply) {
+  parts_.operations.suspend(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::resume(const Params& params, Reply reply) {
+  parts_.operations.resume(path_of(params), answer_with(std::move(reply)));
+}
+
+void Methods::drain(const Params& params, Reply reply) {
+  const auto listener = params.contains("path") ? std::optional(path_of(params)) : std::nullopt;
+  const bool there = !listener || parts_.listeners.at(*listener) != nullptr;
+  if (params.value("wait", false) || !there) {
+    return parts_.operations.drain(listener, answer_with(std::move(reply)));
+  }
+  parts_.operations.drain(listener, [](const Outcome&) {});
+  reply(ok());
+}
+
+// One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they are.
+// Whether it may be significant is for its supervisor to say.
+void Methods::add(const Params& params, Reply reply) {
+  const std::string supervisor = path_of(params);
+  const auto view = parts_.engine.view(supervisor);
+  if (!view || view->spec->type != supervision::NodeType::supervisor) {
+    return reply(answer_of(procedure::outcome_of(supervision::ReplyError::noproc, supervisor)));
+  }
+  running::AddedChild origin;
+  origin.supervisor = supervisor;
+  origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)",
+                            auto_shutdown_text(view->spec->flags.auto_shutdown)) +
+                params.at("child").get<std::string>() + "]}}";
+  origin.file = params.value("file", "child");
+  origin.directory = params.value("directory", "/");
+  config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);
+  if (!loaded.config) {
+    const std::string problems = fmt::format("{}", fmt::join(texts_of(loaded.problems), "\n"));
+    return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
+  }
+  if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
+  parts_.operations.add(std::move(loaded.config->root.children.front()), std::move(origin),
+                        answer_with(std::move(reply)));
+}
+
+void Methods::scale(const Params& params, Reply reply) {
+  const auto& change = params.at("workers");
+  auto done = answer_with(std::move(reply));
+  if (!change.is_string()) return parts_.scaling.set(path_of(params), change, std::move(done));
+  const std::string text = change;
+  std::int64_t by = 0;
+  std::from_chars(text.data() + 1, text.data() + text.size(), by);
+  parts_.scaling.change(path_of(params), text.front() == '-' ? -by : by, std::move(done));
+}
+
+void Methods::kill(const Params& params, Reply reply) {
+  const std::string text = params.at("id");
+  std::uint64_t id = 0;
+  std::from_chars(text.data(), text.data() + text.size(), id, 16);
+  const ipc::ConnectionName name = ipc::connection_name(id);
+  const int signal = signal_number(params.value("signal", "SIGTERM"));
+  for (net::Listener* listener : parts_.listeners.all()) {
+    if (listener->number() != name.listener) continue;
+    if (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) return reply(ok());
+  }
+  reply(no_such("connection " + text));
+}
+
+void Methods::penalties(const Params& params, Reply reply) {
+  const auto& listeners = parts_.listeners.by_path();
+  if (!params.contains("clear")) return reply({penalties_json(listeners), std::nullopt});
+  const std::string text = params.at("clear");
+  const auto prefix = prefix_of(text);
+  if (!prefix) return reply(refused("not a network: " + text));
+  const Forgiven forgiven = forgive(listeners, *prefix);
+  if (forgiven.busy) return reply(refused("a table of sources is busy; try again"));
+  if (forgiven.count == 0) return reply(no_such("penalised source within " + text));
+  const std::string message = fmt::format("{} source{} let off", forgiven.count, forgiven.count == 1 ? "" : "s");
+  log::Line(log::Level::info, "root").text("penalties: ").text(message).field("prefix", text).write();
+  reply({{{"ok", true}, {"cleared", forgiven.count}, {"message", message}}, std::nullopt});
+}
+
+void Methods::reload(const Params& params, Reply reply) {
+  if (!params.value("wait", false)) {
+    parts_.reload.begin([](const reload::Reload::Result&) {});
+    return reply(ok());
+  }
+  parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); });
+}
+
+upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {
+  return [reply = std::move(reply)](const upgrade::Upgrade::Result& result) {
+    if (!result.problem.empty()) return reply(refused(result.problem));
+    reply({{{"ok", true}, {"version", result.version}, {"previous", result.previous}}, std::nullopt});
+  };
+}
+
+void Methods::upgrade(const Params& params, Reply reply) {
+  if (params.value("wait", false)) return parts_.upgrade.begin(answer_to_upgrade(std::move(reply)));
+  if (parts_.upgrade.under_way()) return reply(refused("an upgrade is under way"));
+  reply(ok());  // first: the program that answers may be another one
+  parts_.later([this] { parts_.upgrade.begin([](const upgrade::Upgrade::Result&) {}); });
+}
+
+void Methods::reopen(const Params&, Reply reply) {
+  parts_.log.reopen(parts_.catalogue.config().log);
+  reply(ok());
+}
+
+void Methods::shutdown(const Params& params, Reply reply) {
+  reply(ok());  // first: what follows may be over at once, and the socket with it
+  if (params.value("now", false)) {
+    parts_.shutdown.fast();
+  } else {
+    parts_.shutdown.graceful(parts_.readiness.is_ready());
+  }
+}
+
+}  // namespace bulkhead::control

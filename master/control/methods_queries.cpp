@@ -1,0 +1,77 @@
+// The methods that only look.
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/control/answers.h"
+#include "master/control/connection_list.h"
+#include "master/control/methods.h"
+#include "master/host/clock.h"
+#include "master/journal/explain.h"
+
+namespace bulkhead::control {
+
+using nlohmann::ordered_json;
+
+World Methods::world() const {
+  return {parts_.engine, parts_.listeners, parts_.children, parts_.catalogue.generation()};
+}
+
+void Methods::tree(const Params&, Reply reply) {
+  reply({tree_json(world()), std::nullopt});
+}
+
+void Methods::stats(const Params&, Reply reply) {
+  reply({stats_json(world()), std::nullopt});
+}
+
+void Methods::connections(const Params&, Reply reply) {
+  const auto list = std::make_shared<ConnectionList>(parts_.listeners.by_path());
+  reply({nullptr, std::nullopt, [list](std::string& out) { return list->next(out); }});
+}
+
+void Methods::config(const Params&, Reply reply) {
+  reply({ordered_json::parse(parts_.catalogue.effective(), nullptr, false), std::nullopt});
+}
+
+void Methods::check(const Params& params, Reply reply) {
+  const auto result = parts_.reload.check(params.value("file", ""));
+  reply(result.problems.empty() ? ok() : refused(result.problems));
+}
+
+void Methods::diff(const Params& params, Reply reply) {
+  reply(answer_of(parts_.reload.diff(params.value("file", ""))));
+}
+
+const char* Methods::state() const {
+  if (parts_.shutdown.is_stopping()) return procedure::phase_text(parts_.shutdown.phase());
+  if (!parts_.readiness.is_ready()) return "starting";
+  return parts_.endings.all() ? "draining" : "running";
+}
+
+void Methods::status(const Params&, Reply reply) {
+  reply({{{"pid", getpid()},
+          {"version", parts_.version},
+          {"state", state()},
+          {"generation", parts_.catalogue.generation()},
+          {"uptime_seconds", std::chrono::duration<double>(now() - parts_.started).count()},
+          {"config", parts_.catalogue.config().file},
+          {"last_reload", parts_.reload.last()},
+          {"last_upgrade", parts_.upgrade.last()}},
+         std::nullopt});
+}
+
+void Methods::explain(const Params& params, Reply reply) {
+  const std::string path = params.at("path");
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  const auto grouped = [this](const std::string& supervisor) {
+    const auto view = parts_.engine.view(supervisor);
+    return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
+  };
+  reply({journal::explain(parts_.events, path, state_text(node->state), grouped), std::nullopt});
+}
+
+}  // namespace bulkhead::control

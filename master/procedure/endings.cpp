@@ -1,0 +1,147 @@
+#include "master/procedure/endings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "master/supervision/path.h"
+
+namespace bulkhead::procedure {
+
+using supervision::is_at_or_below;
+using supervision::ReplyError;
+using Phase = StopSequence::Phase;
+
+Endings::Endings(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners,
+                 running::Workforce& workforce, journal::Narrator& narrator, Times times, Clock clock)
+    : engine_(engine),
+      listeners_(listeners),
+      workforce_(workforce),
+      narrator_(narrator),
+      times_(std::move(times)),
+      clock_(std::move(clock)),
+      timer_(loop, [this] { tick(); }) {}
+
+std::vector<net::Listener*> Endings::to_end(const std::string& path) const {
+  std::vector<net::Listener*> out = listeners_.below(path);
+  std::erase_if(
+      out, [](const net::Listener* listener) { return !listener->is_open() && listener->table().counts().used == 0; });
+  return out;
+}
+
+bool Endings::touches(const std::string& path) const {
+  return std::ranges::any_of(endings_, [&path](const auto& ending) {
+    return is_at_or_below(path, ending.first) || is_at_or_below(ending.first, path);
+  });
+}
+
+bool Endings::all() const {
+  bool any = false;
+  for (const net::Listener* listener : listeners_.all()) {
+    const bool ends = !net::phase_name(listener->end_phase()).empty();
+    if (!ends && listener->is_open()) return false;
+    any = any || ends;
+  }
+  return any;
+}
+
+void Endings::end(const std::string& path, supervision::Duration lame_duck, const Answered& answered) {
+  if (const auto found = endings_.find(path); found != endings_.end()) {
+    found->second.askers.push_back(answered);
+    if (lame_duck == supervision::Duration::zero()) found->second.sequence->end_lame_duck();
+    return;
+  }
+  if (touches(path)) {
+    waiting_.emplace_back([this, path, lame_duck, answered] { end(path, lame_duck, answered); });
+    return;
+  }
+  std::vector<net::Listener*> listeners = to_end(path);
+  if (listeners.empty()) return terminate(path, answered);
+  endings_[path].askers.push_back(answered);
+  begin(path, lame_duck, std::move(listeners));
+}
+
+void Endings::terminate(const std::string& path, const Answered& answered) {
+  engine_.operate(supervision::Operation::terminate_child, path, answered);
+}
+
+void Endings::begin(const std::string& path, supervision::Duration lame_duck, std::vector<net::Listener*> listeners) {
+  StopSequence::Times times = times_();
+  times.lame_duck = lame_duck;
+  const auto sequence = std::make_shared<StopSequence>(workforce_, times, clock_);
+  endings_.at(path).sequence = sequence;
+  const auto outcome = std::make_shared<ReplyError>(ReplyError::none);
+  const std::weak_ptr<StopSequence> weak = sequence;
+  sequence->set_world({[listeners = std::move(listeners)] { return listeners; },
+                       [this, path, outcome, weak] {
+                         terminate(path, [outcome, weak](ReplyError error) {
+                           *outcome = error;
+                           if (const auto still = weak.lock()) still->tree_gone();
+                         });
+                       },
+                       [] {},
+                       [this, path, lame_duck](Phase phase) { narrator_.on_the_way_down(path, phase, lame_duck); },
+                       [this, path, outcome] { over(path, *outcome); }});
+  timer_.start(StopSequence::kTick, StopSequence::kTick);
+  sequence->graceful();
+}
+
+void Endings::tick() {
+  std::vector<std::shared_ptr<StopSequence>> sequences;  // one that is over leaves the map while it is on the stack
+  for (const auto& [path, ending] : endings_) sequences.push_back(ending.sequence);
+  for (const auto& sequence : sequences) sequence->tick();
+  const bool ticking = std::ranges::any_of(endings_, [](const auto& one) { return one.second.sequence->is_ticking(); });
+  if (!ticking) timer_.stop();
+}
+
+void Endings::over(const std::string& path, ReplyError outcome) {
+  for (net::Listener* listener : listeners_.below(path)) {
+    listener->set_end_phase(Phase::idle);
+    listener->gate().release(net::Gate::Holder::ending);
+    listener->gate().release(net::Gate::Holder::operators);
+  }
+  const auto ended = endings_.extract(path);
+  for (const Answered& answered : ended.mapped().askers) answered(outcome);
+  for (const auto& deed : std::exchange(waiting_, {})) deed();
+}
+
+bool Endings::call_off(const std::string& path) {
+  const auto found = endings_.find(path);
+  if (found == endings_.end()) return false;
+  const auto sequence = found->second.sequence;
+  if (!sequence->call_off()) return false;
+  narrator_.drain_called_off(path);
+  over(path, ReplyError::restarting);
+  return true;
+}
+
+void Endings::worker_ready(const process::WorkerProcess& worker) {
+  for (auto& [path, ending] : endings_) ending.sequence->worker_ready(worker);
+}
+
+void Endings::worker_gone(net::Listener& listener) {
+  for (auto& [path, ending] : endings_) ending.sequence->worker_gone(listener);
+}
+
+void Endings::forget(const net::Listener& listener) {
+  for (auto& [path, ending] : endings_) ending.sequence->forget(listener);
+}
+
+// A permanent one is started again, though perhaps after siblings that come before it.
+bool Endings::is_started_again(const std::string& path) const {
+  const auto view = engine_.view(path);
+  return view &&
+         (view->state != supervision::NodeState::stopped || view->spec->restart == supervision::Restart::permanent);
+}
+
+void Endings::close_abandoned() {
+  for (const std::string& top : std::exchange(gave_up_, {})) {
+    if (is_started_again(top)) continue;
+    for (net::Listener* listener : listeners_.below(top)) {
+      if (!listener->is_open() || touches(listener->path())) continue;
+      listener->close();
+      narrator_.abandoned(listener->path());
+    }
+  }
+}
+
+}  // namespace bulkhead::procedure

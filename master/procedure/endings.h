@@ -1,0 +1,84 @@
+// Listeners that end while the daemon stays: `stop`, `drain`, `delete`, and those whose supervisor gave up. Runs in the
+// master, on the loop.
+//
+// An ending is a StopSequence for the listeners at and below a path, with the end of that node in the tree as its last
+// step. What is asked for a path that is ending already waits for that end; so does what would end something above or
+// below it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "master/journal/narrator.h"
+#include "master/procedure/stop_sequence.h"
+#include "master/running/engine.h"
+#include "master/running/listeners.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead::procedure {
+
+class Endings {
+ public:
+  using Answered = running::Engine::Answered;
+  using Times = std::function<StopSequence::Times()>;  // of the configuration in effect
+
+  // All references must outlive it.
+  Endings(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners, running::Workforce& workforce,
+          journal::Narrator& narrator, Times times, Clock clock);
+
+  // Answers when it has ended, with the tree's answer to terminate_child. An ending in its lame duck that is asked for
+  // again without one continues at once.
+  void end(const std::string& path, supervision::Duration lame_duck, const Answered& answered);
+  // Calls an ending off that is still in its lame duck, so that nobody has noticed; those who asked for it get
+  // `restarting`. False: it has come further, or there is none.
+  [[nodiscard]] bool call_off(const std::string& path);
+
+  // Something at, above or below the path is ending.
+  [[nodiscard]] bool touches(const std::string& path) const;
+  // The path of some ending; empty: nothing ends.
+  [[nodiscard]] std::string first() const { return endings_.empty() ? "" : endings_.begin()->first; }
+  // Every listener that is open is ending, and there is one.
+  [[nodiscard]] bool all() const;
+  // The listeners at and below `path` that are open or have connections.
+  [[nodiscard]] std::vector<net::Listener*> to_end(const std::string& path) const;
+
+  void worker_ready(const process::WorkerProcess& worker);
+  void worker_gone(net::Listener& listener);
+  void forget(const net::Listener& listener);  // about to be destroyed
+
+  // The supervisor at `path` has ended by itself, for now or for good. Once everything that follows from it has
+  // happened, close_abandoned() closes the ports of listeners that are not started again, so that clients are refused
+  // instead of waiting for nobody. Their connections continue.
+  void gave_up(const std::string& path) { gave_up_.insert(path); }
+  void close_abandoned();
+
+  // Every StopSequence::kTick while something ends.
+  void tick();
+
+ private:
+  struct Ending {
+    std::shared_ptr<StopSequence> sequence;
+    std::vector<Answered> askers;
+  };
+  void begin(const std::string& path, supervision::Duration lame_duck, std::vector<net::Listener*> listeners);
+  void terminate(const std::string& path, const Answered& answered);
+  void over(const std::string& path, supervision::ReplyError outcome);
+  [[nodiscard]] bool is_started_again(const std::string& path) const;
+
+  running::Engine& engine_;
+  running::Listeners& listeners_;
+  running::Workforce& workforce_;
+  journal::Narrator& narrator_;
+  Times times_;
+  Clock clock_;
+  loop::Timer timer_;
+  std::map<std::string, Ending> endings_;       // by path
+  std::vector<std::function<void()>> waiting_;  // until some ending is over
+  std::set<std::string> gave_up_;
+};
+
+}  // namespace bulkhead::procedure

@@ -1,0 +1,38 @@
+// How something that an operator, a signal or a reload has asked for ended. The procedures answer with one; what it
+// looks like as JSON is control/'s business.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "master/running/engine.h"
+#include "master/supervision/command.h"
+
+namespace bulkhead::procedure {
+
+struct Outcome {
+  enum class Kind : std::uint8_t {
+    done,
+    negative,  // the answer is no, and `word` says which no in OTP's words
+    refused    // not now, or not this
+  };
+  Kind kind = Kind::done;
+  std::string text;  // of all but `done`: a sentence for people, without a full stop
+  supervision::ReplyError word = supervision::ReplyError::none;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return kind == Kind::done; }
+};
+using Done = std::function<void(const Outcome&)>;
+
+[[nodiscard]] Outcome refused(std::string why);
+[[nodiscard]] Outcome negative(supervision::ReplyError word, std::string text);
+// OTP's word for an answer: "running", "already_present".
+[[nodiscard]] std::string_view word_of(supervision::ReplyError error);
+// The tree's answer about the node at `path`.
+[[nodiscard]] Outcome outcome_of(supervision::ReplyError error, const std::string& path);
+// "there is no listener root/ecco; did you mean root/echo?"
+[[nodiscard]] Outcome no_such(const running::Engine& engine, const char* what, const std::string& path);
+
+}  // namespace bulkhead::procedure

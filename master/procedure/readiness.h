@@ -1,0 +1,37 @@
+// When the daemon serves: a listener does once its supervisor has started all its workers, the daemon once the root has
+// started everything. Announces both, once.
+#pragma once
+
+#include <functional>
+
+#include "master/journal/narrator.h"
+#include "master/running/engine.h"
+#include "master/running/listeners.h"
+
+namespace bulkhead::procedure {
+
+class Readiness {
+ public:
+  // All references must outlive it. `ready_fd` gets one line of JSON when everything serves, then is closed; -1: none.
+  Readiness(const running::Engine& engine, const running::Listeners& listeners, journal::Narrator& narrator,
+            int ready_fd, std::function<void()> on_ready);
+
+  // After everything that may have changed it.
+  void look();
+  [[nodiscard]] bool is_ready() const noexcept { return ready_; }
+  // Another program has announced it all.
+  void resume() noexcept { ready_ = true; }
+
+ private:
+  void write_ready_line();
+  [[nodiscard]] bool is_running(const std::string& path) const;
+
+  const running::Engine& engine_;
+  const running::Listeners& listeners_;
+  journal::Narrator& narrator_;
+  int ready_fd_;
+  std::function<void()> on_ready_;
+  bool ready_ = false;
+};
+
+}  // namespace bulkhead::procedure

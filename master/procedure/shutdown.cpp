@@ -1,0 +1,63 @@
+#include "master/procedure/shutdown.h"
+
+#include <utility>
+
+#include "master/host/clock.h"
+
+namespace bulkhead::procedure {
+
+using supervision::Cause;
+
+Shutdown::Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners,
+                   running::Children& children, journal::Narrator& narrator, StopSequence::Times times,
+                   Observer observer)
+    : listeners_(listeners),
+      narrator_(narrator),
+      observer_(std::move(observer)),
+      sequence_(children, times, now),
+      lame_duck_(times.lame_duck),
+      timer_(loop, [this] {
+        sequence_.tick();
+        if (!sequence_.is_ticking()) timer_.stop();
+      }) {
+  sequence_.set_world({[this] { return listeners_.all(); },
+                       [&engine, &children] {
+                         children.abort_starts();
+                         engine.apply(supervision::StopRequested{});
+                       },
+                       [&children] { children.kill_everything(); }, [this](Phase phase) { on_phase(phase); },
+                       [this] { observer_.on_done(); }});
+}
+
+void Shutdown::begin(const std::function<void()>& step) {
+  step();
+  if (sequence_.is_ticking()) timer_.start(StopSequence::kTick, StopSequence::kTick);
+}
+
+void Shutdown::graceful(bool ready) {
+  begin([this, ready] {
+    if (ready) {
+      sequence_.graceful();
+    } else {
+      sequence_.without_lame_duck();
+    }
+  });
+}
+
+void Shutdown::tree_terminated(const supervision::TreeTerminated& end, bool ready) {
+  const bool asked = phase() == Phase::stopping_tree || (!ready && is_stopping());
+  if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
+    status_ = kGaveUp;
+    narrator_.gave_up(end);
+  }
+  begin([this] { sequence_.tree_gone(); });
+}
+
+void Shutdown::on_phase(Phase phase) {
+  std::uint32_t connections = 0;
+  for (const net::Listener* listener : listeners_.all()) connections += listener->table().counts().serving;
+  observer_.on_phase(phase);
+  narrator_.on_the_way_down("root", phase, lame_duck_, connections);
+}
+
+}  // namespace bulkhead::procedure

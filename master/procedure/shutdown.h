@@ -1,0 +1,66 @@
+// The daemon's own way down: a StopSequence of all its listeners that ends with the whole tree, begun by a signal, by
+// an operator, or by the tree when the root has ended by itself.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "master/host/exit_status.h"
+#include "master/journal/narrator.h"
+#include "master/procedure/stop_sequence.h"
+#include "master/running/children.h"
+#include "master/running/engine.h"
+#include "master/running/listeners.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead::procedure {
+
+class Shutdown {
+ public:
+  using Phase = StopSequence::Phase;
+  struct Observer {
+    std::function<void(Phase)> on_phase;
+    std::function<void()> on_done;  // everything has ended but what processes left behind in their groups
+  };
+
+  // All references must outlive it.
+  Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners, running::Children& children,
+           journal::Narrator& narrator, StopSequence::Times times, Observer observer);
+
+  void graceful(bool ready);  // without a lame duck where no client can have been told of us yet
+  void without_lame_duck() {
+    begin([this] { sequence_.without_lame_duck(); });
+  }
+  void fast() {
+    begin([this] { sequence_.fast(); });
+  }
+  void set_times(StopSequence::Times times) {
+    sequence_.set_times(times);
+    lame_duck_ = times.lame_duck;
+  }
+
+  [[nodiscard]] Phase phase() const noexcept { return sequence_.phase(); }
+  [[nodiscard]] bool is_stopping() const noexcept { return phase() != Phase::idle; }
+  // What bulkheadd exits with.
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+  // The root has ended. `ready`: the daemon had been; before that a stop is what ends a start.
+  void tree_terminated(const supervision::TreeTerminated& end, bool ready);
+  void worker_ready(const process::WorkerProcess& worker) { sequence_.worker_ready(worker); }
+  void worker_gone(net::Listener& listener) { sequence_.worker_gone(listener); }
+  void forget(const net::Listener& listener) { sequence_.forget(listener); }
+
+ private:
+  void begin(const std::function<void()>& step);
+  void on_phase(Phase phase);
+
+  running::Listeners& listeners_;
+  journal::Narrator& narrator_;
+  Observer observer_;
+  StopSequence sequence_;
+  supervision::Duration lame_duck_;
+  loop::Timer timer_;
+  int status_ = kStopped;
+};
+
+}  // namespace bulkhead::procedure

@@ -1,0 +1,20 @@
+// The workers of a listener as the tree has them: entries "1" to "N", with gaps where some have been removed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "master/running/catalogue.h"
+#include "master/running/engine.h"
+
+namespace bulkhead::procedure {
+
+// Their numbers, ascending; none: there is no such listener, or it is stopped.
+[[nodiscard]] std::vector<std::uint32_t> worker_numbers(const running::Engine& engine, const std::string& listener);
+
+// How such a worker is started.
+[[nodiscard]] supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::string& listener,
+                                                    std::uint32_t number);
+
+}  // namespace bulkhead::procedure

@@ -1,0 +1,123 @@
+#include "master/reload/attempt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "master/config/find_node.h"
+#include "master/config/tree_of_config.h"
+#include "master/supervision/path.h"
+
+namespace bulkhead::reload {
+
+using net::Gate;
+using procedure::Outcome;
+using supervision::is_at_or_below;
+using supervision::NodeState;
+using supervision::Operation;
+
+void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan) {
+  config = std::move(new_config);
+  effective = std::move(new_effective);
+  plan = std::move(new_plan);
+  renewals.clear();
+  lenders.clear();
+  steps.begin();
+}
+
+config::Node* Attempt::new_node(const std::string& path) const {
+  return config ? config::find_node(config->root, "root", path) : parts.catalogue.find_in_config(path);
+}
+
+void Attempt::hold_for_trial(const std::string& path) {
+  for (net::Listener* listener : parts.listeners.below(path)) listener->gate().hold(Gate::Holder::trial);
+}
+
+void Attempt::end_trial(const std::string& path) {
+  for (net::Listener* listener : parts.listeners.below(path)) listener->gate().release(Gate::Holder::trial);
+}
+
+void Attempt::operate(Operation operation, const std::string& path, const Done& done, supervision::ChildSpec spec) {
+  parts.engine.operate(
+      operation, path,
+      [path, done](supervision::ReplyError error) {
+        using supervision::ReplyError;
+        if (error == ReplyError::none) return done({});
+        done(procedure::negative(error, fmt::format("{}: {}", path, procedure::word_of(error))));
+      },
+      std::move(spec));
+}
+
+void Attempt::end_child(const std::string& path, const Done& done) {
+  const auto view = parts.engine.view(path);
+  if (!view) return done({});
+  const std::uint32_t tag = view->spec->tag;
+  const bool worker = view->spec->type == supervision::NodeType::worker;
+  parts.operations.stop(path, [this, path, tag, worker, done](const Outcome& stopped) {
+    if (!stopped) return done(stopped);
+    parts.operations.remove(path, [this, tag, worker, done](const Outcome& removed) {
+      if (removed && !worker) parts.catalogue.forget(tag);
+      done(removed);
+    });
+  });
+}
+
+std::optional<std::string> Attempt::why_not_free(const std::string& path) const {
+  if (parts.listeners.below(path).empty() && !parts.engine.has(path)) return std::nullopt;
+  return path + " is still there: it has not ended yet, or was added by an operator; reload again when it is gone";
+}
+
+bool Attempt::is_supervised(const std::string& path) const {
+  const auto supervisor = parts.engine.view(supervision::parent_of(path));
+  return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
+}
+
+void Attempt::add(const std::string& path, const Done& done) {
+  if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
+  if (!is_supervised(path)) return done({});
+  config::Node& node = *new_node(path);
+  std::shared_ptr<const void> owner = config;
+  if (!owner) owner = parts.catalogue.entry(parts.catalogue.config().root.spec.tag).owner;
+  parts.catalogue.enter(node, owner);
+  if (const auto error = parts.listeners.add(node, path, lend_to(path))) {
+    parts.listeners.forget(path);
+    return done(procedure::refused(error->text()));
+  }
+  if (config) hold_for_trial(path);
+  parts.engine.operate(
+      Operation::start_child, path,
+      [this, path, done](supervision::ReplyError error) {
+        if (error == supervision::ReplyError::none) return done({});
+        parts.listeners.forget(path);
+        done(procedure::negative(error, fmt::format("{} did not start: {}", path, procedure::word_of(error))));
+      },
+      config::tree_of_config(node));
+}
+
+// Whether the listener there will do without the address: it goes, or its new entry does not name it.
+bool Attempt::gives_up(const std::string& path, const config::ListenAddress& address) const {
+  return std::ranges::any_of(plan.changes, [&](const Change& change) {
+    const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;
+    if (goes) return is_at_or_below(path, change.path);
+    if (change.kind != Change::Kind::new_workers || path != change.path || !config) return false;
+    const auto& listen = config::find_node(config->root, "root", path)->listener->listen;
+    return std::ranges::find(listen, address.text, &config::ListenAddress::text) == listen.end();
+  });
+}
+
+net::Listener::Lend Attempt::lend_to(const std::string& borrower) {
+  return [this, borrower](const config::ListenAddress& address) {
+    for (net::Listener* listener : parts.listeners.all()) {
+      const bool own = is_at_or_below(listener->path(), borrower);
+      if (own || listener->is_ending() || !gives_up(listener->path(), address)) continue;
+      auto lent = listener->lend(address);
+      if (lent && lent->empty()) continue;
+      lenders.insert(listener->path());
+      return lent;
+    }
+    return sys::Result<std::vector<net::ListeningSocket>>(std::vector<net::ListeningSocket>{});
+  };
+}
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,74 @@
+// One reload under way: what it has read, what it changes, and what it works with. Its trial and its commit share it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "master/procedure/log_keeper.h"
+#include "master/procedure/operations.h"
+#include "master/procedure/renewal.h"
+#include "master/procedure/scaling.h"
+#include "master/reload/plan.h"
+#include "master/reload/steps.h"
+#include "master/running/catalogue.h"
+#include "master/running/children.h"
+#include "master/running/engine.h"
+#include "master/running/later.h"
+#include "master/running/listeners.h"
+
+namespace bulkhead::reload {
+
+struct Parts {
+  running::Engine& engine;
+  running::Catalogue& catalogue;
+  running::Listeners& listeners;
+  running::Children& children;
+  running::Later& later;
+  procedure::Operations& operations;
+  procedure::Scaling& scaling;
+  procedure::LogKeeper& log;
+
+  [[nodiscard]] procedure::RenewalParts for_renewal() const { return {engine, listeners, children, later}; }
+};
+
+class Attempt {
+ public:
+  using Done = procedure::Done;
+  Attempt(Parts with, Steps& in) : parts(with), steps(in) {}
+
+  // Takes over what has been read; everything of an earlier attempt is gone.
+  void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan);
+
+  // The entry of the new configuration, also once that has taken effect.
+  [[nodiscard]] config::Node* new_node(const std::string& path) const;
+  // Workers that are tried serve nobody yet, so that a client never meets a configuration that is refused.
+  void hold_for_trial(const std::string& path);
+  void end_trial(const std::string& path);
+
+  // Starts the new entry at `path`, unless its supervisor does not run and will start it later.
+  void add(const std::string& path, const Done& done);
+  // Stops it as an operator would, which drains a listener, and removes it.
+  void end_child(const std::string& path, const Done& done);
+  // Sockets stay, with the clients that wait in their queues, where an address goes from one listener to another.
+  [[nodiscard]] net::Listener::Lend lend_to(const std::string& borrower);
+  void operate(supervision::Operation operation, const std::string& path, const Done& done,
+               supervision::ChildSpec spec = {});
+
+  Parts parts;
+  Steps& steps;
+  std::shared_ptr<config::Config> config;  // the new one, until it takes effect; then null
+  std::string effective;
+  ReloadPlan plan;
+  std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
+  std::set<std::string> lenders;                             // listeners whose sockets others share for a while
+
+ private:
+  [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
+  [[nodiscard]] std::optional<std::string> why_not_free(const std::string& path) const;
+  [[nodiscard]] bool is_supervised(const std::string& path) const;
+};
+
+}  // namespace bulkhead::reload

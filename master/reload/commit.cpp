@@ -1,0 +1,164 @@
+#include "master/reload/commit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "master/config/tree_of_config.h"
+#include "master/supervision/path.h"
+#include "worker/ipc/message.h"
+#include "worker/log/log.h"
+
+namespace bulkhead::reload {
+
+namespace {
+
+using procedure::Outcome;
+
+constexpr std::chrono::milliseconds kHandshakes(100);
+
+}  // namespace
+
+Commit::Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_over)
+    : attempt_(attempt),
+      parts_(attempt.parts),
+      taken_over_(std::move(taken_over)),
+      pause_(loop, [this] { std::exchange(after_pause_, nullptr)({}); }) {}
+
+void Commit::then(std::function<void()> deed) {
+  attempt_.steps.then([deed = std::move(deed)](const Done& done) {
+    deed();
+    done({});
+  });
+}
+
+void Commit::plan_steps() {
+  then([this] { take_over(); });
+  for (const Change& change : attempt_.plan.changes) commit(change);
+  then([this] { settle_everything(); });
+}
+
+void Commit::take_over() {
+  attempt_.end_trial("root");
+  const auto tag_of = [this](const std::string& path, supervision::NodeType type) -> std::optional<std::uint32_t> {
+    const auto view = parts_.engine.view(path);
+    return view && view->spec->type == type ? std::optional(view->spec->tag) : std::nullopt;
+  };
+  parts_.catalogue.take_over(
+      std::exchange(attempt_.config, nullptr), std::move(attempt_.effective), tag_of,
+      [this](const std::string& path, const config::Node& node) { parts_.listeners.describe(path, node); });
+  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  taken_over_();
+}
+
+void Commit::commit(const Change& change) {
+  const std::string path = change.path;
+  switch (change.kind) {
+    case Change::Kind::added:
+    case Change::Kind::restarted:
+    case Change::Kind::reordered: return;  // done
+    case Change::Kind::in_place: return change_in_place(path);
+    case Change::Kind::new_workers:
+      leave_addresses(path);
+      replace_workers(path);
+      return give_limits(path);
+    case Change::Kind::removed: return end_removed(path, false);
+    case Change::Kind::replaced:
+      end_removed(path, true);
+      return attempt_.steps.then([this, path](const Done& done) { attempt_.add(path, done); });
+  }
+}
+
+void Commit::change_in_place(const std::string& path) {
+  if (path == "log") return then([this] { parts_.log.reopen(parts_.catalogue.config().log); });
+  change_process(path);
+  give_limits(path);
+}
+
+void Commit::change_process(const std::string& path) {
+  then([this, path] {
+    const auto view = parts_.engine.view(path);
+    const config::Node* const node = view ? parts_.catalogue.at(view->spec->tag) : nullptr;
+    if (node != nullptr && node->process) parts_.children.change(view->run, *node);
+  });
+}
+
+void Commit::give_limits(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) { limit(path, done); });
+}
+
+void Commit::limit(const std::string& path, const Done& done) {
+  net::Listener* const listener = parts_.listeners.at(path);
+  if (listener == nullptr || !listener->is_open()) return done({});
+  if (!listener->limit(*parts_.catalogue.find(path)->listener)) {
+    return parts_.later([this, path, done] { limit(path, done); });
+  }
+  parts_.children.send(*listener, ipc::Kick{});
+  done({});
+}
+
+// The existing workers empty the queues of addresses that go, before they go themselves.
+void Commit::leave_addresses(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) {
+    net::Listener* const listener = parts_.listeners.at(path);
+    if (listener == nullptr || !listener->refuse_left_over()) return done({});
+    after_pause_ = done;
+    pause_.start(kHandshakes);
+  });
+}
+
+// The workers of the trial stay until the number of workers is settled, and so serve meanwhile.
+void Commit::replace_workers(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) {
+    const auto renewal = attempt_.renewals.find(path);
+    if (renewal == attempt_.renewals.end() || parts_.listeners.serving_at(path) == nullptr) return done({});
+    renewal->second.replace(done);
+  });
+}
+
+// A listener that drains must not hold up the rest, unless what comes next needs its name.
+void Commit::end_removed(const std::string& path, bool wait) {
+  attempt_.steps.then([this, path, wait](const Done& done) {
+    if (wait) return attempt_.end_child(path, done);
+    attempt_.end_child(path, [](const Outcome& ended) {
+      if (!ended) log::Line(log::Level::error, "root").text("reload: ").text(ended.text).write();
+    });
+    done({});
+  });
+}
+
+// What `scale` and `suspend` have changed lasts until here; and with new children in it, the list has its order.
+void Commit::settle_everything() {
+  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  for (const net::Listener* listener : parts_.listeners.all()) {
+    const std::string path = listener->path();
+    const config::Node* const node = attempt_.new_node(path);
+    if (node == nullptr || !node->listener || parts_.listeners.serving_at(path) == nullptr) continue;
+    if (listener->gate().is_held_by(net::Gate::Holder::operators)) {
+      parts_.operations.resume(path, [](const Outcome&) {});
+    }
+    settle_workers(path);
+  }
+  tell_processes();
+}
+
+void Commit::settle_workers(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) {
+    net::Listener* const listener = parts_.listeners.serving_at(path);
+    if (listener == nullptr) return done({});
+    listener->close_left_over();
+    parts_.scaling.set(path, parts_.catalogue.find(path)->listener->workers, done);
+  });
+}
+
+// Processes that this reload has started have read their files already.
+void Commit::tell_processes() {
+  parts_.children.tell_to_reload([this](const std::string& path) {
+    return std::ranges::none_of(attempt_.plan.changes, [&path](const Change& change) {
+      const bool starts = change.kind == Change::Kind::added || change.kind == Change::Kind::restarted ||
+                          change.kind == Change::Kind::replaced;
+      return starts && supervision::is_at_or_below(path, change.path);
+    });
+  });
+}
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,44 @@
+// The second half of a reload: the new file takes effect, and what differs is applied. Nothing of it is undone; what
+// goes wrong is reported.
+#pragma once
+
+#include <functional>
+
+#include "master/reload/attempt.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead::reload {
+
+class Commit {
+ public:
+  // `attempt` must outlive it. `taken_over`: the new configuration is the daemon's.
+  Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_over);
+
+  // Adds the steps for attempt.plan, behind the trials.
+  void plan_steps();
+  void abandon() { pause_.stop(); }
+
+ private:
+  using Done = procedure::Done;
+  void take_over();
+  void commit(const Change& change);
+  void change_in_place(const std::string& path);
+  void change_process(const std::string& path);
+  void give_limits(const std::string& path);
+  void limit(const std::string& path, const Done& done);
+  void leave_addresses(const std::string& path);
+  void replace_workers(const std::string& path);
+  void end_removed(const std::string& path, bool wait);
+  void settle_everything();
+  void settle_workers(const std::string& path);
+  void tell_processes();
+  void then(std::function<void()> deed);
+
+  Attempt& attempt_;
+  Parts& parts_;
+  std::function<void()> taken_over_;
+  loop::Timer pause_;
+  Done after_pause_;
+};
+
+}  // namespace bulkhead::reload

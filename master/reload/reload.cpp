@@ -1,0 +1,170 @@
+#include "master/reload/reload.h"
+
+#include <utility>
+
+#include "master/reload/module_files.h"
+#include "master/reload/trial.h"
+#include "worker/log/log.h"
+
+namespace bulkhead::reload {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kStopping = "the daemon is stopping";
+
+std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
+  std::vector<std::string> out;
+  for (const config::Problem& problem : problems) out.push_back(problem.text());
+  return out;
+}
+
+}  // namespace
+
+ordered_json changes_json(const ReloadPlan& plan) {
+  ordered_json changes = ordered_json::array();
+  for (const Change& change : plan.changes) {
+    changes.push_back({{"path", change.path}, {"kind", kind_text(change.kind)}, {"keys", change.keys}});
+  }
+  return changes;
+}
+
+Reload::Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::ServiceManager& manager,
+               Surroundings surroundings)
+    : parts_(parts),
+      events_(events),
+      manager_(manager),
+      surroundings_(std::move(surroundings)),
+      steps_(parts.later),
+      attempt_(parts, steps_),
+      commit_(loop, attempt_, [this] { surroundings_.taken_over(); }),
+      last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}) {}
+
+config::Loaded Reload::load(const std::string& file) const {
+  return config::load(file.empty() ? parts_.catalogue.config().file : file);
+}
+
+Reload::Result Reload::check(const std::string& file) const {
+  return {texts_of(load(file).problems), {}};
+}
+
+Reload::Result Reload::diff(const std::string& file) const {
+  const config::Loaded loaded = load(file);
+  if (!loaded.config) return {texts_of(loaded.problems), {}};
+  return {{}, plan(loaded.effective, *loaded.config)};
+}
+
+ReloadPlan Reload::plan(const std::string& effective, const config::Config& config) const {
+  const running::Catalogue& now = parts_.catalogue;
+  return plan_reload(with_module_files(ordered_json::parse(now.effective()), now.config()),
+                     with_module_files(ordered_json::parse(effective), config));
+}
+
+void Reload::begin(Answered answered) {
+  if (stopping_) {
+    log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
+    return answered({{kStopping}, {}});
+  }
+  waiting_.push_back(std::move(answered));
+  go_on();
+}
+
+void Reload::go_on() {
+  if (under_way() || waiting_.empty() || !surroundings_.may_begin()) return;
+  askers_ = std::exchange(waiting_, {});
+  run();
+}
+
+// What a trial has started goes the way of everything else; whatever it still waits for comes too late to go on.
+void Reload::daemon_stops() {
+  stopping_ = true;
+  for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});
+  if (!under_way()) return;
+  steps_.abandon();
+  commit_.abandon();
+  attempt_.end_trial("root");
+  if (!attempt_.config) return finished({"the daemon is stopping: not everything of it could be carried out"});
+  take_back_generation();
+  reject({kStopping});
+}
+
+void Reload::resume(const std::string& last) {
+  ordered_json json = ordered_json::parse(last, nullptr, false);
+  if (json.is_object()) last_ = std::move(json);
+}
+
+void Reload::run() {
+  if (!under_way()) return;  // the daemon has begun to stop since
+  surroundings_.on_change();
+  events_.publish("reload_started", "root");
+  manager_.reloading();
+  config::Loaded loaded = load("");
+  if (!loaded.config) return reject(texts_of(loaded.problems));
+  auto config = std::make_shared<config::Config>(std::move(*loaded.config));
+  if (surroundings_.overrule) surroundings_.overrule(*config);
+  config->pid_file = parts_.catalogue.config().pid_file;  // these two for the daemon's life
+  config->control = parts_.catalogue.config().control;
+  ReloadPlan planned = plan(loaded.effective, *config);
+  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned));
+  if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
+  plan_trials(attempt_);
+  commit_.plan_steps();
+  steps_.run([this](const Steps::End& end) { over(end); });
+}
+
+void Reload::take_back_generation() {
+  if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() - 1);
+}
+
+void Reload::over(const Steps::End& end) {
+  if (!end.undone) return finished(end.problems);
+  take_back_generation();
+  for (const std::string& path : attempt_.lenders) {
+    if (net::Listener* const listener = parts_.listeners.at(path)) listener->restore_options();
+  }
+  reject(end.problems);
+}
+
+void Reload::reject(std::vector<std::string> problems) {
+  attempt_.config.reset();
+  for (const std::string& problem : problems) {
+    log::Line(log::Level::error, "root").text("not reloaded: ").text(problem).write();
+  }
+  events_.publish("reload_rejected", "root", {{"errors", problems}});
+  remember(problems);
+  answer({std::move(problems), {}});
+}
+
+void Reload::finished(std::vector<std::string> problems) {
+  log::Line(log::Level::info, "root")
+      .text("reloaded")
+      .field("changes", static_cast<std::int64_t>(attempt_.plan.changes.size()))
+      .field("generation", parts_.catalogue.generation())
+      .write();
+  for (const std::string& pointer : attempt_.plan.needs_restart) {
+    log::Line(log::Level::warning, "root").text("only a restart of the daemon changes ").text(pointer).write();
+  }
+  for (const std::string& problem : problems) {
+    log::Line(log::Level::error, "root").text("reloaded, but: ").text(problem).write();
+  }
+  ordered_json fields{{"changes", changes_json(attempt_.plan)}};
+  if (!problems.empty()) fields["errors"] = problems;
+  events_.publish("reload_done", "root", fields);
+  remember(problems);
+  answer({std::move(problems), attempt_.plan});
+}
+
+void Reload::remember(const std::vector<std::string>& errors) {
+  last_ = {{"time", journal::wall_clock_text()}, {"ok", errors.empty()}, {"errors", errors}};
+}
+
+void Reload::answer(const Result& result) {
+  manager_.ready();
+  const auto askers = std::exchange(askers_, std::exchange(waiting_, {}));
+  for (const Answered& answered : askers) answered(result);
+  if (under_way()) return parts_.later([this] { run(); });
+  surroundings_.on_change();
+}
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,91 @@
+// Reload: check, diff, try, apply, or leave everything as it was. Runs in the master, on the loop, one at a time; who
+// asks while one is under way gets the next.
+//
+//   read and check the file ──▶ plan (plan.h)
+//     trial   what may fail, with its undoing (trial.h)
+//     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
+//             of what was removed, reload_signal to processes that stay (commit.h)
+//
+// A trial that fails is undone in reverse order (steps.h), and the old configuration continues; `status` remembers why.
+// A reload that is asked for while the daemon starts begins when it is ready.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/host/service_manager.h"
+#include "master/journal/event_ring.h"
+#include "master/reload/attempt.h"
+#include "master/reload/commit.h"
+#include "master/reload/plan.h"
+#include "worker/loop/loop.h"
+
+namespace bulkhead::reload {
+
+class Reload {
+ public:
+  // What came of it. With problems it was refused, or not all of it could be carried out.
+  struct Result {
+    std::vector<std::string> problems;
+    ReloadPlan plan;
+  };
+  using Answered = std::function<void(const Result&)>;
+  struct Surroundings {
+    std::function<bool()> may_begin;                // not while the daemon starts, or workers are being replaced
+    std::function<void(config::Config&)> overrule;  // what the command line has to say; may be empty
+    std::function<void()> taken_over;               // the new configuration is in effect
+    std::function<void()> on_change;                // begun or over
+  };
+
+  // All references must outlive it.
+  Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::ServiceManager& manager,
+         Surroundings surroundings);
+
+  void begin(Answered answered);
+  // Begins with what has been asked for while something else was under way.
+  void go_on();
+  // What has not been applied by now never will be.
+  void daemon_stops();
+
+  // Of a file, the daemon's own if empty: the problems, or what a reload of it would change. Touches nothing.
+  [[nodiscard]] Result check(const std::string& file) const;
+  [[nodiscard]] Result diff(const std::string& file) const;
+
+  [[nodiscard]] bool under_way() const noexcept { return !askers_.empty(); }
+  [[nodiscard]] bool is_asked_for() const noexcept { return !waiting_.empty(); }
+  // `last_reload` of status, and what another program knew of it.
+  [[nodiscard]] const nlohmann::ordered_json& last() const noexcept { return last_; }
+  void resume(const std::string& last);
+
+ private:
+  [[nodiscard]] config::Loaded load(const std::string& file) const;
+  [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config) const;
+  void run();
+  void take_back_generation();
+  void over(const Steps::End& end);
+  void reject(std::vector<std::string> problems);
+  void finished(std::vector<std::string> problems);
+  void remember(const std::vector<std::string>& errors);
+  void answer(const Result& result);
+
+  Parts parts_;
+  journal::EventRing& events_;
+  host::ServiceManager& manager_;
+  Surroundings surroundings_;
+  Steps steps_;
+  Attempt attempt_;
+  Commit commit_;
+  nlohmann::ordered_json last_;
+  std::vector<Answered> askers_;   // of the reload under way
+  std::vector<Answered> waiting_;  // of the next
+  bool stopping_ = false;          // the daemon is
+};
+
+// [{"path", "kind", "keys"}, …], as events and answers have it.
+[[nodiscard]] nlohmann::ordered_json changes_json(const ReloadPlan& plan);
+
+}  // namespace bulkhead::reload

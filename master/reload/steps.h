@@ -1,0 +1,59 @@
+// The steps of a reload, one after another: first trials, each with its undoing, then what cannot fail any more. When a
+// trial fails, everything that was done before it is undone, the latest first, and nothing that comes after it happens.
+// Later steps cannot be undone; what goes wrong in them is collected, and the rest is carried out. Decisions only: it
+// knows no listener and no process.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "master/procedure/outcome.h"
+#include "master/running/later.h"
+#include "master/running/lifeline.h"
+
+namespace bulkhead::reload {
+
+class Steps {
+ public:
+  // Calls `done` exactly once, at once or later.
+  using Deed = std::function<void(const procedure::Done& done)>;
+  struct End {
+    bool undone = false;
+    std::vector<std::string>
+        problems;  // the trial that failed first, then what went wrong in undoing; or of later steps
+  };
+
+  // `later` must outlive it.
+  explicit Steps(running::Later& later) : later_(later) {}
+
+  void trial(Deed deed, Deed undo);
+  void then(Deed deed);
+  // A deed may add further steps, and note problems that are not its own outcome.
+  void note(std::string problem) { problems_.push_back(std::move(problem)); }
+
+  // Clears what an earlier run has left. `over` is not called after abandon().
+  void begin();
+  void run(std::function<void(End)> over);
+  // Whatever still answers comes too late. What has been done stays.
+  void abandon();
+
+ private:
+  struct Step {
+    Deed deed;
+    Deed undo;  // a trial's
+  };
+  void next();
+  void undo_next();
+  void answered(const Step& step, const procedure::Outcome& outcome);
+
+  running::Later& later_;
+  running::Lifeline while_wanted_;
+  std::deque<Step> steps_;
+  std::vector<Deed> undo_;
+  std::vector<std::string> problems_;
+  std::function<void(End)> over_;
+};
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,171 @@
+#include "master/reload/trial.h"
+
+#include <memory>
+#include <utility>
+
+#include "master/config/tree_of_config.h"
+
+namespace bulkhead::reload {
+
+namespace {
+
+using procedure::Done;
+using procedure::Outcome;
+using supervision::ChildSpec;
+using supervision::NodeState;
+using supervision::Operation;
+
+void try_added(Attempt& attempt, const std::string& path) {
+  attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
+                      [&attempt, path](const Done& done) {
+                        // They have served nobody; and what they share with others is not theirs to empty.
+                        for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
+                        attempt.end_child(path, done);
+                      });
+}
+
+// A listener that gets workers of the new generation beside the old ones.
+class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
+ public:
+  NewWorkers(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
+
+  void begin(const Done& done) {
+    net::Listener* const listener = attempt_.parts.listeners.serving_at(path_);
+    if (listener == nullptr) return done({});
+    before_ = listener->config();
+    if (const auto error = listener->change(*attempt_.new_node(path_)->listener, attempt_.lend_to(path_))) {
+      return done(procedure::refused(path_ + ": " + error->text()));
+    }
+    attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation());
+    attempt_.hold_for_trial(path_);
+    renewal().start_extra([self = shared_from_this(), done](const Outcome& started) {
+      if (started) return done({});
+      self->change_back();
+      self->finish(done, started);
+    });
+  }
+
+  void undo(const Done& done) {
+    const auto renewal = attempt_.renewals.find(path_);
+    if (renewal == attempt_.renewals.end()) return done({});
+    change_back();
+    renewal->second.end_extra([self = shared_from_this(), done](const Outcome&) { self->finish(done, {}); });
+  }
+
+ private:
+  procedure::WorkerRenewal& renewal() {
+    const auto is_old = [now = attempt_.parts.catalogue.generation()](const process::WorkerProcess& worker) {
+      return worker.generation < now;
+    };
+    return attempt_.renewals.try_emplace(path_, attempt_.parts.for_renewal(), path_, is_old).first->second;
+  }
+  // First, so that a worker that is restarted meanwhile has the configuration that stays.
+  void change_back() {
+    attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
+    net::Listener* const listener = attempt_.parts.listeners.at(path_);
+    if (listener != nullptr && listener->is_open()) (void)listener->change(*before_);
+  }
+  // Last, because the workers on trial would serve until they are gone.
+  void finish(const Done& done, Outcome outcome) {
+    attempt_.parts.later([self = shared_from_this(), done, outcome = std::move(outcome)] {
+      self->attempt_.renewals.erase(self->path_);
+      self->attempt_.end_trial(self->path_);
+      if (net::Listener* const listener = self->attempt_.parts.listeners.at(self->path_)) listener->close_left_over();
+      done(outcome);
+    });
+  }
+
+  Attempt& attempt_;
+  std::string path_;
+  std::optional<config::Listener> before_;
+};
+
+void try_new_workers(Attempt& attempt, const std::string& path) {
+  const auto workers = std::make_shared<NewWorkers>(attempt, path);
+  attempt.steps.trial([workers](const Done& done) { workers->begin(done); },
+                      [workers](const Done& done) { workers->undo(done); });
+}
+
+// A process that takes the place of the one that runs; where it does not start, the other one is started again.
+class Replacement : public std::enable_shared_from_this<Replacement> {
+ public:
+  Replacement(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
+
+  void begin(const Done& done) {
+    const auto view = attempt_.parts.engine.view(path_);
+    if (!view) return done({});  // its supervisor is stopped, or it is temporary and over
+    running::Catalogue& catalogue = attempt_.parts.catalogue;
+    const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
+    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), ran});
+    const config::Node& node = *attempt_.new_node(path_);
+    ChildSpec spec = config::tree_of_config(node);
+    spec.tag = view->spec->tag;
+    catalogue.put(spec.tag, {&node, attempt_.config});
+    restart(std::move(spec), [self = shared_from_this(), done](const Outcome& started) {
+      if (started) return done({});
+      self->undo([self, done](const Outcome& undone) {
+        if (!undone) self->attempt_.steps.note(undone.text);
+        done(procedure::refused(self->path_ + " did not start as the new file says"));
+      });
+    });
+  }
+
+  void undo(const Done& done) {
+    if (!before_) return done({});
+    attempt_.parts.catalogue.put(before_->spec.tag, before_->entry);
+    if (!before_->ran) {
+      attempt_.parts.engine.update(path_, before_->spec);
+      return attempt_.operate(Operation::terminate_child, path_, done);
+    }
+    restart(before_->spec, [path = path_, done](const Outcome& started) {
+      done(started ? started : procedure::refused(path + " did not start again as it was before, and is stopped"));
+    });
+  }
+
+ private:
+  struct Before {
+    ChildSpec spec;
+    running::Catalogue::Entry entry;
+    bool ran;
+  };
+
+  // Ends what runs there and starts it as `spec` says.
+  void restart(ChildSpec spec, const Done& done) {
+    if (!attempt_.parts.engine.has(path_)) return start(spec, done);
+    attempt_.operate(Operation::terminate_child, path_,
+                     [self = shared_from_this(), spec = std::move(spec), done](const Outcome& ended) {
+                       if (!ended) return done(ended);
+                       self->start(spec, done);
+                     });
+  }
+  // A temporary child has left the list with its end.
+  void start(const ChildSpec& spec, const Done& done) {
+    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
+    attempt_.parts.engine.update(path_, spec);
+    attempt_.operate(Operation::restart_child, path_, done);
+  }
+
+  Attempt& attempt_;
+  std::string path_;
+  std::optional<Before> before_;
+};
+
+void try_process(Attempt& attempt, const std::string& path) {
+  const auto process = std::make_shared<Replacement>(attempt, path);
+  attempt.steps.trial([process](const Done& done) { process->begin(done); },
+                      [process](const Done& done) { process->undo(done); });
+}
+
+}  // namespace
+
+void plan_trials(Attempt& attempt) {
+  for (const Change& change : attempt.plan.changes) {
+    if (change.kind == Change::Kind::added) try_added(attempt, change.path);
+    if (change.kind == Change::Kind::new_workers) try_new_workers(attempt, change.path);
+  }
+  for (const Change& change : attempt.plan.changes) {
+    if (change.kind == Change::Kind::restarted) try_process(attempt, change.path);
+  }
+}
+
+}  // namespace bulkhead::reload

@@ -1,0 +1,308 @@
+#include "master/running/children.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+#include <variant>
+
+#include "master/host/clock.h"
+#include "master/journal/exit_text.h"
+#include "master/supervision/path.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/overloaded.h"
+
+namespace bulkhead::running {
+
+using supervision::ChildExited;
+using supervision::ChildReady;
+using supervision::ExitReason;
+using supervision::NodeType;
+using supervision::StartFailed;
+
+namespace {
+
+std::optional<supervision::Instant> earliest(std::initializer_list<std::optional<supervision::Instant>> deadlines) {
+  std::optional<supervision::Instant> out;
+  for (const auto& deadline : deadlines) {
+    if (deadline && (!out || *deadline < *out)) out = deadline;
+  }
+  return out;
+}
+
+}  // namespace
+
+Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& listeners, journal::Narrator& narrator,
+                   const Settings& settings, Observer observer)
+    : system_(system),
+      listeners_(listeners),
+      narrator_(narrator),
+      observer_(std::move(observer)),
+      errors_(loop, [this](const net::Listener& listener, pid_t leader) { return adoption_.find(listener, leader); }),
+      workers_(loop, system, errors_,
+               {settings.log, settings.generation, settings.log_fd, settings.handler_error_fd, 1},
+               {[this](process::WorkerProcess& worker) {
+                  observer_.on_worker_ready(worker);
+                  observer_.apply(ChildReady{worker.node, worker.run});
+                },
+                [this](process::WorkerProcess& worker, const process::WorkerNews& news) { on_news(worker, news); },
+                [this](process::WorkerProcess& worker) { narrator_.worker_hung(worker.path, worker.pid); }}),
+      processes_(loop, system,
+                 {[this](process::ProcessChild& child) {
+                    observer_.apply(ChildReady{child.node, child.run});
+                  },
+                  [this](process::ProcessChild& child) { narrator_.watchdog_expired(child.path); },
+                  [](process::ProcessChild&) {}}),
+      adoption_(
+          settings.log.connection_end,
+          [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || observer_.is_stranger(pid); },
+          [this](const process::Adoption::Crash& crash) {
+            narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
+          }) {
+  processes_.set_error_fd(settings.handler_error_fd);
+  listeners_.on_made([this](net::Listener& listener) { watch(listener); });
+  listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
+}
+
+void Children::watch(net::Listener& listener) {
+  listener.gate().on_change([this, &listener](bool accepting) {
+    if (accepting) {
+      workers_.send(listener, ipc::Resume{});
+    } else {
+      workers_.send(listener, ipc::Suspend{});
+    }
+  });
+}
+
+void Children::forget(net::Listener& listener) {
+  adoption_.forget(listener);
+  errors_.forget(listener);
+}
+
+// On its way down: another worker would only open the port again.
+bool Children::is_superfluous(const net::Listener* listener) const {
+  return !everything_ends_ && listener != nullptr && listener->is_ending() && !listener->is_open();
+}
+
+void Children::start(const NodeView& child, const NodeView& parent, RunId run, const config::Node& node) {
+  const bool worker = child.spec->type == NodeType::worker;
+  if (worker && is_superfluous(listeners_.at(parent.path))) {
+    return observer_.apply(StartFailed{child.id, run, ExitReason::permanent_failure, "is no longer needed"});
+  }
+  const auto error = worker ? start_worker(child, parent, run, node) : start_process(child, run, node);
+  if (!error) return;
+  narrator_.start_failed(child.path, *error);
+  observer_.apply(StartFailed{child.id, run, ExitReason::abnormal, "could not be started (" + error->text() + ")"});
+}
+
+std::optional<sys::Error> Children::start_worker(const NodeView& child, const NodeView& parent, RunId run,
+                                                 const config::Node& node) {
+  auto listener = listeners_.open_for_worker(node, parent.path);
+  if (!listener) return listener.error();
+  const auto index = static_cast<std::uint32_t>(std::strtoul(child.spec->id.c_str(), nullptr, 10));
+  const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
+  auto error = workers_.start(child.id, run, child.path, **listener, index, deadline);
+  if (!error) narrator_.started(run, child.path, workers_.find(run)->pid);
+  return error;
+}
+
+std::optional<sys::Error> Children::start_process(const NodeView& child, RunId run, const config::Node& node) {
+  const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
+  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, deadline);
+  if (!error) narrator_.started(run, child.path, processes_.find(run)->pid, node.process->stop_signal);
+  return error;
+}
+
+bool Children::announce_end(RunId run) {
+  if (workers_.has_ended(run) || processes_.has_ended(run)) return false;
+  asked_.insert(run);
+  return true;
+}
+
+void Children::stop(RunId run) {
+  if (!asked_.contains(run)) return;
+  workers_.stop(run);
+  processes_.stop(run);
+}
+
+void Children::kill(RunId run) {
+  if (!asked_.contains(run)) return;
+  workers_.kill(run);
+  processes_.kill(run);
+}
+
+void Children::abort_starts() {
+  everything_ends_ = true;
+  const auto tell = [this](RunId run, const std::string& path) {
+    asked_.insert(run);
+    narrator_.stopping(run, path, true);
+  };
+  workers_.abort_starts(tell);
+  processes_.abort_starts(tell);
+}
+
+void Children::kill_everything() {
+  workers_.for_each([this](const process::WorkerProcess& worker) { system_.signal(worker.pid, SIGKILL, false); });
+  processes_.kill_all();
+}
+
+void Children::reap() {
+  while (const pid_t pid = system_.some_ended()) {
+    if (adoption_.knows(pid)) {
+      adoption_.reap(pid);
+    } else if (processes_.knows(pid)) {
+      on_process_end(pid);
+    } else if (workers_.knows(pid)) {
+      on_worker_end(pid);
+    } else if (const auto end = system_.reap(pid, false); !end) {
+      return;
+    } else if (observer_.is_stranger(pid)) {
+      observer_.on_stranger_reaped(pid, end->wait_status);
+    } else {
+      adoption_.park(pid, end->wait_status, sys::monotonic_ns());
+    }
+  }
+}
+
+void Children::on_worker_end(pid_t pid) {
+  const auto how = system_.reap(pid, false).value_or(sys::Ended{});
+  const process::WorkerProcess worker = workers_.take(pid);
+  net::Listener& listener = *worker.listener;
+  using State = process::WorkerProcess::State;
+  ChildEnd end;
+  end.node = worker.node;
+  end.run = worker.run;
+  end.path = worker.path;
+  end.wait_status = how.wait_status;
+  end.adopted = adoption_.sweep(listener, worker.run);
+  end.failure = worker.failure;
+  end.start_failed = worker.state == State::starting;
+  end.expected = worker.retiring || worker.state == State::leaving;
+  if (!workers_.has(listener, worker.index)) errors_.worker_gone(listener, worker.index);
+  tell(end);
+  if (end.adopted != 0) narrator_.adopted(listener.path(), end.path, end.adopted);
+  observer_.on_worker_gone(listener);
+  workers_.send(listener, ipc::Kick{});  // what it was woken for, or waited for, is the others' now
+  end.reason = process::judge_worker_exit(worker.state, worker.retiring, is_superfluous(&listener));
+  ended(end);
+}
+
+void Children::on_process_end(pid_t pid) {
+  const process::ProcessEnd how = processes_.reap(pid);
+  ChildEnd end;
+  end.node = how.node;
+  end.run = how.run;
+  end.path = how.path;
+  end.wait_status = how.wait_status;
+  end.reason = how.reason;
+  end.start_failed = how.start_failed;
+  end.expected = how.expected;
+  end.failure = how.failure;
+  tell(end);
+  ended(end);
+}
+
+void Children::tell(const ChildEnd& end) {
+  narrator_.ended(end.run, end.path, end.wait_status, end.expected, was_asked(end.run),
+                  journal::remark_of(end.failure, end.adopted));
+}
+
+void Children::ended(const ChildEnd& end) {
+  asked_.erase(end.run);
+  std::string how = journal::cause_text(end.wait_status, end.failure, !end.start_failed);
+  if (end.start_failed) {
+    observer_.apply(StartFailed{end.node, end.run, end.reason, std::move(how)});
+  } else {
+    observer_.apply(ChildExited{end.node, end.run, end.reason, std::move(how)});
+  }
+}
+
+void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
+  const net::Listener& listener = *worker.listener;
+  std::visit(sys::Overloaded{[&](const ipc::Crash& crash) {
+                               const std::uint64_t id = ipc::connection_id(crash.use, listener.number(), crash.slot);
+                               narrator_.connection_crashed(listener.path(), id, crash.pid);
+                             },
+                             [&](const ipc::Paused& paused) {
+                               narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
+                             },
+                             [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); }},
+             news);
+}
+
+bool Children::tick() {
+  const bool again = adoption_.tick(sys::monotonic_ns());
+  reap();  // a safety net: signals can be lost to a debugger
+  errors_.tick(sys::monotonic_ns());
+  workers_.kill_hung(now());
+  return again;
+}
+
+void Children::on_deadline() {
+  workers_.on_deadline(now());
+  processes_.on_deadline(now());
+  adoption_.on_deadline(now());
+}
+
+std::optional<supervision::Instant> Children::next_deadline() const {
+  return earliest({workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline()});
+}
+
+void Children::change(RunId run, const config::Node& node) {
+  processes_.change(run, *node.process, node.spec.shutdown);
+  narrator_.stop_signal_is(run, node.process->stop_signal);
+}
+
+void Children::tell_to_reload(const std::function<bool(const std::string& path)>& concerns) {
+  processes_.tell_to_reload(concerns);
+}
+
+void Children::use_log(const config::Log& config, const host::LogTarget& target) {
+  workers_.replace_log(config, target.lines.get(), target.handlers.get());
+  processes_.set_error_fd(target.handlers.get());
+  adoption_.set_log_ends(config.connection_end);
+}
+
+std::optional<Children::RunView> Children::view(RunId run) const {
+  if (const auto* worker = workers_.find(run)) return RunView{worker->pid, worker->generation, ""};
+  if (const auto* child = processes_.find(run)) return RunView{child->pid, 0, child->status};
+  return std::nullopt;
+}
+
+void Children::signal_connections(net::Listener& listener, int signal) {
+  workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
+  adoption_.signal_all(listener, signal);
+}
+
+bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
+  const auto copy = listener.table().copy(slot);
+  if (!copy || copy->use != use || copy->state != ipc::SlotState::serving) return false;
+  if (copy->owner == process::Adoption::kMaster) return adoption_.signal_one(listener, slot, use, signal);
+  workers_.send(listener, ipc::Signal{slot, use, signal});
+  return true;
+}
+
+ChildrenHandover Children::hand_over() const {
+  return {workers_.hand_over(), processes_.hand_over(), processes_.hand_over_remains(), errors_.hand_over(),
+          adoption_.hand_over()};
+}
+
+void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
+  asked_.insert(asked.begin(), asked.end());
+  for (const process::WorkerHandover& worker : from.workers) {
+    workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
+  }
+  for (const process::ErrorsHandover& errors : from.errors) {
+    const net::Listener& listener = *listeners_.at(errors.listener);
+    errors_.resume(errors, listener);
+    if (!workers_.has(listener, errors.index)) errors_.worker_gone(listener, errors.index);
+  }
+  for (const process::ProcessHandover& child : from.processes) processes_.resume(child, *find(child.path)->process);
+  for (const process::RemainsHandover& remains : from.remains) processes_.resume(remains, now());
+  adoption_.resume(listeners_.all(), from.adoption);
+}
+
+}  // namespace bulkhead::running

@@ -1,0 +1,171 @@
+// The master's children behind one door: the workers, the process children, the connections adopted from workers that
+// are gone, and what their handlers write to standard error. Starts them, stops them, reaps them; what their ends mean
+// for the tree leaves here as an Event. Nothing in here decides whether anything is restarted.
+//
+// One reaper: a child that has ended is looked at before it is reaped, because a zombie still pins its pid and its
+// group. Each end of a worker or of a process becomes one ChildEnd, is told to the narrator and then to the tree.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "master/config/config.h"
+#include "master/host/log_target.h"
+#include "master/journal/narrator.h"
+#include "master/process/adoption.h"
+#include "master/process/processes.h"
+#include "master/process/worker_end.h"
+#include "master/process/workers.h"
+#include "master/running/listeners.h"
+#include "master/running/workforce.h"
+#include "master/supervision/tree.h"
+
+namespace bulkhead::running {
+
+// How a run of a worker or of a process ended.
+struct ChildEnd {
+  supervision::NodeId node = 0;
+  supervision::RunId run = 0;
+  std::string path;
+  int wait_status = 0;
+  supervision::ExitReason reason = supervision::ExitReason::abnormal;
+  bool start_failed = false;  // it had not become ready: StartFailed, else ChildExited
+  bool expected = false;      // asked for, or normal
+  std::string failure;        // what we know of why, as a predicate; may be empty
+  std::uint32_t adopted = 0;  // a worker's: how many connections continue without it
+};
+
+// For another program to continue with.
+struct ChildrenHandover {
+  std::vector<process::WorkerHandover> workers;
+  std::vector<process::ProcessHandover> processes;
+  std::vector<process::RemainsHandover> remains;
+  std::vector<process::ErrorsHandover> errors;
+  process::AdoptionHandover adoption;
+};
+
+class Children final : public Workforce {
+ public:
+  using NodeView = supervision::NodeView;
+  using RunId = supervision::RunId;
+  using Instant = supervision::Instant;
+
+  struct Observer {
+    std::function<void(supervision::Event)> apply;                 // news for the tree
+    std::function<void(process::WorkerProcess&)> on_worker_ready;  // before the tree hears of it
+    std::function<void(net::Listener&)> on_worker_gone;            // reaped and swept, before the tree hears of it
+    std::function<bool(pid_t)> is_stranger;                        // a child that is none of ours to interpret
+    std::function<void(pid_t, int wait_status)> on_stranger_reaped;
+  };
+  struct Settings {
+    config::Log log;
+    std::uint32_t generation = 1;
+    int log_fd = 2;
+    int handler_error_fd = 2;
+  };
+
+  // All references must outlive it. It watches the gates of the listeners that are made, and forgets what concerns one
+  // that goes.
+  Children(loop::Loop& loop, process::ChildSystem& system, Listeners& listeners, journal::Narrator& narrator,
+           const Settings& settings, Observer observer);
+
+  [[nodiscard]] std::optional<sys::Error> find_programs() { return workers_.find_program(); }
+
+  // A run of `child` begins; `parent` is its supervisor, `node` the entry of a process or of a worker's listener. The
+  // answer comes as an event, at once or later.
+  void start(const NodeView& child, const NodeView& parent, RunId run, const config::Node& node);
+  // The tree is about to have it stopped. False: it has ended already, and its end, which is on the way, is its own;
+  // then nothing is to be told of a stop, and stop() and kill() do nothing.
+  [[nodiscard]] bool announce_end(RunId run);
+  void stop(RunId run);
+  void kill(RunId run);
+  // The whole tree is about to stop: what has not become ready will not, so it is killed, or its supervisor would wait
+  // for it.
+  void abort_starts();
+  void kill_everything();  // and what is left of groups
+
+  void reap();
+  // Once a second; true: call again within milliseconds.
+  [[nodiscard]] bool tick();
+  void on_deadline();
+  [[nodiscard]] std::optional<Instant> next_deadline() const;
+  // Groups of processes that have outlived their leaders. The daemon waits for them before it leaves.
+  [[nodiscard]] std::size_t groups_left() const { return processes_.groups_left(); }
+
+  // A process's settings that may change while it runs.
+  void change(RunId run, const config::Node& node);
+  // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
+  void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
+  // Workers that are started from now on.
+  void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
+  void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
+  void use_log(const config::Log& config, const host::LogTarget& target);
+
+  struct RunView {
+    pid_t pid = 0;
+    std::uint32_t generation = 0;  // a worker's
+    std::string status;            // a process's last STATUS=
+  };
+  [[nodiscard]] std::optional<RunView> view(RunId run) const;
+  [[nodiscard]] std::uint32_t adopted(const net::Listener& listener) const { return adoption_.count(listener); }
+
+  // Workforce
+  void send(net::Listener& listener, const ipc::Down& message) override { workers_.send(listener, message); }
+  void retire(RunId worker) override { workers_.stop(worker); }
+  [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const override {
+    return workers_.all_drained(listener, patient);
+  }
+  [[nodiscard]] bool any_in_hand(const net::Listener& listener) const override {
+    return workers_.any_in_hand(listener);
+  }
+  void signal_connections(net::Listener& listener, int signal) override;
+  void signal_adopted(net::Listener& listener, int signal) override { adoption_.signal_all(listener, signal); }
+  bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
+  void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
+    workers_.kill_unresponsive(listener, patience);
+  }
+  void for_each_worker(const std::function<void(const process::WorkerProcess&)>& visit) const override {
+    workers_.for_each(visit);
+  }
+
+  // For another program to continue with, once is_settled(), and its continuation there.
+  [[nodiscard]] bool is_settled() const noexcept { return adoption_.is_settled(); }
+  [[nodiscard]] ChildrenHandover hand_over() const;
+  [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }
+  [[nodiscard]] const process::WorkerPrograms& programs() const noexcept { return workers_.programs(); }
+  void set_programs(process::WorkerPrograms programs) noexcept { workers_.set_programs(std::move(programs)); }
+  using FindNode = std::function<const config::Node*(const std::string& path)>;
+  void resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find);
+
+ private:
+  [[nodiscard]] std::optional<sys::Error> start_worker(const NodeView& child, const NodeView& parent, RunId run,
+                                                       const config::Node& node);
+  [[nodiscard]] std::optional<sys::Error> start_process(const NodeView& child, RunId run, const config::Node& node);
+  [[nodiscard]] bool is_superfluous(const net::Listener* listener) const;
+  void on_worker_end(pid_t pid);
+  void on_process_end(pid_t pid);
+  void tell(const ChildEnd& end);
+  void ended(const ChildEnd& end);
+  void on_news(const process::WorkerProcess& worker, const process::WorkerNews& news);
+  void watch(net::Listener& listener);
+  void forget(net::Listener& listener);
+
+  process::ChildSystem& system_;
+  Listeners& listeners_;
+  journal::Narrator& narrator_;
+  Observer observer_;
+  process::HandlerErrors errors_;
+  process::Workers workers_;
+  process::Processes processes_;
+  process::Adoption adoption_;
+  std::set<RunId> asked_;         // to end
+  bool everything_ends_ = false;  // the tree is stopping
+};
+
+}  // namespace bulkhead::running

@@ -1,0 +1,43 @@
+// What the procedures ask of a listener's workers and connections. The daemon's children carry it out
+// (master/running/children.h); a test plays them with a script.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+
+#include "master/net/listener.h"
+#include "master/process/workers.h"
+#include "worker/ipc/message.h"
+
+namespace bulkhead::running {
+
+class Workforce {
+ public:
+  virtual ~Workforce() = default;
+
+  // To all ready workers of this listener.
+  virtual void send(net::Listener& listener, const ipc::Down& message) = 0;
+  // Asks a worker to leave; its connections are adopted.
+  virtual void retire(supervision::RunId worker) = 0;
+
+  // All of its workers have emptied the queue, or left. One that is still starting is waited for only by the patient.
+  [[nodiscard]] virtual bool all_drained(const net::Listener& listener, bool patient) const = 0;
+  // Some worker is on its way out and holds connections that have no child yet.
+  [[nodiscard]] virtual bool any_in_hand(const net::Listener& listener) const = 0;
+
+  // Signals the processes of all its connections; SIGTERM is followed by SIGCONT. Workers signal their own, the master
+  // those that it has adopted.
+  virtual void signal_connections(net::Listener& listener, int signal) = 0;
+  // The same for the adopted ones only.
+  virtual void signal_adopted(net::Listener& listener, int signal) = 0;
+  // One of them. False: there is no such connection any more.
+  virtual bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
+  // Kills workers that have not answered a signal for so long: a worker that hangs must not keep its connections from
+  // being ended.
+  virtual void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) = 0;
+
+  virtual void for_each_worker(const std::function<void(const process::WorkerProcess&)>& visit) const = 0;
+};
+
+}  // namespace bulkhead::running

@@ -1,0 +1,171 @@
+#include "master/upgrade/rehearsal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "master/config/find_node.h"
+#include "master/config/host.h"
+#include "master/config/paths.h"
+#include "master/config/tree_of_config.h"
+#include "master/host/clock.h"
+#include "master/process/worker_trial.h"
+#include "master/process/workers.h"
+#include "master/supervision/path.h"
+#include "master/supervision/tree.h"
+#include "worker/ipc/message.h"
+#include "worker/ipc/table.h"
+#include "worker/sys/enum_words.h"
+
+namespace bulkhead::upgrade {
+
+namespace {
+
+using nlohmann::ordered_json;
+using supervision::ChildSpec;
+using supervision::NodeType;
+
+std::string check_listener(const net::ListenerHandover& from, const config::Node* node) {
+  if (node == nullptr || !node->listener) return fmt::format("there is no listener {}", from.path);
+  if (from.number >= ipc::kMaxListeners || from.next_socket > 0xffff) return from.path + " has an impossible number";
+  for (const net::SocketHandover& socket : from.sockets) {
+    const auto& listen = node->listener->listen;
+    const bool known = std::ranges::any_of(listen, [&](const auto& one) { return one.text == socket.address; });
+    if (!known || socket.number > 0xffff || socket.fd < 0 || from.table < 0) {
+      return fmt::format("{} cannot listen at {}", from.path, socket.address);
+    }
+  }
+  return "";
+}
+
+template <class Run>
+bool is_in(const supervision::Tree& tree, const Run& run) {
+  const auto view = tree.node(run.node, now());
+  return view && view->path == run.path && view->run == run.run && run.pid > 1 &&
+         run.state < sys::up_to(process::RunState::leaving);
+}
+
+std::string check_runs(const Handover& from, const supervision::Tree& tree, const FindEntry& find) {
+  for (const process::WorkerHandover& worker : from.workers) {
+    const bool known = std::ranges::any_of(from.listeners, [&](const auto& one) {
+      return one.path == supervision::parent_of(worker.path) && one.table >= 0;
+    });
+    if (!known || !is_in(tree, worker) || worker.channel < 0) return fmt::format("there is no worker {}", worker.path);
+  }
+  for (const process::ProcessHandover& child : from.processes) {
+    const config::Node* const node = find(child.path);
+    if (node == nullptr || !node->process || !is_in(tree, child)) {
+      return fmt::format("there is no process {}", child.path);
+    }
+  }
+  for (const process::ErrorsHandover& errors : from.errors) {
+    const bool known =
+        std::ranges::any_of(from.listeners, [&](const auto& one) { return one.path == errors.listener; });
+    if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
+  }
+  for (const process::AdoptedHandover& one : from.adoption.adopted) {
+    if (one.lifetime >= sys::up_to(ipc::Lifetime::killed)) return "an adopted connection has an impossible state";
+  }
+  return "";
+}
+
+// Included files are part of the effective configuration already.
+std::string without_includes(const std::string& text) {
+  ordered_json json = ordered_json::parse(text, nullptr, false);
+  if (!json.is_object() || !json.contains("include")) return text;
+  json.erase("include");
+  return json.dump(2);
+}
+
+const config::Node* entry_at(const Blueprint& blueprint, const Handover& from, const std::string& path) {
+  const config::Node* found = config::find_node(blueprint.config->root, "root", path);
+  for (std::size_t i = blueprint.added.size(); found == nullptr && i > 0; --i) {
+    const config::Node& added = blueprint.added[i - 1];
+    found = config::find_node(added, supervision::child_of(from.added[i - 1].supervisor, added.spec.id), path);
+  }
+  return found;
+}
+
+std::string first_problem(const config::Loaded& loaded) {
+  return loaded.problems.empty() ? "" : "the configuration: " + loaded.problems.front().text();
+}
+
+}  // namespace
+
+// A worker beyond those of the configuration is one that `scale` has added.
+std::optional<ChildSpec> spec_of(const std::string& path, NodeType type, const FindEntry& find) {
+  if (type == NodeType::worker) {
+    const config::Node* const listener = find(supervision::parent_of(path));
+    const std::string id = supervision::id_of(path);
+    const unsigned long number = std::strtoul(id.c_str(), nullptr, 10);
+    if (listener == nullptr || number == 0 || std::to_string(number) != id) return std::nullopt;
+    return config::worker_spec(static_cast<std::uint32_t>(number), listener->spec.restart_delay);
+  }
+  const config::Node* const node = find(path);
+  return node == nullptr ? std::nullopt : std::optional(config::tree_of_config(*node));
+}
+
+Blueprint blueprint_of(const Handover& from) {
+  Blueprint out;
+  config::Loaded loaded = config::parse(without_includes(from.config), from.config_file,
+                                        config::directory_of(from.config_file), config::patient_host());
+  out.problem = first_problem(loaded);
+  if (!loaded.config) return out;
+  out.config = std::move(loaded.config);
+  out.effective = from.config;
+  out.config->log.level = static_cast<config::LogLevel>(std::min(from.settled.log_level, 3U));
+  out.config->log.target = from.settled.log_target;
+  out.config->pid_file = from.settled.pid_file;
+  out.config->control.socket = from.settled.control_socket;
+  for (const running::AddedChild& one : from.added) {
+    config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
+    if (!added.config || added.config->root.children.size() != 1) {
+      out.problem = added.config ? "an added child is none" : first_problem(added);
+      return out;
+    }
+    out.added.push_back(std::move(added.config->root.children.front()));
+  }
+  return out;
+}
+
+std::string rehearse_resume(const Handover& from, int pid) {
+  if (from.pid != pid) return fmt::format("the state is that of process {}", from.pid);
+  if (from.worker_protocol != ipc::kProtocolVersion) {
+    return fmt::format("the workers speak version {} of the protocol, and this program version {}",
+                       from.worker_protocol, ipc::kProtocolVersion);
+  }
+  auto programs = process::open_worker_programs();
+  if (!programs) return programs.error().text();
+  const Blueprint blueprint = blueprint_of(from);
+  if (!blueprint.problem.empty()) return blueprint.problem;
+  const auto find = [&](const std::string& path) { return entry_at(blueprint, from, path); };
+  supervision::Tree tree(config::tree_of_config(blueprint.config->root));
+  std::string problem =
+      tree.restore(from.tree, [&](const std::string& path, NodeType type) { return spec_of(path, type, find); });
+  for (const net::ListenerHandover& listener : from.listeners) {
+    if (problem.empty()) problem = check_listener(listener, find(listener.path));
+    if (problem.empty() && config::has_modules(*find(listener.path)->listener) && !programs->modules) {
+      problem = listener.path + " has modules, and there is no bulkhead-module-worker";
+    }
+  }
+  return problem.empty() ? check_runs(from, tree, find) : problem;
+}
+
+std::string rehearse_workers(const Handover& from) {
+  const Blueprint blueprint = blueprint_of(from);
+  bool any = false;
+  for (const net::ListenerHandover& one : from.listeners) {
+    const config::Listener& listener = *entry_at(blueprint, from, one.path)->listener;
+    const bool modules = config::has_modules(listener);
+    if (any && !modules) continue;
+    any = any || !modules;
+    const std::string problem = process::try_worker(one.path, listener, blueprint.config->log);
+    if (!problem.empty()) return fmt::format("a worker of it, for {}: {}", one.path, problem);
+  }
+  return "";
+}
+
+}  // namespace bulkhead::upgrade

@@ -1,0 +1,76 @@
+// The other side of an upgrade: in a new program, everything as it was in the one before.
+#include <utility>
+
+#include "master/host/descriptor_limit.h"
+#include "master/upgrade/rehearsal.h"
+#include "master/upgrade/upgrade.h"
+#include "worker/log/log.h"
+
+namespace bulkhead::upgrade {
+
+std::string Upgrade::resume(Handover& from, const std::string& rolled_back) {
+  previous_version_ = from.version;
+  path_ = from.program;
+  came_back_ = rolled_back;
+  incarnation_ = rolled_back.empty() ? from.incarnation + 1 : from.incarnation;
+  const sys::Fd own_program(from.own_program);
+  process::WorkerPrograms programs{sys::Fd(from.worker_program), sys::Fd(from.module_worker_program)};
+  if (!rolled_back.empty()) estate_.children.set_programs(std::move(programs));
+  last_ = nlohmann::ordered_json::parse(from.last_upgrade, nullptr, false);
+  if (last_.is_discarded()) last_ = nullptr;
+
+  host::resume_descriptor_limit(from.descriptor_limit);
+  estate_.readiness.resume();
+  estate_.catalogue.set_generation(from.generation);
+  estate_.listeners.set_next_number(from.next_listener);
+  estate_.started = from.started;
+  estate_.services.manager().resume(from.services);
+  estate_.inherited.resume(from.inherited);
+  estate_.events.resume(std::move(from.events), from.last_seq);
+  estate_.reload.resume(from.last_reload);
+  estate_.narrator.resume(from.runs);
+  estate_.children.set_generation(from.generation);
+  estate_.children.set_incarnation(incarnation_);
+  return resume_children(from);
+}
+
+std::string Upgrade::resume_children(const Handover& from) {
+  Blueprint blueprint = blueprint_of(from);
+  for (std::size_t i = 0; i < blueprint.added.size(); ++i) {
+    estate_.catalogue.add(std::move(blueprint.added[i]), from.added[i]);
+  }
+  const auto find = [this](const std::string& path) { return estate_.catalogue.find(path); };
+  std::string problem = estate_.engine.restore(
+      from.tree, [&find](const std::string& path, supervision::NodeType type) { return spec_of(path, type, find); });
+  if (!problem.empty()) return problem;
+  for (const net::ListenerHandover& listener : from.listeners) {
+    if (const auto error = estate_.listeners.resume(listener, *find(listener.path))) return error->text();
+    if (listener.announced) estate_.narrator.resume_serving(listener.path);
+  }
+  std::vector<supervision::RunId> asked;
+  for (const journal::RunHandover& run : from.runs) {
+    if (run.asked && !run.ended) asked.push_back(run.run);
+  }
+  estate_.children.resume({from.workers, from.processes, from.remains, from.errors, from.adoption}, asked, find);
+  return "";
+}
+
+void Upgrade::resumed() {
+  estate_.services.manager().ready();
+  if (!came_back_.empty()) return rolled_back(came_back_);
+  stage_ = Stage::renewing;
+  surroundings_.on_change();
+  done();
+  renewal_.begin(incarnation_, [this](const procedure::Outcome& outcome) { renewed(outcome); });
+}
+
+// Whatever the problem, there are workers: not one of those before has left where ours do not start.
+void Upgrade::renewed(const procedure::Outcome& outcome) {
+  if (stage_ != Stage::renewing) return;
+  if (outcome) return finish("");
+  log::Line(log::Level::error, "root").text("upgraded, but not all workers: ").text(outcome.text).write();
+  remember(outcome.text);
+  finish(outcome.text);
+}
+
+}  // namespace bulkhead::upgrade
