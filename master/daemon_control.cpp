@@ -20,6 +20,7 @@
 #include "master/supervision/path.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead {
 
@@ -58,13 +59,6 @@ Split split(const std::string& path) {
 
 std::string path_of(const ordered_json& params) {
   return params.at("path").get<std::string>();
-}
-
-int signal_number(const std::string& name) {
-  for (int signal = 1; signal < 32; ++signal) {
-    if (name == sys::signal_name(signal)) return signal;
-  }
-  return SIGTERM;
 }
 
 }  // namespace
@@ -470,7 +464,7 @@ void DaemonControl::kill(const Params& params, protocol::Reply reply) {
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);
   const ipc::ConnectionName name = ipc::connection_name(id);
-  const int signal = signal_number(params.value("signal", "SIGTERM"));
+  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
   for (auto& [path, listener] : daemon_.listeners_) {
     if (listener->number() != name.listener) continue;
     const auto slot = listener->table().copy(name.slot);

@@ -8,6 +8,7 @@
 
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::journal {
 
