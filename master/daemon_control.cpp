@@ -18,6 +18,7 @@
 #include "master/host/clock.h"
 #include "master/journal/explain.h"
 #include "master/supervision/path.h"
+#include "master/supervision/words.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
@@ -226,7 +227,7 @@ void DaemonControl::explain(const Params& params, protocol::Reply reply) {
   };
   const auto node = view(path);
   if (!node) return reply(no_such_path("node", path));
-  reply({journal::explain(daemon_.events_, path, control::state_text(node->state),
+  reply({journal::explain(daemon_.events_, path, supervision::kNodeStateWords.text(node->state),
                           [&view](const std::string& supervisor) {
                             const auto at = view(supervisor);
                             return at && at->spec->flags.strategy != Strategy::one_for_one;

@@ -27,7 +27,5 @@ struct World {
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
-// "starting", "running", "waiting", "stopping", "stopped", "failed".
-[[nodiscard]] const char* state_text(supervision::NodeState state);
 
 }  // namespace bulkhead::control

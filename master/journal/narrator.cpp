@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/supervision/words.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
@@ -24,17 +25,6 @@ ordered_json reason_of(int wait_status) {
             {"core", bool(WCOREDUMP(wait_status))}};
   }
   return {{"type", "exit"}, {"status", WEXITSTATUS(wait_status)}};
-}
-
-const char* cause_word(Cause cause) {
-  switch (cause) {
-    case Cause::request: return "request";
-    case Cause::parent: return "parent";
-    case Cause::intensity: return "intensity";
-    case Cause::auto_shutdown: return "auto_shutdown";
-    case Cause::start_failed: return "start_failed";
-  }
-  return "";
 }
 
 std::int64_t milliseconds(Duration span) {
@@ -104,7 +94,7 @@ void Narrator::tell(const Report& report) {
     void operator()(const report::SupervisorStarted& r) const { events.publish("supervisor_started", r.path); }
     void operator()(const report::SupervisorTerminated& r) const {
       const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
-      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", cause_word(r.cause)}});
+      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", kCauseWords.text(r.cause)}});
     }
     void operator()(const report::ChildStarted&) const {}  // told by started(), which knows the pid
     void operator()(const report::ChildReady& r) const {

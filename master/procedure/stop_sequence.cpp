@@ -4,6 +4,8 @@
 #include <csignal>
 #include <utility>
 
+#include "worker/sys/enum_words.h"
+
 namespace bulkhead::procedure {
 
 namespace {
@@ -33,9 +35,10 @@ const char* phase_text(StopSequence::Phase phase) {
 }
 
 std::string_view phase_name(StopSequence::Phase phase) {
-  static constexpr std::string_view kNames[] = {"", "lame_duck", "closing", "draining", "terminating", "stopping_tree",
-                                                ""};
-  return kNames[static_cast<std::size_t>(phase)];
+  using Phase = StopSequence::Phase;
+  static constexpr sys::EnumWords<Phase, sys::up_to(Phase::done)> kNames{
+      "", "lame_duck", "closing", "draining", "terminating", "stopping_tree", ""};
+  return kNames.text(phase);
 }
 
 StopSequence::StopSequence(loop::Loop& loop, process::Workers& workers, process::Adoption& adoption, Times times)
