@@ -31,7 +31,7 @@ protocol::Answer refused(const std::vector<std::string>& problems) {
 ordered_json json_of(const reload::ReloadPlan& plan) {
   ordered_json changes = ordered_json::array();
   for (const Change& change : plan.changes) {
-    changes.push_back({{"path", change.path}, {"kind", reload::kind_text(change.kind)}, {"keys", change.keys}});
+    changes.push_back({{"path", change.path}, {"kind", reload::kChangeWords.text(change.kind)}, {"keys", change.keys}});
   }
   return {{"ok", true}, {"changes", std::move(changes)}, {"needs_restart", plan.needs_restart}};
 }
