@@ -8,7 +8,8 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <map>
+#include <string>
+#include <vector>
 
 #include "bulkhead_version.h"
 #include "master/config/config.h"
@@ -86,7 +87,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       });
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error; overrides the configuration")
       ->type_name("LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+      ->check(CLI::IsMember(std::vector<std::string>(log::kLevelWords.begin(), log::kLevelWords.end())));
   app.add_option("--pid-file", arguments.pid_file, "Keep the pid in FILE, locked; overrides the configuration")
       ->type_name("FILE");
   app.add_option("-s", arguments.control_socket, "Path of the control socket; overrides the configuration")
@@ -96,11 +97,7 @@ void describe(CLI::App& app, Arguments& arguments) {
 }
 
 void override_with(const Arguments& arguments, config::Config& config) {
-  static const std::map<std::string, config::LogLevel> kLevels{{"debug", config::LogLevel::debug},
-                                                               {"info", config::LogLevel::info},
-                                                               {"warning", config::LogLevel::warning},
-                                                               {"error", config::LogLevel::error}};
-  if (!arguments.log_level.empty()) config.log.level = kLevels.at(arguments.log_level);
+  if (const auto level = log::kLevelWords.find(arguments.log_level)) config.log.level = *level;
   // Before anybody changes the directory.
   if (arguments.detach) config.file = std::filesystem::absolute(config.file);
   if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);

@@ -44,7 +44,11 @@ void add_penalty(Words& words, const admission::Penalty& penalty, std::int64_t n
     return;
   }
   const auto left = static_cast<std::uint32_t>((penalty.until_ns() - now_ns) / 1'000'000'000);
-  words.add("penalties: ").add(admission::offence_text(penalty.offence())).add(", ").add(left).add(" s left");
+  words.add("penalties: ")
+      .add(admission::kOffenceWords.text(penalty.offence(), "unknown"))
+      .add(", ")
+      .add(left)
+      .add(" s left");
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include "master/config/network.h"
 #include "master/config/share.h"
 #include "master/supervision/child_spec.h"
+#include "worker/log/log.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::config {
 
@@ -25,8 +27,8 @@ using Timeout = std::optional<Duration>;
 // A century: longer than anything waits, and still safe to add to any point of the steady clock.
 inline constexpr Duration kForever = std::chrono::hours(24 * 36525);
 
-enum class LogFormat : std::uint8_t { text, json };
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
+using LogFormat = log::Format;
+using LogLevel = log::Level;
 
 struct Log {
   std::string target = "stderr";  // "stderr", "syslog", "journald" or an absolute path
@@ -88,7 +90,11 @@ struct SocketOptions {
 };
 
 enum class BuiltIn : std::uint8_t { echo, discard, daytime, chargen, time };
+inline constexpr sys::EnumWords<BuiltIn, sys::up_to(BuiltIn::time)> kBuiltInWords{"echo", "discard", "daytime",
+                                                                                  "chargen", "time"};
 enum class ExecStyle : std::uint8_t { ucspi, inetd, listen_fds };
+inline constexpr sys::EnumWords<ExecStyle, sys::up_to(ExecStyle::listen_fds)> kExecStyleWords{"ucspi", "inetd",
+                                                                                              "listen_fds"};
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
   ExecStyle style = ExecStyle::ucspi;
@@ -120,6 +126,7 @@ struct Identity {
 
 // What a listener does with whom it has no room for.
 enum class OnFull : std::uint8_t { queue, close, message, reset };
+inline constexpr sys::EnumWords<OnFull, sys::up_to(OnFull::reset)> kOnFullWords{"queue", "close", "message", "reset"};
 
 // "unlimited" is a count of 0.
 struct Rate {
@@ -134,7 +141,11 @@ struct SourcePrefix {
 };
 
 enum class PenaltyMode : std::uint8_t { off, log, enforce };
+inline constexpr sys::EnumWords<PenaltyMode, sys::up_to(PenaltyMode::enforce)> kPenaltyModeWords{"off", "log",
+                                                                                                 "enforce"};
 enum class PenaltyOverflow : std::uint8_t { permissive, deny_all };
+inline constexpr sys::EnumWords<PenaltyOverflow, sys::up_to(PenaltyOverflow::deny_all)> kPenaltyOverflowWords{
+    "permissive", "deny-all"};
 struct Penalties {
   PenaltyMode mode = PenaltyMode::off;
   Duration crash = std::chrono::seconds(90);
@@ -158,8 +169,12 @@ struct Rlimit {
 };
 
 enum class StandardError : std::uint8_t { log, null, socket, inherit };
+inline constexpr sys::EnumWords<StandardError, sys::up_to(StandardError::inherit)> kStandardErrorWords{
+    "log", "null", "socket", "inherit"};
 enum class KillMode : std::uint8_t { group, process };
+inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "process"};
 enum class Sandbox : std::uint8_t { basic, none };
+inline constexpr sys::EnumWords<Sandbox, sys::up_to(Sandbox::none)> kSandboxWords{"basic", "none"};
 
 // What holds for the processes that a listener or a process child starts.
 struct ChildKeys {
@@ -182,6 +197,8 @@ struct ChildKeys {
 
 // PROXY headers: `off` is 0, the others are the versions that are read, one bit each.
 enum class ProxyProtocol : std::uint8_t { off, v1, v2, any };
+inline constexpr sys::EnumWords<ProxyProtocol, sys::up_to(ProxyProtocol::any)> kProxyProtocolWords{"off", "v1", "v2",
+                                                                                                   "auto"};
 struct Proxy {
   ProxyProtocol protocol = ProxyProtocol::off;
   std::vector<Network> allow_from;
@@ -229,6 +246,8 @@ struct Listener {
 };
 
 enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
+inline constexpr sys::EnumWords<Ready, sys::up_to(Ready::sd_notify)> kReadyWords{"fork", "exec", "notify_fd",
+                                                                                 "sd_notify"};
 struct Process {
   std::vector<std::string> argv;
   Ready ready = Ready::fork;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace bulkhead::config {
@@ -65,38 +64,15 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-struct ScopeText {
-  Scope scope;
-  std::string_view name;
-};
-constexpr std::array kScopes{
-    ScopeText{Scope::top, "the top level"},
-    ScopeText{Scope::daemon, "daemon"},
-    ScopeText{Scope::control, "control"},
-    ScopeText{Scope::log, "log"},
-    ScopeText{Scope::child, "every child"},
-    ScopeText{Scope::listener, "listener"},
-    ScopeText{Scope::handler, "handler"},
-    ScopeText{Scope::module, "handler with a module"},
-    ScopeText{Scope::process, "process"},
-    ScopeText{Scope::child_keys, "listener and process"},
-    ScopeText{Scope::rlimits, "rlimits"},
-    ScopeText{Scope::supervisor, "supervisor"},
-    ScopeText{Scope::restart_delay, "restart_delay"},
-    ScopeText{Scope::rate, "rate"},
-    ScopeText{Scope::source_prefix, "source_prefix"},
-    ScopeText{Scope::penalties, "penalties"},
-    ScopeText{Scope::keepalive, "keepalive"},
-    ScopeText{Scope::rule, "rule"},
-};
-
-constexpr bool scopes_in_order() {
-  for (std::size_t i = 0; i < kScopes.size(); ++i) {
-    if (kScopes[i].scope != static_cast<Scope>(i)) return false;
-  }
-  return true;
-}
-static_assert(scopes_in_order());
+constexpr sys::EnumWords<Scope, sys::up_to(Scope::rule)> kScopeWords{"the top level", "daemon",
+                                                                     "control",       "log",
+                                                                     "every child",   "listener",
+                                                                     "handler",       "handler with a module",
+                                                                     "process",       "listener and process",
+                                                                     "rlimits",       "supervisor",
+                                                                     "restart_delay", "rate",
+                                                                     "source_prefix", "penalties",
+                                                                     "keepalive",     "rule"};
 
 // `"a", "b" or "c"`, each of `parts` as it is.
 std::string join_or(const std::vector<std::string>& parts) {
@@ -148,9 +124,7 @@ std::vector<const Option*> options_of(Scope scope) {
 
 Scope scope_of(const Option& option) {
   if (option.type == Type::rate) return Scope::rate;
-  const auto* const found =
-      std::find_if(kScopes.begin(), kScopes.end(), [&](const auto& s) { return s.name == option.name; });
-  return found == kScopes.end() ? Scope::top : found->scope;
+  return kScopeWords.find(option.name).value_or(Scope::top);
 }
 
 std::vector<std::string_view> words_of(const Option& option) {
@@ -169,7 +143,7 @@ std::string_view type_text(Type type) {
 }
 
 std::string_view scope_text(Scope scope) {
-  return kScopes[static_cast<std::size_t>(scope)].name;
+  return kScopeWords.text(scope);
 }
 
 std::string default_text(const Option& option) {

@@ -10,6 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "master/config/config.h"
+#include "master/supervision/words.h"
+#include "worker/log/log.h"
+#include "worker/sys/enum_words.h"
+
 namespace bulkhead::config {
 
 // The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`,
@@ -98,9 +103,6 @@ struct Option {
   std::string_view help;   // one line
 };
 
-// The handlers that have a name of their own; their order is BuiltIn's.
-inline constexpr std::string_view kBuiltIns = "echo|discard|daytime|chargen|time";
-
 inline constexpr double kSecond = 1000;
 inline constexpr double kYear = 8760 * 3600 * kSecond;
 inline constexpr Limits kAnyDuration{0, kYear};
@@ -111,7 +113,7 @@ inline constexpr Limits kBufferSize{4096, 1 << 30};
 inline constexpr Limits kHandshake{1, 3600 * kSecond};
 
 // clang-format off
-// A word's place in `words` is the value of its enumerator in config.h.
+// A word's place in `words` is the value of its enumerator: joined<> of the words beside the enum.
 inline constexpr std::array kOptions{
     Option{Scope::top, "$schema", Type::string, kNone, {}, "", "Names the JSON Schema for editors; ignored."},
     Option{Scope::top, "daemon", Type::object, by_default("{}"), {}, "", "The daemon as a whole."},
@@ -137,8 +139,8 @@ inline constexpr std::array kOptions{
 
     Option{Scope::log, "target", Type::path, by_default("\"stderr\""), {}, "stderr|syslog|journald",
            "Where the log goes."},
-    Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, "text|json", "How a log line is written."},
-    Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, "debug|info|warning|error",
+    Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, sys::joined<log::kFormatWords>, "How a log line is written."},
+    Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, sys::joined<log::kLevelWords>,
            "The least important lines that are written."},
     Option{Scope::log, "connections", Type::words, by_default("[\"end\"]"), {}, "start|end",
            "Which moments of a connection are logged."},
@@ -150,8 +152,8 @@ inline constexpr std::array kOptions{
            "Name under which lines go to syslog or journald."},
 
     Option{Scope::child, "id", Type::id, kRequired, {}, "", "Name of the child, unique under its supervisor."},
-    Option{Scope::child, "type", Type::word, kRequired, {}, "supervisor|listener|process", "What the child is."},
-    Option{Scope::child, "restart", Type::word, by_default("\"permanent\""), {}, "permanent|transient|temporary",
+    Option{Scope::child, "type", Type::word, kRequired, {}, sys::joined<supervision::kNodeTypeWords, sys::up_to(supervision::NodeType::process)>, "What the child is."},
+    Option{Scope::child, "restart", Type::word, by_default("\"permanent\""), {}, sys::joined<supervision::kRestartWords>,
            "Whether the child is started again when it ends."},
     Option{Scope::child, "significant", Type::boolean, by_default("false"), {}, "",
            "Whether its end counts for the supervisor's auto_shutdown."},
@@ -204,7 +206,7 @@ inline constexpr std::array kOptions{
            "Refuses sources for how their connections ended."},
     Option{Scope::listener, "max_connection_rate", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
            "Connections begun in any span of time, over all workers."},
-    Option{Scope::listener, "on_full", Type::word, by_default("\"queue\""), {}, "queue|close|message|reset",
+    Option{Scope::listener, "on_full", Type::word, by_default("\"queue\""), {}, sys::joined<kOnFullWords>,
            "What becomes of a connection that a limit of capacity has no room for."},
     Option{Scope::listener, "allow", Type::networks, computed("everybody"), {}, "",
            "Networks whose connections are served."},
@@ -212,7 +214,7 @@ inline constexpr std::array kOptions{
            "Networks whose connections are refused."},
     Option{Scope::listener, "handshake_timeout", Type::duration, by_default("\"5s\""), kHandshake, "",
            "How long a connection may take until it can be served."},
-    Option{Scope::listener, "proxy_protocol", Type::word, by_default("\"off\""), {}, "off|v1|v2|auto",
+    Option{Scope::listener, "proxy_protocol", Type::word, by_default("\"off\""), {}, sys::joined<kProxyProtocolWords>,
            "Which version of the PROXY header each connection begins with."},
     Option{Scope::listener, "proxy_allow_from", Type::networks, by_default(R"(["127.0.0.0/8", "::1/128"])"), {}, "",
            "Networks whose PROXY headers are believed."},
@@ -222,7 +224,7 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
            "How long a connection may last."},
-    Option{Scope::listener, "handler", Type::object, kRequired, {}, kBuiltIns, "What serves a connection."},
+    Option{Scope::listener, "handler", Type::object, kRequired, {}, sys::joined<kBuiltInWords>, "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
            kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
     Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
@@ -231,7 +233,7 @@ inline constexpr std::array kOptions{
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
-    Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, "ucspi|inetd|listen_fds",
+    Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, sys::joined<kExecStyleWords>,
            "Which descriptors of the program are the connection."},
     Option{Scope::handler, "drain_fd", Type::boolean, by_default("false"), {}, "",
            "Whether the program gets a descriptor that tells it of a drain."},
@@ -241,7 +243,7 @@ inline constexpr std::array kOptions{
            "What the library is told when it is initialised."},
 
     Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},
-    Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, "fork|exec|notify_fd|sd_notify",
+    Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, sys::joined<kReadyWords>,
            "What tells that the process is ready."},
     Option{Scope::process, "watchdog", Type::duration, kNone, kPositiveDuration, "",
            "The longest silence before the process is killed; needs ready sd_notify."},
@@ -277,13 +279,13 @@ inline constexpr std::array kOptions{
            "Environment variables to hand on from the daemon."},
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
     Option{Scope::child_keys, "stderr", Type::word, computed("\"log\"; \"socket\" with style inetd"), {},
-           "log|null|socket|inherit",
+           sys::joined<kStandardErrorWords>,
            "Where its standard error goes."},
     Option{Scope::child_keys, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
            "Lines of its output that are logged in a second."},
-    Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, "group|process",
+    Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
            "Who is told to end."},
-    Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, "basic|none", "How it is confined."},
+    Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, sys::joined<kSandboxWords>, "How it is confined."},
 
     Option{Scope::rlimits, "nofile", Type::integer, computed("the daemon's"), {3, 1'000'000'000}, "",
            "Open descriptors."},
@@ -300,14 +302,14 @@ inline constexpr std::array kOptions{
            "Processes of its user."},
 
     Option{Scope::supervisor, "strategy", Type::word, by_default("\"one_for_one\""), {},
-           "one_for_one|one_for_all|rest_for_one",
+           sys::joined<supervision::kStrategyWords>,
            "Which children are restarted when one of them ends."},
     Option{Scope::supervisor, "max_restarts", Type::integer, by_default("3"), {0, 1'000'000}, "",
            "Restarts allowed within max_seconds."},
     Option{Scope::supervisor, "max_seconds", Type::number, by_default("5"), {1, 1'000'000'000}, "",
            "Length of the window for max_restarts, in seconds."},
     Option{Scope::supervisor, "auto_shutdown", Type::word, by_default("\"never\""), {},
-           "never|any_significant|all_significant",
+           sys::joined<supervision::kAutoShutdownWords>,
            "Whether the end of significant children ends the supervisor."},
     Option{Scope::supervisor, "children", Type::children, by_default("[]"), {}, "", "Its children, in start order."},
 
@@ -324,7 +326,7 @@ inline constexpr std::array kOptions{
     Option{Scope::source_prefix, "v4", Type::integer, by_default("32"), {1, 32}, "", "Bits of an IPv4 address."},
     Option{Scope::source_prefix, "v6", Type::integer, by_default("64"), {1, 128}, "", "Bits of an IPv6 address."},
 
-    Option{Scope::penalties, "mode", Type::word, by_default("\"off\""), {}, "off|log|enforce",
+    Option{Scope::penalties, "mode", Type::word, by_default("\"off\""), {}, sys::joined<kPenaltyModeWords>,
            "Whether penalties are kept, and whether they refuse."},
     Option{Scope::penalties, "crash", Type::duration, by_default("\"90s\""), kAnyDuration, "",
            "For a connection whose process was killed by a signal."},
@@ -342,7 +344,7 @@ inline constexpr std::array kOptions{
            "Sources of IPv4, and local users, that may be penalised at a time."},
     Option{Scope::penalties, "max_sources6", Type::integer, by_default("65536"), {1, 65536}, "",
            "Sources of IPv6 that may be penalised at a time."},
-    Option{Scope::penalties, "overflow", Type::word, by_default("\"permissive\""), {}, "permissive|deny-all",
+    Option{Scope::penalties, "overflow", Type::word, by_default("\"permissive\""), {}, sys::joined<kPenaltyOverflowWords>,
            "What happens when as many as may be are penalised."},
     Option{Scope::penalties, "exempt", Type::networks, by_default("[]"), {}, "",
            "Networks that are never penalised."},
@@ -354,7 +356,7 @@ inline constexpr std::array kOptions{
            {1, 1'000'000}, "", "Connections that each source among them may have at the same time."},
     Option{Scope::rule, "env", Type::environment, by_default("{}"), {}, "",
            "Further environment variables for a program."},
-    Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, kBuiltIns,
+    Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, sys::joined<kBuiltInWords>,
            "What serves their connections."},
 
     Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},

@@ -6,13 +6,10 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/tree_reader.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::config {
 namespace {
-
-// In the order of the words of their options.
-constexpr std::array kStopSignals{SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH};
-constexpr std::array kReloadSignals{SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 void set_watchdog(Context& context, Node& node, const Entry& entry) {
   if (!entry.given) return;
@@ -40,13 +37,11 @@ constexpr std::array kProcessSetters{
     Setter<Node>{"normal_exit",
                  [](Context&, Node& node, const Entry& e) { node.process->normal_exit = as_exit_statuses(e.value); }},
     Setter<Node>{"permanent_failure_exit", set_permanent_failure_exit},
-    Setter<Node>{"stop_signal",
-                 [](Context&, Node& node, const Entry& e) {
-                   node.process->stop_signal = kStopSignals[word_index(e.option, e.value)];
-                 }},
+    Setter<Node>{"stop_signal", [](Context&, Node& node,
+                                   const Entry& e) { node.process->stop_signal = sys::signal_number(e.value.text); }},
     Setter<Node>{"reload_signal",
                  [](Context&, Node& node, const Entry& e) {
-                   if (e.given) node.process->reload_signal = kReloadSignals[word_index(e.option, e.value)];
+                   if (e.given) node.process->reload_signal = sys::signal_number(e.value.text);
                  }},
 };
 static_assert(covers(kProcessSetters, Scope::process));

@@ -9,9 +9,10 @@
 
 #include "master/control/answers.h"
 #include "master/control/penalties.h"
+#include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
-#include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::control {
 
@@ -21,13 +22,6 @@ using procedure::Outcome;
 
 std::string path_of(const nlohmann::ordered_json& params) {
   return params.at("path").get<std::string>();
-}
-
-int signal_number(const std::string& name) {
-  for (int signal = 1; signal < 32; ++signal) {
-    if (name == sys::signal_name(signal)) return signal;
-  }
-  return SIGTERM;
 }
 
 }  // namespace
@@ -110,7 +104,7 @@ void Methods::add(const Params& params, Reply reply) {
   running::AddedChild origin;
   origin.supervisor = supervisor;
   origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)",
-                            auto_shutdown_text(view->spec->flags.auto_shutdown)) +
+                            supervision::kAutoShutdownWords.text(view->spec->flags.auto_shutdown)) +
                 params.at("child").get<std::string>() + "]}}";
   origin.file = params.value("file", "child");
   origin.directory = params.value("directory", "/");
@@ -139,7 +133,7 @@ void Methods::kill(const Params& params, Reply reply) {
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);
   const ipc::ConnectionName name = ipc::connection_name(id);
-  const int signal = signal_number(params.value("signal", "SIGTERM"));
+  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
   for (net::Listener* listener : parts_.listeners.all()) {
     if (listener->number() != name.listener) continue;
     if (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) return reply(ok());

@@ -10,6 +10,7 @@
 #include "master/control/methods.h"
 #include "master/host/clock.h"
 #include "master/journal/explain.h"
+#include "master/supervision/words.h"
 
 namespace bulkhead::control {
 
@@ -71,7 +72,7 @@ void Methods::explain(const Params& params, Reply reply) {
     const auto view = parts_.engine.view(supervisor);
     return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
   };
-  reply({journal::explain(parts_.events, path, state_text(node->state), grouped), std::nullopt});
+  reply({journal::explain(parts_.events, path, supervision::kNodeStateWords.text(node->state), grouped), std::nullopt});
 }
 
 }  // namespace bulkhead::control

@@ -30,7 +30,7 @@ ordered_json json_of(const Found& found, std::int64_t now_ns) {
   return {{"listener", found.listener->path()},
           {"source", ipc::SourceText(found.record.source).view()},
           {"active", penalty.active()},
-          {"reason", admission::offence_text(penalty.offence())},
+          {"reason", admission::kOffenceWords.text(penalty.offence(), "unknown")},
           {"remaining_seconds", static_cast<double>((penalty.until_ns() - now_ns) / 1'000'000) / 1000.0},
           {"connections", found.record.connections}};
 }

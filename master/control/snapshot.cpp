@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "master/host/clock.h"
+#include "master/supervision/words.h"
 
 namespace bulkhead::control {
 
@@ -15,30 +16,6 @@ using namespace supervision;
 double seconds(Duration span) {
   return std::chrono::duration<double>(span).count();
 }
-
-const char* type_text(NodeType type) {
-  static constexpr const char* kTexts[] = {"supervisor", "listener", "process", "worker"};
-  return kTexts[static_cast<std::size_t>(type)];
-}
-
-const char* restart_text(Restart restart) {
-  static constexpr const char* kTexts[] = {"permanent", "transient", "temporary"};
-  return kTexts[static_cast<std::size_t>(restart)];
-}
-
-const char* strategy_text(Strategy strategy) {
-  static constexpr const char* kTexts[] = {"one_for_one", "one_for_all", "rest_for_one"};
-  return kTexts[static_cast<std::size_t>(strategy)];
-}
-
-}  // namespace
-
-const char* auto_shutdown_text(AutoShutdown when) {
-  static constexpr const char* kTexts[] = {"never", "any_significant", "all_significant"};
-  return kTexts[static_cast<std::size_t>(when)];
-}
-
-namespace {
 
 struct Totals {
   ordered_json json;
@@ -61,7 +38,7 @@ ordered_json counts_json(const World& world, const net::Listener& listener) {
   const ipc::Counts counts = listener.table().counts();
   ordered_json refused = ordered_json::object();
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
-    refused[ipc::refusal_text(static_cast<ipc::Refusal>(i))] = counts.refused[i];
+    refused[std::string(ipc::refusal_text(static_cast<ipc::Refusal>(i)))] = counts.refused[i];
   }
   return {{"active", counts.serving},
           {"adopted", world.children.adopted(listener)},
@@ -87,7 +64,7 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
   const SupervisorFlags& flags = view.spec->flags;
   const net::Listener* const found = world.listeners.at(view.path);
   const bool is_listener = found != nullptr;
-  if (!is_listener) out["strategy"] = strategy_text(flags.strategy);
+  if (!is_listener) out["strategy"] = kStrategyWords.text(flags.strategy);
   out["max_restarts"] = flags.max_restarts;
   out["max_seconds"] = seconds(flags.max_seconds);
   out["restarts_in_window"] = view.restarts_in_window;
@@ -110,11 +87,11 @@ ordered_json node_json(const World& world, NodeId id) {
   if (!view) return nullptr;
   ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
                    {"path", view->path},
-                   {"type", type_text(view->spec->type)},
-                   {"state", state_text(view->state)}};
+                   {"type", kNodeTypeWords.text(view->spec->type)},
+                   {"state", kNodeStateWords.text(view->state)}};
   const bool leaf = view->spec->type == NodeType::process || view->spec->type == NodeType::worker;
   if (leaf) add_leaf(world, *view, out);
-  out["restart"] = restart_text(view->spec->restart);
+  out["restart"] = kRestartWords.text(view->spec->restart);
   out["restarts"] = view->restarts;
   if (view->due) out["restart_in_seconds"] = std::max(0.0, seconds(*view->due - now()));
   if (view->spec->type == NodeType::worker) {
@@ -126,19 +103,6 @@ ordered_json node_json(const World& world, NodeId id) {
 }
 
 }  // namespace
-
-const char* state_text(NodeState state) {
-  switch (state) {
-    case NodeState::starting:
-    case NodeState::restarting: return "starting";
-    case NodeState::running: return "running";
-    case NodeState::waiting: return "waiting";
-    case NodeState::stopping: return "stopping";
-    case NodeState::stopped: return "stopped";
-    case NodeState::failed: return "failed";
-  }
-  return "stopped";
-}
 
 ordered_json tree_json(const World& world) {
   return node_json(world, kRoot);

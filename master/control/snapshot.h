@@ -20,8 +20,5 @@ struct World {
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
-// "starting", "running", "waiting", "stopping", "stopped", "failed".
-[[nodiscard]] const char* state_text(supervision::NodeState state);
-[[nodiscard]] const char* auto_shutdown_text(supervision::AutoShutdown when);
 
 }  // namespace bulkhead::control

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::journal {
 

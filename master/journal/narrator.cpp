@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "master/journal/exit_text.h"
+#include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::journal {
 
@@ -26,17 +28,6 @@ ordered_json reason_of(int wait_status) {
             {"core", bool(WCOREDUMP(wait_status))}};
   }
   return {{"type", "exit"}, {"status", WEXITSTATUS(wait_status)}};
-}
-
-const char* cause_word(Cause cause) {
-  switch (cause) {
-    case Cause::request: return "request";
-    case Cause::parent: return "parent";
-    case Cause::intensity: return "intensity";
-    case Cause::auto_shutdown: return "auto_shutdown";
-    case Cause::start_failed: return "start_failed";
-  }
-  return "";
 }
 
 std::int64_t milliseconds(Duration span) {
@@ -92,7 +83,7 @@ void Narrator::tell(const Report& report) {
     }
     void operator()(const report::SupervisorTerminated& r) const {
       const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
-      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", cause_word(r.cause)}});
+      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", kCauseWords.text(r.cause)}});
     }
     void operator()(const report::ChildStarted&) const {}  // told by started(), which knows the pid
     void operator()(const report::ChildReady& r) const {

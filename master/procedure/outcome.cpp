@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "master/config/nearest.h"
-#include "worker/sys/enum_words.h"
+#include "master/supervision/words.h"
 
 namespace bulkhead::procedure {
 
 using supervision::ReplyError;
 
 namespace {
-
-constexpr sys::EnumWords<ReplyError, sys::up_to(ReplyError::noproc)> kReplyWords{
-    "ok",           "not_found",    "running", "restarting", "already_started", "already_present",
-    "start_failed", "invalid_spec", "noproc"};
 
 std::vector<std::string> all_paths(const running::Engine& engine) {
   std::vector<std::string> out{"root"};
@@ -31,7 +27,7 @@ std::vector<std::string> all_paths(const running::Engine& engine) {
 }  // namespace
 
 std::string_view word_of(ReplyError error) {
-  return kReplyWords.text(error);
+  return supervision::kReplyErrorWords.text(error);
 }
 
 Outcome refused(std::string why) {

@@ -7,6 +7,7 @@
 #include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::procedure {
 

@@ -23,6 +23,7 @@
 #include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::process {
 

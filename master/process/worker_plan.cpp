@@ -126,13 +126,12 @@ std::string span_text(config::Duration span) {
 // "proxy_protocol is v2, proxy_allow_from is 127.0.0.0/8 ::1/128"; a long list is cut.
 std::string proxy_words(const config::Proxy& proxy) {
   constexpr std::size_t kMost = 8;
-  static constexpr const char* kProtocols[] = {"off", "v1", "v2", "auto"};
   std::string from;
   for (std::size_t i = 0; i < std::min(proxy.allow_from.size(), kMost); ++i) from += " " + proxy.allow_from[i].text;
   if (proxy.allow_from.empty()) from = " empty";
   if (proxy.allow_from.size() > kMost) from += " ...";
-  return fmt::format("proxy_protocol is {}, proxy_allow_from is{}",
-                     kProtocols[static_cast<std::size_t>(proxy.protocol)], from);
+  return fmt::format("proxy_protocol is {}, proxy_allow_from is{}", config::kProxyProtocolWords.text(proxy.protocol),
+                     from);
 }
 
 // What a refusal is blamed on, with the value that holds: worker/refusals.h puts it into the log.

@@ -73,8 +73,8 @@ sys::Error not_found(const char* name) {
 
 ipc::Log log_message(const config::Log& log) {
   ipc::Log out;
-  out.format = static_cast<log::Format>(log.format);
-  out.level = static_cast<log::Level>(log.level);
+  out.format = log.format;
+  out.level = log.level;
   out.transport = host::transport_of(log.target);
   out.facility = log.facility;
   out.moments = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <variant>
@@ -13,6 +12,7 @@
 
 #include "master/config/nearest.h"
 #include "master/config/network.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::protocol {
 
@@ -201,13 +201,9 @@ std::string signal_word(std::string_view text) {
   std::string upper(text);
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  std::string_view name = upper;
-  if (name.starts_with("SIG")) name.remove_prefix(3);
-  for (int signal = 1; signal < 32; ++signal) {
-    const char* known = sigabbrev_np(signal);
-    if (known != nullptr && (name == known || text == std::to_string(signal))) return std::string("SIG") + known;
-  }
-  return {};
+  int signal = sys::signal_number(upper);
+  if (const auto given = number<std::uint8_t>(text); given && text == std::to_string(*given)) signal = *given;
+  return signal > 0 && signal < sys::kFirstRealTime ? sys::signal_name(signal) : "";
 }
 
 }  // namespace bulkhead::protocol

@@ -10,19 +10,8 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Bound for the daemon's life: clients and service managers know these.
-constexpr std::string_view kFixed[] = {"/control", "/daemon/pid_file", "/status"};
-// Of a listener, what its master keeps and its workers need not be told.
-constexpr std::string_view kListenerInPlace[] = {
-    "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
-    "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
-// Of a process, what says when to start it and not how.
-constexpr std::string_view kProcessInPlace[] = {"restart",     "significant",   "shutdown",    "start_timeout",
-                                                "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",
-                                                "stop_signal", "reload_signal"};
-
 template <std::size_t N>
-bool is_one_of(const std::string_view (&words)[N], std::string_view word) {
+bool is_one_of(const std::array<std::string_view, N>& words, std::string_view word) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
 }
 
@@ -125,12 +114,6 @@ void compare_section(const ordered_json& old_file, const ordered_json& new_file,
 }
 
 }  // namespace
-
-const char* kind_text(Change::Kind kind) {
-  static constexpr const char* kTexts[] = {"in_place", "new_workers", "restarted", "added",
-                                           "removed",  "replaced",    "reordered"};
-  return kTexts[static_cast<std::size_t>(kind)];
-}
 
 ReloadPlan plan_reload(const ordered_json& old_file, const ordered_json& new_file) {
   ReloadPlan plan;

@@ -13,10 +13,14 @@
 //   replaced     another type under the same id: removed, then added
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::reload {
 
@@ -26,7 +30,20 @@ struct Change {
   std::string path;               // "root/web/echo"; "daemon" and "log" are no nodes
   std::vector<std::string> keys;  // those that differ; none: the whole node
 };
-[[nodiscard]] const char* kind_text(Change::Kind kind);
+inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::reordered)> kChangeWords{
+    "in_place", "new_workers", "restarted", "added", "removed", "replaced", "reordered"};
+
+// What a reload cannot change: the daemon has it from its start. JSON pointers of options, or of whole sections.
+inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
+// Of a listener, what its master keeps and its workers need not know.
+inline constexpr std::array<std::string_view, 10> kListenerInPlace{
+    "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
+// Of a process, what says when to start it and not how.
+inline constexpr std::array<std::string_view, 10> kProcessInPlace{
+    "restart",     "significant",   "shutdown",    "start_timeout",
+    "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",
+    "stop_signal", "reload_signal"};
 
 struct ReloadPlan {
   std::vector<Change> changes;             // in the order of the new file; removals before

@@ -25,7 +25,7 @@ std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) 
 ordered_json changes_json(const ReloadPlan& plan) {
   ordered_json changes = ordered_json::array();
   for (const Change& change : plan.changes) {
-    changes.push_back({{"path", change.path}, {"kind", kind_text(change.kind)}, {"keys", change.keys}});
+    changes.push_back({{"path", change.path}, {"kind", kChangeWords.text(change.kind)}, {"keys", change.keys}});
   }
   return changes;
 }

@@ -1,8 +1,12 @@
 #include "master/simulate/scenario.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
+
+#include "master/supervision/words.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::simulation {
 
@@ -15,6 +19,8 @@ using supervision::NodeType;
 constexpr int kMaxDepth = 64;                      // of nested supervisors; far beyond any use, and safe to recurse
 constexpr double kMaxMilliseconds = 1e12;          // 31 years, which no sum of can overflow a Duration
 constexpr std::uint32_t kMaxRestarts = 1'000'000;  // as in the configuration
+constexpr sys::EnumWords<Behaviour::OnTerminate, sys::up_to(Behaviour::OnTerminate::exit_slow)> kOnTerminateWords{
+    "exit", "ignore", "exit_normal", "exit_crash", "exit_slow"};
 constexpr std::array kReasons{"normal", "shutdown", "shutdown_info", "crash", "permanent_failure", "retired"};
 
 template <typename Value>
@@ -63,13 +69,23 @@ class Place {
   }
   template <typename Value>
   [[nodiscard]] Value word(Words<Value> words) const {
-    const std::string given = string();
-    std::string known;
+    std::vector<std::string_view> known;
     for (const auto& [name, value] : words) {
-      if (given == name) return value;
-      known += (known.empty() ? "" : ", ") + std::string(name);
+      if (string() == name) return value;
+      known.push_back(name);
     }
-    fail('"' + given + "\" is none of " + known);
+    fail_as_none_of(known);
+  }
+  template <typename Enum, std::size_t kCount>
+  [[nodiscard]] Enum word(const sys::EnumWords<Enum, kCount>& words) const {
+    if (const auto found = words.find(string())) return *found;
+    fail_as_none_of(words);
+  }
+  template <typename Range>
+  [[noreturn]] void fail_as_none_of(const Range& words) const {
+    std::string known;
+    for (const std::string_view word : words) known += (known.empty() ? "" : ", ") + std::string(word);
+    fail('"' + string() + "\" is none of " + known);
   }
 
  private:
@@ -107,9 +123,7 @@ class Reader {
     ChildSpec spec;
     spec.id = place.at("id").string();
     spec.type = place.at("type").word<NodeType>({{"worker", NodeType::process}, {"supervisor", NodeType::supervisor}});
-    using supervision::Restart;
-    spec.restart = place.at("restart").word<Restart>(
-        {{"permanent", Restart::permanent}, {"transient", Restart::transient}, {"temporary", Restart::temporary}});
+    spec.restart = place.at("restart").word(supervision::kRestartWords);
     if (place.has("significant")) spec.significant = place.at("significant").boolean();
     if (spec.type == NodeType::supervisor) {
       supervisor(place, spec, depth);
@@ -122,20 +136,12 @@ class Reader {
 
   void supervisor(const Place& place, ChildSpec& spec, int depth) {
     if (depth > kMaxDepth) place.fail("nested too deeply");
-    using supervision::AutoShutdown;
-    using supervision::Strategy;
     spec.shutdown.kind = supervision::Shutdown::Kind::infinity;
-    spec.flags.strategy = place.at("strategy")
-                              .word<Strategy>({{"one_for_one", Strategy::one_for_one},
-                                               {"one_for_all", Strategy::one_for_all},
-                                               {"rest_for_one", Strategy::rest_for_one}});
+    spec.flags.strategy = place.at("strategy").word(supervision::kStrategyWords);
     spec.flags.max_restarts = static_cast<std::uint32_t>(place.at("intensity").count(kMaxRestarts));
     spec.flags.max_seconds = place.at("period").time(1000);
     if (place.has("auto_shutdown")) {
-      spec.flags.auto_shutdown = place.at("auto_shutdown")
-                                     .word<AutoShutdown>({{"never", AutoShutdown::never},
-                                                          {"any_significant", AutoShutdown::any_significant},
-                                                          {"all_significant", AutoShutdown::all_significant}});
+      spec.flags.auto_shutdown = place.at("auto_shutdown").word(supervision::kAutoShutdownWords);
     }
     for (const Place& item : place.at("children").items()) spec.children.push_back(child(item, depth + 1));
   }
@@ -150,12 +156,7 @@ class Reader {
     Behaviour behaviour;
     using On = Behaviour::OnTerminate;
     if (place.has("on_terminate")) {
-      behaviour.on_terminate = place.at("on_terminate")
-                                   .word<On>({{"exit", On::exit},
-                                              {"ignore", On::ignore},
-                                              {"exit_normal", On::exit_normal},
-                                              {"exit_crash", On::exit_crash},
-                                              {"exit_slow", On::exit_slow}});
+      behaviour.on_terminate = place.at("on_terminate").word(kOnTerminateWords);
     }
     if (behaviour.on_terminate == On::exit_slow) behaviour.delay = place.at("delay_ms").time(1);
     if (place.has("start_fail")) {
@@ -176,12 +177,8 @@ class Reader {
 
   static std::string reason(const Place& place) {
     std::string given = place.string();
-    std::string known;
-    for (const char* const reason : kReasons) {
-      if (given == reason) return given;
-      known += (known.empty() ? "" : ", ") + std::string(reason);
-    }
-    place.fail('"' + given + "\" is none of " + known);
+    if (std::find(kReasons.begin(), kReasons.end(), given) == kReasons.end()) place.fail_as_none_of(kReasons);
+    return given;
   }
 
   static Exits exits(const Place& place) {

@@ -5,6 +5,7 @@
 
 #include "master/simulate/scenario.h"
 #include "master/simulate/simulated_world.h"
+#include "master/supervision/words.h"
 
 namespace bulkhead::simulation {
 
@@ -30,21 +31,6 @@ const char* state_name(NodeState state) {
     case NodeState::failed: break;
   }
   return "stopped";
-}
-
-const char* error_name(ReplyError error) {
-  switch (error) {
-    case ReplyError::not_found: return "not_found";
-    case ReplyError::running: return "running";
-    case ReplyError::restarting: return "restarting";
-    case ReplyError::already_started: return "already_started";
-    case ReplyError::already_present: return "already_present";
-    case ReplyError::start_failed: return "start_failed";
-    case ReplyError::invalid_spec: return "invalid_spec";
-    case ReplyError::noproc: return "noproc";
-    case ReplyError::none: break;
-  }
-  return "ok";
 }
 
 bool runs(const NodeView& node) {
@@ -82,7 +68,7 @@ class Player {
  private:
   static Json result(ReplyError error) {
     if (error == ReplyError::none) return {{"result", "ok"}};
-    return {{"result", "error"}, {"error", error_name(error)}};
+    return {{"result", "error"}, {"error", supervision::kReplyErrorWords.text(error)}};
   }
 
   Json cause(const Exits& event) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "master/supervision/words.h"
+
 namespace bulkhead::supervision {
 
 namespace {
@@ -37,10 +39,6 @@ const char* spoken(Ending ending) {
 // What the edge said of a leaf's end is better than what the rules know of it.
 std::string end_of(const Node& child) {
   return child.how.empty() ? spoken(child.ending) : child.how;
-}
-
-const char* spoken(AutoShutdown auto_shutdown) {
-  return auto_shutdown == AutoShutdown::any_significant ? "any_significant" : "all_significant";
 }
 
 // A child that is a supervisor brings its own causes; a leaf is where the chain begins.
@@ -91,7 +89,8 @@ std::vector<std::string> blame_auto_shutdown(const Node& supervisor, const Node&
   const char* const which =
       policy == AutoShutdown::any_significant ? ", a significant child, " : ", the last significant child, ";
   return continue_chain(child, child.path + which + end_of(child) + "; " + supervisor.path +
-                                   " shut itself down (auto_shutdown " + spoken(policy) + ")");
+                                   " shut itself down (auto_shutdown " + std::string(kAutoShutdownWords.text(policy)) +
+                                   ")");
 }
 
 std::vector<std::string> blame_failed_start(const Node& supervisor, const Node& child) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "master/upgrade/handover.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::upgrade {
 
@@ -12,15 +13,15 @@ struct Fields;
 
 // How many enumerators there are; a greater number is not read.
 template <class E>
-inline constexpr std::uint32_t kEnumerators = 0;
+inline constexpr std::size_t kEnumerators = 0;
 template <>
-inline constexpr std::uint32_t kEnumerators<supervision::NodeType> = 4;
+inline constexpr std::size_t kEnumerators<supervision::NodeType> = sys::up_to(supervision::NodeType::worker);
 template <>
-inline constexpr std::uint32_t kEnumerators<supervision::NodeState> = 7;
+inline constexpr std::size_t kEnumerators<supervision::NodeState> = sys::up_to(supervision::NodeState::failed);
 template <>
-inline constexpr std::uint32_t kEnumerators<supervision::ExitReason> = 5;
+inline constexpr std::size_t kEnumerators<supervision::ExitReason> = sys::up_to(supervision::ExitReason::retired);
 template <>
-inline constexpr std::uint32_t kEnumerators<supervision::Cause> = 5;
+inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 
 // NOLINTBEGIN(cppcoreguidelines-macro-usage): a name and its member, said once
 #define BULKHEAD_FIELD(member) v(#member, r.member)

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::upgrade {
 

@@ -20,7 +20,7 @@ inline std::string how(const ordered_json& before, const ordered_json& after) {
   const reload::ReloadPlan plan = reload::plan_reload(before, after);
   std::string out;
   for (const reload::Change& change : plan.changes) {
-    out += (out.empty() ? "" : "+") + std::string(reload::kind_text(change.kind));
+    out += (out.empty() ? "" : "+") + std::string(reload::kChangeWords.text(change.kind));
   }
   if (!plan.needs_restart.empty()) out += "needs_restart";
   return out;

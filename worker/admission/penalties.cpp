@@ -4,17 +4,6 @@
 
 namespace bulkhead::admission {
 
-const char* offence_text(Offence offence) noexcept {
-  switch (offence) {
-    case Offence::none: return "none";
-    case Offence::crash: return "crash";
-    case Offence::timeout: return "timeout";
-    case Offence::no_input: return "no_input";
-    case Offence::exit: return "exit";
-  }
-  return "unknown";
-}
-
 Charge charge_for(const Ending& ending, const PenaltyRules& rules) noexcept {
   if (rules.mode == PenaltyMode::off) return {};
   Charge charge;

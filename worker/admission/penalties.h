@@ -6,10 +6,14 @@
 
 #include <cstdint>
 
+#include "worker/sys/enum_words.h"
+
 namespace bulkhead::admission {
 
 enum class Offence : std::uint8_t { none, crash, timeout, no_input, exit };
-[[nodiscard]] const char* offence_text(Offence offence) noexcept;  // the config's word
+// The config's words.
+inline constexpr sys::EnumWords<Offence, sys::up_to(Offence::exit)> kOffenceWords{"none", "crash", "timeout",
+                                                                                  "no_input", "exit"};
 
 enum class PenaltyMode : std::uint32_t { off, log, enforce };
 enum class Overflow : std::uint32_t { permissive, deny_all };

@@ -16,6 +16,7 @@
 #include "worker/handlers/process_state.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::handlers {
 

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::handlers {
 

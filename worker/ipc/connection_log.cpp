@@ -7,6 +7,7 @@
 #include "worker/ipc/exit_code.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::ipc {
 

@@ -39,7 +39,7 @@ void log_penalised(std::string_view listener, const SourceKey& source, const adm
         .number(ipv6 ? rules.max_sources6 : rules.max_sources4);
   }
   const SourceText text(source);
-  line.field("source", text.view()).field("reason", admission::offence_text(charge.offence));
+  line.field("source", text.view()).field("reason", admission::kOffenceWords.text(charge.offence, "unknown"));
   if (const auto more = limit.take_suppressed(); more != 0) line.field("suppressed", static_cast<std::int64_t>(more));
   line.write();
 }

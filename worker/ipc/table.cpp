@@ -17,15 +17,7 @@ namespace {
 constexpr std::uint32_t kTableMagic = 0x62684b54;
 constexpr std::uint32_t kVersion = 2;
 
-constexpr const char* kRefusalTexts[] = {"denied",          "proxy", "proxy_timeout",   "penalty",      "per_source",
-                                         "rate_per_source", "rate",  "max_connections", "handler_start"};
-static_assert(sizeof kRefusalTexts / sizeof kRefusalTexts[0] == kRefusals);
-
 }  // namespace
-
-const char* refusal_text(Refusal refusal) noexcept {
-  return refusal < Refusal::count_ ? kRefusalTexts[static_cast<std::size_t>(refusal)] : "unknown";
-}
 
 std::uint64_t connection_id(std::uint32_t use, std::uint32_t listener, std::uint32_t slot) noexcept {
   return std::uint64_t{use} << 32 | std::uint64_t{listener} << 20 | slot;

@@ -23,6 +23,7 @@
 #include "worker/ipc/peer.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/ipc/source_table.h"
+#include "worker/sys/enum_words.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -50,7 +51,13 @@ enum class Refusal : std::uint32_t {
 enum class Lifetime : std::uint32_t { going_on, terminated, killed };
 
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
-[[nodiscard]] const char* refusal_text(Refusal refusal) noexcept;  // the config's and the control protocol's word
+// The config's and the control protocol's words.
+inline constexpr sys::EnumWords<Refusal> kRefusalWords{"denied",  "proxy",           "proxy_timeout",
+                                                       "penalty", "per_source",      "rate_per_source",
+                                                       "rate",    "max_connections", "handler_start"};
+[[nodiscard]] constexpr std::string_view refusal_text(Refusal refusal) noexcept {
+  return kRefusalWords.text(refusal, "unknown");
+}
 
 // What a table has room for, and its listener's limits, which may change within it.
 struct Shape {

@@ -20,7 +20,6 @@ int echo_fd = -1;
 std::uint64_t lost = 0;
 std::uint64_t unreported = 0;
 
-constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
 constexpr std::uint32_t kSeverities[] = {7, 6, 4, 3};  // RFC 5424, table 2
 
 bool is_json() noexcept {
@@ -112,7 +111,7 @@ void Line::begin_json(Level level, std::string_view path) noexcept {
   raw("{\"time\":\"");
   timestamp();
   raw("\",\"level\":\"");
-  raw(kLevels[static_cast<std::size_t>(level)]);
+  raw(kLevelWords.text(level));
   raw("\",\"program\":\"");
   raw(settings.program);
   raw("\",\"program_pid\":");
@@ -129,7 +128,7 @@ void Line::begin_stream(Level level, std::string_view path) noexcept {
   raw("[");
   digits(own_pid, 1);
   raw("] ");
-  raw(kLevels[static_cast<std::size_t>(level)]);
+  raw(kLevelWords.text(level));
   raw(" ");
   escaped(path);
   raw(": ");

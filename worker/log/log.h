@@ -17,10 +17,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/sys/enum_words.h"
+
 namespace bulkhead::log {
 
 enum class Level : std::uint8_t { debug, info, warning, error };
+inline constexpr sys::EnumWords<Level, sys::up_to(Level::error)> kLevelWords{"debug", "info", "warning", "error"};
 enum class Format : std::uint8_t { text, json };
+inline constexpr sys::EnumWords<Format, sys::up_to(Format::json)> kFormatWords{"text", "json"};
 enum class Transport : std::uint8_t { stream, syslog, journald };  // what reads the descriptor's other end
 
 struct Settings {

@@ -49,4 +49,24 @@ class EnumWords {
   std::array<std::string_view, kCount> words_;
 };
 
+template <const auto& kWords, std::size_t kCount>
+[[nodiscard]] constexpr std::size_t joined_length() noexcept {
+  std::size_t length = kCount - 1;
+  for (std::size_t i = 0; i < kCount; ++i) length += kWords.begin()[i].size();
+  return length;
+}
+template <const auto& kWords, std::size_t kCount>
+inline constexpr auto kJoined = [] {
+  std::array<char, joined_length<kWords, kCount>()> out{};
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    if (i != 0) out[at++] = '|';
+    for (const char c : kWords.begin()[i]) out[at++] = c;
+  }
+  return out;
+}();
+// The first `kCount` words of a list as "one|two|three".
+template <const auto& kWords, std::size_t kCount = kWords.size()>
+inline constexpr std::string_view joined{kJoined<kWords, kCount>.data(), kJoined<kWords, kCount>.size()};
+
 }  // namespace bulkhead::sys

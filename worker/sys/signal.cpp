@@ -103,14 +103,4 @@ std::optional<Ended> end_group(pid_t leader, bool group) noexcept {
   return out;
 }
 
-const char* signal_name(int signal) noexcept {
-  static constexpr const char* kNames[] = {
-      "signal 0",  "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
-      "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
-      "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
-      "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS"};
-  if (signal > 0 && signal < static_cast<int>(sizeof kNames / sizeof kNames[0])) return kNames[signal];
-  return "a real-time signal";
-}
-
 }  // namespace bulkhead::sys

@@ -63,7 +63,4 @@ LeftoverGroup end_left_over(pid_t group, bool due) noexcept;
 // One of the two: `group` says which.
 bool signal_child(pid_t leader, int signal, bool group) noexcept;
 
-// "SIGTERM"; "signal 64" for what has no name. Static storage.
-[[nodiscard]] const char* signal_name(int signal) noexcept;
-
 }  // namespace bulkhead::sys

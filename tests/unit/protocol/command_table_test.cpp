@@ -107,7 +107,9 @@ TEST_CASE("values that are nearly right are refused") {
     INFO(source);
     CHECK_FALSE(value_of(Kind::source, source));
   }
-  for (const char* signal : {"", "SIG", "0", "32", "-9", "TERMX", "SIGSIGTERM"}) CHECK(signal_word(signal).empty());
+  CHECK(signal_word("poll") == "SIGIO");
+  for (const char* signal : {"", "SIG", "0", "32", "RTMIN", "-9", "TERMX", "SIGSIGTERM"})
+    CHECK(signal_word(signal).empty());
   CHECK(value_of(Kind::path, std::string(5000, 'a')) == std::nullopt);
 }
 

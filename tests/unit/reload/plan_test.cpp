@@ -1,8 +1,13 @@
 #include "master/reload/plan.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "master/config/option_table.h"
+
+using namespace bulkhead;
 using namespace bulkhead::reload;
 using nlohmann::ordered_json;
 
@@ -19,7 +24,7 @@ ordered_json file_with(const char* children) {
 std::string text_of(const ReloadPlan& plan) {
   std::string out;
   for (const Change& change : plan.changes) {
-    out += std::string(kind_text(change.kind)) + " " + change.path;
+    out += std::string(kChangeWords.text(change.kind)) + " " + change.path;
     for (const std::string& key : change.keys) out += " " + key;
     out += "\n";
   }
@@ -34,7 +39,47 @@ std::string changes(const char* before, const char* after) {
 constexpr const char* kEcho =
     R"([{"id":"echo","type":"listener","listen":"4040","workers":2,"max_connections":8,"handler":"echo"}])";
 
+bool has_option(config::Scope scope, std::string_view name) {
+  const auto options = config::options_of(scope);
+  return std::any_of(options.begin(), options.end(), [&](const config::Option* one) { return one->name == name; });
+}
+
+// Of "/control" the section, of "/daemon/pid_file" the option.
+bool names_an_option(std::string_view pointer) {
+  const std::string_view path = pointer.substr(1);
+  const std::size_t slash = path.find('/');
+  const std::string_view section = path.substr(0, slash);
+  if (!has_option(config::Scope::top, section)) return false;
+  if (slash == std::string_view::npos) return true;
+  for (const config::Option* option : config::options_of(config::Scope::top)) {
+    if (option->name == section) return has_option(config::scope_of(*option), path.substr(slash + 1));
+  }
+  return false;
+}
+
+bool is_key_of(config::Scope scope, std::string_view name) {
+  return has_option(scope, name) || has_option(config::Scope::child, name) ||
+         has_option(config::Scope::child_keys, name);
+}
+
 }  // namespace
+
+TEST_CASE("what the plan knows by name is in the option table") {
+  for (const std::string_view pointer : kFixed) {
+    INFO(pointer);
+    CHECK(names_an_option(pointer));
+  }
+  CHECK_FALSE(names_an_option("/status"));
+  CHECK_FALSE(names_an_option("/daemon/socket"));
+  for (const std::string_view key : kListenerInPlace) {
+    INFO(key);
+    CHECK(is_key_of(config::Scope::listener, key));
+  }
+  for (const std::string_view key : kProcessInPlace) {
+    INFO(key);
+    CHECK(is_key_of(config::Scope::process, key));
+  }
+}
 
 TEST_CASE("the same file changes nothing") {
   CHECK(changes(kEcho, kEcho).empty());

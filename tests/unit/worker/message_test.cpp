@@ -232,4 +232,6 @@ TEST_CASE("The words of an enum lead there and back") {
   CHECK(ipc::kPauseWords.size() == 5);
   constexpr sys::EnumWords<log::Format, sys::up_to(log::Format::json)> kFormats{"text", "json"};
   static_assert(kFormats.find("json") == log::Format::json);
+  CHECK(sys::joined<log::kLevelWords> == "debug|info|warning|error");
+  CHECK(sys::joined<log::kLevelWords, 2> == "debug|info");
 }

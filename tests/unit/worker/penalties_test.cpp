@@ -120,8 +120,8 @@ TEST_CASE("A penalty is one word and comes back out of it") {
 }
 
 TEST_CASE("Every offence has the config's word") {
-  CHECK(std::string(offence_text(Offence::no_input)) == "no_input");
-  CHECK(std::string(offence_text(Offence::exit)) == "exit");
+  CHECK(kOffenceWords.text(Offence::no_input) == "no_input");
+  CHECK(kOffenceWords.text(Offence::exit) == "exit");
 }
 
 TEST_CASE("The first step that refuses decides: penalty, connections, rate") {

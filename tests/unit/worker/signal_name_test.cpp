@@ -1,0 +1,34 @@
+#include "worker/sys/signal_name.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <string>
+
+using namespace bulkhead;
+
+TEST_CASE("A signal has the name that the C library knows") {
+  for (int signal = 1; signal < sys::kFirstRealTime; ++signal) {
+    INFO(signal);
+    CHECK(sys::signal_number(sys::signal_name(signal)) == signal);
+    CHECK(sys::signal_number(sigabbrev_np(signal)) == signal);
+  }
+  CHECK(std::string(sys::signal_name(SIGTERM)) == "SIGTERM");
+}
+
+TEST_CASE("Real-time signals have names, and what is no signal has none") {
+  CHECK(std::string(sys::signal_name(SIGRTMIN)) == "SIGRTMIN");
+  CHECK(std::string(sys::signal_name(SIGRTMIN + 3)) == "SIGRTMIN+3");
+  CHECK(std::string(sys::signal_name(SIGRTMAX - 14)) == "SIGRTMAX-14");
+  CHECK(std::string(sys::signal_name(SIGRTMAX)) == "SIGRTMAX");
+  CHECK(std::string(sys::signal_name(32)) == "signal 32");
+  CHECK(std::string(sys::signal_name(-1)) == "an unknown signal");
+  CHECK(std::string(sys::signal_name(SIGRTMAX + 1)) == "an unknown signal");
+}
+
+TEST_CASE("What is no name of a signal has no number") {
+  for (const char* word : {"", "SIG", "SIGSIGTERM", "term", "15", "signal 0", "RTMIN", "SIGRTMIN", "nal 32"}) {
+    INFO(word);
+    CHECK(sys::signal_number(word) == 0);
+  }
+  CHECK(sys::signal_number("TERM") == SIGTERM);
+}

@@ -1,0 +1,40 @@
+// Signals by name. Names are those of `kill -l` of bash(1). Pure, allocates nothing.
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+#include <iterator>
+#include <string_view>
+
+namespace bulkhead::sys {
+
+inline constexpr const char* kSignalNames[] = {
+    "signal 0",    "SIGHUP",      "SIGINT",      "SIGQUIT",     "SIGILL",      "SIGTRAP",     "SIGABRT",
+    "SIGBUS",      "SIGFPE",      "SIGKILL",     "SIGUSR1",     "SIGSEGV",     "SIGUSR2",     "SIGPIPE",
+    "SIGALRM",     "SIGTERM",     "SIGSTKFLT",   "SIGCHLD",     "SIGCONT",     "SIGSTOP",     "SIGTSTP",
+    "SIGTTIN",     "SIGTTOU",     "SIGURG",      "SIGXCPU",     "SIGXFSZ",     "SIGVTALRM",   "SIGPROF",
+    "SIGWINCH",    "SIGIO",       "SIGPWR",      "SIGSYS",      "signal 32",   "signal 33",   "SIGRTMIN",
+    "SIGRTMIN+1",  "SIGRTMIN+2",  "SIGRTMIN+3",  "SIGRTMIN+4",  "SIGRTMIN+5",  "SIGRTMIN+6",  "SIGRTMIN+7",
+    "SIGRTMIN+8",  "SIGRTMIN+9",  "SIGRTMIN+10", "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14",
+    "SIGRTMIN+15", "SIGRTMAX-14", "SIGRTMAX-13", "SIGRTMAX-12", "SIGRTMAX-11", "SIGRTMAX-10", "SIGRTMAX-9",
+    "SIGRTMAX-8",  "SIGRTMAX-7",  "SIGRTMAX-6",  "SIGRTMAX-5",  "SIGRTMAX-4",  "SIGRTMAX-3",  "SIGRTMAX-2",
+    "SIGRTMAX-1",  "SIGRTMAX"};
+static_assert(std::size(kSignalNames) == NSIG);
+inline constexpr int kFirstRealTime = SIGSYS + 1;  // of the kernel's; the C library keeps two for itself
+
+// "SIGTERM", "SIGRTMIN+3"; "signal 32" for one that has no name. Static storage.
+[[nodiscard]] constexpr const char* signal_name(int signal) noexcept {
+  return signal >= 0 && signal < NSIG ? kSignalNames[signal] : "an unknown signal";
+}
+
+// Of "SIGTERM" or "TERM"; 0 for any other word, and for real-time signals.
+[[nodiscard]] constexpr int signal_number(std::string_view name) noexcept {
+  constexpr std::string_view kPrefix = "SIG";
+  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
+  for (int signal = 1; signal < kFirstRealTime; ++signal) {
+    if (std::string_view(kSignalNames[signal]).substr(kPrefix.size()) == name) return signal;
+  }
+  return name == "POLL" ? SIGPOLL : 0;  // its other name is SIGIO
+}
+
+}  // namespace bulkhead::sys
