@@ -1,5 +1,5 @@
-// How many CPUs this process may really use: what sched_setaffinity left it, and what the cpu controller of its cgroups
-// grants (cpu.max in version 2, cfs_quota_us and cfs_period_us in version 1), rounded up.
+// How many CPUs this process can use: the CPUs of its affinity (sched_setaffinity(2)), limited by the quota of the cpu
+// controller of its cgroups (cpu.max in version 2, cfs_quota_us and cfs_period_us in version 1), rounded up.
 #pragma once
 
 #include <cstdint>

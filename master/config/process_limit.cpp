@@ -8,7 +8,7 @@
 namespace bulkhead::config {
 namespace {
 
-// More than there can be processes (proc(5), pid_max).
+// More than the number of processes that can exist (proc(5), pid_max).
 constexpr std::uint32_t kPlenty = std::numeric_limits<std::int32_t>::max();
 
 std::uint32_t pids_max(const std::string& directory) {

@@ -1,5 +1,6 @@
-// How many processes there may be at a time: RLIMIT_NPROC (getrlimit(2)), which counts all that a user has and from
-// which root is exempt, and pids.max of the cgroups (cgroups(7)), which counts everybody's, threads and zombies too.
+// How many processes may exist at a time: RLIMIT_NPROC (getrlimit(2)), which counts all processes of a user and does
+// not apply to root, and pids.max of the cgroups (cgroups(7)), which counts the processes of all users, with threads
+// and zombies.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace bulkhead::config {
 
-// For processes of this user that this process starts: the stricter of the two.
+// The stricter of the two, for processes of this user that this process starts.
 [[nodiscard]] ProcessLimit process_limit(std::uint32_t uid);
 
 extern const CgroupController kPids;

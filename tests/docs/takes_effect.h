@@ -97,7 +97,7 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::penalties: return words_of_child({"listener"}, "penalties");
     case Scope::keepalive: return words_of_child({"listener"}, "keepalive");
     case Scope::rule: return words_of_child({"listener"}, "rules");
-    case Scope::rate: return "as the option that it stands in";
+    case Scope::rate: return "as the option that contains it";
   }
   return "?";
 }

@@ -172,7 +172,7 @@ TEST_CASE("a library that others may write to is not loaded") {
   CHECK(problems(perms(0644), 0).empty());
   CHECK(problems(perms(0664), 1000).empty());
   CHECK(problems(perms(0664), 0).ends_with("its group may write to it"));
-  CHECK(problems(perms(0646), 1000).ends_with("everybody may write to it"));
+  CHECK(problems(perms(0646), 1000).ends_with("all users may write to it"));
   std::filesystem::remove(path);
 }
 
@@ -257,7 +257,7 @@ TEST_CASE("a listener has room for 64 addresses") {
     return texts(parse(file_of(Shape::child, child), "t.json", "/", FakeHost()));
   };
   CHECK(problems(64).empty());
-  CHECK(problems(65) == "t.json:2:55: /supervisor/children/0/listen: a listener has at most 64 addresses, not 65");
+  CHECK(problems(65) == "t.json:2:55: /supervisor/children/0/listen: a listener may have at most 64 addresses, not 65");
 }
 
 TEST_CASE("every option of a process can be set") {

@@ -101,7 +101,7 @@ TEST_CASE("children of included files follow the root's, file by file in order o
   directory.write("conf.d/README", "x");
   const Loaded loaded = load_including(directory, "conf.d/*", child("a", "1"));
   CHECK(texts(loaded) ==
-        directory.path("conf.d/README") + ":1:1: /: expected a JSON value, found x; words stand in double quotes");
+        directory.path("conf.d/README") + ":1:1: /: expected a JSON value, found x; words must be in double quotes");
   const Loaded good = load_including(directory, "conf.d/*.json", child("a", "1"));
   INFO(texts(good));
   REQUIRE(good.config);
