@@ -59,7 +59,7 @@ TEST_CASE("an event is one line") {
        "12:04:05.123 root/echo/2  child_exited  pid 812 killed by SIGABRT (core dumped)\n"},
       {R"({"seq":9,"time":"2026-11-22T12:04:05.123Z","event":"child_exited","path":"root/a","pid":1,
            "reason":{"type":"exit","status":0},"asked":true})",
-       "12:04:05.123 root/a  child_exited  pid 1 ended with exit status 0, as asked\n"},
+       "12:04:05.123 root/a  child_exited  pid 1 ended with exit status 0, as requested\n"},
       {R"({"seq":9,"time":"2026-11-22T12:04:05.123Z","event":"child_restarting","path":"root/a","delay_ms":0,
            "restarts_in_window":1})",
        "12:04:05.123 root/a  child_restarting  at once, 1 in the window\n"},
@@ -83,7 +83,7 @@ TEST_CASE("a status is sentences") {
     "last_upgrade":{"time":"2026-11-22T13:04:05.123Z","ok":false,"version":"0.1.0","errors":["it hangs"]}})");
   CHECK(status_text(status, kPlain) ==
         "bulkheadd 0.1.0 (pid 812) is running, up for 3 h 12 min, generation 1.\n"
-        "Its configuration is /etc/bulkhead/bulkhead.json.\n"
+        "The configuration file is /etc/bulkhead/bulkhead.json.\n"
         "The last reload, at 2026-11-22T12:04:05.123Z, was rejected.\n"
         "  x.json:1:2: /a: bad\n"
         "The last upgrade, at 2026-11-22T13:04:05.123Z, was rolled back.\n"
@@ -102,7 +102,7 @@ TEST_CASE("connections and counters are tables") {
         "ID    LISTENER   PEER              PID  WORKER             AGE  HANDLER\n"
         "8f3a  root/echo  192.0.2.7:5000    900  root/echo/1        3 s  echo\n"
         "9     root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
-  CHECK(connections_text(Json::array(), kPlain) == "There are no connections.\n");
+  CHECK(connections_text(Json::array(), kPlain) == "No connections.\n");
   const Json stats = Json::parse(R"({"listeners":[{"path":"root/echo","connections":
     {"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3,"proxy":0,"denied":1}}}],
     "totals":{"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3}}})");

@@ -71,7 +71,7 @@ TEST_CASE("bad parameters are named, with what was expected") {
     const char* complaint;
   };
   const Row rows[] = {
-      {"status", R"({"path":"root"})", "status: unknown parameter \"path\"; it has none"},
+      {"status", R"({"path":"root"})", "status: unknown parameter \"path\"; this command has no parameters"},
       {"explain", "{}", "explain: missing parameter \"path\": expected a path such as root/web/echo"},
       {"explain", R"({"pth":"root"})", "explain: unknown parameter \"pth\"; did you mean \"path\"?"},
       {"explain", R"({"node":"root"})", "explain: unknown parameter \"node\"; known are path"},
