@@ -12,15 +12,15 @@ using supervision::ChildSpec;
 using supervision::Duration;
 using supervision::NodeType;
 
-constexpr int kMaxDepth = 64;                      // of nested supervisors; far beyond any use, and safe to recurse
-constexpr double kMaxMilliseconds = 1e12;          // 31 years, which no sum of can overflow a Duration
+constexpr int kMaxDepth = 64;              // of nested supervisors; far more than needed, and safe for recursion
+constexpr double kMaxMilliseconds = 1e12;  // 31 years; a sum of a few cannot overflow a Duration
 constexpr std::uint32_t kMaxRestarts = 1'000'000;  // as in the configuration
 constexpr std::array kReasons{"normal", "shutdown", "shutdown_info", "crash", "permanent_failure", "retired"};
 
 template <typename Value>
 using Words = std::initializer_list<std::pair<std::string_view, Value>>;
 
-// One JSON value and where it stands, so that every complaint names its place.
+// One JSON value and its place, so that every error names the place.
 class Place {
  public:
   Place(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
@@ -69,7 +69,7 @@ class Place {
       if (given == name) return value;
       known += (known.empty() ? "" : ", ") + std::string(name);
     }
-    fail('"' + given + "\" is none of " + known);
+    fail('"' + given + "\" is not one of " + known);
   }
 
  private:
@@ -181,7 +181,7 @@ class Reader {
       if (given == reason) return given;
       known += (known.empty() ? "" : ", ") + std::string(reason);
     }
-    place.fail('"' + given + "\" is none of " + known);
+    place.fail('"' + given + "\" is not one of " + known);
   }
 
   static Exits exits(const Place& place) {

@@ -124,7 +124,7 @@ TEST_CASE("what the configuration does not describe has to be described") {
   obey(before, before.step(Start{}, at(0)), 0);
   obey(before, before.step(OperationRequested{1, Operation::start_child, "root", "", leaf("more")}, at(1)), 1);
   Tree unknowing(specs());
-  CHECK(unknowing.restore(before.state(), kNothingAdded) == "nothing describes root/more");
+  CHECK(unknowing.restore(before.state(), kNothingAdded) == "no child spec for root/more");
   Tree knowing(specs());
   CHECK(knowing.restore(before.state(), [](const std::string& path, NodeType) {
     return path == "root/more" ? std::optional(leaf("more")) : std::nullopt;
