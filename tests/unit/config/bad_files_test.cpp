@@ -1,5 +1,4 @@
-// Files that are JSON and wrong. The position and the words are part of what users rely on, so each row holds the whole
-// text.
+// Files that are JSON but wrong. Users rely on the position and the words, so each row has the whole text.
 #include <string_view>
 
 #include "tests/unit/config/bad_file.h"
@@ -379,7 +378,7 @@ constexpr BadFile kBadFiles[] = {
 };
 // clang-format on
 
-TEST_CASE("a bad file has all its problems told in one pass") {
+TEST_CASE("all problems of a bad file are reported in one pass") {
   check_all(kBadFiles);
 }
 

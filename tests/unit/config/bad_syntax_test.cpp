@@ -1,4 +1,4 @@
-// Files that are no JSON. The position and the words are part of what users rely on, so each row holds the whole text.
+// Files that are not JSON. Users rely on the position and the words, so each row has the whole text.
 #include <string_view>
 
 #include "tests/unit/config/bad_file.h"
@@ -129,7 +129,7 @@ constexpr BadFile kBadSyntax[] = {
 };
 // clang-format on
 
-TEST_CASE("a file that is no JSON has one problem, at its place and in plain words") {
+TEST_CASE("a file that is not JSON has one problem, with its position and in plain words") {
   check_all(kBadSyntax);
 }
 

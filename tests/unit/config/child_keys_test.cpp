@@ -1,4 +1,4 @@
-// The keys of listeners and processes that say who, where and how limited their processes are.
+// The keys of listeners and processes about the identity, the environment and the limits of their processes.
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
@@ -29,7 +29,7 @@ std::map<int, std::uint64_t> limits_of(const ChildKeys& keys) {
   return out;
 }
 
-TEST_CASE("without child keys everything is the daemon's, but for umask, directory, core and sandbox") {
+TEST_CASE("without child keys everything is the daemon's, except umask, directory, core and sandbox") {
   for (const Shape shape : {Shape::listener, Shape::process}) {
     const ChildKeys keys = keys_of(shape, R"("restart":"transient")");
     CHECK(keys.umask == 022);
@@ -89,7 +89,7 @@ TEST_CASE("the words of ioprio are the kernel's classes and levels") {
   }
 }
 
-TEST_CASE("supplementary groups are the user's unless they are named") {
+TEST_CASE("supplementary groups are those of the user unless they are given") {
   const std::pair<const char*, std::vector<std::uint32_t>> rows[] = {
       {R"("user":"alice")", {1000, 2000}},
       {R"("user":"alice","groups":[])", {}},
@@ -105,7 +105,7 @@ TEST_CASE("supplementary groups are the user's unless they are named") {
   CHECK(keys_of(Shape::listener, R"("groups":["staff"])").identity->groups == std::vector<std::uint32_t>{2000});
 }
 
-TEST_CASE("whoever is not root may set what needs no privilege") {
+TEST_CASE("a user other than root may set what needs no privilege") {
   const ChildKeys keys =
       keys_of(Shape::process, R"("umask":"077","nice":5,"rlimits":{"nofile":4096,"as":4096,"cpu":"1s"})", 1000);
   CHECK_FALSE(keys.identity);
@@ -113,7 +113,7 @@ TEST_CASE("whoever is not root may set what needs no privilege") {
 }
 
 TEST_CASE("a chroot moves the directory and the program") {
-  // "/bin/sh" of /usr/.. is that of the system; symbolic links inside a root never lead out of it.
+  // "/bin/sh" of /usr/.. is the system's; symbolic links inside a root never lead out of it.
   CHECK(keys_of(Shape::child, R"({"id":"p","type":"process","argv":["/sh"],"chroot":"/bin","chdir":"/."})").chroot ==
         "/bin");
   CHECK(keys_of(Shape::child, R"({"id":"p","type":"process","argv":["/../../sh"],"chroot":"/bin"})").chdir == "/");
@@ -188,7 +188,7 @@ constexpr Bad kBad[] = {
 };
 // clang-format on
 
-TEST_CASE("a bad child key is told with its place") {
+TEST_CASE("a bad child key is reported with its position") {
   for (const Bad& bad : kBad) {
     INFO(bad.name << ": " << bad.fragment);
     const FakeHost host(bad.uid);

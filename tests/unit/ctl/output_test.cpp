@@ -1,4 +1,4 @@
-// What people read.
+// The text output of bulkheadctl.
 #include "master/ctl/output.h"
 
 #include <catch2/catch.hpp>
@@ -38,7 +38,7 @@ TEST_CASE("the tree is a tree") {
         "`- job       failed               0  process, temporary\n");
 }
 
-TEST_CASE("lines and colours are drawn where the terminal has them") {
+TEST_CASE("lines and colours are used if the terminal supports them") {
   const std::string text = tree_text(kTree, {true, true});
   CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);
   CHECK(text.find("└─ job       \033[1;31mfailed\033[0m") != std::string::npos);
@@ -127,7 +127,7 @@ TEST_CASE("penalties are a table too") {
         "2 sources let off\n");
 }
 
-TEST_CASE("a deed is told in a sentence") {
+TEST_CASE("the result of a command is a sentence") {
   const Json ok{{"ok", true}};
   CHECK(readable("stop", {{"path", "root/a"}}, ok, kPlain) == "root/a has been stopped\n");
   CHECK(readable("kill", {{"id", "8f3a"}}, ok, kPlain) == "8f3a has been signalled\n");
@@ -136,7 +136,7 @@ TEST_CASE("a deed is told in a sentence") {
                  kPlain) == "root/a is stopped.\n  It ended.\n");
 }
 
-TEST_CASE("every deed has its words") {
+TEST_CASE("every command has a sentence") {
   for (const char* verb :
        {"restart", "stop", "start", "delete", "add", "scale", "suspend", "resume", "kill", "shutdown"}) {
     INFO(verb);
@@ -144,7 +144,7 @@ TEST_CASE("every deed has its words") {
   }
 }
 
-TEST_CASE("bytes of others reach no terminal") {
+TEST_CASE("a peer's bytes reach the terminal only escaped") {
   CHECK(escaped("plain ~ text") == "plain ~ text");
   CHECK(escaped("\033[2J\n\r\t\x7f") == "\\x1b[2J\\x0a\\x0d\\x09\\x7f");
   CHECK(escaped("\xc2\x9b\xe2\x80\xae") == "\\xc2\\x9b\\xe2\\x80\\xae");
@@ -163,7 +163,7 @@ TEST_CASE("bytes of others reach no terminal") {
   }
 }
 
-TEST_CASE("results of another shape lose words and do no harm") {
+TEST_CASE("results of an unexpected shape lose words and do no harm") {
   for (const char* text :
        {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
         R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
@@ -184,7 +184,7 @@ TEST_CASE("spans are short") {
   CHECK(span_text(1e300) != "");
 }
 
-TEST_CASE("columns are as wide as what is seen") {
+TEST_CASE("columns are as wide as the visible text") {
   Table table;
   table.add({{"├─ a"}, {"1", "", true}, {""}});
   table.add({{"b"}, {"22", "", true}, {"x"}});

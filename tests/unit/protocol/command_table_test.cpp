@@ -1,4 +1,4 @@
-// The table itself, and how requests are held to it.
+// The command table, and how requests are checked against it.
 #include "master/protocol/command_table.h"
 
 #include <catch2/catch.hpp>
@@ -20,7 +20,7 @@ Json normal(const char* verb, const char* params) {
   return json;
 }
 
-TEST_CASE("every verb is found under its name, and no two share one") {
+TEST_CASE("every verb is found under its name, and no two share a name") {
   std::set<std::string_view> names;
   for (const Command& command : kCommands) {
     INFO(command.name);

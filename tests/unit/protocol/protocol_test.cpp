@@ -1,4 +1,4 @@
-// Lines of a peer who may send anything.
+// Lines from a peer that may send anything.
 #include "master/protocol/protocol.h"
 
 #include <catch2/catch.hpp>
@@ -24,7 +24,7 @@ std::string call(const std::string& members) {
   return R"({"jsonrpc":"2.0",)" + members + "}";
 }
 
-TEST_CASE("ids come back as they are") {
+TEST_CASE("ids are returned unchanged") {
   for (const char* id : {"1", "-7", "1.5", "\"a\"", "\"\"", "null", "18446744073709551615"}) {
     INFO(id);
     const Request request = accepted(call(R"("id":)" + std::string(id) + R"(,"method":"status")"));
@@ -42,7 +42,7 @@ TEST_CASE("a request without an id is a notification, and its errors are not ans
   CHECK_FALSE(refusal(call(R"("method":"explain","params":{})")).id);
 }
 
-TEST_CASE("parameters may be left out where none is required") {
+TEST_CASE("parameters may be left out if none is required") {
   CHECK(accepted(call(R"("id":1,"method":"events")")).params == Json::object());
   CHECK(accepted(call(R"("id":1,"method":"events","params":{"since":3})")).params["since"] == 3);
 }
@@ -94,20 +94,20 @@ TEST_CASE("bad requests have the numbers of JSON-RPC") {
   }
 }
 
-TEST_CASE("the id is echoed where it can be told") {
+TEST_CASE("the id is echoed if it is known") {
   CHECK(*refusal(call(R"("id":5,"method":"nonsense")")).id == 5);
   CHECK(*refusal(R"({"jsonrpc":"1.0","id":"x","method":"status"})").id == "x");
   CHECK(refusal("{").id->is_null());
   CHECK(refusal(call(R"("id":{},"method":"status")")).id->is_null());
 }
 
-TEST_CASE("brackets in strings are no nesting") {
+TEST_CASE("brackets in strings do not count as nesting") {
   const Request request =
       accepted(call(R"("id":"\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[","method":"tree")"));
   CHECK(request.command->name == "tree");
 }
 
-TEST_CASE("OTP's word stands in error.data") {
+TEST_CASE("OTP's word is in error.data") {
   CHECK(error_line(1, {kNegative, "root/a is running", "running"}) ==
         R"({"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"root/a is running","data":"running"}})"
         "\n");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "master/supervision/path.h"
+
 namespace bulkhead::supervision::testing {
 
 namespace {
@@ -10,10 +12,6 @@ constexpr Instant kBeginning{std::chrono::seconds(1000)};
 
 bool is_alive(NodeState state) {
   return state == NodeState::starting || state == NodeState::running || state == NodeState::stopping;
-}
-
-std::string parent_path(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
 }
 
 }  // namespace
@@ -35,7 +33,7 @@ void WatchedTree::step(const Event& event, Instant now) {
   check_views();
 }
 
-// What the event says about our processes; whatever it says about others must have no effect.
+// What the event says about existing processes; what it says about others must have no effect.
 void WatchedTree::note(const Event& event) {
   if (const auto* ready = std::get_if<ChildReady>(&event)) {
     const auto process = processes_.find(ready->run);
@@ -104,8 +102,8 @@ void WatchedTree::check(const TreeTerminated& command) {
 void WatchedTree::check_report(const report::SupervisorStarted& report) {
   const auto view = tree_.node(report.node, now_);
   windows_.erase(report.path);
-  expect_new_order(parent_path(report.path));
-  if (!view) return;  // gone again within the step
+  expect_new_order(parent_of(report.path));
+  if (!view) return;  // removed again within the step
   windows_[report.path] = Window{view->spec->flags.max_restarts, view->spec->flags.max_seconds};
 }
 
@@ -114,13 +112,13 @@ void WatchedTree::check_report(const report::SupervisorTerminated& report) {
   for (const auto& [run, process] : processes_) {
     const auto view = tree_.node(process.node, now_);
     require(view.has_value(), "a process has an entry");
-    require(!view->path.starts_with(report.path + "/"), "a supervisor ends after its children");
+    require(!is_at_or_below(view->path, report.path), "a supervisor ends after its children");
   }
 }
 
-// Entries are numbered in start order, so those that are stopped for one reason are stopped with falling numbers.
+// Entries are numbered in start order, so entries that are stopped for one reason are stopped with falling numbers.
 void WatchedTree::check_report(const report::ChildStopping& report) {
-  const auto window = windows_.find(parent_path(report.path));
+  const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end()) return;
   const NodeId last = window->second.last_stopped;
   require(last == 0 || report.node < last || (report.node == last && report.kill), "stops come in reverse order");
@@ -133,7 +131,7 @@ void WatchedTree::expect_new_order(const std::string& supervisor) {
 }
 
 void WatchedTree::check_report(const report::ChildStarted& report) {
-  expect_new_order(parent_path(report.path));
+  expect_new_order(parent_of(report.path));
 }
 
 void WatchedTree::check_report(const report::ChildExited& report) {
@@ -141,8 +139,8 @@ void WatchedTree::check_report(const report::ChildExited& report) {
 }
 
 void WatchedTree::check_report(const report::ChildRestarting& report) {
-  expect_new_order(parent_path(report.path));
-  const auto window = windows_.find(parent_path(report.path));
+  expect_new_order(parent_of(report.path));
+  const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end()) return;
   std::deque<Instant>& restarts = window->second.restarts;
   restarts.push_back(now_);
@@ -216,7 +214,7 @@ void WatchedTree::settle(Instant now) {
   require(!tree_.next_deadline(), "a tree comes to rest");
   require(is_settled(kRoot), "a child that waits for its restart gets it");
   require(unanswered_.empty(), "every operation is answered");
-  require(!stop_requested_ || over_, "a tree that was told to stop is over");
+  require(!stop_requested_ || over_, "a tree that was asked to stop is over");
   require(!over_ || processes_.empty(), "a tree that is over has no processes");
 }
 
@@ -280,7 +278,7 @@ ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, in
   return spec;
 }
 
-// One process of those there are, and mostly one.
+// One process; mostly an existing one.
 std::optional<std::pair<RunId, WatchedTree::Process>> pick(const WatchedTree& tree, Choices& choices) {
   if (tree.processes().empty()) return std::nullopt;
   const auto nth = choices.choose(static_cast<std::uint32_t>(tree.processes().size()));
@@ -302,7 +300,7 @@ Event random_news(const WatchedTree& tree, Choices& choices) {
   return ChildExited{process.node, run, reason};
 }
 
-// Words about runs that are over, that never were, or that are said at the wrong time.
+// Events of runs that are over or never existed, or at the wrong time.
 Event random_nonsense(Choices& choices) {
   const NodeId node = choices.choose(20);
   const RunId run = choices.choose(20) + 1'000'000;
@@ -315,7 +313,7 @@ Event random_nonsense(Choices& choices) {
   }
 }
 
-// Some supervisor, by following random children.
+// A supervisor, found by following random children.
 NodeView random_supervisor(const WatchedTree& tree, Choices& choices, Instant now) {
   NodeView at = *tree.tree().node(kRoot, now);
   while (!at.children.empty() && choices.choose(3) != 0) {
