@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "worker/ipc/limits.h"
+
 namespace bulkhead::config {
 
 // The object that contains an option. `supervisor` is also the scope of the root; the options of `child` are allowed in
@@ -182,16 +184,16 @@ inline constexpr std::array kOptions{
            "Receive buffer of each connection."},
     Option{Scope::listener, "sndbuf", Type::size, kNone, kBufferSize, "",
            "Send buffer of each connection."},
-    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 256}, "auto",
+    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, ipc::kMaxWorkers}, "auto",
            "Worker processes that accept connections."},
-    Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, 256}, "",
+    Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, ipc::kMaxWorkers}, "",
            "How many workers a reload or an upgrade replaces at the same time."},
     Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
            "",
            "Worker restarts allowed within max_seconds."},
     Option{Scope::listener, "max_seconds", Type::number, by_default("5"), {1, 1'000'000'000}, "",
            "Length of the window for max_restarts, in seconds."},
-    Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, 1'000'000}, "",
+    Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, ipc::kMaxConnections}, "",
            "Most connections served at the same time, over all workers."},
     Option{Scope::listener, "max_connections_per_source", Type::integer, by_default("\"unlimited\""), {1, 1'000'000},
            "unlimited", "Most connections served at the same time from one source."},
@@ -358,7 +360,7 @@ inline constexpr std::array kOptions{
     Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, kBuiltIns,
            "What serves the connections of these clients."},
 
-    Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many connections may begin."},
+    Option{Scope::rate, "count", Type::integer, kRequired, {1, ipc::kMaxRate}, "", "How many connections may begin."},
     Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "Length of the span of time."},
 
     Option{Scope::keepalive, "idle", Type::duration, by_default("\"60s\""), kKeepaliveTime, "",

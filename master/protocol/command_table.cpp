@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxConnectionId = 16;
-constexpr std::int64_t kMaxWorkers = 9999;  // of the notation; the listener's own range is the daemon's to check
+// Only keeps sums from overflowing: the daemon checks the number of workers itself, and knows the range in words.
+constexpr std::int64_t kMaxCount = 9999;
 
 bool is_path(std::string_view text) {
   const auto allowed = [](char c) {
@@ -54,7 +55,7 @@ bool is_source(std::string_view text) {
 
 bool is_count(std::string_view text) {
   const auto count = number<std::int64_t>(text);
-  return count && *count <= kMaxWorkers;
+  return count && *count <= kMaxCount;
 }
 
 std::optional<Json> change_of(std::string_view word) {
