@@ -25,8 +25,13 @@ struct CgroupLimit {
 // `membership` is the text of /proc/self/cgroup, `mount` is where the hierarchies are mounted (/sys/fs/cgroup).
 [[nodiscard]] CgroupLimit cgroup_limit(const CgroupController& controller, std::string_view membership,
                                        const std::string& mount);
+// The same under /sys/fs/cgroup.
+[[nodiscard]] CgroupLimit cgroup_limit(const CgroupController& controller, std::string_view membership);
 // The same for this process.
 [[nodiscard]] CgroupLimit cgroup_limit(const CgroupController& controller);
+
+// The text of /proc/self/cgroup; empty if it cannot be read.
+[[nodiscard]] std::string cgroup_membership();
 
 // In `directory`: the cgroup all of whose processes the kernel kills together when memory runs out, if such a cgroup
 // exists (memory.oom.group of version 2).

@@ -17,9 +17,14 @@ class Context {
  public:
   // `directory` is absolute: relative paths are relative to it, in included files too.
   Context(const Host& host, std::string file, std::string directory)
-      : host_(host), directory_(std::move(directory)), files_{std::move(file)} {}
+      : host_(host), capacity_(host.capacity()), directory_(std::move(directory)), files_{std::move(file)} {}
 
   [[nodiscard]] const Host& host() const { return host_; }
+  // Asked of the system once, so that all listeners of a configuration are judged by the same numbers.
+  [[nodiscard]] std::uint32_t usable_cpus() const { return capacity_.cpus; }
+  [[nodiscard]] const ProcessLimit& process_limit(std::uint32_t uid) const {
+    return uid == 0 ? capacity_.of_root : capacity_.of_others;
+  }
   [[nodiscard]] bool as_root() const { return host_.user_id() == 0; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   // The `chroot` of the child that is being read; empty: none.
@@ -62,6 +67,7 @@ class Context {
   [[nodiscard]] std::string elsewhere(const Place& place) const;
 
   const Host& host_;
+  Capacity capacity_;
   std::string directory_;
   std::string root_;
   std::vector<std::string> files_;  // in the order in which they were begun

@@ -44,9 +44,9 @@ std::uint32_t affinity_cpus() {
 
 const CgroupController kCpus{"cpu", quota_v1, quota_v2};
 
-std::uint32_t usable_cpus() {
+std::uint32_t usable_cpus(std::string_view membership) {
   const std::uint32_t affinity = affinity_cpus();
-  const std::uint32_t quota = cgroup_limit(kCpus).value;
+  const std::uint32_t quota = cgroup_limit(kCpus, membership).value;
   return quota == 0 ? affinity : std::min(affinity, quota);
 }
 

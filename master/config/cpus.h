@@ -3,13 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "master/config/cgroup.h"
 
 namespace bulkhead::config {
 
-// At least 1.
-[[nodiscard]] std::uint32_t usable_cpus();
+// At least 1. `membership` is the text of /proc/self/cgroup.
+[[nodiscard]] std::uint32_t usable_cpus(std::string_view membership);
 
 extern const CgroupController kCpus;
 

@@ -53,8 +53,11 @@ class ThisHost : public Host {
     return ids;
   }
 
-  std::uint32_t usable_cpus() const override { return config::usable_cpus(); }
-  ProcessLimit process_limit(std::uint32_t uid) const override { return config::process_limit(uid); }
+  Capacity capacity() const override {
+    const std::string cgroups = cgroup_membership();
+    return {usable_cpus(cgroups), process_limit(ProcessOwner::root, cgroups),
+            process_limit(ProcessOwner::other, cgroups)};
+  }
   std::uint64_t hard_limit(int resource) const override {
     rlimit limit{};
     return getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? limit.rlim_max : kUnlimited;
@@ -81,7 +84,7 @@ class ThisHost : public Host {
 
 class PatientHost final : public ThisHost {
  public:
-  ProcessLimit process_limit(std::uint32_t /*uid*/) const override { return {}; }
+  Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
 };
 

@@ -35,6 +35,13 @@ struct ProcessLimit {
   std::string raised_by;   // "ulimit -u, or …"
 };
 
+// What the system allows at present.
+struct Capacity {
+  std::uint32_t cpus = 1;  // that this process can use, at least 1
+  ProcessLimit of_root;    // for the processes of root
+  ProcessLimit of_others;  // for the processes of any other user
+};
+
 class Host {
  public:
   Host() = default;
@@ -48,11 +55,10 @@ class Host {
   [[nodiscard]] virtual std::optional<Account> user(std::uint32_t uid) const = 0;
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
-  [[nodiscard]] virtual std::uint32_t usable_cpus() const = 0;
-  [[nodiscard]] virtual ProcessLimit process_limit(std::uint32_t uid) const = 0;  // for processes of this user
-  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;         // getrlimit(2)
-  [[nodiscard]] virtual std::string control_socket() const = 0;                   // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;                      // PATH
+  [[nodiscard]] virtual Capacity capacity() const = 0;
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;  // getrlimit(2)
+  [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
 };
 

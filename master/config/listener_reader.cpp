@@ -23,7 +23,7 @@ using supervision::Shutdown;
 void set_workers(Context& context, Node& node, const Entry& entry) {
   constexpr std::uint32_t kMostByDefault = 8;
   node.listener->workers =
-      entry.is_word() ? std::clamp(context.host().usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
+      entry.is_word() ? std::clamp(context.usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
 }
 
 void set_max_unavailable(Context&, Node& node, const Entry& entry) {

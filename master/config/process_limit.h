@@ -4,14 +4,17 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "master/config/cgroup.h"
 #include "master/config/host.h"
 
 namespace bulkhead::config {
 
-// The stricter of the two, for processes of this user that this process starts.
-[[nodiscard]] ProcessLimit process_limit(std::uint32_t uid);
+// The stricter of the two, for processes of root or of another user that this process starts. `membership` is the text
+// of /proc/self/cgroup.
+enum class ProcessOwner : std::uint8_t { root, other };
+[[nodiscard]] ProcessLimit process_limit(ProcessOwner owner, std::string_view membership);
 
 extern const CgroupController kPids;
 

@@ -59,7 +59,7 @@ void check_headers(const Context& context, Listener& listener) {
 // be available.
 void check_room(Context& context, const Section& section, Listener& listener, Value& effective) {
   const std::uint32_t uid = listener.child.identity ? listener.child.identity->uid : context.host().user_id();
-  const Room room{context, section, listener, effective, context.host().process_limit(uid)};
+  const Room room{context, section, listener, effective, context.process_limit(uid)};
   if (room.limit.most != 0) {
     constexpr std::uint32_t kMaster = 1;
     room.fit("workers", listener.workers, kMaster + 1);
