@@ -78,7 +78,7 @@ bool is_listed(const Option& option, const Value& value) {
 bool path_fits(const Option& option, const Value& value) {
   constexpr std::size_t kMostBytes = 4095;  // PATH_MAX without its NUL
   if (value.text.empty() || value.text.size() > kMostBytes) return false;
-  // Where a word may stand, a path needs a slash: a misspelled word is not a file name.
+  // If a word is allowed too, a path needs a slash, so that a misspelled word is not taken for a file name.
   return option.words.empty() || value.text.find('/') != std::string::npos;
 }
 
@@ -189,7 +189,7 @@ std::string hint(const Option& option, const Value& value) {
   if (value.kind == Kind::string) {
     std::string near = suggestion(option, value);
     if (!near.empty()) return near;
-    if (option.type == Type::duration && value.text == "infinity") return "; it has to be finite here";
+    if (option.type == Type::duration && value.text == "infinity") return "; it must be finite here";
     if (option.type == Type::duration && !parse_duration(value.text)) {
       return "; a duration is an integer and ms, s, m or h, such as \"250ms\"";
     }

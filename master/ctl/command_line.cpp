@@ -50,7 +50,7 @@ void describe(CLI::App& app, Invocation& out) {
   app.add_option("-s,--socket", out.socket, "The daemon's control socket")->type_name("SOCKET");
   app.add_flag("--json", out.json, "Print one JSON value instead of text");
   app.set_version_flag("--version", "bulkheadctl " BULKHEAD_VERSION, "Print the version and exit");
-  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_help_flag("-h,--help", "Print this and exit");
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();

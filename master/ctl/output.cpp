@@ -28,7 +28,7 @@ constexpr Done kDone[] = {{"restart", "has been restarted"},
                           {"shutdown", "the daemon is stopping"},
                           {"add", "has a new child"},
                           {"scale", "has a new number of workers"},
-                          {"check", "the configuration has no errors"},
+                          {"check", "the configuration is good"},
                           {"reopen", "the log has been reopened"}};
 
 // The result of a verb as a sentence: "root/echo has been stopped".

@@ -15,8 +15,8 @@ namespace bulkhead::host {
 // other processes that use it. `handlers` becomes descriptor 2 of programs; it is blocking, as programs expect.
 struct LogTarget {
   sys::Fd lines;
-  sys::Fd handlers;  // /dev/null if the log is a socket of a log daemon: the output of programs does not follow its
-                     // protocol
+  // /dev/null if the log is a socket of a log daemon, because the output of programs does not follow its protocol.
+  sys::Fd handlers;
 };
 
 [[nodiscard]] log::Transport transport_of(const std::string& target);

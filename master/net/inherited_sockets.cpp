@@ -165,7 +165,7 @@ std::string InheritedSockets::nothing_at(const ListenAddress& address) const {
   const std::string what =
       by_name ? fmt::format("no listening socket named \"{}\" was passed", address.name)
               : fmt::format("descriptor {} is not a listening stream socket that was passed", address.descriptor);
-  if (!offer.empty()) return fmt::format("{}: {}; passed: {}", address.text, what, fmt::join(offer, ", "));
+  if (!offer.empty()) return fmt::format("{}: {}; these were passed: {}", address.text, what, fmt::join(offer, ", "));
   if (!by_name) return fmt::format("{}: {}", address.text, what);
   return fmt::format("{}: {}; {}", address.text, what, why_none_.empty() ? "LISTEN_FDS is not set" : why_none_);
 }

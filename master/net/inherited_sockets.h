@@ -49,8 +49,8 @@ class InheritedSockets {
   [[nodiscard]] int number_of(const std::shared_ptr<const void>& lease) const;
   [[nodiscard]] std::shared_ptr<const void> lease_again(int number);
 
-  // A socket that an earlier instance of the daemon has stored with the service manager, if it is bound to `address`.
-  // It belongs to the caller from now on, and no longer counts as passed.
+  // A socket that an earlier instance of the daemon has stored with the service manager, if it is bound to `address`
+  // as the daemon itself would bind it. It belongs to the caller from now on, and no longer counts as passed.
   [[nodiscard]] sys::Fd take_stored(const config::ListenAddress& address);
   // The names of the other stored sockets, which close_unused() has closed. Reading clears them.
   [[nodiscard]] std::vector<std::string> take_unwanted() { return std::exchange(unwanted_, {}); }

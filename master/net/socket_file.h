@@ -41,7 +41,7 @@ class SocketFile {
   // Another process now removes the file.
   void disown() noexcept { inode_ = 0; }
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
-  [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }  // 0: there is none
+  [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }  // 0: none
 
  private:
   [[nodiscard]] bool is_ours() const noexcept;

@@ -130,8 +130,8 @@ class ByName(ActivationCase):
     def test_a_name_that_was_not_passed(self):
         passed = [self.listening(), self.listening()]
         rows = [({}, "LISTEN_FDS is not set"),
-                (self.passing(*passed, names=["http", "https"]), "there is http, https"),
-                (self.passing(*passed, names=["http", "http"]), "there is http"),
+                (self.passing(*passed, names=["http", "https"]), "these were passed: http, https"),
+                (self.passing(*passed, names=["http", "http"]), "these were passed: http"),
                 (self.passing(*passed, env={"LISTEN_PID": "1"}), "LISTEN_FDS is for process 1, this is PID: ignored"),
                 (self.passing(*passed, env={"LISTEN_FDS": "two"}), 'LISTEN_FDS is "two", not a number from 0 to 4096: ignored')]
         for options, why in rows:
@@ -266,7 +266,7 @@ class ByNumber(ActivationCase):
             self.assertEqual(self.refused(f"fd:{number}"),
                              [f"fd:{number}: descriptor {number} is not a listening stream socket that was passed"])
         self.assertEqual(self.refused("fd:20", **self.passing(passed, first=21)),
-                         ["fd:20: descriptor 20 is not a listening stream socket that was passed; passed: fd:21"])
+                         ["fd:20: descriptor 20 is not a listening stream socket that was passed; these were passed: fd:21"])
 
     def test_one_socket_by_name_and_by_number(self):
         self.assertEqual(self.refused(["systemd:web", "fd:3"], **self.passing(self.listening(), names=["web"])),

@@ -67,7 +67,7 @@ TEST_CASE("problems of the options of a PROXY header are reported") {
       R"(bad.json:2:21: /supervisor/children/0/proxy_allow_from/0: expected a network such as "192.0.2.0/24" or "2001:db8::/32", got "lb.example.org")");
   CHECK(
       problems(R"("proxy_timeout":"infinity")") ==
-      R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the string "infinity"; it has to be finite here)");
+      R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the string "infinity"; it must be finite here)");
   CHECK(
       problems(R"("proxy_timeout":3)") ==
       R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the number 3; write "3s" if seconds are meant)");

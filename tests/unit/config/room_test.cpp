@@ -30,7 +30,7 @@ constexpr Row kRows[] = {
     {"default workers", 5, R"("workers":"auto")", 3, 1,
      "workers 4 is lowered to 3; max_connections 1024 is lowered to 1"},
     {"hardly any", 1, R"("workers":"auto")", 1, 1, "workers 4 is lowered to 1; max_connections 1024 is lowered to 1"},
-    {"explicit and all there is", 100, R"("workers":2,"max_connections":97)", 2, 97, ""},
+    {"explicit, exactly what fits", 100, R"("workers":2,"max_connections":97)", 2, 97, ""},
     {"explicit and one too many", 100, R"("workers":2,"max_connections":98)", 0, 0,
      "f:2:31: /supervisor/children/0/max_connections: expected at most 97"},
     {"explicit workers", 5, R"("workers":4,"max_connections":1)", 0, 0,

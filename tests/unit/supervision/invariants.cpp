@@ -55,7 +55,7 @@ void WatchedTree::note(const Event& event) {
 void WatchedTree::check(const StartChild& command) {
   const auto view = tree_.node(command.node, now_);
   require(view.has_value(), "only an entry of the tree is started");
-  require(!supervises(view->spec->type), "supervisors are no processes");
+  require(!supervises(view->spec->type), "supervisors are not processes");
   for (const auto& [run, process] : processes_) {
     require(process.node != command.node, "a child is not started while it runs");
     require(run < command.run, "runs are numbered upwards");
@@ -67,14 +67,14 @@ void WatchedTree::check(const StartChild& command) {
 
 void WatchedTree::check(const StopChild& command) {
   const auto process = processes_.find(command.run);
-  require(process != processes_.end() && process->second.node == command.node, "only a living run is stopped");
+  require(process != processes_.end() && process->second.node == command.node, "only a running process is stopped");
   require(process->second.phase == Phase::running, "a child is stopped once, and not while it starts");
   process->second.phase = Phase::stopping;
 }
 
 void WatchedTree::check(const KillChild& command) {
   const auto process = processes_.find(command.run);
-  require(process != processes_.end() && process->second.node == command.node, "only a living run is killed");
+  require(process != processes_.end() && process->second.node == command.node, "only a running process is killed");
   require(process->second.phase != Phase::starting, "a child is not killed while it starts");
   require(!process->second.killed, "a child is killed once");
   process->second.killed = true;
@@ -95,7 +95,7 @@ void WatchedTree::check(const TreeTerminated& command) {
   require(!over_, "a tree ends once");
   require(processes_.empty(), "a tree that is over has no processes");
   require(!command.chain.empty(), "an end has a cause");
-  require(command.cause != Cause::request || stop_requested_, "nobody asked the root to stop");
+  require(command.cause != Cause::request || stop_requested_, "the root ended without a request to stop");
   over_ = true;
 }
 
@@ -154,7 +154,7 @@ void WatchedTree::check_report(const report::IntensityExceeded& report) {
   if (window == windows_.end()) return;
   std::deque<Instant>& restarts = window->second.restarts;
   while (!restarts.empty() && now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
-  require(restarts.size() == window->second.max_restarts, "nobody gives up before max_restarts are used up");
+  require(restarts.size() == window->second.max_restarts, "a supervisor gives up only when max_restarts are used up");
   expect_new_order(report.path);
 }
 
@@ -165,7 +165,7 @@ void WatchedTree::check_views() {
 
 std::size_t WatchedTree::check_view(const NodeView& view) const {
   require(view.since <= now_, "a state began before now");
-  require(view.due.has_value() == (view.state == NodeState::waiting), "who waits knows until when");
+  require(view.due.has_value() == (view.state == NodeState::waiting), "a waiting child has a due time");
   return supervises(view.spec->type) ? check_supervisor(view) : check_leaf(view);
 }
 
@@ -179,7 +179,7 @@ std::size_t WatchedTree::check_leaf(const NodeView& view) const {
 std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
   require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
   require(view.restarts_in_window <= view.spec->flags.max_restarts, "the window holds max_restarts at most");
-  require(std::ranges::is_sorted(view.children), "entries stand in start order");
+  require(std::ranges::is_sorted(view.children), "entries are in start order");
   std::size_t living = 0;
   std::size_t starting = 0;
   std::size_t stopping = 0;

@@ -92,7 +92,7 @@ TEST_CASE("delays stay in range for ever, whatever the factor") {
   }
 }
 
-TEST_CASE("a delayed restart is counted when it is decided, waits, and blocks nobody") {
+TEST_CASE("a delayed restart is counted when it is decided, waits, and blocks no sibling") {
   Rehearsal tree({delayed("a"), child("b")}, flags(Strategy::one_for_one, 9));
   tree.start();
   tree.exit("root/a");
