@@ -21,7 +21,8 @@ void add_network(Context& context, const Entry& entry, const Value& text, const 
   auto& network = std::get<Network>(parsed);
   effective.text = network.text;
   if (std::find(out.begin(), out.end(), network) != out.end()) {
-    context.report(text.at, pointer, fmt::format("{} stands in {} twice", in_quotes(network.text), entry.option.name));
+    context.report(text.at, pointer,
+                   fmt::format("{} is listed twice in {}", in_quotes(network.text), entry.option.name));
   }
   out.push_back(std::move(network));
 }
@@ -67,7 +68,7 @@ void set_max_connection_rate(Context& context, Node& node, const Entry& entry) {
 void check_admission(Context& context, const Section& section, const Listener& listener) {
   if (listener.on_full == OnFull::message && listener.banner_fail.empty()) {
     context.report(section.place_of("on_full"), section.pointer_of("on_full"),
-                   "\"message\" sends banner_fail, which is not given");
+                   "\"message\" sends banner_fail, which is missing");
   }
 }
 

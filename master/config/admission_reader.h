@@ -1,4 +1,4 @@
-// The options of a listener that decide who gets in.
+// The options of a listener that decide which clients are admitted.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace bulkhead::config {
 
-// One network or a list of them. Reports what is none, and what stands there twice.
+// One network or a list of them. Reports an entry that is not a network and an entry that is listed twice.
 [[nodiscard]] std::vector<Network> read_networks(Context& context, const Entry& entry);
 
 // {"count", "per"} or "unlimited".
@@ -18,7 +18,7 @@ void set_allow(Context& context, Node& node, const Entry& entry);
 void set_deny(Context& context, Node& node, const Entry& entry);
 void set_max_connection_rate(Context& context, Node& node, const Entry& entry);
 
-// What holds between options.
+// Checks that concern several options.
 void check_admission(Context& context, const Section& section, const Listener& listener);
 
 }  // namespace bulkhead::config

@@ -79,8 +79,16 @@ CgroupLimit cgroup_limit(const CgroupController& controller, std::string_view me
   return least;
 }
 
+CgroupLimit cgroup_limit(const CgroupController& controller, std::string_view membership) {
+  return cgroup_limit(controller, membership, "/sys/fs/cgroup");
+}
+
 CgroupLimit cgroup_limit(const CgroupController& controller) {
-  return cgroup_limit(controller, cgroup_text("/proc/self/cgroup"), "/sys/fs/cgroup");
+  return cgroup_limit(controller, cgroup_membership());
+}
+
+std::string cgroup_membership() {
+  return cgroup_text("/proc/self/cgroup");
 }
 
 }  // namespace bulkhead::config

@@ -19,7 +19,8 @@ namespace {
 
 using Kind = Value::Kind;
 
-// As written: 1e3, 1.0 and -0 are numbers of JSON, but nobody who means an integer writes them.
+// Compared as written: 1e3, 1.0 and -0 are valid numbers in JSON, but a person who means an integer does not write
+// them.
 std::optional<std::int64_t> integer_of(const std::string& text) {
   std::int64_t out = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
@@ -39,7 +40,7 @@ bool within(const Limits& limits, double value) {
   return value >= limits.min && value <= limits.max;
 }
 
-// The rules of the types, each true when the value fits; its argument is a value of the kind in the table below.
+// The rules of the types. Each returns true when the value fits; the value is of the kind that the table below gives.
 using Fits = bool (*)(const Option&, const Value&);
 
 bool anything(const Option&, const Value&) {
@@ -77,12 +78,12 @@ bool is_listed(const Option& option, const Value& value) {
 bool path_fits(const Option& option, const Value& value) {
   constexpr std::size_t kMostBytes = 4095;  // PATH_MAX without its NUL
   if (value.text.empty() || value.text.size() > kMostBytes) return false;
-  // Where a word may stand, a path needs a slash: a misspelled word is not a file name.
+  // If a word is allowed too, a path needs a slash, so that a misspelled word is not taken for a file name.
   return option.words.empty() || value.text.find('/') != std::string::npos;
 }
 
 bool banner_fits(const Option&, const Value& value) {
-  return value.text.size() <= 4096;  // what any fresh connection's buffer has room for
+  return value.text.size() <= 4096;  // as much as the buffer of a new connection holds
 }
 
 bool file_mode_fits(const Option&, const Value& value) {
@@ -118,13 +119,13 @@ bool exit_status_fits(const Option&, const Value& value) {
   return number && *number >= 0 && *number <= 255;
 }
 
-// What each type asks of a value: its kind and a rule; of a list also the kind of the elements, theirs and their
-// phrase.
+// What each type requires of a value: its kind and a rule. For a list also the kind of its elements, their rule and the
+// phrase that describes them.
 struct TypeRule {
   Type type;
   Kind kind;
   Fits rule = anything;
-  Kind element_kind = Kind::null;  // null: not looked at here
+  Kind element_kind = Kind::null;  // null: not checked here
   Fits element_rule = anything;
   std::string_view element{};
 };
@@ -176,7 +177,7 @@ std::string suggestion(const Option& option, const Value& value) {
   return word.empty() ? "" : fmt::format("; did you mean \"{}\"?", word);
 }
 
-// What to write instead, where that can be told.
+// What to write instead, if that is known.
 std::string hint(const Option& option, const Value& value) {
   if (option.type == Type::duration && value.kind == Kind::number) {
     const bool whole = integer_of(value.text).has_value();
@@ -188,7 +189,7 @@ std::string hint(const Option& option, const Value& value) {
   if (value.kind == Kind::string) {
     std::string near = suggestion(option, value);
     if (!near.empty()) return near;
-    if (option.type == Type::duration && value.text == "infinity") return "; it has to be finite here";
+    if (option.type == Type::duration && value.text == "infinity") return "; it must be finite here";
     if (option.type == Type::duration && !parse_duration(value.text)) {
       return "; a duration is an integer and ms, s, m or h, such as \"250ms\"";
     }
@@ -199,7 +200,7 @@ std::string hint(const Option& option, const Value& value) {
     const bool numeric = option.type == Type::integer || option.type == Type::number;
     if (numeric && number_of(value.text)) return "; write it without quotes";
     if (numeric && parse_duration(value.text)) return "; this one is a number without a unit";
-    if (option.type == Type::path && !option.words.empty()) return "; a path here has a \"/\"";
+    if (option.type == Type::path && !option.words.empty()) return "; a path here must contain a \"/\"";
   }
   return "";
 }

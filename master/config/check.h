@@ -1,4 +1,4 @@
-// Whether a value is what its option's row says, and the conversions that are safe once it is.
+// Whether a value matches its option's row, and the conversions that are safe once it does.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 
 namespace bulkhead::config {
 
-// Everything wrong with `value` by the row alone: type, range, words, list elements. Empty: the as_… functions below
-// may be called. Findings of list elements carry the element's pointer and place.
+// Reports everything that is wrong with `value` by the row alone: type, range, words, list elements. If the result is
+// empty, the as_… functions below may be called. A finding about a list element carries the pointer and the position of
+// the element.
 [[nodiscard]] std::vector<Finding> check(const Option& option, const Value& value, const std::string& pointer);
 
 [[nodiscard]] bool is_word(const Option& option, const Value& value);            // value is one of option.words

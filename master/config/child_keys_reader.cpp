@@ -11,8 +11,8 @@
 namespace bulkhead::config {
 namespace {
 
-// `ioprio` as ioprio_set(2) takes it: the class above bit 13, the level below. In the order of the words: 8 levels of
-// class 1, 8 of class 2, and class 3, which has none.
+// `ioprio` in the form of ioprio_set(2): the class above bit 13, the level below. The order is that of the option's
+// words: 8 levels of class 1, 8 of class 2, and class 3, which has no levels.
 int ioprio_of(std::size_t word) {
   constexpr int kShift = 13;
   const auto level = static_cast<int>(word % 8);
@@ -23,11 +23,11 @@ std::uint64_t value_of(const Entry& entry) {
   if (entry.is_word()) return kUnlimited;
   if (entry.option.type == Type::size) return as_size(entry.value);
   if (entry.option.type == Type::integer) return as_integer(entry.value);
-  // Whole seconds, and never fewer than asked for.
+  // Whole seconds, rounded up, so that the limit is never lower than configured.
   return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::seconds>(as_duration(entry.value)).count());
 }
 
-// Without a value it stays what the daemon has.
+// Without a value, the daemon's own limit stays.
 void set_rlimit(Context& context, std::vector<Rlimit>& limits, const Entry& entry, int resource) {
   if (entry.value.kind == Value::Kind::null) return;
   const std::uint64_t value = value_of(entry);
@@ -67,7 +67,7 @@ void set_chdir(Context& context, ChildKeys& keys, const Entry& entry) {
     return blame(fmt::format("expected an absolute path inside the chroot, got {}", in_quotes(entry.value.text)));
   }
   entry.effective.text = keys.chdir;
-  if (!root.empty() && !why_not_directory(root, "").empty()) return;  // told once, of the root
+  if (!root.empty() && !why_not_directory(root, "").empty()) return;  // reported once already, for the root
   const std::string problem = why_not_directory(keys.chdir, root);
   if (!problem.empty()) blame(fmt::format("cannot change to {}: {}", in_quotes(keys.chdir), problem));
 }
@@ -87,7 +87,8 @@ void set_env(Context&, ChildKeys& keys, const Entry& entry) {
 }
 
 constexpr std::array kChildKeysSetters{
-    Setter<ChildKeys>{"user", [](Context&, ChildKeys&, const Entry&) {}},  // all three at once: see read_child_keys
+    Setter<ChildKeys>{"user", [](Context&, ChildKeys&,
+                                 const Entry&) {}},  // user, group and groups are read together: see read_child_keys
     Setter<ChildKeys>{"group", [](Context&, ChildKeys&, const Entry&) {}},
     Setter<ChildKeys>{"groups", [](Context&, ChildKeys&, const Entry&) {}},
     Setter<ChildKeys>{"umask",

@@ -1,4 +1,4 @@
-// What listeners and processes say about the processes that they start: who they are, what surrounds and limits them.
+// The keys of listeners and processes about the processes that they start: identity, environment and limits.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace bulkhead::config {
 
-// Before the other keys of a child: programs and directories are looked for in its `chroot`, if it has one. Until the
-// end of the object.
+// Create it before the other keys of a child are read: while it exists, programs and directories are looked up in the
+// child's `chroot`, if it has one.
 class InRoot {
  public:
   InRoot(Context& context, const Section& section);

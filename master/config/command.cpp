@@ -7,7 +7,8 @@
 namespace bulkhead::config {
 namespace {
 
-// No search path: which program runs as whom must not depend on the environment of whoever started the daemon.
+// No search path is used: which program runs, and as which user, must not depend on the environment of the shell that
+// started the daemon.
 std::string bare_name(const Host& host, const std::string& program) {
   const std::string message = fmt::format("expected the path of a program, got {}; ", in_quotes(program));
   const std::string found = find_program(program, host.search_path());

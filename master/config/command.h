@@ -8,7 +8,7 @@
 
 namespace bulkhead::config {
 
-// The list of `entry` with its program as an absolute path, which also becomes the effective value. Reports a program
+// The list of `entry`, with its program as an absolute path, which also becomes the effective value. Reports a program
 // that cannot be executed.
 [[nodiscard]] std::vector<std::string> read_command(Context& context, const Entry& entry);
 

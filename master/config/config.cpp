@@ -76,7 +76,7 @@ void set_log_target(Context& context, Log& log, const Entry& entry) {
   entry.effective.text = log.target;
 }
 
-// RFC 5424, table 1: the words in order, but for the gap between ftp and local0.
+// RFC 5424, table 1: the words are in its order, except for the gap between ftp and local0.
 void set_log_facility(Context&, Log& log, const Entry& entry) {
   constexpr std::uint32_t kFtp = 11;
   constexpr std::uint32_t kLocal0 = 16;
@@ -124,7 +124,7 @@ constexpr std::array kTopSetters{
                    }},
     Setter<Config>{"log", [](Context& context, Config& config,
                              const Entry& e) { read_object(context, e, kLogSetters, config.log, "in log"); }},
-    // What is included stands in the effective file itself.
+    // The included children appear in the effective file itself.
     Setter<Config>{"include", [](Context&, Config&, const Entry& e) { e.effective = Value{}; }},
     Setter<Config>{"supervisor", set_root},
 };
@@ -156,7 +156,7 @@ void read_included_file(Context& context, const std::string& file, Node& root, V
   }
 }
 
-// The files that `include` names; reports a pattern that cannot be followed.
+// The files that `include` names. Reports a pattern that cannot be followed.
 std::vector<std::string> included_files(Context& context, const Member& include) {
   const std::string pattern = resolve_path(include.value.text, context.directory());
   const std::string directory = pattern.substr(0, pattern.rfind('/') + 1);
@@ -164,7 +164,7 @@ std::vector<std::string> included_files(Context& context, const Member& include)
     context.report(include.value.at, "/include", fmt::format("cannot read {}: {}", in_quotes(what), why));
   };
   if (!has_wildcard(directory)) {
-    // A pattern that matches nothing is fine, a directory that is not there is a typing error.
+    // A pattern that matches nothing is allowed; a missing directory is a typing error.
     if (const std::string problem = why_not_directory(directory, ""); !problem.empty()) {
       blame(directory, problem);
       return {};
@@ -190,13 +190,13 @@ void read_includes(Context& context, const Value& top, Config& config, Value& ef
   }
 }
 
-// After the includes: a root without children would end at once.
+// After the includes, because a root without children would end at once.
 void check_root(Context& context, const Value& top, const Node& root) {
   const Member* supervisor = top.find("supervisor");
   if (supervisor == nullptr || supervisor->value.kind != Value::Kind::object || !root.children.empty()) return;
   const Section section{supervisor->value, "/supervisor", supervisor->value.at};
   const Member* children = supervisor->value.find("children");
-  // Children that could not be read have been reported already.
+  // Children that could not be read have already been reported.
   if (children != nullptr && (children->value.kind != Value::Kind::array || !children->value.items.empty())) return;
   context.report(section.place_of("children"), children != nullptr ? section.pointer_of("children") : section.pointer,
                  "the root supervisor needs at least one child");
@@ -248,7 +248,7 @@ Loaded read(std::string_view text, const std::string& file, const std::string& d
   return out;
 }
 
-// Control characters of file names and keys would let a message pretend to be two.
+// Control characters in file names and keys could make one message look like two.
 std::string one_line(std::string_view text) {
   const std::string escaped = json_string(text);
   return escaped.substr(1, escaped.size() - 2);
@@ -263,7 +263,7 @@ std::string Problem::text() const {
 }
 
 Loaded parse(std::string_view text, const std::string& file, const std::string& directory, const Host& host) {
-  // What is left to throw is std::bad_alloc.
+  // Only std::bad_alloc can be thrown here.
   try {
     return read(text, file, directory, host);
   } catch (const std::exception& error) {

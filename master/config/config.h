@@ -1,6 +1,6 @@
-// The configuration as typed values: what bulkhead.json says once it has been read, checked and filled with defaults.
-// Units: durations are nanoseconds on the steady clock; sizes are bytes. Everything that had to be resolved (users,
-// paths) is resolved here, so that nothing after the load asks a name service or the file system.
+// The configuration as typed values: bulkhead.json after it has been read, checked and filled with defaults. Units:
+// durations are nanoseconds on the steady clock; sizes are bytes. Users and paths are resolved while loading, so that
+// nothing after the load asks a name service or the file system.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ using LogLevel = log::Level;
 
 struct Log {
   std::string target = "stderr";  // "stderr", "syslog", "journald" or an absolute path
-  bool target_explicit = false;   // a detached daemon has no stderr: its default is syslog, and to ask for it an error
+  bool target_explicit =
+      false;  // a detached daemon has no stderr: it logs to syslog by default, and refuses an explicit stderr
   LogFormat format = LogFormat::text;
   LogLevel level = LogLevel::info;
   bool connection_start = false;
@@ -47,7 +48,7 @@ struct Control {
   std::optional<std::uint32_t> group;  // gid
 };
 
-// Where a listener listens, already parsed. `text` is the entry as written and names it in logs and errors.
+// An address of `listen`, already parsed. `text` is the entry as written and names it in logs and errors.
 struct ListenAddress {
   enum class Form : std::uint8_t { ipv4, ipv6, unix_path, unix_abstract, systemd, descriptor };
   std::string text;
@@ -57,16 +58,16 @@ struct ListenAddress {
   std::string path;        // unix_path: absolute; unix_abstract: with its "@"
   std::string name;        // systemd: the socket's name in LISTEN_FDNAMES
   int descriptor = -1;     // descriptor: its number
-  // Of the listener, because they too decide what can be bound side by side.
+  // Keys of the listener, kept here because they too decide which addresses can be bound together.
   bool ipv6only = false;
   std::string device;
 
   [[nodiscard]] bool is_ip() const { return form == Form::ipv4 || form == Form::ipv6; }
-  // Bound by whoever started the daemon.
+  // Whether the service manager or another parent of the daemon has bound it.
   [[nodiscard]] bool is_inherited() const { return form == Form::systemd || form == Form::descriptor; }
 };
 
-// A worker's plan has room for so many; what one "systemd:NAME" stands for counts too.
+// The limit of a worker's plan. Every socket that one "systemd:NAME" stands for counts.
 inline constexpr std::size_t kMaxSocketsOfListener = 64;
 
 struct Keepalive {  // tcp(7); whole seconds
@@ -75,17 +76,17 @@ struct Keepalive {  // tcp(7); whole seconds
   std::uint32_t probes = 6;
 };
 
-// What is set on listening sockets, once; connections inherit it.
+// The options of listening sockets, set once; connections inherit them.
 struct SocketOptions {
   std::uint32_t backlog = 1024;
   std::uint32_t mode = 0660;           // of the file of a Unix socket, like owner and group
   std::optional<std::uint32_t> owner;  // uid; absent: the daemon's
   std::optional<std::uint32_t> group;  // gid; absent: the daemon's
-  bool backlog_explicit = false;       // what becomes of a default is nobody's surprise
+  bool backlog_explicit = false;       // only an explicit backlog is worth a warning when the kernel lowers it
   bool nodelay = true;
-  std::optional<Keepalive> keepalive = Keepalive{};  // absent: off
+  std::optional<Keepalive> keepalive = Keepalive{};  // absent: keepalive is off
   bool freebind = false;
-  std::optional<std::uint32_t> rcvbuf;  // bytes; absent: the system's
+  std::optional<std::uint32_t> rcvbuf;  // bytes; absent: the system's default
   std::optional<std::uint32_t> sndbuf;
 };
 
@@ -98,43 +99,43 @@ inline constexpr sys::EnumWords<ExecStyle, sys::up_to(ExecStyle::listen_fds)> kE
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
   ExecStyle style = ExecStyle::ucspi;
-  bool drain_fd = false;  // it is given the drain notice
+  bool drain_fd = false;  // the program is given the drain notice
 };
 struct ModuleHandler {
-  std::string path;     // of the library, absolute
-  std::string options;  // JSON text, an object
-  std::string stamp;    // tells the file from another in its place, as it was when the configuration was read
+  std::string path;     // path of the library, absolute
+  std::string options;  // JSON text of an object
+  std::string stamp;    // identifies the file as it was when the configuration was read: see stamp_of_file()
 };
 using Handler = std::variant<BuiltIn, ExecHandler, ModuleHandler>;
 
-// What titles, lists and logs call it: "echo", or the base name of the program or library.
+// The name in process titles, lists and logs: "echo", or the base name of the program or library.
 [[nodiscard]] std::string name_of(const Handler& handler);
 
 struct Listener;
-// Whether one of its handlers is a module, so that its workers are of the program that can load it.
+// Whether one of its handlers is a module; its workers then need the program that can load modules.
 [[nodiscard]] bool has_modules(const Listener& listener);
-// Whether one of its handlers is given the drain notice: a module, or a program that wants it.
+// Whether one of its handlers is given the drain notice: a module, or a program with drain_fd.
 [[nodiscard]] bool has_drain_notice(const Listener& listener);
 
-// Who a process runs as. Absent: it stays what the daemon is.
+// The identity that a process runs as. Absent: the identity of the daemon.
 struct Identity {
   std::string name;  // as written or looked up, for messages
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::vector<std::uint32_t> groups;  // supplementary
+  std::vector<std::uint32_t> groups;  // supplementary groups
 };
 
-// What a listener does with whom it has no room for.
+// What a listener does with a client for which it has no room.
 enum class OnFull : std::uint8_t { queue, close, message, reset };
 inline constexpr sys::EnumWords<OnFull, sys::up_to(OnFull::reset)> kOnFullWords{"queue", "close", "message", "reset"};
 
-// "unlimited" is a count of 0.
+// A count of 0 means "unlimited".
 struct Rate {
   std::uint32_t count = 0;
   Duration per{};
 };
 
-// How many bits of a client's address make its source.
+// How many bits of a client's address identify its source.
 struct SourcePrefix {
   std::uint32_t v4 = 32;
   std::uint32_t v6 = 64;
@@ -160,12 +161,12 @@ struct Penalties {
   std::vector<Network> exempt;
 };
 
-// RLIM_INFINITY.
+// The value of RLIM_INFINITY.
 inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
 struct Rlimit {
   int resource;         // getrlimit(2)
-  std::uint64_t value;  // soft and hard
+  std::uint64_t value;  // soft and hard limit
 };
 
 enum class StandardError : std::uint8_t { log, null, socket, inherit };
@@ -176,26 +177,26 @@ inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillMo
 enum class Sandbox : std::uint8_t { basic, none };
 inline constexpr sys::EnumWords<Sandbox, sys::up_to(Sandbox::none)> kSandboxWords{"basic", "none"};
 
-// What holds for the processes that a listener or a process child starts.
+// The keys that apply to the processes that a listener or a process child starts.
 struct ChildKeys {
   std::optional<Identity> identity;
   std::uint32_t umask = 022;
   std::string chdir = "/";  // absolute; inside `chroot`
   std::string chroot;       // absolute; empty: none
   std::optional<int> nice;
-  std::optional<int> ioprio;  // as ioprio_set(2) takes it
+  std::optional<int> ioprio;  // in the form of ioprio_set(2)
   std::optional<int> oom_score_adj;
   std::vector<Rlimit> rlimits;
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::string> pass_env;
   std::vector<std::string> unset_env;
-  std::optional<StandardError> standard_error;  // absent: as the handler's style has it; a process's is the log
+  std::optional<StandardError> standard_error;  // absent: the default of the handler's style; for a process, the log
   std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
   KillMode kill_mode = KillMode::group;
   Sandbox sandbox = Sandbox::basic;
 };
 
-// PROXY headers: `off` is 0, the others are the versions that are read, one bit each.
+// PROXY headers: `off` is 0, the others are the versions that are accepted, one bit each.
 enum class ProxyProtocol : std::uint8_t { off, v1, v2, any };
 inline constexpr sys::EnumWords<ProxyProtocol, sys::up_to(ProxyProtocol::any)> kProxyProtocolWords{"off", "v1", "v2",
                                                                                                    "auto"};
@@ -205,24 +206,24 @@ struct Proxy {
   Duration timeout = std::chrono::seconds(3);
 };
 
-// What is different for the clients of some networks.
+// Exceptions for the clients of some networks.
 struct Rule {
   std::vector<Network> from;
   bool deny = false;
-  std::uint32_t max_connections = 0;  // of each source; 0: as for everybody else
+  std::uint32_t max_connections = 0;  // most connections of each source; 0: as for all other clients
   std::vector<std::pair<std::string, std::string>> env;
-  std::uint32_t handler = 0;  // its place in Listener::handlers
+  std::uint32_t handler = 0;  // index in Listener::handlers
 };
 
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
-  std::uint32_t workers = 1;        // "auto" resolved
-  Share max_unavailable{10, true};  // workers that are replaced at a time
+  std::uint32_t workers = 1;        // "auto" is resolved
+  Share max_unavailable{10, true};  // how many workers are replaced at a time
   std::uint32_t max_connections = 1024;
-  // Which defaults are lower than they would be, because the system does not allow more: sentences for people.
+  // Sentences about defaults that are lower than usual, because the system does not allow more.
   std::vector<std::string> remarks;
-  std::optional<std::vector<Network>> allow;  // absent: whoever is not denied; empty: nobody
+  std::optional<std::vector<Network>> allow;  // absent: all clients that are not denied; empty: none
   std::vector<Network> deny;
   std::optional<std::uint32_t> max_connections_per_source;  // absent: "unlimited"
   Rate max_rate_per_source;
@@ -235,12 +236,13 @@ struct Listener {
   std::string banner;
   std::string banner_fail;
   Timeout max_lifetime;
-  // `shutdown`: between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is kForever.
+  // The option `shutdown`: time between TERM and KILL for its connections. "brutal_kill" is zero, "infinity" is
+  // kForever.
   Duration connection_shutdown = std::chrono::seconds(5);
-  // The first is the listener's own; the others are those of its rules.
+  // The first one is the listener's own; the others belong to its rules.
   std::vector<Handler> handlers{1};
-  Timeout idle_timeout = std::chrono::minutes(10);  // of the built-in ones
-  std::vector<std::uint8_t> normal_exit{0};         // of the others
+  Timeout idle_timeout = std::chrono::minutes(10);  // for the built-in handlers
+  std::vector<std::uint8_t> normal_exit{0};         // for the other handlers
   std::vector<Rule> rules;
   ChildKeys child;
 };
@@ -260,15 +262,16 @@ struct Process {
 };
 
 // One entry of the tree. `spec` carries id, type, restart, shutdown, significant, restart_delay and, for supervisors
-// and listeners, the flags; its `children` stay empty here (Node::children holds them), the daemon joins the two.
+// and listeners, the flags. Its `children` stay empty here, because Node::children holds them; tree_of_config() joins
+// the two.
 struct Node {
   supervision::ChildSpec spec;
   Timeout start_timeout = std::chrono::seconds(10);
   std::optional<Listener> listener;
   std::optional<Process> process;
-  std::vector<Node> children;  // supervisor
-  std::string file;            // where the entry stands, for messages: the configuration or a file it includes,
-  std::string pointer;         // and the JSON pointer there
+  std::vector<Node> children;  // of a supervisor
+  std::string file;            // the file that contains the entry, for messages: the configuration or an included file
+  std::string pointer;         // JSON pointer of the entry in that file
 };
 
 struct Config {
@@ -282,7 +285,7 @@ struct Config {
   Node root;
 };
 
-// One finding. Line and column count from 1; column counts bytes. Text form: FILE:LINE:COLUMN: /pointer: message
+// One problem. Line and column count from 1; the column counts bytes. Text form: FILE:LINE:COLUMN: /pointer: message
 struct Problem {
   std::string file;
   std::uint32_t line = 0;
@@ -294,12 +297,12 @@ struct Problem {
 
 struct Loaded {
   std::optional<Config> config;   // set exactly when `problems` is empty
-  std::vector<Problem> problems;  // all of the file, in order of position
+  std::vector<Problem> problems;  // all problems of the file, by position
   std::string effective;          // --dump-config: the file with defaults filled in; set with `config`
 };
 
-// Reads the file at `path` (regular file, at most 1 MiB). May block on the file system and on the user database;
-// nothing else in the master may. Never throws. A file that cannot be read is one Problem naming its errno.
+// Reads the file at `path` (regular file, at most 1 MiB). It may block on the file system and on the user database;
+// nothing else in the master may. Never throws. A file that cannot be read is one Problem with its errno in words.
 [[nodiscard]] Loaded load(const std::string& path);
 
 // The same for text that is already in memory (tests, `check -`); relative paths in it are relative to `directory`.

@@ -8,8 +8,8 @@
 namespace bulkhead::config {
 namespace {
 
-// Of UCSPI and its dialects, systemd, xinetd and CGI, the TLS wrappers, and our own. SSL_CERT_FILE and the like, which
-// configure a program, are not among them.
+// The variables of UCSPI and its dialects, systemd, xinetd and CGI, the TLS wrappers, and bulkhead. Variables that
+// configure a program, such as SSL_CERT_FILE, are not among them.
 constexpr std::string_view kNames[] = {
     "PROTO",      "REMOTE_ADDR", "REMOTE_HOST",    "REMOTE_PORT",    "REMOTE_USER",   "REMOTE_IDENT", "REMOTE_INFO",
     "LISTEN_PID", "LISTEN_FDS",  "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
@@ -30,8 +30,8 @@ void check_variables(Context& context, const Section& section) {
   const auto check_one = [&context](std::string_view name, Position at, const std::string& pointer) {
     if (!is_connection_variable(name)) return;
     context.report(at, pointer,
-                   fmt::format("{} tells a program about its connection: it is set for each one, or absent, and "
-                               "cannot come from elsewhere",
+                   fmt::format("{} describes a program's connection: it is set or left out for each connection, and "
+                               "cannot be configured",
                                in_quotes(name)));
   };
   if (const Member* env = section.object.find("env"); env != nullptr) {

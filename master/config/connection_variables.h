@@ -1,5 +1,6 @@
-// The environment variables that tell a program about its one connection. They are set for each connection, or absent;
-// nobody else's value may get there, because programs decide by them whom they trust.
+// The environment variables that describe its one connection to a program. They are set or left out for each
+// connection. No other value may reach a program under these names, because programs decide by them which clients they
+// trust.
 #pragma once
 
 #include <string_view>

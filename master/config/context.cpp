@@ -13,7 +13,7 @@ namespace {
 
 using Form = ListenAddress::Form;
 
-constexpr std::string_view kEveryDevice = "*";  // also those without a device
+constexpr std::string_view kEveryDevice = "*";  // matches every device, and no device
 
 std::string any_of_port(std::uint16_t port, Form form, std::string_view device) {
   return fmt::format("{} any {} {}", port, form == Form::ipv4 ? "IPv4" : "IPv6", device);
@@ -23,7 +23,7 @@ std::string exactly(std::uint16_t port, std::string_view host, std::string_view 
   return fmt::format("{} {} {}", port, host, device);
 }
 
-// What is no IP address collides with nothing but itself.
+// An address that is not an IP address collides only with an equal one.
 std::string only_key(const ListenAddress& address) {
   switch (address.form) {
     case Form::systemd: return "systemd:" + address.name;
@@ -32,8 +32,8 @@ std::string only_key(const ListenAddress& address) {
   }
 }
 
-// Under which keys an address is filed: as itself, and as the first of its port and family; each for its device and
-// for whoever asks for all of them.
+// The keys under which an address is filed: its exact address, and any address of its port and family; each of them for
+// its own device and for all devices.
 std::vector<std::string> own_keys(const ListenAddress& address) {
   if (!address.is_ip()) return {only_key(address)};
   std::vector<std::string> out;
@@ -44,7 +44,7 @@ std::vector<std::string> own_keys(const ListenAddress& address) {
   return out;
 }
 
-// Under which keys one that collides with it would be filed: see collide().
+// The keys under which a colliding address would be filed: see collide().
 std::vector<std::string> colliding_keys(const ListenAddress& address) {
   if (!address.is_ip()) return {only_key(address)};
   std::vector<std::string_view> devices{kEveryDevice};
@@ -105,9 +105,9 @@ void Context::claim_address(const ListenAddress& address, Position at, const std
   const std::string where = fmt::format("{} (line {}, column {})", elsewhere(place), place.at.line, place.at.column);
   const std::string& first = taken->second.address.text;
   report(at, pointer,
-         first == address.text
-             ? fmt::format("{} is already used by {}", in_quotes(address.text), where)
-             : fmt::format("{} cannot be bound beside {} of {}", in_quotes(address.text), in_quotes(first), where));
+         first == address.text ? fmt::format("{} is already used by {}", in_quotes(address.text), where)
+                               : fmt::format("{} cannot be bound together with {} of {}", in_quotes(address.text),
+                                             in_quotes(first), where));
 }
 
 std::vector<Problem> Context::take_problems() {

@@ -1,4 +1,4 @@
-// One reading of a configuration: what has been found wrong so far, and what has to be unique over the whole of it.
+// One reading of a configuration: the problems found so far, and the names that must be unique in all of its files.
 #pragma once
 
 #include <map>
@@ -15,18 +15,24 @@ namespace bulkhead::config {
 
 class Context {
  public:
-  // `directory` is absolute: relative paths stand in it, in included files too.
+  // `directory` is absolute: relative paths are relative to it, in included files too.
   Context(const Host& host, std::string file, std::string directory)
-      : host_(host), directory_(std::move(directory)), files_{std::move(file)} {}
+      : host_(host), capacity_(host.capacity()), directory_(std::move(directory)), files_{std::move(file)} {}
 
   [[nodiscard]] const Host& host() const { return host_; }
+  // Asked of the system once, so that all listeners of a configuration are judged by the same numbers.
+  [[nodiscard]] std::uint32_t usable_cpus() const { return capacity_.cpus; }
+  [[nodiscard]] const ProcessLimit& process_limit(std::uint32_t uid) const {
+    return uid == 0 ? capacity_.of_root : capacity_.of_others;
+  }
   [[nodiscard]] bool as_root() const { return host_.user_id() == 0; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   // The `chroot` of the child that is being read; empty: none.
   [[nodiscard]] const std::string& root() const { return root_; }
   void enter_root(std::string root) { root_ = std::move(root); }
 
-  // The file that is being read; problems found from now on stand in it, behind those of the files before.
+  // The file that is being read. Problems reported from now on belong to it and are sorted after those of earlier
+  // files.
   [[nodiscard]] const std::string& file() const { return files_[reading_]; }
   void begin_file(std::string file);
   void return_to_first_file() { reading_ = 0; }
@@ -34,10 +40,11 @@ class Context {
   void report(Position at, std::string pointer, std::string message);
   void report(const std::vector<Finding>& findings);
 
-  // What may exist once: the first to claim `what` in `room` gets it. Else: where that one stands, in words.
+  // Names that may be used only once: the first caller to claim `what` in `room` gets it and an empty answer; later
+  // callers get the place of the first, in words.
   [[nodiscard]] std::string claim(const std::string& room, const std::string& what, const std::string& pointer);
 
-  // Reports `address` when it collides with one before it.
+  // Reports `address` if it collides with an earlier one.
   void claim_address(const ListenAddress& address, Position at, const std::string& pointer);
 
   // All problems, file by file and by position.
@@ -60,13 +67,14 @@ class Context {
   [[nodiscard]] std::string elsewhere(const Place& place) const;
 
   const Host& host_;
+  Capacity capacity_;
   std::string directory_;
   std::string root_;
-  std::vector<std::string> files_;  // in the order they were begun
+  std::vector<std::string> files_;  // in the order in which they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;
   std::map<std::string, Place> claimed_;
-  std::map<std::string, Taken> addresses_;  // by the keys of context.cpp, so that each look-up is one of a few
+  std::map<std::string, Taken> addresses_;  // by the keys in context.cpp, so that a few look-ups find every collision
 };
 
 }  // namespace bulkhead::config

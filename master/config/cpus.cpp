@@ -9,7 +9,7 @@
 namespace bulkhead::config {
 namespace {
 
-// CPUs of one quota; 0 when it is none ("max", -1, unreadable).
+// The CPUs that one quota allows, rounded up; 0 without a quota ("max", -1, unreadable).
 std::uint32_t quota_cpus(std::optional<std::int64_t> quota, std::optional<std::int64_t> period) {
   if (!quota || !period || *quota <= 0 || *period <= 0) return 0;
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>((*quota - 1) / *period + 1, 1, 65536));
@@ -28,7 +28,7 @@ std::uint32_t quota_v1(const std::string& directory) {
 }
 
 std::uint32_t affinity_cpus() {
-  // The kernel refuses a set smaller than its own, so grow until it fits.
+  // The kernel refuses a set that is smaller than its own, so the set grows until it fits.
   for (int size = 1024; size <= 1 << 20; size *= 2) {
     const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(static_cast<std::size_t>(size)),
                                                                [](cpu_set_t* s) { CPU_FREE(s); });
@@ -44,9 +44,9 @@ std::uint32_t affinity_cpus() {
 
 const CgroupController kCpus{"cpu", quota_v1, quota_v2};
 
-std::uint32_t usable_cpus() {
+std::uint32_t usable_cpus(std::string_view membership) {
   const std::uint32_t affinity = affinity_cpus();
-  const std::uint32_t quota = cgroup_limit(kCpus).value;
+  const std::uint32_t quota = cgroup_limit(kCpus, membership).value;
   return quota == 0 ? affinity : std::min(affinity, quota);
 }
 

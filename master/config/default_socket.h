@@ -1,4 +1,4 @@
-// Where the control socket is unless the configuration says otherwise; for the daemon and its clients.
+// The default path of the control socket, for the daemon and its clients.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,9 @@
 
 namespace bulkhead::config {
 
-// /run/bulkhead/control.sock for root; $XDG_RUNTIME_DIR/bulkhead/control.sock for others, and without that variable (or
-// when it is no absolute path, which its specification says to ignore) /tmp/bulkhead-UID/control.sock.
+// /run/bulkhead/control.sock for root. For other users $XDG_RUNTIME_DIR/bulkhead/control.sock, or
+// /tmp/bulkhead-UID/control.sock if that variable is not set or not an absolute path (its specification says to ignore
+// it then).
 [[nodiscard]] std::string default_control_socket(std::uint32_t uid, const char* xdg_runtime_dir);
 
 // For this process: its effective user and its environment.

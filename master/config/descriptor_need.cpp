@@ -5,18 +5,18 @@
 namespace bulkhead::config {
 namespace {
 
-// A worker's own: the listening sockets, the loop, and the clients that it is refusing.
+// The descriptors of a worker itself: the listening sockets, the loop, and the clients that it is refusing.
 constexpr std::uint64_t kOfWorker = 384;
 constexpr std::uint64_t kLeastHeaders = 16;
 
-// The master's: standard ones, the loop, the log, programs, the control socket and a few of its clients, the pid file,
-// and what a start takes for a moment.
+// The descriptors of the master itself: the standard ones, the loop, the log, the programs, the control socket and a
+// few of its clients, the pid file, and those that a start needs for a moment.
 constexpr std::uint64_t kOfMaster = 32;
 constexpr std::uint64_t kOfListener = 2;  // the table, the bell
 constexpr std::uint64_t kOfDrainNotice = 2;
 constexpr std::uint64_t kOfWorkerHere = 1;  // the channel
-constexpr std::uint64_t kOfErrors = 2;      // where programs' standard error comes
-constexpr std::uint64_t kOfProcess = 4;     // its outputs, how it tells that it is ready, how its start went
+constexpr std::uint64_t kOfErrors = 2;      // the pipes that the programs' standard error comes through
+constexpr std::uint64_t kOfProcess = 4;     // its outputs, its readiness, and the result of its start
 
 std::uint64_t need_of(const Listener& listener) {
   const bool programs = std::any_of(listener.handlers.begin(), listener.handlers.end(),

@@ -1,4 +1,5 @@
-// How many descriptors (RLIMIT_NOFILE in getrlimit(2)) a configuration takes. Connections take none: each is a process.
+// How many descriptors (RLIMIT_NOFILE in getrlimit(2)) a configuration needs. A connection needs none in the master or
+// a worker, because it is a process.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +8,14 @@
 
 namespace bulkhead::config {
 
-// PROXY headers in progress, over all workers, are as many as connections, and each has a descriptor in its worker:
-// this is how many there may be in one worker, and for how many there is room under a limit.
+// There may be as many PROXY headers in progress as connections, over all workers, and each has a descriptor in its
+// worker. header_share() is how many there may be in one worker, header_room() how many fit under a limit.
 [[nodiscard]] std::uint32_t header_share(const Listener& listener);
 [[nodiscard]] std::uint32_t header_room(const Listener& listener, std::uint64_t limit);
-// With room for all of them, where there are any.
+// What one worker needs, with room for all PROXY headers if the listener reads any.
 [[nodiscard]] std::uint64_t worker_need(const Listener& listener);
 
-// What the master needs at least for this node and all below it.
+// The least that the master needs for this node and all nodes below it.
 struct MasterNeed {
   std::uint64_t descriptors = 0;
   std::uint64_t listeners = 0;

@@ -15,7 +15,7 @@ std::optional<supervision::Duration> parse_duration(std::string_view text) {
                                                                          {"m", std::chrono::minutes(1)},
                                                                          {"h", std::chrono::hours(1)}}};
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  // "05s" is refused like 05 in JSON: to some it is octal.
+  // "05s" is refused like 05 in JSON, because some readers take it for octal.
   if (digits == 0 || (digits > 1 && text[0] == '0')) return std::nullopt;
   const auto* const unit =
       std::find_if(kUnits.begin(), kUnits.end(), [&](const auto& u) { return u.first == text.substr(digits); });

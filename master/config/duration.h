@@ -8,8 +8,8 @@
 
 namespace bulkhead::config {
 
-// Nothing when `text` is not a duration. One too long for the type comes back as the longest of its unit that fits, so
-// that it fails a range check and is not mistaken for a syntax error.
+// Empty when `text` is not a duration. A duration that is too long for the type is returned as the longest one of its
+// unit, so that it fails a range check instead of looking like a syntax error.
 [[nodiscard]] std::optional<supervision::Duration> parse_duration(std::string_view text);
 
 }  // namespace bulkhead::config

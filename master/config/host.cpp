@@ -44,7 +44,7 @@ class ThisHost : public Host {
   std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const override {
     std::vector<gid_t> ids(64);
     auto count = static_cast<int>(ids.size());
-    // On -1 `count` is what it takes; between two calls the database may grow.
+    // On -1 `count` is the number needed; the database may grow between two calls.
     while (getgrouplist(account.name.c_str(), gid, ids.data(), &count) < 0) {
       ids.resize(std::max(static_cast<std::size_t>(count), 2 * ids.size()));
       count = static_cast<int>(ids.size());
@@ -53,8 +53,11 @@ class ThisHost : public Host {
     return ids;
   }
 
-  std::uint32_t usable_cpus() const override { return config::usable_cpus(); }
-  ProcessLimit process_limit(std::uint32_t uid) const override { return config::process_limit(uid); }
+  Capacity capacity() const override {
+    const std::string cgroups = cgroup_membership();
+    return {usable_cpus(cgroups), process_limit(ProcessOwner::root, cgroups),
+            process_limit(ProcessOwner::other, cgroups)};
+  }
   std::uint64_t hard_limit(int resource) const override {
     rlimit limit{};
     return getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0 ? limit.rlim_max : kUnlimited;
@@ -81,7 +84,7 @@ class ThisHost : public Host {
 
 class PatientHost final : public ThisHost {
  public:
-  ProcessLimit process_limit(std::uint32_t /*uid*/) const override { return {}; }
+  Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
 };
 
@@ -100,7 +103,7 @@ std::string read_all(int fd, std::string& text) {
     if (got < 0) return "cannot read: " + errno_text(errno);
     if (got == 0) return "";
     text.append(buffer.data(), static_cast<std::size_t>(got));
-    // Also while reading: a file may grow after its size was looked at.
+    // Checked while reading too: a file may grow after its size was checked.
     if (text.size() > kMaxFileSize) return too_large();
   }
 }

@@ -1,5 +1,5 @@
-// What reading a configuration asks of the system: who we are, who users are, how many CPUs there are, which files a
-// pattern matches. An interface, so that tests decide what the system says.
+// What reading a configuration asks of the system: the daemon's user, the user database, the number of CPUs, the files
+// that a pattern matches. It is an interface, so that tests can decide the answers.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Account {
 
 struct Matches {
   std::vector<std::string> files;  // sorted by bytes
-  int error = 0;                   // errno of a directory that could not be read
+  int error = 0;                   // errno if a directory could not be read, else 0
 };
 
 struct FileText {
@@ -28,11 +28,18 @@ struct FileText {
   std::string problem;  // why the file could not be read, or empty
 };
 
-// How many processes there may be at a time.
+// How many processes may exist at a time.
 struct ProcessLimit {
   std::uint32_t most = 0;  // 0: no limit
   std::string name;        // for messages: "RLIMIT_NPROC"
   std::string raised_by;   // "ulimit -u, or …"
+};
+
+// What the system allows at present.
+struct Capacity {
+  std::uint32_t cpus = 1;  // that this process can use, at least 1
+  ProcessLimit of_root;    // for the processes of root
+  ProcessLimit of_others;  // for the processes of any other user
 };
 
 class Host {
@@ -48,24 +55,23 @@ class Host {
   [[nodiscard]] virtual std::optional<Account> user(std::uint32_t uid) const = 0;
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
-  [[nodiscard]] virtual std::uint32_t usable_cpus() const = 0;
-  [[nodiscard]] virtual ProcessLimit process_limit(std::uint32_t uid) const = 0;  // for processes of this user
-  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;         // getrlimit(2)
-  [[nodiscard]] virtual std::string control_socket() const = 0;                   // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;                      // PATH
+  [[nodiscard]] virtual Capacity capacity() const = 0;
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;  // getrlimit(2)
+  [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
 };
 
-// The real one: user database, scheduler affinity, cgroup, environment, file system.
+// The real system: user database, scheduler affinity, cgroups, environment, file system.
 [[nodiscard]] const Host& this_host();
 
-// The same, but nothing is too much for it: for a configuration that is in effect already.
+// The same, but without any limits: for a configuration that is already in effect.
 [[nodiscard]] const Host& patient_host();
 
-// A regular file of at most 1 MiB. Never waits for a FIFO or a device.
+// Reads a regular file of at most 1 MiB. Never waits for a FIFO or a device.
 [[nodiscard]] FileText read_file(const std::string& path);
 
-// config::parse on a system of choice.
+// config::parse with the given Host.
 [[nodiscard]] Loaded parse(std::string_view text, const std::string& file, const std::string& directory,
                            const Host& host);
 

@@ -29,14 +29,14 @@ class Reading {
     return gid;
   }
 
-  // `groups`, or what would hold without that key.
+  // The value of `groups`, or its default.
   std::vector<std::uint32_t> groups(std::vector<std::uint32_t> otherwise) {
     const Member* member = section_.object.find("groups");
     if (member == nullptr || member->value.kind != Value::Kind::array) return otherwise;
     std::vector<std::uint32_t> out;
     for (std::size_t i = 0; i < member->value.items.size(); ++i) {
       const Value& item = member->value.items[i];
-      if (item.kind != Value::Kind::string || item.text.empty()) continue;  // its row has found it
+      if (item.kind != Value::Kind::string || item.text.empty()) continue;  // already reported by the check of its row
       if (const auto gid = find_group(context_.host(), item.text)) {
         out.push_back(*gid);
       } else {
@@ -47,7 +47,7 @@ class Reading {
     return out;
   }
 
-  // Without root nobody can become somebody else; saying who one is anyway is allowed.
+  // Without root no process can change its user. Naming the daemon's own user is allowed.
   void check_unprivileged() {
     const Host& host = context_.host();
     if (const std::string* text = account_text(section_, "user")) {

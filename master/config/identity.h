@@ -1,4 +1,4 @@
-// Who workers, connections and processes run as: `user`, `group` and `groups` to numbers.
+// The identity of workers, connections and processes: `user`, `group` and `groups` as numbers.
 #pragma once
 
 #include <optional>
@@ -8,27 +8,28 @@
 
 namespace bulkhead::config {
 
-// What holds when `user` is absent and the daemon runs as root.
+// What applies when `user` is absent and the daemon runs as root.
 enum class WithoutUser : std::uint8_t {
   nobody,    // a built-in handler: 65534
-  refuse,    // a program for clients: whoever wants root must say so
-  unchanged  // a process: as the daemon
+  refuse,    // a program for clients: root must be configured explicitly
+  unchanged  // a process: the daemon's identity
 };
 
-// Reads `user`, `group` and `groups` of `section`. Nothing: it stays what the daemon is, which is all that one without
-// root can do.
+// Reads `user`, `group` and `groups` of `section`. Empty: the process keeps the daemon's identity, which is the only
+// possibility without root.
 [[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user);
 
-// The text of an account that its row found good, else null.
+// The text of an account that passed the check of its row, else null.
 [[nodiscard]] const std::string* account_text(const Section& section, std::string_view key);
 
-// A uid or gid as a number. The largest one means "leave it" to the kernel and names nobody.
+// A uid or gid as a number. The largest number is refused: for the kernel it means "leave it as it is".
 [[nodiscard]] std::optional<std::uint32_t> parse_account_number(const std::string& text);
 
-// The user given by name or number; a name wins, as in chown(1). Nothing when the user database has none.
+// The user with this name or number; a name takes precedence, as in chown(1). Empty if the user database has no such
+// user.
 [[nodiscard]] std::optional<Account> find_user(const Host& host, const std::string& text);
 
-// The gid of a group given by name or number; nothing when there is none.
+// The gid of the group with this name or number; empty if no such group exists.
 [[nodiscard]] std::optional<std::uint32_t> find_group(const Host& host, const std::string& text);
 
 }  // namespace bulkhead::config

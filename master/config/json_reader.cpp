@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Walks the text and counts what the parser has taken: the SAX events themselves carry no position.
+// Iterates over the text and counts the characters that the parser has taken: the SAX events carry no position.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -38,7 +38,8 @@ class CountingIterator {
   std::size_t* taken_;
 };
 
-// Offsets to lines and columns. Asked in ascending order but for the one syntax error, so each byte is seen once.
+// Turns offsets into lines and columns. Offsets come in ascending order, except for the one syntax error, so each byte
+// is looked at once.
 class Lines {
  public:
   explicit Lines(std::string_view text) : text_(text) {}
@@ -112,7 +113,7 @@ class TreeBuilder {
   }
 
   Document finish() {
-    // To nlohmann a NUL byte is the end of the text; to us only the end is.
+    // For nlohmann a NUL byte ends the text; here only the real end does.
     if (!failed_ && skip_space(text_, mark_) != text_.size()) fail_with_words();
     if (failed_) return {std::nullopt, std::move(findings_)};
     std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
@@ -128,7 +129,7 @@ class TreeBuilder {
     Position key_at;
   };
 
-  // Between the last token and this one stand only white space, one comma or one colon.
+  // Between the last token and this one there can only be white space, one comma or one colon.
   std::size_t token_start() const { return std::min(text_.find_first_not_of(" \t\r\n,:", mark_), text_.size()); }
 
   std::string_view number_at(std::size_t start) const {
@@ -160,7 +161,7 @@ class TreeBuilder {
     return true;
   }
 
-  // The parser has already looked at the byte behind a number, so its end comes from the text.
+  // The parser has already read the byte after a number, so the end of the number is found in the text.
   bool number() {
     const std::size_t start = token_start();
     const std::string_view text = number_at(start);
@@ -208,7 +209,7 @@ class TreeBuilder {
     }
   }
 
-  // By sorting, so that an object of many keys stays cheap.
+  // Sorted, so that an object with many keys stays cheap.
   void report_duplicates() {
     Frame& top = frames_.back();
     std::vector<const Member*> sorted;
@@ -228,7 +229,7 @@ class TreeBuilder {
 
   std::string_view text_;
   const std::size_t& taken_;  // bytes the parser has read, perhaps one more than it has used
-  std::size_t mark_ = 0;      // behind the last token
+  std::size_t mark_ = 0;      // after the last token
   Before before_ = Before::nothing;
   Lines lines_;
   std::vector<Frame> frames_;

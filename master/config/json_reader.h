@@ -1,5 +1,6 @@
-// JSON text to a tree with positions. Strict RFC 8259, and stricter: one value, no byte order mark, no duplicate key,
-// no U+0000, at most 32 levels. The parser is nlohmann's; the tree, the positions and the words for errors are ours.
+// Turns JSON text into a tree with positions. The rules are RFC 8259 and stricter: one value, no byte order mark, no
+// duplicate key, no U+0000, at most 32 levels. The parser is nlohmann's; the tree, the positions and the error texts
+// are made here.
 #pragma once
 
 #include <optional>
@@ -18,7 +19,7 @@ inline constexpr std::size_t kMaxFileSize = std::size_t{1} << 20U;  // bytes
   return "larger than 1 MiB, the most that a configuration file may have";
 }
 
-// Something wrong at a place of one text.
+// A problem at a position of one text.
 struct Finding {
   Position at;
   std::string pointer;
@@ -27,10 +28,10 @@ struct Finding {
 
 struct Document {
   std::optional<Value> root;      // absent after a syntax error, which is then the only finding
-  std::vector<Finding> findings;  // else: duplicate keys and strings with U+0000, in order of position
+  std::vector<Finding> findings;  // otherwise: duplicate keys and strings with U+0000, by position
 };
 
-// Never throws but std::bad_alloc. Time and memory grow linearly with the text (n log n for the keys of one object).
+// Throws only std::bad_alloc. Time and memory grow linearly with the text (n log n for the keys of one object).
 [[nodiscard]] Document read_json(std::string_view text);
 
 }  // namespace bulkhead::config

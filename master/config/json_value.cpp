@@ -30,7 +30,7 @@ void append_escaped(std::string& out, char c) {
 
 void append(std::string& out, const Value& value, std::size_t depth);
 
-// Between two brackets: `count` entries, each written by `entry`, one a line.
+// Writes `count` entries between two brackets, one per line; `entry` writes each.
 template <class Entry>
 void append_block(std::string& out, char open, char close, std::size_t count, std::size_t depth, const Entry& entry) {
   out += open;
@@ -153,7 +153,7 @@ std::string in_quotes(std::string_view text) {
   constexpr std::size_t kShown = 64;
   if (text.size() <= kShown) return json_string(text);
   std::size_t end = kShown;
-  // Never cut inside a character: step back over UTF-8 continuation bytes.
+  // Never cuts inside a character: steps back over UTF-8 continuation bytes.
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
   return json_string(std::string(text.substr(0, end)) + "…");
 }

@@ -1,5 +1,5 @@
-// A JSON text as a tree that remembers where everything stands. Strings are valid UTF-8; numbers keep their spelling,
-// so that 1e3, 1.0 and 1000 can be told apart. At most 32 levels deep (see json_reader.h), so recursion over it is
+// JSON text as a tree with the position of every value. Strings are valid UTF-8. Numbers keep their spelling, so that
+// 1e3, 1.0 and 1000 can be told apart. The tree has at most 32 levels (see json_reader.h), so recursion over it is
 // safe.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace bulkhead::config {
 
-// Both count from 1, columns in bytes; 0, 0 is "nowhere" (a default that was filled in).
+// Both count from 1; columns count bytes. 0, 0 means "no position" (a default that was filled in).
 struct Position {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
@@ -39,10 +39,10 @@ struct Member {
 [[nodiscard]] Value number_value(std::string text);
 [[nodiscard]] Value object_value(std::vector<Member> members);
 
-// Appends a member whose position is nowhere.
+// Appends a member without a position.
 void add_member(Value& object, std::string key, Value value);
 
-// JSON text, indented by two spaces, lists of scalars on one line, ending in a newline.
+// JSON text, indented by two spaces, with lists of scalars on one line, ending in a newline.
 [[nodiscard]] std::string write_json(const Value& value);
 
 // The same on one line, without spaces or a newline.

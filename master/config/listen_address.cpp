@@ -31,7 +31,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-// The address in its shortest form, or nothing when it is not one of this family.
+// The address in its shortest form, or empty when it is not an address of this family.
 std::optional<std::string> canonical(int family, const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> bytes{};
   std::array<char, INET6_ADDRSTRLEN> out{};
@@ -66,7 +66,7 @@ Parsed parse_unix(std::string_view text, const std::string& directory) {
     return fmt::format("the path of a Unix socket may have at most {} bytes, this one has {}", kMostBytes,
                        out.path.size());
   }
-  if (out.path.ends_with('/')) return "expected the path of a socket, got that of a directory";
+  if (out.path.ends_with('/')) return "expected the path of a socket, got the path of a directory";
   return out;
 }
 
@@ -132,7 +132,7 @@ std::string not_numeric(std::string_view host, std::string_view port) {
     return fmt::format("expected an address before \":\"; write {} for all IPv4 addresses", in_quotes(port));
   }
   if (host.find(':') != std::string_view::npos) {
-    return fmt::format("an IPv6 address stands in brackets: {}", in_quotes(fmt::format("[{}]:{}", host, port)));
+    return fmt::format("an IPv6 address must be in brackets: {}", in_quotes(fmt::format("[{}]:{}", host, port)));
   }
   return fmt::format("{} is not an IPv4 address; only numeric addresses are allowed", in_quotes(host));
 }

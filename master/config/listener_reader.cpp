@@ -23,7 +23,7 @@ using supervision::Shutdown;
 void set_workers(Context& context, Node& node, const Entry& entry) {
   constexpr std::uint32_t kMostByDefault = 8;
   node.listener->workers =
-      entry.is_word() ? std::clamp(context.host().usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
+      entry.is_word() ? std::clamp(context.usable_cpus(), 1U, kMostByDefault) : as_integer(entry.value);
 }
 
 void set_max_unavailable(Context&, Node& node, const Entry& entry) {
@@ -31,7 +31,7 @@ void set_max_unavailable(Context&, Node& node, const Entry& entry) {
   node.listener->max_unavailable = number ? Share{as_integer(entry.value), false} : *parse_percentage(entry.value.text);
 }
 
-// The default follows from the workers, whose row is before this one.
+// The default depends on the number of workers, whose row comes before this one.
 void set_max_restarts(Context&, Node& node, const Entry& entry) {
   if (!entry.given) entry.effective = number_value(std::to_string(std::max(3U, 2 * node.listener->workers)));
   node.spec.flags.max_restarts = as_integer(entry.effective);
@@ -63,7 +63,7 @@ constexpr std::array kModuleSetters{
 };
 static_assert(covers(kModuleSetters, Scope::module));
 
-// The first key that names what serves tells which of the two it is.
+// The first of the keys "exec" and "module" decides which kind of handler it is.
 void set_handler_object(Context& context, Handler& handler, const Entry& entry) {
   const auto& members = entry.value.members;
   const auto first = std::find_if(members.begin(), members.end(),
@@ -84,7 +84,7 @@ void set_handler(Context& context, Node& node, const Entry& entry) {
   node.listener->handlers.front() = read_handler(context, entry);
 }
 
-// Whether any handler heeds it is known when all have been read: check_idle_timeout().
+// Whether any handler uses it is known once all have been read: see check_idle_timeout().
 void set_idle_timeout(Context&, Node& node, const Entry& entry) {
   if (!entry.given) {
     const bool heeded = std::holds_alternative<BuiltIn>(node.listener->handlers.front());
@@ -101,10 +101,11 @@ void check_idle_timeout(Context& context, const Section& section, const Listener
   if (!given || heeded) return;
   context.report(section.place_of("idle_timeout"), section.pointer_of("idle_timeout"),
                  "only the built-in handlers have an idle_timeout: a program or library reads its connection itself, "
-                 "and only it knows when nothing is to come");
+                 "and only it knows when no more input is expected");
 }
 
-// A worker loads them after it has become what its connections are, and watches through /proc what they do to it.
+// A worker loads its modules after it has changed to the identity and root directory of its connections, and uses /proc
+// to see what they do to the process.
 void check_root(Context& context, const Section& section, const Listener& listener) {
   if (listener.child.chroot.empty() || !has_modules(listener)) return;
   context.report(section.place_of("chroot"), section.pointer_of("chroot"),
@@ -119,7 +120,7 @@ constexpr std::array kListenerSetters{
                    node.listener->sockets.backlog = as_integer(e.value);
                    node.listener->sockets.backlog_explicit = e.given;
                  }},
-    Setter<Node>{"ipv6only", [](Context&, Node&, const Entry&) {}},  // read with listen
+    Setter<Node>{"ipv6only", [](Context&, Node&, const Entry&) {}},  // read together with listen
     Setter<Node>{"mode", set_socket_mode},
     Setter<Node>{"owner", [](Context&, Node&, const Entry&) {}},  // needs group: see read_listener
     Setter<Node>{"nodelay",
@@ -164,7 +165,7 @@ constexpr std::array kListenerSetters{
 };
 static_assert(covers(kListenerSetters, Scope::listener));
 
-// To its supervisor a listener is a supervisor and has all the time it needs; `shutdown` is about its connections.
+// For its supervisor a listener is a supervisor and has all the time it needs; `shutdown` applies to its connections.
 void move_shutdown_to_connections(Node& node) {
   const Shutdown shutdown = node.spec.shutdown;
   node.spec.shutdown = {Shutdown::Kind::infinity, {}};

@@ -38,7 +38,7 @@ std::string nearest(std::string_view name, const std::vector<std::string_view>& 
   std::size_t best = allowed + 1;
   std::string_view found;
   for (const std::string_view candidate : candidates) {
-    // The difference in length is a lower bound; a key of a megabyte costs nothing.
+    // The difference in length is a lower bound, so even a key of a megabyte costs nothing.
     const std::size_t length_difference =
         name.size() > candidate.size() ? name.size() - candidate.size() : candidate.size() - name.size();
     if (length_difference >= best || name.size() > 4 * candidate.size()) continue;

@@ -1,4 +1,4 @@
-// The nearest of a set of names, for "did you mean". Used for keys and words here; for verbs and paths elsewhere.
+// The nearest of a set of names, for "did you mean". Used here for keys and words, elsewhere for verbs and paths.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace bulkhead::config {
 
-// The candidate that takes the fewest insertions, deletions, changes and swaps of neighbours to reach, the first of
-// equals; capitals do not count. Empty when even that takes more than a third of the name's length (but one is always
-// allowed).
+// The candidate that needs the fewest insertions, deletions, changes and swaps of neighbours; the first one of several
+// equals. Capitals do not count. Empty when even that candidate needs more than a third of the name's length (but one
+// change is always allowed).
 [[nodiscard]] std::string nearest(std::string_view name, const std::vector<std::string_view>& candidates);
 
 // The distance itself (optimal string alignment).

@@ -19,7 +19,7 @@ using Bytes = std::array<std::uint8_t, 16>;
 constexpr Bytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::uint32_t kMappedBits = 96;
 
-// Everything as IPv6, IPv4 as mapped addresses, until the end.
+// Every address as IPv6, with IPv4 as mapped addresses, until the end.
 struct Raw {
   Bytes bytes{};
   std::uint32_t length = 128;
@@ -36,7 +36,7 @@ std::string text_of(const Raw& raw) {
   return fmt::format("{}/{}", out.data(), v4 ? raw.length - kMappedBits : raw.length);
 }
 
-// Clears what is beyond the prefix. True: there was something.
+// Clears the bits beyond the prefix. True: some were set.
 bool clear_host_bits(Raw& raw) {
   bool any = false;
   for (std::uint32_t bit = raw.length; bit < 128; ++bit) {

@@ -1,6 +1,6 @@
-// Networks as lists of addresses name them: "192.0.2.0/24", "2001:db8::/32"; an address alone is a network of itself.
-// Numeric only, and nothing left to guess: a bit beyond the prefix is an error that names the network that was meant.
-// IPv4-mapped networks (::ffff:192.0.2.0/120) become IPv4, as the addresses of clients do.
+// Networks as in lists of addresses: "192.0.2.0/24", "2001:db8::/32"; a single address is a network of one address.
+// Networks are numeric and exact: a bit beyond the prefix is an error, whose text names the network that was probably
+// meant. IPv4-mapped networks (::ffff:192.0.2.0/120) become IPv4, as the addresses of clients do.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,7 @@
 namespace bulkhead::config {
 namespace {
 
-// One row per Type, in its order: the word of the man page; the phrase of messages; the range where the row has none.
+// One row per Type, in its order: the word in the manual, the phrase in messages, the range if the row has none.
 struct TypeText {
   Type type;
   std::string_view name;
@@ -74,7 +74,7 @@ constexpr sys::EnumWords<Scope, sys::up_to(Scope::rule)> kScopeWords{"the top le
                                                                      "source_prefix", "penalties",
                                                                      "keepalive",     "rule"};
 
-// `"a", "b" or "c"`, each of `parts` as it is.
+// Joins `parts`, unchanged: `"a", "b" or "c"`.
 std::string join_or(const std::vector<std::string>& parts) {
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -84,7 +84,7 @@ std::string join_or(const std::vector<std::string>& parts) {
   return out;
 }
 
-// 1000000 as 1,000,000.
+// Writes 1000000 as 1,000,000.
 std::string with_commas(double value) {
   std::string digits = fmt::format("{:.0f}", value);
   for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
@@ -104,7 +104,7 @@ bool has_limits(Type type) {
          type == Type::share;
 }
 
-// What may stand there: the range of its type first, then each word.
+// The allowed values: the range of the type first, then each word.
 std::vector<std::string> alternatives(const Option& option, std::string first) {
   std::vector<std::string> out;
   if (!first.empty()) out.push_back(std::move(first));

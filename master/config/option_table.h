@@ -1,6 +1,6 @@
 // Every option of bulkhead.json, one row each. The reader, the messages, --dump-config, the JSON Schema and the test
-// that holds bulkhead.json(5) to this table all read it; a new option is a row here, its field in config.h, and a
-// setter in the file of its scope (a static_assert there misses it otherwise).
+// that compares bulkhead.json(5) with this table all read it. A new option needs a row here, a field in config.h, and a
+// setter in the file of its scope (without it a static_assert there fails).
 #pragma once
 
 #include <array>
@@ -12,13 +12,14 @@
 
 #include "master/config/config.h"
 #include "master/supervision/words.h"
+#include "worker/ipc/limits.h"
 #include "worker/log/log.h"
 #include "worker/sys/enum_words.h"
 
 namespace bulkhead::config {
 
-// The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`,
-// `child_keys` for listeners and processes.
+// The object that contains an option. `supervisor` is also the scope of the root; the options of `child` are allowed in
+// every entry of `children`, those of `child_keys` in listeners and processes.
 enum class Scope : std::uint8_t {
   top,
   daemon,
@@ -26,8 +27,8 @@ enum class Scope : std::uint8_t {
   log,
   child,
   listener,
-  handler,  // one that executes a program
-  module,   // a handler too
+  handler,  // a handler that executes a program
+  module,   // a handler that is a library
   process,
   child_keys,
   rlimits,
@@ -47,7 +48,7 @@ enum class Type : std::uint8_t {
   number,
   duration,
   size,   // a number of bytes, or a string with a unit
-  share,  // some of the workers: a number, or a percentage of them
+  share,  // a part of the workers: a number, or a percentage of them
   word,   // one of Option::words
   path,
   pattern,
@@ -58,7 +59,7 @@ enum class Type : std::uint8_t {
   command,         // argv
   listen,          // one address or a list of them
   networks,        // one network or a list of them
-  banner,          // text that is sent as it is
+  banner,          // text that is sent unchanged
   rate,            // an object of Scope::rate
   rules,           // a list of objects of Scope::rule
   words,           // a list of Option::words
@@ -66,20 +67,19 @@ enum class Type : std::uint8_t {
   environment,     // an object of strings
   exit_statuses,   // a list of 0 to 255
   exit_durations,  // an object of durations, by exit status
-  json,            // an object that is not ours to understand
-  object,          // its options are of the scope that has its name
+  json,            // an object that is passed on without being interpreted
+  object,          // an object with the options of the scope of the same name
   children
 };
 
-// Smallest and largest value, inclusive. Durations: milliseconds; sizes: bytes. Other types than integer, number,
-// duration and size: unused.
+// Smallest and largest value, inclusive. Durations are in milliseconds, sizes in bytes. Only used for integer, number,
+// duration and size.
 struct Limits {
   double min = 0;
   double max = 0;
 };
 
-// What holds when the key is absent: JSON text, or words where it has to be computed, is "none", or the key is
-// required.
+// The value when the key is absent: JSON text; or words, if the default is computed, is "none", or the key is required.
 struct Default {
   std::string_view json;
   std::string_view words;
@@ -99,7 +99,7 @@ struct Option {
   Type type;
   Default fallback;
   Limits limits;
-  std::string_view words;  // words that may stand for the value, separated by |
+  std::string_view words;  // words that are allowed instead of the value, separated by |
   std::string_view help;   // one line
 };
 
@@ -108,7 +108,7 @@ inline constexpr double kYear = 8760 * 3600 * kSecond;
 inline constexpr Limits kAnyDuration{0, kYear};
 inline constexpr Limits kPositiveDuration{1, kYear};
 inline constexpr Limits kAnySize{0, 1ULL << 50};
-inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the kernel's, tcp(7)
+inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the limits of the kernel, tcp(7)
 inline constexpr Limits kBufferSize{4096, 1 << 30};
 inline constexpr Limits kHandshake{1, 3600 * kSecond};
 
@@ -123,15 +123,15 @@ inline constexpr std::array kOptions{
     Option{Scope::top, "supervisor", Type::object, kRequired, {}, "", "The root of the supervision tree."},
 
     Option{Scope::daemon, "drain_timeout", Type::duration, by_default("\"30s\""), kAnyDuration, "infinity",
-           "How long connections may go on once their listener ends."},
+           "How long connections may continue once their listener ends."},
     Option{Scope::daemon, "pid_file", Type::path, kNone, {}, "", "File that holds the daemon's pid, and its lock."},
     Option{Scope::daemon, "lame_duck", Type::duration, by_default("\"0s\""), kAnyDuration, "",
-           "How long newcomers are still served after TERM, for balancers to notice."},
+           "How long new connections are still accepted after TERM, so that balancers notice."},
     Option{Scope::daemon, "close_spread", Type::duration, by_default("\"0s\""), kAnyDuration, "",
-           "Time over which the connections that are left at the deadline are ended, one after another."},
+           "Time over which connections still open at the deadline are ended, one after another."},
 
     Option{Scope::control, "socket", Type::path, computed("see CONTROL SOCKET"), {}, "",
-           "Where the control socket is."},
+           "Path of the control socket."},
     Option{Scope::control, "mode", Type::file_mode, by_default("\"0600\""), {}, "",
            "Permissions of the control socket."},
     Option{Scope::control, "group", Type::account, kNone, {}, "",
@@ -139,11 +139,11 @@ inline constexpr std::array kOptions{
 
     Option{Scope::log, "target", Type::path, by_default("\"stderr\""), {}, "stderr|syslog|journald",
            "Where the log goes."},
-    Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, sys::joined<log::kFormatWords>, "How a log line is written."},
+    Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, sys::joined<log::kFormatWords>, "Format of a log line."},
     Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, sys::joined<log::kLevelWords>,
-           "The least important lines that are written."},
+           "Lines below this level are not written."},
     Option{Scope::log, "connections", Type::words, by_default("[\"end\"]"), {}, "start|end",
-           "Which moments of a connection are logged."},
+           "Whether the start and the end of each connection are logged."},
     Option{Scope::log, "facility", Type::word, by_default("\"daemon\""), {},
            "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local0|local1|local2|local3|local4|local5|"
            "local6|local7",
@@ -152,7 +152,7 @@ inline constexpr std::array kOptions{
            "Name under which lines go to syslog or journald."},
 
     Option{Scope::child, "id", Type::id, kRequired, {}, "", "Name of the child, unique under its supervisor."},
-    Option{Scope::child, "type", Type::word, kRequired, {}, sys::joined<supervision::kNodeTypeWords, sys::up_to(supervision::NodeType::process)>, "What the child is."},
+    Option{Scope::child, "type", Type::word, kRequired, {}, sys::joined<supervision::kNodeTypeWords, sys::up_to(supervision::NodeType::process)>, "Type of the child."},
     Option{Scope::child, "restart", Type::word, by_default("\"permanent\""), {}, sys::joined<supervision::kRestartWords>,
            "Whether the child is started again when it ends."},
     Option{Scope::child, "significant", Type::boolean, by_default("false"), {}, "",
@@ -166,7 +166,7 @@ inline constexpr std::array kOptions{
 
     Option{Scope::listener, "listen", Type::listen, kRequired, {}, "", "Addresses to listen on."},
     Option{Scope::listener, "backlog", Type::integer, by_default("1024"), {1, 1'000'000}, "",
-           "Connections the kernel queues until they are accepted."},
+           "How many connections the kernel queues until they are accepted."},
     Option{Scope::listener, "ipv6only", Type::boolean, by_default("false"), {}, "",
            "Whether an IPv6 socket refuses IPv4 clients."},
     Option{Scope::listener, "mode", Type::file_mode, by_default("\"0660\""), {}, "",
@@ -174,41 +174,41 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "owner", Type::account, computed("the daemon's user"), {}, "",
            "Owner of the file of a Unix socket."},
     Option{Scope::listener, "nodelay", Type::boolean, by_default("true"), {}, "",
-           "Whether short segments are sent at once."},
+           "Whether short segments are sent without delay."},
     Option{Scope::listener, "keepalive", Type::object, by_default("{}"), {}, "off",
-           "When a silent client is asked whether it is still there."},
+           "When a silent client is probed."},
     Option{Scope::listener, "freebind", Type::boolean, by_default("false"), {}, "",
-           "Whether an address may be bound that the system does not have yet."},
+           "Whether an address that the system does not have yet may be bound."},
     Option{Scope::listener, "device", Type::string, kNone, {}, "",
-           "Network interface that clients have to come through."},
+           "Network interface through which clients must connect."},
     Option{Scope::listener, "rcvbuf", Type::size, kNone, kBufferSize, "",
            "Receive buffer of each connection."},
     Option{Scope::listener, "sndbuf", Type::size, kNone, kBufferSize, "",
            "Send buffer of each connection."},
-    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, 256}, "auto",
+    Option{Scope::listener, "workers", Type::integer, by_default("\"auto\""), {1, ipc::kMaxWorkers}, "auto",
            "Worker processes that accept connections."},
-    Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, 256}, "",
-           "Workers that are replaced at the same time, by a reload or an upgrade."},
+    Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, ipc::kMaxWorkers}, "",
+           "How many workers a reload or an upgrade replaces at the same time."},
     Option{Scope::listener, "max_restarts", Type::integer, computed("twice the workers, at least 3"), {0, 1'000'000},
            "",
            "Worker restarts allowed within max_seconds."},
     Option{Scope::listener, "max_seconds", Type::number, by_default("5"), {1, 1'000'000'000}, "",
            "Length of the window for max_restarts, in seconds."},
-    Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, 1'000'000}, "",
-           "Connections served at the same time, over all workers."},
+    Option{Scope::listener, "max_connections", Type::integer, by_default("1024"), {1, ipc::kMaxConnections}, "",
+           "Most connections served at the same time, over all workers."},
     Option{Scope::listener, "max_connections_per_source", Type::integer, by_default("\"unlimited\""), {1, 1'000'000},
-           "unlimited", "Connections served at the same time from one source."},
+           "unlimited", "Most connections served at the same time from one source."},
     Option{Scope::listener, "max_rate_per_source", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
-           "Connections begun from one source: a burst, and then evenly."},
+           "How many connections may begin from one source: a burst, then at an even rate."},
     Option{Scope::listener, "source_prefix", Type::object, by_default("{}"), {}, "",
-           "How much of a client's address makes its source."},
+           "How many bits of a client's address identify its source."},
     Option{Scope::listener, "penalties", Type::object, by_default("{}"), {}, "",
-           "Refuses sources for how their connections ended."},
+           "Refuses sources because of how their connections ended."},
     Option{Scope::listener, "max_connection_rate", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
-           "Connections begun in any span of time, over all workers."},
+           "How many connections may begin in a span of time, over all workers."},
     Option{Scope::listener, "on_full", Type::word, by_default("\"queue\""), {}, sys::joined<kOnFullWords>,
-           "What becomes of a connection that a limit of capacity has no room for."},
-    Option{Scope::listener, "allow", Type::networks, computed("everybody"), {}, "",
+           "What happens to a connection for which a limit of capacity leaves no room."},
+    Option{Scope::listener, "allow", Type::networks, computed("all clients"), {}, "",
            "Networks whose connections are served."},
     Option{Scope::listener, "deny", Type::networks, by_default("[]"), {}, "",
            "Networks whose connections are refused."},
@@ -217,38 +217,39 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "proxy_protocol", Type::word, by_default("\"off\""), {}, sys::joined<kProxyProtocolWords>,
            "Which version of the PROXY header each connection begins with."},
     Option{Scope::listener, "proxy_allow_from", Type::networks, by_default(R"(["127.0.0.0/8", "::1/128"])"), {}, "",
-           "Networks whose PROXY headers are believed."},
+           "Networks whose PROXY headers are trusted."},
     Option{Scope::listener, "proxy_timeout", Type::duration, computed("\"3s\", or handshake_timeout where only that is given"),
            kHandshake, "", "How long the PROXY header may take."},
-    Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "What an admitted client is sent first."},
-    Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "What a refused client is sent."},
+    Option{Scope::listener, "banner", Type::banner, kNone, {}, "", "Text that is sent first to an admitted client."},
+    Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "Text that is sent to a refused client."},
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
            "How long a connection may last."},
     Option{Scope::listener, "handler", Type::object, kRequired, {}, sys::joined<kBuiltInWords>, "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
-           kPositiveDuration, "infinity", "How long a connection of a built-in handler may stand still."},
+           kPositiveDuration, "infinity", "How long a connection of a built-in handler may be idle."},
     Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
-           "Exit statuses of a handler's program that are a normal end."},
-    Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "", "What is different for some clients."},
+           "Exit statuses of a handler's program that count as a normal end."},
+    Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "",
+           "Exceptions for the clients of some networks."},
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
     Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, sys::joined<kExecStyleWords>,
            "Which descriptors of the program are the connection."},
     Option{Scope::handler, "drain_fd", Type::boolean, by_default("false"), {}, "",
-           "Whether the program gets a descriptor that tells it of a drain."},
+           "Whether the program gets a descriptor that reports a drain."},
 
     Option{Scope::module, "module", Type::path, kRequired, {}, "", "Library that serves each connection."},
     Option{Scope::module, "options", Type::json, by_default("{}"), {}, "",
-           "What the library is told when it is initialised."},
+           "Options passed to the library when it is initialised."},
 
     Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},
     Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, sys::joined<kReadyWords>,
-           "What tells that the process is ready."},
+           "What shows that the process is ready."},
     Option{Scope::process, "watchdog", Type::duration, kNone, kPositiveDuration, "",
            "The longest silence before the process is killed; needs ready sd_notify."},
     Option{Scope::process, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
-           "Exit statuses that are a normal end."},
+           "Exit statuses that count as a normal end."},
     Option{Scope::process, "permanent_failure_exit", Type::exit_statuses, by_default("[]"), {}, "",
            "Exit statuses after which it is never started again."},
     Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {},
@@ -270,21 +271,21 @@ inline constexpr std::array kOptions{
            "realtime:0|realtime:1|realtime:2|realtime:3|realtime:4|realtime:5|realtime:6|realtime:7|"
            "best_effort:0|best_effort:1|best_effort:2|best_effort:3|best_effort:4|best_effort:5|best_effort:6|"
            "best_effort:7|idle",
-           "Its priority at the disk."},
+           "Its disk I/O priority."},
     Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's"), {-1000, 1000}, "",
            "How readily the kernel kills it when memory runs out."},
     Option{Scope::child_keys, "rlimits", Type::object, by_default("{}"), {}, "", "Resource limits."},
     Option{Scope::child_keys, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
     Option{Scope::child_keys, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
-           "Environment variables to hand on from the daemon."},
+           "Environment variables to pass on from the daemon."},
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
     Option{Scope::child_keys, "stderr", Type::word, computed("\"log\"; \"socket\" with style inetd"), {},
            sys::joined<kStandardErrorWords>,
            "Where its standard error goes."},
     Option{Scope::child_keys, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
-           "Lines of its output that are logged in a second."},
+           "Most lines of its output that are logged in a second."},
     Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
-           "Who is told to end."},
+           "Which processes are signalled."},
     Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, sys::joined<kSandboxWords>, "How it is confined."},
 
     Option{Scope::rlimits, "nofile", Type::integer, computed("the daemon's"), {3, 1'000'000'000}, "",
@@ -317,64 +318,65 @@ inline constexpr std::array kOptions{
            "The first delay; the very first restart is immediate."},
     Option{Scope::restart_delay, "max", Type::duration, by_default("\"30s\""), kAnyDuration, "", "The longest delay."},
     Option{Scope::restart_delay, "factor", Type::number, by_default("2"), {1, 1000}, "",
-           "What a delay is multiplied by each time."},
+           "Factor by which the delay grows each time."},
     Option{Scope::restart_delay, "jitter", Type::number, by_default("0.1"), {0, 1}, "",
-           "Part of a delay that is left to chance."},
+           "Random part of a delay, as a fraction of it."},
     Option{Scope::restart_delay, "reset_after", Type::duration, by_default("\"60s\""), kAnyDuration, "",
-           "A run of this length makes the delays start over."},
+           "After a run of this length the delays start over."},
 
     Option{Scope::source_prefix, "v4", Type::integer, by_default("32"), {1, 32}, "", "Bits of an IPv4 address."},
     Option{Scope::source_prefix, "v6", Type::integer, by_default("64"), {1, 128}, "", "Bits of an IPv6 address."},
 
     Option{Scope::penalties, "mode", Type::word, by_default("\"off\""), {}, sys::joined<kPenaltyModeWords>,
-           "Whether penalties are kept, and whether they refuse."},
+           "Whether penalties are recorded, and whether they are enforced."},
     Option{Scope::penalties, "crash", Type::duration, by_default("\"90s\""), kAnyDuration, "",
-           "For a connection whose process was killed by a signal."},
+           "Penalty for a connection whose process was killed by a signal."},
     Option{Scope::penalties, "timeout", Type::duration, by_default("\"10s\""), kAnyDuration, "",
-           "For a connection that a limit of time ended."},
+           "Penalty for a connection that a time limit ended."},
     Option{Scope::penalties, "no_input", Type::duration, by_default("\"1s\""), kAnyDuration, "",
-           "For a client that went without having sent a byte."},
+           "Penalty for a client that left without sending a byte."},
     Option{Scope::penalties, "exit", Type::exit_durations, by_default("{}"), {}, "",
-           "For a connection whose process ended with that status."},
+           "Penalties by exit status of the connection's process."},
     Option{Scope::penalties, "min", Type::duration, by_default("\"15s\""), kAnyDuration, "",
-           "Penalties are enforced once more than this is due."},
+           "Penalties are enforced once a source's penalty is longer than this."},
     Option{Scope::penalties, "max", Type::duration, by_default("\"10m\""), kAnyDuration, "",
-           "More than this is never due."},
+           "The longest penalty of a source."},
     Option{Scope::penalties, "max_sources4", Type::integer, by_default("65536"), {1, 65536}, "",
-           "Sources of IPv4, and local users, that may be penalised at a time."},
+           "Most IPv4 sources and local users that are penalised at a time."},
     Option{Scope::penalties, "max_sources6", Type::integer, by_default("65536"), {1, 65536}, "",
-           "Sources of IPv6 that may be penalised at a time."},
+           "Most IPv6 sources that are penalised at a time."},
     Option{Scope::penalties, "overflow", Type::word, by_default("\"permissive\""), {}, sys::joined<kPenaltyOverflowWords>,
-           "What happens when as many as may be are penalised."},
+           "What happens when the maximum number of sources is penalised."},
     Option{Scope::penalties, "exempt", Type::networks, by_default("[]"), {}, "",
            "Networks that are never penalised."},
 
-    Option{Scope::rule, "from", Type::networks, kRequired, {}, "", "The clients that the rule is for."},
+    Option{Scope::rule, "from", Type::networks, kRequired, {}, "",
+           "Networks of the clients to which the rule applies."},
     Option{Scope::rule, "action", Type::word, by_default("\"allow\""), {}, "allow|deny",
-           "Whether they are served at all."},
+           "Whether these clients are served."},
     Option{Scope::rule, "max_connections", Type::integer, computed("the listener's max_connections_per_source"),
-           {1, 1'000'000}, "", "Connections that each source among them may have at the same time."},
+           {1, 1'000'000}, "", "Most connections that each of their sources may have at the same time."},
     Option{Scope::rule, "env", Type::environment, by_default("{}"), {}, "",
            "Further environment variables for a program."},
-    Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, sys::joined<kBuiltInWords>,
-           "What serves their connections."},
+    Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, kBuiltIns,
+           "What serves the connections of these clients."},
 
-    Option{Scope::rate, "count", Type::integer, kRequired, {1, 1'000'000}, "", "How many."},
-    Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "In any span of this length."},
+    Option{Scope::rate, "count", Type::integer, kRequired, {1, ipc::kMaxRate}, "", "How many connections may begin."},
+    Option{Scope::rate, "per", Type::duration, kRequired, kPositiveDuration, "", "Length of the span of time."},
 
     Option{Scope::keepalive, "idle", Type::duration, by_default("\"60s\""), kKeepaliveTime, "",
            "Silence before the first probe."},
     Option{Scope::keepalive, "interval", Type::duration, by_default("\"10s\""), kKeepaliveTime, "",
            "Time between two probes."},
     Option{Scope::keepalive, "probes", Type::integer, by_default("6"), {1, 127}, "",
-           "Unanswered probes after which the connection is given up."},
+           "Unanswered probes after which the connection is closed."},
 };
 // clang-format on
 
 // The rows of one scope, in order.
 [[nodiscard]] std::vector<const Option*> options_of(Scope scope);
 
-// The scope of an option of type object; only for those.
+// The scope of an option of type object or rate; only call it for those.
 [[nodiscard]] Scope scope_of(const Option& option);
 
 [[nodiscard]] std::vector<std::string_view> words_of(const Option& option);

@@ -17,7 +17,7 @@
 namespace bulkhead::config {
 namespace {
 
-// Opens nothing for reading: only what stat() could tell is asked of it.
+// Opens with O_PATH: only the answers of stat() are needed, not the content.
 sys::Fd look_up(const std::string& path, const std::string& root) {
   if (root.empty()) return sys::Fd(open(path.c_str(), O_PATH | O_CLOEXEC));
   const sys::Fd directory(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -42,7 +42,7 @@ std::string directory_of(const std::string& file) {
   std::error_code error;
   std::filesystem::path directory = std::filesystem::absolute(std::filesystem::path(file).parent_path(), error);
   if (std::filesystem::path(file).parent_path().empty()) directory = std::filesystem::current_path(error);
-  // "a/../b" is not "b" when a is a symbolic link, so only single dots go.
+  // "a/../b" is not "b" when a is a symbolic link, so only single dots are removed.
   std::filesystem::path out;
   for (const auto& part : directory) {
     if (part != "." && !part.empty()) out /= part;
@@ -64,7 +64,7 @@ std::string why_not_loadable(const std::string& path, bool as_root) {
   if (stat(path.c_str(), &status) != 0) return errno_text(errno);
   if (!S_ISREG(status.st_mode)) return "not a regular file";
   if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) != 0) return errno_text(errno);
-  if ((status.st_mode & S_IWOTH) != 0) return "everybody may write to it";
+  if ((status.st_mode & S_IWOTH) != 0) return "all users may write to it";
   if (as_root && (status.st_mode & S_IWGRP) != 0) return "its group may write to it";
   return "";
 }

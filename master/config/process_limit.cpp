@@ -8,7 +8,7 @@
 namespace bulkhead::config {
 namespace {
 
-// More than there can be processes (proc(5), pid_max).
+// More than the number of processes that can exist (proc(5), pid_max).
 constexpr std::uint32_t kPlenty = std::numeric_limits<std::int32_t>::max();
 
 std::uint32_t pids_max(const std::string& directory) {
@@ -16,9 +16,9 @@ std::uint32_t pids_max(const std::string& directory) {
   return most ? static_cast<std::uint32_t>(std::clamp<std::int64_t>(*most, 1, kPlenty)) : 0;
 }
 
-std::uint32_t user_limit(std::uint32_t uid) {
+std::uint32_t user_limit(ProcessOwner owner) {
   rlimit limit{};
-  if (uid == 0 || getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 0;
+  if (owner == ProcessOwner::root || getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 0;
   return static_cast<std::uint32_t>(std::clamp<rlim_t>(limit.rlim_cur, 1, kPlenty));
 }
 
@@ -26,9 +26,9 @@ std::uint32_t user_limit(std::uint32_t uid) {
 
 const CgroupController kPids{"pids", pids_max, pids_max};
 
-ProcessLimit process_limit(std::uint32_t uid) {
-  const CgroupLimit cgroup = cgroup_limit(kPids);
-  const std::uint32_t user = user_limit(uid);
+ProcessLimit process_limit(ProcessOwner owner, std::string_view membership) {
+  const CgroupLimit cgroup = cgroup_limit(kPids, membership);
+  const std::uint32_t user = user_limit(owner);
   if (user != 0 && (cgroup.value == 0 || user <= cgroup.value)) {
     return {user, "RLIMIT_NPROC", "ulimit -u, or LimitNPROC= of a systemd unit"};
   }

@@ -25,7 +25,7 @@ void set_permanent_failure_exit(Context& context, Node& node, const Entry& entry
     const std::uint8_t status = node.process->permanent_failure_exit[i];
     if (std::find(normal.begin(), normal.end(), status) == normal.end()) continue;
     context.report(entry.value.items[i].at, child_pointer(entry.pointer(), i),
-                   fmt::format("{} is in normal_exit too; an end is one or the other", status));
+                   fmt::format("{} is in normal_exit too; it can be in only one of the two lists", status));
   }
 }
 

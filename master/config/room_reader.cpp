@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "master/config/counted.h"
 #include "master/config/descriptor_need.h"
 #include "master/config/host.h"
 
@@ -47,17 +48,18 @@ void check_headers(const Context& context, Listener& listener) {
   const std::uint32_t room = header_room(listener, hard);
   if (listener.proxy.protocol == ProxyProtocol::off || room == share) return;
   listener.remarks.push_back(
-      fmt::format("of {} connections that a worker may have to begin at a time, {} can have their PROXY header in "
+      fmt::format("of {} connections that may begin in a worker at the same time, {} can have their PROXY header in "
                   "progress: each is a descriptor, and RLIMIT_NOFILE is {} (raise it by {})",
                   share, room, hard, kRaisedBy));
 }
 
 }  // namespace
 
-// What others run, and what handlers start, counts against the same limits: this is the most that there can be.
+// Processes of other programs and those that handlers start count against the same limits, so this is the most that can
+// be available.
 void check_room(Context& context, const Section& section, Listener& listener, Value& effective) {
   const std::uint32_t uid = listener.child.identity ? listener.child.identity->uid : context.host().user_id();
-  const Room room{context, section, listener, effective, context.host().process_limit(uid)};
+  const Room room{context, section, listener, effective, context.process_limit(uid)};
   if (room.limit.most != 0) {
     constexpr std::uint32_t kMaster = 1;
     room.fit("workers", listener.workers, kMaster + 1);
@@ -72,9 +74,11 @@ void check_descriptors(Context& context, const Section& section, const Node& roo
   if (need.descriptors <= hard) return;
   context.report(
       section.at, section.pointer,
-      fmt::format("{} listeners with {} addresses and {} workers, and {} processes, take the daemon {} "
-                  "descriptors, and the hard limit of RLIMIT_NOFILE is {} (raise it by {})",
-                  need.listeners, need.addresses, need.workers, need.processes, need.descriptors, hard, kRaisedBy));
+      fmt::format("{} with {} and {}, and {}, need {} in the daemon, and the hard limit of RLIMIT_NOFILE is {} (raise "
+                  "it by {})",
+                  counted(need.listeners, "listener"), counted(need.addresses, "address", "es"),
+                  counted(need.workers, "worker"), counted(need.processes, "process", "es"),
+                  counted(need.descriptors, "descriptor"), hard, kRaisedBy));
 }
 
 }  // namespace bulkhead::config

@@ -38,14 +38,14 @@ constexpr std::array kRuleSetters{
 };
 static_assert(covers(kRuleSetters, Scope::rule));
 
-// A network may decide for one rule only.
+// A network may belong to one rule only.
 void check_from(Context& context, const Section& section, const Rule& rule, const std::vector<Rule>& before) {
   for (std::size_t i = 0; i < before.size(); ++i) {
     for (const Network& network : rule.from) {
       const auto& theirs = before[i].from;
       if (std::find(theirs.begin(), theirs.end(), network) == theirs.end()) continue;
       context.report(section.place_of("from"), section.pointer_of("from"),
-                     fmt::format("{} is the network of rule {} too", in_quotes(network.text), i));
+                     fmt::format("{} is already the network of rule {}", in_quotes(network.text), i));
     }
   }
 }
@@ -58,12 +58,12 @@ void check_use(Context& context, const Section& section, const RuleReading& read
                                                       {"env", !reading.rule.env.empty()},
                                                       {"handler", reading.handler.has_value()}};
   for (const auto& [key, given] : extras) {
-    if (reading.rule.deny && given) blame(key, fmt::format("a rule that denies has no use for {}", key));
+    if (reading.rule.deny && given) blame(key, fmt::format("a rule that denies cannot have {}", key));
   }
   if (reading.rule.deny) return;
   const Handler& handler = reading.handler ? *reading.handler : reading.listener.handlers.front();
   if (!reading.rule.env.empty() && std::holds_alternative<BuiltIn>(handler)) {
-    blame("env", fmt::format("only a program has an environment, and the handler is {}", name_of(handler)));
+    blame("env", fmt::format("env is only for a program, and the handler is {}", name_of(handler)));
   }
 }
 

@@ -1,14 +1,14 @@
-// `rules`: what is different for the clients of some networks.
+// `rules`: exceptions for the clients of some networks.
 #pragma once
 
 #include "master/config/section.h"
 
 namespace bulkhead::config {
 
-// The most rules of one listener that have a handler or variables of their own.
+// The most rules of one listener that may have their own handler or variables.
 inline constexpr std::size_t kMostOwnHandlers = 63;
 
-// The listener's own handler has been read.
+// Call it after the listener's own handler has been read.
 void set_rules(Context& context, Node& node, const Entry& entry);
 
 }  // namespace bulkhead::config

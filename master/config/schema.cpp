@@ -79,7 +79,7 @@ Value environment() {
                  {"additionalProperties", of_type("string")}});
 }
 
-// What the type asks, without the words that may stand for it.
+// The values that the type allows, without the words that are allowed instead.
 Value type_schema(const Option& option) {
   switch (option.type) {
     case Type::string: return of_type("string");
@@ -121,14 +121,14 @@ Value option_schema(const Option& option) {
   const bool enumerated = option.type == Type::word || option.type == Type::words;
   Value schema = type_schema(option);
   if (!option.words.empty() && !enumerated) schema = any_of({std::move(schema), enumeration(option)});
-  // Draft 7 ignores what stands beside a $ref.
+  // Draft 7 ignores the keys beside a $ref.
   if (schema.find("$ref") != nullptr) schema = object({{"allOf", list_value({std::move(schema)})}});
   add_member(schema, "description", text(option.help));
   if (!option.fallback.json.empty()) add_member(schema, "default", *read_json(option.fallback.json).root);
   return schema;
 }
 
-// An object with the options of `scopes` and no others. `type` is the one value its key "type" may have, if it has one.
+// An object with the options of `scopes` and no others. `type` is the only value of its key "type", if it has this key.
 Value object_schema(const std::vector<Scope>& scopes, std::string_view type) {
   Value properties = object_value({});
   std::vector<Value> required;

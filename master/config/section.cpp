@@ -9,7 +9,7 @@
 namespace bulkhead::config {
 namespace {
 
-// The defaults as values; they are JSON text in the table.
+// The defaults as values; the table has them as JSON text.
 const Value& default_value(const Option& option) {
   static const std::vector<Value> values = [] {
     std::vector<Value> out;
@@ -30,7 +30,7 @@ std::vector<std::string_view> names_of(const std::vector<Scope>& scopes) {
   return out;
 }
 
-// Where else a key of this name may stand, for keys at the wrong place.
+// Where else a key of this name is allowed, for keys in the wrong place.
 std::string home_of(std::string_view name) {
   std::string out;
   for (const Option& option : kOptions) {
@@ -50,7 +50,7 @@ std::string unknown_key(std::string_view key, const std::vector<std::string_view
   return fmt::format("{}known: {}", message, fmt::join(known, ", "));
 }
 
-// A copy, but not of what the setter of a section or of children builds anew.
+// A copy, without the parts that the setter of a section or of children builds itself.
 Value starting_effective(const Option& option, const Value& value) {
   const bool built =
       option.type == Type::children || (option.type == Type::object && value.kind == Value::Kind::object);

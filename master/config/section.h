@@ -1,5 +1,5 @@
 // Reads one object of the file by the rows of its scope: known keys, required keys, defaults, types, then the setter of
-// each row. Nothing stops at an error, so that all of them are found in one pass.
+// each row. An error does not stop the reading, so that all errors are found in one pass.
 #pragma once
 
 #include <array>
@@ -14,26 +14,26 @@
 
 namespace bulkhead::config {
 
-// An object of the file and where it stands.
+// An object of the file and its position.
 struct Section {
   const Value& object;
   std::string pointer;
-  Position at;  // of the object; of the one around it when it is a default
+  Position at;  // position of the object; for a default, of the object around it
 
-  // Where `key` is to be blamed: its value, else the object.
+  // The position to report for `key`: that of its value, else that of the object.
   [[nodiscard]] Position place_of(std::string_view key) const;
   [[nodiscard]] std::string pointer_of(std::string_view key) const;
 };
 
-// One option of a section: a value that fits its row, or, when the key is absent and its default is computed or none,
-// null.
+// One option of a section: a value that matches its row, or null when the key is absent and its default is computed or
+// none.
 struct Entry {
   const Option& option;
   const Section& section;
   const Value& value;
-  bool given;  // in the file
-  // What --dump-config prints: a copy of `value` that the setter may change, empty for objects and children, which the
-  // setter fills; null: nothing.
+  bool given;  // the key is in the file
+  // What --dump-config prints: a copy of `value`, which the setter may change. It is empty for objects and children,
+  // which the setter fills; null: the key is not printed.
   Value& effective;
 
   [[nodiscard]] std::string pointer() const { return section.pointer_of(option.name); }
@@ -41,7 +41,7 @@ struct Entry {
   [[nodiscard]] bool is_word() const { return config::is_word(option, value); }
 };
 
-// The enumerator whose place in the enumeration is the word's place in the row.
+// The enumerator at the same position as the word in the row.
 template <class Enum>
 [[nodiscard]] Enum as_enum(const Entry& entry) {
   return static_cast<Enum>(word_index(entry.option, entry.value));
@@ -53,7 +53,7 @@ struct Setter {
   void (*set)(Context&, Target&, const Entry&);
 };
 
-// Whether `setters` are those of the rows of `scope`, in their order.
+// Whether `setters` are those of the rows of `scope`, in the same order.
 template <class Target, std::size_t N>
 [[nodiscard]] constexpr bool covers(const std::array<Setter<Target>, N>& setters, Scope scope) {
   std::size_t next = 0;
@@ -65,11 +65,12 @@ template <class Target, std::size_t N>
   return next == N;
 }
 
-// Reports the keys that stand in none of `scopes`, with the nearest that does. `what` says where we are: `in a
+// Reports the keys that are in none of `scopes`, each with the nearest known key. `what` names the place: `in a
 // listener`.
 void check_keys(Context& context, const Section& section, const std::vector<Scope>& scopes, std::string_view what);
 
-// One row: checks the value, given or default, and hands it to `set`; appends what holds to `effective`.
+// Reads one row: checks the value, given or default, passes it to `set`, and appends the value in effect to
+// `effective`.
 void read_option(Context& context, const Option& option, const Section& section, Value& effective,
                  const std::function<void(const Entry&)>& set);
 
@@ -84,7 +85,7 @@ void read_options(Context& context, const Section& section, Scope scope, const s
   }
 }
 
-// The whole of an object that is of one scope, as the effective value of its own row.
+// Reads a whole object of one scope, as the effective value of its own row.
 template <class Target, std::size_t N>
 void read_object(Context& context, const Entry& entry, Scope scope, const std::array<Setter<Target>, N>& setters,
                  Target& target, std::string_view what) {
@@ -95,7 +96,7 @@ void read_object(Context& context, const Entry& entry, Scope scope, const std::a
   entry.effective = std::move(effective);
 }
 
-// Of the scope that has the row's name.
+// The same for the scope that has the row's name.
 template <class Target, std::size_t N>
 void read_object(Context& context, const Entry& entry, const std::array<Setter<Target>, N>& setters, Target& target,
                  std::string_view what) {

@@ -1,4 +1,4 @@
-// Some of many: a number, or a percentage such as "10%".
+// A part of a whole: a number, or a percentage such as "10%".
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@ struct Share {
   bool percent = false;
 };
 
-// Of `whole`: at least one, and no more than there are; a percentage is rounded up.
+// That part of `whole`: at least one, at most `whole`; a percentage is rounded up.
 [[nodiscard]] std::uint32_t share_of(Share share, std::uint32_t whole);
 
-// "1%" to "100%", without leading zeros; nothing when `text` is none.
+// "1%" to "100%", without leading zeros; empty when `text` is not a percentage.
 [[nodiscard]] std::optional<Share> parse_percentage(std::string_view text);
 
 }  // namespace bulkhead::config

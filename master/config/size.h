@@ -7,8 +7,8 @@
 
 namespace bulkhead::config {
 
-// Nothing when `text` is not a size. One too large for the type comes back as the largest of its unit that fits, so
-// that it fails a range check and is not mistaken for a syntax error.
+// Empty when `text` is not a size. A size that is too large for the type is returned as the largest one of its unit, so
+// that it fails a range check instead of looking like a syntax error.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
 
 }  // namespace bulkhead::config

@@ -10,12 +10,12 @@ namespace bulkhead::config {
 namespace {
 
 bool device_fits(std::string_view name) {
-  constexpr std::string_view kForbidden("/: \t\n\v\f\r");  // the kernel's own rule, dev_valid_name()
+  constexpr std::string_view kForbidden("/: \t\n\v\f\r");  // the kernel's rule, dev_valid_name()
   return !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
          name.find_first_of(kForbidden) == std::string_view::npos;
 }
 
-// The other keys of the listener that decide whether an address collides with another.
+// The other keys of the listener that decide whether an address collides with another one.
 void add_binding(const Section& section, ListenAddress& address) {
   const Member* ipv6only = section.object.find("ipv6only");
   address.ipv6only = ipv6only != nullptr && as_boolean(ipv6only->value);
@@ -68,9 +68,9 @@ void set_listen(Context& context, Node& node, const Entry& entry) {
                 entry.effective.items[i]);
   }
   if (entry.value.items.size() > kMaxSocketsOfListener) {
-    context.report(
-        entry.at(), entry.pointer(),
-        fmt::format("a listener has at most {} addresses, not {}", kMaxSocketsOfListener, entry.value.items.size()));
+    context.report(entry.at(), entry.pointer(),
+                   fmt::format("a listener may have at most {} addresses, not {}", kMaxSocketsOfListener,
+                               entry.value.items.size()));
   }
 }
 
@@ -87,7 +87,7 @@ void set_keepalive(Context& context, Node& node, const Entry& entry) {
 }
 
 void set_device(Context& context, Node&, const Entry& entry) {
-  if (!entry.given || device_fits(entry.value.text)) return;  // kept in each address: see add_binding()
+  if (!entry.given || device_fits(entry.value.text)) return;  // stored in each address: see add_binding()
   context.report(
       entry.at(), entry.pointer(),
       fmt::format("expected the name of a network interface, such as \"eth0\", got {}", in_quotes(entry.value.text)));
@@ -114,7 +114,7 @@ void read_socket_owner(Context& context, const Section& section, SocketOptions& 
                         host.user_id()));
     }
   }
-  // A group that does not exist has been reported with the identity of the workers.
+  // A missing group has already been reported with the identity of the workers.
   if (const std::string* text = account_text(section, "group")) options.group = find_group(host, *text);
   if (context.as_root()) return;
   options.owner.reset();

@@ -13,7 +13,7 @@ constexpr std::array kPrefixSetters{
 };
 static_assert(covers(kPrefixSetters, Scope::source_prefix));
 
-// A setter of one duration.
+// Makes a setter of one duration.
 template <Duration Penalties::*Field>
 void set_duration(Context&, Penalties& penalties, const Entry& entry) {
   penalties.*Field = as_duration(entry.value);

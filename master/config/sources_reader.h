@@ -1,4 +1,4 @@
-// The options about sources: how many connections each may have, how often, and its penalties.
+// The options about sources: how many connections a source may have, how often it may connect, and its penalties.
 #pragma once
 
 #include "master/config/config.h"

@@ -18,7 +18,7 @@ bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '+' || c == '-';
 }
 
-// Where the bad token begins, and what should have stood there.
+// Where the bad token begins, and what was expected there.
 struct Expectation {
   std::size_t start;
   std::string what;
@@ -49,10 +49,11 @@ Expectation expectation(std::string_view text, std::size_t mark, Before before) 
       return {start, "\",\" or \"]\"", ""};
     case Before::everything: break;
   }
-  return {start, "the end of the file", "; a file holds one JSON value"};
+  return {start, "the end of the file", "; a file must contain exactly one JSON value"};
 }
 
-// The length of the UTF-8 sequence at `i`, 0 if it is not one (overlong, surrogate, beyond U+10FFFF, cut short).
+// The length of the UTF-8 sequence at `i`; 0 if it is not a valid one (overlong, surrogate, beyond U+10FFFF, cut
+// short).
 std::size_t utf8_length(std::string_view text, std::size_t i) {
   const auto byte = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0U; };
   const unsigned lead = byte(i);
@@ -68,7 +69,7 @@ std::size_t utf8_length(std::string_view text, std::size_t i) {
   return bad ? 0 : length;
 }
 
-// The code unit of the \uXXXX at `i`; nothing when it is not one.
+// The code unit of the \uXXXX at `i`; empty if it is not one.
 std::optional<unsigned> code_unit(std::string_view text, std::size_t i) {
   if (text.substr(i, 2) != "\\u" || i + 6 > text.size()) return std::nullopt;
   unsigned unit = 0;
@@ -80,7 +81,7 @@ std::optional<unsigned> code_unit(std::string_view text, std::size_t i) {
   return unit;
 }
 
-// The length of the escape at `i`, 0 if it is not one. Surrogates count only as a pair.
+// The length of the escape at `i`; 0 if it is not one. Surrogates count only as a pair.
 std::size_t escape_length(std::string_view text, std::size_t i) {
   constexpr std::string_view kSingle = "\"\\/bfnrt";
   if (i + 1 < text.size() && kSingle.find(text[i + 1]) != std::string_view::npos) return 2;
@@ -91,26 +92,26 @@ std::size_t escape_length(std::string_view text, std::size_t i) {
   return *unit <= 0xdbff && low && *low >= 0xdc00 && *low <= 0xdfff ? 12 : 0;
 }
 
-// What is wrong inside the string that begins at `start`; nothing when it is a good one.
+// The error inside the string that begins at `start`; empty if the string is valid.
 std::optional<SyntaxError> string_error(std::string_view text, std::size_t start) {
   std::size_t i = start + 1;
   while (i < text.size() && text[i] != '"') {
     const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte == '\n' || byte == '\r') return SyntaxError{start, "the string is not closed on its line"};
+    if (byte == '\n' || byte == '\r') return SyntaxError{start, "the string does not end on its line"};
     if (byte < 0x20)
-      return SyntaxError{i, fmt::format("a string may hold this control character only as \\u{:04x}", byte)};
+      return SyntaxError{i, fmt::format("a string may contain this control character only as \\u{:04x}", byte)};
     const std::size_t length = byte == '\\' ? escape_length(text, i) : utf8_length(text, i);
     if (length == 0 && byte == '\\') {
-      return SyntaxError{i, R"(not an escape of JSON; it has \" \\ \/ \b \f \n \r \t and \uXXXX, surrogates in pairs)"};
+      return SyntaxError{i, R"(not a JSON escape; JSON has \" \\ \/ \b \f \n \r \t and \uXXXX, surrogates in pairs)"};
     }
     if (length == 0) return SyntaxError{i, fmt::format("invalid UTF-8: byte 0x{:02x}", byte)};
     i += length;
   }
   if (i < text.size()) return std::nullopt;
-  return SyntaxError{start, "the string is not closed: the file ends before its closing quote"};
+  return SyntaxError{start, "the string does not end: the file ends before its closing quote"};
 }
 
-// The run of letters, digits and signs around `start`: a misspelled word or number.
+// The letters, digits and signs around `start`: a misspelled word or number.
 std::string_view word_around(std::string_view text, std::size_t start, std::size_t mark) {
   std::size_t begin = start;
   if (start == mark) {
@@ -121,7 +122,7 @@ std::string_view word_around(std::string_view text, std::size_t start, std::size
   return text.substr(begin, end - begin);
 }
 
-// True, NULL: right but for the capitals.
+// A literal with wrong capitals, such as True or NULL.
 std::string_view literal_like(std::string_view word) {
   constexpr std::array<std::string_view, 3> kLiterals{"true", "false", "null"};
   const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
@@ -138,13 +139,13 @@ std::string word_hint(std::string_view word) {
   if (digits.size() > 1 && digits[0] == '0' && std::isdigit(static_cast<unsigned char>(digits[1])) != 0) {
     return "; a number does not begin with 0";
   }
-  if (std::isalpha(static_cast<unsigned char>(word[0])) != 0) return "; words stand in double quotes";
-  return "; this is not a number of JSON";
+  if (std::isalpha(static_cast<unsigned char>(word[0])) != 0) return "; words must be in double quotes";
+  return "; this is not a JSON number";
 }
 
 std::string character_hint(char c) {
   if (c == '/' || c == '#') return "; JSON has no comments";
-  if (c == '\'') return "; strings stand in double quotes";
+  if (c == '\'') return "; strings must be in double quotes";
   return "";
 }
 
@@ -204,7 +205,7 @@ SyntaxError explain_syntax_error(std::string_view text, std::size_t mark, Before
   if (!is_word(c)) return unexpected(text, expected, character_name(c), character_hint(c));
   const std::string_view word = word_around(text, expected.start, mark);
   const auto begin = static_cast<std::size_t>(word.data() - text.data());
-  // Its head was taken for a number, as the 5 of 5s: what is wrong is the whole word.
+  // The beginning of the word was taken for a number, like the 5 of 5s: the error is the whole word.
   if (begin < expected.start) expected = {begin, "a value", ""};
   return unexpected(text, expected, word.substr(0, 64), word_hint(word));
 }

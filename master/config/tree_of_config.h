@@ -1,4 +1,5 @@
-// The supervision tree that a configuration describes: what the daemon starts and what `simulate --config` plays on.
+// The supervision tree that a configuration describes: the daemon starts it, and `simulate --config` runs scenarios on
+// it.
 #pragma once
 
 #include "master/config/config.h"
@@ -6,10 +7,10 @@
 
 namespace bulkhead::config {
 
-// Joins each entry's spec with its children; a listener gets its workers, "1" to "N".
+// Joins the spec of each entry with those of its children. A listener gets its workers, "1" to "N".
 [[nodiscard]] supervision::ChildSpec tree_of_config(const config::Node& node);
 
-// Worker `number` of a listener: a permanent child that restarts at once, unless it died before it was ready or at once
+// Worker `number` of a listener: a permanent child that restarts at once, except if it died before it was ready or soon
 // after.
 [[nodiscard]] supervision::ChildSpec worker_spec(std::uint32_t number, const supervision::RestartDelay& delay);
 

@@ -28,7 +28,7 @@ constexpr std::array kRestartDelaySetters{
 };
 static_assert(covers(kRestartDelaySetters, Scope::restart_delay));
 
-// Its default depends on the type.
+// The default depends on the type.
 void set_shutdown(Context&, Node& node, const Entry& entry) {
   const bool supervisor = node.spec.type == NodeType::supervisor;
   if (!entry.given) entry.effective = string_value(supervisor ? "infinity" : "5s");
@@ -86,7 +86,7 @@ constexpr std::array kSupervisorSetters{
 };
 static_assert(covers(kSupervisorSetters, Scope::supervisor));
 
-// What each type of child has of its own.
+// What each type of child has beyond the keys of every child.
 struct ChildKind {
   NodeType type;
   Scope scope;
@@ -106,7 +106,7 @@ const Option& row(Scope scope, std::string_view name) {
   return kOptions.front();
 }
 
-// Null when `type` is missing or wrong: then only what holds for every child is read.
+// Null when `type` is missing or wrong: then only the keys of every child are read.
 const ChildKind* kind_of(const Value& object) {
   const Option& option = row(Scope::child, "type");
   const Member* type = object.find("type");
@@ -114,7 +114,7 @@ const ChildKind* kind_of(const Value& object) {
   return &kKinds[word_index(option, type->value)];
 }
 
-// Siblings need ids of their own, those from included files too.
+// Siblings must have different ids, including those from included files.
 void claim_id(Context& context, const Section& section, const Node& node, const Node& parent) {
   if (node.spec.id.empty()) return;
   const std::string first = context.claim("children of " + parent.file + parent.pointer, node.spec.id, section.pointer);

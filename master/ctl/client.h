@@ -1,4 +1,4 @@
-// A blocking client of the control socket, for programs that have nothing else to do meanwhile.
+// A blocking client of the control socket, for programs that have nothing else to do while they wait.
 #pragma once
 
 #include <optional>
@@ -12,13 +12,13 @@ namespace bulkhead::ctl {
 
 class Client {
  public:
-  // Errors: connect(2)'s; ENAMETOOLONG when the path does not fit into an address.
+  // Errors: those of connect(2); ENAMETOOLONG when the path does not fit into an address.
   [[nodiscard]] static sys::Result<Client> connect(const std::string& path);
 
-  // Waits as long as the daemon takes it. What cannot be sent is no error yet: the daemon may have said why before it
-  // closed, and that is still to be read.
+  // Blocks until the daemon has taken it. A failure to send is not reported: the daemon may have sent a reason before
+  // it closed the connection, and read_line() still returns that.
   void send(std::string_view bytes);
-  // The next line without its newline; nothing when the daemon has closed the connection. Waits for ever.
+  // The next line without its newline; empty when the daemon has closed the connection. Waits without a limit.
   [[nodiscard]] std::optional<std::string> read_line();
 
  private:

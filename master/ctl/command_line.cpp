@@ -15,14 +15,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFooter =
-    "Exit status: 0 done, 1 no such object or a negative answer, 2 refused by the daemon, 3 cannot connect, 64 usage.\n"
+    "Exit status: 0 success, 1 no such object or a negative answer, 2 refused by the daemon, 3 cannot connect,\n"
+    "64 wrong usage.\n"
     "See bulkheadctl(8).";
 
 bool on_command_line(const protocol::Parameter& parameter) {
   return !parameter.option.empty() || !parameter.placeholder.empty();
 }
 
-// As in "penalties clear PREFIX".
+// Whether a fixed word comes before the value, as in "penalties clear PREFIX".
 bool follows_a_word(const protocol::Parameter& parameter) {
   return !parameter.option.empty() && !parameter.option.starts_with('-');
 }
@@ -55,14 +56,14 @@ void describe(CLI::App& app, Invocation& out) {
   app.fallthrough();
   for (const protocol::Command& command : protocol::kCommands) {
     CLI::App* verb = app.add_subcommand(std::string(command.name), std::string(command.help));
-    verb->footer(fmt::format("Usage in short: bulkheadctl {}", protocol::usage_of(command)));
+    verb->footer(fmt::format("In short: bulkheadctl {}", protocol::usage_of(command)));
     for (const protocol::Parameter& parameter : command.parameters) {
       if (on_command_line(parameter)) describe(*verb, parameter);
     }
   }
 }
 
-// The complaint, or nothing.
+// An error text, or empty.
 std::string read_parameter(const CLI::App& verb, const protocol::Command& command, const protocol::Parameter& parameter,
                            Json& params) {
   const bool after_word = follows_a_word(parameter);
@@ -120,9 +121,9 @@ void explain_failure(const CLI::App& app, const CLI::ParseError& error, Invocati
 
 Invocation parse_command_line(std::vector<std::string> arguments) {
   Invocation out;
-  CLI::App app("Sees and steers a running bulkheadd.", "bulkheadctl");
+  CLI::App app("Inspects and controls a running bulkheadd.", "bulkheadctl");
   describe(app, out);
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 wants them in reverse order
   try {
     app.parse(arguments);
     read_verb(app, out);

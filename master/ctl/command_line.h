@@ -1,4 +1,4 @@
-// bulkheadctl's command line, made from the command table.
+// The command line of bulkheadctl, built from the command table.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -12,18 +12,18 @@ namespace bulkhead::ctl {
 // Exit statuses of bulkheadctl (bulkheadctl(8), EXIT STATUS).
 enum CtlStatus : int { kOk = 0, kNo = 1, kRefusedByDaemon = 2, kCannotConnect = 3, kCtlUsage = 64 };
 
-// What is to be done, or why nothing is: without a command, `message` is to be printed (to standard output when the
-// status is 0, for that is --help or --version) and `status` is the program's.
+// What to do, or why nothing is to be done. Without a command, print `message` (to standard output when the status is
+// 0, which means --help or --version) and exit with `status`.
 struct Invocation {
   std::string socket;  // empty: the default
   bool json = false;
   const protocol::Command* command = nullptr;
-  nlohmann::ordered_json params;  // by Parameter::name; files are still names
+  nlohmann::ordered_json params;  // by Parameter::name; files are still file names
   std::string message;
   int status = kOk;
 };
 
-// `arguments` without the program's name.
+// `arguments` does not include the program's name.
 [[nodiscard]] Invocation parse_command_line(std::vector<std::string> arguments);
 
 }  // namespace bulkhead::ctl

@@ -1,4 +1,4 @@
-// Text for a terminal out of bytes that a peer may have chosen.
+// Makes bytes that a peer may have chosen safe for a terminal.
 #pragma once
 
 #include <string>
@@ -6,7 +6,8 @@
 
 namespace bulkhead::ctl {
 
-// Everything but printable ASCII becomes \xNN, as in the log, so that nobody forges a line or speaks to the terminal.
+// Everything except printable ASCII becomes \xNN, as in the log, so that a peer cannot forge a line or control the
+// terminal.
 [[nodiscard]] std::string escaped(std::string_view bytes);
 
 }  // namespace bulkhead::ctl

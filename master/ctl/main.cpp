@@ -1,4 +1,4 @@
-// bulkheadctl: one verb, one request, one answer printed.
+// bulkheadctl: sends one request for a verb and prints the answer.
 #include <fmt/format.h>
 #include <langinfo.h>
 #include <unistd.h>
@@ -78,7 +78,7 @@ class Conversation {
   }
 
   int print_events(const Json& result, bool follow) {
-    if (member_flag(result, "missed")) complain("some events before these are no longer known", 0);
+    if (member_flag(result, "missed")) complain("some of the events before these are no longer available", 0);
     for (const Json& event : member(result, "events")) print_event(event);
     std::fflush(stdout);
     if (!follow) return kOk;
@@ -106,7 +106,7 @@ int simulate(const Json& params) {
   return kOk;
 }
 
-// The child goes to the daemon as text, so that its complaints name the line and column that a person sees.
+// The child goes to the daemon as text, so that the daemon's errors have the line and column of the user's file.
 int load_child(Json& params) {
   const std::string path = params["child"];
   auto text = read_input(path);

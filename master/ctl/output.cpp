@@ -21,24 +21,24 @@ constexpr Done kDone[] = {{"restart", "has been restarted"},
                           {"stop", "has been stopped"},
                           {"start", "has been started"},
                           {"delete", "has been deleted"},
-                          {"suspend", "accepts no more"},
-                          {"resume", "accepts again"},
+                          {"suspend", "no longer accepts connections"},
+                          {"resume", "accepts connections again"},
                           {"kill", "has been signalled"},
-                          {"drain", "drains"},
+                          {"drain", "is draining"},
                           {"shutdown", "the daemon is stopping"},
                           {"add", "has a new child"},
-                          {"scale", "has its workers changed"},
+                          {"scale", "has a new number of workers"},
                           {"check", "the configuration is good"},
-                          {"reopen", "the log has been opened again"}};
+                          {"reopen", "the log has been reopened"}};
 
-// What a verb did, in a sentence: "root/echo has been stopped".
+// The result of a verb as a sentence: "root/echo has been stopped".
 std::string done_text(std::string_view method, const Json& params, const Json& result) {
   if (member(result, "message").is_string()) return member_text(result, "message") + "\n";
   for (const Done& done : kDone) {
     if (done.method != method) continue;
     std::string subject = member_text(params, "path");
     if (subject.empty()) subject = member_text(params, "id");
-    if (method == "drain" && subject.empty()) return "every listener drains\n";
+    if (method == "drain" && subject.empty()) return "every listener is draining\n";
     return subject + (subject.empty() ? "" : " ") + done.words + "\n";
   }
   return json_text(result) + "\n";
@@ -62,7 +62,7 @@ std::string reload_text(const Json& reload) {
 std::string last_upgrade_text(const Json& upgrade) {
   if (!upgrade.is_object()) return {};
   std::string out = fmt::format("The last upgrade, at {}, {}.\n", member_text(upgrade, "time"),
-                                member_flag(upgrade, "ok") ? "went through" : "was rolled back");
+                                member_flag(upgrade, "ok") ? "succeeded" : "was rolled back");
   const Json& errors = member(upgrade, "errors");
   if (!errors.is_array()) return out;
   for (const Json& error : errors) out += "  " + plain(error) + "\n";
@@ -70,11 +70,11 @@ std::string last_upgrade_text(const Json& upgrade) {
 }
 
 std::string upgrade_text(const Json& result) {
-  if (!member(result, "version").is_string()) return "The daemon upgrades.\n";  // not waited for
+  if (!member(result, "version").is_string()) return "The upgrade has begun.\n";  // without --wait
   return fmt::format("Upgraded from {} to {}.\n", member_text(result, "previous"), member_text(result, "version"));
 }
 
-// One line for each node that changes: how, and for which keys.
+// One line for each node that changes: what happens to it, and because of which keys.
 std::string changes_text(const Json& result, bool would) {
   static constexpr struct {
     const char* kind;
@@ -85,9 +85,9 @@ std::string changes_text(const Json& result, bool would) {
                 {"added", "is added"},
                 {"removed", "is ended and removed"},
                 {"replaced", "is replaced"},
-                {"reordered", "has its children in another order"}};
+                {"reordered", "gets its children in another order"}};
   const Json& changes = member(result, "changes");
-  if (!changes.is_array()) return "The daemon reloads.\n";  // not waited for
+  if (!changes.is_array()) return "The reload has begun.\n";  // without --wait
   std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";
   for (const Json& change : changes) {
     const std::string kind = member_text(change, "kind");
@@ -157,7 +157,7 @@ std::string status_text(const Json& status, const Style& style) {
       fmt::format("bulkheadd {} (pid {}) is {}, up for {}, generation {}.\n", member_text(status, "version"),
                   member_text(status, "pid"), painted(state, colour_of_state(state), style.colour),
                   span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
-  out += fmt::format("Its configuration is {}.\n", member_text(status, "config"));
+  out += fmt::format("The configuration file is {}.\n", member_text(status, "config"));
   return out + reload_text(member(status, "last_reload")) + last_upgrade_text(member(status, "last_upgrade"));
 }
 

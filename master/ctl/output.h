@@ -1,5 +1,6 @@
-// What bulkheadctl prints: each verb's result as text for people. Pure: JSON in, text out. A result of another shape
-// than expected (another version's daemon) loses words, it never fails. Whatever a peer may have chosen is escaped.
+// The output of bulkheadctl: the result of each verb as text for people. Pure: JSON in, text out. A result of an
+// unexpected shape (from a daemon of another version) loses words but never fails. Text that a peer may have chosen is
+// escaped.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,14 +11,14 @@ namespace bulkhead::ctl {
 
 struct Style {
   bool colour = false;
-  bool unicode = false;  // lines of the tree
+  bool unicode = false;  // draw the lines of the tree with Unicode characters
 };
 
-// With its newlines. `params` are those of the request.
+// The whole text, with newlines. `params` are those of the request.
 [[nodiscard]] std::string readable(std::string_view method, const nlohmann::ordered_json& params,
                                    const nlohmann::ordered_json& result, const Style& style);
 
-// The parts, each for one shape of design.
+// The parts of readable(), each for results of one kind.
 [[nodiscard]] std::string status_text(const nlohmann::ordered_json& status, const Style& style);
 [[nodiscard]] std::string tree_text(const nlohmann::ordered_json& root, const Style& style);
 [[nodiscard]] std::string connections_text(const nlohmann::ordered_json& connections, const Style& style);
@@ -32,10 +33,11 @@ struct Style {
 // "12 s", "3 min 4 s", "5 h 6 min", "7 d 8 h".
 [[nodiscard]] std::string span_text(double seconds);
 
-// How a state looks on a terminal.
+// The colour of a state on a terminal, as the parameters of an SGR sequence.
 [[nodiscard]] const char* colour_of_state(std::string_view state);
 
-// Members of objects of unknown shape: escaped text, or nothing; a number as it stands.
+// Members of objects whose shape is not known. member_text() returns escaped text, or a number as it was sent; empty if
+// the member is missing.
 [[nodiscard]] std::string member_text(const nlohmann::ordered_json& object, const char* name);
 [[nodiscard]] double member_number(const nlohmann::ordered_json& object, const char* name);
 [[nodiscard]] bool member_flag(const nlohmann::ordered_json& object, const char* name);

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The clock part of an RFC 3339 time; what is none is shown as it is.
+// The clock part of an RFC 3339 time; any other text is returned unchanged.
 std::string clock_of(const std::string& time) {
   return time.size() == 24 && time[10] == 'T' ? time.substr(11, 12) : time;
 }
@@ -29,7 +29,7 @@ std::string exit_words(const Json& reason) {
 std::string exited(const Json& event) {
   const std::string remark = member_text(event, "remark");
   return fmt::format("pid {} {}{}{}{}", member_text(event, "pid"), exit_words(member(event, "reason")),
-                     member_flag(event, "asked") ? ", as asked" : "", remark.empty() ? "" : "; ", remark);
+                     member_flag(event, "asked") ? ", as requested" : "", remark.empty() ? "" : "; ", remark);
 }
 
 std::string restarting(const Json& event) {

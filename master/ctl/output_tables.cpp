@@ -28,13 +28,13 @@ std::vector<Cell> stats_row(std::string name, const Json& counts) {
   return row;
 }
 
-// The client, and behind it the balancer that speaks for it.
+// The client, followed by the balancer that connected on its behalf.
 std::string peer_text(const Json& connection) {
   const std::string real = member_text(connection, "real_peer");
   return member_text(connection, "peer") + (real.empty() ? "" : " via " + real);
 }
 
-// A number of another type than ours (`generation` absent) is an empty cell.
+// A missing value or one of another type (`generation` absent) becomes an empty cell.
 std::vector<Cell> connection_row(const Json& connection) {
   const std::string worker = member_text(connection, "worker");
   return {{member_text(connection, "id")},
@@ -49,7 +49,7 @@ std::vector<Cell> connection_row(const Json& connection) {
 }  // namespace
 
 std::string connections_text(const Json& connections, const Style& style) {
-  if (!connections.is_array() || connections.empty()) return "There are no connections.\n";
+  if (!connections.is_array() || connections.empty()) return "No connections.\n";
   Table table;
   table.add({{"ID"}, {"LISTENER"}, {"PEER"}, {"PID", "", true}, {"WORKER"}, {"AGE", "", true}, {"HANDLER"}});
   for (const Json& connection : connections) table.add(connection_row(connection));

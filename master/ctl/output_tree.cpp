@@ -1,6 +1,7 @@
-// `tree`: one line a node, indented under its supervisor.
+// `tree`: one line per node, indented under its supervisor.
 #include <fmt/format.h>
 
+#include "master/config/counted.h"
 #include "master/ctl/output.h"
 #include "master/ctl/table.h"
 
@@ -39,7 +40,7 @@ std::string endpoints_text(const Json& node) {
 std::string connections_of(const Json& node) {
   const Json& counts = member(node, "connections");
   if (!counts.is_object()) return {};
-  std::string out = fmt::format(", {} connections", member_text(counts, "active"));
+  std::string out = ", " + config::counted(static_cast<std::uint64_t>(member_number(counts, "active")), "connection");
   if (member_number(counts, "adopted") > 0) out += fmt::format(" ({} adopted)", member_text(counts, "adopted"));
   if (member_number(counts, "crashed") > 0) out += fmt::format(", {} crashed", member_text(counts, "crashed"));
   return out;
@@ -55,7 +56,7 @@ std::string leaf_text(const Json& node, const std::string& type) {
   return status.empty() ? out : out + ", \"" + status + "\"";
 }
 
-// What is worth knowing beside the columns.
+// Details that have no column of their own.
 std::string remarks_of(const Json& node) {
   const std::string type = member_text(node, "type");
   if (type == "supervisor") {
@@ -65,7 +66,7 @@ std::string remarks_of(const Json& node) {
   std::string out = "listener " + endpoints_text(node);
   const std::string phase = member_text(node, "phase");
   if (!phase.empty()) {
-    out += ", ends: " + phase;
+    out += ", ending: " + phase;
   } else if (member_flag(node, "suspended")) {
     out += ", suspended";
   }

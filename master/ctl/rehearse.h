@@ -1,4 +1,4 @@
-// `bulkheadctl simulate`: files in, text out. Needs no daemon.
+// `bulkheadctl simulate`: files in, text out. It needs no daemon.
 #pragma once
 
 #include <optional>
@@ -13,10 +13,10 @@ namespace bulkhead::ctl {
 
 struct Rehearsal {
   std::string output;
-  std::string error;  // lines for people, without the last newline; then there is no output
+  std::string error;  // lines for people, without the last newline; if set, `output` is empty
 };
 
-// `config` is the configuration whose tree is played on, instead of the scenario's own.
+// `config` is the configuration whose tree replaces the scenario's own tree.
 [[nodiscard]] Rehearsal rehearse(const std::string& scenario, const std::optional<std::string>& config);
 
 }  // namespace bulkhead::ctl

@@ -34,7 +34,7 @@ std::string Table::text(bool colour) const {
   std::string out;
   for (const auto& row : rows_) {
     std::string line;
-    std::size_t owed = 0;  // spaces, written only when something follows them
+    std::size_t owed = 0;  // spaces that are written only if text follows them
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::size_t padding = widths[i] - width_of(row[i].text);
       if (!row[i].text.empty()) {

@@ -22,10 +22,10 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// `text` in that colour, when there is to be colour.
+// `text` in that colour, if `wanted`.
 [[nodiscard]] std::string painted(const std::string& text, const char* colour, bool wanted);
 
-// Columns that UTF-8 text takes on a terminal, for what we print: one for every character.
+// The number of terminal columns of UTF-8 text that bulkheadctl prints: one for every character.
 [[nodiscard]] std::size_t width_of(const std::string& text);
 
 }  // namespace bulkhead::ctl

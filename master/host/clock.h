@@ -1,5 +1,5 @@
-// The rules' clock as the edge reads it: steady, in nanoseconds. supervision/ is told the time and never asks; whatever
-// is tested without waiting takes a Clock instead of calling now().
+// The clock of the supervision rules: steady, in nanoseconds. supervision/ gets the time with each event and never
+// reads a clock itself. Code that is tested without waiting takes a Clock instead of calling now().
 #pragma once
 
 #include <chrono>

@@ -7,7 +7,7 @@
 namespace bulkhead::host {
 namespace {
 
-std::uint64_t soft_at_start = 0;  // 0: nothing has been raised
+std::uint64_t soft_at_start = 0;  // 0: the limit has not been raised
 
 rlimit present_descriptors() noexcept {
   rlimit out{RLIM_INFINITY, RLIM_INFINITY};

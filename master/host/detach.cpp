@@ -46,7 +46,7 @@ sys::Result<Detached> Detached::detach() {
   }
   read_end.reset();
   setsid();
-  // A session's leader could be given a terminal again by opening one; its child cannot (daemon(7), step 7).
+  // The leader of a session could get a terminal again by opening one; its child cannot (daemon(7), step 7).
   const pid_t second = fork();
   if (second != 0) _exit(second < 0 ? kDiedEarly : 0);
   umask(022);

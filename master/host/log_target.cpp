@@ -21,7 +21,7 @@ sys::Result<LogTarget> open_stderr() {
   out.handlers.reset(fcntl(2, F_DUPFD_CLOEXEC, 3));
   if (!out.handlers) return sys::Error{"dup", "stderr", errno};
   out.lines.reset(open("/proc/self/fd/2", kAppend | O_NONBLOCK));
-  // A socket cannot be opened, another user's pipe may not be: the log then asks before it writes.
+  // A socket cannot be opened, and another user's pipe may not be readable; the log then polls before it writes.
   if (!out.lines) out.lines.reset(fcntl(2, F_DUPFD_CLOEXEC, 3));
   if (!out.lines) return sys::Error{"dup", "stderr", errno};
   return out;
@@ -49,7 +49,7 @@ log::Transport transport_of(const std::string& target) {
 }
 
 void configure_log(const config::Log& config, int fd) {
-  static std::string identity;  // the log keeps a pointer
+  static std::string identity;  // syslog keeps the pointer
   identity = config.identity;
   log::configure({fd, static_cast<log::Format>(config.format), static_cast<log::Level>(config.level), "bulkheadd",
                   transport_of(config.target), config.facility, identity.c_str()});

@@ -1,4 +1,4 @@
-// Where log lines go: opening it, and opening it again after a rotation.
+// The target of log lines: opening it, and reopening it after a rotation.
 #pragma once
 
 #include <string>
@@ -10,21 +10,22 @@
 
 namespace bulkhead::host {
 
-// Two descriptions of the same target. `lines` is nonblocking and our own: an inherited stderr is opened anew through
-// /proc/self/fd (proc(5)), so that whoever shares it with us does not find it nonblocking. `handlers` is what programs
-// get as their descriptor 2: blocking, as programs expect.
+// Two open file descriptions of the same target. `lines` is nonblocking and belongs to the daemon alone: an inherited
+// stderr is reopened through /proc/self/fd (proc(5)), because O_NONBLOCK on a shared description would surprise the
+// other processes that use it. `handlers` becomes descriptor 2 of programs; it is blocking, as programs expect.
 struct LogTarget {
   sys::Fd lines;
-  sys::Fd handlers;  // /dev/null where the log is a daemon's socket: what programs write is no record of its protocol
+  // /dev/null if the log is a socket of a log daemon, because the output of programs does not follow its protocol.
+  sys::Fd handlers;
 };
 
 [[nodiscard]] log::Transport transport_of(const std::string& target);
 
-// From now on this process writes its lines to `fd`, in the form of the configuration. Call it once.
+// From now on this process writes its lines to `fd`, in the configured format. Call it once.
 void configure_log(const config::Log& config, int fd);
 
-// `target` is "stderr", "syslog", "journald" or a path; a file is created with mode 0640, never followed through a
-// symbolic link. The sockets are those of syslog(3) and of systemd's journal.
+// `target` is "stderr", "syslog", "journald" or a path. A new file gets mode 0640; a symbolic link is not followed. The
+// sockets are those of syslog(3) and of systemd's journal.
 [[nodiscard]] sys::Result<LogTarget> open_log_target(const std::string& target);
 
 }  // namespace bulkhead::host

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 namespace bulkhead::host {
@@ -19,16 +20,16 @@ bool ours_or_roots(uid_t owner) {
   return owner == 0 || owner == geteuid();
 }
 
-std::string untrusted_directory(const std::string& directory, int& error) {
+std::optional<sys::Error> untrusted_directory(const std::string& directory) {
+  constexpr const char* kOperation = "pid file in";
   struct stat status {};
-  if (stat(directory.c_str(), &status) != 0) {
-    error = errno;
-    return directory;
+  if (stat(directory.c_str(), &status) != 0) return sys::Error{kOperation, directory, errno};
+  if (!ours_or_roots(status.st_uid)) {
+    return sys::Error{kOperation, directory + ", which belongs to another user", EPERM};
   }
-  error = EPERM;
-  if (!ours_or_roots(status.st_uid)) return directory + ", which belongs to another user";
   const bool shared = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0;
-  return shared ? directory + ", which others may write to" : "";
+  if (shared) return sys::Error{kOperation, directory + ", which others may write to", EPERM};
+  return std::nullopt;
 }
 
 std::string untrusted_file(const struct stat& status) {
@@ -51,9 +52,9 @@ std::string holder_in(int file) {
   return std::string(digits.substr(0, digits.find_first_not_of("0123456789")));
 }
 
-// A new file, locked and filled, under a name of its own.
+// Creates a file under its own name, locked and filled.
 sys::Result<sys::Fd> make(const std::string& path) {
-  ::unlink(path.c_str());  // of a start with our pid that was killed right here
+  ::unlink(path.c_str());  // left over from a start with the same pid that was killed at this point
   sys::Fd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!file) return sys::Error{"create pid file", path, errno};
   const std::string text = fmt::format("{}\n", getpid());
@@ -81,11 +82,7 @@ PidFile PidFile::resume(const std::string& path, sys::Fd file) {
 }
 
 sys::Result<PidFile> PidFile::take(const std::string& path) {
-  int error = 0;
-  const std::string directory = std::filesystem::path(path).parent_path();
-  if (const std::string untrusted = untrusted_directory(directory, error); !untrusted.empty()) {
-    return sys::Error{"pid file in", untrusted, error};
-  }
+  if (auto error = untrusted_directory(std::filesystem::path(path).parent_path())) return std::move(*error);
   const std::string temporary = fmt::format("{}.{}", path, getpid());
   for (;;) {
     sys::Fd old(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
@@ -101,7 +98,7 @@ sys::Result<PidFile> PidFile::take(const std::string& path) {
       if (flock(old.get(), LOCK_EX | LOCK_NB) != 0) {
         return sys::Error{"lock pid file", fmt::format("{} (pid {})", path, holder_in(old.get())), errno};
       }
-      if (!same_file(old.get(), path)) continue;  // its owner was quicker: look at what is there now
+      if (!same_file(old.get(), path)) continue;  // the owner was faster: check again
     }
     auto made = make(temporary);
     if (!made) return made.error();

@@ -1,9 +1,10 @@
-// The pid file, and with it the proof that there is only one of us: the lock on the file counts, its content only
-// informs. The lock is flock(2)'s, on a description that no descendant keeps (close-on-exec; nothing of the master's
-// runs on in a forked child), so that it ends with the master whatever its children do.
+// The pid file, which also proves that only one instance runs: the lock on the file counts, its content is only for
+// information. The lock is that of flock(2), on an open file description that no descendant keeps (it is close-on-exec,
+// and forked children always execute a program or exit), so it ends with the master whatever its children do.
 //
-// The file is made under another name and linked or renamed into place, locked and filled: whoever reads it finds the
-// pid of a living master, never an empty file. It is removed by the master that made it, and only if it is still there.
+// The file is created under another name, locked and filled, and then linked or renamed to its path, so that a reader
+// finds the pid of a living master and never an empty file. The master that created it removes it, if it is still the
+// same file.
 #pragma once
 
 #include <sys/types.h>
@@ -24,15 +25,16 @@ class PidFile {
   PidFile& operator=(const PidFile&) = delete;
   ~PidFile();
 
-  // EWOULDBLOCK: another instance holds it, the subject says which. A file that somebody else could have put there (a
-  // link, a second name, another owner, a directory that others may write to without the sticky bit) is refused: EPERM.
+  // EWOULDBLOCK: another instance holds the lock; the subject names its pid. EPERM: the file could come from another
+  // user (a link, a second name, another owner, or a directory that others may write to without the sticky bit) and is
+  // refused.
   [[nodiscard]] static sys::Result<PidFile> take(const std::string& path);
 
-  // The same process goes on as another program: its file, with the lock, from this descriptor.
+  // For the program that continues in the same process: takes over the file, with its lock, through this descriptor.
   [[nodiscard]] static PidFile resume(const std::string& path, sys::Fd file);
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] int fd() const noexcept { return file_.get(); }
-  // Another program goes on with it: it is not ours to remove any more.
+  // Another program continues with the file, so this object no longer removes it.
   void disown() noexcept { owner_ = 0; }
 
  private:

@@ -71,7 +71,7 @@ void ServiceManager::send(std::string_view text, int fd) noexcept {
 }
 
 void ServiceManager::ready() noexcept {
-  send(fmt::format("READY=1\nMAINPID={}", getpid()));  // with -d another process was started
+  send(fmt::format("READY=1\nMAINPID={}", getpid()));  // with -d, the service manager started another process
 }
 
 void ServiceManager::reloading() noexcept {

@@ -1,6 +1,6 @@
-// Tells the service manager how we are: sd_notify(3)'s protocol, datagrams of NAME=value lines to $NOTIFY_SOCKET. The
-// protocol is small and stable (systemd's interface promise), so nothing is linked for it. Every call is silent when
-// there is no manager, and never blocks: a manager that does not read loses our news.
+// Reports the daemon's state to the service manager with the protocol of sd_notify(3): datagrams with NAME=value lines
+// to $NOTIFY_SOCKET. The protocol is small and stable (systemd's interface promise), so no library is used. Without a
+// service manager every call does nothing. No call blocks: if the service manager does not read, messages are lost.
 #pragma once
 
 #include <chrono>
@@ -15,10 +15,11 @@ namespace bulkhead::host {
 
 class ServiceManager {
  public:
-  // Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: what we start must not speak for us.
+  // Removes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from the environment, so that children do not speak for the
+  // daemon.
   ServiceManager();
 
-  // What this process was told of its manager once, for another program that goes on as the same process.
+  // What this process learned about its service manager, for another program that continues in the same process.
   struct Handover {
     std::string address;
     std::uint64_t interval_us = 0;  // 0: no watchdog
@@ -28,19 +29,20 @@ class ServiceManager {
   void resume(const Handover& from);
 
   [[nodiscard]] bool listens() const noexcept { return static_cast<bool>(socket_); }
-  // How often watchdog() is due, half of what the manager allows; nothing: it does not ask for one.
+  // How often watchdog() must be called, half of what the service manager allows; empty: it expects no watchdog
+  // messages.
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_interval() const noexcept { return interval_; }
 
   void ready() noexcept;
-  void reloading() noexcept;  // RELOADING with MONOTONIC_USEC; end it with ready()
+  void reloading() noexcept;  // sends RELOADING with MONOTONIC_USEC; ready() ends this state
   void stopping() noexcept;
   void watchdog() noexcept;
   void extend_timeout(std::chrono::microseconds by) noexcept;
-  // Sent when it differs from the last one.
+  // Only sent if it differs from the last one.
   void status(std::string_view sentence) noexcept;
 
-  // The descriptor store: the socket outlives us under this name (letters, digits and -_. only, at most 255), and comes
-  // back in LISTEN_FDS. Storing what is stored already is harmless.
+  // The descriptor store: the socket outlives this process under this name (letters, digits and -_. only, at most 255),
+  // and returns in LISTEN_FDS. Storing a socket again is harmless.
   void store(std::string_view name, int fd) noexcept;
   void forget(std::string_view name) noexcept;
 

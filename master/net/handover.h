@@ -1,5 +1,5 @@
-// What a listener is, beyond its configuration, when another program goes on with it. Descriptors are numbers here, and
-// whoever resumes something takes over the ones that it names.
+// The state of a listener, beyond its configuration, that another program needs to continue with it. Descriptors are
+// numbers here; resume() takes ownership of the descriptors that a struct names.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@ struct SocketHandover {
   std::uint32_t number = 0;
   std::string address;  // the entry of `listen`
   int fd = -1;
-  std::string file;  // that we made and will remove; empty: none
+  std::string file;  // path of a file that the daemon created and removes; empty: none
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
-  int inherited = -1;  // the number under which it came (InheritedHandover); -1: it did not
+  int inherited = -1;  // the number with which it was passed (InheritedHandover); -1: it was not inherited
 };
 
 struct HandlerNames {
@@ -29,11 +29,11 @@ struct ListenerHandover {
   bool announced = false;  // "Serving requests" has been logged, as the narrator knows
   bool suspended = false;
   std::uint32_t next_socket = 0;
-  int table = -1;  // -1: it was never opened
+  int table = -1;  // -1: the table was never opened
   int bell = -1;
   int drain_read = -1;
   int drain_write = -1;
-  std::vector<SocketHandover> sockets;  // none: it is stopped
+  std::vector<SocketHandover> sockets;  // empty: the listener is stopped
   std::vector<HandlerNames> handlers;
 };
 

@@ -33,7 +33,7 @@ std::string name_of(long pid) {
   return fmt::format("{} (pid {})", name, pid);
 }
 
-// Whoever called listen(2) there: SO_PEERCRED, unix(7).
+// The process that called listen(2) on that socket: SO_PEERCRED, unix(7).
 std::string holder_of_unix(const ListenAddress& address) {
   const sys::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const SocketAddress target = socket_address(address);
@@ -44,7 +44,7 @@ std::string holder_of_unix(const ListenAddress& address) {
   return name_of(credentials.pid);
 }
 
-// "0100007F:0FC8" of /proc/net/tcp, whose words are in the order of the machine (proc(5)).
+// Parses "0100007F:0FC8" of /proc/net/tcp, whose words have the byte order of the machine (proc(5)).
 std::optional<ListenAddress> parse_row_address(std::string_view text) {
   const std::size_t colon = text.find(':');
   ListenAddress out;
@@ -62,8 +62,8 @@ std::optional<ListenAddress> parse_row_address(std::string_view text) {
   return out;
 }
 
-// The inode of the socket that is in the way: preferably one that listens (state 0A), else whatever has the port, such
-// as an outgoing connection.
+// The inode of the socket that is in the way: preferably a listening one (state 0A), otherwise any socket on the port,
+// such as an outgoing connection.
 unsigned long colliding_inode(const char* file, const ListenAddress& address) {
   std::ifstream lines(file);
   std::string line;
@@ -91,7 +91,7 @@ bool has_descriptor(const fs::path& process, const std::string& target) {
   return false;
 }
 
-// The process with the lowest number that has it: of a prefork server, the one that forked the others.
+// The process with the lowest number that has the socket. In a prefork server that is the one that forked the others.
 std::string holder_of_inode(unsigned long inode) {
   const std::string target = fmt::format("socket:[{}]", inode);
   long lowest = 0;

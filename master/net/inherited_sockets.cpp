@@ -38,16 +38,16 @@ std::optional<T> option_of(int fd, int option) {
   return value;
 }
 
-// Why clients could not be accepted from it, or empty.
+// Why clients cannot be accepted from it, or empty.
 const char* why_not_usable(int fd) {
   if (fcntl(fd, F_GETFD) < 0) return "is not open";
   const auto type = option_of<int>(fd, SO_TYPE);
-  if (!type) return "is no socket";
+  if (!type) return "is not a socket";
   const auto domain = option_of<int>(fd, SO_DOMAIN);
   const auto protocol = option_of<int>(fd, SO_PROTOCOL);
   const bool tcp = (domain == AF_INET || domain == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
-  if (*type != SOCK_STREAM || (!tcp && domain != AF_UNIX)) return "is no stream socket of TCP or Unix";
-  if (option_of<int>(fd, SO_ACCEPTCONN).value_or(0) == 0) return "does not listen";
+  if (*type != SOCK_STREAM || (!tcp && domain != AF_UNIX)) return "is not a TCP or Unix stream socket";
+  if (option_of<int>(fd, SO_ACCEPTCONN).value_or(0) == 0) return "is not listening";
   return "";
 }
 
@@ -58,7 +58,7 @@ std::string text_of(const SocketAddress& address) {
   return std::string(ipc::PeerText(ipc::peer_of(address.storage)).view());
 }
 
-// Empty: bound to none.
+// Empty if it is not bound.
 std::string device_of(int fd) {
   char name[IF_NAMESIZE] = {};
   socklen_t length = sizeof name;
@@ -69,7 +69,7 @@ bool same_socket(int a, int b) {
   return option_of<std::uint64_t>(a, SO_COOKIE) == option_of<std::uint64_t>(b, SO_COOKIE);
 }
 
-// 0 to 2 stay open whatever happens, so that no file gets their numbers.
+// Descriptors 0 to 2 always stay open, so that no file gets their numbers.
 void close_number(int number) {
   if (number > STDERR_FILENO) {
     close(number);
@@ -164,8 +164,8 @@ std::string InheritedSockets::nothing_at(const ListenAddress& address) const {
   }
   const std::string what =
       by_name ? fmt::format("no listening socket named \"{}\" was passed", address.name)
-              : fmt::format("descriptor {} is no listening stream socket that was passed", address.descriptor);
-  if (!offer.empty()) return fmt::format("{}: {}; there is {}", address.text, what, fmt::join(offer, ", "));
+              : fmt::format("descriptor {} is not a listening stream socket that was passed", address.descriptor);
+  if (!offer.empty()) return fmt::format("{}: {}; these were passed: {}", address.text, what, fmt::join(offer, ", "));
   if (!by_name) return fmt::format("{}: {}", address.text, what);
   return fmt::format("{}: {}; {}", address.text, what, why_none_.empty() ? "LISTEN_FDS is not set" : why_none_);
 }
@@ -178,7 +178,7 @@ sys::Result<std::vector<InheritedSockets::Lent>> InheritedSockets::open(const Li
     if (!socket.lease.expired()) return sys::Error{address.text + ": another listener has this socket", "", 0};
     sys::Fd copy(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, kFirstPassed));
     if (!copy) return sys::Error{"dup", address.text, errno};
-    // Workers take turns at it (acceptor.h), so none may wait in accept(2).
+    // Workers take turns at accepting from it (acceptor.h), so none of them may block in accept(2).
     fcntl(copy.get(), F_SETFL, fcntl(copy.get(), F_GETFL) | O_NONBLOCK);
     if (socket.number <= STDERR_FILENO) close_number(socket.number);
     auto lease = std::make_shared<const int>(socket.number);
@@ -198,7 +198,7 @@ sys::Fd InheritedSockets::take_stored(const ListenAddress& address) {
   if (found == sockets_.end()) return {};
   sys::Fd out = std::move(found->fd);
   sockets_.erase(found);
-  // It may have been closed to newcomers when its owner was killed.
+  // It may have been closed to new connections when its owner was killed.
   const int unused = 0;
   setsockopt(out.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
   fcntl(out.get(), F_SETFL, fcntl(out.get(), F_GETFL) | O_NONBLOCK);
@@ -239,7 +239,7 @@ void InheritedSockets::close_unused() {
     if (!socket.lease.expired() || socket.number <= STDERR_FILENO) continue;
     if (socket.name.starts_with(kStored)) unwanted_.push_back(socket.name);
     std::string name = socket.name.empty() ? "" : fmt::format(" of LISTEN_FDS, \"{}\",", socket.name);
-    remarks_.push_back(fmt::format("descriptor {}{} listens on {} and no listener has it: closed", socket.number, name,
+    remarks_.push_back(fmt::format("descriptor {}{} listens on {} but no listener uses it: closed", socket.number, name,
                                    bound_text(socket.fd.get())));
   }
   std::erase_if(sockets_, [](const Socket& socket) { return socket.lease.expired(); });
@@ -252,7 +252,7 @@ std::string bound_text(int fd) {
   return text_of(bound);
 }
 
-// FDNAME= takes few characters, and at most 255 of them (sd_pid_notify_with_fds(3)).
+// FDNAME= allows few characters, and at most 255 of them (sd_pid_notify_with_fds(3)).
 std::string store_name(int fd) {
   constexpr std::size_t kReadable = 150;
   const std::string text = bound_text(fd);

@@ -1,9 +1,10 @@
-// Listening sockets that whoever started the daemon has bound: "systemd:NAME" and "fd:N". They are looked at before
-// anything else is opened, because later a number could be a descriptor of our own.
+// Listening sockets that the parent of the daemon, such as a service manager, has bound: "systemd:NAME" and "fd:N".
+// They are examined before anything else is opened, because later a number could belong to one of the daemon's own
+// descriptors.
 //
-// They are kept for as long as the daemon serves, so that a listener that was stopped can be started again; its clients
-// wait in the queue meanwhile. The service manager holds them too, so they are left as they are at the end: no filter,
-// no unlink, and what is queued is the next instance's.
+// They are kept as long as the daemon serves, so that a listener that was stopped can be started again; meanwhile its
+// clients wait in the queue. The service manager holds them too, so they are left unchanged at the end: no filter, no
+// unlink, and the queued connections are for the next instance.
 #pragma once
 
 #include <memory>
@@ -22,46 +23,47 @@ class InheritedSockets {
  public:
   InheritedSockets() = default;
 
-  // All listening stream sockets among the descriptors that are open now, and the names of those that LISTEN_FDS
-  // speaks of. What it speaks of and cannot be used (no socket, no stream, not listening, one socket twice) is closed.
-  // All become close-on-exec; the variables are removed, so that no child takes them for its own. Call it once, first
-  // thing in main().
+  // Finds all listening stream sockets among the open descriptors, and their names in LISTEN_FDNAMES. A descriptor that
+  // LISTEN_FDS includes but that cannot be used (not a socket, not a stream socket, not listening, the same socket
+  // twice) is closed. All sockets become close-on-exec; the variables are removed, so that no child applies them to
+  // itself. Call it once, first in main().
   [[nodiscard]] static InheritedSockets take_over();
 
-  // What take_over() and close_unused() have to say: one line for the log each. Cleared by reading.
+  // The remarks of take_over() and close_unused(), one line for the log each. Reading clears them.
   [[nodiscard]] std::vector<std::string> take_remarks();
 
-  // A copy of one, and the proof that nobody else has it: it is free again when `lease` is gone.
+  // A copy of one socket, and the proof that no other listener uses it: the socket is free again when `lease` is
+  // destroyed.
   struct Lent {
     sys::Fd fd;
     std::shared_ptr<const void> lease;
   };
-  // What `address` stands for, at least one. Errors about what there is have no errno; their text names what is there
-  // instead.
+  // The sockets that `address` stands for, at least one. Errors about a missing socket have no errno; their text names
+  // the sockets that were passed instead.
   [[nodiscard]] sys::Result<std::vector<Lent>> open(const config::ListenAddress& address);
 
-  // For another program to go on with, and its continuation there.
+  // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<InheritedHandover> hand_over() const;
   void resume(const std::vector<InheritedHandover>& from);
-  // Under which number the socket of this lease came; -1: none.
+  // The number with which the socket of this lease was passed; -1: none.
   [[nodiscard]] int number_of(const std::shared_ptr<const void>& lease) const;
   [[nodiscard]] std::shared_ptr<const void> lease_again(int number);
 
-  // One that an earlier instance of ours left with the service manager, if it is bound to `address` as we would bind
-  // it. It is the caller's from now on, and not counted among those that were passed.
+  // A socket that an earlier instance of the daemon has stored with the service manager, if it is bound to `address`
+  // as the daemon itself would bind it. It belongs to the caller from now on, and no longer counts as passed.
   [[nodiscard]] sys::Fd take_stored(const config::ListenAddress& address);
-  // Under which names the others of those came, which close_unused() has closed. Cleared by reading.
+  // The names of the other stored sockets, which close_unused() has closed. Reading clears them.
   [[nodiscard]] std::vector<std::string> take_unwanted() { return std::exchange(unwanted_, {}); }
 
-  // Closes those that nobody has: their clients would wait for nothing.
+  // Closes the sockets that no listener uses, because their clients would wait in vain.
   void close_unused();
-  // Closes all: from now on a listener that closes its copy closes the last one of ours.
+  // Closes all sockets: from now on a listener that closes its copy closes the daemon's last one.
   void forget() noexcept { sockets_.clear(); }
 
  private:
   struct Socket {
-    int number = -1;   // as it came
-    std::string name;  // of LISTEN_FDNAMES; empty: not of LISTEN_FDS
+    int number = -1;   // the number with which it was passed
+    std::string name;  // its name in LISTEN_FDNAMES; empty: not from LISTEN_FDS
     sys::Fd fd;
     std::weak_ptr<const void> lease;
   };
@@ -72,15 +74,15 @@ class InheritedSockets {
 
   std::vector<Socket> sockets_;
   std::vector<std::string> remarks_;
-  std::vector<std::string> unwanted_;  // stored ones
+  std::vector<std::string> unwanted_;  // names of stored sockets
   std::string why_none_;               // the remark about LISTEN_FDS as a whole
 };
 
-// What a listening socket of ours is called in the service manager's store: by its address, so that whoever stores it
-// again stores nothing new.
+// The name of a listening socket in the store of the service manager. It is derived from its address, so storing the
+// same socket twice creates no second entry.
 [[nodiscard]] std::string store_name(int fd);
 
-// "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock", "unix:@name": what a socket is bound to.
+// The address that a socket is bound to: "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock", "unix:@name".
 [[nodiscard]] std::string bound_text(int fd);
 
 }  // namespace bulkhead::net

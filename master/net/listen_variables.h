@@ -1,5 +1,5 @@
-// LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES: what a service manager says about the sockets it passes (sd_listen_fds(3)).
-// Pure.
+// LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES: how a service manager describes the sockets that it passes
+// (sd_listen_fds(3)). Pure.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace bulkhead::net {
 
-// As found in the environment; null: not set.
+// The values in the environment; null: not set.
 struct ListenVariables {
   const char* pid = nullptr;
   const char* fds = nullptr;
@@ -16,12 +16,12 @@ struct ListenVariables {
 };
 
 struct PassedDescriptors {
-  // By descriptor from 3 on; "unknown" without LISTEN_FDNAMES, as sd_listen_fds_with_names(3) has it.
+  // By descriptor, from 3 on; "unknown" without LISTEN_FDNAMES, as in sd_listen_fds_with_names(3).
   std::vector<std::string> names;
-  std::string remark;  // why there are none although LISTEN_FDS is set, or what is odd; empty: nothing
+  std::string remark;  // why no names are returned although LISTEN_FDS is set, or what is wrong with it; empty: nothing
 };
 
-// What of it is meant for the process `pid`.
+// The part of it that is meant for the process `pid`.
 [[nodiscard]] PassedDescriptors parse_listen_variables(const ListenVariables& variables, int pid);
 
 }  // namespace bulkhead::net

@@ -41,7 +41,7 @@ void describe(ListeningSocket& socket) {
 sys::Error about_file(const ListenAddress& address, const sys::Error& error) {
   if (error.code != ENOENT && error.code != ENOTDIR) return {error.operation, address.text, error.code};
   const std::string directory = address.path.substr(0, address.path.rfind('/'));
-  return {fmt::format("bind {}: there is no directory {}", address.text, directory), "", 0};
+  return {fmt::format("bind {}: no directory {}", address.text, directory), "", 0};
 }
 
 MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options) {
@@ -71,7 +71,7 @@ MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vect
   return listen_on(socket, options);
 }
 
-// Its queue is the configuration's too: listen(2) on a listening socket changes nothing but the backlog.
+// The backlog is configured too: listen(2) on a listening socket changes nothing else.
 MaybeError adapt(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
   if (auto error = set_connection_options(socket.fd.get(), socket.address.text, options, remarks)) return error;
   if (listen(socket.fd.get(), static_cast<int>(options.backlog)) == 0) return std::nullopt;
@@ -89,14 +89,14 @@ MaybeError set_options(ListeningSocket& socket, const SocketOptions& options, st
 
 namespace {
 
-// A socket that an earlier instance has stored, whose queue goes on. False: there is none.
+// Takes a socket that an earlier instance has stored; its queue is kept. False: the service manager has none.
 sys::Result<bool> make_from_store(ListeningSocket& socket, const SocketOptions& options, InheritedSockets& inherited,
                                   std::vector<std::string>& remarks) {
   sys::Fd stored = inherited.take_stored(socket.address);
   if (!stored) return false;
   if (socket.address.form == Form::unix_path) {
     auto file = file_at(socket.address.path);
-    if (!file) return false;  // nobody can find it any more
+    if (!file) return false;  // the path is gone, so no client can reach it
     *socket.file = std::move(*file);
   }
   socket.fd = std::move(stored);
@@ -106,12 +106,12 @@ sys::Result<bool> make_from_store(ListeningSocket& socket, const SocketOptions& 
 
 std::string what_is_at(const std::string& path) {
   struct stat status {};
-  if (lstat(path.c_str(), &status) != 0) return "; something was there";
+  if (lstat(path.c_str(), &status) != 0) return "; a file was there";
   const char* what = S_ISREG(status.st_mode)   ? "a regular file"
                      : S_ISDIR(status.st_mode) ? "a directory"
                      : S_ISLNK(status.st_mode) ? "a symbolic link"
-                                               : "something else than a socket";
-  return fmt::format("; {} is there, and is not touched", what);
+                                               : "something other than a socket";
+  return fmt::format("; {} is there and is left alone", what);
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ std::string why_not_opened(const ListenAddress& address, int error) {
   switch (error) {
     case EADDRINUSE: return "; held by " + holder_of(address);
     case EEXIST: return what_is_at(address.path);
-    case EACCES: return address.is_ip() && address.port < 1024 ? "; such a port needs CAP_NET_BIND_SERVICE" : "";
+    case EACCES: return address.is_ip() && address.port < 1024 ? "; ports below 1024 need CAP_NET_BIND_SERVICE" : "";
     case EADDRNOTAVAIL: return "; no interface has this address (see \"freebind\")";
     default: return "";
   }
@@ -188,7 +188,7 @@ int refuse_newcomers(ListeningSocket& socket) noexcept {
     case Form::ipv4:
     case Form::ipv6: break;
   }
-  // The filter sees the TCP header first. Byte 13 holds the flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
+  // The filter sees the packet from the TCP header on. Byte 13 holds the flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
   std::array<sock_filter, 5> program{{BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x17),
                                       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
                                       BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};

@@ -1,5 +1,5 @@
-// Making, describing and closing down the sockets that a listener listens on. The master makes them, once, and keeps
-// them over every restart of the workers that share them: what the kernel has queued is never lost.
+// Creates, describes and closes the sockets of a listener. The master creates them once and keeps them across restarts
+// of the workers that share them, so connections in the kernel's queue are never lost.
 #pragma once
 
 #include <memory>
@@ -17,50 +17,52 @@
 namespace bulkhead::net {
 
 struct ListeningSocket {
-  std::uint16_t number = 0;       // unique among those that its listener ever had
-  config::ListenAddress address;  // the entry of `listen` that it comes from
+  std::uint16_t number = 0;       // unique among all sockets that its listener ever had
+  config::ListenAddress address;  // the entry of `listen` that it belongs to
   sys::Fd fd;
-  ipc::Peer local;        // what it is bound to, the port that the kernel chose included
-  bool wildcard = false;  // bound to any address
-  std::string path;       // of a Unix socket: "/run/x.sock", "@name"
+  ipc::Peer local;        // the address that it is bound to, with the port that the kernel chose
+  bool wildcard = false;  // bound to all addresses
+  std::string path;       // path of a Unix socket: "/run/x.sock", "@name"
   std::string text;       // "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock": for logs, `tree`, --ready-fd
-  // The one that we made; after `fd`, so that it goes before. Shared by all who have the same socket.
+  // The socket file that the daemon created. It is declared after `fd`, so that it is removed before `fd` is closed.
+  // All users of the same socket share it.
   std::shared_ptr<SocketFile> file = std::make_shared<SocketFile>();
-  std::shared_ptr<const void> lease;  // of an inherited one
+  std::shared_ptr<const void> lease;  // proof of use of an inherited socket
 };
 
-// Binds and listens, or takes what was inherited ("systemd:NAME" may stand for several). Close-on-exec, nonblocking,
-// with all options set. EADDRINUSE comes back at once: waiting is the caller's. A stale socket file is replaced, a live
-// one never. Errors without an errno say in words what the configuration asks for and is not there. What the system
-// made of an option is told in `remarks`.
+// Binds and listens, or takes inherited sockets ("systemd:NAME" may stand for several). The sockets are close-on-exec
+// and nonblocking and have all options set. EADDRINUSE is returned immediately; the caller decides whether to wait. A
+// stale socket file is replaced, one in use never. Errors without an errno name in words what the configuration asks
+// for and the system does not have. `remarks` says which options the system changed.
 [[nodiscard]] sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const config::ListenAddress& address,
                                                                                const config::SocketOptions& options,
                                                                                InheritedSockets& inherited,
                                                                                std::vector<std::string>& remarks);
 
-// One that another program has opened, as it is; without its lease.
+// A socket that another program has opened, unchanged and without its lease.
 [[nodiscard]] ListeningSocket resume_listening_socket(const SocketHandover& from, const config::ListenAddress& address);
 
-// Gives a socket that is in use the options of another configuration, the mode and owner of its file too.
+// Sets the options of another configuration on a socket in use, and the mode and owner of its file.
 [[nodiscard]] std::optional<sys::Error> set_options(ListeningSocket& socket, const config::SocketOptions& options,
                                                     std::vector<std::string>& remarks);
 
-// Another handle of the same socket, for a listener that takes it over: one queue, one set of options, one file, which
-// goes with the last of them.
+// Another handle of the same socket, for a listener that takes it over. The handles share one queue, one set of options
+// and one file, which is removed with the last handle.
 [[nodiscard]] sys::Result<ListeningSocket> share(const ListeningSocket& socket);
 [[nodiscard]] inline bool is_shared(const ListeningSocket& socket) noexcept {
   return socket.file.use_count() > 1;
 }
 
-// Why, beyond its errno: "; held by nginx (pid 812)". May read all of /proc: for an error message at start.
+// The explanation beyond the errno: "; held by nginx (pid 812)". May read all of /proc: only for error messages at
+// start.
 [[nodiscard]] std::string why_not_opened(const config::ListenAddress& address, int error);
 
-// From now on no new connection begins, while those whose handshake is under way still complete, so that late clients
-// see "refused" and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths:
-// the path goes. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the
-// queue; it is for good and for all who share the socket, so nobody else ever calls it. Inherited sockets stay open for
-// whoever has them too, and so do shared ones. Returns an errno where the system allows no filter: late clients may be
-// reset then.
+// From now on no new connection begins, while handshakes in progress still complete, so that late clients see "refused"
+// and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths: the path is
+// removed. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the queue;
+// this is final and affects all users of the socket, so nothing else in the daemon does it. Inherited and shared
+// sockets stay open for their other users. Returns an errno if the system allows no filter; late clients may then be
+// reset.
 [[nodiscard]] int refuse_newcomers(ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net

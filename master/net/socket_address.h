@@ -1,4 +1,4 @@
-// An address of the configuration as bind(2) and connect(2) want it.
+// An address of the configuration in the form of bind(2) and connect(2).
 #pragma once
 
 #include <sys/socket.h>
@@ -18,7 +18,7 @@ struct SocketAddress {
 // Only for addresses that are not inherited.
 [[nodiscard]] SocketAddress socket_address(const config::ListenAddress& address);
 
-// "/run/x.sock", "@name", or empty for a socket without a name; of an AF_UNIX address.
+// "/run/x.sock", "@name", or empty for a socket without a name; for an AF_UNIX address.
 [[nodiscard]] std::string unix_path(const SocketAddress& address);
 
 // The numeric address of AF_INET or AF_INET6, from its bytes in network order.

@@ -49,7 +49,7 @@ class StartLock {
       sys::Fd fd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
       if (!fd) return failed("open", path_);
       if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return sys::Error{"lock", path_, EADDRINUSE};
-      // A holder that was faster may have removed the file that we have locked.
+      // A faster holder may have removed the file that is now locked.
       struct stat ours {};
       struct stat there {};
       if (fstat(fd.get(), &ours) == 0 && lstat(path_.c_str(), &there) == 0 && same_file(ours, there)) {
@@ -65,7 +65,7 @@ class StartLock {
   sys::Fd fd_;
 };
 
-// A socket that nobody listens on refuses; anything else there is alive or not ours to remove.
+// A connection to a socket without a listener is refused; any other file is in use or belongs to somebody else.
 MaybeError remove_dead_file(const std::string& path) {
   struct stat found {};
   if (lstat(path.c_str(), &found) != 0) return errno == ENOENT ? std::nullopt : failed("stat", path);
@@ -73,7 +73,7 @@ MaybeError remove_dead_file(const std::string& path) {
   const sys::Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return failed("socket", path);
   const sockaddr_un address = address_of(path);
-  // EAGAIN: its queue is full. EPROTOTYPE: alive, and of another type.
+  // EAGAIN: its queue is full. EPROTOTYPE: in use, with another type.
   if (connect(probe.get(), raw(address), sizeof address) == 0 || errno == EAGAIN || errno == EPROTOTYPE) {
     return sys::Error{"bind", path, EADDRINUSE};
   }
@@ -85,8 +85,7 @@ MaybeError remove_dead_file(const std::string& path) {
   return unlink(path.c_str()) == 0 || errno == ENOENT ? std::nullopt : failed("unlink", path);
 }
 
-// Linux gives a socket file the mode 0777 without the umask's bits (unix(7)), so there is nothing to correct
-// afterwards.
+// Linux creates a socket file with mode 0777 minus the umask (unix(7)), so the mode is right from the beginning.
 int bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   const mode_t before = umask(0777 & ~mode);
   const int status = bind(fd, raw(address), sizeof address);
@@ -96,7 +95,7 @@ int bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   return status;
 }
 
-// Until listen(2) a client is refused, so the owner is right before anybody gets in.
+// Clients are refused until listen(2), so the owner is right before the first client is admitted.
 sys::Result<SocketFile> bind_and_listen(int fd, const std::string& path, const SocketFileOptions& options) {
   if (bind_with_mode(fd, address_of(path), options.mode) != 0) return sys::Error{"bind", path, errno};
   struct stat status {};

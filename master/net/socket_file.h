@@ -1,5 +1,6 @@
-// The file of a Unix socket: made with the right mode and owner from its first moment, in place of a dead one but never
-// of a living one or of anything else, and removed by nobody but whoever made it. For listeners and the control socket.
+// The file of a Unix socket. It has the right mode and owner from its first moment, replaces a dead socket but never
+// one in use or any other file, and is removed only by the process that created it. For listeners and the control
+// socket.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,9 @@ struct SocketFileOptions {
   int backlog = 1024;
 };
 
-// The file that we have made; gone with the object, if it is still the same. It has to go before its socket is closed:
-// an open socket keeps the inode even of a file that was deleted, so that no other can have its number.
+// A socket file that this process created. The destructor removes it, if it is still the same file. Destroy it before
+// its socket is closed: an open socket keeps the inode even of a deleted file, so that no other file can have the same
+// number.
 class SocketFile {
  public:
   SocketFile() = default;
@@ -33,13 +35,13 @@ class SocketFile {
   ~SocketFile() { remove(); }
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  // Another mode and owner; absent: the daemon's. Nothing happens to a file that is not ours any more.
+  // Sets another mode and owner; absent: the daemon's. Does nothing if the file is no longer the same.
   [[nodiscard]] std::optional<sys::Error> change(const SocketFileOptions& options) const;
   void remove() noexcept;
-  // It is somebody else's to remove.
+  // Another process now removes the file.
   void disown() noexcept { inode_ = 0; }
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }
-  [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }  // 0: there is none
+  [[nodiscard]] std::uint64_t inode() const noexcept { return inode_; }  // 0: none
 
  private:
   [[nodiscard]] bool is_ours() const noexcept;
@@ -48,14 +50,14 @@ class SocketFile {
   std::uint64_t inode_ = 0;  // 0: none
 };
 
-// The file of a socket that an earlier instance of ours has bound there; nothing: there is none any more.
+// The file of a socket that an earlier instance of the daemon has bound there; empty if it no longer exists.
 [[nodiscard]] std::optional<SocketFile> file_at(const std::string& path);
 
-// Binds `fd`, a fresh AF_UNIX socket, to `path` (at most 107 bytes) and listens. Two processes that start at once would
-// each find the other's socket dead before it listens, so a lock file beside it lets only one at a time look; the lock
-// goes with its holder, and its file with the lock.
-// Errors: EADDRINUSE when a server answers there or another one is starting; EEXIST when something else than a socket
-// is there; else what the system says. On an error nothing of ours is left.
+// Binds `fd`, a fresh AF_UNIX socket, to `path` (at most 107 bytes) and listens. Two processes that start at the same
+// time would each find the other's socket dead before it listens, so only the holder of a lock file beside it may
+// check; the lock ends with its holder, and the lock file is removed with the lock. Errors: EADDRINUSE when a server
+// answers there or another one is starting; EEXIST when a file other than a socket is there; otherwise those of the
+// system. After an error no file of this process is left.
 [[nodiscard]] sys::Result<SocketFile> listen_at(int fd, const std::string& path, const SocketFileOptions& options);
 
 }  // namespace bulkhead::net

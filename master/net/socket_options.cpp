@@ -58,12 +58,14 @@ void set_buffer(int fd, const Buffer& buffer, std::optional<std::uint32_t> size,
   const auto value = static_cast<int>(*size);
   if (setsockopt(fd, SOL_SOCKET, buffer.force, &value, sizeof value) == 0) return;
   setsockopt(fd, SOL_SOCKET, buffer.option, &value, sizeof value);
-  const int got = get(fd, SOL_SOCKET, buffer.option) / 2;  // it tells the double, with its bookkeeping (socket(7))
+  const int got = get(fd, SOL_SOCKET, buffer.option) /
+                  2;  // the kernel returns twice the value, which includes its bookkeeping (socket(7))
   if (got < value) remarks.push_back(fmt::format("{} {} is lowered to {} by {}", buffer.key, value, got, buffer.limit));
 }
 
-// Milliseconds; 0: the system's. The time that probing takes to give a client up, for data that is not acknowledged
-// too: nothing is probed meanwhile, and it would be sent again for a quarter of an hour (tcp_retries2 in tcp(7)).
+// Milliseconds; 0: the system's default. It is the time after which probing gives up a client. It is also set for data
+// that is not acknowledged: no probes are sent meanwhile, and the data would be sent again for a quarter of an hour
+// (tcp_retries2 in tcp(7)).
 int user_timeout(const std::optional<config::Keepalive>& keepalive) {
   if (!keepalive) return 0;
   const std::chrono::milliseconds time = keepalive->idle + keepalive->interval * keepalive->probes;
@@ -80,7 +82,7 @@ bool is_tcp(int fd) {
 MaybeError set_bind_options(int fd, const ListenAddress& address, bool freebind) {
   const bool ipv6 = address.form == ListenAddress::Form::ipv6;
   std::vector<Setting> settings{{SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"}};
-  // Always said, because the default is the system's (net.ipv6.bindv6only).
+  // Always set, because the default depends on the system (net.ipv6.bindv6only).
   if (ipv6) settings.push_back({IPPROTO_IPV6, IPV6_V6ONLY, address.ipv6only ? 1 : 0, "IPV6_V6ONLY"});
   if (freebind && ipv6) settings.push_back({IPPROTO_IPV6, IPV6_FREEBIND, 1, "IPV6_FREEBIND"});
   if (freebind && !ipv6) settings.push_back({IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND"});
@@ -92,7 +94,7 @@ MaybeError set_bind_options(int fd, const ListenAddress& address, bool freebind)
 
 MaybeError set_connection_options(int fd, const std::string& subject, const config::SocketOptions& options,
                                   std::vector<std::string>& remarks) {
-  if (!is_tcp(fd)) return std::nullopt;  // an accepted Unix socket inherits nothing of this
+  if (!is_tcp(fd)) return std::nullopt;  // an accepted Unix socket inherits none of these
   set_buffer(fd, kReceive, options.rcvbuf, remarks);
   set_buffer(fd, kSend, options.sndbuf, remarks);
   std::vector<Setting> settings{{IPPROTO_TCP, TCP_NODELAY, options.nodelay ? 1 : 0, "TCP_NODELAY"},

@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxConnectionId = 16;
-constexpr std::int64_t kMaxWorkers = 9999;  // of the notation; the listener's own range is the daemon's to check
+// Only keeps sums from overflowing: the daemon checks the number of workers itself, and knows the range in words.
+constexpr std::int64_t kMaxCount = 9999;
 
 bool is_path(std::string_view text) {
   const auto allowed = [](char c) {
@@ -54,7 +55,7 @@ bool is_source(std::string_view text) {
 
 bool is_count(std::string_view text) {
   const auto count = number<std::int64_t>(text);
-  return count && *count <= kMaxWorkers;
+  return count && *count <= kMaxCount;
 }
 
 std::optional<Json> change_of(std::string_view word) {
@@ -63,7 +64,7 @@ std::optional<Json> change_of(std::string_view word) {
   return relative ? Json(std::string(word)) : Json(*number<std::int64_t>(word));
 }
 
-// A value of a request in the form for the backend, or nothing.
+// A value of a request in the form for the backend; empty if it is not valid.
 std::optional<Json> checked(Kind kind, const Json& value) {
   switch (kind) {
     case Kind::flag: return value.is_boolean() ? std::optional(value) : std::nullopt;
@@ -91,7 +92,8 @@ const Parameter* find_parameter(const Command& command, std::string_view name) {
 std::string unknown_parameter_text(const Command& command, std::string_view name) {
   std::vector<std::string_view> known;
   for (const Parameter& parameter : command.parameters) known.push_back(parameter.name);
-  if (known.empty()) return fmt::format("{}: unknown parameter \"{}\"; it has none", command.name, name);
+  if (known.empty())
+    return fmt::format("{}: unknown parameter \"{}\"; this command has no parameters", command.name, name);
   const std::string nearest = config::nearest(name, known);
   if (!nearest.empty()) {
     return fmt::format("{}: unknown parameter \"{}\"; did you mean \"{}\"?", command.name, name, nearest);

@@ -15,7 +15,7 @@ BadRequest bad(RequestId id, int code, std::string message) {
   return {std::move(id), {code, std::move(message), {}}};
 }
 
-// The parser itself keeps a stack on the heap, but whatever walks the result recurses.
+// The parser itself keeps its stack on the heap, but the functions that visit the result recurse.
 bool too_deep(std::string_view text) {
   std::size_t depth = 0;
   bool in_string = false;
@@ -61,7 +61,8 @@ BadRequest invalid(const Json& object, std::string message) {
 std::variant<Request, BadRequest> call_of(RequestId id, const std::string& method, Json params) {
   const Command* command = find_command(method);
   if (command == nullptr || command->local) return bad(std::move(id), kMethodNotFound, unknown_command_text(method));
-  if (!params.is_object()) return bad(std::move(id), kInvalidParams, "parameters are named: expected an object");
+  if (!params.is_object())
+    return bad(std::move(id), kInvalidParams, "parameters are passed by name: expected an object");
   if (std::string complaint = check_params(*command, params); !complaint.empty()) {
     return bad(std::move(id), kInvalidParams, std::move(complaint));
   }
@@ -88,14 +89,14 @@ std::variant<Request, BadRequest> parse_request(std::string_view line) {
   auto parsed = parse_json(line);
   if (auto* failure = std::get_if<BadRequest>(&parsed); failure != nullptr) return std::move(*failure);
   Json& object = std::get<Json>(parsed);
-  if (object.is_array()) return invalid(Json::object(), "batches are not supported: send one object a line");
+  if (object.is_array()) return invalid(Json::object(), "batches are not supported: send one object per line");
   if (!object.is_object()) return invalid(Json::object(), "expected an object");
-  if (object.value("jsonrpc", Json()) != "2.0") return invalid(object, R"("jsonrpc" has to be "2.0")");
+  if (object.value("jsonrpc", Json()) != "2.0") return invalid(object, R"("jsonrpc" must be "2.0")");
   const auto method = object.find("method");
-  if (method == object.end() || !method->is_string()) return invalid(object, R"("method" has to be a string)");
+  if (method == object.end() || !method->is_string()) return invalid(object, R"("method" must be a string)");
   RequestId id;
   if (const auto given = object.find("id"); given != object.end()) {
-    if (!may_be_id(*given)) return invalid(object, R"("id" has to be a string, a number or null)");
+    if (!may_be_id(*given)) return invalid(object, R"("id" must be a string, a number or null)");
     id = *given;
   }
   const auto params = object.find("params");

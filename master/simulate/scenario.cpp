@@ -16,8 +16,8 @@ using supervision::ChildSpec;
 using supervision::Duration;
 using supervision::NodeType;
 
-constexpr int kMaxDepth = 64;                      // of nested supervisors; far beyond any use, and safe to recurse
-constexpr double kMaxMilliseconds = 1e12;          // 31 years, which no sum of can overflow a Duration
+constexpr int kMaxDepth = 64;              // of nested supervisors; far more than needed, and safe for recursion
+constexpr double kMaxMilliseconds = 1e12;  // 31 years; a sum of a few cannot overflow a Duration
 constexpr std::uint32_t kMaxRestarts = 1'000'000;  // as in the configuration
 constexpr sys::EnumWords<Behaviour::OnTerminate, sys::up_to(Behaviour::OnTerminate::exit_slow)> kOnTerminateWords{
     "exit", "ignore", "exit_normal", "exit_crash", "exit_slow"};
@@ -26,7 +26,7 @@ constexpr std::array kReasons{"normal", "shutdown", "shutdown_info", "crash", "p
 template <typename Value>
 using Words = std::initializer_list<std::pair<std::string_view, Value>>;
 
-// One JSON value and where it stands, so that every complaint names its place.
+// One JSON value and its place, so that every error names the place.
 class Place {
  public:
   Place(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
@@ -85,7 +85,7 @@ class Place {
   [[noreturn]] void fail_as_none_of(const Range& words) const {
     std::string known;
     for (const std::string_view word : words) known += (known.empty() ? "" : ", ") + std::string(word);
-    fail('"' + string() + "\" is none of " + known);
+    fail('"' + string() + "\" is not one of " + known);
   }
 
  private:

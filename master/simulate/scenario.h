@@ -1,5 +1,5 @@
 // A scenario of `simulate`: a supervision tree, how its processes behave, and what happens to it. The format is
-// described in tests/vectors/README.md; this is what stands in it, checked and typed. Internal to the simulator.
+// described in tests/vectors/README.md; this is its content, checked and typed. Internal to the simulator.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,18 @@ namespace bulkhead::simulation {
 
 using Json = nlohmann::ordered_json;  // keys stay in the order of the file
 
-// What is wrong with a scenario, for the user. Never leaves simulate().
+// What is wrong with a scenario, for the user. simulate() catches it.
 struct ScenarioError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// How a worker behaves; the supervisor does not see it. A ChildSpec's `tag` is an index into Scenario::behaviours.
+// How a worker behaves; the supervisor does not see this. The `tag` of a ChildSpec is an index into
+// Scenario::behaviours.
 struct Behaviour {
   enum class OnTerminate : std::uint8_t { exit, ignore, exit_normal, exit_crash, exit_slow };
   OnTerminate on_terminate = OnTerminate::exit;
   supervision::Duration delay{};
-  std::vector<std::uint64_t> start_fail;  // attempts of its path that fail, counted from 1
+  std::vector<std::uint64_t> start_fail;  // attempts to start its path that fail, counted from 1
   supervision::Duration fail_delay{};
 };
 
@@ -39,7 +40,7 @@ struct Exits {
 };
 struct Operate {
   supervision::OperationRequested request;
-  bool count_only = false;  // count_children, which is which_children with another answer
+  bool count_only = false;  // count_children, which differs from which_children only in its answer
 };
 struct Shutdown {};
 struct Sleep {
@@ -53,11 +54,11 @@ struct ScenarioEvent {
 
 struct Scenario {
   supervision::ChildSpec tree;
-  std::vector<Behaviour> behaviours{1};  // the first one: nothing special
+  std::vector<Behaviour> behaviours{1};  // the first one is the default behaviour
   std::vector<ScenarioEvent> events;
 };
 
-// `tree_from_config`, if given, is used in place of the scenario's tree. Throws ScenarioError.
+// `tree_from_config`, if given, replaces the scenario's own tree. Throws ScenarioError.
 [[nodiscard]] Scenario read_scenario(const Json& json, const supervision::ChildSpec* tree_from_config);
 
 }  // namespace bulkhead::simulation

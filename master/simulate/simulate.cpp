@@ -37,7 +37,7 @@ bool runs(const NodeView& node) {
   return state_name(node.state) == std::string_view("running");
 }
 
-// Runs one scenario and says what happened in the words of the format.
+// Runs one scenario and writes what happened in the words of the format.
 class Player {
  public:
   explicit Player(const Scenario& scenario) : scenario_(scenario), world_(scenario) {}
@@ -147,7 +147,7 @@ class Player {
   SimulatedWorld world_;
 };
 
-// The scenario as it was, with the expectations in their places: after `tree` and after `events`.
+// The scenario with the expectations at their places: after `tree` and after `events`.
 Json fill_in(const Json& json, const supervision::ChildSpec* tree_from_config) {
   const Scenario scenario = read_scenario(json, tree_from_config);
   Player player(scenario);
@@ -170,7 +170,7 @@ Json fill_in(const Json& json, const supervision::ChildSpec* tree_from_config) {
   return filled;
 }
 
-// nlohmann writes either no spaces or one value a line; the recorded files have ", " and ": " and stay on the line.
+// nlohmann writes either no spaces or one value per line; the recorded files have ", " and ": " on one line.
 void write(const Json& json, std::string& out) {
   if (json.empty() || !json.is_structured()) {
     out += json.dump(-1, ' ', true);
@@ -231,7 +231,7 @@ std::string play_all(const Json& scenarios, const supervision::ChildSpec* tree_f
   return scenarios.empty() ? "[]\n" : out + "\n]\n";
 }
 
-// Everything that walks the document recurses, so the depth is limited before anything does.
+// The functions that visit the document recurse, so its depth is limited first.
 Json parse(std::string_view text) {
   const auto shallow = [](int depth, Json::parse_event_t, Json&) {
     if (depth > static_cast<int>(kMaxNesting)) throw ScenarioError("nested too deeply");

@@ -1,6 +1,6 @@
 // `bulkheadctl simulate`: replays scenarios against the supervision rules in virtual time, so that a policy can be
-// rehearsed before it is needed. The format is that of the recorded OTP scenarios, tests/vectors/README.md; on top of
-// it, the exit reasons `permanent_failure` and `retired`.
+// rehearsed before it is needed. The format is that of the recorded OTP scenarios, tests/vectors/README.md, extended by
+// the exit reasons `permanent_failure` and `retired`.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@
 namespace bulkhead::simulation {
 
 struct SimulateResult {
-  std::string output;  // the scenarios with expect_start and expect filled in, laid out as the recorded files are
-  std::string error;   // empty, or one sentence; then there is no output
+  std::string output;  // the scenarios with expect_start and expect filled in, in the layout of the recorded files
+  std::string error;   // empty, or one sentence; then `output` is empty
 };
 
 // `scenario_text` is one scenario or an array of them, and so is the output. With `tree_from_config` every scenario
-// plays on that tree: its own `tree`, if it has one, is left out, and every worker ends at once when it is told to.
+// runs on that tree: its own `tree` is left out, and every worker ends immediately when it is asked to.
 [[nodiscard]] SimulateResult simulate(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config);
 
 }  // namespace bulkhead::simulation

@@ -43,7 +43,7 @@ void SimulatedWorld::shut_down() {
   feed(supervision::StopRequested{});
 }
 
-// All of them are dead before the tree hears of the first: a stop request that comes now reaches nobody.
+// All of them are dead before the tree hears of the first one: a stop request that comes now has no receiver.
 void SimulatedWorld::exit(const std::vector<Exits::One>& exits) {
   std::vector<RunId> runs;
   for (const Exits::One& one : exits) {
@@ -67,7 +67,7 @@ supervision::Reply SimulatedWorld::operate(supervision::OperationRequested reque
   feed(request);
   while (!replies_.contains(token)) {
     if (!run_next(Instant::max()))
-      throw ScenarioError("this is never answered: a child that has to end first never does");
+      throw ScenarioError("this is never answered: it waits for the end of a child that never ends");
   }
   return std::move(replies_.extract(token).mapped());
 }
@@ -84,7 +84,7 @@ void SimulatedWorld::run_until_quiet() {
   }
 }
 
-// What processes do at one moment comes before what the clock demands of them.
+// At one moment, the actions of processes come before the deadlines.
 bool SimulatedWorld::run_next(Instant until) {
   const Instant action = actions_.empty() ? Instant::max() : actions_.begin()->first.first;
   const Instant deadline = tree_.next_deadline().value_or(Instant::max());
@@ -101,7 +101,7 @@ bool SimulatedWorld::run_next(Instant until) {
 
 void SimulatedWorld::act(const Action& action) {
   const auto process = processes_.find(action.run);
-  if (process == processes_.end()) return;  // it ended before
+  if (process == processes_.end()) return;  // it has already ended
   const supervision::NodeId node = process->second.node;
   switch (action.next) {
     case Next::ready: return feed(supervision::ChildReady{node, action.run});
@@ -169,7 +169,7 @@ void SimulatedWorld::carry_out(const supervision::Report& report) {
   std::visit([this](const auto& known) { record(known); }, report);
 }
 
-void SimulatedWorld::carry_out(const supervision::TreeTerminated&) {}  // to be seen in the state of the root
+void SimulatedWorld::carry_out(const supervision::TreeTerminated&) {}  // visible in the state of the root
 
 void SimulatedWorld::record(const report::SupervisorStarted& report) {
   trace_.push_back({{"start", report.path}, {"type", "supervisor"}});
@@ -195,7 +195,7 @@ void SimulatedWorld::record(const report::StartFailed& report) {
   processes_.erase(report.run);
 }
 
-// Who ended it is what the process saw: one that was dead before the stop request ended by itself.
+// The process knows who ended it: if it died before the stop request, it ended by itself.
 void SimulatedWorld::record(const report::ChildExited& report) {
   const Process& process = processes_.at(report.run);
   Json entry{

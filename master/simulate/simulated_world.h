@@ -1,4 +1,4 @@
-// The world of a scenario: a Tree, processes that only exist on paper, and virtual time. Internal to the simulator.
+// The world of a scenario: a Tree, simulated processes, and virtual time. Internal to the simulator.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@ class SimulatedWorld {
   explicit SimulatedWorld(const Scenario& scenario);
 
   void start();
-  void exit(const std::vector<Exits::One>& exits);  // throws ScenarioError if one of them does not run
+  void exit(const std::vector<Exits::One>& exits);  // throws ScenarioError if one of them is not running
   void shut_down();
-  // Lets time pass until the answer is there. Throws ScenarioError if it never comes.
+  // Lets time pass until the answer has come. Throws ScenarioError if it never comes.
   [[nodiscard]] supervision::Reply operate(supervision::OperationRequested request);
 
   void run_for(supervision::Duration duration);
@@ -30,15 +30,15 @@ class SimulatedWorld {
   [[nodiscard]] const supervision::Tree& tree() const { return tree_; }
   [[nodiscard]] supervision::Instant now() const { return now_; }
   [[nodiscard]] bool root_is_running() const;
-  [[nodiscard]] Json take_trace();  // what happened since it was last taken
+  [[nodiscard]] Json take_trace();  // what happened since the last call
 
  private:
-  // A process that is running, or being started.
+  // A process that is starting or running.
   struct Process {
     supervision::NodeId node = 0;
     const Behaviour* behaviour = nullptr;
     Json signals = Json::array();
-    std::string reason;  // of its end; not empty: it is dead, and its supervisor may not know yet
+    std::string reason;  // reason of its end; not empty: it is dead, but its supervisor may not know that yet
   };
   enum class Next : std::uint8_t { ready, start_failed, exit };
   struct Action {
@@ -46,10 +46,11 @@ class SimulatedWorld {
     Next next;
     std::string reason;
   };
-  using Due = std::pair<supervision::Instant, std::uint64_t>;  // the number keeps what is due at one time in order
+  using Due =
+      std::pair<supervision::Instant, std::uint64_t>;  // the number keeps the order of what is due at the same time
 
   void feed(const supervision::Event& event);
-  bool run_next(supervision::Instant until);  // false: nothing is due by then
+  bool run_next(supervision::Instant until);  // false: nothing is due until then
   void act(const Action& action);
   void schedule(supervision::Duration delay, Action action);
   void die(supervision::RunId run, const std::string& reason);
@@ -68,7 +69,7 @@ class SimulatedWorld {
   void record(const supervision::report::StartFailed& report);
   void record(const supervision::report::ChildExited& report);
   template <typename Other>
-  void record(const Other&) {}  // not in the trace
+  void record(const Other&) {}  // not part of the trace
 
   const Scenario& scenario_;
   supervision::Tree tree_;

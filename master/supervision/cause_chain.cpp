@@ -36,12 +36,12 @@ const char* spoken(Ending ending) {
   return "ended";
 }
 
-// What the edge said of a leaf's end is better than what the rules know of it.
+// What the edge reported about the end of a leaf is more precise than what the rules know of it.
 std::string end_of(const Node& child) {
   return child.how.empty() ? spoken(child.ending) : child.how;
 }
 
-// A child that is a supervisor brings its own causes; a leaf is where the chain begins.
+// A child that is a supervisor brings its own causes; at a leaf the chain begins.
 std::vector<std::string> continue_chain(const Node& child, std::string sentence) {
   std::vector<std::string> chain = child.blame;
   chain.push_back(std::move(sentence));

@@ -1,5 +1,5 @@
-// Why a supervisor ended, as sentences for a tired operator. Each supervisor adds one to those of the child it fell
-// with.
+// Why a supervisor ended, as sentences for an operator. Each supervisor adds one sentence to those of the child that
+// made it end.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace bulkhead::supervision {
 
-// What became of the child's last run.
+// How the last run of the child ended.
 [[nodiscard]] Ending ending_of(ExitReason reason);
 [[nodiscard]] Ending ending_of(Cause cause);
 

@@ -25,9 +25,10 @@ struct Shutdown {
   Duration timeout = std::chrono::seconds(5);  // Kind::timeout only
 };
 
-// What OTP lacks: how long a crashing child waits before its next start. The first restart is immediate; a delay grows
-// by `factor` from `min` to `max`, is moved by up to ±`jitter` of itself, and starts over after a run of `reset_after`.
-// When `immediate_after_ready` is set (workers), a child that was ready for at least `stable_run` restarts at once.
+// An addition to OTP: how long a crashing child waits before its next start. The first restart is immediate; then the
+// delay grows by `factor` from `min` to `max`, is changed by a random part of up to ±`jitter` of itself, and starts
+// over after a run of `reset_after`. When `immediate_after_ready` is set (workers), a child that was ready for at least
+// `stable_run` restarts immediately.
 struct RestartDelay {
   bool enabled = false;
   Duration min = std::chrono::milliseconds(100);
@@ -55,7 +56,7 @@ struct ChildSpec {
   RestartDelay restart_delay;
   SupervisorFlags flags;            // supervisor and listener only
   std::vector<ChildSpec> children;  // supervisor and listener only, in start order
-  std::uint32_t tag = 0;            // the edge's own, carried along and never looked at by the rules
+  std::uint32_t tag = 0;            // belongs to the edge: carried along and never used by the rules
 };
 
 // A listener supervises its workers, so the rules treat it as a supervisor.

@@ -1,5 +1,5 @@
-// What step() wants done, in order. Deeds (StartChild, StopChild, KillChild) go to master/process; Reply goes back to
-// an operator; Report is for the event ring, the log and `explain`; TreeTerminated ends the daemon.
+// The commands of step(), in order. Deeds (StartChild, StopChild, KillChild) go to master/process; a Reply goes back to
+// an operator; a Report is for the event ring, the log and `explain`; TreeTerminated ends the daemon.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ enum class NodeState : std::uint8_t {
   starting,  // its start attempt is under way
   running,
   waiting,     // a restart is delayed
-  restarting,  // to be tried again at once (OTP's `restarting`)
+  restarting,  // to be tried again immediately (OTP's `restarting`)
   stopping,
   stopped,  // in the list, not running: finished (transient), or stopped by an operator
   failed    // ended with a permanent failure
@@ -34,27 +34,28 @@ struct ChildStatus { std::string id; NodeType type; NodeState state; };
 struct Reply { std::uint64_t token; ReplyError error; std::vector<ChildStatus> children = {}; };  // which_children only
 // clang-format on
 
-// Why a supervisor ended: asked (the root: request, others: parent), or by itself.
+// Why a supervisor ended: on request (the root: request, others: parent), or by itself.
 enum class Cause : std::uint8_t { request, parent, intensity, auto_shutdown, start_failed };
 
-// Reports carry the path, because the entry may be gone when they are read. They come in exactly the order in which
-// things happen, and only for what the tree acted on: news of an unknown or earlier run are dropped without a word.
+// Reports carry the path, because the entry may no longer exist when they are read. They come in exactly the order of
+// the events, and only for events on which the tree acted: events of an unknown or earlier run are silently dropped.
 // clang-format off
 namespace report {
 struct SupervisorStarted { NodeId node; std::string path; };  // begins to start; its children follow, each as a new node
-// After its children. The entries below it are gone with it, without a ChildRemoved each.
+// Reported after its children. The entries below it are removed with it, without a ChildRemoved for each.
 struct SupervisorTerminated { NodeId node; std::string path; Cause cause; };
 struct ChildStarted { NodeId node; std::string path; RunId run; };  // the attempt begins
 struct ChildReady { NodeId node; std::string path; RunId run; };
 struct StartFailed { NodeId node; std::string path; RunId run; };
 struct ChildStopping { NodeId node; std::string path; RunId run; bool kill; };
-// When the exit becomes known, which is before its supervisor acts on it. `asked`: after a StopChild or KillChild.
+// Reported when the exit becomes known, which is before its supervisor acts on it. `asked`: after a StopChild or
+// KillChild.
 struct ChildExited { NodeId node; std::string path; RunId run; ExitReason reason; bool asked; };
-// A restart was decided and counted; it happens after `delay`. Of a group, only the child that caused it is named. Not
-// for ExitReason::retired, which is no restart in this sense.
+// A restart was decided and counted; it happens after `delay`. In a group restart only the child that caused it is
+// reported. Not reported for ExitReason::retired, which does not count as a restart.
 struct ChildRestarting { NodeId node; std::string path; Duration delay; std::uint32_t restarts_in_window; };
 struct ChildRemoved { NodeId node; std::string path; };
-// One restart too many: the supervisor `path` gives up because of `child` (a path too).
+// One restart too many: the supervisor `path` gives up because of `child` (also a path).
 struct IntensityExceeded { NodeId node; std::string path; std::string child; std::uint32_t max_restarts; Duration max_seconds; };
 }  // namespace report
 // clang-format on
@@ -63,7 +64,7 @@ using Report = std::variant<report::SupervisorStarted, report::SupervisorTermina
                             report::ChildReady, report::StartFailed, report::ChildStopping, report::ChildExited,
                             report::ChildRestarting, report::ChildRemoved, report::IntensityExceeded>;
 
-// The root has ended. `chain` are the causes, from the first child that failed up to the root, in plain sentences.
+// The root has ended. `chain` lists the causes in plain sentences, from the first child that failed up to the root.
 struct TreeTerminated {
   Cause cause;
   std::vector<std::string> chain;

@@ -1,4 +1,5 @@
-// What can happen to a supervision tree. The edge (master/daemon.cpp, or the simulator) turns the world into these.
+// What can happen to a supervision tree. The edge (the daemon, or the simulator) turns the outside world into these
+// events.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace bulkhead::supervision {
 using NodeId = std::uint32_t;
 inline constexpr NodeId kRoot = 1;
 
-// One start of a leaf. Unique for the life of the Tree, so that news of an earlier run can be told and dropped.
+// One start of a leaf. Unique for the life of the Tree, so that events of an earlier run can be recognised and dropped.
 using RunId = std::uint64_t;
 
 enum class ExitReason : std::uint8_t {
@@ -21,25 +22,25 @@ enum class ExitReason : std::uint8_t {
   shutdown,           // an end that counts as clean by itself (OTP's shutdown and {shutdown, _})
   abnormal,           // any other status, any signal
   permanent_failure,  // exit status listed in permanent_failure_exit: not restarted, whatever `restart` says; `failed`
-  retired,  // it ended because it was asked to outside supervision (worker TERM, recycling): replaced, not counted
+  retired,            // it ended on a request from outside supervision (worker TERM, recycling): replaced, not counted
 };
 
 // clang-format off
 struct Start {};  // bring the root up; once
 struct ChildReady { NodeId node; RunId run; };  // the start attempt succeeded
-// The start attempt failed and nothing of it is left. Only permanent_failure makes a difference: it is not tried again.
-// `how`, here and below, is what became of it, as a predicate for the chain of causes: "was killed by SIGSEGV". It may
-// be empty, and is kept until the next start.
+// The start attempt failed and left nothing running. Only permanent_failure makes a difference: the start is not tried
+// again. `how`, here and below, describes the end as a predicate for the chain of causes: "was killed by SIGSEGV". It
+// may be empty, and is kept until the next start.
 struct StartFailed { NodeId node; RunId run; ExitReason reason = ExitReason::abnormal; std::string how = {}; };
 // A run that had become ready, or was being stopped, ended.
 struct ChildExited { NodeId node; RunId run; ExitReason reason; std::string how = {}; };
-struct DeadlineReached {};  // time has passed: act on what is due at `now`
-struct StopRequested {};    // the root is told to shut down
+struct DeadlineReached {};  // time has passed: act on everything due at `now`
+struct StopRequested {};    // the root must shut down
 // clang-format on
 
-// An operator's operation, answered by exactly one Reply with the same token. `supervisor` is a path ("root/web").
-// which_children asks for the list as it is when the supervisor gets to the question, as OTP's does. start_children is
-// not OTP's: it starts several at once, those that are in the list already as restart_child does and the others as
+// An operation of an operator, answered by exactly one Reply with the same token. `supervisor` is a path ("root/web").
+// which_children returns the list as it is when the supervisor gets to the request, as in OTP. start_children is not in
+// OTP: it starts several children at once, those already in the list as restart_child does and the others as
 // start_child does, and answers when each is ready or has failed.
 enum class Operation : std::uint8_t {
   terminate_child,
@@ -54,7 +55,7 @@ struct OperationRequested {
   Operation operation;
   std::string supervisor;
   std::string id;  // terminate_child, restart_child, delete_child
-  ChildSpec spec;  // start_child: the child; start_children: those that are to start are its children
+  ChildSpec spec;  // start_child: the child; start_children: its children are the ones to start
 };
 
 using Event =

@@ -44,18 +44,18 @@ struct Node {
   Instant since{};
   RunId run = 0;
   std::uint64_t restarts = 0;
-  bool exit_pending = false;          // it is gone, and that waits in its supervisor's mailbox
+  bool exit_pending = false;          // it has ended, and the message about that waits in its supervisor's mailbox
   std::optional<Instant> ready_at;    // of the present run
   std::optional<Duration> ready_for;  // of the last run
   std::optional<Instant> due;         // waiting: when it restarts
-  std::optional<Instant> deadline;    // under which it stands in the tree's list of deadlines
+  std::optional<Instant> deadline;    // the time of its entry in the tree's list of deadlines
   Backoff backoff;
   Ending ending = Ending::none;
-  std::string how;                         // a leaf's last end, in the edge's words; empty: as `ending` says
-  std::vector<std::string> blame;          // a supervisor that ended: the chain of causes up to it
+  std::string how;                 // how a leaf's last run ended, in the words of the edge; empty: as `ending` says
+  std::vector<std::string> blame;  // the chain of causes of a supervisor that ended
   std::unique_ptr<Supervisor> supervisor;  // while it runs, if it is one
 
-  // OTP keeps one field, the pid: a process (that may be dead already), `restarting`, or undefined.
+  // OTP keeps this in one field, the pid: a process (which may already be dead), `restarting`, or undefined.
   [[nodiscard]] bool has_process() const {
     return exit_pending || state == NodeState::starting || state == NodeState::running || state == NodeState::stopping;
   }
@@ -64,9 +64,9 @@ struct Node {
   [[nodiscard]] bool is_supervisor() const { return supervises(spec->type); }
 };
 
-// What lies in a supervisor's mailbox. A ChildGone can be overtaken by the end of a later run, so it says which run it
-// is about. TryAgain and DelayOver cannot: a child comes to be `restarting` or `waiting` again only by messages behind
-// them.
+// A message in a supervisor's mailbox. The end of a later run can come before a ChildGone is handled, so ChildGone says
+// which run it is about. TryAgain and DelayOver need no run: a child becomes `restarting` or `waiting` again only by
+// messages that come later.
 struct ChildGone {
   NodeId child;
   RunId run;
@@ -81,7 +81,7 @@ struct DelayOver {
 struct Stop {};
 using Message = std::variant<ChildGone, TryAgain, DelayOver, Stop, OperationRequested>;
 
-// The answer that a busy supervisor waits for; it overtakes the mailbox.
+// The answer for which a busy supervisor waits; it is handled before the mailbox.
 struct Answer {
   enum class Kind : std::uint8_t { up, start_failed, down };
   NodeId supervisor;

@@ -1,5 +1,5 @@
-// The operator's operations: OTP's terminate_child, restart_child, delete_child, start_child, which_children, and OTP's
-// answers. Each is handled when the supervisor is idle, so the states below are settled ones.
+// The operations of an operator: OTP's terminate_child, restart_child, delete_child, start_child and which_children,
+// with OTP's answers. Each is handled when the supervisor is idle, so the states below are settled.
 #include <utility>
 
 #include "master/supervision/supervisor.h"
@@ -28,7 +28,7 @@ void Supervisor::handle(const OperationRequested& request) {
   }
 }
 
-// Also ends the tries of a child that is restarting or waiting.
+// Also ends the attempts of a child that is restarting or waiting.
 void Supervisor::terminate_child(std::uint64_t token, Node& child) {
   begin(Job{.kind = Job::Kind::terminate_child, .subject = child.id, .token = token, .stops = {child.id}});
 }
@@ -57,7 +57,7 @@ void Supervisor::start_child(const OperationRequested& request) {
   begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
 }
 
-// Each is checked before the first is touched.
+// Every child is checked before the first one is changed.
 void Supervisor::start_children(const OperationRequested& request) {
   Job job{.kind = Job::Kind::start_children, .token = request.token};
   for (const ChildSpec& spec : request.spec.children) {
@@ -78,7 +78,7 @@ void Supervisor::start_children(const OperationRequested& request) {
   begin(std::move(job));
 }
 
-// A child whose exit is still in the mailbox is listed with its pid in OTP.
+// OTP lists a child with its pid while its exit is still in the mailbox.
 void Supervisor::which_children(std::uint64_t token) {
   Reply answer{token, ReplyError::none};
   for (const NodeId id : children_) {

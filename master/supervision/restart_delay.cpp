@@ -24,7 +24,7 @@ Duration Backoff::next(const RestartDelay& policy, std::optional<Duration> ready
   const auto longest = static_cast<double>(policy.max.count());
   const double grown = static_cast<double>(policy.min.count()) * std::pow(policy.factor, restarts_ - 2);
   const double moved = std::min(grown, longest) * (1.0 + policy.jitter * jitter.next());
-  // Compared before the conversion: a double beyond the range of a duration must not be converted at all.
+  // Compared before the conversion, because a double outside the range of a duration must not be converted.
   if (!(moved < longest)) return policy.max;
   return Duration(static_cast<Duration::rep>(std::max(moved, 0.0)));
 }

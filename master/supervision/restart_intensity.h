@@ -1,6 +1,6 @@
-// OTP's restart intensity: at most max_restarts restarts within any max_seconds; the next one ends the supervisor.
-// Source: supervisor(3), "Maximum restart intensity", and add_restart in supervisor.erl, with one difference: OTP
-// counts in whole seconds, we count exactly. A restart exactly max_seconds ago still counts.
+// OTP's restart intensity: at most max_restarts restarts within any max_seconds; one more ends the supervisor. Source:
+// supervisor(3), "Maximum restart intensity", and add_restart in supervisor.erl. One difference: OTP counts whole
+// seconds, this counts exactly. A restart exactly max_seconds ago still counts.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,23 @@ class RestartIntensity {
   RestartIntensity(std::uint32_t max_restarts, Duration max_seconds)
       : max_restarts_(max_restarts), max_seconds_(max_seconds) {}
 
-  // Counts one more restart at `now`, which must not go backwards. False: it is one too many.
-  // Keeps at most max_restarts instants, however often it is called.
+  // Counts one more restart at `now`, which must not go backwards. False: it is one too many. Keeps at most
+  // max_restarts instants, however often it is called.
   [[nodiscard]] bool count(Instant now);
 
-  // Other limits from now on; what was counted stays counted, as far as the new limits can use it.
+  // Changes the limits from now on. Restarts that were counted still count, as far as the new limits use them.
   void limit(std::uint32_t max_restarts, Duration max_seconds);
 
   // How many restarts lie within the window that ends at `now`.
   [[nodiscard]] std::uint32_t in_window(Instant now) const;
 
-  // What was counted, to be counted again elsewhere.
+  // The counted restarts, to be counted again in another program.
   [[nodiscard]] std::vector<Instant> counted() const { return {restarts_.begin(), restarts_.end()}; }
 
  private:
   std::uint32_t max_restarts_;
   Duration max_seconds_;
-  std::deque<Instant> restarts_;  // in order; none counts that lies before the window
+  std::deque<Instant> restarts_;  // in order; entries before the window do not count
 };
 
 }  // namespace bulkhead::supervision

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "master/supervision/cause_chain.h"
+#include "master/supervision/path.h"
 #include "master/supervision/tree_context.h"
 
 namespace bulkhead::supervision {
@@ -40,7 +41,7 @@ void Supervisor::handle_next() {
   if (!job_ && !mailbox_.empty()) tree_.schedule(self_.id);
 }
 
-// A child that has been stopped or started anew since then has no exit pending, or has another run.
+// A child that has been stopped or started again since then has no exit pending, or has another run.
 void Supervisor::handle(const ChildGone& message) {
   Node* child = tree_.find(message.child);
   if (child == nullptr || !child->exit_pending || child->run != message.run) return;
@@ -60,7 +61,7 @@ void Supervisor::handle(const DelayOver& message) {
 }
 
 void Supervisor::handle(const Stop&) {
-  self_.blame = {self_.path + " was told to stop"};
+  self_.blame = {self_.path + " was asked to stop"};
   end(self_.id == kRoot ? Cause::request : Cause::parent);
 }
 
@@ -75,7 +76,7 @@ void Supervisor::restart_child(Node& child, ExitReason reason) {
   }
 }
 
-// The entry goes before the supervisor does, as in OTP; so what is to be said of the child is said first.
+// The entry is removed before the supervisor ends, as in OTP, so what is reported about the child is reported first.
 void Supervisor::finished(Node& child, NodeState state) {
   tree_.set_state(child, state);
   const bool ends_us = triggers_auto_shutdown(child);
@@ -84,7 +85,7 @@ void Supervisor::finished(Node& child, NodeState state) {
   if (ends_us) end(Cause::auto_shutdown);
 }
 
-// OTP looks at what is left in the list: running, restarting, or dead with its exit still in the mailbox.
+// OTP checks what is left in its list: children that run, restart, or are dead with the exit still in the mailbox.
 bool Supervisor::triggers_auto_shutdown(const Node& child) const {
   const auto is_left = [&](NodeId id) {
     const Node& other = *tree_.find(id);
@@ -132,7 +133,7 @@ void Supervisor::advance() {
     } else if (job_->next_start < job_->starts.size()) {
       const bool together = job_->kind == Job::Kind::start_children;
       do {
-        start_next();  // who is up at once may have been the last that was awaited
+        start_next();  // a child that was up immediately may have been the last awaited one
       } while (together && job_ && job_->next_start < job_->starts.size());
     } else {
       finish();
@@ -149,8 +150,8 @@ void Supervisor::stop_next() {
   }
 }
 
-// Awaited before it starts: an empty supervisor is up at once. Who failed for good, be it while the others were being
-// stopped, is not started along with them.
+// Marked as awaited before it starts, because an empty supervisor is up immediately. A child that has failed for good,
+// even while the others were being stopped, is not started with them.
 void Supervisor::start_next() {
   Node& child = *tree_.find(job_->starts[job_->next_start++]);
   if (job_->kind == Job::Kind::restart && child.state == NodeState::failed) return;
@@ -166,7 +167,7 @@ void Supervisor::answered(Node& child, Answer::Kind kind) {
   advance();
 }
 
-// In the list, but no process and nothing to come of it: what do_terminate and del_child leave in OTP.
+// In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child.
 void Supervisor::settle(Node& child) {
   if (child.state != NodeState::failed) tree_.forget_run(child);
   child.exit_pending = false;
@@ -175,7 +176,7 @@ void Supervisor::settle(Node& child) {
   if (!stays) remove_child(child.id);
 }
 
-// `failed` from now on, so that no group restart starts it again.
+// The child is `failed` from now on, so that no group restart starts it again.
 void Supervisor::child_never_starts(Node& child) {
   child.exit_pending = true;
   receive(ChildGone{child.id, child.run, ExitReason::permanent_failure});
@@ -194,14 +195,14 @@ void Supervisor::child_not_started(Node& child) {
     case Job::Kind::start: self_.blame = blame_failed_start(self_, child); return end(Cause::start_failed);
     case Job::Kind::restart:
     case Job::Kind::replace:
-      // From here on it is the failed child that is being restarted, not the one that it began with.
+      // From here on the failed child is the one that is being restarted, not the one that caused the restart.
       if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
-      // Leaving control back to the mailbox before trying again, so that an operation or a stop can come in between.
+      // Returns to the mailbox before the next attempt, so that an operation or a stop can come in between.
       tree_.set_state(child, NodeState::restarting);
       return receive(TryAgain{child.id});
     case Job::Kind::start_child: remove_child(child.id); [[fallthrough]];
     case Job::Kind::restart_child: reply(job.token, ReplyError::start_failed); break;
-    case Job::Kind::start_children:  // goes on
+    case Job::Kind::start_children:  // continues
     case Job::Kind::terminate_child:
     case Job::Kind::end: break;  // these start nothing
   }
@@ -223,7 +224,7 @@ void Supervisor::finish() {
   if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
-// Whoever is still waiting for an answer talked to a supervisor that is no more.
+// Senders that still wait for an answer get noproc, because the supervisor no longer exists.
 void Supervisor::ended(Cause cause) {
   tree_.report(report::SupervisorTerminated{self_.id, self_.path, cause});
   for (const Message& message : mailbox_) {
@@ -235,7 +236,7 @@ void Supervisor::ended(Cause cause) {
   tree_.supervisor_gone(self_);
 }
 
-// The child itself is not stopped: it is gone already, or waits for this.
+// The child itself is not stopped: it has already ended, or it waits for this restart.
 Supervisor::Job Supervisor::group_restart(const Node& child) const {
   Job job{.kind = Job::Kind::restart, .subject = child.id};
   for (const NodeId id : restart_group(child)) {
@@ -257,7 +258,7 @@ std::vector<NodeId> Supervisor::restart_group(const Node& child) const {
 }
 
 Node& Supervisor::add_child(std::shared_ptr<const ChildSpec> spec) {
-  std::string path = self_.path + "/" + spec->id;
+  std::string path = child_of(self_.path, spec->id);
   Node& child = tree_.add(self_.id, std::move(spec), std::move(path));
   children_.push_back(child.id);
   return child;

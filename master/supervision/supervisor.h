@@ -1,6 +1,6 @@
-// One running supervisor: an actor with a mailbox. It takes one message at a time and works on it to the end, as a
-// gen_server does, but the end may have to wait for children to start or stop; what comes in meanwhile waits in order.
-// Source of every rule: OTP 25, stdlib, supervisor(3) and supervisor.erl. Function names follow it where they can.
+// One running supervisor: an actor with a mailbox. It handles one message at a time and completes it, as a gen_server
+// does, but completing it may require waiting for children to start or stop; later messages wait in order. Source of
+// every rule: OTP 25, stdlib, supervisor(3) and supervisor.erl. Functions have OTP's names where possible.
 //
 //            start()                        intensity exceeded, auto_shutdown, Stop
 //               |                                          |
@@ -24,7 +24,8 @@
 //   Stop             | end: stop all children in reverse order    | waits; ending: already on its way
 //   Operation        | OTP's answer, at once or after a job       | waits; noproc when the supervisor has ended
 //
-// One child at a time, but for start_children, which starts its children together and waits for them all.
+// Children are started one at a time, except by start_children, which starts its children together and waits for all of
+// them.
 //
 //   answer           | starting           | restart              | operation           | stopping any
 //   -----------------+--------------------+----------------------+---------------------+-------------------------
@@ -33,16 +34,17 @@
 //                    |                    | TryAgain to ourself  |                     |
 //   down             | -                  | -                    | -                   | next child
 //
-// The ladder of an exit: retired -> start it again, uncounted. permanent_failure -> `failed`. Then by restart type:
-// permanent, or transient and abnormal -> restart; else it stays `stopped`, or is removed if temporary, and if it was
-// significant auto_shutdown is looked at. A start that fails with a permanent failure is an exit, too: whoever was
-// starting goes on with the next child, and what is to follow from the exit waits in the mailbox; only an operator is
-// told start_failed. A restart is counted first (one too many ends the supervisor), may be
-// delayed, and then goes by strategy. A group restart starts every member, also those stopped or finished before,
-// except temporary ones, which are removed, and `failed` ones, which only an operator starts again.
+// The steps after an exit ("the ladder"): retired -> start it again, uncounted. permanent_failure -> `failed`. Then by
+// restart type: permanent, or transient and abnormal -> restart; otherwise it stays `stopped`, or is removed if
+// temporary, and if it was significant auto_shutdown is checked. A start that fails with a permanent failure counts as
+// an exit, too: the job that started it continues with the next child, and the message about the exit waits in the
+// mailbox; only an operator gets the answer start_failed. A restart is counted first (one too many ends the
+// supervisor), may be delayed, and then follows the strategy. A group restart starts every member, including those
+// stopped or finished before, except temporary ones, which are removed, and `failed` ones, which only an operator
+// starts again.
 //
-// Beyond OTP, a delay: the group is stopped at once, the child that caused the restart is `waiting`, the others are
-// `stopped`, and the supervisor is idle. Whatever starts or stops the child meanwhile cancels the delay.
+// Beyond OTP, a delay: the group is stopped immediately, the child that caused the restart is `waiting`, the others are
+// `stopped`, and the supervisor is idle. Any start or stop of the child during that time cancels the delay.
 #pragma once
 
 #include <algorithm>
@@ -67,22 +69,22 @@ class Supervisor {
 
   void start();
   void receive(Message message);
-  void handle_next();  // one message, if it is idle and there is one
+  void handle_next();  // handles one message, if the supervisor is idle and has one
   void answered(Node& child, Answer::Kind kind);
 
-  // Other flags, another order of its children. Those that the spec does not name come last.
+  // New flags and a new order of its children. Children that the spec does not name come last.
   void spec_changed();
 
   [[nodiscard]] bool awaits(NodeId child) const { return std::ranges::find(awaited_, child) != awaited_.end(); }
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
-  // Between two steps. What an operator asked for and has not been begun is left out.
+  // Call it between two steps only. Operations that have not begun are left out.
   [[nodiscard]] SupervisorRecord record() const;
-  // Goes on from there; false: it makes no sense. In place of start().
+  // Continues from a saved state, instead of start(); false: the state makes no sense.
   [[nodiscard]] bool resume(const SupervisorRecord& record);
   [[nodiscard]] std::uint32_t restarts_in_window(Instant now) const { return intensity_.in_window(now); }
 
  private:
-  // What it is busy with. Each list is worked through in order; `stops` first.
+  // What the supervisor is busy with. Each list is handled in order; `stops` comes first.
   struct Job {
     enum class Kind : std::uint8_t {
       start,
@@ -95,7 +97,7 @@ class Supervisor {
       start_children
     };
     Kind kind;
-    NodeId subject = 0;       // the child that it is about
+    NodeId subject = 0;       // the child that the job is about
     std::uint64_t token = 0;  // operations
     Duration delay{};         // restart: between stopping and starting
     Cause cause{};            // end
@@ -103,8 +105,8 @@ class Supervisor {
     std::vector<NodeId> starts{};
     std::size_t next_stop = 0;
     std::size_t next_start = 0;
-    std::vector<NodeId> added{};  // start_children: those that were not in the list
-    bool failed = false;          // start_children: one of them has
+    std::vector<NodeId> added{};  // start_children: children that were not in the list before
+    bool failed = false;          // start_children: one of them has failed
   };
 
   void handle(const ChildGone& message);
@@ -113,7 +115,7 @@ class Supervisor {
   void handle(const Stop& message);
   void handle(const OperationRequested& request);
 
-  // The ladder.
+  // Handling of an exit ("the ladder").
   void restart_child(Node& child, ExitReason reason);
   void finished(Node& child, NodeState state);
   [[nodiscard]] bool triggers_auto_shutdown(const Node& child) const;
@@ -121,7 +123,7 @@ class Supervisor {
   void give_up(const Node& child);
   void end(Cause cause);
 
-  // Operations.
+  // Operations of an operator.
   void terminate_child(std::uint64_t token, Node& child);
   void operator_restart(std::uint64_t token, Node& child);
   void delete_child(std::uint64_t token, Node& child);
@@ -154,7 +156,7 @@ class Supervisor {
   std::vector<NodeId> children_;
   std::deque<Message> mailbox_;
   std::optional<Job> job_;
-  std::vector<NodeId> awaited_;  // of these an answer has to come before the job goes on
+  std::vector<NodeId> awaited_;  // the job continues after an answer from each of these
 };
 
 }  // namespace bulkhead::supervision

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/supervision/path.h"
 #include "master/supervision/supervisor.h"
 #include "master/supervision/tree_context.h"
 
@@ -31,12 +32,12 @@ struct Tree::Impl {
   void exited(Node& node, ExitReason reason);
 
   TreeContext context;
-  bool begun = false;  // it has been started, or will never be
+  bool begun = false;  // it has been started, or never will be
 };
 
 namespace {
 
-// The present run of a leaf, and only while it runs: everything else is old news.
+// The current run of a leaf while it runs; events of any other run are out of date.
 bool is_alive(const Node& node) {
   return node.state == NodeState::starting || node.state == NodeState::running || node.state == NodeState::stopping;
 }
@@ -86,8 +87,8 @@ void Tree::Impl::on(const ChildReady& event) {
   context.up(*node);
 }
 
-// The two words for an end are each understood in the other's place, because the child is gone either way, and a
-// supervisor that waited for the right word would wait for ever.
+// ChildExited and StartFailed are each accepted instead of the other: the child has ended in both cases, and a
+// supervisor that waited for the right one would wait for ever.
 void Tree::Impl::on(const StartFailed& event) {
   Node* node = leaf(event.node, event.run);
   if (node == nullptr) return;
@@ -120,7 +121,7 @@ void Tree::Impl::on(const DeadlineReached&) {
 }
 
 void Tree::Impl::on(const StopRequested&) {
-  if (!std::exchange(begun, true)) context.emit(TreeTerminated{Cause::request, {"root was told to stop"}});
+  if (!std::exchange(begun, true)) context.emit(TreeTerminated{Cause::request, {"root was asked to stop"}});
   context.post(kRoot, Stop{});
 }
 
@@ -176,7 +177,7 @@ std::string Tree::restore(const TreeState& state, const FindAdded& added) {
                                [&](const std::string& path, NodeType type,
                                    const std::shared_ptr<const ChildSpec>& parent) -> std::shared_ptr<const ChildSpec> {
                                  if (parent == nullptr) return root;
-                                 const std::string_view id = std::string_view(path).substr(path.rfind('/') + 1);
+                                 const std::string id = id_of(path);
                                  for (const ChildSpec& child : parent->children) {
                                    if (child.id == id && child.type == type) return {parent, &child};
                                  }

@@ -133,7 +133,7 @@ void TreeContext::post(NodeId supervisor, Message message) {
   node->supervisor->receive(std::move(message));
 }
 
-// Answers go first: a supervisor that waits for one is in the middle of something.
+// Answers are handled first: a supervisor that waits for one is in the middle of a job.
 void TreeContext::run() {
   while (!answers_.empty() || !runnable_.empty()) {
     if (!answers_.empty()) {
@@ -157,7 +157,7 @@ void TreeContext::deliver(const Answer& answer) {
 
 void TreeContext::arm(Node& node, Duration delay) {
   disarm(node);
-  if (delay > Instant::max() - now_) return;  // later than time goes: never
+  if (delay > Instant::max() - now_) return;  // later than the clock can count: never
   node.deadline = now_ + delay;
   deadlines_.emplace(*node.deadline, node.id);
 }

@@ -1,5 +1,5 @@
-// What the supervisors of one tree share: the entries, the time of this step, the commands it gives, deadlines, mail.
-// No rules live here, except how a start, a stop and an end of one node are carried out. Internal to supervision/.
+// What the supervisors of one tree share: the entries, the time of this step, the commands, deadlines and mail. It has
+// no rules, except how the start, stop and end of one node are carried out. Internal to supervision/.
 #pragma once
 
 #include <deque>
@@ -32,22 +32,22 @@ class TreeContext {
   [[nodiscard]] Jitter& jitter() { return jitter_; }
   void set_state(Node& node, NodeState state);
 
-  // Leaves and supervisors alike. An Answer follows, from start() always and from stop() unless it returns false: the
-  // node was not alive.
+  // For leaves and supervisors. An Answer always follows start(); it follows stop() unless that returns false, because
+  // the node was not alive.
   void start(Node& node);
   [[nodiscard]] bool stop(Node& node);
-  void wait(Node& node, Duration delay);  // state waiting; DelayOver follows
-  void forget_run(Node& node);            // whatever became of it is of no consequence any more; state stopped
+  void wait(Node& node, Duration delay);  // the state becomes waiting; DelayOver follows
+  void forget_run(Node& node);            // what happens to its run no longer matters; the state becomes stopped
 
-  // News of a node, which go to the supervisor that waits for them, else into its mailbox.
+  // Events of a node. They go to the supervisor that waits for them, otherwise into its mailbox.
   void up(Node& node);
   void start_failed(Node& node, ExitReason reason);
   void gone(Node& node, ExitReason reason);
-  void supervisor_gone(Node& node);  // the same for a supervisor; its object lives on to the end of the step
+  void supervisor_gone(Node& node);  // the same for a supervisor; its object exists until the end of the step
 
   void post(NodeId supervisor, Message message);
   void schedule(NodeId supervisor) { runnable_.push_back(supervisor); }
-  void run();  // until no supervisor has anything to do
+  void run();  // returns when no supervisor has anything to do
   void act_on_deadlines();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
@@ -55,11 +55,11 @@ class TreeContext {
   void report(Report report) { commands_.emplace_back(std::move(report)); }
   [[nodiscard]] std::vector<Command> take_commands();
 
-  // Between two steps.
+  // Call these between two steps only.
   [[nodiscard]] TreeState state() const;
   using FindSpec = std::function<std::shared_ptr<const ChildSpec>(const std::string& path, NodeType type,
                                                                   const std::shared_ptr<const ChildSpec>& parent)>;
-  // In place of everything there is. Returns what is wrong with it, and then is of no use any more.
+  // Replaces all nodes. Returns what is wrong with the state; after an error this object cannot be used.
   [[nodiscard]] std::string resume(const TreeState& state, const FindSpec& find_spec);
 
  private:

@@ -1,10 +1,11 @@
-// From a tree to its values and back. Restoring trusts nothing: the values come from another program.
+// Converts a tree to values and back. Restoring checks everything, because the values come from another program.
 #include "master/supervision/tree_state.h"
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
+#include "master/supervision/path.h"
 #include "master/supervision/supervisor.h"
 #include "master/supervision/tree_context.h"
 #include "worker/sys/overloaded.h"
@@ -63,7 +64,7 @@ SupervisorRecord Supervisor::record() const {
 bool Supervisor::resume(const SupervisorRecord& record) {
   children_ = record.children;
   for (const Instant restart : record.restarts) {
-    if (!intensity_.count(restart)) break;  // the limits are lower now
+    if (!intensity_.count(restart)) break;  // the new limits are lower
   }
   for (const MessageRecord& one : record.mailbox) {
     auto message = message_of(one);
@@ -79,7 +80,7 @@ bool Supervisor::resume(const SupervisorRecord& record) {
       !std::ranges::all_of(job.starts, known) || !known(record.awaited)) {
     return false;
   }
-  // An operation's is finished like any other, and whoever asked for it is gone.
+  // A job of an operation is finished like any other; its answer is not needed, because its operator is gone.
   job_ = Job{static_cast<Job::Kind>(job.kind),
              job.subject,
              0,
@@ -100,7 +101,7 @@ TreeState TreeContext::state() const {
   std::vector<const Node*> order;
   order.reserve(nodes_.size());
   for (const auto& [id, node] : nodes_) order.push_back(node.get());
-  std::ranges::sort(order, {}, [](const Node* node) { return node->id; });  // parents have been there before
+  std::ranges::sort(order, {}, [](const Node* node) { return node->id; });  // parents existed before their children
   for (const Node* node : order) {
     out.nodes.push_back({node->id, node->parent, node->parent == 0 ? "root" : node->spec->id, node->spec->type,
                          node->state, node->since, node->run, node->restarts, node->exit_pending, node->ready_at,
@@ -118,9 +119,9 @@ std::string TreeContext::resume_node(const NodeRecord& record, const FindSpec& f
   if ((record.id == kRoot) != (record.parent == 0) || (record.parent != 0 && parent == nullptr)) {
     return "a node has no parent";
   }
-  const std::string path = parent == nullptr ? "root" : parent->path + "/" + record.name;
+  const std::string path = parent == nullptr ? "root" : child_of(parent->path, record.name);
   auto spec = find_spec(path, record.type, parent == nullptr ? nullptr : parent->spec);
-  if (!spec || spec->type != record.type) return "nothing describes " + path;
+  if (!spec || spec->type != record.type) return "no child spec for " + path;
   if (record.ending > static_cast<std::uint32_t>(Ending::stopped)) return path + " ended in an unknown way";
   auto made = std::make_unique<Node>(record.id, record.parent, std::move(spec), path);
   Node& node = *made;
@@ -140,9 +141,9 @@ std::string TreeContext::resume_node(const NodeRecord& record, const FindSpec& f
   node.how = record.how;
   node.blame = record.blame;
   if (!record.supervisor) return "";
-  if (!node.is_supervisor()) return path + " supervises nobody";
+  if (!node.is_supervisor()) return path + " cannot have children";
   node.supervisor = std::make_unique<Supervisor>(*this, node);
-  return node.supervisor->resume(*record.supervisor) ? "" : path + " is busy with what is unknown";
+  return node.supervisor->resume(*record.supervisor) ? "" : path + " has an unknown job";
 }
 
 std::string TreeContext::resume(const TreeState& state, const FindSpec& find_spec) {
@@ -154,7 +155,7 @@ std::string TreeContext::resume(const TreeState& state, const FindSpec& find_spe
   for (const NodeRecord& record : state.nodes) {
     if (std::string problem = resume_node(record, find_spec); !problem.empty()) return problem;
   }
-  if (find(kRoot) == nullptr) return "there is no root";
+  if (find(kRoot) == nullptr) return "the root is missing";
   std::size_t listed = 1;
   for (const auto& [id, node] : nodes_) {
     if (!node->supervisor) continue;

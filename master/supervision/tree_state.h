@@ -1,5 +1,5 @@
-// A tree between two steps as plain values, so that another process can go on with it (Tree::state(), Tree::restore()).
-// What the configuration says is not in here: specs are found again by path.
+// A tree between two steps as plain values, so that another process can continue with it (Tree::state(),
+// Tree::restore()). The configuration is not included: specs are found again by path.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 
 namespace bulkhead::supervision {
 
-// Enumerators that are internal to a supervisor travel as their numbers; restore() checks them.
+// Enumerators that are internal to a supervisor are stored as numbers; restore() checks them.
 struct MessageRecord {
-  std::uint32_t kind = 0;  // its place in Message (node.h)
+  std::uint32_t kind = 0;  // its index in Message (node.h)
   NodeId child = 0;
   RunId run = 0;
   ExitReason reason = ExitReason::normal;
@@ -31,7 +31,7 @@ struct JobRecord {
 };
 
 struct SupervisorRecord {
-  std::vector<Instant> restarts;  // those that may count
+  std::vector<Instant> restarts;  // restarts that may still count
   std::vector<NodeId> children;   // in order of start
   std::vector<MessageRecord> mailbox;
   std::optional<JobRecord> job;
@@ -41,7 +41,7 @@ struct SupervisorRecord {
 struct NodeRecord {
   NodeId id = 0;
   NodeId parent = 0;
-  std::string name;  // the id that its spec has; "root" for the root
+  std::string name;  // the id in its spec; "root" for the root
   NodeType type = NodeType::process;
   NodeState state = NodeState::stopped;
   Instant since{};
@@ -56,14 +56,14 @@ struct NodeRecord {
   std::uint32_t ending = 0;
   std::string how;
   std::vector<std::string> blame;
-  std::optional<SupervisorRecord> supervisor;  // it runs
+  std::optional<SupervisorRecord> supervisor;  // present while it runs
 };
 
 struct TreeState {
   NodeId last_id = 0;
   RunId last_run = 0;
   std::uint64_t jitter = 0;
-  std::vector<NodeRecord> nodes;  // every one behind its parent
+  std::vector<NodeRecord> nodes;  // every node comes after its parent
 };
 
 }  // namespace bulkhead::supervision

@@ -1,4 +1,4 @@
-// bulkhead.json(5) against the option table, in both directions, and its examples against the reader.
+// Compares bulkhead.json(5) with the option table, in both directions, and reads its examples.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -48,7 +48,7 @@ docs::Page read_page() {
   return page;
 }
 
-// What an item of the page has to end in; its first line is the row's help.
+// The last lines of an item of the page; its first line is the help of the row.
 std::vector<std::string> fixed_lines(const Option& option) {
   return {".Pp", "Type: " + std::string(type_text(option.type)) + ".", "Default: " + default_text(option) + ".",
           "Range: " + range_text(option) + ".", "Takes effect: " + docs::takes_effect(option) + "."};
@@ -85,7 +85,7 @@ TEST_CASE("nothing is documented that does not exist, and nothing twice") {
   }
 }
 
-TEST_CASE("every option that decides who gets in stands in an example") {
+TEST_CASE("every option that decides which clients are admitted is in an example") {
   std::string all;
   for (const std::string& example : read_page().examples) all += example;
   for (const char* key : {"allow",
@@ -136,7 +136,7 @@ TEST_CASE("every example can be loaded") {
   std::filesystem::remove_all(directory);
 }
 
-// By name: what a key of that name means elsewhere is another example's affair.
+// Checked by name only: a key of the same name elsewhere may be in another example.
 TEST_CASE("every option is in an example") {
   std::string all;
   for (const std::string& example : read_page().examples) all += example;

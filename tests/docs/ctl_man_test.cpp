@@ -1,4 +1,4 @@
-// bulkheadctl(8) against the command table, in both directions, and its examples against the parser.
+// Compares bulkheadctl(8) with the command table, in both directions, and parses its examples.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
@@ -14,7 +14,7 @@
 namespace bulkhead::protocol {
 namespace {
 
-// "Ic events Op Fl -since Ar SEQ Op Fl f" as a reader sees it: "events [--since SEQ] [-f]".
+// "Ic events Op Fl -since Ar SEQ Op Fl f" as the page shows it: "events [--since SEQ] [-f]".
 std::string rendered(const std::string& macros) {
   std::istringstream words(macros);
   std::string out;

@@ -31,8 +31,8 @@ class HandlerManual(unittest.TestCase):
         return out
 
     def test_the_members_of_each_structure(self):
-        self.assertEqual(self.documented(self.section("What init() is told")), self.members["bulkhead_host"])
-        self.assertEqual(self.documented(self.section("What serve() is told")), self.members["bulkhead_connection"])
+        self.assertEqual(self.documented(self.section("Data passed to init()")), self.members["bulkhead_host"])
+        self.assertEqual(self.documented(self.section("Data passed to serve()")), self.members["bulkhead_connection"])
         description = self.page.split(".Sh DESCRIPTION")[1].split(".Ss ")[0]
         self.assertEqual(self.documented(description), self.members["bulkhead_handler"] - {"abi", "size"})
 

@@ -1,5 +1,5 @@
-// A page of man/ as the tests hold it to the tables: its tagged items and the literal blocks of its EXAMPLES, as
-// mdoc(7) has them.
+// A page of man/ as the tests compare it with the tables: its tagged items and the literal blocks of its EXAMPLES, in
+// mdoc(7).
 #pragma once
 
 #include <fstream>

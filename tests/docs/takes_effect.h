@@ -1,5 +1,5 @@
-// When a changed value of an option takes effect: asked of the plan of a reload, with two files that differ in nothing
-// else, and put into the words of bulkhead.json(5).
+// When a changed value of an option takes effect, in the words of bulkhead.json(5). The answer comes from the plan of a
+// reload between two files that differ only in this option.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -83,7 +83,7 @@ inline std::string takes_effect(const config::Option& option) {
       if (key == "type") return "at reload, as the end of one child and the start of another";
       return words_of_child({"listener", "process", "supervisor"}, key);
     case Scope::listener:
-      // A socket that is bound keeps them (net::Listener::change).
+      // A bound socket keeps these options (net::Listener::change).
       if (key == "ipv6only" || key == "device") return "at restart of the daemon; a reload that changes it is refused";
       return words_of_child({"listener"}, key);
     case Scope::process: return words_of_child({"process"}, key);
@@ -97,7 +97,7 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::penalties: return words_of_child({"listener"}, "penalties");
     case Scope::keepalive: return words_of_child({"listener"}, "keepalive");
     case Scope::rule: return words_of_child({"listener"}, "rules");
-    case Scope::rate: return "as the option that it stands in";
+    case Scope::rate: return "as the option that contains it";
   }
   return "?";
 }

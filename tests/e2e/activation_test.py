@@ -115,23 +115,23 @@ class ByName(ActivationCase):
             datagram, bound, seqpacket, one, good, file, good, extra, names=names, env={"LISTEN_FDS": "9"}))
         self.assertEqual([one["address"] for one in daemon.endpoints()], ["127.0.0.1:%d" % good.getsockname()[1]])
         self.assertEqual(self.warnings(daemon), [
-            'descriptor 3 of LISTEN_FDS, "web", is no stream socket of TCP or Unix: ignored',
-            'descriptor 4 of LISTEN_FDS, "web", does not listen: ignored',
-            'descriptor 5 of LISTEN_FDS, "web", is no stream socket of TCP or Unix: ignored',
-            'descriptor 6 of LISTEN_FDS, "web", does not listen: ignored',
-            'descriptor 8 of LISTEN_FDS, "file", is no socket: ignored',
+            'descriptor 3 of LISTEN_FDS, "web", is not a TCP or Unix stream socket: ignored',
+            'descriptor 4 of LISTEN_FDS, "web", is not listening: ignored',
+            'descriptor 5 of LISTEN_FDS, "web", is not a TCP or Unix stream socket: ignored',
+            'descriptor 6 of LISTEN_FDS, "web", is not listening: ignored',
+            'descriptor 8 of LISTEN_FDS, "file", is not a socket: ignored',
             'descriptor 9 of LISTEN_FDS, "web", is the same socket as descriptor 7: ignored',
             'descriptor 11 of LISTEN_FDS, "unknown", is not open: ignored',
             'LISTEN_FDNAMES has 8 names for 9 descriptors',
-            'descriptor 10 of LISTEN_FDS, "extra", listens on 127.0.0.1:%d and no listener has it: closed' % extra.getsockname()[1]])
+            'descriptor 10 of LISTEN_FDS, "extra", listens on 127.0.0.1:%d but no listener uses it: closed' % extra.getsockname()[1]])
         inodes = {f"socket:[{os.fstat(sock.fileno()).st_ino}]" for sock in (datagram, bound, seqpacket, one, extra)}
         self.assertEqual(inodes & set(process(daemon.pid).fds().values()), set())
 
     def test_a_name_that_was_not_passed(self):
         passed = [self.listening(), self.listening()]
         rows = [({}, "LISTEN_FDS is not set"),
-                (self.passing(*passed, names=["http", "https"]), "there is http, https"),
-                (self.passing(*passed, names=["http", "http"]), "there is http"),
+                (self.passing(*passed, names=["http", "https"]), "these were passed: http, https"),
+                (self.passing(*passed, names=["http", "http"]), "these were passed: http"),
                 (self.passing(*passed, env={"LISTEN_PID": "1"}), "LISTEN_FDS is for process 1, this is PID: ignored"),
                 (self.passing(*passed, env={"LISTEN_FDS": "two"}), 'LISTEN_FDS is "two", not a number from 0 to 4096: ignored')]
         for options, why in rows:
@@ -264,9 +264,9 @@ class ByNumber(ActivationCase):
         passed = self.listening()
         for number in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 999):
             self.assertEqual(self.refused(f"fd:{number}"),
-                             [f"fd:{number}: descriptor {number} is no listening stream socket that was passed"])
+                             [f"fd:{number}: descriptor {number} is not a listening stream socket that was passed"])
         self.assertEqual(self.refused("fd:20", **self.passing(passed, first=21)),
-                         ["fd:20: descriptor 20 is no listening stream socket that was passed; there is fd:21"])
+                         ["fd:20: descriptor 20 is not a listening stream socket that was passed; these were passed: fd:21"])
 
     def test_one_socket_by_name_and_by_number(self):
         self.assertEqual(self.refused(["systemd:web", "fd:3"], **self.passing(self.listening(), names=["web"])),

@@ -369,7 +369,7 @@ class Events(ControlCase):
         self.assertEqual(len(result["events"]), 10_000)
         status, out, err = self.ctl(daemon, "events", "--since", "1")
         self.assertEqual((status, out.count("\n")), (0, 10_000))
-        self.assertIn("no longer known", err)
+        self.assertIn("no longer available", err)
 
 
 class Protocol(ControlCase):

@@ -73,7 +73,7 @@ class Store(ControlledTestCase):
         self.assertRaises(ConnectionRefusedError, connect, address)
         with Client(second.address("echo")) as client:
             self.assertTrue(client.echo())
-        self.assertEqual(len(second.log("no listener has it: closed", level="warning")), 1)
+        self.assertEqual(len(second.log("no listener uses it: closed", level="warning")), 1)
 
     def test_reloads_and_stops(self):
         one, other = self.echo(), self.echo("other")

@@ -78,11 +78,11 @@ class One(Drain):
         address = daemon.address("echo")
         with Hold(address, 20) as held:
             self.assertEqual(held.echo_all(), 20)
-            self.assertEqual(daemon.control.run("drain", "root/echo"), (0, "root/echo drains\n", ""))
+            self.assertEqual(daemon.control.run("drain", "root/echo"), (0, "root/echo is draining\n", ""))
             daemon.events.next("drain_started", "root/echo")
             wait_until(lambda: refused(address), 5, "the port refuses")
             self.wait_phase(daemon, "draining")
-            self.assertIn("ends: draining", daemon.control.run("tree")[1])
+            self.assertIn("ending: draining", daemon.control.run("tree")[1])
             self.assertEqual(held.echo_all(), 20)
             self.assertEqual(daemon.control.value("status")["state"], "running")
             self.assertEqual(daemon.control.value("start", "root/echo"), {"error": "running"})
@@ -168,7 +168,7 @@ class All(Drain):
             wait_until(lambda: refused(daemon.address("a")) and refused(daemon.address("b")), 5, "both refuse")
             self.assertEqual(daemon.control.value("status")["state"], "draining")
             self.assertEqual((first.echo_all(), second.echo_all()), (3, 3))
-        self.assertEqual(asker(), (0, "every listener drains\n", ""))
+        self.assertEqual(asker(), (0, "every listener is draining\n", ""))
         self.assertEqual(daemon.control.value("status")["state"], "running")
         self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
 

@@ -133,7 +133,7 @@ class WhatChanges(ReloadTestCase):
             return {one["id"]: one["pid"] for one in daemon.control.node("root")["children"]}
         before = pids()
         self.rewrite(daemon, sleeper("c"), sleeper("a"), sleeper("b"))
-        self.assertEqual(daemon.control.run("diff")[1], "A reload would do this:\n  root has its children in another order\n")
+        self.assertEqual(daemon.control.run("diff")[1], "A reload would do this:\n  root gets its children in another order\n")
         self.assertEqual(self.changes(self.reload(daemon)), [("reordered", "root")])
         self.assertEqual(list(pids().items()), [(name, before[name]) for name in "cab"])
         mark = daemon.events.mark()

@@ -215,7 +215,7 @@ class Descriptors(ControlledTestCase):
         path = self.write("many.json", json.dumps(config_of(*(listener(f"l{n}", workers=3) for n in range(10)))))
         status, _, err = self.run_program("-c", path, "--check", preexec_fn=nofile(64, 80))
         self.assertEqual(status, 78)
-        self.assertIn(": /supervisor: 10 listeners with 10 addresses and 30 workers, and 0 processes, take the daemon 92 descriptors, and "
+        self.assertIn(": /supervisor: 10 listeners with 10 addresses and 30 workers, and 0 processes, need 92 descriptors in the daemon, and "
                       "the hard limit of RLIMIT_NOFILE is 80 (raise it by ulimit -n, or LimitNOFILE= of a systemd unit)", err)
 
     def test_headers_in_progress(self):
@@ -230,7 +230,7 @@ class Descriptors(ControlledTestCase):
         self.assertEqual(daemon.log("PROXY header in progress"), [])
         daemon = self.start_limited(1024, 2000, **keys)
         told, = daemon.log("PROXY header in progress", level="warning", path="root/run")
-        self.assertIn("of 3000 connections that a worker may have to begin at a time, 1616 can have their PROXY header in progress: "
+        self.assertIn("of 3000 connections that may begin in a worker at the same time, 1616 can have their PROXY header in progress: "
                       "each is a descriptor, and RLIMIT_NOFILE is 2000", told["message"])
 
     def test_modules_get_it_back_too(self):

@@ -328,19 +328,19 @@ class Files(SocketCase):
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(target)
         makers = {"a regular file": lambda path: self.write(os.path.basename(path), "precious"), "a directory": os.mkdir,
-                  "a symbolic link": lambda path: os.symlink(target, path), "something else than a socket": os.mkfifo}
+                  "a symbolic link": lambda path: os.symlink(target, path), "something other than a socket": os.mkfifo}
         for what, make in makers.items():
             path = self.path(what.replace(" ", "_"))
             make(path)
             before = os.lstat(path)
             said = self.refused(listener(listen=f"unix:{path}"), status=69, seconds=4)
-            self.assertIn(f"bind unix:{path}: File exists; {what} is there, and is not touched", said)
+            self.assertIn(f"bind unix:{path}: File exists; {what} is there and is left alone", said)
             self.assertEqual(os.lstat(path), before)
         self.assertTrue(os.path.exists(target))
 
     def test_the_directory_has_to_exist(self):
         said = self.refused(listener(listen=f"unix:{self.path('no/such/s')}"), status=78)
-        self.assertIn(f"bind unix:{self.path('no/such/s')}: there is no directory {self.path('no/such')}", said)
+        self.assertIn(f"bind unix:{self.path('no/such/s')}: no directory {self.path('no/such')}", said)
 
     def test_the_longest_path(self):
         path = self.path("x" * (107 - len(self.path(""))))

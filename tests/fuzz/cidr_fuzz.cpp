@@ -1,5 +1,6 @@
-// Bytes as a network. Either a sentence of one line, or a network without bits beyond its prefix whose text means
-// itself; and an address of it is found in the compiled form, the one before it and the one behind it are not.
+// Bytes as a network. The result is either a sentence of one line, or a network without bits beyond its prefix whose
+// text means the same network; an address in it is found in the compiled form, the addresses just before and after it
+// are not.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -44,7 +45,7 @@ void check_found(const Network& network) {
   const PrefixMap map{v4, v6, 0};
   require(map.find({network.v6, network.high, network.low}).value == 1);
   require(map.find({!network.v6, network.high, network.low}).value == 0);
-  if (network.length == 0) return;  // everything: there are no neighbours
+  if (network.length == 0) return;  // all addresses: it has no neighbours
   const std::uint64_t last = network.v6 ? ~std::uint64_t{0} : 0xffffffffU;
   const Address before = neighbour(network, false);
   const Address behind = neighbour(network, true);
@@ -56,7 +57,7 @@ void check_found(const Network& network) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  // The one place where bytes become characters.
+  // The only place where bytes become characters.
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto parsed = bulkhead::config::parse_network(text);
   if (const auto* problem = std::get_if<std::string>(&parsed)) {

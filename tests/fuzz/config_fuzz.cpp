@@ -1,5 +1,5 @@
-// Bytes as a configuration. Whatever they are, they become either a configuration or problems, never both or neither;
-// a problem is one line with a place inside the text; and what --dump-config prints loads again to itself.
+// Bytes as a configuration. The result is either a configuration or problems, never both or neither; a problem is one
+// line with a position inside the text; and the output of --dump-config loads again to the same.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -11,7 +11,8 @@ namespace {
 
 using namespace bulkhead::config;
 
-// Root on a system that knows one user. Includes nothing: what files there are must not decide what is found.
+// Root on a system with one user. It has no files to include, because the files of the real system must not change the
+// result.
 class FuzzHost final : public Host {
  public:
   std::uint32_t user_id() const override { return 0; }
@@ -22,8 +23,7 @@ class FuzzHost final : public Host {
   std::optional<Account> user(std::uint32_t) const override { return std::nullopt; }
   std::optional<std::uint32_t> group(const std::string&) const override { return std::nullopt; }
   std::vector<std::uint32_t> groups(const Account&, std::uint32_t gid) const override { return {gid}; }
-  std::uint32_t usable_cpus() const override { return 2; }
-  ProcessLimit process_limit(std::uint32_t) const override { return {}; }
+  Capacity capacity() const override { return {2, {}, {}}; }
   std::uint64_t hard_limit(int) const override { return 1024; }
   std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   std::string search_path() const override { return "/bin"; }
@@ -52,7 +52,7 @@ void check_problem(const Problem& problem, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const FuzzHost host;
-  // The one place where bytes become characters.
+  // The only place where bytes become characters.
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const Loaded loaded = parse(text, "fuzz.json", "/", host);
   require(loaded.config.has_value() == loaded.problems.empty());

@@ -1,5 +1,5 @@
 // Bytes become lines of the control protocol, as the server sees them, and replies, as a client does. Nothing may
-// throw; what is answered is one line of JSON; what is accepted has been checked.
+// throw; an answer is one line of JSON; an accepted request has been checked.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@ void as_request(std::string_view line) {
   const Request& request = std::get<Request>(parsed);
   require(request.command != nullptr && !request.command->local && request.params.is_object());
   auto params = request.params;
-  require(check_params(*request.command, params).empty());  // what was brought into form stays good
+  require(check_params(*request.command, params).empty());  // converted parameters are still valid
   if (request.id) require_line(result_line(*request.id, request.params));
 }
 

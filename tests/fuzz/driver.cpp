@@ -1,7 +1,7 @@
-// Runs a fuzz target where the compiler has no libFuzzer, so that every test run gives each of them its corpus and some
-// seconds of random changes to it, under the sanitizers. Blind: the preset `fuzz` is the one that looks for new paths.
-// Understands the flags of libFuzzer that tests/fuzz/CMakeLists.txt uses. Prints its seed first; BULKHEAD_SEED repeats
-// the very same inputs in the same order.
+// Runs a fuzz target if the compiler has no libFuzzer, so that every test run feeds each target its corpus and a few
+// seconds of random changes to it, under the sanitizers. It does not measure coverage: the preset `fuzz` looks for new
+// paths. Accepts the flags of libFuzzer that tests/fuzz/CMakeLists.txt uses. Prints its seed first; BULKHEAD_SEED
+// repeats the same inputs in the same order.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Bytes as an entry of `listen`. Whatever they are, they become an address or one line that says what is wrong. An
-// address is one that the kernel takes: it comes back as the same from the form that it has in logs, it collides with
-// itself (unless its port is the kernel's to choose), and no part is longer than the kernel has room for.
+// Bytes as an entry of `listen`. The result is either an address or one line that says what is wrong. The kernel
+// accepts such an address: converted to the form in logs and read again, it is the same; it collides with itself
+// (unless the kernel chooses its port); and no part is longer than the kernel allows.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// What it is written as once it has been read.
+// The text of an address after it has been read.
 std::string canonical(const ListenAddress& address) {
   switch (address.form) {
     case Form::ipv4: return address.host + ":" + std::to_string(address.port);

@@ -1,4 +1,4 @@
-// Bytes as a PROXY header, given at once and one more at a time: the verdict must not depend on how they came.
+// Bytes as a PROXY header, all at once and in growing pieces: the verdict must not depend on how they arrived.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -32,7 +32,7 @@ void check_views(const ProxyHeader& header, std::string_view bytes) {
 }
 
 ProxyResult parse_copy(std::string_view bytes, ProxyVersions accepted, ProxyHeader& header, std::vector<char>& copy) {
-  copy.assign(bytes.begin(), bytes.end());  // its own allocation, so that reading past the end is seen
+  copy.assign(bytes.begin(), bytes.end());  // its own allocation, so that reading past the end is detected
   return parse_proxy_header({copy.data(), copy.size()}, accepted, header);
 }
 

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "worker/ipc/limits.h"
 #include "worker/ipc/peer.h"
 #include "worker/ipc/robust_lock.h"
 #include "worker/ipc/source_table.h"
@@ -30,9 +31,6 @@
 namespace bulkhead::ipc {
 
 inline constexpr std::uint32_t kNoSlot = 0xffffffff;
-inline constexpr std::uint32_t kMaxWorkers = 256;
-inline constexpr std::uint32_t kMaxConnections = 1'000'000;
-inline constexpr std::uint32_t kMaxRate = 1'000'000;
 
 enum class SlotState : std::uint32_t { free, claimed, serving, ending };
 enum class Refusal : std::uint32_t {

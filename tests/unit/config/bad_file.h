@@ -1,4 +1,4 @@
-// A file that is wrong, and every word of what is said about it.
+// A wrong file, with every word of its problems.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -13,9 +13,9 @@ namespace bulkhead::config {
 struct BadFile {
   const char* name;
   Shape shape;
-  std::string_view fragment;  // on line 2 of the file, but for Shape::whole
-  const char* problems;       // all of them, one a line
-  std::uint32_t uid = 0;      // who reads it
+  std::string_view fragment;  // on line 2 of the file, except for Shape::whole
+  const char* problems;       // all problems, one per line
+  std::uint32_t uid = 0;      // user id of the reader
 };
 
 inline void check_all(std::span<const BadFile> bad_files) {

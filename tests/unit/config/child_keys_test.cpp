@@ -1,4 +1,4 @@
-// The keys of listeners and processes that say who, where and how limited their processes are.
+// The keys of listeners and processes about the identity, the environment and the limits of their processes.
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
@@ -29,7 +29,7 @@ std::map<int, std::uint64_t> limits_of(const ChildKeys& keys) {
   return out;
 }
 
-TEST_CASE("without child keys everything is the daemon's, but for umask, directory, core and sandbox") {
+TEST_CASE("without child keys everything is the daemon's, except umask, directory, core and sandbox") {
   for (const Shape shape : {Shape::listener, Shape::process}) {
     const ChildKeys keys = keys_of(shape, R"("restart":"transient")");
     CHECK(keys.umask == 022);
@@ -89,7 +89,7 @@ TEST_CASE("the words of ioprio are the kernel's classes and levels") {
   }
 }
 
-TEST_CASE("supplementary groups are the user's unless they are named") {
+TEST_CASE("supplementary groups are those of the user unless they are given") {
   const std::pair<const char*, std::vector<std::uint32_t>> rows[] = {
       {R"("user":"alice")", {1000, 2000}},
       {R"("user":"alice","groups":[])", {}},
@@ -105,7 +105,7 @@ TEST_CASE("supplementary groups are the user's unless they are named") {
   CHECK(keys_of(Shape::listener, R"("groups":["staff"])").identity->groups == std::vector<std::uint32_t>{2000});
 }
 
-TEST_CASE("whoever is not root may set what needs no privilege") {
+TEST_CASE("a user other than root may set what needs no privilege") {
   const ChildKeys keys =
       keys_of(Shape::process, R"("umask":"077","nice":5,"rlimits":{"nofile":4096,"as":4096,"cpu":"1s"})", 1000);
   CHECK_FALSE(keys.identity);
@@ -113,7 +113,7 @@ TEST_CASE("whoever is not root may set what needs no privilege") {
 }
 
 TEST_CASE("a chroot moves the directory and the program") {
-  // "/bin/sh" of /usr/.. is that of the system; symbolic links inside a root never lead out of it.
+  // "/bin/sh" of /usr/.. is the system's; symbolic links inside a root never lead out of it.
   CHECK(keys_of(Shape::child, R"({"id":"p","type":"process","argv":["/sh"],"chroot":"/bin","chdir":"/."})").chroot ==
         "/bin");
   CHECK(keys_of(Shape::child, R"({"id":"p","type":"process","argv":["/../../sh"],"chroot":"/bin"})").chdir == "/");
@@ -139,7 +139,7 @@ constexpr Bad kBad[] = {
      R"(bad.json:2:10: /supervisor/children/0/groups: only root can set supplementary groups)", 1000},
     {"a umask as a number", Shape::process, R"("umask":22)",
      R"(bad.json:2:9: /supervisor/children/0/umask: expected a file mode such as "0600", got the number 22; write it as a string in octal)"},
-    {"a chroot that is not there", Shape::listener, R"("chroot":"/nonexistent")",
+    {"a missing chroot", Shape::listener, R"("chroot":"/nonexistent")",
      R"(bad.json:2:10: /supervisor/children/0/chroot: cannot change the root to "/nonexistent": No such file or directory)"},
     {"a chroot without root", Shape::listener, R"("chroot":"/tmp")",
      R"(bad.json:2:10: /supervisor/children/0/chroot: only root can change the root directory)", 1000},
@@ -171,7 +171,7 @@ constexpr Bad kBad[] = {
      R"(bad.json:2:17: /supervisor/children/0/rlimits/as: expected a size from 0 to "1024T" or "unlimited", got the string "64 M"; a size is an integer and K, M, G or T, such as "64K", or a number of bytes)"},
     {"a limit above the hard one without root", Shape::process, R"("rlimits":{"nofile":4097,"core":"unlimited"})",
      R"(bad.json:2:21: /supervisor/children/0/rlimits/nofile: only root can raise the hard limit, which is 4096 for the daemon)" "\n" R"(bad.json:2:33: /supervisor/children/0/rlimits/core: only root can raise the hard limit, which is 4096 for the daemon)", 1000},
-    {"a variable to leave out that is none", Shape::process, R"("unset_env":["A=B"])",
+    {"an invalid name of a variable to leave out", Shape::process, R"("unset_env":["A=B"])",
      R"(bad.json:2:14: /supervisor/children/0/unset_env/0: expected a name without "=", got the string "A=B")"},
     {"a process that speaks to a client", Shape::process, R"("stderr":"socket")",
      R"(bad.json:2:10: /supervisor/children/0/stderr: a process has no connection to write to)"},
@@ -188,7 +188,7 @@ constexpr Bad kBad[] = {
 };
 // clang-format on
 
-TEST_CASE("a bad child key is told with its place") {
+TEST_CASE("a bad child key is reported with its position") {
   for (const Bad& bad : kBad) {
     INFO(bad.name << ": " << bad.fragment);
     const FakeHost host(bad.uid);

@@ -25,7 +25,7 @@ const std::vector<std::string>& good_files() {
   return files;
 }
 
-TEST_CASE("the effective file loads again to the same, wherever it stands") {
+TEST_CASE("the effective file loads again to the same configuration, in any directory") {
   for (const std::string& file : good_files()) {
     const Loaded first = parse(file, "first.json", "/etc", FakeHost());
     INFO(texts(first));
@@ -38,7 +38,7 @@ TEST_CASE("the effective file loads again to the same, wherever it stands") {
   }
 }
 
-TEST_CASE("the effective file holds every default that is fixed, in the order of the table") {
+TEST_CASE("the effective file has every fixed default, in the order of the table") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
   std::size_t at = 0;
   for (const Scope scope : {Scope::daemon, Scope::control, Scope::log}) {
@@ -55,7 +55,7 @@ TEST_CASE("the effective file holds every default that is fixed, in the order of
   CHECK(loaded.effective.ends_with("}\n"));
 }
 
-TEST_CASE("what the file does not say is not made up") {
+TEST_CASE("options without a default do not appear in the effective file") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
   for (const char* key : {"$schema", "include", "user", "group", "groups", "chroot", "nice", "stderr", "watchdog",
                           "reload_signal", "allow", "banner"}) {
@@ -64,11 +64,11 @@ TEST_CASE("what the file does not say is not made up") {
   }
 }
 
-TEST_CASE("the committed JSON Schema is the one of the table") {
+TEST_CASE("the committed JSON Schema matches the table") {
   std::ifstream file(BULKHEAD_SOURCE_DIR "/etc/bulkhead.schema.json");
   std::ostringstream committed;
   committed << file.rdbuf();
-  INFO("to write it anew: BULKHEAD_WRITE_SCHEMA=etc/bulkhead.schema.json config_test '[schema]'");
+  INFO("to write it again: BULKHEAD_WRITE_SCHEMA=etc/bulkhead.schema.json config_test '[schema]'");
   CHECK(committed.str() == json_schema());
 }
 
@@ -107,7 +107,7 @@ void describe_sockets(std::ostream& out, const SocketOptions& options) {
   out << '\n';
 }
 
-// All that a Config holds and a file says, as text, so that two can be compared.
+// Everything in a Config that a file can set, as text, so that two can be compared.
 void describe_child(std::ostream& out, const ChildKeys& keys) {
   if (keys.identity) {
     out << keys.identity->name << ' ' << keys.identity->uid << ' ' << keys.identity->gid;

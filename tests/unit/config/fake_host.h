@@ -1,5 +1,4 @@
-// A system of the test's choice. Everybody in its user database: root, nobody, www-data (33), alice (1000, also in
-// 2000).
+// A simulated system. Its user database has root, nobody, www-data (33) and alice (1000, also in 2000).
 #pragma once
 
 #include <map>
@@ -39,10 +38,9 @@ class FakeHost : public Host {
     return {gid};
   }
 
-  [[nodiscard]] std::uint32_t usable_cpus() const override { return cpus_; }
-  [[nodiscard]] ProcessLimit process_limit(std::uint32_t uid) const override {
-    if (uid == 0 || processes == 0) return {};
-    return {processes, "RLIMIT_NPROC", "ulimit -u"};
+  [[nodiscard]] Capacity capacity() const override {
+    if (processes == 0) return {cpus_, {}, {}};
+    return {cpus_, {}, {processes, "RLIMIT_NPROC", "ulimit -u"}};
   }
   [[nodiscard]] std::uint64_t hard_limit(int) const override { return descriptors; }
   [[nodiscard]] std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
@@ -51,7 +49,7 @@ class FakeHost : public Host {
     return this_host().matching_files(pattern);
   }
 
-  std::uint32_t processes = 0;  // of everybody but root; 0: no limit
+  std::uint32_t processes = 0;  // limit for users other than root; 0: no limit
   std::uint64_t descriptors = 4096;
 
  private:

@@ -1,4 +1,4 @@
-// What a good file becomes.
+// The values that good files are read to.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -159,7 +159,7 @@ TEST_CASE("every option of a handler with a module can be set") {
   CHECK(name_of(handler) == "cat");
 }
 
-TEST_CASE("a library that others may write to is not loaded") {
+TEST_CASE("a library that other users may write to is not loaded") {
   const std::string path = (std::filesystem::temp_directory_path() / "bulkhead-config-test.so").string();
   std::ofstream(path) << "a library";
   const std::string file = file_of(
@@ -172,7 +172,7 @@ TEST_CASE("a library that others may write to is not loaded") {
   CHECK(problems(perms(0644), 0).empty());
   CHECK(problems(perms(0664), 1000).empty());
   CHECK(problems(perms(0664), 0).ends_with("its group may write to it"));
-  CHECK(problems(perms(0646), 1000).ends_with("everybody may write to it"));
+  CHECK(problems(perms(0646), 1000).ends_with("all users may write to it"));
   std::filesystem::remove(path);
 }
 
@@ -221,12 +221,12 @@ TEST_CASE("every option of a listener can be set") {
   CHECK(node.listener->child.identity->gid == 33);
 }
 
-TEST_CASE("the file of a Unix socket belongs to its owner, and to the listener's group or else the owner's") {
+TEST_CASE("the file of a Unix socket belongs to its owner, and to the group of the listener or else of the owner") {
   struct Row {
     const char* fragment;
     std::optional<std::uint32_t> owner;
     std::optional<std::uint32_t> group;
-    std::uint32_t uid = 0;  // who reads it
+    std::uint32_t uid = 0;  // user id of the reader
   };
   const Row rows[] = {{R"("backlog":1)", std::nullopt, std::nullopt},
                       {R"("user":"alice")", std::nullopt, std::nullopt},
@@ -257,7 +257,7 @@ TEST_CASE("a listener has room for 64 addresses") {
     return texts(parse(file_of(Shape::child, child), "t.json", "/", FakeHost()));
   };
   CHECK(problems(64).empty());
-  CHECK(problems(65) == "t.json:2:55: /supervisor/children/0/listen: a listener has at most 64 addresses, not 65");
+  CHECK(problems(65) == "t.json:2:55: /supervisor/children/0/listen: a listener may have at most 64 addresses, not 65");
 }
 
 TEST_CASE("every option of a process can be set") {
@@ -281,7 +281,7 @@ TEST_CASE("every option of a process can be set") {
   CHECK(node.process->child.identity->gid == 2000);
 }
 
-TEST_CASE("a nested supervisor keeps its own flags and its children's places") {
+TEST_CASE("a nested supervisor keeps its own flags and the order of its children") {
   const Node node = good(kEverything).root.children.at(2);
   CHECK(node.spec.type == NodeType::supervisor);
   CHECK(node.spec.shutdown.kind == Shutdown::Kind::timeout);
@@ -299,7 +299,7 @@ TEST_CASE("a supervisor has all the time it needs to stop, and may be empty") {
   CHECK(node.children.empty());
 }
 
-TEST_CASE("a listener's shutdown is its connections'") {
+TEST_CASE("a listener's shutdown applies to its connections") {
   const Node killed = good(file_of(Shape::listener, R"("shutdown":"brutal_kill")")).root.children.at(0);
   CHECK(killed.spec.shutdown.kind == Shutdown::Kind::infinity);
   CHECK(killed.listener->connection_shutdown == 0s);
@@ -330,7 +330,7 @@ TEST_CASE("automatic workers follow the CPUs up to 8, and max_restarts the worke
 struct Who {
   std::uint32_t uid;  // of the daemon
   const char* fragment;
-  const char* identity;  // "name uid gid", or "" when it stays what the daemon is
+  const char* identity;  // "name uid gid", or "" when it is that of the daemon
 };
 
 std::string text_of(const std::optional<Identity>& identity) {
@@ -338,7 +338,7 @@ std::string text_of(const std::optional<Identity>& identity) {
   return identity->name + " " + std::to_string(identity->uid) + " " + std::to_string(identity->gid);
 }
 
-TEST_CASE("who a process runs as") {
+TEST_CASE("the identity of a process") {
   const Who rows[] = {{0, R"("ready":"fork")", ""},
                       {0, R"("user":"root")", "root 0 0"},
                       {0, R"("user":"alice")", "alice 1000 1000"},
@@ -354,7 +354,7 @@ TEST_CASE("who a process runs as") {
   }
 }
 
-TEST_CASE("who a listener's connections run as") {
+TEST_CASE("the identity of a listener's connections") {
   const std::string exec = R"({"id":"a","type":"listener","listen":"1","handler":{"exec":["/bin/cat"]})";
   const auto identity = [](const std::string& child, std::uint32_t uid) {
     return text_of(good(file_of(Shape::child, child), FakeHost(uid)).root.children.at(0).listener->child.identity);
@@ -368,7 +368,7 @@ TEST_CASE("who a listener's connections run as") {
   CHECK(identity(exec + "}", 1000).empty());
 }
 
-TEST_CASE("relative paths stand in the directory of the file") {
+TEST_CASE("relative paths are relative to the directory of the file") {
   const Loaded loaded = parse(file_of(Shape::child, R"({"id":"p","type":"process","argv":["./sh"],"chdir":"."})"),
                               "good.json", "/bin", FakeHost());
   INFO(texts(loaded));
@@ -381,7 +381,7 @@ TEST_CASE("relative paths stand in the directory of the file") {
   CHECK(log.config->control.socket == "/srv/x.sock");
 }
 
-TEST_CASE("the same port may be bound on different addresses, and port 0 as often as one likes") {
+TEST_CASE("the same port may be bound on different addresses, and port 0 any number of times") {
   good(file_of(Shape::child, R"({"id":"a","type":"listener","handler":"echo",
     "listen":["127.0.0.1:80","127.0.0.2:80","[::1]:80","0","0","127.0.0.1:0","[::]:0","0.0.0.0:81"]})"));
 }

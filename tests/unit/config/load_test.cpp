@@ -1,4 +1,4 @@
-// What comes from the file system: files that are none, included files, cgroups.
+// Input from the file system: unreadable files, included files, cgroups.
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 namespace bulkhead::config {
 namespace {
 
-// A directory that goes away with the test.
+// A directory that is removed at the end of the test.
 class Directory {
  public:
   Directory() {
@@ -92,7 +92,7 @@ Loaded load_including(const Directory& directory, const std::string& pattern, co
   return parse(text, "main.json", directory.path(), FakeHost());
 }
 
-TEST_CASE("children of included files follow the root's, file by file in order of their names") {
+TEST_CASE("children of included files follow those of the root, file by file in the order of the names") {
   const Directory directory;
   directory.write("conf.d/20.json", "[" + child("c", "3") + "]");
   directory.write("conf.d/10.json", "[" + child("b", "2") + "," + child("d", "4") + "]");
@@ -101,7 +101,7 @@ TEST_CASE("children of included files follow the root's, file by file in order o
   directory.write("conf.d/README", "x");
   const Loaded loaded = load_including(directory, "conf.d/*", child("a", "1"));
   CHECK(texts(loaded) ==
-        directory.path("conf.d/README") + ":1:1: /: expected a JSON value, found x; words stand in double quotes");
+        directory.path("conf.d/README") + ":1:1: /: expected a JSON value, found x; words must be in double quotes");
   const Loaded good = load_including(directory, "conf.d/*.json", child("a", "1"));
   INFO(texts(good));
   REQUIRE(good.config);
@@ -112,7 +112,7 @@ TEST_CASE("children of included files follow the root's, file by file in order o
   CHECK(good.config->root.children[1].pointer == "/0");
 }
 
-TEST_CASE("the effective file holds the included children itself") {
+TEST_CASE("the effective file contains the included children") {
   const Directory directory;
   directory.write("conf.d/a.json", "[" + child("b", "2") + "]");
   const Loaded loaded = load_including(directory, "conf.d/*.json", child("a", "1"));
@@ -132,7 +132,7 @@ TEST_CASE("all children may be included") {
         "main.json:1:53: /supervisor/children: the root supervisor needs at least one child");
 }
 
-TEST_CASE("problems of included files carry their file, behind those of the main file") {
+TEST_CASE("problems of included files name their file and come after those of the main file") {
   const Directory directory;
   const std::string a = directory.write("conf.d/a.json", "[\n" + child("b", "x") + "," + child("a", "1") + "]");
   const std::string b = directory.write("conf.d/b.json", "{}");
@@ -227,7 +227,7 @@ TEST_CASE("pids.max is that of the strictest cgroup, in both versions") {
   }
 }
 
-TEST_CASE("the cgroup whose processes are killed together") {
+TEST_CASE("the cgroup whose processes are killed together is found") {
   const Directory mount;
   mount.write("a/memory.oom.group", "1\n");
   mount.write("a/b/memory.oom.group", "0\n");
@@ -237,23 +237,22 @@ TEST_CASE("the cgroup whose processes are killed together") {
   CHECK(cgroup_limit(kOomGroup, "4:memory:/c\n0::/c\n", mount.path()).value == 0);
 }
 
-TEST_CASE("RLIMIT_NPROC is for everybody but root") {
+TEST_CASE("RLIMIT_NPROC applies to users other than root") {
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_NPROC, &before) == 0);
   const rlimit few{std::min<rlim_t>(3, before.rlim_max), before.rlim_max};
   REQUIRE(setrlimit(RLIMIT_NPROC, &few) == 0);
-  const ProcessLimit of_root = process_limit(0);
-  const ProcessLimit of_others = process_limit(1000);
+  const Capacity capacity = this_host().capacity();
   REQUIRE(setrlimit(RLIMIT_NPROC, &before) == 0);
-  CHECK(of_root.name != "RLIMIT_NPROC");
-  CHECK(of_others.most == few.rlim_cur);
-  CHECK(of_others.name == "RLIMIT_NPROC");
-  CHECK(patient_host().process_limit(1000).most == 0);
+  CHECK(capacity.of_root.name != "RLIMIT_NPROC");
+  CHECK(capacity.of_others.most == few.rlim_cur);
+  CHECK(capacity.of_others.name == "RLIMIT_NPROC");
+  CHECK(patient_host().capacity().of_others.most == 0);
 }
 
 TEST_CASE("this system has at least one CPU, and root") {
-  CHECK(usable_cpus() >= 1);
-  CHECK(this_host().usable_cpus() == usable_cpus());
+  CHECK(this_host().capacity().cpus >= 1);
+  CHECK(patient_host().capacity().cpus == this_host().capacity().cpus);
   const auto root = this_host().user("root");
   REQUIRE(root);
   CHECK(root->uid == 0);

@@ -1,5 +1,5 @@
-// For every option of the table, by itself: a typing error in its name, its key at every wrong place, values of every
-// wrong type, and the borders of its range.
+// For each option of the table: a typing error in its name, its key at every wrong place, values of every wrong type,
+// and the limits of its range.
 #include "master/config/option_table.h"
 
 #include <catch2/catch.hpp>
@@ -20,7 +20,7 @@ namespace {
 
 using Kind = Value::Kind;
 
-// Where kEverything has an object of each scope.
+// The place in kEverything of an object of each scope.
 const char* pointer_of(Scope scope) {
   switch (scope) {
     case Scope::top: return "";
@@ -72,8 +72,9 @@ Loaded load_with(std::string_view pointer, const std::vector<std::string>& keys,
   return parse(with(pointer, keys, value), "t.json", "/etc", FakeHost());
 }
 
-// Calls `check` with each option that `wanted` names a wrong spelling or value for and what the file says with it. All
-// of an object go into one file, for speed; those that another's error hides (`type`) come in the next one.
+// Calls `check` for each option for which `wanted` returns a wrong spelling or value, with the file's problems. All
+// options of an object go into one file, for speed; those that the error of another one hides (`type`) come in the next
+// file.
 using Wanted = std::function<std::optional<std::string>(const Option&)>;  // the key to set
 using Told = std::function<bool(const Loaded&, const Option&, const std::string& pointer)>;
 void check_by_object(const Wanted& wanted, const std::string& value, const Told& is_told) {
@@ -119,14 +120,14 @@ TEST_CASE("the sample with every option is good and complete") {
   REQUIRE(texts(parse(kEverything, "t.json", "/etc", FakeHost())).empty());
   Value root = *read_json(kEverything).root;
   for (const Option& option : kOptions) {
-    if (option.name == "include") continue;       // has files of its own: load_test.cpp
-    if (option.name == "idle_timeout") continue;  // of a built-in handler only: that of the inner listener
+    if (option.name == "include") continue;       // has its own files: load_test.cpp
+    if (option.name == "idle_timeout") continue;  // only for a built-in handler: see the inner listener
     INFO(pointer_of(option.scope) << "/" << option.name);
     CHECK(find(root, pointer_of(option.scope) + std::string("/") + std::string(option.name)) != nullptr);
   }
 }
 
-TEST_CASE("one wrong letter in any key is an unknown key with the right one proposed") {
+TEST_CASE("one wrong letter in any key is an unknown key, and the right key is suggested") {
   const auto typo = [](const Option& option) {
     std::string name(option.name);
     name[name.size() / 2] = 'q';
@@ -145,7 +146,7 @@ TEST_CASE("any key at any other place is an unknown key") {
                           Scope::source_prefix, Scope::penalties,  Scope::keepalive,     Scope::rule};
   for (const Scope place : places) {
     const auto known = names_at(place);
-    // All at once: that each is reported shows that none hides another.
+    // All in one file: that each is reported shows that none hides another.
     std::vector<std::string> wrong;
     Value root = *read_json(kEverything).root;
     Value* object = find(root, pointer_of(place));
@@ -162,7 +163,7 @@ TEST_CASE("any key at any other place is an unknown key") {
   }
 }
 
-// The kinds of JSON values that an option may have at all.
+// The kinds of JSON values that an option accepts.
 std::set<Kind> kinds_of(const Option& option) {
   switch (option.type) {
     case Type::boolean: return {Kind::boolean};
@@ -204,7 +205,7 @@ TEST_CASE("a value of a wrong type is an error that says what was expected") {
   }
 }
 
-TEST_CASE("a word that is none of the row's is an error that lists them") {
+TEST_CASE("a word that is not in the row is an error that lists the words") {
   const auto word = [](const Option& option) {
     return option.type == Type::word ? std::optional(std::string(option.name)) : std::nullopt;
   };
@@ -220,7 +221,7 @@ std::string spelled(const Option& option, double value) {
   return "\"" + std::to_string(static_cast<long long>(value)) + "ms\"";
 }
 
-TEST_CASE("the borders of every range hold") {
+TEST_CASE("the limits of every range are enforced") {
   for (const Option& option : kOptions) {
     if (option.limits.max <= option.limits.min) continue;
     const auto fits = [&](const std::string& text) { return check(option, *read_json(text).root, "").empty(); };
@@ -256,7 +257,7 @@ TEST_CASE("every word of every row is accepted") {
   }
 }
 
-TEST_CASE("every default fits its own row") {
+TEST_CASE("every default is valid for its own row") {
   for (const Option& option : kOptions) {
     if (option.fallback.json.empty()) continue;
     INFO(option.name << " " << option.fallback.json);

@@ -24,7 +24,7 @@ std::string problems(const std::string& fragment) {
 
 }  // namespace
 
-TEST_CASE("without a word about it there is no PROXY header, and it would be believed from this host alone") {
+TEST_CASE("by default no PROXY header is expected, and only this host is trusted to send one") {
   const Proxy proxy = proxy_of(R"("backlog":1)");
   CHECK(proxy.protocol == ProxyProtocol::off);
   REQUIRE(proxy.allow_from.size() == 2);
@@ -39,12 +39,12 @@ TEST_CASE("the versions of the PROXY header") {
   CHECK(proxy_of(R"("proxy_protocol":"auto")").protocol == ProxyProtocol::any);
 }
 
-TEST_CASE("whose PROXY header is believed") {
+TEST_CASE("which networks' PROXY headers are trusted") {
   CHECK(proxy_of(R"("proxy_allow_from":[])").allow_from.empty());
   CHECK(proxy_of(R"("proxy_allow_from":"192.0.2.1")").allow_from.at(0).text == "192.0.2.1/32");
 }
 
-TEST_CASE("proxy_timeout rules over handshake_timeout, and that over the default") {
+TEST_CASE("proxy_timeout overrides handshake_timeout, which overrides the default") {
   CHECK(proxy_of(R"("proxy_timeout":"1s","handshake_timeout":"9s")").timeout == 1s);
   CHECK(proxy_of(R"("proxy_timeout":"9s","handshake_timeout":"1s")").timeout == 9s);
   CHECK(proxy_of(R"("handshake_timeout":"700ms")").timeout == 700ms);
@@ -52,7 +52,7 @@ TEST_CASE("proxy_timeout rules over handshake_timeout, and that over the default
   CHECK(loaded.effective.find(R"("proxy_timeout": "700ms")") != std::string::npos);
 }
 
-TEST_CASE("what is wrong with the options of a PROXY header is told") {
+TEST_CASE("problems of the options of a PROXY header are reported") {
   CHECK(
       problems(R"("proxy_protocol":"v3")") ==
       R"(bad.json:2:18: /supervisor/children/0/proxy_protocol: expected one of "off", "v1", "v2" or "auto", got the string "v3"; did you mean "v1"?)");
@@ -67,7 +67,7 @@ TEST_CASE("what is wrong with the options of a PROXY header is told") {
       R"(bad.json:2:21: /supervisor/children/0/proxy_allow_from/0: expected a network such as "192.0.2.0/24" or "2001:db8::/32", got "lb.example.org")");
   CHECK(
       problems(R"("proxy_timeout":"infinity")") ==
-      R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the string "infinity"; it has to be finite here)");
+      R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the string "infinity"; it must be finite here)");
   CHECK(
       problems(R"("proxy_timeout":3)") ==
       R"(bad.json:2:17: /supervisor/children/0/proxy_timeout: expected a duration from "1ms" to "1h", got the number 3; write "3s" if seconds are meant)");

@@ -1,4 +1,4 @@
-// What the system has no room for: an explicit value is an error, a default becomes what fits, and that is told.
+// More than the system has room for: an explicit value is an error, a default is lowered to what fits, with a remark.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
@@ -15,11 +15,11 @@ constexpr std::string_view kWhy = "each is a process, and RLIMIT_NPROC is ";
 
 struct Row {
   const char* name;
-  std::uint32_t processes;  // of everybody but root; 0: no limit
+  std::uint32_t processes;  // limit for users other than root; 0: no limit
   std::string_view keys;
-  std::uint32_t workers;          // what becomes of them
-  std::uint32_t max_connections;  // 0: there is no configuration
-  const char* told;               // remarks, or errors, without kWhy and what follows
+  std::uint32_t workers;          // the values after loading
+  std::uint32_t max_connections;  // 0: the configuration has errors
+  const char* told;               // remarks or errors, without kWhy and the text after it
 };
 
 constexpr Row kRows[] = {
@@ -30,7 +30,7 @@ constexpr Row kRows[] = {
     {"default workers", 5, R"("workers":"auto")", 3, 1,
      "workers 4 is lowered to 3; max_connections 1024 is lowered to 1"},
     {"hardly any", 1, R"("workers":"auto")", 1, 1, "workers 4 is lowered to 1; max_connections 1024 is lowered to 1"},
-    {"explicit and all there is", 100, R"("workers":2,"max_connections":97)", 2, 97, ""},
+    {"explicit, exactly what fits", 100, R"("workers":2,"max_connections":97)", 2, 97, ""},
     {"explicit and one too many", 100, R"("workers":2,"max_connections":98)", 0, 0,
      "f:2:31: /supervisor/children/0/max_connections: expected at most 97"},
     {"explicit workers", 5, R"("workers":4,"max_connections":1)", 0, 0,
@@ -38,7 +38,7 @@ constexpr Row kRows[] = {
     {"root is exempt", 5, R"("workers":2,"user":"root")", 2, 1024, ""},
 };
 
-// "a; b" of "a: why; b: why".
+// Turns "a: why; b: why" into "a; b".
 std::string without_why(std::string text) {
   for (std::size_t at = 0; (at = text.find(": " + std::string(kWhy))) != std::string::npos;) {
     const std::size_t end = std::min(text.find_first_of(";\n", at), text.size());
@@ -72,12 +72,12 @@ TEST_CASE("each connection is a process") {
 struct Headers {
   const char* keys;
   std::uint64_t limit;
-  std::uint32_t share;  // of a worker
+  std::uint32_t share;  // of one worker
   std::uint32_t room;
   std::uint64_t need;
 };
 
-TEST_CASE("PROXY headers in progress are descriptors of the workers") {
+TEST_CASE("PROXY headers in progress need descriptors in the workers") {
   const Headers rows[] = {
       {R"("workers":2,"max_connections":1000)", 400, 500, 16, 384},
       {R"("workers":2,"max_connections":1001,"proxy_protocol":"v1")", 1024, 501, 501, 885},
@@ -101,7 +101,7 @@ TEST_CASE("PROXY headers in progress are descriptors of the workers") {
   }
 }
 
-TEST_CASE("listeners, workers and processes are descriptors of the master") {
+TEST_CASE("listeners, workers and processes need descriptors in the master") {
   const std::pair<const char*, std::uint64_t> rows[] = {
       {R"({"id":"a","type":"listener","listen":"1","handler":"echo","workers":3})", 32 + 1 + 2 + 3},
       {R"({"id":"a","type":"listener","listen":["1","2"],"handler":{"exec":["/bin/cat"]},"user":"root","workers":3})",
@@ -123,7 +123,7 @@ TEST_CASE("listeners, workers and processes are descriptors of the master") {
   }
 }
 
-TEST_CASE("what is in effect is never too much") {
+TEST_CASE("a configuration in effect is never refused for lack of room") {
   const Loaded loaded = parse(file_of(Shape::listener, R"("max_connections":1000000)"), "f", "/etc", patient_host());
   CHECK(texts(loaded).empty());
 }

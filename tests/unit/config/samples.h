@@ -1,4 +1,4 @@
-// Good files: one with nothing but what is required, one with every option.
+// Good files: one with only the required keys, one with every option.
 #pragma once
 
 #include <string_view>

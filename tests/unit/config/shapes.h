@@ -1,4 +1,4 @@
-// Files built around one fragment, which stands alone on line 2, so that its positions are easy to tell.
+// Files built around one fragment, which is alone on line 2, so that its positions are easy to recognise.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace bulkhead::config {
 
-// What the fragment is: the whole file, further keys of the top level, of the root, of a good listener or process, one
-// child, or the children of a root with auto_shutdown.
+// The role of the fragment: the whole file; further keys of the top level, of the root, of a good listener or process;
+// one child; or the children of a root with auto_shutdown.
 enum class Shape { whole, top, root, listener, process, child, children };
 
 inline std::string file_of(Shape shape, std::string_view fragment) {

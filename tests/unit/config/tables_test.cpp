@@ -1,4 +1,4 @@
-// The small languages inside the values: durations, addresses, names, and what the system grants.
+// The syntax of single values: durations, addresses, names; and what the system grants.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <string>
@@ -56,7 +56,7 @@ TEST_CASE("a share of the workers is at least one, and a percentage is rounded u
   }
 }
 
-TEST_CASE("a duration beyond the type is the longest, not a short one") {
+TEST_CASE("a duration that is too long for the type becomes the longest one") {
   for (const char* text :
        {"9223372037s", "2562048h", "9223372036854775807h", "9223372036854775808ms", "99999999999999999999999s"}) {
     INFO(text);
@@ -134,7 +134,7 @@ TEST_CASE("the forms of listen") {
   }
 }
 
-TEST_CASE("what is no address, and what to write instead") {
+TEST_CASE("texts that are not addresses, and what to write instead") {
   const std::string longest = "unix:/" + std::string(106, 'x');
   CHECK(std::holds_alternative<ListenAddress>(parse_listen_address(longest, "/")));
   const std::string longest_name = "unix:@" + std::string(107, 'x');
@@ -157,7 +157,7 @@ TEST_CASE("what is no address, and what to write instead") {
       {"localhost:80", "\"localhost\" is not an IPv4 address; only numeric addresses are allowed"},
       {":80", "expected an address before \":\"; write \"80\" for all IPv4 addresses"},
       {"*:80", "expected an address before \":\"; write \"80\" for all IPv4 addresses"},
-      {"::1:80", "an IPv6 address stands in brackets: \"[::1]:80\""},
+      {"::1:80", "an IPv6 address must be in brackets: \"[::1]:80\""},
       {"[::1]", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
       {"[::1", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
       {"[::1]80", "expected an IPv6 address as \"[ADDRESS]:PORT\""},
@@ -168,7 +168,7 @@ TEST_CASE("what is no address, and what to write instead") {
       {"[fe80::1%eth0]:80", "addresses with a scope such as \"%eth0\" are not supported"},
       {"[::ffff:1.2.3.4]:80", "write the IPv4 address itself: \"1.2.3.4:80\""},
       {"unix:", "expected a path or \"@\" and a name after \"unix:\""},
-      {"unix:/run/", "expected the path of a socket, got that of a directory"},
+      {"unix:/run/", "expected the path of a socket, got the path of a directory"},
       {"unix:@", "expected a name after \"unix:@\""},
       {longest_name + "x", "the name of an abstract socket may have at most 107 bytes, this one has 108"},
       {longest + "x", "the path of a Unix socket may have at most 107 bytes, this one has 108"},
@@ -193,7 +193,7 @@ TEST_CASE("what is no address, and what to write instead") {
   }
 }
 
-// An address and the other keys that decide what can be bound beside it.
+// An address and the other keys that decide which addresses can be bound together.
 struct Bound {
   const char* text;
   const char* device;
@@ -216,7 +216,7 @@ struct Bound {
   }
 };
 
-// Whether a file that listens on one and then on the other is refused for the second.
+// Whether a file that listens on `first` and then on `second` is refused because of the second.
 bool both_refused(const Bound& first, const Bound& second) {
   const Loaded loaded =
       parse(file_of(Shape::child, first.listener("3") + "," + second.listener("4")), "a.json", "/", FakeHost());
@@ -274,7 +274,7 @@ TEST_CASE("two addresses collide when both cannot be bound") {
   }
 }
 
-TEST_CASE("the nearest name is the one that takes the fewest changes") {
+TEST_CASE("the nearest name is the one that needs the fewest changes") {
   const std::vector<std::string_view> names{"backlog", "workers", "listen", "max_restarts", "max_seconds"};
   const std::pair<const char*, const char*> rows[] = {{"backlg", "backlog"},
                                                       {"bakclog", "backlog"},
@@ -296,7 +296,7 @@ TEST_CASE("the nearest name is the one that takes the fewest changes") {
   CHECK(edit_distance("kitten", "sitting") == 3);
 }
 
-TEST_CASE("the control socket is where daemon and client both look") {
+TEST_CASE("daemon and client use the same default control socket") {
   CHECK(default_control_socket(0, "/run/user/0") == "/run/bulkhead/control.sock");
   CHECK(default_control_socket(1000, "/run/user/1000") == "/run/user/1000/bulkhead/control.sock");
   CHECK(default_control_socket(1000, nullptr) == "/tmp/bulkhead-1000/control.sock");
@@ -304,7 +304,7 @@ TEST_CASE("the control socket is where daemon and client both look") {
   CHECK(default_control_socket(1000, "run") == "/tmp/bulkhead-1000/control.sock");
 }
 
-TEST_CASE("relative paths stand in the directory of their file") {
+TEST_CASE("relative paths are relative to the directory of their file") {
   CHECK(resolve_path("/a/b", "/etc") == "/a/b");
   CHECK(resolve_path("a/b", "/etc") == "/etc/a/b");
   CHECK(resolve_path("././a", "/etc") == "/etc/a");
@@ -317,7 +317,7 @@ TEST_CASE("relative paths stand in the directory of their file") {
   CHECK(directory_of("bulkhead.json").starts_with("/"));
 }
 
-TEST_CASE("what tells a program about its connection is nobody's to set, what configures it is") {
+TEST_CASE("variables that describe a connection cannot be configured, variables that configure a program can") {
   for (const char* name : {"PROTO",         "TCPREMOTEIP",      "TCPREMOTEHOST",
                            "TCPREMOTEINFO", "TCPLOCALHOST",     "TCPCONNNUM",
                            "TCP6REMOTEIP",  "TCP6INTERFACE",    "IPCREMOTEEUID",

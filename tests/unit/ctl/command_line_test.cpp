@@ -1,4 +1,4 @@
-// How command lines are held to the command table.
+// How command lines are checked against the command table.
 #include "master/ctl/command_line.h"
 
 #include <catch2/catch.hpp>
@@ -32,7 +32,7 @@ TEST_CASE("a command line becomes a verb and its parameters") {
   CHECK(parsed({"shutdown"}).params == Json::object());
 }
 
-TEST_CASE("a command line that cannot be meant is a usage error") {
+TEST_CASE("an invalid command line is a usage error") {
   struct Row {
     std::vector<std::string> arguments;
     std::string message;
@@ -60,7 +60,7 @@ TEST_CASE("a command line that cannot be meant is a usage error") {
   }
 }
 
-TEST_CASE("help and version are no errors") {
+TEST_CASE("help and version are not errors") {
   for (const char* option : {"--help", "-h", "--version"}) {
     const Invocation invocation = parsed({option});
     CHECK(invocation.command == nullptr);

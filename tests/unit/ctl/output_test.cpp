@@ -1,4 +1,4 @@
-// What people read.
+// The text output of bulkheadctl.
 #include "master/ctl/output.h"
 
 #include <catch2/catch.hpp>
@@ -38,7 +38,7 @@ TEST_CASE("the tree is a tree") {
         "`- job       failed               0  process, temporary\n");
 }
 
-TEST_CASE("lines and colours are drawn where the terminal has them") {
+TEST_CASE("lines and colours are used if the terminal supports them") {
   const std::string text = tree_text(kTree, {true, true});
   CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);
   CHECK(text.find("└─ job       \033[1;31mfailed\033[0m") != std::string::npos);
@@ -59,7 +59,7 @@ TEST_CASE("an event is one line") {
        "12:04:05.123 root/echo/2  child_exited  pid 812 killed by SIGABRT (core dumped)\n"},
       {R"({"seq":9,"time":"2026-11-22T12:04:05.123Z","event":"child_exited","path":"root/a","pid":1,
            "reason":{"type":"exit","status":0},"asked":true})",
-       "12:04:05.123 root/a  child_exited  pid 1 ended with exit status 0, as asked\n"},
+       "12:04:05.123 root/a  child_exited  pid 1 ended with exit status 0, as requested\n"},
       {R"({"seq":9,"time":"2026-11-22T12:04:05.123Z","event":"child_restarting","path":"root/a","delay_ms":0,
            "restarts_in_window":1})",
        "12:04:05.123 root/a  child_restarting  at once, 1 in the window\n"},
@@ -83,7 +83,7 @@ TEST_CASE("a status is sentences") {
     "last_upgrade":{"time":"2026-11-22T13:04:05.123Z","ok":false,"version":"0.1.0","errors":["it hangs"]}})");
   CHECK(status_text(status, kPlain) ==
         "bulkheadd 0.1.0 (pid 812) is running, up for 3 h 12 min, generation 1.\n"
-        "Its configuration is /etc/bulkhead/bulkhead.json.\n"
+        "The configuration file is /etc/bulkhead/bulkhead.json.\n"
         "The last reload, at 2026-11-22T12:04:05.123Z, was rejected.\n"
         "  x.json:1:2: /a: bad\n"
         "The last upgrade, at 2026-11-22T13:04:05.123Z, was rolled back.\n"
@@ -102,7 +102,7 @@ TEST_CASE("connections and counters are tables") {
         "ID    LISTENER   PEER              PID  WORKER             AGE  HANDLER\n"
         "8f3a  root/echo  192.0.2.7:5000    900  root/echo/1        3 s  echo\n"
         "9     root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
-  CHECK(connections_text(Json::array(), kPlain) == "There are no connections.\n");
+  CHECK(connections_text(Json::array(), kPlain) == "No connections.\n");
   const Json stats = Json::parse(R"({"listeners":[{"path":"root/echo","connections":
     {"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3,"proxy":0,"denied":1}}}],
     "totals":{"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3}}})");
@@ -127,7 +127,7 @@ TEST_CASE("penalties are a table too") {
         "2 sources let off\n");
 }
 
-TEST_CASE("a deed is told in a sentence") {
+TEST_CASE("the result of a command is a sentence") {
   const Json ok{{"ok", true}};
   CHECK(readable("stop", {{"path", "root/a"}}, ok, kPlain) == "root/a has been stopped\n");
   CHECK(readable("kill", {{"id", "8f3a"}}, ok, kPlain) == "8f3a has been signalled\n");
@@ -136,7 +136,7 @@ TEST_CASE("a deed is told in a sentence") {
                  kPlain) == "root/a is stopped.\n  It ended.\n");
 }
 
-TEST_CASE("every deed has its words") {
+TEST_CASE("every command has a sentence") {
   for (const char* verb :
        {"restart", "stop", "start", "delete", "add", "scale", "suspend", "resume", "kill", "shutdown"}) {
     INFO(verb);
@@ -144,7 +144,7 @@ TEST_CASE("every deed has its words") {
   }
 }
 
-TEST_CASE("bytes of others reach no terminal") {
+TEST_CASE("a peer's bytes reach the terminal only escaped") {
   CHECK(escaped("plain ~ text") == "plain ~ text");
   CHECK(escaped("\033[2J\n\r\t\x7f") == "\\x1b[2J\\x0a\\x0d\\x09\\x7f");
   CHECK(escaped("\xc2\x9b\xe2\x80\xae") == "\\xc2\\x9b\\xe2\\x80\\xae");
@@ -163,7 +163,7 @@ TEST_CASE("bytes of others reach no terminal") {
   }
 }
 
-TEST_CASE("results of another shape lose words and do no harm") {
+TEST_CASE("results of an unexpected shape lose words and do no harm") {
   for (const char* text :
        {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
         R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
@@ -184,7 +184,7 @@ TEST_CASE("spans are short") {
   CHECK(span_text(1e300) != "");
 }
 
-TEST_CASE("columns are as wide as what is seen") {
+TEST_CASE("columns are as wide as the visible text") {
   Table table;
   table.add({{"├─ a"}, {"1", "", true}, {""}});
   table.add({{"b"}, {"22", "", true}, {"x"}});

@@ -1,4 +1,4 @@
-// An address on its way to the kernel and back.
+// Addresses on their way to the kernel and back.
 #include "master/net/socket_address.h"
 
 #include <netinet/in.h>
@@ -20,7 +20,7 @@ SocketAddress address_of(const std::string& text) {
   return socket_address(std::get<config::ListenAddress>(config::parse_listen_address(text, "/")));
 }
 
-TEST_CASE("IP addresses are what they say") {
+TEST_CASE("IP addresses are converted exactly") {
   for (const char* text : {"127.0.0.1:4040", "0.0.0.0:0", "[::1]:65535", "[2001:db8::1]:80"}) {
     INFO(text);
     const SocketAddress address = address_of(text);
@@ -29,7 +29,7 @@ TEST_CASE("IP addresses are what they say") {
   }
 }
 
-TEST_CASE("paths end in a NUL, abstract names begin with one and have no end") {
+TEST_CASE("paths end in a NUL, abstract names begin with one and are not terminated") {
   const std::size_t header = offsetof(sockaddr_un, sun_path);
   struct Length {
     std::string path;

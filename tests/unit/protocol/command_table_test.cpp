@@ -1,4 +1,4 @@
-// The table itself, and how requests are held to it.
+// The command table, and how requests are checked against it.
 #include "master/protocol/command_table.h"
 
 #include <catch2/catch.hpp>
@@ -20,7 +20,7 @@ Json normal(const char* verb, const char* params) {
   return json;
 }
 
-TEST_CASE("every verb is found under its name, and no two share one") {
+TEST_CASE("every verb is found under its name, and no two share a name") {
   std::set<std::string_view> names;
   for (const Command& command : kCommands) {
     INFO(command.name);
@@ -71,7 +71,7 @@ TEST_CASE("bad parameters are named, with what was expected") {
     const char* complaint;
   };
   const Row rows[] = {
-      {"status", R"({"path":"root"})", "status: unknown parameter \"path\"; it has none"},
+      {"status", R"({"path":"root"})", "status: unknown parameter \"path\"; this command has no parameters"},
       {"explain", "{}", "explain: missing parameter \"path\": expected a path such as root/web/echo"},
       {"explain", R"({"pth":"root"})", "explain: unknown parameter \"pth\"; did you mean \"path\"?"},
       {"explain", R"({"node":"root"})", "explain: unknown parameter \"node\"; known are path"},

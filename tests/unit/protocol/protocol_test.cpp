@@ -1,4 +1,4 @@
-// Lines of a peer who may send anything.
+// Lines from a peer that may send anything.
 #include "master/protocol/protocol.h"
 
 #include <catch2/catch.hpp>
@@ -24,7 +24,7 @@ std::string call(const std::string& members) {
   return R"({"jsonrpc":"2.0",)" + members + "}";
 }
 
-TEST_CASE("ids come back as they are") {
+TEST_CASE("ids are returned unchanged") {
   for (const char* id : {"1", "-7", "1.5", "\"a\"", "\"\"", "null", "18446744073709551615"}) {
     INFO(id);
     const Request request = accepted(call(R"("id":)" + std::string(id) + R"(,"method":"status")"));
@@ -42,7 +42,7 @@ TEST_CASE("a request without an id is a notification, and its errors are not ans
   CHECK_FALSE(refusal(call(R"("method":"explain","params":{})")).id);
 }
 
-TEST_CASE("parameters may be left out where none is required") {
+TEST_CASE("parameters may be left out if none is required") {
   CHECK(accepted(call(R"("id":1,"method":"events")")).params == Json::object());
   CHECK(accepted(call(R"("id":1,"method":"events","params":{"since":3})")).params["since"] == 3);
 }
@@ -66,21 +66,23 @@ TEST_CASE("bad requests have the numbers of JSON-RPC") {
       {"1e999", kParseError, "not JSON: a number out of range"},
       {deep_array, kParseError, "nested more than 40 levels deep"},
       {std::string(60'000, '['), kParseError, "nested more than 40 levels deep"},
-      {"[]", kInvalidRequest, "batches are not supported: send one object a line"},
+      {"[]", kInvalidRequest, "batches are not supported: send one object per line"},
       {"[" + call(R"("id":1,"method":"status")") + "]", kInvalidRequest,
-       "batches are not supported: send one object a line"},
+       "batches are not supported: send one object per line"},
       {"3", kInvalidRequest, "expected an object"},
-      {"{}", kInvalidRequest, "\"jsonrpc\" has to be \"2.0\""},
-      {R"({"jsonrpc":2.0,"id":1,"method":"status"})", kInvalidRequest, "\"jsonrpc\" has to be \"2.0\""},
-      {call(R"("id":1)"), kInvalidRequest, "\"method\" has to be a string"},
-      {call(R"("id":1,"method":7)"), kInvalidRequest, "\"method\" has to be a string"},
-      {call(R"("id":[1],"method":"status")"), kInvalidRequest, "\"id\" has to be a string, a number or null"},
-      {call(R"("id":true,"method":"status")"), kInvalidRequest, "\"id\" has to be a string, a number or null"},
+      {"{}", kInvalidRequest, "\"jsonrpc\" must be \"2.0\""},
+      {R"({"jsonrpc":2.0,"id":1,"method":"status"})", kInvalidRequest, "\"jsonrpc\" must be \"2.0\""},
+      {call(R"("id":1)"), kInvalidRequest, "\"method\" must be a string"},
+      {call(R"("id":1,"method":7)"), kInvalidRequest, "\"method\" must be a string"},
+      {call(R"("id":[1],"method":"status")"), kInvalidRequest, "\"id\" must be a string, a number or null"},
+      {call(R"("id":true,"method":"status")"), kInvalidRequest, "\"id\" must be a string, a number or null"},
       {call(R"("id":1,"method":"statu")"), kMethodNotFound, "no method \"statu\"; did you mean \"status\"?"},
       {call(R"("id":1,"method":"simulate")"), kMethodNotFound, "no method \"simulate\""},
       {call(R"("id":1,"method":"")"), kMethodNotFound, "no method \"\""},
-      {call(R"("id":1,"method":"status","params":[])"), kInvalidParams, "parameters are named: expected an object"},
-      {call(R"("id":1,"method":"status","params":null)"), kInvalidParams, "parameters are named: expected an object"},
+      {call(R"("id":1,"method":"status","params":[])"), kInvalidParams,
+       "parameters are passed by name: expected an object"},
+      {call(R"("id":1,"method":"status","params":null)"), kInvalidParams,
+       "parameters are passed by name: expected an object"},
       {call(R"("id":1,"method":"stop","params":{"path":"root/ x"})"), kInvalidParams,
        "stop: parameter \"path\": expected a path such as root/web/echo"}};
   for (const Row& row : rows) {
@@ -92,20 +94,20 @@ TEST_CASE("bad requests have the numbers of JSON-RPC") {
   }
 }
 
-TEST_CASE("the id is echoed where it can be told") {
+TEST_CASE("the id is echoed if it is known") {
   CHECK(*refusal(call(R"("id":5,"method":"nonsense")")).id == 5);
   CHECK(*refusal(R"({"jsonrpc":"1.0","id":"x","method":"status"})").id == "x");
   CHECK(refusal("{").id->is_null());
   CHECK(refusal(call(R"("id":{},"method":"status")")).id->is_null());
 }
 
-TEST_CASE("brackets in strings are no nesting") {
+TEST_CASE("brackets in strings do not count as nesting") {
   const Request request =
       accepted(call(R"("id":"\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[","method":"tree")"));
   CHECK(request.command->name == "tree");
 }
 
-TEST_CASE("OTP's word stands in error.data") {
+TEST_CASE("OTP's word is in error.data") {
   CHECK(error_line(1, {kNegative, "root/a is running", "running"}) ==
         R"({"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"root/a is running","data":"running"}})"
         "\n");

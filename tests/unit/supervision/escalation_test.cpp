@@ -1,4 +1,4 @@
-// Intensity seen from outside, failing restarts, and what happens one level up.
+// Restart intensity as seen from outside, failing restarts, and the effect one level up.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/supervision/rehearsal.h"
@@ -70,7 +70,7 @@ TEST_CASE("the chain names starts that kept failing") {
             "max_restarts 1 allows; root gave up"});
 }
 
-TEST_CASE("the chain tells each last end in the words it came with") {
+TEST_CASE("the chain reports each last end in the words of its event") {
   Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))},
                  flags(Strategy::one_for_one, 1));
   tree.slow_to_start = {"root/s/y"};
@@ -91,7 +91,7 @@ TEST_CASE("the chain tells each last end in the words it came with") {
                              "max_restarts 1 allows; root gave up"});
 }
 
-TEST_CASE("words of an earlier end are not told of a later one") {
+TEST_CASE("the words of an earlier end are not used for a later one") {
   Rehearsal tree({child("a")}, flags(Strategy::one_for_one, 1));
   tree.start();
   tree.exit("root/a", ExitReason::abnormal, "was killed by SIGSEGV");
@@ -111,7 +111,7 @@ TEST_CASE("a failing restart is retried through the queue, and every try counts"
                                                         "restart root/a 0 ms #3", "ready root/a"});
 }
 
-TEST_CASE("between two tries come the exits, operations and stops that were there first") {
+TEST_CASE("exits, operations and stops that came first are handled between two attempts") {
   Rehearsal tree({child("a"), child("b")}, flags(Strategy::one_for_one, 9));
   tree.start();
   tree.slow_to_start = {"root/b"};
@@ -127,7 +127,7 @@ TEST_CASE("between two tries come the exits, operations and stops that were ther
   CHECK(tree.log({"failed", "start", "stop", "over"}) == Log{"failed root/b", "stop root/a", "over request"});
 }
 
-TEST_CASE("terminate_child ends the tries") {
+TEST_CASE("terminate_child ends the attempts") {
   Rehearsal tree({child("a")}, flags(Strategy::one_for_one, 9));
   tree.start();
   tree.slow_to_start = {"root/a"};
@@ -151,7 +151,7 @@ TEST_CASE("a nested supervisor whose restart fails is retried and counted by its
   CHECK(tree.states() == "s:running s/x:running s/y:running");
 }
 
-TEST_CASE("a nested supervisor that ends itself while its parent stops it is just gone") {
+TEST_CASE("a nested supervisor that ends itself while its parent stops it counts as stopped") {
   Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))});
   tree.slow_to_stop = {"root/s/y"};
   tree.start();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "master/supervision/path.h"
+
 namespace bulkhead::supervision::testing {
 
 namespace {
@@ -10,10 +12,6 @@ constexpr Instant kBeginning{std::chrono::seconds(1000)};
 
 bool is_alive(NodeState state) {
   return state == NodeState::starting || state == NodeState::running || state == NodeState::stopping;
-}
-
-std::string parent_path(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
 }
 
 }  // namespace
@@ -35,7 +33,7 @@ void WatchedTree::step(const Event& event, Instant now) {
   check_views();
 }
 
-// What the event says about our processes; whatever it says about others must have no effect.
+// What the event says about existing processes; what it says about others must have no effect.
 void WatchedTree::note(const Event& event) {
   if (const auto* ready = std::get_if<ChildReady>(&event)) {
     const auto process = processes_.find(ready->run);
@@ -57,7 +55,7 @@ void WatchedTree::note(const Event& event) {
 void WatchedTree::check(const StartChild& command) {
   const auto view = tree_.node(command.node, now_);
   require(view.has_value(), "only an entry of the tree is started");
-  require(!supervises(view->spec->type), "supervisors are no processes");
+  require(!supervises(view->spec->type), "supervisors are not processes");
   for (const auto& [run, process] : processes_) {
     require(process.node != command.node, "a child is not started while it runs");
     require(run < command.run, "runs are numbered upwards");
@@ -69,14 +67,14 @@ void WatchedTree::check(const StartChild& command) {
 
 void WatchedTree::check(const StopChild& command) {
   const auto process = processes_.find(command.run);
-  require(process != processes_.end() && process->second.node == command.node, "only a living run is stopped");
+  require(process != processes_.end() && process->second.node == command.node, "only a running process is stopped");
   require(process->second.phase == Phase::running, "a child is stopped once, and not while it starts");
   process->second.phase = Phase::stopping;
 }
 
 void WatchedTree::check(const KillChild& command) {
   const auto process = processes_.find(command.run);
-  require(process != processes_.end() && process->second.node == command.node, "only a living run is killed");
+  require(process != processes_.end() && process->second.node == command.node, "only a running process is killed");
   require(process->second.phase != Phase::starting, "a child is not killed while it starts");
   require(!process->second.killed, "a child is killed once");
   process->second.killed = true;
@@ -97,15 +95,15 @@ void WatchedTree::check(const TreeTerminated& command) {
   require(!over_, "a tree ends once");
   require(processes_.empty(), "a tree that is over has no processes");
   require(!command.chain.empty(), "an end has a cause");
-  require(command.cause != Cause::request || stop_requested_, "nobody asked the root to stop");
+  require(command.cause != Cause::request || stop_requested_, "the root ended without a request to stop");
   over_ = true;
 }
 
 void WatchedTree::check_report(const report::SupervisorStarted& report) {
   const auto view = tree_.node(report.node, now_);
   windows_.erase(report.path);
-  expect_new_order(parent_path(report.path));
-  if (!view) return;  // gone again within the step
+  expect_new_order(parent_of(report.path));
+  if (!view) return;  // removed again within the step
   windows_[report.path] = Window{view->spec->flags.max_restarts, view->spec->flags.max_seconds};
 }
 
@@ -114,13 +112,13 @@ void WatchedTree::check_report(const report::SupervisorTerminated& report) {
   for (const auto& [run, process] : processes_) {
     const auto view = tree_.node(process.node, now_);
     require(view.has_value(), "a process has an entry");
-    require(!view->path.starts_with(report.path + "/"), "a supervisor ends after its children");
+    require(!is_at_or_below(view->path, report.path), "a supervisor ends after its children");
   }
 }
 
-// Entries are numbered in start order, so those that are stopped for one reason are stopped with falling numbers.
+// Entries are numbered in start order, so entries that are stopped for one reason are stopped with falling numbers.
 void WatchedTree::check_report(const report::ChildStopping& report) {
-  const auto window = windows_.find(parent_path(report.path));
+  const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end()) return;
   const NodeId last = window->second.last_stopped;
   require(last == 0 || report.node < last || (report.node == last && report.kill), "stops come in reverse order");
@@ -133,7 +131,7 @@ void WatchedTree::expect_new_order(const std::string& supervisor) {
 }
 
 void WatchedTree::check_report(const report::ChildStarted& report) {
-  expect_new_order(parent_path(report.path));
+  expect_new_order(parent_of(report.path));
 }
 
 void WatchedTree::check_report(const report::ChildExited& report) {
@@ -141,8 +139,8 @@ void WatchedTree::check_report(const report::ChildExited& report) {
 }
 
 void WatchedTree::check_report(const report::ChildRestarting& report) {
-  expect_new_order(parent_path(report.path));
-  const auto window = windows_.find(parent_path(report.path));
+  expect_new_order(parent_of(report.path));
+  const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end()) return;
   std::deque<Instant>& restarts = window->second.restarts;
   restarts.push_back(now_);
@@ -156,7 +154,7 @@ void WatchedTree::check_report(const report::IntensityExceeded& report) {
   if (window == windows_.end()) return;
   std::deque<Instant>& restarts = window->second.restarts;
   while (!restarts.empty() && now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
-  require(restarts.size() == window->second.max_restarts, "nobody gives up before max_restarts are used up");
+  require(restarts.size() == window->second.max_restarts, "a supervisor gives up only when max_restarts are used up");
   expect_new_order(report.path);
 }
 
@@ -167,7 +165,7 @@ void WatchedTree::check_views() {
 
 std::size_t WatchedTree::check_view(const NodeView& view) const {
   require(view.since <= now_, "a state began before now");
-  require(view.due.has_value() == (view.state == NodeState::waiting), "who waits knows until when");
+  require(view.due.has_value() == (view.state == NodeState::waiting), "a waiting child has a due time");
   return supervises(view.spec->type) ? check_supervisor(view) : check_leaf(view);
 }
 
@@ -181,7 +179,7 @@ std::size_t WatchedTree::check_leaf(const NodeView& view) const {
 std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
   require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
   require(view.restarts_in_window <= view.spec->flags.max_restarts, "the window holds max_restarts at most");
-  require(std::ranges::is_sorted(view.children), "entries stand in start order");
+  require(std::ranges::is_sorted(view.children), "entries are in start order");
   std::size_t living = 0;
   std::size_t starting = 0;
   std::size_t stopping = 0;
@@ -216,7 +214,7 @@ void WatchedTree::settle(Instant now) {
   require(!tree_.next_deadline(), "a tree comes to rest");
   require(is_settled(kRoot), "a child that waits for its restart gets it");
   require(unanswered_.empty(), "every operation is answered");
-  require(!stop_requested_ || over_, "a tree that was told to stop is over");
+  require(!stop_requested_ || over_, "a tree that was asked to stop is over");
   require(!over_ || processes_.empty(), "a tree that is over has no processes");
 }
 
@@ -280,7 +278,7 @@ ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, in
   return spec;
 }
 
-// One process of those there are, and mostly one.
+// One process; mostly an existing one.
 std::optional<std::pair<RunId, WatchedTree::Process>> pick(const WatchedTree& tree, Choices& choices) {
   if (tree.processes().empty()) return std::nullopt;
   const auto nth = choices.choose(static_cast<std::uint32_t>(tree.processes().size()));
@@ -302,7 +300,7 @@ Event random_news(const WatchedTree& tree, Choices& choices) {
   return ChildExited{process.node, run, reason};
 }
 
-// Words about runs that are over, that never were, or that are said at the wrong time.
+// Events of runs that are over or never existed, or at the wrong time.
 Event random_nonsense(Choices& choices) {
   const NodeId node = choices.choose(20);
   const RunId run = choices.choose(20) + 1'000'000;
@@ -315,7 +313,7 @@ Event random_nonsense(Choices& choices) {
   }
 }
 
-// Some supervisor, by following random children.
+// A supervisor, found by following random children.
 NodeView random_supervisor(const WatchedTree& tree, Choices& choices, Instant now) {
   NodeView at = *tree.tree().node(kRoot, now);
   while (!at.children.empty() && choices.choose(3) != 0) {

@@ -1,5 +1,5 @@
-// What must hold for a supervision tree whatever happens to it, checked from outside after every step; and a random
-// life for it. The property test feeds it from a generator, the fuzzer from its bytes.
+// What must always hold for a supervision tree, checked from outside after every step, and a random life for it. The
+// property test feeds it from a generator, the fuzzer from its bytes.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct InvariantViolated : std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// A Tree under observation. Knows the processes only by the commands and its own answers, and the history only by
-// reports.
+// A Tree under observation. It knows the processes only from the commands and its own answers, and the history only
+// from the reports.
 class WatchedTree {
  public:
   enum class Phase : std::uint8_t { starting, running, stopping };
@@ -36,7 +36,7 @@ class WatchedTree {
   void step(const Event& event, Instant now);
 
   // Lets everything come to rest: every start succeeds, every stop is obeyed, every deadline passes. Then checks what
-  // must hold at rest: all operations are answered, nobody waits, and a stopped tree is gone.
+  // must hold at rest: all operations are answered, no supervisor waits, and a stopped tree has ended.
   void settle(Instant now);
 
   [[nodiscard]] const std::map<RunId, Process>& processes() const { return processes_; }
@@ -70,7 +70,7 @@ class WatchedTree {
 
   void expect_new_order(const std::string& supervisor);
   void check_views();
-  // How many leaves have a process, this one or those below it.
+  // How many leaves have a process: this node or the ones below it.
   [[nodiscard]] std::size_t check_view(const NodeView& view) const;
   [[nodiscard]] std::size_t check_leaf(const NodeView& view) const;
   [[nodiscard]] std::size_t check_supervisor(const NodeView& view) const;
@@ -82,12 +82,12 @@ class WatchedTree {
   std::map<RunId, Process> processes_;
   std::map<std::uint64_t, std::string> together_;  // start_children under way, by token
   std::set<std::uint64_t> unanswered_;
-  std::map<std::string, Window> windows_;  // of the supervisors that run, by path
+  std::map<std::string, Window> windows_;  // of the running supervisors, by path
   bool stop_requested_ = false;
   bool over_ = false;
 };
 
-// Where a random life gets its decisions from: choose(n) gives 0 to n-1, and 0 for ever once the source has dried up.
+// The source of a random life's decisions: choose(n) returns 0 to n-1, and always 0 when the source is used up.
 struct Choices {
   virtual ~Choices() = default;
   virtual std::uint32_t choose(std::uint32_t n) = 0;
@@ -96,7 +96,7 @@ struct Choices {
 
 [[nodiscard]] ChildSpec random_tree(Choices& choices);
 
-// Lives through up to `events` random events and then settles. Throws InvariantViolated.
+// Plays up to `events` random events and then settles. Throws InvariantViolated.
 void live(WatchedTree& tree, Choices& choices, int events);
 
 }  // namespace bulkhead::supervision::testing

@@ -1,4 +1,4 @@
-// The operator's operations: OTP's answers, for every state of the child.
+// The operations of an operator: OTP's answers, for every state of the child.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/supervision/rehearsal.h"
@@ -7,8 +7,8 @@ namespace bulkhead::supervision::testing {
 
 namespace {
 
-// A tree whose child `a` is in the wanted state: running, restarting (between two tries), waiting, stopped, failed,
-// gone. Under `restarting` the operation is queued while a try is under way, and the try then fails.
+// A tree whose child `a` is in the given state: running, restarting (between two attempts), waiting, stopped, failed,
+// gone. For `restarting`, the operation is queued during an attempt, and the attempt then fails.
 struct Stage {
   explicit Stage(const std::string& state) : tree({with_delay(state), child("z")}, flags(Strategy::one_for_one, 9)) {
     tree.start();
@@ -106,7 +106,7 @@ TEST_CASE("a failing start answers start_failed: restart_child leaves the child 
   CHECK(tree.view("root")->restarts_in_window == 0);
 }
 
-TEST_CASE("an invalid spec is refused before anything else is looked at") {
+TEST_CASE("an invalid spec is refused before anything else is checked") {
   Rehearsal tree({child("a")});
   tree.start();
   CHECK(tree.start_child("root", significant("a", Restart::transient)) == "invalid_spec");
@@ -127,7 +127,7 @@ TEST_CASE("an operation on a supervisor that is not running answers noproc") {
   CHECK(tree.terminate_child("root", "a") == "noproc");
 }
 
-TEST_CASE("an operation that a supervisor does not get to any more answers noproc") {
+TEST_CASE("an operation that a supervisor no longer gets to answers noproc") {
   Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))});
   tree.slow_to_stop = {"root/s/y"};
   tree.start();
@@ -205,7 +205,7 @@ TEST_CASE("start_children starts several together and answers when all are ready
   CHECK(tree.states() == "a:running b:running c:running d:running");
 }
 
-TEST_CASE("start_children tells that one has failed, and removes it if it was new") {
+TEST_CASE("start_children reports that one has failed, and removes it if it was new") {
   Rehearsal tree({child("a"), child("b")});
   tree.start();
   (void)tree.terminate_child("root", "a");
@@ -217,7 +217,7 @@ TEST_CASE("start_children tells that one has failed, and removes it if it was ne
   CHECK(tree.states() == "a:stopped b:running d:running");
 }
 
-TEST_CASE("start_children is over at once where all are up at once") {
+TEST_CASE("start_children answers immediately if all are up immediately") {
   Rehearsal tree({child("a")});
   tree.start();
   CHECK(start_children(tree, {supervisor("s", {}), supervisor("t", {})}) == "ok");

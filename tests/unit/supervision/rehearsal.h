@@ -1,5 +1,5 @@
-// A Tree with obedient processes around it: children start and stop at once unless a test says otherwise, and what
-// happens is written down in short lines, which is what the tests compare.
+// A Tree with obedient processes: children start and stop immediately unless a test says otherwise. Everything that
+// happens is recorded in short lines, which the tests compare.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ using Log = std::vector<std::string>;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Specs in a line: child("a"), child("b", Restart::transient), supervisor("web", {…}).
+// Specs in one line: child("a"), child("b", Restart::transient), supervisor("web", {…}).
 [[nodiscard]] ChildSpec child(std::string id, Restart restart = Restart::permanent);
 [[nodiscard]] ChildSpec significant(std::string id, Restart restart);
 [[nodiscard]] ChildSpec supervisor(std::string id, std::vector<ChildSpec> children, SupervisorFlags flags = {});
@@ -28,11 +28,11 @@ class Rehearsal {
  public:
   explicit Rehearsal(std::vector<ChildSpec> children, SupervisorFlags flags = {});
 
-  // Paths whose answers the test gives itself.
+  // Paths that the test answers itself.
   std::set<std::string> slow_to_start;  // StartChild is not answered
   std::set<std::string> slow_to_stop;   // StopChild is not answered; KillChild is
-  std::map<std::string, int> failing;   // so many start attempts fail
-  std::set<std::string> hopeless;       // every start attempt fails, and for good
+  std::map<std::string, int> failing;   // this many start attempts fail
+  std::set<std::string> hopeless;       // every start attempt fails permanently
 
   void start() { feed(Start{}); }
   void stop() { feed(StopRequested{}); }
@@ -41,9 +41,9 @@ class Rehearsal {
   void exit(const std::string& path, ExitReason reason = ExitReason::abnormal, std::string how = {});
   void feed(const Event& event);
   void update(ChildSpec root) { tree_.update(std::move(root)); }
-  void pass(Duration duration);  // with every deadline on the way
+  void pass(Duration duration);  // handles every deadline on the way
 
-  // The answer, if there is one already: "ok" or OTP's word, else "-".
+  // The answer, if it has come: "ok" or OTP's word; otherwise "-".
   std::string terminate_child(const std::string& supervisor, const std::string& id);
   std::string restart_child(const std::string& supervisor, const std::string& id);
   std::string delete_child(const std::string& supervisor, const std::string& id);
@@ -56,13 +56,13 @@ class Rehearsal {
   // root/a", "exit root/a", "restart root/a 0 ms #1", "removed root/a", "exceeded root/a", "+ root/web", "- root/web
   // intensity", "over intensity".
   [[nodiscard]] Log log();
-  // Only some of it: the lines that begin with one of these words.
+  // Only the lines that begin with one of these words.
   [[nodiscard]] Log log(const std::set<std::string>& words);
   [[nodiscard]] Log chain() const { return chain_; }
 
   [[nodiscard]] std::optional<NodeView> view(const std::string& path) const;
-  [[nodiscard]] std::string state(const std::string& path) const;  // "gone" if there is no such node
-  [[nodiscard]] std::string states() const;  // of the whole tree: "a:running web:running web/x:…"
+  [[nodiscard]] std::string state(const std::string& path) const;  // "gone" if no such node exists
+  [[nodiscard]] std::string states() const;                        // all nodes: "a:running web:running web/x:…"
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Tree& tree() { return tree_; }
 
@@ -78,7 +78,7 @@ class Rehearsal {
 
   Tree tree_;
   Instant now_{seconds(1000)};
-  std::vector<Event> answers_;  // given after the commands of a step have all been read
+  std::vector<Event> answers_;  // given after all commands of a step have been read
   std::map<std::uint64_t, ReplyError> replies_;
   std::uint64_t token_ = 0;
   Log log_;

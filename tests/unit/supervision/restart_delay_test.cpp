@@ -55,13 +55,13 @@ TEST_CASE("immediate_after_ready restarts at once after a stable run, and only t
   Backoff backoff;
   Jitter jitter(1);
   for (int i = 0; i < 5; ++i) CHECK(backoff.next(worker, seconds(1), jitter) == Duration::zero());
-  CHECK(backoff.next(worker, milliseconds(999), jitter) == Duration::zero());  // the first one
+  CHECK(backoff.next(worker, milliseconds(999), jitter) == Duration::zero());  // the first restart
   CHECK(in_ms(backoff.next(worker, milliseconds(999), jitter)) == milliseconds(100));
   CHECK(in_ms(backoff.next(worker, std::nullopt, jitter)) == milliseconds(200));
   CHECK(backoff.next(worker, seconds(1), jitter) == Duration::zero());
 }
 
-TEST_CASE("jitter moves a delay by up to its share, differs, and never goes beyond max") {
+TEST_CASE("jitter changes a delay by up to its share, varies, and never exceeds max") {
   RestartDelay delay = policy();
   delay.jitter = 0.1;
   delay.max = milliseconds(400);
@@ -92,7 +92,7 @@ TEST_CASE("delays stay in range for ever, whatever the factor") {
   }
 }
 
-TEST_CASE("a delayed restart is counted when it is decided, waits, and blocks nobody") {
+TEST_CASE("a delayed restart is counted when it is decided, waits, and blocks no sibling") {
   Rehearsal tree({delayed("a"), child("b")}, flags(Strategy::one_for_one, 9));
   tree.start();
   tree.exit("root/a");
@@ -113,7 +113,7 @@ TEST_CASE("a delayed restart is counted when it is decided, waits, and blocks no
   CHECK_FALSE(tree.view("root/a")->due);
 }
 
-TEST_CASE("retries of a failing start are delayed too, and a hopeless child still ends its supervisor") {
+TEST_CASE("retries of a failing start are delayed too, and a child that never starts still ends its supervisor") {
   Rehearsal tree({delayed("a")}, flags(Strategy::one_for_one, 3));
   tree.start();
   tree.failing["root/a"] = 99;

@@ -1,11 +1,11 @@
-// What an exit calls for: by restart type and reason.
+// The effect of an exit, by restart type and reason.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/supervision/rehearsal.h"
 
 namespace bulkhead::supervision::testing {
 
-TEST_CASE("restart type and exit reason decide what becomes of a child, and whether it counts") {
+TEST_CASE("restart type and exit reason decide what happens to a child, and whether it counts") {
   struct Row {
     Restart restart;
     ExitReason reason;
@@ -72,7 +72,7 @@ TEST_CASE("a child that retires while it is being stopped stays stopped") {
   CHECK(tree.state("root/a") == "stopped");
 }
 
-TEST_CASE("a permanent failure before readiness is not tried again, and its siblings go on") {
+TEST_CASE("a start with a permanent failure is not tried again, and its siblings continue") {
   Rehearsal tree({child("a"), child("b"), supervisor("s", {child("x"), child("y")})}, flags(Strategy::one_for_all));
   tree.hopeless = {"root/a", "root/s/x"};
   tree.start();
@@ -85,7 +85,7 @@ TEST_CASE("a permanent failure before readiness is not tried again, and its sibl
   CHECK(tree.states() == "a:failed b:running s:running s/x:failed s/y:running");
 }
 
-TEST_CASE("a permanent failure of a restart before readiness ends the tries, whatever the restart type") {
+TEST_CASE("a permanent failure of a restart before readiness ends the attempts, whatever the restart type") {
   for (const Restart restart : {Restart::permanent, Restart::transient}) {
     Rehearsal tree({child("a", restart), child("b")}, flags(Strategy::rest_for_one));
     tree.start();
@@ -104,7 +104,7 @@ TEST_CASE("a significant child that fails for good before it is ready ends its s
   CHECK(tree.log({"ready", "stop", "over"}) == Log{"ready root/b", "stop root/b", "over auto_shutdown"});
 }
 
-TEST_CASE("an operator who starts what fails for good is told, and so is one who adds it") {
+TEST_CASE("an operator who starts or adds a child that fails permanently gets an error") {
   Rehearsal tree({child("a"), child("t", Restart::temporary)});
   tree.hopeless = {"root/a", "root/t", "root/new"};
   tree.start();
@@ -140,7 +140,7 @@ TEST_CASE("an operator can start a child with a permanent failure again, or dele
   CHECK(tree.states() == "a:running");
 }
 
-TEST_CASE("news of an earlier run, of nobody, or said twice are dropped") {
+TEST_CASE("events of an earlier run or of an unknown node, and repeated events, are dropped") {
   Rehearsal tree({child("a")});
   tree.start();
   const NodeView first = *tree.view("root/a");
@@ -157,7 +157,7 @@ TEST_CASE("news of an earlier run, of nobody, or said twice are dropped") {
   CHECK(tree.states() == "a:running");
 }
 
-TEST_CASE("an exit in place of a failed start, and the other way round, is understood") {
+TEST_CASE("an exit instead of a failed start, and the other way round, is accepted") {
   Rehearsal tree({child("a")}, flags(Strategy::one_for_one, 5));
   tree.start();
   tree.slow_to_start = {"root/a"};

@@ -47,7 +47,7 @@ TEST_CASE("a start failure undoes the whole start, at any depth, without a retry
                             "root/s could not be started; so root could not start"});
 }
 
-TEST_CASE("shutdown modes: a request and a deadline, a request and patience, or the kill at once") {
+TEST_CASE("shutdown modes: a request with a deadline, a request without one, or an immediate kill") {
   struct Row {
     const char* name;
     Shutdown::Kind kind;
@@ -92,7 +92,7 @@ TEST_CASE("a child that ends in time is not killed later") {
   CHECK(tree.tree().next_deadline() == std::nullopt);
 }
 
-TEST_CASE("a shutdown time beyond the end of time is infinity") {
+TEST_CASE("a shutdown time that is too long for the clock is infinity") {
   Rehearsal tree({with_shutdown("a", Shutdown::Kind::timeout, Duration::max())});
   tree.slow_to_stop = {"root/a"};
   tree.start();
@@ -120,7 +120,7 @@ TEST_CASE("a stop during the start waits for the child that is starting") {
   CHECK(tree.log({"stop", "over"}) == Log{"stop root/b", "stop root/a", "over request"});
 }
 
-TEST_CASE("children that exit during the shutdown are not restarted, but a supervisor not reached yet goes on") {
+TEST_CASE("children that exit during the shutdown are not restarted, but a supervisor not reached yet continues") {
   Rehearsal tree({child("a"), supervisor("s", {child("x")}), child("z")});
   tree.slow_to_stop = {"root/z"};
   tree.start();
@@ -141,7 +141,7 @@ TEST_CASE("a tree whose specs OTP would refuse does not start") {
   CHECK(tree.chain() == Log{"child root: two of its children have the id a"});
 }
 
-TEST_CASE("an empty supervisor, also deep inside, is up at once") {
+TEST_CASE("an empty supervisor, also a nested one, is up immediately") {
   Rehearsal tree({supervisor("s", {supervisor("t", {})}), supervisor("u", {})});
   tree.start();
   CHECK(tree.states() == "s:running s/t:running u:running");

@@ -50,7 +50,7 @@ TEST_CASE("all_significant waits for the last one, and the chain says which it w
                             "all_significant)"});
 }
 
-TEST_CASE("terminate_child never triggers, but the child so stopped is not left any more") {
+TEST_CASE("terminate_child never triggers, but the stopped child no longer counts as left") {
   Rehearsal tree({significant("a", Restart::transient), significant("b", Restart::transient)},
                  one_for_one(AutoShutdown::all_significant));
   tree.start();
@@ -60,7 +60,7 @@ TEST_CASE("terminate_child never triggers, but the child so stopped is not left 
   CHECK(tree.state("root") == "stopped");
 }
 
-TEST_CASE("a significant child that waits for its restart, or is dead unnoticed, is still left") {
+TEST_CASE("a significant child that waits for its restart, or is dead but not yet handled, still counts as left") {
   ChildSpec delayed = significant("a", Restart::transient);
   delayed.restart_delay.enabled = true;
   Rehearsal tree({delayed, significant("b", Restart::transient), significant("c", Restart::transient)},
@@ -97,7 +97,7 @@ TEST_CASE("one crash beyond the intensity is giving up, not auto_shutdown") {
   CHECK(tree.log({"over"}) == Log{"over intensity"});
 }
 
-TEST_CASE("check_child_spec wants what OTP wants of significant children, and ids without duplicates") {
+TEST_CASE("check_child_spec has OTP's rules for significant children, and ids without duplicates") {
   struct Row {
     ChildSpec spec;
     AutoShutdown parent;

@@ -1,4 +1,4 @@
-// The simulator as a product: what it prints, what it refuses, and what it knows beyond the recorded scenarios.
+// The simulator as a product: its output, its errors, and its extensions of the recorded scenarios.
 #include "master/simulate/simulate.h"
 
 #include <catch2/catch.hpp>
@@ -57,12 +57,14 @@ TEST_CASE("a bad scenario is a sentence that names the place") {
       {scenario(R"({"exit": "root/b", "reason": "crash"})"), "/events/0: no worker root/b is running"},
       {scenario(R"({"exit": "root", "reason": "crash"})"), "/events/0: no worker root is running"},
       {scenario(R"({"exit": "root/a", "reason": "boredom"})"),
-       "/events/0/reason: \"boredom\" is none of normal, shutdown, shutdown_info, crash, permanent_failure, retired"},
+       "/events/0/reason: \"boredom\" is not one of normal, shutdown, shutdown_info, crash, permanent_failure, "
+       "retired"},
       {scenario(R"({"exit": ["root/a", "root/a"], "reason": "crash"})"), "/events/0: no worker root/a is running"},
       {scenario(R"({"exit": ["root/a"], "reason": ["crash", "crash"]})"),
        "/events/0/reason: expected one reason for each exit"},
       {scenario(R"({"op": "dance"})"),
-       "/events/0/op: \"dance\" is none of terminate_child, restart_child, delete_child, start_child, which_children, "
+       "/events/0/op: \"dance\" is not one of terminate_child, restart_child, delete_child, start_child, "
+       "which_children, "
        "count_children, shutdown"},
       {scenario(R"({"sleep_ms": -1})"), "/events/0/sleep_ms: expected a time, 0 or more"},
       {scenario(R"({"sleep_ms": 1e300})"), "/events/0/sleep_ms: expected a time, 0 or more"},
@@ -81,7 +83,7 @@ TEST_CASE("an operation that can never end is an error, not an endless wait") {
       R"({"tree": {"strategy": "one_for_one", "intensity": 3, "period": 5, "children": [{"id": "a", "type": "worker",
       "restart": "permanent", "shutdown": "infinity", "on_terminate": "ignore"}]},
       "events": [{"op": "terminate_child", "sup": "root", "id": "a"}]})";
-  CHECK(error_of(stubborn) == "/events/0: this is never answered: a child that has to end first never does");
+  CHECK(error_of(stubborn) == "/events/0: this is never answered: it waits for the end of a child that never ends");
 }
 
 TEST_CASE("operations and a second shutdown after the end answer noproc") {
@@ -95,7 +97,7 @@ TEST_CASE("operations and a second shutdown after the end answer noproc") {
   CHECK(expect[3]["root"] == "terminated");
 }
 
-TEST_CASE("a tree from the configuration is rehearsed with its delays, in virtual time") {
+TEST_CASE("a tree from the configuration runs with its delays, in virtual time") {
   namespace t = supervision::testing;
   supervision::ChildSpec worker = t::child("1");
   worker.type = supervision::NodeType::worker;

@@ -1,4 +1,4 @@
-// A tree that goes on elsewhere: after state() and restore() it answers as if nothing had been.
+// A tree that continues in another program: after state() and restore() it behaves as if nothing had happened.
 #include <catch2/catch.hpp>
 
 #include "master/supervision/tree.h"
@@ -42,7 +42,7 @@ ChildSpec specs() {
 
 const Tree::FindAdded kNothingAdded = [](const std::string&, NodeType) { return std::nullopt; };
 
-// Starts everything; answers every command for the better.
+// Starts everything; answers every command with success.
 void obey(Tree& tree, std::vector<Command> commands, int now) {
   for (std::size_t i = 0; i < commands.size(); ++i) {
     std::vector<Command> more;
@@ -72,7 +72,7 @@ void restore(Tree& tree, const TreeState& state) {
   REQUIRE(tree.restore(state, kNothingAdded) == "");
 }
 
-TEST_CASE("what runs, runs on, with its numbers and its history") {
+TEST_CASE("what runs continues, with its numbers and its history") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
   crash(before, "root/web/a", 100);
@@ -82,14 +82,14 @@ TEST_CASE("what runs, runs on, with its numbers and its history") {
   CHECK(describe(after, kRoot, 300) == describe(before, kRoot, 300));
   CHECK(after.step(Start{}, at(300)).empty());
   for (Tree* tree : {&before, &after}) {
-    crash(*tree, "root/web/b", 400);  // one too many: web is temporary and gone
+    crash(*tree, "root/web/b", 400);  // one too many: web is temporary and is removed
     CHECK_FALSE(tree->find("root/web"));
     CHECK(tree->find("root/z"));
   }
   CHECK(describe(after, kRoot, 500) == describe(before, kRoot, 500));
 }
 
-TEST_CASE("a delay ends when it would have ended") {
+TEST_CASE("a delay ends at its original time") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
   crash(before, "root/slow", 100);
@@ -105,7 +105,7 @@ TEST_CASE("a delay ends when it would have ended") {
 
 TEST_CASE("a start and a stop that are under way are finished") {
   Tree before(specs());
-  const auto commands = before.step(Start{}, at(0));  // root/web/a is starting, and waited for
+  const auto commands = before.step(Start{}, at(0));  // root/web/a is starting, and awaited
   Tree after(specs());
   restore(after, before.state());
   obey(after, commands, 10);
@@ -119,12 +119,12 @@ TEST_CASE("a start and a stop that are under way are finished") {
   CHECK(third.node(kRoot, at(30))->state == NodeState::stopped);
 }
 
-TEST_CASE("what the configuration does not describe has to be described") {
+TEST_CASE("an entry that is not in the configuration needs its spec from the caller") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
   obey(before, before.step(OperationRequested{1, Operation::start_child, "root", "", leaf("more")}, at(1)), 1);
   Tree unknowing(specs());
-  CHECK(unknowing.restore(before.state(), kNothingAdded) == "nothing describes root/more");
+  CHECK(unknowing.restore(before.state(), kNothingAdded) == "no child spec for root/more");
   Tree knowing(specs());
   CHECK(knowing.restore(before.state(), [](const std::string& path, NodeType) {
     return path == "root/more" ? std::optional(leaf("more")) : std::nullopt;

@@ -1,4 +1,4 @@
-// Which siblings a restart takes along, and in which order.
+// Which siblings a restart includes, and in which order.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/supervision/rehearsal.h"
@@ -37,7 +37,7 @@ TEST_CASE("a group restart counts once however many children it restarts") {
   CHECK(tree.state("root") == "stopped");
 }
 
-TEST_CASE("a temporary bystander is stopped by a group restart and forgotten") {
+TEST_CASE("a temporary sibling is stopped by a group restart and removed") {
   Rehearsal tree({child("a"), child("t", Restart::temporary), child("c")}, flags(Strategy::one_for_all));
   tree.start();
   (void)tree.log();
@@ -57,7 +57,7 @@ TEST_CASE("a group restart starts finished and terminated children too, but not 
   CHECK(tree.states() == "a:running b:running c:running d:failed");
 }
 
-TEST_CASE("a child before the failing one keeps running under rest_for_one and is dealt with afterwards") {
+TEST_CASE("a child before the failing one keeps running under rest_for_one and is handled afterwards") {
   Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::rest_for_one));
   tree.slow_to_stop = {"root/c"};
   tree.start();
@@ -95,7 +95,7 @@ TEST_CASE("an exit that a group restart has overtaken is forgotten, also when it
   CHECK(tree.log({"restart", "failed"}) == Log{"failed root/a", "restart root/a 0 ms #2"});
 }
 
-TEST_CASE("the overtaken exit of an earlier run is not taken for that of the present one") {
+TEST_CASE("the overtaken exit of an earlier run is not mistaken for one of the current run") {
   Rehearsal tree({child("a"), child("b", Restart::transient), child("c")}, flags(Strategy::one_for_all, 9));
   tree.slow_to_stop = {"root/c"};
   tree.start();
@@ -135,7 +135,7 @@ TEST_CASE("when a sibling does not start, the strategy starts over for that sibl
   }
 }
 
-TEST_CASE("when an earlier sibling does not start, the child that the restart began with is merely stopped") {
+TEST_CASE("when an earlier sibling does not start, the child that the restart began with is only stopped") {
   Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::one_for_all, 9));
   tree.start();
   tree.slow_to_start = {"root/a"};

@@ -1,11 +1,11 @@
-// New specs for a tree that runs: OTP's code change of a supervisor.
+// New specs for a running tree: OTP's code change of a supervisor.
 #include <catch2/catch.hpp>
 
 #include "tests/unit/supervision/rehearsal.h"
 
 namespace bulkhead::supervision::testing {
 
-TEST_CASE("new flags hold at once, and what was counted stays counted") {
+TEST_CASE("new flags apply immediately, and counted restarts stay counted") {
   Rehearsal tree({child("a"), child("b")}, flags(Strategy::one_for_one, 3));
   tree.start();
   tree.exit("root/a");
@@ -33,7 +33,7 @@ TEST_CASE("a new restart type decides about the next end") {
   CHECK_FALSE(tree.view("root/a"));
 }
 
-TEST_CASE("what the new specs leave out runs on until its supervisor restarts; what they add begins then") {
+TEST_CASE("entries missing in the new specs run until their supervisor restarts; added ones begin then") {
   Rehearsal tree({supervisor("web", {child("a"), child("b")}), child("z")}, flags(Strategy::one_for_all));
   tree.start();
   tree.update(
@@ -52,7 +52,7 @@ TEST_CASE("an entry of another type under the same id is left alone") {
   CHECK(tree.view("root/a")->spec->type == NodeType::process);
 }
 
-TEST_CASE("an update gives the children its order, and who is not in it comes last") {
+TEST_CASE("an update gives the children its order, and children that are not in it come last") {
   Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::rest_for_one));
   tree.start();
   tree.update(supervisor("root", {child("c"), child("new"), child("a")}, flags(Strategy::rest_for_one)));

@@ -1,4 +1,4 @@
-// Every recorded OTP scenario, played and compared literally, down to the layout of the file.
+// Every recorded OTP scenario, played and compared literally, including the layout of the file.
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <iterator>
@@ -25,8 +25,9 @@ Json without_expectations(Json scenario) {
   return scenario;
 }
 
-// README, "Using the vectors": how many failed tries stand in a row depends on the implementation where the next event
-// does not wait. Ours agree all the same, so nothing is left out here; this is where it would be.
+// README, "Using the vectors": how many failed attempts come in a row depends on the implementation if the next event
+// does not wait. This implementation agrees with the recordings even there, so nothing is left out here; this is the
+// place to do it.
 void compare(const Json& recorded, const Json& played) {
   INFO(recorded.at("name").get<std::string>());
   CHECK(played.at("expect_start").dump(1) == recorded.at("expect_start").dump(1));
@@ -39,7 +40,7 @@ void compare(const Json& recorded, const Json& played) {
 
 }  // namespace
 
-TEST_CASE("the rules do what OTP was seen to do, in every recorded scenario, byte for byte", "[vectors]") {
+TEST_CASE("the rules do what OTP did, in every recorded scenario, byte for byte", "[vectors]") {
   struct Row {
     const char* file;
     std::size_t scenarios;
