@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/worker/proxy_header_samples.h"
+#include "tests/unit/worker/admission/proxy_header_samples.h"
 
 using namespace bulkhead::admission;
 using namespace bulkhead::admission::testing;
