@@ -95,8 +95,10 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, SourceWatch& 
   environment_.leave_out(plan.vector(header_.left_out));
   for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
     const ipc::PlanHandler& handler = plan.handler(i);
-    executes_ = executes_ || !ipc::is_built_in(handler.kind);
-    programs_.push_back({plan.vector(handler.argv), plan.vector(handler.environment)});
+    const bool built_in = handler.kind == ipc::HandlerKind::built_in;
+    executes_ = executes_ || !built_in;
+    programs_.push_back({built_in ? handlers::find_built_in(plan.string(handler.name)) : nullptr,
+                         plan.vector(handler.argv), plan.vector(handler.environment)});
   }
 }
 
@@ -133,7 +135,7 @@ Connections::Begun Connections::begin(Arrival& arrival) noexcept {
     slot.started_ns = sys::monotonic_ns();
     slot.generation = header_.generation;
     slot.handler = static_cast<std::uint16_t>(arrival.handler);
-    slot.built_in = ipc::is_built_in(plan_.handler(arrival.handler).kind) ? 1 : 0;
+    slot.built_in = programs_[arrival.handler].built_in != nullptr ? 1 : 0;
     if (header_.max_lifetime_ns != 0) slot.deadline_ns = slot.started_ns + header_.max_lifetime_ns;
     table_.serve(index);
     greet(arrival.connection.get());
@@ -167,7 +169,8 @@ pid_t Connections::start(const Arrival& arrival, ipc::Slot& slot, bool& impossib
 pid_t Connections::start_built_in(const Arrival& arrival, ipc::Slot& slot, bool& impossible) noexcept {
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const Title title(id_of(arrival.slot), slot.peer, plan_.string(handler.name));
-  const child::BuiltIn request{arrival.connection.get(), title.view(), handler.kind, handler.idle_timeout_ns};
+  const child::BuiltIn request{arrival.connection.get(), title.view(), programs_[arrival.handler].built_in->serve,
+                               handler.idle_timeout_ns};
   if (!limits_.any()) return child::start_built_in(request, &slot.pid);
   return judge(child::start_limited_built_in(request, limits_, &slot.pid), slot, "", impossible);
 }

@@ -15,6 +15,7 @@
 #include "worker/child/environment.h"
 #include "worker/child/remote_path.h"
 #include "worker/child/start.h"
+#include "worker/handlers/built_in.h"
 #include "worker/handlers/modules.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
@@ -84,9 +85,10 @@ class Connections {
  private:
   static constexpr std::uint32_t kFew = 128;
 
-  // What execve() wants of a handler, as pointers into the plan; empty for a built-in.
+  // What is needed to start a handler of the plan.
   struct Program {
-    std::vector<const char*> argv;
+    const handlers::BuiltIn* built_in;  // else null
+    std::vector<const char*> argv;      // as execve(2) wants them, pointers into the plan; empty for a built-in
     std::vector<const char*> environment;
   };
   static constexpr pid_t kAny = -1;

@@ -20,6 +20,7 @@
 #include "worker/confine/confine.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
+#include "worker/handlers/built_in.h"
 #include "worker/handlers/modules.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
@@ -99,6 +100,16 @@ void become(const ipc::Plan& plan, const char* path) {
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
+}
+
+// A built-in that this program does not have comes from a master of another version.
+void check_built_ins(const ipc::Plan& plan) {
+  const ipc::PlanHeader& header = plan.header();
+  for (std::uint32_t i = 0; i < header.handler_count; ++i) {
+    if (header.handlers[i].kind != ipc::HandlerKind::built_in) continue;
+    const char* name = plan.string(header.handlers[i].name);
+    if (handlers::find_built_in(name) == nullptr) cannot_start(ipc::Stage::plan, ENOSYS, name);
+  }
 }
 
 bool has_module(const ipc::PlanHeader& header) {
@@ -415,6 +426,7 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   (void)ipc::send(ipc::kChannelFd, hello);
   keep_descriptors(header);
   ipc::Table table = take_table();
+  check_built_ins(plan);
   if (!has_module(header)) {
     modules = nullptr;
   } else if (modules == nullptr) {

@@ -87,7 +87,7 @@ struct SocketOptions {
   std::optional<std::uint32_t> sndbuf;
 };
 
-enum class BuiltIn : std::uint8_t { echo, discard, daytime, chargen, time };
+enum class BuiltIn : std::uint8_t {};  // its place in worker/handlers/built_in.h's table
 enum class ExecStyle : std::uint8_t { ucspi, inetd, listen_fds };
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute

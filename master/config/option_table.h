@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "worker/handlers/built_in.h"
+
 namespace bulkhead::config {
 
 // The object an option stands in. `supervisor` is the root's object too; `child` holds for every entry of `children`,
@@ -98,8 +100,23 @@ struct Option {
   std::string_view help;   // one line
 };
 
-// The handlers that have a name of their own; their order is BuiltIn's.
-inline constexpr std::string_view kBuiltIns = "echo|discard|daytime|chargen|time";
+// The names of the built-in handlers, separated by |.
+[[nodiscard]] constexpr auto built_in_words() {
+  constexpr auto kLength = [] {
+    std::size_t length = 0;
+    for (const handlers::BuiltIn& one : handlers::kBuiltIns) length += one.name.size() + 1;
+    return length - 1;
+  }();
+  std::array<char, kLength> out{};
+  std::size_t at = 0;
+  for (const handlers::BuiltIn& one : handlers::kBuiltIns) {
+    if (at != 0) out[at++] = '|';
+    for (const char c : one.name) out[at++] = c;
+  }
+  return out;
+}
+inline constexpr auto kBuiltInWords = built_in_words();
+inline constexpr std::string_view kBuiltIns{kBuiltInWords.data(), kBuiltInWords.size()};
 
 inline constexpr double kSecond = 1000;
 inline constexpr double kYear = 8760 * 3600 * kSecond;

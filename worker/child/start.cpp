@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstring>
 
-#include "worker/handlers/built_in.h"
 #include "worker/sys/clone.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/raw.h"
@@ -59,8 +58,7 @@ constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
   sys::raw(SYS_dup3, request.connection, 1, 0);
   sys::raw(SYS_close_range, 3, UINT_MAX, 0);
   sys::Title::set(request.title);
-  handlers::Client client(0, request.idle_timeout_ns);
-  sys::raw_exit(static_cast<int>(handlers::serve(request.handler, client)));
+  sys::raw_exit(request.serve(request.idle_timeout_ns));
 }
 
 [[gnu::hot]] BULKHEAD_PLAIN void serve_order(void* order) noexcept {

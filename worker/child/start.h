@@ -19,13 +19,15 @@ inline constexpr std::size_t kTitleRoom = 160;  // bytes of a connection's title
 struct BuiltIn {
   int connection;
   std::string_view title;
-  ipc::HandlerKind handler;
+  // Serves the client at descriptor 0 and returns the exit status. Runs in the child: raw calls (worker/sys/raw.h), no
+  // allocation, none of the worker's heap or stack.
+  int (*serve)(std::int64_t idle_timeout_ns) noexcept;
   std::int64_t idle_timeout_ns;  // 0: none
 };
 
-// The worker's one fork. Clones without exec; the child serves the client and leaves by _exit, it never returns.
-// The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever
-// finds this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
+// Clones without exec; the child serves the client and leaves by _exit, it never returns. The kernel writes the pid to
+// `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that the master, if it finds this worker
+// dead, knows of the child. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
 // descriptors that the child closes at once. The child runs on a small stack of its own and has neither the worker's
 // stack nor its heap (worker/sys/fork_diet.h): it gets a copy of the request, and what it calls must not allocate.
 [[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;

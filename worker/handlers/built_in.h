@@ -2,12 +2,13 @@
 // both are a normal end, and so is a client that closes its half. The result is the process's exit status.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "worker/handlers/client.h"
 #include "worker/ipc/exit_code.h"
-#include "worker/ipc/plan.h"
 
 namespace bulkhead::handlers {
 
@@ -23,15 +24,40 @@ namespace bulkhead::handlers {
 // worker does not have.
 [[nodiscard]] ipc::ExitCode daytime(Client& client) noexcept;
 
-// RFC 864: lines of 72 printing characters, each line shifted by one, until the client goes; input is thrown away, and
-// its end alone ends nothing.
+// RFC 864: lines of 72 printing characters, each line shifted by one, until the client disconnects. Input is thrown
+// away, and its end alone ends nothing.
 [[nodiscard]] ipc::ExitCode chargen(Client& client) noexcept;
 
 // RFC 868: four bytes, network order, the seconds since 1900-01-01 00:00 UTC (modulo 2^32: they start again in 2036).
 [[nodiscard]] ipc::ExitCode time(Client& client) noexcept;
 
-// The one that `kind` names, which must be a built-in.
-[[nodiscard]] ipc::ExitCode serve(ipc::HandlerKind kind, Client& client) noexcept;
+// What a connection child runs (child/start.h): the handler, with the client at descriptor 0. Hot, because the children
+// of the usual handler run through it: it must lie beside the rest of what they run.
+template <ipc::ExitCode (*Handler)(Client&) noexcept>
+[[nodiscard, gnu::hot]] int serve(std::int64_t idle_timeout_ns) noexcept {
+  Client client(0, idle_timeout_ns);
+  return static_cast<int>(Handler(client));
+}
+
+struct BuiltIn {
+  std::string_view name;                                // the word in the configuration; also in titles and lists
+  int (*serve)(std::int64_t idle_timeout_ns) noexcept;  // idle_timeout_ns 0: none
+  std::string_view help;                                // begins its entry in bulkhead.json(5)
+};
+
+// A new handler is declared above and entered here. The configuration's words, the plan, the titles and the tests of
+// the documentation follow. Only the worker links the functions: the master uses the table at compile time.
+inline constexpr std::array kBuiltIns{
+    BuiltIn{"echo", serve<echo>, "Sends every line back exactly as received, regardless of its bytes and its length."},
+    BuiltIn{"discard", serve<discard>, "Reads the input and discards it (RFC 863)."},
+    BuiltIn{"daytime", serve<daytime>,
+            "Sends one line with the date and the time, and closes the connection (RFC 867)"},
+    BuiltIn{"chargen", serve<chargen>, "Sends lines of 72 characters until the client disconnects (RFC 864)."},
+    BuiltIn{"time", serve<time>, "Sends the number of seconds since 1900-01-01 00:00 UTC as four bytes"},
+};
+
+// The one of that name; null: none.
+[[nodiscard]] const BuiltIn* find_built_in(std::string_view name) noexcept;
 
 // The parts of the above that depend on nothing, for tests.
 inline constexpr std::size_t kDaytimeRoom = 64;

@@ -24,11 +24,7 @@ namespace bulkhead::ipc {
 inline constexpr std::uint32_t kMaxSockets = 64;
 inline constexpr std::uint32_t kMaxHandlers = 64;
 
-// The built-ins first.
-enum class HandlerKind : std::uint32_t { echo, discard, daytime, chargen, time, exec, module, count_ };
-[[nodiscard]] constexpr bool is_built_in(HandlerKind kind) noexcept {
-  return kind < HandlerKind::exec;
-}
+enum class HandlerKind : std::uint32_t { built_in, exec, module, count_ };
 enum class HandlerStyle : std::uint32_t { ucspi, inetd, listen_fds, count_ };
 
 enum class OnFull : std::uint32_t { queue, close, message, reset };
@@ -41,14 +37,14 @@ struct PlanStrings {
 // One way to serve a connection. Which one a connection gets is decided when it is admitted: the listener's own is
 // number 0, the others are those of its rules. The number stands in the connection's slot.
 struct PlanHandler {
-  HandlerKind kind = HandlerKind::echo;
+  HandlerKind kind = HandlerKind::built_in;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
   std::uint32_t socket_as_error = 0;         // exec, module: descriptor 2 is the connection too
   std::uint32_t drain_notice = 0;            // exec: it inherits the drain notice
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
-  PlanStrings name;                          // for titles and lists: "echo", or the base name of the program or library
-  PlanStrings argv;                          // exec; module: the path of the library, its options as JSON text
-  PlanStrings environment;                   // exec, module: NAME=value, what is the same for every connection
+  PlanStrings name;  // for titles and lists: "echo", or the base name of the program or library; names the built-in
+  PlanStrings argv;  // exec; module: the path of the library, its options as JSON text
+  PlanStrings environment;  // exec, module: NAME=value, what is the same for every connection
 };
 
 // Values of a fixed size, one after the other, at a multiple of 8.

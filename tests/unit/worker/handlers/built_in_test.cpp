@@ -179,7 +179,7 @@ TEST_CASE("Daytime and time do not wait for a client that stays") {
   const Pair pair;
   handlers::Client client(pair.ours, 10 * kMillisecond);
   pair.say("whatever");
-  const auto kind = GENERATE(ipc::HandlerKind::daytime, ipc::HandlerKind::time);
-  CHECK(handlers::serve(kind, client) == ipc::ExitCode::done);
-  CHECK(pair.hear().size() == (kind == ipc::HandlerKind::time ? 4 : library_daytime(std::time(nullptr)).size()));
+  const auto handler = GENERATE(handlers::daytime, handlers::time);
+  CHECK(handler(client) == ipc::ExitCode::done);
+  CHECK(pair.hear().size() == (handler == handlers::time ? 4 : library_daytime(std::time(nullptr)).size()));
 }
