@@ -77,9 +77,9 @@ Received Reception::admit(Arrival& arrival) {
     }
   }
   switch (connections_.begin(arrival)) {
-    case Connections::Begun::served: return Received::done;
-    case Connections::Begun::shortage: return Received::shortage;
-    case Connections::Begun::impossible: refuse(arrival, ipc::Refusal::handler_start); break;
+    case Begun::served: return Received::done;
+    case Begun::shortage: return Received::shortage;
+    case Begun::impossible: refuse(arrival, ipc::Refusal::handler_start); break;
   }
   return Received::done;
 }

@@ -30,6 +30,7 @@
 #include "worker/loop/loop.h"
 #include "worker/reception.h"
 #include "worker/refusals.h"
+#include "worker/starter.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
 #include "worker/sys/overloaded.h"
@@ -157,6 +158,7 @@ class Worker {
   sys::Fd signals_;
   SourceWatch sources_;
   Lifetimes lifetimes_;
+  Starter starter_;
   Connections connections_;
   char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
   std::unique_ptr<HandlerOutput> output_;   // where programs' standard error is logged
@@ -185,7 +187,8 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
       signals_(sys::open_signal_fd(kWatched)),
       sources_(plan, table_),
       lifetimes_(loop_, plan, table_),
-      connections_(plan, table_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd, modules),
+      starter_(plan, table_, ipc::kHandlerErrorFd, modules),
+      connections_(plan, table_, starter_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(

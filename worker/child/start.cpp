@@ -125,12 +125,11 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
 
 }  // namespace
 
-[[gnu::hot]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
+[[gnu::hot]] Started start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
   Order& order = write_order(request);
   const long pid = sys::clone_onto(&order, serve_order, &order, pid_slot);
-  if (pid > 0) return static_cast<pid_t>(pid);
-  errno = static_cast<int>(-pid);
-  return -1;
+  if (pid < 0) return {-1, {ipc::Stage::none, static_cast<int>(-pid)}};
+  return {static_cast<pid_t>(pid), {}};
 }
 
 Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits, std::int32_t* pid_slot) noexcept {

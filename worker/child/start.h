@@ -25,18 +25,18 @@ struct BuiltIn {
   std::int64_t idle_timeout_ns;  // 0: none
 };
 
-// Clones without exec; the child serves the client and leaves by _exit, it never returns. The kernel writes the pid to
-// `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that the master, if it finds this worker
-// dead, knows of the child. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
-// descriptors that the child closes at once. The child runs on a small stack of its own and has neither the worker's
-// stack nor its heap (worker/sys/fork_diet.h): it gets a copy of the request, and what it calls must not allocate.
-[[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
-
-// What came of a start of which more is known than that there is a process.
+// What came of a start.
 struct Started {
-  pid_t pid = -1;        // -1: the clone failed, `failure.error` tells
+  pid_t pid = -1;        // -1: no process, for the reason in `failure.error` (errno)
   ipc::Failure failure;  // otherwise: where the child broke off; it has exited and waits to be reaped
 };
+
+// Clones without exec; the child serves the client and leaves by _exit, it never returns. The kernel writes the pid to
+// `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that the master, if it finds this worker
+// dead, knows of the child. No atfork handler runs: libuv's would rebuild descriptors that the child closes at once.
+// The child runs on a small stack of its own and has neither the worker's stack nor its heap (worker/sys/fork_diet.h):
+// it gets a copy of the request, and what it calls must not allocate.
+[[nodiscard]] Started start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
 // The same for a child that takes on limits first. The worker waits for this, some microseconds, so that a child that
 // cannot is a connection refused, and serves nobody half-confined.

@@ -49,18 +49,17 @@ TEST_CASE("A child runs the function with the client at descriptors 0 and 1, and
   const child::BuiltIn request{ends.theirs.get(), "a title", answer, 5};
   REQUIRE(write(ends.ours.get(), "a", 1) == 1);
   std::int32_t slot = 0;
-  pid_t pid = 0;
+  child::Started started;
   SECTION("without limits") {
-    pid = child::start_built_in(request, &slot);
+    started = child::start_built_in(request, &slot);
   }
   SECTION("with limits") {
-    const child::Started started = child::start_limited_built_in(request, {}, &slot);
-    CHECK_FALSE(started.failure);
-    pid = started.pid;
+    started = child::start_limited_built_in(request, {}, &slot);
   }
-  REQUIRE(pid > 0);
-  CHECK(slot == pid);
-  CHECK(status_of(pid) == kHeard);
+  REQUIRE(started.pid > 0);
+  CHECK_FALSE(started.failure);
+  CHECK(slot == started.pid);
+  CHECK(status_of(started.pid) == kHeard);
   char byte = 0;
   CHECK(read(ends.ours.get(), &byte, 1) == 1);
   CHECK(byte == 'b');
