@@ -25,6 +25,7 @@
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
 #include "worker/loop/loop.h"
+#include "worker/pause_reasons.h"
 #include "worker/proxy_gate.h"
 #include "worker/reception.h"
 #include "worker/sys/fd.h"
@@ -84,13 +85,14 @@ class Acceptor {
   void close_socket(std::uint32_t socket);
   [[nodiscard]] bool all_closed() const noexcept;
   void pause(ipc::PauseReason reason, int error);
+  void await(PauseEnd end);
   void unpause();
   void retry_pending();
   void give_up_pending();
   [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
   void set_polls(bool on);
   void on_bell();
-  void announce_pause(ipc::PauseReason reason, int error);
+  void announce_pause(const PauseRow& row, int error);
   [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_; }
 
   const ipc::PlanHeader& header_;
