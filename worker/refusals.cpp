@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::worker {
@@ -123,6 +124,7 @@ void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppres
   line.text(as_if ? "would have refused a connection: " : "refused a connection: ")
       .text(words_[static_cast<std::size_t>(reason)])
       .text(news.detail);
+  ipc::add_event(line, as_if ? ipc::ConnectionEvent::would_be_refused : ipc::ConnectionEvent::refused);
   line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
   if (news.real_peer.family != AF_UNSPEC) line.field("real_peer", ipc::PeerText(news.real_peer).view());
   if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));

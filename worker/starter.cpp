@@ -180,6 +180,7 @@ void Starter::log_failure(const Arrival& arrival, const ipc::Slot& slot, const i
   if (failure.stage == ipc::Stage::exec) line.text(" ").text(programs_[arrival.handler].argv[0]);
   line.text(" failed: ").text(strerrordesc_np(failure.error));
   const ipc::PeerText peer(slot.peer);
+  ipc::add_event(line, ipc::ConnectionEvent::refused);
   line.field("peer", peer.view()).field("errno", strerrorname_np(failure.error));
   if (const std::uint64_t more = start_failures_.take_suppressed(); more != 0) {
     line.field("suppressed", static_cast<std::int64_t>(more));

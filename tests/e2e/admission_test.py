@@ -161,7 +161,7 @@ class Hostile(AdmissionTestCase):
         self.measured(in_the_middle=told, crashed=crashed)
         self.assertGreaterEqual(crashed, told)  # who had the request before the reset dies of the answer too
         self.assertLessEqual(crashed, told + self.COUNT)
-        self.all_told(daemon, "careless", "crashed: killed by SIGPIPE|ended with exit status 1$")
+        self.all_told(daemon, "careless", "crashed: (killed by SIGPIPE|ended with exit status 1$)")
 
     def all_told(self, daemon, name, words):
         """Each crash that is counted is one that the log has seen, and nothing worse has happened."""

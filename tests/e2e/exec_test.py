@@ -278,7 +278,7 @@ class Crashes(TestCase):
             line = daemon.wait_log("crashed", peer=client.name)[0]
         self.assertEqual((line["path"], line["signal"], line["level"]), ("root/run", "SIGSEGV", "warning"))
         self.assertGreater(line["pid"], 1)
-        self.assertGreaterEqual(float(line["age"]), 0.0)
+        self.assertGreaterEqual(line["age_seconds"], 0.0)
         self.assertEqual(len(daemon.log("crashed")), 1)
 
     def test_an_exit_status_is_told(self):

@@ -1,4 +1,8 @@
-// The `start` and `end` lines of a connection, the same whoever reaps it: the worker, or the master for an adopted one.
+// The log lines about a connection, the same from both writers: its worker, or the master for an adopted connection.
+//
+// Each line that belongs to a connection has the fields `connection`, its id in hex, and `event`, one of the words
+// below, so that a reader of the log selects by id and gets all of it. Ages are `age_seconds`, as in the answer of
+// `bulkheadctl --json connections`. A connection that is refused has no id yet: its line has `event` and `peer`.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +10,8 @@
 
 #include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/table.h"
+#include "worker/log/log.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::ipc {
 
@@ -31,6 +37,24 @@ enum class Outcome {
 };
 [[nodiscard]] Outcome outcome_of(const Ended& ended) noexcept;
 [[nodiscard]] bool is_crash(const Ended& ended) noexcept;
+
+enum class ConnectionEvent {
+  started,
+  ended,
+  crashed,
+  overdue,  // its max_lifetime is over, and it gets a signal
+  refused,
+  would_be_refused,   // penalties.mode is log: it was admitted
+  handler_output,     // a line of a program's standard error, or one that a module logs; or how many were suppressed
+  handler_exception,  // a module's serve() threw it; the crash follows
+  count_
+};
+inline constexpr sys::EnumWords<ConnectionEvent> kConnectionEventWords{
+    "connection_started",          "connection_ended", "connection_crashed", "connection_overdue", "connection_refused",
+    "connection_would_be_refused", "handler_output",   "handler_exception"};
+// Adds the two fields. `connection` is an id's hex_text().
+void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept;
+void add_event(log::Line& line, ConnectionEvent event) noexcept;  // for a connection without an id
 
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept;
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,

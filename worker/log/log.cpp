@@ -291,6 +291,11 @@ Line& Line::field(std::string_view field_name, std::int64_t value) noexcept {
   return *this;
 }
 
+Line& Line::boolean(std::string_view field_name, bool value) noexcept {
+  if (name(field_name)) raw(value ? "true" : "false");
+  return *this;
+}
+
 Line& Line::field_seconds(std::string_view field_name, std::int64_t nanoseconds) noexcept {
   if (name(field_name)) fraction(nanoseconds);
   return *this;

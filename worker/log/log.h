@@ -13,6 +13,7 @@
 // line is dropped and counted, and the next one that fits is preceded by one that says how many are missing.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -54,6 +55,8 @@ class Line {
   Line& seconds(std::int64_t nanoseconds) noexcept;  // "1.234 s"
   Line& field(std::string_view name, std::string_view value) noexcept;
   Line& field(std::string_view name, std::int64_t value) noexcept;
+  // Exactly bool, so that no pointer becomes one.
+  Line& field(std::string_view name, std::same_as<bool> auto value) noexcept { return boolean(name, value); }
   Line& field_seconds(std::string_view name, std::int64_t nanoseconds) noexcept;
   void write() noexcept;
 
@@ -76,6 +79,7 @@ class Line {
   void timestamp() noexcept;
   void end_message() noexcept;
   bool name(std::string_view name) noexcept;
+  Line& boolean(std::string_view name, bool value) noexcept;
 
   char buffer_[kSize];
   std::size_t length_ = 0;

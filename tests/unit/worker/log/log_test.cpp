@@ -49,10 +49,11 @@ TEST_CASE("A text line has time, program, pid, level, path, message and fields")
       .number(-7)
       .field("pid", 812)
       .field("peer", "a b")
-      .field_seconds("age", 1'234'567'890)
+      .field_seconds("age_seconds", 1'234'567'890)
+      .field("core", true)
       .write();
   const std::regex form(
-      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z test\[\d+\] info root/echo: hello -7 pid=812 peer="a b" age=1\.234\n)");
+      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z test\[\d+\] info root/echo: hello -7 pid=812 peer="a b" age_seconds=1\.234 core=true\n)");
   const std::string line = pipe.read_all();
   INFO(line);
   CHECK(std::regex_match(line, form));
