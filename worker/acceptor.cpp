@@ -22,7 +22,7 @@ namespace {
 // balancer in front of it, can still go elsewhere.
 constexpr std::int64_t kPendingLimit = 400'000'000;
 constexpr std::int64_t kAlive = 2'500'000'000;       // a worker's heartbeat is once a second
-constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
+constexpr std::chrono::milliseconds kFullPoll(100);  // in case the worker that would ring the bell has died
 
 ipc::Peer unix_peer(int connection) noexcept {
   ipc::Peer peer;
@@ -128,7 +128,7 @@ void Acceptor::receive(Arrival arrival) {
   if (gate_.full() && !paused_) pause(ipc::PauseReason::headers, 0);
 }
 
-// There is room for another, and a descriptor.
+// A header and a descriptor are free again.
 void Acceptor::on_header_gone() {
   if (paused_ && pending_.empty()) look_again();
   tell_if_idle();
@@ -167,7 +167,7 @@ std::uint64_t Acceptor::taken_by_others() const {
   return sum;
 }
 
-// Somebody waits, and this worker has taken more than its share: the others get a moment.
+// A client waits, and this worker has taken more than its share: the others get a moment.
 bool Acceptor::step_aside() {
   const std::uint64_t mine = table_.worker(header_.worker).accepted;
   const std::uint64_t theirs = taken_by_others();
@@ -218,12 +218,12 @@ void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
   drain_sockets();
 }
 
-// Not by polling: an empty queue, which is what we wait for, never becomes readable.
+// Does not poll: an empty queue, which we wait for, never becomes readable.
 void Acceptor::drain_sockets() {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     while (accepting() && sockets_[i]) on_readable(i);
   }
-  // Without room nothing can be accepted, so accept() cannot tell that a queue is empty.
+  // Without room no connection can be accepted, so accept() cannot show that a queue is empty.
   for (std::uint32_t i = 0; i < sockets_.size() && paused_ && on_drained_; ++i) {
     if (sockets_[i] && !somebody_queues(i)) close_socket(i);
   }

@@ -89,7 +89,7 @@ bool Connections::reap_one(pid_t which) noexcept {
     if (before_reap_) before_reap_();
     const bool group = header_.kill_group != 0;
     if (group) {
-      // What a handler left behind is asked to end while the zombie still holds the number of the group.
+      // Processes that a handler left behind get SIGTERM while the zombie still holds the number of the group.
       sys::signal_group(pid, SIGTERM);
       sys::signal_group(pid, SIGCONT);
     }
@@ -97,7 +97,8 @@ bool Connections::reap_one(pid_t which) noexcept {
     ended(pid, status, usage, group && kill(-pid, 0) == 0);
     return true;
   }
-  // Raw, because "no child left" is the usual answer and errno's page would have to be copied for it after each fork.
+  // A raw call, because "no child left" is the usual answer, and errno's page would have to be copied for it after each
+  // fork.
   const long pid = sys::raw(SYS_wait4, which, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
   if (pid <= 0) return false;
   ended(static_cast<pid_t>(pid), status, usage, false);

@@ -36,9 +36,9 @@ class Connections {
   // it is asked (65 ns each: half a millisecond for 8,000); one of a pid goes straight there. So while children are
   // few, it is any child until none is left; when they are many, each by its pid, once.
   bool reap() noexcept;
-  // One child, which SIGCHLD has named. False: it has not ended, or is not ours.
+  // Reaps the child that SIGCHLD has named. False: it has not ended, or is not ours.
   bool reap(pid_t pid) noexcept { return reap_one(pid); }
-  // All, beside an accept, while that costs nearly nothing: it saves a wake for every end.
+  // Reaps all beside an accept, while that costs nearly nothing: it saves a wake for every end.
   void reap_along() noexcept {
     if (few()) reap();
   }
@@ -48,10 +48,10 @@ class Connections {
   // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.
   std::uint32_t signal(std::uint32_t slot, std::uint32_t use, int signal) noexcept;
 
-  // The slot of the connection whose first process that is, also when only its group is left; else kNoEntry.
+  // The slot of the connection whose first process is `leader`, also when only its group is left; else kNoEntry.
   [[nodiscard]] std::uint32_t slot_of(pid_t leader) noexcept;
-  // Called before a child is reaped, so that what it wrote last is read while it can still be named, and when a
-  // connection (its id) is over.
+  // `before_reap` is called before a child is reaped, so that its last output is read while the child can still be
+  // named; `on_end` when a connection, given by its id, is over.
   void watch_output(std::function<void()> before_reap, std::function<void(std::uint64_t)> on_end) {
     before_reap_ = std::move(before_reap);
     on_output_end_ = std::move(on_end);
@@ -67,7 +67,7 @@ class Connections {
 
   [[nodiscard]] std::uint32_t active() const noexcept { return pids_.size(); }
   [[nodiscard]] bool idle() const noexcept { return pids_.size() == 0 && !lingers(); }
-  [[nodiscard]] bool lingers() const noexcept { return !lingering_.empty(); }  // something that a handler left behind
+  [[nodiscard]] bool lingers() const noexcept { return !lingering_.empty(); }  // a handler has left processes behind
 
  private:
   static constexpr std::uint32_t kFew = 128;

@@ -16,7 +16,7 @@ namespace bulkhead::worker {
 
 // What ends a pause.
 enum class PauseEnd : std::uint8_t {
-  bell,     // a slot that is freed rings the bell; a timer too, for a bell that was not rung because its ringer died
+  bell,     // a freed slot rings the bell; and a timer, in case the worker that would ring it has died
   window,   // a timer: when max_connection_rate has room again
   backoff,  // a timer that grows from one failure to the next
   header    // a PROXY header that arrives, or whose time is over
@@ -27,7 +27,7 @@ enum class PauseCount : std::uint8_t { none, max_connections, header_room };
 struct PauseRow {
   ipc::PauseReason reason;
   Received received;     // the outcome of an admission that leads to it; `done`: none does
-  ipc::Refusal refusal;  // what clients get that waited for its end in vain; `count_`: none wait
+  ipc::Refusal refusal;  // for clients that waited too long for its end; `count_`: none wait
   PauseEnd end;
   std::string_view before;  // in the log: the words, with the number between them
   PauseCount count;

@@ -23,7 +23,7 @@ constexpr std::size_t kAtOnce = 16 * std::size_t{1024};
 bool drain(int connection, std::size_t& left) noexcept {
   static char ignored[kAtOnce];
   while (left > 0) {
-    // Of TCP nothing is copied (tcp(7), MSG_TRUNC).
+    // For TCP the kernel copies nothing (tcp(7), MSG_TRUNC).
     const ssize_t got = recv(connection, ignored, sizeof ignored, MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return got == 0 || errno != EAGAIN;

@@ -106,8 +106,8 @@ ipc::Peer Starter::own_local(const Arrival& arrival) const noexcept {
   return any ? local_of(arrival.connection.get()) : header_.local[arrival.socket];
 }
 
-// Before the handler, whose own words must come after. What a fresh connection's buffer has no room for is lost: we do
-// not wait for the client to read.
+// Before the handler starts, because its output must follow. Bytes that do not fit into the fresh connection's buffer
+// are lost: we do not wait for the client to read.
 void Starter::greet(int connection) noexcept {
   if (!banner_.empty()) (void)send(connection, banner_.data(), banner_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -176,7 +176,7 @@ child::Started Starter::start_module(const Arrival& arrival, ipc::Slot& slot) no
 void Starter::log_failure(const Arrival& arrival, const ipc::Slot& slot, const ipc::Failure& failure) noexcept {
   if (!start_failures_.allow(sys::monotonic_ns())) return;
   log::Line line(log::Level::error, plan_.string(header_.listener_path));
-  line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));
+  line.text("refused a connection: ").text(ipc::stage_text(failure.stage));
   if (failure.stage == ipc::Stage::exec) line.text(" ").text(programs_[arrival.handler].argv[0]);
   line.text(" failed: ").text(strerrordesc_np(failure.error));
   const ipc::PeerText peer(slot.peer);
@@ -188,7 +188,7 @@ void Starter::log_failure(const Arrival& arrival, const ipc::Slot& slot, const i
   line.write();
 }
 
-// Four fifths full without the connection that asks, or a client waits already: time to be brief, before clients are
+// Four fifths full without this connection, or a client waits already: the handler should be brief, before clients are
 // refused.
 bool Starter::under_stress() noexcept {
   const std::uint64_t others = std::max(table_.counts().used, 1U) - 1;

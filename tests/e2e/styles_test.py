@@ -79,7 +79,7 @@ class ListenFds(TestCase):
         os.unlink(program)
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"")
-        self.assertEqual(daemon.wait_log("^a connection was refused")[0]["errno"], "ENOENT")
+        self.assertEqual(daemon.wait_log("^refused a connection: .* failed: ")[0]["errno"], "ENOENT")
 
 
 class Ucspi(TestCase):

@@ -34,17 +34,16 @@ namespace {
 
 constexpr int kExecFailed = 127;
 
-// What a built-in's child is given, at the end of its stack: the worker's own is not there.
+// The parameters of a built-in's child, at the end of its stack: the child does not have the worker's.
 struct Order {
   BuiltIn request;
   char title[kTitleRoom];
   confine::Limits limits;
-  int report_fd = -1;  // where a child that takes on limits tells how that went
+  int report_fd = -1;  // where a child that takes on limits reports a failure
 };
 
-// The stack of every built-in's child, in the worker's memory but never used there, apart from the order. The deepest
-// of them is echo's buffer of 64 KiB, and 16 more to throw away what nobody reads. Pages that nobody touched cost
-// nothing.
+// The stack of every built-in's child, in the worker's memory but never used there, apart from the order. The largest
+// use is echo's buffer of 64 KiB, and 16 KiB more to discard input. Untouched pages cost nothing.
 constexpr std::size_t kStackSize = 192 * 1024;
 alignas(4096) char child_stack[kStackSize];
 constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;

@@ -1,5 +1,5 @@
-// From a worker to a connection child: the two ways to begin one. Both give the child its own session, default signals,
-// an empty mask, the connection and the log, and nothing else that is open.
+// Begins a connection child for a built-in handler or a program (for a module: handlers/loaded_modules.h). The child
+// has its own session, default signals, an empty mask, the connection and the log, and no other open descriptor.
 #pragma once
 
 #include <sys/types.h>
@@ -25,7 +25,7 @@ struct BuiltIn {
   std::int64_t idle_timeout_ns;  // 0: none
 };
 
-// What came of a start.
+// The result of a start.
 struct Started {
   pid_t pid = -1;        // -1: no process, for the reason in `failure.error` (errno)
   ipc::Failure failure;  // otherwise: where the child broke off; it has exited and waits to be reaped
@@ -39,7 +39,7 @@ struct Started {
 [[nodiscard]] Started start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
 
 // The same for a child that takes on limits first. The worker waits for this, some microseconds, so that a child that
-// cannot is a connection refused, and serves nobody half-confined.
+// cannot take them on is a refused connection, and none serves half-confined.
 [[nodiscard]] Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits,
                                              std::int32_t* pid_slot) noexcept;
 
@@ -49,7 +49,7 @@ struct Started {
 //   ucspi       connection  connection  the log
 //   inetd       connection  connection  connection
 //   listen_fds  /dev/null   the log     the log     connection     (systemd.socket(5), Accept=yes)
-// `socket_as_error` has the last word about 2. The next one, 3 or 4, is the drain notice, if it is to have that.
+// `socket_as_error` overrides this for 2. The next one, 3 or 4, is the drain notice, if the program wants it.
 struct Exec {
   int connection;
   int error_fd;  // becomes 2, and listen_fds's 1

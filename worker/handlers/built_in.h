@@ -1,5 +1,6 @@
-// The handlers that need no program. Each serves one client in a process of its own until the client is done, or gone:
-// both are a normal end, and so is a client that closes its half. The result is the process's exit status.
+// The handlers that need no program. Each serves one client in a process of its own until the client has finished or
+// disconnected: both are a normal end, and so is a client that closes its half. The result is the process's exit
+// status.
 #pragma once
 
 #include <array>
@@ -16,23 +17,24 @@ namespace bulkhead::handlers {
 // Any byte value; a line of any length in 64 KiB of stack.
 [[nodiscard]] ipc::ExitCode echo(Client& client) noexcept;
 
-// RFC 863: reads, and throws away.
+// RFC 863: reads and discards.
 [[nodiscard]] ipc::ExitCode discard(Client& client) noexcept;
 
 // RFC 867: one line with the date and the time, in the first form of that page: "Monday, February 22, 1982
-// 17:37:43-UTC", CR, LF. Always UTC, and says so: a local time would need the C library's zone tables, which the
+// 17:37:43-UTC", CR, LF. Always UTC, and labelled so: a local time would need the C library's zone tables, which the
 // worker does not have.
 [[nodiscard]] ipc::ExitCode daytime(Client& client) noexcept;
 
-// RFC 864: lines of 72 printing characters, each line shifted by one, until the client disconnects. Input is thrown
-// away, and its end alone ends nothing.
+// RFC 864: lines of 72 printing characters, each line shifted by one, until the client disconnects. Input is discarded;
+// the end of the input alone does not end the connection.
 [[nodiscard]] ipc::ExitCode chargen(Client& client) noexcept;
 
-// RFC 868: four bytes, network order, the seconds since 1900-01-01 00:00 UTC (modulo 2^32: they start again in 2036).
+// RFC 868: four bytes, network order, the seconds since 1900-01-01 00:00 UTC (modulo 2^32: the number starts again at 0
+// in 2036).
 [[nodiscard]] ipc::ExitCode time(Client& client) noexcept;
 
-// What a connection child runs (child/start.h): the handler, with the client at descriptor 0. Hot, because the children
-// of the usual handler run through it: it must lie beside the rest of what they run.
+// The function that a connection child runs (child/start.h): the handler, with the client at descriptor 0. Hot, because
+// the children of the usual handler run through it: it must lie beside the rest of what they run.
 template <ipc::ExitCode (*Handler)(Client&) noexcept>
 [[nodiscard, gnu::hot]] int serve(std::int64_t idle_timeout_ns) noexcept {
   Client client(0, idle_timeout_ns);
@@ -56,7 +58,7 @@ inline constexpr std::array kBuiltIns{
     BuiltIn{"time", serve<time>, "Sends the number of seconds since 1900-01-01 00:00 UTC as four bytes"},
 };
 
-// The one of that name; null: none.
+// The handler of that name; null: none.
 [[nodiscard]] const BuiltIn* find_built_in(std::string_view name) noexcept;
 
 // The parts of the above that depend on nothing, for tests.

@@ -52,12 +52,12 @@ void leave(int status, void*) {
   _exit(status);
 }
 
-// Half-confined it serves nobody.
+// A half-confined child serves no client.
 void confine(const confine::Limits& limits) noexcept {
   const ipc::Failure failure = confine::take_on(limits);
   if (!failure) return;
   log::Line line(log::Level::error, log_path);
-  line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));
+  line.text("refused a connection: ").text(ipc::stage_text(failure.stage));
   line.text(" failed: ").text(strerrordesc_np(failure.error));
   ipc::add_connection(line, log_connection, ipc::ConnectionEvent::refused);
   line.field("errno", strerrorname_np(failure.error)).write();

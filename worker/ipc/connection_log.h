@@ -15,21 +15,21 @@
 
 namespace bulkhead::ipc {
 
-// How a connection's process ended, from wait status (wait(2)); `known` false: it was reaped by nobody who could tell.
+// How a connection's process ended, from its wait status (wait(2)); `known` false: the status was lost.
 struct Ended {
   bool known = true;
   int wait_status = 0;
   bool asked = false;      // an operator, or our own stop, had signalled it
   bool timed_out = false;  // its max_lifetime was over
   bool built_in = false;   // the exit status is an ExitCode
-  ExitStatuses normal;     // else: those that are no crash
+  ExitStatuses normal;     // of any other handler: the statuses that are not a crash
 };
 
-// What that means: for counts, logs and whoever keeps account of clients.
+// The meaning of an end, for counts, logs and penalties.
 enum class Outcome {
   normal,
-  no_input,      // normal, but the client had not sent a byte
-  idle_timeout,  // nothing moved for idle_timeout: no crash, nor the client's own end
+  no_input,      // normal, but the client has not sent a byte
+  idle_timeout,  // neither side sent anything for idle_timeout: neither a crash nor the client's own end
   max_lifetime,  // we ended it: its time was over
   asked,         // we ended it, for another reason
   unknown,
@@ -60,7 +60,7 @@ void log_connection_started(std::string_view listener, std::uint64_t id, const S
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept;
 
-// Its max_lifetime is over: this is what its group gets for it, SIGTERM or SIGKILL.
+// Its max_lifetime, or the time after that, is over: `signal` is sent to its group, SIGTERM or SIGKILL.
 void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
                             std::int64_t now_ns) noexcept;
 

@@ -78,7 +78,10 @@ void ConnectionOutput::begin_second(Source& source, std::int64_t now_ns) {
   if (suppressed == 0) return;
   const auto count = static_cast<std::int64_t>(suppressed);
   log::Line out(log::Level::warning, listener_);
-  out.text("suppressed ").number(count).text(" lines: more than log_rate_limit ").number(limits_.lines);
+  out.text("suppressed ")
+      .number(count)
+      .text(count == 1 ? " line: more than log_rate_limit " : " lines: more than log_rate_limit ")
+      .number(limits_.lines);
   out.text(" in a second");
   say_where_from(out, source.origin, source.sender);
   out.field("suppressed", count).write();

@@ -321,7 +321,7 @@ void Line::write() noexcept {
     Line(Level::error, "log")
         .text("dropped ")
         .number(static_cast<std::int64_t>(missing))
-        .text(" lines: the log was full")
+        .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
         .write();
     if (unreported != 0) unreported += missing - 1;
   }
