@@ -14,7 +14,7 @@
 
 namespace bulkhead::worker {
 
-// What ends a pause.
+// The event that ends a pause.
 enum class PauseEnd : std::uint8_t {
   bell,     // a freed slot rings the bell; and a timer, in case the worker that would ring it has died
   window,   // a timer: when max_connection_rate has room again

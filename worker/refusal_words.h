@@ -1,5 +1,5 @@
-// Why a connection was refused, in words that follow those of the plan: the network that denies it, the value of a
-// limit that may change, the source and its penalty.
+// The reasons for a refusal, in words that follow those of the plan: the network that denies it, the value of a limit
+// that may change, the source and its penalty.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@
 
 namespace bulkhead::worker {
 
-// What became of an accepted connection.
+// The outcome for an accepted connection.
 enum class Begun {
   served,     // a child has it
   shortage,   // no process can be had now (errno); slot and connection stay the caller's, who may try again
@@ -46,7 +46,7 @@ class Starter {
   [[nodiscard]] bool executes() const noexcept { return executes_; }
 
  private:
-  // What is needed to start a handler of the plan.
+  // The data to start a handler of the plan.
   struct Program {
     const handlers::BuiltIn* built_in;  // else null
     std::vector<const char*> argv;      // as execve(2) wants them, pointers into the plan; empty for a built-in

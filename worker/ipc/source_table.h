@@ -6,7 +6,7 @@
 //   two heaps       the penalised ones of IPv4 (and Unix users) and of IPv6, the next to be forgiven on top
 //
 // Its size is bounded. At the bounds:
-//   connections   there is room for a source for every slot, so none ever goes uncounted
+//   connections   room for a source for every slot, so that every connection is counted
 //   penalties     at most max_sources4 and max_sources6; beyond, `overflow` says whether the one that would end soonest
 //                 is forgotten (permissive) or no new source is admitted or penalised until one ends (deny_all)
 //   rates         room for kRemembered idle sources; beyond, the one idle for longest begins with a full bucket again

@@ -28,7 +28,7 @@ void choose_signals(int signal_fd, std::span<const int> signals) noexcept;
 // Empty mask. For a child, before it runs foreign code. Async-signal-safe; no allocation; allowed after vfork.
 void unblock_all_signals() noexcept;
 
-// kill(2) for one process that is our unreaped child. Refuses pids that would mean a group, everybody or init: false,
+// kill(2) for one process that is our unreaped child. Refuses pids that mean a group, all processes or init: false,
 // EINVAL.
 bool signal_process(pid_t pid, int signal) noexcept;
 
