@@ -86,6 +86,7 @@ class Story(AdmissionTestCase):
         signal_process(workers[0].pid, signal.SIGKILL)
         self.daemon.wait_workers(1, without=workers, name="run")
         client.send(b"say and again\n")
+        self.daemon.wait_log("^and again$")  # from the next worker: the end will come from the master
         self.assertEqual(client.receive(5), b"said\n")
         self.end(client, b"exit 3\n")
         lines = self.story(client, "connection_started", "handler_output", "handler_output", "connection_crashed")
