@@ -63,7 +63,7 @@ Words& Words::add(std::uint32_t number) noexcept {
 
 Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept {
   Words words;
-  if (length == admission::kNoNetwork) return words.add("allow does not contain the client");
+  if (length == admission::kNoNetwork) return words.add("allow does not contain the address");
   if (rule == admission::kNoRule) {
     words.add("deny contains ");
   } else {

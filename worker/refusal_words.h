@@ -21,7 +21,7 @@ class Words {
   std::size_t length_ = 0;
 };
 
-// "deny contains 192.0.2.0/24", "allow does not contain the client", "rule 3 denies 192.0.2.0/24"
+// "deny contains 192.0.2.0/24", "allow does not contain the address", "rule 3 denies 192.0.2.0/24"
 [[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept;
 
 // max_connections "1024", rate "100 per 1s"

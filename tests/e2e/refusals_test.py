@@ -43,7 +43,7 @@ class Reasons(AdmissionTestCase):
 
     def test_not_allowed(self):
         daemon, address = self.start_with(allow=["127.0.0.8/30"])
-        self.refuse(daemon, "denied", "allow does not contain the client", self.turned_away(address))
+        self.refuse(daemon, "denied", "allow does not contain the address", self.turned_away(address))
 
     def test_proxy(self):
         daemon, address = self.start_with(**PROXY)
