@@ -33,13 +33,15 @@ namespace bulkhead::handlers {
 // in 2036).
 [[nodiscard]] ipc::ExitCode time(Client& client) noexcept;
 
-// The function that a connection child runs (child/start.h): the handler, with the client at descriptor 0. Hot, because
-// the children of the usual handler run through it: it must lie beside the rest of what they run.
+// The function that a connection child runs (child/start.h): the handler, with the client at descriptor 0.
 template <ipc::ExitCode (*Handler)(Client&) noexcept>
-[[nodiscard, gnu::hot]] int serve(std::int64_t idle_timeout_ns) noexcept {
+[[nodiscard]] int serve(std::int64_t idle_timeout_ns) noexcept {
   Client client(0, idle_timeout_ns);
   return static_cast<int>(Handler(client));
 }
+// Only the usual handler is hot: what its children run should fit into one page, as each page more is a fault.
+template <>
+[[nodiscard]] int serve<echo>(std::int64_t idle_timeout_ns) noexcept;
 
 struct BuiltIn {
   std::string_view name;                                // the word in the configuration; also in titles and lists
