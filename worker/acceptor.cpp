@@ -22,7 +22,7 @@ namespace {
 // balancer in front of it, can still go elsewhere.
 constexpr std::int64_t kPendingLimit = 400'000'000;
 constexpr std::int64_t kAlive = 2'500'000'000;       // a worker's heartbeat is once a second
-constexpr std::chrono::milliseconds kFullPoll(100);  // against a bell that was never rung because its ringer died
+constexpr std::chrono::milliseconds kFullPoll(100);  // in case the worker that would ring the bell has died
 
 ipc::Peer unix_peer(int connection) noexcept {
   ipc::Peer peer;
@@ -128,7 +128,7 @@ void Acceptor::receive(Arrival arrival) {
   if (gate_.full() && !paused_) pause(ipc::PauseReason::headers, 0);
 }
 
-// There is room for another, and a descriptor.
+// A header and a descriptor are free again.
 void Acceptor::on_header_gone() {
   if (paused_ && pending_.empty()) look_again();
   tell_if_idle();
@@ -158,12 +158,7 @@ void Acceptor::admit(Arrival arrival) {
 }
 
 void Acceptor::pause_for(Received why) {
-  switch (why) {
-    case Received::done: break;
-    case Received::full: pause(ipc::PauseReason::full, 0); break;
-    case Received::rate: pause(ipc::PauseReason::rate, 0); break;
-    case Received::shortage: pause(ipc::PauseReason::fork_error, errno); break;
-  }
+  pause(pause_row(why).reason, why == Received::shortage ? errno : 0);
 }
 
 std::uint64_t Acceptor::taken_by_others() const {
@@ -172,7 +167,7 @@ std::uint64_t Acceptor::taken_by_others() const {
   return sum;
 }
 
-// Somebody waits, and this worker has taken more than its share: the others get a moment.
+// A client waits, and this worker has taken more than its share: the others get a moment.
 bool Acceptor::step_aside() {
   const std::uint64_t mine = table_.worker(header_.worker).accepted;
   const std::uint64_t theirs = taken_by_others();
@@ -223,12 +218,12 @@ void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
   drain_sockets();
 }
 
-// Not by polling: an empty queue, which is what we wait for, never becomes readable.
+// Does not poll: an empty queue, which we wait for, never becomes readable.
 void Acceptor::drain_sockets() {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
     while (accepting() && sockets_[i]) on_readable(i);
   }
-  // Without room nothing can be accepted, so accept() cannot tell that a queue is empty.
+  // Without room no connection can be accepted, so accept() cannot show that a queue is empty.
   for (std::uint32_t i = 0; i < sockets_.size() && paused_ && on_drained_; ++i) {
     if (sockets_[i] && !somebody_queues(i)) close_socket(i);
   }
@@ -265,42 +260,45 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
   last_pause_ns_ = sys::monotonic_ns();
   set_polls(false);
   observer_.on_pause();
-  if (reason == ipc::PauseReason::full) {
-    bell_poll_.start();
-    retry_.start(kFullPoll);
-  } else if (reason == ipc::PauseReason::headers) {
-    retry_.stop();  // each of them has its deadline
-  } else if (reason == ipc::PauseReason::rate) {
-    retry_.start(std::chrono::nanoseconds(std::max<std::int64_t>(reception_.until_ns() - last_pause_ns_, 0)));
-  } else {
-    // A client in hand must not wait for as long as those in the queue may.
-    const std::int64_t pause = backoff_.next();
-    retry_.start(std::chrono::nanoseconds(pending_.empty() ? pause : std::min(pause, admission::Backoff::kFirst)));
-  }
-  if (!announced_) announce_pause(reason, error);
+  const PauseRow& row = pause_row(reason);
+  await(row.end);
+  if (!announced_) announce_pause(row, error);
 }
 
-// Once for a time of trouble, however often it pauses and resumes within it; tick() tells when it is over.
-void Acceptor::announce_pause(ipc::PauseReason reason, int error) {
+void Acceptor::await(PauseEnd end) {
+  switch (end) {
+    case PauseEnd::bell:
+      bell_poll_.start();
+      retry_.start(kFullPoll);
+      break;
+    case PauseEnd::window:
+      retry_.start(std::chrono::nanoseconds(std::max<std::int64_t>(reception_.until_ns() - last_pause_ns_, 0)));
+      break;
+    case PauseEnd::backoff: {
+      // A client in hand must not wait for as long as those in the queue may.
+      const std::int64_t pause = backoff_.next();
+      retry_.start(std::chrono::nanoseconds(pending_.empty() ? pause : std::min(pause, admission::Backoff::kFirst)));
+      break;
+    }
+    case PauseEnd::header: retry_.stop(); break;  // each header has its deadline, and its end calls on_header_gone()
+  }
+}
+
+// Once for a period of trouble, however often it pauses and resumes within it; tick() logs its end.
+void Acceptor::announce_pause(const PauseRow& row, int error) {
   announced_ = true;
   log::Line line(log::Level::warning, path_);
-  if (reason == ipc::PauseReason::full) {
-    line.text("max_connections ")
-        .number(table_.capacity())
-        .text(" reached: new connections wait in the kernel's queue");
-  } else if (reason == ipc::PauseReason::headers) {
-    line.text("no room for more than ")
-        .number(header_.proxy.room)
-        .text(" PROXY headers in progress: new connections wait in the kernel's queue");
-  } else if (reason == ipc::PauseReason::rate) {
-    line.text("max_connection_rate reached: new connections wait in the kernel's queue");
+  line.text(row.before);
+  if (row.count == PauseCount::max_connections) line.number(table_.capacity());
+  if (row.count == PauseCount::header_room) line.number(header_.proxy.room);
+  line.text(row.after);
+  if (error == 0) {
+    line.text(": new connections wait in the kernel's queue");
   } else {
-    line.text(reason == ipc::PauseReason::accept_error ? "cannot accept: "
-                                                       : "cannot start a process for a connection: ");
-    line.text(strerrordesc_np(error)).text("; trying again").field("errno", strerrorname_np(error));
+    line.text(": ").text(strerrordesc_np(error)).text("; trying again").field("errno", strerrorname_np(error));
   }
   line.write();
-  (void)ipc::send(channel_, ipc::Paused{reason, error});
+  (void)ipc::send(channel_, ipc::Paused{row.reason, error});
 }
 
 void Acceptor::unpause() {
@@ -322,7 +320,7 @@ void Acceptor::retry_pending() {
     const Received before = std::exchange(first.why, reception_.admit(first.arrival));
     if (before != first.why) first.since_ns = sys::monotonic_ns();
     if (first.why == Received::shortage && sys::monotonic_ns() - first.since_ns >= kPendingLimit) {
-      reception_.refuse(first.arrival, ipc::Refusal::handler_start);
+      reception_.refuse(first.arrival, pause_row(first.why).refusal);
       first.why = Received::done;
     }
     if (first.why != Received::done) return;
@@ -332,12 +330,7 @@ void Acceptor::retry_pending() {
 }
 
 void Acceptor::give_up_pending() {
-  for (Pending& pending : pending_) {
-    const bool shortage = pending.why == Received::shortage;
-    const bool rate = pending.why == Received::rate;
-    const auto capacity = rate ? ipc::Refusal::rate : ipc::Refusal::max_connections;
-    reception_.refuse(pending.arrival, shortage ? ipc::Refusal::handler_start : capacity);
-  }
+  for (Pending& pending : pending_) reception_.refuse(pending.arrival, pause_row(pending.why).refusal);
   pending_.clear();
 }
 

@@ -1,15 +1,15 @@
 // Accepts on the listener's sockets, which it shares with the listener's other workers: plain level-triggered polling,
-// one accept a wake, so that the kernel's queue is served by whoever is free (accept(2), epoll(7)).
+// one accept for each wake, so that the kernel's queue is served by a worker that is free (accept(2), epoll(7)).
 //
 //   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
 //   accepting ──no room for more PROXY headers──▶ paused ──one comes, or its time is up──▶ accepting
 //   accepting ──no room in max_connection_rate──▶ paused ──there is──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
 //   any ──suspend──▶ suspended ──resume──▶ accepting
-//   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then tells
+//   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then reports
 //
-// Where `on_full` is queue, the slot comes first, and who has to wait waits in the kernel. Where it is not, and
-// where only a PROXY header tells who the client is, everybody is accepted and then admitted or refused (reception.h).
+// If `on_full` is queue, the slot comes first, and clients without one wait in the kernel. If it is not, or if only a
+// PROXY header says who the client is, every connection is accepted and then admitted or refused (reception.h).
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table.h"
 #include "worker/loop/loop.h"
+#include "worker/pause_reasons.h"
 #include "worker/proxy_gate.h"
 #include "worker/reception.h"
 #include "worker/sys/fd.h"
@@ -34,9 +35,9 @@ namespace bulkhead::worker {
 class Acceptor {
  public:
   struct Observer {
-    std::function<void(int)> on_broken;  // this worker cannot go on (errno)
-    std::function<void()> on_pause;      // the end of a child is waited for
-    std::function<void()> on_idle;       // nobody is in hand any more
+    std::function<void(int)> on_broken;  // this worker cannot continue (errno)
+    std::function<void()> on_pause;      // the worker waits for the end of a child
+    std::function<void()> on_idle;       // no connection is in hand any longer
   };
   // Takes over the listening sockets.
   Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections, Reception& reception,
@@ -45,24 +46,25 @@ class Acceptor {
   void start();
   void suspend();
   void resume();
-  // Told how many are still in hand, once the sockets are closed; and again, with none, when the last of them is
-  // placed.
+  // `on_drained` is called once the sockets are closed, with the number of connections still in hand; and again, with
+  // 0, when the last of them has a child or a refusal.
   void drain(std::function<void(std::size_t)> on_drained);
-  // Stops for good and closes the sockets. Connections in hand are placed or refused, but those whose PROXY header is
-  // not here yet still have their time, and who has sent one and waits for room as much again.
+  // Stops for good and closes the sockets. Connections in hand are started or refused. A connection whose PROXY header
+  // has not arrived keeps the time that it has left, and one that waits for room after its header gets `proxy_timeout`
+  // again.
   void close();
   // All connections are to end, those in hand too.
   void give_up();
   // Accepted connections that have neither a child nor a refusal yet.
   [[nodiscard]] std::size_t in_hand() const noexcept { return gate_.held() + pending_.size(); }
-  // A slot may be free, another worker died: look again.
+  // A slot may be free, or another worker has died: looks again.
   void look_again();
-  // A child has ended: what a fork, or an accept, lacked may be there now.
+  // A child has ended: the resource that a fork or an accept lacked may be available.
   void on_child_ended() {
     if (paused_) look_again();
   }
   [[nodiscard]] bool waits() const noexcept { return paused_; }
-  // Once a second: tells the master that a pause is over, looks which workers share the listener.
+  // Once a second: reports the end of a pause to the master, and looks which workers share the listener.
   void tick(std::int64_t now_ns);
 
  private:
@@ -70,7 +72,8 @@ class Acceptor {
   [[nodiscard]] bool claim(Arrival& arrival);
   [[nodiscard]] bool accept(Arrival& arrival);
   void receive(Arrival arrival);
-  // The client is known. Whom there is no room for now waits in hand, in order, while nobody else is accepted.
+  // The client is known. If no room is left, the connection waits in hand, in order, and no other is accepted
+  // meanwhile.
   void admit(Arrival arrival);
   void pause_for(Received why);
   void on_accept_error(std::uint32_t socket, int error);
@@ -84,13 +87,14 @@ class Acceptor {
   void close_socket(std::uint32_t socket);
   [[nodiscard]] bool all_closed() const noexcept;
   void pause(ipc::PauseReason reason, int error);
+  void await(PauseEnd end);
   void unpause();
   void retry_pending();
   void give_up_pending();
   [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
   void set_polls(bool on);
   void on_bell();
-  void announce_pause(ipc::PauseReason reason, int error);
+  void announce_pause(const PauseRow& row, int error);
   [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_; }
 
   const ipc::PlanHeader& header_;
@@ -117,7 +121,7 @@ class Acceptor {
   bool paused_ = false;
   bool suspended_ = false;
 
-  // Accepted, but no process, or no room, to be had for it yet.
+  // Accepted, but it has no process, or no room, yet.
   struct Pending {
     Arrival arrival;
     Received why = Received::shortage;

@@ -1,4 +1,4 @@
-// A client's address as the pure rules take it, and networks as the plan brings them.
+// A client's address as the pure rules take it, and networks as the plan has them.
 #pragma once
 
 #include <sys/socket.h>

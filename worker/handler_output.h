@@ -15,11 +15,11 @@ namespace bulkhead::worker {
 
 class HandlerOutput {
  public:
-  // Finds in the table whom earlier workers of this index left behind.
+  // Finds in the table the connections that earlier workers of this index left behind.
   HandlerOutput(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, Connections& connections);
 
   void tick(std::int64_t now_ns) { reader_.tick(now_ns); }
-  // This worker leaves: the next one reads on.
+  // This worker exits: the next one continues to read.
   void finish();
 
  private:

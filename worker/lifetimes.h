@@ -1,7 +1,7 @@
 // Ends this worker's connections that have lasted for `max_lifetime`: SIGTERM and SIGCONT to the group, `shutdown`
-// later SIGKILL. All have the same time, so they end in the order in which they began, and who is next stands first in
-// a list: the cost of one is the same however many there are. The deadlines stand in the slots, for the master, which
-// goes on from there if this worker dies (master/process/adoption.h).
+// later SIGKILL. All have the same time, so they end in the order in which they began, and the next one is the first of
+// a list: the cost of one does not depend on their number. The deadlines are in the slots, so that the master can
+// continue if this worker dies (master/process/adoption.h).
 #pragma once
 
 #include <cstdint>

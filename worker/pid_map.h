@@ -22,8 +22,8 @@ class PidMap {
   void put(pid_t pid, std::uint32_t slot) noexcept;
   [[nodiscard]] std::uint32_t take(pid_t pid) noexcept;        // kNoEntry: not ours
   [[nodiscard]] std::uint32_t find(pid_t pid) const noexcept;  // the same, and it stays
-  // Walks over all: the pid at `at` (0 to begin with) or behind it, where `at` then is; 0: that was the last. Go on
-  // from at + 1; from `at` itself after that pid has been taken, for another may have moved there.
+  // Walks over all: returns the first pid at or after `at` (0 to begin with) and sets `at` to its place; 0: no more
+  // pids. Continue with at + 1, or with `at` itself if that pid has been taken, because another may have moved there.
   [[nodiscard]] pid_t next(std::size_t& at) const noexcept;
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
 

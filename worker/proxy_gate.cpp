@@ -32,7 +32,7 @@ ssize_t receive_some(int connection, char* out, std::size_t size, int flags) noe
   }
 }
 
-// libuv makes nonblocking what it polls (uv_poll_init); a handler must find its connection as accept(2) left it.
+// libuv makes nonblocking what it polls (uv_poll_init); a handler must find its connection as accept(2) returned it.
 void make_blocking(int connection) noexcept {
   const int flags = fcntl(connection, F_GETFL);
   if (flags >= 0) fcntl(connection, F_SETFL, flags & ~O_NONBLOCK);
@@ -70,7 +70,7 @@ void ProxyGate::receive(Arrival arrival) {
   }
 }
 
-// Looks at what has come beside what was read before.
+// Looks at the bytes that have arrived since the last read.
 ProxyResult ProxyGate::advance(Arrival& arrival) noexcept {
   const std::size_t known = arrival.header.size();
   std::memcpy(seen_.get(), arrival.header.data(), known);
@@ -120,7 +120,7 @@ void ProxyGate::hold(Arrival arrival) {
       std::make_unique<loop::Poll>(loop_, place->arrival.connection.get(), [this, place] { on_readable(place); });
   place->poll->start();
   if (held_.size() == 1) arm();
-  // The heap has grown, and what is new of it would be copied by every fork.
+  // The heap has grown, and every fork would copy its new pages.
   if (held_.size() < 2 * most_held_ || held_.size() < kFew) return;
   most_held_ = held_.size();
   sys::keep_heap_from_children();
@@ -151,7 +151,7 @@ void ProxyGate::on_deadline() {
   const std::int64_t now = sys::monotonic_ns();
   bool any = false;
   for (; !held_.empty() && held_.front().until_ns <= now; any = true) {
-    // What came in time is not late because this worker is.
+    // A header that arrived in time is not late because this worker is.
     const ProxyResult result = advance(held_.front().arrival);
     Arrival arrival = leave(held_.begin());
     if (result.verdict == ProxyVerdict::need_more) {

@@ -1,17 +1,17 @@
-// Finds out whom a connection is for, where a balancer in front of us says so in a PROXY header: step 2 of
-// admission/pipeline.h. A listener that expects the header serves nobody without one, and nobody whose sender is not in
-// `proxy_allow_from`.
+// Finds out who the client of a connection is if a balancer in front of us names it in a PROXY header: step 2 of
+// admission/pipeline.h. A listener that expects the header serves no connection without one, and none whose sender is
+// not in `proxy_allow_from`.
 //
-// Headers take time, or never come (slowloris); so whoever is waited for has neither a process nor a slot, only a
-// descriptor and the few bytes that it has sent. There is room for so many of them, and each has `proxy_timeout`.
+// Headers take time, or never come (slowloris); so a connection that is waited for has neither a process nor a slot,
+// only a descriptor and the few bytes that it has sent. Their number is limited, and each has `proxy_timeout`.
 //
 //   receive ──the whole header is here──▶ on_client
 //      │   └──not here──▶ held ──it comes──▶ on_client
 //      └──sender not allowed, bytes that are no header, end of input, deadline──▶ refused
 //
-// Bytes after the header stay in the kernel for the child: what has come is looked at (MSG_PEEK), and only what belongs
-// to the header is taken. As long as a header is not complete that is all there is, so nothing stays readable that has
-// been seen, and level-triggered polling does not spin; SO_RCVLOWAT would not do, Unix sockets ignore it (unix(7)).
+// Bytes after the header stay in the kernel for the child: arrived bytes are looked at (MSG_PEEK), and only those of
+// the header are taken. While a header is incomplete all bytes are the header's, so that no seen byte stays readable
+// and level-triggered polling does not spin. SO_RCVLOWAT cannot be used: Unix sockets ignore it (unix(7)).
 #pragma once
 
 #include <cstddef>
@@ -31,18 +31,18 @@ namespace bulkhead::worker {
 
 class ProxyGate {
  public:
-  // `on_client` gets each connection once its client is known, from receive() or from the loop. `on_left`: one that was
-  // waited for is so no longer, so that there is room again, or nobody left.
+  // `on_client` gets each connection once its client is known, from receive() or from the loop. `on_left` is called
+  // when a connection is no longer waited for: room is free again, and it may have been the last.
   ProxyGate(loop::Loop& loop, const ipc::Plan& plan, Reception& reception, std::function<void(Arrival)> on_client,
             std::function<void()> on_left);
 
   // proxy_protocol is not "off".
   [[nodiscard]] bool on() const noexcept { return header_.proxy.versions != 0; }
-  // A connection that passed step 1. While full() holds, none shall come.
+  // Takes a connection that has passed step 1. Must not be called while full().
   void receive(Arrival arrival);
   [[nodiscard]] bool full() const noexcept { return held_.size() >= room_; }
   [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
-  // The listener ends, and so does the waiting.
+  // The listener ends: refuses all that are waited for.
   void give_up();
 
  private:

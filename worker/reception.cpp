@@ -39,10 +39,10 @@ bool Reception::arrived(Arrival& arrival) {
   return verdict.allowed;
 }
 
-// Who reaches a Unix socket is decided by its mode.
+// Access to a Unix socket is decided by its mode.
 bool Reception::may_speak(Arrival& arrival) {
   if (!has_address(arrival.transport) || pipeline_.sender(address_of(arrival.transport))) return true;
-  refuse(arrival, ipc::Refusal::proxy, ", which does not hold the sender");
+  refuse(arrival, ipc::Refusal::proxy, ", which does not contain the sender");
   return false;
 }
 
@@ -57,7 +57,7 @@ bool Reception::client_may(Arrival& arrival) {
 }
 
 Received Reception::admit(Arrival& arrival) {
-  // One that has its slot and lacked but a process has been through this.
+  // A connection in service that lacked only a process has passed these steps before.
   const bool admitted = arrival.slot != ipc::kNoSlot && table_.slot(arrival.slot).state == ipc::SlotState::serving;
   if (!admitted) {
     if (!client_may(arrival)) return Received::done;
@@ -77,9 +77,9 @@ Received Reception::admit(Arrival& arrival) {
     }
   }
   switch (connections_.begin(arrival)) {
-    case Connections::Begun::served: return Received::done;
-    case Connections::Begun::shortage: return Received::shortage;
-    case Connections::Begun::impossible: refuse(arrival, ipc::Refusal::handler_start); break;
+    case Begun::served: return Received::done;
+    case Begun::shortage: return Received::shortage;
+    case Begun::impossible: refuse(arrival, ipc::Refusal::handler_start); break;
   }
   return Received::done;
 }

@@ -18,12 +18,12 @@
 
 namespace bulkhead::worker {
 
-// What became of an arrival. In all but `done` it stays the caller's, to be admitted again later.
+// The outcome for an arrival. Except for `done` it stays the caller's, to be admitted again later.
 enum class Received {
   done,      // a child has it, or it was refused
   full,      // on_full is queue: no slot; the next one freed rings the bell
   rate,      // on_full is queue: no room in the window until Reception::until_ns()
-  shortage,  // admitted, but no process to be had for it: errno tells
+  shortage,  // admitted, but a process could not be had; errno says why
 };
 
 class Reception {
@@ -31,18 +31,18 @@ class Reception {
   Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
             const SourceWatch& sources);
 
-  // Before the accept, where on_full is queue: a slot, or why there is none.
+  // Before the accept, if on_full is queue: a slot, or the reason for having none.
   [[nodiscard]] ipc::Grant claim() noexcept;
-  // Nobody came for it.
+  // Frees a claimed slot for which no connection came.
   void release(std::uint32_t slot) noexcept { connections_.release(slot); }
 
   // Step 1. False: refused.
   [[nodiscard]] bool arrived(Arrival& arrival);
-  // Step 2, where headers are wanted: whether this end of a connection may send one. False: refused.
+  // Step 2, if headers are expected: whether the other end of the connection may send one. False: refused.
   [[nodiscard]] bool may_speak(Arrival& arrival);
   // Steps 3 to 6, once the client is known; and its child.
   [[nodiscard]] Received admit(Arrival& arrival);
-  // Gives it up: frees its slot, counts, tells and closes.
+  // Refuses the connection: frees its slot, counts, logs and closes.
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
 
   [[nodiscard]] std::int64_t until_ns() const noexcept { return until_ns_; }

@@ -11,7 +11,7 @@ namespace bulkhead::worker {
 
 namespace {
 
-// "192.0.2.0/24", of which `peer` is
+// "192.0.2.0/24", which contains `peer`
 void add_network(Words& words, ipc::Peer peer, std::uint32_t length) noexcept {
   peer.scope = 0;
   const std::uint32_t bits = peer.family == AF_INET ? 32 : 128;
@@ -22,7 +22,7 @@ void add_network(Words& words, ipc::Peer peer, std::uint32_t length) noexcept {
   words.add({address, ipc::address_text(peer, address)}).add("/").add(length);
 }
 
-// "100 per 1s": the time in the largest unit that tells it in whole numbers
+// "100 per 1s": the time in the largest unit that gives a whole number
 void add_rate(Words& words, std::uint32_t count, std::int64_t per_ns) noexcept {
   struct Unit {
     std::int64_t nanoseconds;
@@ -67,9 +67,9 @@ Words& Words::add(std::uint32_t number) noexcept {
 
 Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept {
   Words words;
-  if (length == admission::kNoNetwork) return words.add("allow does not have it");
+  if (length == admission::kNoNetwork) return words.add("allow does not contain the address");
   if (rule == admission::kNoRule) {
-    words.add("deny has ");
+    words.add("deny contains ");
   } else {
     words.add("rule ").add(rule).add(" denies ");
   }

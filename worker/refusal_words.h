@@ -1,5 +1,5 @@
-// Why a connection was refused, in words that follow those of the plan: the network that denies it, the value of a
-// limit that may change, the source and what it has.
+// The reasons for a refusal, in words that follow those of the plan: the network that denies it, the value of a limit
+// that may change, the source and its penalty.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ class Words {
   std::size_t length_ = 0;
 };
 
-// "deny has 192.0.2.0/24", "allow does not have it", "rule 3 denies 192.0.2.0/24"
+// "deny contains 192.0.2.0/24", "allow does not contain the address", "rule 3 denies 192.0.2.0/24"
 [[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept;
 
 // max_connections "1024", rate "100 per 1s"
 [[nodiscard]] Words capacity_words(ipc::Refusal reason, const ipc::Shape& limits) noexcept;
 
-// "max_connections_per_source is 3, source 192.0.2.7/32". `rule` set the limit, or none did.
+// "max_connections_per_source is 3, source 192.0.2.7/32". `rule` is the rule that set the limit, or kNoRule.
 [[nodiscard]] Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant,
                                  std::uint32_t rule) noexcept;
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::worker {
@@ -22,7 +23,7 @@ constexpr std::size_t kAtOnce = 16 * std::size_t{1024};
 bool drain(int connection, std::size_t& left) noexcept {
   static char ignored[kAtOnce];
   while (left > 0) {
-    // Of TCP nothing is copied (tcp(7), MSG_TRUNC).
+    // For TCP the kernel copies nothing (tcp(7), MSG_TRUNC).
     const ssize_t got = recv(connection, ignored, sizeof ignored, MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return got == 0 || errno != EAGAIN;
@@ -123,6 +124,7 @@ void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppres
   line.text(as_if ? "would have refused a connection: " : "refused a connection: ")
       .text(words_[static_cast<std::size_t>(reason)])
       .text(news.detail);
+  ipc::add_event(line, as_if ? ipc::ConnectionEvent::would_be_refused : ipc::ConnectionEvent::refused);
   line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
   if (news.real_peer.family != AF_UNSPEC) line.field("real_peer", ipc::PeerText(news.real_peer).view());
   if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));

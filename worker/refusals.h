@@ -1,8 +1,8 @@
-// Says no: counts the refusal, tells the log, and closes the connection so that its client can read why.
+// Refuses connections: counts and logs the refusal, and closes the connection so that its client can read the reason.
 //
 // A close with unread input resets the connection and takes the last message with it (RFC 1122, 4.2.2.13). So the
-// message is sent, our direction shut down, and what still comes is read and dropped until the client closes too, for
-// at most a second and a mebibyte. Those that are waited for are few (kMost); the oldest makes room for the next.
+// message is sent, our direction is shut down, and input is read and dropped until the client closes too, for at most
+// one second and one mebibyte. At most kMost connections are waited for; the oldest makes room for the next.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,17 @@ namespace bulkhead::worker {
 
 class Refusals {
  public:
-  // `on_idle`: the last one that was waited for has gone.
+  // `on_idle` is called when the last connection that was waited for is closed.
   Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, std::function<void()> on_idle);
 
   // Takes the connection. `detail`, up to 95 bytes, follows the words that the plan has for the reason: the network
   // that is denied, the value of a limit that may change. The slot, if it has one, stays the caller's to free.
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
-  // Counts and tells as if, but the connection is admitted.
+  // Counts and logs a refusal that the mode of `penalties` only rehearses: the connection is admitted.
   void would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail);
-  // Once a second: tells the last one of those that were not told, and how many they were.
+  // Once a second: logs the last of the refusals that were suppressed, and their number.
   void tick(std::int64_t now_ns);
-  // Nobody is waited for.
+  // No refused connection is open any longer.
   [[nodiscard]] bool idle() const noexcept { return leaving_.empty(); }
 
  private:
@@ -47,7 +47,7 @@ class Refusals {
   };
   struct News {
     log::RateLimit limit;
-    ipc::Peer peer;  // of the last one, told or not
+    ipc::Peer peer;  // of the last one, logged or not
     ipc::Peer real_peer;
     char detail[96] = {};
   };

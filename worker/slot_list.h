@@ -1,5 +1,5 @@
-// Lists of slots, in the order in which they came in. A slot is in at most one list of the same links; to take it out
-// costs the same wherever it is. The links lie in memory of fixed size, made once, not inherited by children
+// Lists of slots, in the order in which they were added. A slot is in at most one list of the same links; its removal
+// costs the same wherever it is. The links are in memory of fixed size, allocated once, not inherited by children
 // (MADV_DONTFORK), touched only where it is used.
 #pragma once
 

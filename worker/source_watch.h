@@ -1,4 +1,5 @@
-// What this worker asks about the sources of its clients, and what it tells of how their connections ended.
+// The worker's side of the limits for sources: what it asks about the source of a client, and the penalties for how
+// connections ended.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ class SourceWatch {
  public:
   SourceWatch(const ipc::Plan& plan, ipc::Table& table);
 
-  // The listener limits or penalises sources; otherwise nothing here is ever called.
+  // Whether the listener limits or penalises sources; otherwise nothing else here is called.
   [[nodiscard]] bool asks() const noexcept { return header_.asks_sources != 0; }
   [[nodiscard]] ipc::SourceQuestion question(const Arrival& arrival) const noexcept;
   // Before the slot is freed.

@@ -20,6 +20,7 @@
 #include "worker/confine/confine.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
+#include "worker/handlers/built_in.h"
 #include "worker/handlers/modules.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
@@ -29,6 +30,7 @@
 #include "worker/loop/loop.h"
 #include "worker/reception.h"
 #include "worker/refusals.h"
+#include "worker/starter.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
 #include "worker/sys/overloaded.h"
@@ -39,19 +41,20 @@ namespace bulkhead::worker {
 
 namespace {
 
-// Read from the signalfd: CHLD, and TERM or QUIT, which retire this worker. The others stay pending for ever, so that a
-// `pkill -HUP` or a Ctrl-C meant for the master harms nobody; PIPE becomes EPIPE.
+// Read from the signalfd: CHLD, and TERM or QUIT, which retire this worker. The others stay pending forever, so that a
+// `pkill -HUP` or a Ctrl-C meant for the master does no harm; PIPE becomes EPIPE.
 constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGHUP,  SIGINT,  SIGUSR1,
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 constexpr auto kWatched = {SIGCHLD, SIGTERM, SIGQUIT};
 
-// How long children that have ended may stay unseen: while somebody needs what they hold, and else.
+// How long ended children may stay unreaped: while a client waits for a resource that they hold, and otherwise.
 constexpr std::chrono::nanoseconds kQuiet = std::chrono::milliseconds(10);
 constexpr std::chrono::nanoseconds kCalm = std::chrono::milliseconds(100);
-// A look at many children is paid for by ends, each for so many of them, or takes a fiftieth of this worker's time.
+// Many children are looked at once one in so many has ended, or in a fiftieth of this worker's time.
 constexpr std::uint32_t kChildrenPerEnd = 16;
 constexpr int kShareOfLooks = 50;
-// What a handler has left behind has had its SIGTERM; until then it holds the slot.
+// How soon to look at processes that a handler left behind: they have had their SIGTERM, and hold the slot until they
+// end.
 constexpr std::chrono::nanoseconds kLinger = std::chrono::milliseconds(20);
 
 [[noreturn]] void cannot_start(ipc::Stage stage, int error, std::string_view text = {}) {
@@ -85,7 +88,7 @@ std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
   return sockets;
 }
 
-// What was placed for us by number is not close-on-exec; our handlers must not get it.
+// Descriptors that were placed for us by number are not close-on-exec; our handlers must not inherit them.
 void keep_descriptors(const ipc::PlanHeader& header) {
   const int end = ipc::drain_fd(header) + (header.has_drain != 0 ? 1 : 0);
   for (int fd = ipc::kChannelFd; fd < end; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -99,6 +102,16 @@ void become(const ipc::Plan& plan, const char* path) {
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
+}
+
+// A built-in that this program does not have comes from a master of another version.
+void check_built_ins(const ipc::Plan& plan) {
+  const ipc::PlanHeader& header = plan.header();
+  for (std::uint32_t i = 0; i < header.handler_count; ++i) {
+    if (header.handlers[i].kind != ipc::HandlerKind::built_in) continue;
+    const char* name = plan.string(header.handlers[i].name);
+    if (handlers::find_built_in(name) == nullptr) cannot_start(ipc::Stage::plan, ENOSYS, name);
+  }
 }
 
 bool has_module(const ipc::PlanHeader& header) {
@@ -124,7 +137,7 @@ class Worker {
   void sweep_lingering();
   void look_at_children();
   void on_quiet_over();
-  [[nodiscard]] bool needed() const noexcept;  // somebody waits for what an end sets free
+  [[nodiscard]] bool needed() const noexcept;  // a client waits for a resource that the end of a child frees
   void on_message(const ipc::Down& message, const sys::Fd& descriptor);
   void drain();
   void signal_connections(const ipc::Signal& order);
@@ -146,9 +159,10 @@ class Worker {
   sys::Fd signals_;
   SourceWatch sources_;
   Lifetimes lifetimes_;
+  Starter starter_;
   Connections connections_;
   char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
-  std::unique_ptr<HandlerOutput> output_;   // where programs' standard error is logged
+  std::unique_ptr<HandlerOutput> output_;   // logs the standard error of programs
   Refusals refusals_;
   Reception reception_;
   Acceptor acceptor_;
@@ -174,7 +188,8 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
       signals_(sys::open_signal_fd(kWatched)),
       sources_(plan, table_),
       lifetimes_(loop_, plan, table_),
-      connections_(plan, table_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd, ipc::kHandlerErrorFd, modules),
+      starter_(plan, table_, ipc::kHandlerErrorFd, modules),
+      connections_(plan, table_, starter_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(
@@ -194,7 +209,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
   }
 }
 
-// With a page in between, so that no frame of the loop shares the page of the arguments, which children do get: each
+// Puts a page in between, so that no frame of the loop shares the page of the arguments, which children inherit: each
 // of our own writes there after a fork would be a page fault.
 [[gnu::noinline]] void run_below_arguments(loop::Loop& loop) {
   char gap[4096];
@@ -214,7 +229,7 @@ int Worker::run() {
   if (header_.suspended != 0) acceptor_.suspend();
   acceptor_.start();
   (void)ipc::send(ipc::kChannelFd, ipc::Ready{});
-  if (modules_ == nullptr) {  // whose connections go on with all that there is
+  if (modules_ == nullptr) {  // a module's connections keep the worker's heap and stack
     sys::keep_heap_from_children();
     sys::keep_stack_from_children();
   }
@@ -231,7 +246,7 @@ void Worker::on_channel() {
     switch (ipc::receive_down(ipc::kChannelFd, message, descriptor)) {
       case ipc::Received::message: on_message(message, descriptor); break;
       case ipc::Received::nothing: return;
-      case ipc::Received::malformed: break;  // from our own master: nothing to do about it but go on
+      case ipc::Received::malformed: break;  // from our own master: ignored
       case ipc::Received::closed: return on_master_gone();
     }
   }
@@ -288,7 +303,7 @@ void Worker::on_signal() {
   if (!connections_.few()) return on_child(child);
   on_children();
   // Under load each accept reaps as well, and being woken once more for every end would cost a tenth of the rate. So
-  // the next wake is put off a little, unless somebody waits for what an end sets free.
+  // the next wake is delayed a little, unless a client waits for a resource that an end frees.
   if (needed()) return;
   signal_poll_.stop();
   quiet_.start(kQuiet);
@@ -298,7 +313,7 @@ bool Worker::needed() const noexcept {
   return acceptor_.waits() || table_.somebody_waits();
 }
 
-// All that have ended.
+// Reaps all children that have ended.
 void Worker::on_children() {
   named_ = 0;
   if (connections_.reap()) after_ends();
@@ -309,8 +324,8 @@ void Worker::after_ends() {
   leave_if_idle();
 }
 
-// Most of what handlers leave behind ends as soon as it is asked to; what does not is looked at less and less often, in
-// the end once a second, by on_tick().
+// Most processes that handlers leave behind end at SIGTERM. The others are looked at less and less often, in the end
+// once a second, by on_tick().
 void Worker::sweep_lingering() {
   connections_.sweep_lingering(sys::monotonic_ns());
   linger_wait_ *= 2;
@@ -318,8 +333,9 @@ void Worker::sweep_lingering() {
   leave_if_idle();
 }
 
-// Among many. One signal stands for all that have ended since the last was read, and names the first of them, so there
-// may be others: they are looked for when enough have been named to make it worth while, or when it becomes calm.
+// Used while children are many. One signal stands for all children that have ended since the last was read, and names
+// the first of them, so others may have ended too: they are looked for when enough have been named to make it
+// worthwhile, or after a quiet moment.
 void Worker::on_child(pid_t pid) {
   if (pid != 0 && connections_.reap(pid)) after_ends();
   if (++named_ > connections_.active() / kChildrenPerEnd) return look_at_children();
@@ -337,8 +353,8 @@ void Worker::on_quiet_over() {
   signal_poll_.start();
 }
 
-// Retiring is dying on purpose: the children go on, and the master adopts them. Only who has been refused gets the
-// moment it takes to read why, and who was accepted the time to say who it is.
+// Retiring is dying on purpose: the children continue, and the master adopts them. The worker stays only until refused
+// clients have had a moment to read the reason, and accepted ones the time to send their PROXY header.
 void Worker::retire(ipc::RetireReason reason) {
   if (std::exchange(retiring_, true)) return;
   acceptor_.close();
@@ -347,13 +363,13 @@ void Worker::retire(ipc::RetireReason reason) {
   leave_if_idle();
 }
 
-// Nobody would adopt the children now, so they keep their parent until they are done.
+// No master could adopt the children, so they keep their parent until they end.
 void Worker::on_master_gone() {
   orphaned_ = true;
   channel_poll_.stop();
   acceptor_.close();
   log::Line(log::Level::warning, path_)
-      .text("the master is gone: no new connections here; those that there are go on until they end")
+      .text("the master is gone: not accepting; existing connections continue until they end")
       .field("connections", connections_.active())
       .write();
   leave_if_idle();
@@ -363,7 +379,7 @@ void Worker::on_broken(int error) {
   log::Line(log::Level::error, path_)
       .text("the listening socket is unusable: ")
       .text(strerrordesc_np(error))
-      .text("; this worker leaves")
+      .text("; this worker exits")
       .write();
   exit_status_ = kCannotStart;
   loop_.stop();
@@ -377,7 +393,7 @@ void Worker::leave_if_idle() {
 void Worker::on_tick() {
   const std::int64_t now = sys::monotonic_ns();
   table_.worker(header_.worker).heartbeat_ns = now;
-  on_children();  // a safety net: signals can be lost to a debugger
+  on_children();  // a debugger can swallow signals
   connections_.sweep_lingering(now);
   acceptor_.tick(now);
   refusals_.tick(now);
@@ -415,6 +431,7 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   (void)ipc::send(ipc::kChannelFd, hello);
   keep_descriptors(header);
   ipc::Table table = take_table();
+  check_built_ins(plan);
   if (!has_module(header)) {
     modules = nullptr;
   } else if (modules == nullptr) {
@@ -424,7 +441,7 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   become(plan, plan.string(header.listener_path));
   if (modules != nullptr) need(modules->load({ipc::drain_fd(header), ipc::kHandlerErrorFd}, table.room()));
   const auto worker = std::make_unique<Worker>(plan, std::move(table), modules);
-  // _exit: nothing is buffered, and destructors would only undo what the kernel is about to.
+  // By _exit: nothing is buffered, and the kernel frees what destructors would.
   _exit(worker->run());
 }
 

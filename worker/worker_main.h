@@ -9,9 +9,9 @@ namespace bulkhead::worker {
 
 // Exit statuses of a worker. The master logs them; they are not part of the daemon's own.
 enum ExitStatus : int {
-  kRetired = 0,      // asked to leave, or nothing left to do
+  kRetired = 0,      // asked to exit, or nothing left to do
   kNotForYou = 64,   // started by hand
-  kCannotStart = 71  // told the master why, on the channel
+  kCannotStart = 71  // the reason is on the channel
 };
 
 // `modules`: what loads handler modules, in the program that can; null in the one that is linked statically.

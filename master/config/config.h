@@ -90,9 +90,7 @@ struct SocketOptions {
   std::optional<std::uint32_t> sndbuf;
 };
 
-enum class BuiltIn : std::uint8_t { echo, discard, daytime, chargen, time };
-inline constexpr sys::EnumWords<BuiltIn, sys::up_to(BuiltIn::time)> kBuiltInWords{"echo", "discard", "daytime",
-                                                                                  "chargen", "time"};
+enum class BuiltIn : std::uint8_t {};  // its place in worker/handlers/built_in.h's table
 enum class ExecStyle : std::uint8_t { ucspi, inetd, listen_fds };
 inline constexpr sys::EnumWords<ExecStyle, sys::up_to(ExecStyle::listen_fds)> kExecStyleWords{"ucspi", "inetd",
                                                                                               "listen_fds"};

@@ -12,6 +12,7 @@
 
 #include "master/config/config.h"
 #include "master/supervision/words.h"
+#include "worker/handlers/built_in.h"
 #include "worker/ipc/limits.h"
 #include "worker/log/log.h"
 #include "worker/sys/enum_words.h"
@@ -102,6 +103,24 @@ struct Option {
   std::string_view words;  // words that are allowed instead of the value, separated by |
   std::string_view help;   // one line
 };
+
+// The names of the built-in handlers, separated by |.
+[[nodiscard]] constexpr auto built_in_words() {
+  constexpr auto kLength = [] {
+    std::size_t length = 0;
+    for (const handlers::BuiltIn& one : handlers::kBuiltIns) length += one.name.size() + 1;
+    return length - 1;
+  }();
+  std::array<char, kLength> out{};
+  std::size_t at = 0;
+  for (const handlers::BuiltIn& one : handlers::kBuiltIns) {
+    if (at != 0) out[at++] = '|';
+    for (const char c : one.name) out[at++] = c;
+  }
+  return out;
+}
+inline constexpr auto kBuiltInWords = built_in_words();
+inline constexpr std::string_view kBuiltIns{kBuiltInWords.data(), kBuiltInWords.size()};
 
 inline constexpr double kSecond = 1000;
 inline constexpr double kYear = 8760 * 3600 * kSecond;
@@ -224,7 +243,7 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "banner_fail", Type::banner, kNone, {}, "", "Text that is sent to a refused client."},
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
            "How long a connection may last."},
-    Option{Scope::listener, "handler", Type::object, kRequired, {}, sys::joined<kBuiltInWords>, "What serves a connection."},
+    Option{Scope::listener, "handler", Type::object, kRequired, {}, kBuiltIns, "What serves a connection."},
     Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
            kPositiveDuration, "infinity", "How long a connection of a built-in handler may be idle."},
     Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",

@@ -1,4 +1,5 @@
-// The master's only fork. Runs on the loop's thread; the child only prepares itself and execs.
+// Begins every child of the master: workers and processes. Runs on the loop's thread; the child only prepares itself
+// and execs.
 //
 // Ownership: the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
 // else.

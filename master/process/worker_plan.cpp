@@ -24,16 +24,11 @@ namespace bulkhead::process {
 
 namespace {
 
-constexpr std::array kBuiltIns{std::pair{config::BuiltIn::echo, ipc::HandlerKind::echo},
-                               std::pair{config::BuiltIn::discard, ipc::HandlerKind::discard},
-                               std::pair{config::BuiltIn::daytime, ipc::HandlerKind::daytime},
-                               std::pair{config::BuiltIn::chargen, ipc::HandlerKind::chargen},
-                               std::pair{config::BuiltIn::time, ipc::HandlerKind::time}};
 constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerStyle::ucspi},
                              std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd},
                              std::pair{config::ExecStyle::listen_fds, ipc::HandlerStyle::listen_fds}};
 
-// The enumerators of both sides are in the same order; the tables above hold them to it.
+// The enumerators of both sides are in the same order; the table above holds them to it.
 template <class From, class To, std::size_t N>
 constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
   for (std::size_t i = 0; i < N; ++i) {
@@ -41,7 +36,7 @@ constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
   }
   return true;
 }
-static_assert(in_order(kBuiltIns) && in_order(kStyles));
+static_assert(in_order(kStyles));
 
 // The variables of a program that connections execute. One that has a rule of its own has the rule's too, which win.
 std::vector<std::string> environment_of(const config::Listener& listener, std::size_t handler) {
@@ -56,8 +51,8 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listene
   const config::Handler& handler = listener.handlers[number];
   ipc::PlanHandler out;
   out.name = plan.strings({config::name_of(handler)});
-  if (const auto* built_in = std::get_if<config::BuiltIn>(&handler); built_in != nullptr) {
-    out.kind = static_cast<ipc::HandlerKind>(*built_in);
+  if (std::holds_alternative<config::BuiltIn>(handler)) {
+    out.kind = ipc::HandlerKind::built_in;
     out.idle_timeout_ns = listener.idle_timeout ? listener.idle_timeout->count() : 0;
     out.argv = out.environment = plan.strings({});
     return out;

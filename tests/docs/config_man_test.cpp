@@ -16,6 +16,7 @@
 #include "tests/docs/takes_effect.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/shapes.h"
+#include "worker/handlers/built_in.h"
 
 namespace bulkhead::config {
 namespace {
@@ -82,6 +83,19 @@ TEST_CASE("nothing is documented that does not exist, and nothing twice") {
     bool exists = false;
     for (const Option* option : options_of(section->second)) exists = exists || option->name == item.head;
     CHECK(exists);
+  }
+}
+
+TEST_CASE("the built-in handlers are documented, in the table's order and with its words") {
+  docs::Page page = docs::read_page("bulkhead.json.5");
+  std::erase_if(page.items,
+                [](const Item& item) { return item.section != "HANDLER" || !item.head.starts_with("Li "); });
+  REQUIRE(page.items.size() == handlers::kBuiltIns.size());
+  for (std::size_t i = 0; i < page.items.size(); ++i) {
+    const Item& item = page.items[i];
+    INFO(item.head);
+    CHECK(item.head == "Li " + std::string(handlers::kBuiltIns[i].name));
+    CHECK(item.lines.at(0).starts_with(handlers::kBuiltIns[i].help));
   }
 }
 

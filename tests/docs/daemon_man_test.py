@@ -31,6 +31,11 @@ class DaemonManual(unittest.TestCase):
         section = read("man", "bulkheadd.8").split(".Sh EXIT STATUS")[1].split(".Sh ")[0]
         self.assertEqual(re.findall(r"^\.It (\d+)$", section, re.M), re.findall(r"= (\d+)", enum))
 
+    def test_events_of_connections_are_those_of_the_source(self):
+        words = re.search(r"kConnectionEventWords\{(.*?)\};", read("worker", "ipc", "connection_log.h"), re.S).group(1)
+        section = read("man", "bulkheadd.8").split(".It Li event")[1].split(".El")[0]
+        self.assertEqual(re.findall(r"^\.It Li (\w+)$", section, re.M), re.findall(r'"(\w+)"', words))
+
     def test_the_configuration_in_the_readme_loads(self):
         for text in re.findall(r"```json\n(.*?)```", read("README.md"), re.S):
             with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

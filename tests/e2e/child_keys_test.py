@@ -187,7 +187,7 @@ class FailedSteps(TestCase):
                 for _ in range(3):
                     with Client(daemon.address(name)) as client:
                         self.assertEqual(client.rest(), b"")
-            line = daemon.wait_log("^a connection was refused: ", path=f"root/{name}", level="error")[0]
+            line = daemon.wait_log("^refused a connection: .* failed: ", path=f"root/{name}", level="error")[0]
             self.assertIn("setting resource limits", line["message"])
             self.assertEqual(line["errno"], "EPERM")
             self.assertFalse(os.path.exists(ran))
@@ -212,7 +212,7 @@ class FailedSteps(TestCase):
             for _ in range(3):
                 with Client(daemon.address()) as client:
                     self.assertEqual(client.rest(), b"")
-        line = daemon.wait_log("^a connection was refused: ", path="root/run", level="error")[0]
+        line = daemon.wait_log("^refused a connection: .* failed: ", path="root/run", level="error")[0]
         self.assertEqual((line["errno"], "executing" in line["message"]), ("EAGAIN", True))
         self.assertFalse(os.path.exists(ran))
         stats = self.stats(daemon, "root/run")

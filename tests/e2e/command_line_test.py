@@ -144,7 +144,7 @@ class LogForms(TestCase):
         wait_until(lambda: " ended" in daemon.log_text(), 5, "the end in the log")
         port = daemon.address()[1]
         self.assertRegex(daemon.log_text(), rf"(?m) bulkheadd\[{daemon.pid}\] info root/echo: Serving requests on port {port} ")
-        self.assertRegex(daemon.log_text(), rf"(?m) info root/echo: connection [0-9a-f]+ ended peer={re.escape(client.name)} pid=\d+ ")
+        self.assertRegex(daemon.log_text(), rf"(?m) info root/echo: connection [0-9a-f]+ ended .*peer={re.escape(client.name)} pid=\d+ ")
 
     def test_standard_error_is_the_default(self):
         daemon = self.start(config={"supervisor": {"children": [listener()]}, "log": {}})
@@ -204,7 +204,7 @@ class LogReaders(TestCase):
         lines = text.decode().split("\n")
         for line in lines[:-1]:
             json.loads(line)
-        dropped = sum(int(number) for number in re.findall(r"dropped (\d+) lines", text.decode()))
+        dropped = sum(int(number) for number in re.findall(r"dropped (\d+) lines?", text.decode()))
         self.measured(connections=3020, lines=len(lines) - 1, dropped=dropped)
         self.assertGreater(dropped, 0)
         self.assertEqual(daemon.stop(), 0)

@@ -32,6 +32,15 @@ class Layering(unittest.TestCase):
         wrong = [(path, name) for path in sources("worker", ".h", ".cpp") for name in includes(path) if name.startswith("master/")]
         self.assertEqual(wrong, [])
 
+    def test_the_folders_of_the_worker_form_no_circle(self):
+        """Each may include those before it. Files of no folder come last: they put the worker together."""
+        order = ["sys", "log", "loop", "admission", "ipc", "confine", "child", "handlers", ""]
+        folder = lambda path: (os.path.dirname(path) + "/").split("/")[1]
+        for path in sources("worker", ".h", ".cpp"):
+            for name in includes(path):
+                if name.startswith("worker/"):
+                    self.assertLessEqual(order.index(folder(name)), order.index(folder(path)), f"{path} includes {name}")
+
     def test_the_pure_libraries_are_pure(self):
         for folder, own in PURE.items():
             seen = list(sources(folder, ".h", ".cpp"))

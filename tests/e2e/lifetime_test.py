@@ -28,8 +28,8 @@ class Lifetime(AdmissionTestCase):
         self.assertGreaterEqual(last, 0.7)
         self.assertLess(last, 1.7)
         self.wait_counts(daemon, active=0, completed=41, crashed=0)
-        self.assertEqual(len(daemon.log("has lasted for its max_lifetime: it gets SIGTERM", reason="timeout")), 40)
-        daemon.wait_log("was ended: its max_lifetime was over", count=40, reason="timeout", signal="SIGTERM")
+        self.assertEqual(len(daemon.log("reached its max_lifetime: sending SIGTERM", reason="timeout")), 40)
+        daemon.wait_log("ended: max_lifetime reached", count=40, reason="timeout", signal="SIGTERM")
 
     def test_the_deaf_are_killed_when_shutdown_is_over(self):
         daemon = self.supervise(exec_listener([self.helper("ignores_term")], "echo", max_lifetime="300ms", shutdown="400ms"))
@@ -40,7 +40,7 @@ class Lifetime(AdmissionTestCase):
         self.assertGreaterEqual(last, 0.7)
         self.assertLess(last, 1.7)
         self.wait_counts(daemon, active=0, completed=1, crashed=0)
-        daemon.wait_log("did not end within its shutdown time: it gets SIGKILL")
+        daemon.wait_log("did not end within its shutdown time: sending SIGKILL")
 
     def test_whoever_is_stopped_is_continued_to_hear_it(self):
         daemon = self.supervise(listener(max_lifetime="400ms", shutdown="1h"))
@@ -65,18 +65,18 @@ class Lifetime(AdmissionTestCase):
         self.assertGreaterEqual(last, 1.0)
         self.assertLess(last, 2.0)
         self.wait_counts(daemon, active=0, completed=40, crashed=0)
-        daemon.wait_log("was ended: its max_lifetime was over", count=40, reason="timeout")
+        daemon.wait_log("ended: max_lifetime reached", count=40, reason="timeout")
 
     def test_a_worker_that_dies_between_term_and_kill_leaves_the_kill_to_the_master(self):
         daemon = self.supervise(exec_listener([self.helper("ignores_term")], "echo", workers=1, max_lifetime="200ms", shutdown="800ms",
                                               max_restarts=1000, restart_delay="none"))
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(6), b"ready\n")
-            daemon.wait_log("it gets SIGTERM")
+            daemon.wait_log("sending SIGTERM")
             signal_process(daemon.workers()[0].pid, signal.SIGKILL)
             self.assertEqual(client.rest(), b"")
         self.wait_counts(daemon, active=0, completed=1, crashed=0)
-        line = daemon.wait_log("it gets SIGKILL")[0]
+        line = daemon.wait_log("sending SIGKILL")[0]
         self.assertEqual(line["writer"], daemon.pid)
 
     def penalised(self, daemon):
@@ -102,7 +102,7 @@ class Lifetime(AdmissionTestCase):
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(6), b"ready\n")
             self.assertEqual(client.rest(), b"")
-        daemon.wait_log("was ended: its max_lifetime was over", reason="timeout", status=0)
+        daemon.wait_log("ended: max_lifetime reached", reason="timeout", status=0)
         self.penalised(daemon)
 
     def test_so_is_that_of_an_adopted_connection(self):
@@ -115,7 +115,7 @@ class Lifetime(AdmissionTestCase):
             daemon.wait_workers(1, without=workers)
             self.assertEqual(self.counts(daemon)["adopted"], 1)
             self.assertEqual(client.rest(), b"")
-        self.assertEqual(daemon.wait_log("was ended: its max_lifetime was over")[0]["writer"], daemon.pid)
+        self.assertEqual(daemon.wait_log("ended: max_lifetime reached")[0]["writer"], daemon.pid)
         self.penalised(daemon)
 
 

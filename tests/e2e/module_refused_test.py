@@ -15,13 +15,13 @@ SINS = {
     "handles_sigchld": "changed what SIGCHLD does", "changes_directory": "changed the working directory to /tmp",
     "changes_umask": "changed the umask to 0000", "opens_descriptors": r"left descriptor \d+ open \(/dev/null\)",
     "sets_environment": "set the environment variable LD_PRELOAD", "exits": r"called exit\(3\)",
-    "crashes": "crashed with SIGSEGV", "hangs": "took longer than 4 seconds",
+    "crashes": "was killed by SIGSEGV", "hangs": "took longer than 4 seconds",
     "changes_limit": "changed the resource limit RLIMIT_NOFILE", "blocks_signal": "blocked SIGURG",
     "starts_process": "left a process running", "sets_timer": "left a timer running",
     "changes_locale": "changed the locale to C.UTF-8"}
 
 UNFIT = {
-    "no_symbol": r"failed: it is no handler module: it does not export bulkhead_module\(\)",
+    "no_symbol": r"failed: it is not a handler module: it does not export bulkhead_module\(\)",
     "no_serve": r"failed: it has no serve\(\)", "offers_nothing": "failed: it offers nothing for version 1",
     "of_another_abi": "failed: it is for version 42 of the handler interface, this is version 1"}
 

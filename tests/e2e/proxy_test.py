@@ -1,5 +1,5 @@
 """PROXY headers: who the client is for the program that serves it, for lists, logs and limits; what is no header; and where
-the bytes after it go. tests/unit/worker/proxy_header_test.cpp has the headers themselves."""
+the bytes after it go. tests/unit/worker/admission/proxy_header_test.cpp has the headers themselves."""
 
 import os
 import shutil
@@ -300,7 +300,7 @@ class Refused(ProxyTestCase):
             with Client(daemon.address(), source=("127.0.0.1", 0)) as client:
                 self.assertEqual(client.rest(), b"no\r\n", "before it has sent a byte")
         self.refused(daemon, proxy=3)
-        self.assertRegex(daemon.log(reason="proxy")[0]["message"], r"proxy_allow_from.*127\.0\.0\.2.*2001:db8::/32, which does not hold the sender$")
+        self.assertRegex(daemon.log(reason="proxy")[0]["message"], r"proxy_allow_from.*127\.0\.0\.2.*2001:db8::/32, which does not contain the sender$")
         with Client(daemon.address(), source=("127.0.0.2", 0)) as client:
             client.send(proxy_v1())
             self.assertTrue(client.echo())

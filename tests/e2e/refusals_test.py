@@ -39,11 +39,11 @@ class Reasons(AdmissionTestCase):
 
     def test_denied(self):
         daemon, address = self.start_with(deny=["127.0.0.8/30"])
-        self.refuse(daemon, "denied", "deny has 127.0.0.8/30", self.turned_away(address, source="127.0.0.9"))
+        self.refuse(daemon, "denied", "deny contains 127.0.0.8/30", self.turned_away(address, source="127.0.0.9"))
 
     def test_not_allowed(self):
         daemon, address = self.start_with(allow=["127.0.0.8/30"])
-        self.refuse(daemon, "denied", "allow does not have it", self.turned_away(address))
+        self.refuse(daemon, "denied", "allow does not contain the address", self.turned_away(address))
 
     def test_proxy(self):
         daemon, address = self.start_with(**PROXY)

@@ -53,7 +53,7 @@ class Rules(ControlledTestCase):
         daemon = self.supervise(listener(workers=1, deny=["127.0.3.0/24"], rules=[{"from": "127.0.3.1"}], banner_fail="no\r\n"))
         self.assertEqual(self.answer(daemon, "127.0.3.1"), b"no\r\n")
         self.assertTrue(self.is_served(daemon, "127.0.4.1"))
-        daemon.wait_log("deny has 127.0.3.0/24")
+        daemon.wait_log("deny contains 127.0.3.0/24")
 
     def test_connections_of_each_source(self):
         daemon = self.supervise(listener(workers=4, max_connections_per_source=2, rules=[

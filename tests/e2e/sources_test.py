@@ -398,7 +398,7 @@ class Ipv6(SourcesTestCase):
         refused = daemon.control.call("stats")["result"]["totals"]["refused"]
         self.assertEqual({reason: count for reason, count in refused.items() if count},
                          {"denied": 2, "rate_per_source": 2, "penalty": 2})
-        line = daemon.log("^refused a connection: deny has 2001:db8:1:dd::/64$", reason="denied")[0]
+        line = daemon.log("^refused a connection: deny contains 2001:db8:1:dd::/64$", reason="denied")[0]
         self.assertEqual(line["peer"].rsplit(":", 1)[0], f"[{denied}]")
         self.assertTrue(daemon.log(" source 2001:db8:1:2::/64$", reason="rate_per_source"))
         self.assertEqual(daemon.control.run("penalties", "clear", neighbour)[0], 1)  # not the whole of its source

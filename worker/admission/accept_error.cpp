@@ -10,7 +10,7 @@ AcceptVerdict judge_accept_error(int error) noexcept {
     case EINTR:
     case ECONNABORTED:
     case EPROTO:
-    case EPERM:  // a packet filter's word for one connection
+    case EPERM:  // a packet filter has refused one connection
     case ENETDOWN:
     case ENOPROTOOPT:
     case EHOSTDOWN:

@@ -1,5 +1,5 @@
-// `allow` and `deny`: the longest network that holds an address decides, deny where both have it. An `allow` that is
-// given, be it empty, refuses whom no network holds; `deny` alone lets everybody else in. Pure.
+// `allow` and `deny`: the longest network that contains an address decides, deny if both have it. If `allow` is given,
+// even an empty one, it refuses addresses that no network contains; `deny` alone admits all others. Pure.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct AccessVerdict {
   std::uint32_t length = kNoNetwork;  // of the network that decided
 };
 
-// The networks of both lists, and what holds for everybody else, as compile() takes them.
+// The networks of both lists, and the value for all other addresses, as compile() takes them.
 struct AccessPrefixes {
   std::vector<Prefix> prefixes;
   Access otherwise = Access::allowed;

@@ -13,7 +13,7 @@ int hex_digit(char c) noexcept {
   return -1;
 }
 
-// One to four hex digits into two bytes.
+// Reads one to four hex digits into two bytes.
 bool parse_group(std::string_view text, std::uint8_t* out) noexcept {
   if (text.empty() || text.size() > 4) return false;
   unsigned value = 0;

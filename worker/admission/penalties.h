@@ -1,5 +1,5 @@
 // Penalties of a source for how its connections ended: sshd's PerSourcePenalties (sshd_config(5), srclimit.c) for any
-// handler. Each offence adds its duration to what the source still has to sit out, up to `max`. As long as that is not
+// handler. Each offence adds its duration to the remaining penalty of the source, up to `max`. While the penalty is not
 // more than `min` it is only remembered; once it was more, the source is refused until all of it has passed. Running
 // connections are not touched. Pure; injected time, nanoseconds.
 #pragma once
@@ -40,7 +40,7 @@ struct Ending {
   enum class How : std::uint8_t { unknown, exited, killed } how = How::unknown;
   std::uint8_t status = 0;  // exited
   bool asked = false;       // an operator, or the stop of the daemon, ended it
-  bool timed_out = false;   // a limit of time did
+  bool timed_out = false;   // idle_timeout or max_lifetime ended it
   bool no_input = false;    // a built-in had read nothing from its client
 };
 
@@ -48,7 +48,7 @@ struct Charge {
   Offence offence = Offence::none;
   std::int64_t duration_ns = 0;
 };
-// What the ending costs its source. The first that holds counts: timed out; asked, which costs nothing; killed by a
+// The penalty for an ending. The first of these that applies counts: timed out; asked, which costs nothing; killed by a
 // signal that was not ours; no input; an exit status of the map.
 [[nodiscard]] Charge charge_for(const Ending& ending, const PenaltyRules& rules) noexcept;
 
@@ -68,7 +68,7 @@ class Penalty {
   [[nodiscard]] bool refuses(std::int64_t now_ns) const noexcept { return active() && !over(now_ns); }
 
  private:
-  static constexpr std::uint64_t kLowBits = 15;  // of the time; nobody misses 16 ns
+  static constexpr std::uint64_t kLowBits = 15;  // of the time: 16 ns
   std::uint64_t word_ = 0;
 };
 

@@ -1,17 +1,17 @@
-// Who gets in. One connection passes these steps in this order, and the first that says no is what it is counted and
-// logged as:
+// Decides which connections are admitted. A connection passes these steps in this order, and is counted and logged
+// under the first that refuses it:
 //
 //   1  transport()   allow, deny                  the address at the other end of the connection
 //   2  sender()      proxy_allow_from, proxy_protocol
-//                                                 who the client is, if somebody else speaks for it
+//                                                 who the client is, if a balancer names it
 //   3  client()      allow, deny, rules           the client
 //   4                penalties                    the client's source
 //   5                max_connections_per_source, max_rate_per_source
 //   6                max_connection_rate, max_connections
 //
-// 1 and 3 are here and pure. 2 takes time and is waited for without a slot. 4 to 6 are decided at once under the lock
-// of the connection table (worker/ipc/table.h, admit). Only 6 is a matter of capacity, and of `on_full`: in the form
-// `queue` it is asked before the connection is accepted, so that who has to wait waits in the kernel.
+// Steps 1 and 3 are here and pure. Step 2 takes time and is waited for without a slot. Steps 4 to 6 are decided at once
+// under the lock of the connection table (worker/ipc/table.h, admit). Only step 6 depends on capacity, and on
+// `on_full`: with `queue` it comes before the accept, so that clients wait in the kernel.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct ClientVerdict {
   std::uint32_t rule = kNoRule;       // whose network holds the client; where `allowed` is false: the rule denied it
 };
 
-// Addresses only: who has none, such as a peer on a Unix socket, passes.
+// For addresses only: a peer without one, such as on a Unix socket, passes.
 class Pipeline {
  public:
   Pipeline() = default;
@@ -45,7 +45,7 @@ class Pipeline {
   [[nodiscard]] AccessVerdict transport(const Address& address) const noexcept {
     return judge_access(access_, address);
   }
-  // May this one speak for others?
+  // Whether this address may send a PROXY header.
   [[nodiscard]] bool sender(const Address& address) const noexcept { return judge_access(senders_, address).allowed; }
   [[nodiscard]] ClientVerdict client(const Address& address) const noexcept {
     const AccessVerdict access = judge_access(access_, address);

@@ -32,7 +32,7 @@ Key last_of(const Prefix& prefix) noexcept {
   return {prefix.network.high | ~mask(prefix.length), prefix.network.low | ~mask(in_low)};
 }
 
-// False: there is none.
+// Moves to the next address. False: none follows.
 bool next(Key& key, bool v6) noexcept {
   if (!v6) return ++key.low <= 0xffffffff;
   if (++key.low != 0) return true;

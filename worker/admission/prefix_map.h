@@ -1,5 +1,5 @@
-// A value for each network, and for an address the value of the longest network that holds it. Compiled into disjoint
-// ranges in order of their first address, so that a look-up is a binary search: log2(networks), whoever asks. Pure.
+// Maps an address to the value of the longest network that contains it. Compiled into disjoint ranges in order of their
+// first address, so that every look-up is a binary search of log2(networks) steps. Pure.
 //
 // The compiled form is an array without pointers: the master writes it into a plan, the worker searches it where it
 // lies. IPv4 and IPv6 are searched apart: 0.0.0.0/0 is no IPv6 address, and ::/0 no IPv4 address.
@@ -25,7 +25,7 @@ struct Prefix {
   std::uint32_t value = 0;
 };
 
-// From its first address to the next range's.
+// Extends from its first address to the next range's.
 struct Range {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
@@ -43,13 +43,13 @@ struct Match {
 struct PrefixMap {
   std::span<const Range> v4;
   std::span<const Range> v6;
-  std::uint32_t otherwise = 0;  // what holds where no network does
+  std::uint32_t otherwise = 0;  // the value of addresses in no network
 
   [[nodiscard]] Match find(const Address& address) const noexcept;
 };
 
-// The ranges of the networks of one family. Of two equal networks the one with the smaller value wins. Where no network
-// holds, the value is `otherwise`. At most 2n + 1 ranges; none for none.
+// The ranges of the networks of one family. Of two equal networks the one with the smaller value wins. Outside of all
+// networks the value is `otherwise`. At most 2n + 1 ranges; none for none.
 [[nodiscard]] std::vector<Range> compile(std::span<const Prefix> prefixes, bool v6, std::uint32_t otherwise);
 
 }  // namespace bulkhead::admission

@@ -8,7 +8,7 @@ namespace bulkhead::admission {
 
 namespace {
 
-// What has arrived is the beginning of `signature`, or begins with it.
+// Whether the bytes that have arrived are the beginning of `signature`, or begin with it.
 bool matches(std::string_view bytes, std::string_view signature) noexcept {
   const std::size_t length = std::min(bytes.size(), signature.size());
   return bytes.substr(0, length) == signature.substr(0, length);

@@ -1,12 +1,12 @@
-// The PROXY protocol's header, versions 1 and 2, as a receiver has to read it (HAProxy, doc/proxy-protocol.txt): who
-// the client is, told by the balancer in front of us before the first byte of the client's own. Pure, and incremental:
-// it is given all bytes that have arrived so far and says whether they hold a whole header, cannot become one, or may.
+// The PROXY protocol's header, versions 1 and 2, as a receiver has to read it (HAProxy, doc/proxy-protocol.txt): the
+// balancer in front of us says who the client is, before the first byte of the client's own. Pure, and incremental: it
+// is given all bytes that have arrived so far and says whether they hold a whole header, cannot become one, or may.
 //
 // The header ends where it says; bytes after it are the application's and are not looked at. While the verdict is
-// `need_more`, every byte given belongs to the header: whoever reads from a socket may take them out of it.
+// `need_more`, every byte given belongs to the header, so a reader may take them out of the socket.
 //
-// Strict: what the specification does not allow is invalid, as early as it can be told. Nothing is allocated or copied;
-// all views point into the bytes given.
+// Strict: what the specification does not allow is invalid, as early as that is certain. Nothing is allocated or
+// copied; all views point into the bytes given.
 #pragma once
 
 #include <array>

@@ -35,7 +35,7 @@ bool read_port(std::string_view text, ProxyAddress& out) noexcept {
 
 ProxyResult read_words(std::string_view words, ProxyHeader& header) noexcept {
   const std::string_view protocol = take_word(words);
-  // What follows UNKNOWN is not for us to look at.
+  // The specification says to ignore the rest of an UNKNOWN line.
   if (protocol == "UNKNOWN") return {ProxyVerdict::header, ""};
   if (protocol != "TCP4" && protocol != "TCP6") return invalid("unknown protocol");
   const int family = protocol == "TCP4" ? 4 : 6;

@@ -6,12 +6,12 @@ namespace bulkhead::admission {
 
 namespace {
 
-// Rounded up, so that never more than what was asked for gets in.
+// Rounded up, so that never more connections than configured are admitted.
 std::int64_t interval_of(const Rate& rate) noexcept {
   return (rate.per_ns + rate.count - 1) / rate.count;
 }
 
-// A bucket cannot be emptier than empty: under a rate that was lowered meanwhile it is just that.
+// A bucket cannot be emptier than empty, which a lowered rate could suggest.
 std::int64_t missing(const Rate& rate, std::int64_t full_at_ns, std::int64_t now_ns) noexcept {
   return std::clamp<std::int64_t>(full_at_ns - now_ns, 0, interval_of(rate) * rate.count);
 }

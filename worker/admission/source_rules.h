@@ -1,4 +1,4 @@
-// What one source may do at once, and the decision on its next connection. Pure; injected time, nanoseconds.
+// The limits for one source, and the decision on its next connection. Pure; injected time, nanoseconds.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct SourceRules {
   }
 };
 
-// What is known of a source; all zero for one that is new.
+// The state of a source; all zero for a new one.
 struct SourceState {
   std::uint32_t connections = 0;
   Penalty penalty;
@@ -40,8 +40,8 @@ struct SourceDecision {
 };
 
 // In the order of the pipeline: penalties (unless `exempt`), connections at once (at most `max_connections`, which a
-// rule may have set instead of the listener's), rate. The first that refuses decides, and only who is admitted takes a
-// token.
+// rule may have set instead of the listener's), rate. The first that refuses decides, and only an admitted connection
+// takes a token.
 [[nodiscard]] SourceDecision decide(const SourceState& state, const SourceRules& rules, std::uint32_t max_connections,
                                     bool exempt, std::int64_t now_ns) noexcept;
 

@@ -28,7 +28,7 @@ bool Environment::is_left_out(std::string_view name) const noexcept {
                      [name](const char* one) { return one != nullptr && name == one; });
 }
 
-// Where the base has that name, else the next free one; null: no room.
+// The base's place for that name, else the next free one; null: no room.
 const char** Environment::place_for(std::string_view name) noexcept {
   for (std::size_t i = 0; i < base_count_; ++i) {
     if (std::strncmp(pointers_[i], name.data(), name.size()) == 0 && pointers_[i][name.size()] == '=') {
@@ -38,8 +38,8 @@ const char** Environment::place_for(std::string_view name) noexcept {
   return count_ + 1 < pointers_.size() ? &pointers_[count_++] : nullptr;
 }
 
-// Returns where the value stands, null when it is left out, or there was no room: with the limits of what goes in, that
-// does not happen.
+// Returns the place of the value; null if the variable is left out or does not fit, which the limits of its parts
+// exclude.
 char* Environment::add(std::string_view name, std::string_view value) noexcept {
   if (is_left_out(name)) return nullptr;
   const std::size_t needed = name.size() + 1 + value.size() + 1;
@@ -89,7 +89,7 @@ void Environment::add_unix(const ConnectionFacts& facts) noexcept {
   add("PROTO", "IPC");
   add("IPCREMOTEEUID", facts.peer.uid);
   add("IPCREMOTEEGID", facts.peer.gid);
-  // Chosen by the client, as any text of a peer's.
+  // Escaped, because the client chose it.
   char path[4 * sizeof sockaddr_un::sun_path + 1];
   const std::string_view remote_path = printable(facts.remote_path, path, sizeof path) ? path : "";
   add("IPCREMOTEPATH", remote_path);
@@ -103,7 +103,7 @@ void Environment::add_unix(const ConnectionFacts& facts) noexcept {
   add("UNIXLOCALGID", own_gid_);
   add("UNIXLOCALPID", own_pid_);
   add("UNIXLOCALPATH", facts.local_path);
-  // systemd's word for it, where the client has a name at all.
+  // As systemd does, if the client has a name.
   if (!remote_path.empty()) add("REMOTE_ADDR", remote_path);
 }
 

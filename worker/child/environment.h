@@ -1,10 +1,10 @@
-// The environment of an exec'd handler: what the plan says for every connection, and this connection's own variables.
+// The environment of an exec'd handler: the plan's variables, the same for every connection, and this connection's own.
 // UCSPI's TCP names (cr.yp.to/proto/ucspi-tcp.txt), the TCP6 copies (ucspi-tcp6), the IPC and UNIX names for Unix
 // sockets (s6-ipcserverd, ucspi-unix), REMOTE_ADDR and REMOTE_PORT (systemd.socket(5)), REMOTE_HOST (xinetd(8)),
 // LISTEN_* for a program that takes its connection as systemd's do (sd_listen_fds(3)), and BULKHEAD_*. Nothing is
-// looked up, so there is no TCPREMOTEHOST and no TCPREMOTEINFO. Behind a balancer all of these speak of the client that
-// its PROXY header names; the connection's own ends are BULKHEAD_REAL_*, and what else the header says is SSL_*
-// (s6-tlsd) and BULKHEAD_PROXY_*.
+// looked up, so there is no TCPREMOTEHOST and no TCPREMOTEINFO. Behind a balancer all of these describe the client that
+// its PROXY header names; the connection's own ends are BULKHEAD_REAL_*, and the rest of the header is SSL_* (s6-tlsd)
+// and BULKHEAD_PROXY_*.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,9 @@
 
 namespace bulkhead::child {
 
-// A PROXY header that came with the connection, and the ends it has in truth.
+// The PROXY header of a connection, and the connection's real ends.
 struct ProxyFacts {
-  std::string_view header;  // as it came; empty: none
+  std::string_view header;  // as received; empty: none
   ipc::Peer peer;
   ipc::Peer local;
 };
@@ -32,7 +32,7 @@ struct ConnectionFacts {
   std::string_view listener;     // "root/echo"
   std::uint64_t id;
   std::uint32_t generation;
-  bool stress = false;                   // BULKHEAD_STRESS: be brief
+  bool stress = false;                   // BULKHEAD_STRESS: the handler should be brief
   std::uint32_t deadline_s = 0;          // BULKHEAD_DEADLINE: how long it may last from now; 0: no limit
   bool listen_fds = false;               // style listen_fds: LISTEN_*
   std::uint32_t drain_fd = 0;            // BULKHEAD_DRAIN_FD; 0: none
@@ -41,12 +41,12 @@ struct ConnectionFacts {
   ProxyFacts proxy = {};
 };
 
-// Room for one connection's variables; reused for the next. Allocates once, in the constructor.
+// Holds one connection's variables; reused for the next. Allocates once, in the constructor.
 class Environment {
  public:
   // `largest_base`: how many variables the plan says at most, over all handlers.
   explicit Environment(std::size_t largest_base);
-  // Names that no program gets, whoever sets them; ended by a null pointer.
+  // Names that no program gets, even if the configuration sets them; ended by a null pointer.
   void leave_out(std::vector<const char*> names) { left_out_ = std::move(names); }
 
   struct Built {

@@ -8,7 +8,7 @@
 
 namespace bulkhead::child {
 
-// Into `out`, ended by NUL. False: nothing in it, or more than fits, and half a name would be another one.
+// Into `out`, ended by NUL. False: it is empty, or does not fit: half a name would be another name.
 [[nodiscard]] bool printable(std::string_view bytes, char* out, std::size_t size) noexcept;
 
 }  // namespace bulkhead::child

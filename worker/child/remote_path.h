@@ -1,5 +1,5 @@
-// The name of a Unix client's end, which few have: "/path", or "@name" in the abstract namespace (unix(7)). Any bytes
-// but NUL, as the client chose them.
+// The name that a Unix client has bound its end to, if any: "/path", or "@name" in the abstract namespace (unix(7)).
+// Any bytes but NUL, as the client chose them.
 #pragma once
 
 #include <sys/un.h>

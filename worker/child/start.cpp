@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstring>
 
-#include "worker/handlers/built_in.h"
 #include "worker/sys/clone.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/raw.h"
@@ -35,17 +34,16 @@ namespace {
 
 constexpr int kExecFailed = 127;
 
-// What a built-in's child is given, at the end of its stack: the worker's own is not there.
+// The parameters of a built-in's child, at the end of its stack: the child does not have the worker's.
 struct Order {
   BuiltIn request;
   char title[kTitleRoom];
   confine::Limits limits;
-  int report_fd = -1;  // where a child that takes on limits tells how that went
+  int report_fd = -1;  // where a child that takes on limits reports a failure
 };
 
-// The stack of every built-in's child, in the worker's memory but never used there, apart from the order. The deepest
-// of them is echo's buffer of 64 KiB, and 16 more to throw away what nobody reads. Pages that nobody touched cost
-// nothing.
+// The stack of every built-in's child, in the worker's memory but never used there, apart from the order. The largest
+// use is echo's buffer of 64 KiB, and 16 KiB more to discard input. Untouched pages cost nothing.
 constexpr std::size_t kStackSize = 192 * 1024;
 alignas(4096) char child_stack[kStackSize];
 constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
@@ -59,8 +57,7 @@ constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
   sys::raw(SYS_dup3, request.connection, 1, 0);
   sys::raw(SYS_close_range, 3, UINT_MAX, 0);
   sys::Title::set(request.title);
-  handlers::Client client(0, request.idle_timeout_ns);
-  sys::raw_exit(static_cast<int>(handlers::serve(request.handler, client)));
+  sys::raw_exit(request.serve(request.idle_timeout_ns));
 }
 
 [[gnu::hot]] BULKHEAD_PLAIN void serve_order(void* order) noexcept {
@@ -127,12 +124,11 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
 
 }  // namespace
 
-[[gnu::hot]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
+[[gnu::hot]] Started start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept {
   Order& order = write_order(request);
   const long pid = sys::clone_onto(&order, serve_order, &order, pid_slot);
-  if (pid > 0) return static_cast<pid_t>(pid);
-  errno = static_cast<int>(-pid);
-  return -1;
+  if (pid < 0) return {-1, {ipc::Stage::none, static_cast<int>(-pid)}};
+  return {static_cast<pid_t>(pid), {}};
 }
 
 Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits, std::int32_t* pid_slot) noexcept {

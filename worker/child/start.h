@@ -1,5 +1,5 @@
-// From a worker to a connection child: the two ways to begin one. Both give the child its own session, default signals,
-// an empty mask, the connection and the log, and nothing else that is open.
+// Begins a connection child for a built-in handler or a program (for a module: handlers/loaded_modules.h). The child
+// has its own session, default signals, an empty mask, the connection and the log, and no other open descriptor.
 #pragma once
 
 #include <sys/types.h>
@@ -19,25 +19,27 @@ inline constexpr std::size_t kTitleRoom = 160;  // bytes of a connection's title
 struct BuiltIn {
   int connection;
   std::string_view title;
-  ipc::HandlerKind handler;
+  // Serves the client at descriptor 0 and returns the exit status. Runs in the child: raw calls (worker/sys/raw.h), no
+  // allocation, none of the worker's heap or stack.
+  int (*serve)(std::int64_t idle_timeout_ns) noexcept;
   std::int64_t idle_timeout_ns;  // 0: none
 };
 
-// The worker's one fork. Clones without exec; the child serves the client and leaves by _exit, it never returns.
-// The kernel writes the pid to `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that whoever
-// finds this worker dead knows of it. Returns the pid, or -1 with errno. No atfork handler runs: libuv's would rebuild
-// descriptors that the child closes at once. The child runs on a small stack of its own and has neither the worker's
-// stack nor its heap (worker/sys/fork_diet.h): it gets a copy of the request, and what it calls must not allocate.
-[[nodiscard]] pid_t start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
-
-// What came of a start of which more is known than that there is a process.
+// The result of a start.
 struct Started {
-  pid_t pid = -1;        // -1: the clone failed, `failure.error` tells
+  pid_t pid = -1;        // -1: no process, for the reason in `failure.error` (errno)
   ipc::Failure failure;  // otherwise: where the child broke off; it has exited and waits to be reaped
 };
 
+// Clones without exec; the child serves the client and leaves by _exit, it never returns. The kernel writes the pid to
+// `*pid_slot` before the child exists (CLONE_PARENT_SETTID, clone(2)), so that the master, if it finds this worker
+// dead, knows of the child. No atfork handler runs: libuv's would rebuild descriptors that the child closes at once.
+// The child runs on a small stack of its own and has neither the worker's stack nor its heap (worker/sys/fork_diet.h):
+// it gets a copy of the request, and what it calls must not allocate.
+[[nodiscard]] Started start_built_in(const BuiltIn& request, std::int32_t* pid_slot) noexcept;
+
 // The same for a child that takes on limits first. The worker waits for this, some microseconds, so that a child that
-// cannot is a connection refused, and serves nobody half-confined.
+// cannot take them on is a refused connection, and none serves half-confined.
 [[nodiscard]] Started start_limited_built_in(const BuiltIn& request, const confine::Limits& limits,
                                              std::int32_t* pid_slot) noexcept;
 
@@ -47,7 +49,7 @@ struct Started {
 //   ucspi       connection  connection  the log
 //   inetd       connection  connection  connection
 //   listen_fds  /dev/null   the log     the log     connection     (systemd.socket(5), Accept=yes)
-// `socket_as_error` has the last word about 2. The next one, 3 or 4, is the drain notice, if it is to have that.
+// `socket_as_error` overrides this for 2. The next one, 3 or 4, is the drain notice, if the program wants it.
 struct Exec {
   int connection;
   int error_fd;  // becomes 2, and listen_fds's 1

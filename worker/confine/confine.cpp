@@ -65,7 +65,7 @@ Failure set_nice(std::int32_t nice) noexcept {
   return judge(Stage::priority, sys::raw(SYS_setpriority, PRIO_PROCESS, 0, nice));
 }
 
-// Nobody is harmed by a core size of others.
+// A limit that the worker takes on itself, for its children to inherit: the core size does not hinder its work.
 bool is_inherited(const ipc::ResourceLimit& wanted) noexcept {
   return wanted.resource == RLIMIT_CORE;
 }
@@ -83,7 +83,7 @@ Failure make_room(const ipc::ResourceLimit& wanted) noexcept {
   return judge(Stage::limits, limit(wanted.resource, &present, nullptr));
 }
 
-// The hard limit stays, for whoever wants more.
+// The hard limit stays, for programs that want more.
 Failure lower_descriptors(std::uint64_t soft) noexcept {
   KernelLimit present{};
   if (const long failed = limit(RLIMIT_NOFILE, nullptr, &present); failed < 0) return judge(Stage::limits, failed);
@@ -96,7 +96,7 @@ Failure change_root(const char* root, const char* directory) noexcept {
   return judge_call(Stage::directory, chdir(directory));
 }
 
-// Whoever loses the right to regain capabilities by a program's file loses it for good.
+// A process that drops a capability from its bounding set cannot regain it, not even by executing a file that has it.
 Failure empty_bounding_set() noexcept {
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability) != 0) return {Stage::privileges, errno};
@@ -104,8 +104,8 @@ Failure empty_bounding_set() noexcept {
   return {};
 }
 
-// A change of user has emptied the permitted set, but not the inheritable one; and a daemon that is not root may have
-// been given some.
+// A change of user empties the permitted set, but not the inheritable one; and a daemon that is not root may have been
+// started with some.
 Failure drop_capabilities() noexcept {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return {Stage::privileges, errno};
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};

@@ -1,5 +1,5 @@
 // Carries out a Confinement (worker/ipc/confinement.h), in two halves. Every step is checked; the first that fails ends
-// it, with its stage and errno, and whoever called must not go on to run anything.
+// it, with its stage and errno, and the caller must not run anything after that.
 //
 // Order, each for a reason: what needs /proc, privilege or the old root comes first (oom_score_adj, priorities, hard
 // limits); then the root, the directory in it, the capability bounding set, the identity, and with it the end of all
@@ -13,22 +13,22 @@
 
 namespace bulkhead::confine {
 
-// What can be inherited. Nobody of a user other than root keeps a capability, unless its sandbox is "none"
-// (capabilities(7)). Hard limits are raised to what is wanted, soft ones stay: see limits_of().
+// The half that children inherit. A process of a user other than root keeps no capability, unless its sandbox is "none"
+// (capabilities(7)). Hard limits are raised to the wanted value, soft ones stay: see limits_of().
 [[nodiscard]] ipc::Failure settle(const ipc::Confinement& confinement, const char* root,
                                   const char* directory) noexcept;
 
-// The other half, what only the process in question can bear: resource limits, a lower priority. Small, without
-// pointers, because it is copied to the stack of a child that has no heap.
+// The other half, which each process takes on for itself: resource limits, a lower priority. Small, without pointers,
+// because it is copied to the stack of a child that has no heap.
 struct Limits {
   std::uint32_t count = 0;
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;
-  std::uint64_t soft_descriptors = 0;  // of programs; nothing of ours minds
+  std::uint64_t soft_descriptors = 0;  // of programs only
   ipc::ResourceLimit limits[ipc::kMaxLimits];
   [[nodiscard]] bool any() const noexcept { return count != 0 || has_nice != 0; }
 };
-// After settle(): what is left to do.
+// The part that remains after settle().
 [[nodiscard]] Limits limits_of(const ipc::Confinement& confinement) noexcept;
 
 // Raw calls only (worker/sys/raw.h).

@@ -13,7 +13,7 @@ namespace bulkhead::confine {
 
 namespace {
 
-// As a set: the kernel hands them out sorted, and each as often as it was set.
+// Compared as a set: the kernel returns them sorted, and each as often as it was set.
 bool has_groups(const std::uint32_t* groups, std::size_t count) noexcept {
   gid_t now[ipc::kMaxGroups];
   const int got = getgroups(ipc::kMaxGroups, now);

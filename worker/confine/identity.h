@@ -1,6 +1,6 @@
-// Becoming somebody else for good: supplementary groups, then group, then user, each checked and read back, and proof
-// that there is no way back (setresuid(2), setgroups(2), capabilities(7)). Order matters: without the user's privilege
-// no group can change. Async-signal-safe, allocates nothing.
+// Changes to another user for good: supplementary groups, then group, then user, each checked and read back, and a
+// check that no way back exists (setresuid(2), setgroups(2), capabilities(7)). Order matters: without the user's
+// privilege no group can change. Async-signal-safe, allocates nothing.
 #pragma once
 
 #include <cstddef>

@@ -1,28 +1,19 @@
 #include "worker/handlers/built_in.h"
 
+#include <algorithm>
+
 namespace bulkhead::handlers {
 
-namespace {
-
-// Apart, so that what all children of the usual handler run through stays together.
-[[gnu::cold]] ipc::ExitCode serve_another(ipc::HandlerKind kind, Client& client) noexcept {
-  switch (kind) {
-    case ipc::HandlerKind::discard: return discard(client);
-    case ipc::HandlerKind::daytime: return daytime(client);
-    case ipc::HandlerKind::chargen: return chargen(client);
-    case ipc::HandlerKind::time: return time(client);
-    case ipc::HandlerKind::echo:
-    case ipc::HandlerKind::exec:
-    case ipc::HandlerKind::module:
-    case ipc::HandlerKind::count_: break;
-  }
-  return ipc::ExitCode::done;
+template <>
+[[gnu::hot]] int serve<echo>(std::int64_t idle_timeout_ns) noexcept {
+  Client client(0, idle_timeout_ns);
+  return static_cast<int>(echo(client));
 }
 
-}  // namespace
-
-[[gnu::hot]] ipc::ExitCode serve(ipc::HandlerKind kind, Client& client) noexcept {
-  return kind == ipc::HandlerKind::echo ? echo(client) : serve_another(kind, client);
+const BuiltIn* find_built_in(std::string_view name) noexcept {
+  const auto* const found =
+      std::find_if(kBuiltIns.begin(), kBuiltIns.end(), [name](const BuiltIn& one) { return one.name == name; });
+  return found == kBuiltIns.end() ? nullptr : found;
 }
 
 }  // namespace bulkhead::handlers

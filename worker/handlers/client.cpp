@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kFarewell = 2 * kSecond;  // a client that has read everything answers with its own end
-constexpr int kFarewellReads = 16;               // one that goes on sending is not waited for
+constexpr int kFarewellReads = 16;               // a client that continues to send is not waited for
 
 void set_option(int connection, int option, const void* value, std::size_t size) noexcept {
   sys::raw(SYS_setsockopt, connection, SOL_SOCKET, option, sys::raw_pointer(value), static_cast<long>(size));
@@ -84,7 +84,8 @@ bool Client::write_and_discard(const char* bytes, std::size_t length) noexcept {
   return true;
 }
 
-// What the client's side has not taken yet: it decreases while a slow client reads, long before there is room again.
+// The bytes that the client's side has not taken yet: they decrease while a slow client reads, long before room is free
+// again.
 int Client::queued() const noexcept {
   int bytes = 0;
   sys::raw(SYS_ioctl, connection_, SIOCOUTQ, sys::raw_pointer(&bytes));
@@ -106,7 +107,7 @@ bool Client::wait_for_room(bool discarding) noexcept {
     before = now;
   }
   how_ = ipc::ExitCode::idle_timeout;
-  // What it would not take shall not occupy the kernel for minutes after us.
+  // Bytes that the client did not take must not stay in the kernel for minutes after this process.
   const linger reset{1, 0};
   set_option(connection_, SO_LINGER, &reset, sizeof reset);
   return false;

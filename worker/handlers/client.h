@@ -1,10 +1,9 @@
-// The client of a built-in handler: its connection with `idle_timeout` and with what counts as an end. Runs in a
-// connection child: raw calls (worker/sys/raw.h), no heap, nothing but the stack.
+// The client of a built-in handler: its connection, `idle_timeout`, and how the connection ended. Runs in a connection
+// child: raw calls (worker/sys/raw.h), no heap, nothing but the stack.
 //
-// Idle is a connection on which nothing moves: no byte came while the handler waited for one, or none was taken while
-// it waited to send. A client that reads slowly, but reads, is not idle. The kernel keeps the time: SO_RCVTIMEO
-// (socket(7)) costs one call per connection where poll(2) would cost one more for every read; only a full socket is
-// polled.
+// A connection is idle if no byte came while the handler waited for one, or none was taken while it waited to send. A
+// client that reads slowly, but reads, is not idle. The kernel keeps the time: SO_RCVTIMEO (socket(7)) costs one call
+// per connection where poll(2) would cost one more for every read; only a full socket is polled.
 #pragma once
 
 #include <cstddef>
@@ -19,17 +18,16 @@ class Client {
   // A blocking stream socket, to which `idle_timeout_ns` is applied; 0: none.
   Client(int connection, std::int64_t idle_timeout_ns) noexcept;
 
-  // Waits for input. Returns how many bytes came, 0 when there will be none: then how() tells why.
+  // Waits for input. Returns the number of bytes read; 0: no more will come, and how() says why.
   [[nodiscard]] std::size_t read(char* buffer, std::size_t size) noexcept;
-  // The same for input that nobody looks at; TCP does not even copy it (MSG_TRUNC, tcp(7)).
+  // The same for input that is not looked at; TCP does not even copy it (MSG_TRUNC, tcp(7)).
   [[nodiscard]] std::size_t discard(char* buffer, std::size_t size) noexcept;
-  // Sends all of it, however slowly the client reads. False: not to be done, see how().
+  // Sends all of it, however slowly the client reads. False: it failed, see how().
   [[nodiscard]] bool write(const char* bytes, std::size_t length) noexcept;
-  // As write(), and what the client sends meanwhile is thrown away: it may want to be rid of it before it reads.
+  // As write(), and input that comes meanwhile is discarded: some clients read only after they have sent everything.
   [[nodiscard]] bool write_and_discard(const char* bytes, std::size_t length) noexcept;
-  // For a handler that has said everything: the client sees the end, and what it still sends is thrown away for a
-  // moment. To close with unread input would reset the connection, and the client could lose what it was sent
-  // (RFC 1122, 4.2.2.13).
+  // For a handler that has sent everything: the client sees the end, and its input is discarded for a moment. A close
+  // with unread input would reset the connection, and the client could lose what it was sent (RFC 1122, 4.2.2.13).
   void finish() noexcept;
 
   // The client has sent its last byte, and may still read.

@@ -6,7 +6,7 @@ namespace bulkhead::handlers {
 
 namespace {
 
-// How much of `filled` bytes, of which the last `fresh` are new, may go back: up to and including the last newline.
+// How many of `filled` bytes, the last `fresh` of them new, may be sent back: up to and including the last newline.
 [[gnu::hot]] std::size_t up_to_newline(const char* buffer, std::size_t filled, std::size_t fresh) noexcept {
   if (buffer[filled - 1] == '\n') return filled;
   const void* last = memrchr(buffer + filled - fresh, '\n', fresh);
@@ -30,7 +30,7 @@ namespace {
     held = filled - ready;
     if (held > 0 && ready > 0) std::memmove(buffer, buffer + ready, held);
   }
-  // A last line without its newline. After a reset, or an idle_timeout, nobody waits for it.
+  // A last line without its newline. After a reset, or an idle_timeout, no client waits for it.
   if (client.at_end_of_input() && !client.write(buffer, held)) return client.how();
   return any || client.how() != ipc::ExitCode::done ? client.how() : ipc::ExitCode::no_input;
 }

@@ -13,8 +13,8 @@ namespace {
 
 constexpr unsigned kFinishSeconds = 1;
 
-// A worker's own environment is all but empty. By copies that are never freed: a module may keep what getenv(3) gave
-// it.
+// A worker's own environment is almost empty. The copies are never freed: a module may keep a pointer that getenv(3)
+// returned.
 void set_environment(const char* const* entries) {
   clearenv();
   for (; *entries != nullptr; ++entries) {

@@ -26,8 +26,8 @@ std::string utc(std::int64_t seconds) {
   return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&time, &parts)));
 }
 
-// A worker leaves by _exit(2), so whoever comes here is the module. What it has registered itself has run by now, what
-// was registered before it, must not.
+// A worker exits by _exit(2), so only a module's exit(3) comes here. Functions that the module registered have run by
+// now; those registered before it must not run.
 void on_exit_of_module(int status, void* name) {
   const std::string text = *static_cast<const std::string*>(name) + " called exit(" + std::to_string(status) + ")";
   ipc::send_failure(ipc::kChannelFd, ipc::Stage::module_init, 0, text);

@@ -1,4 +1,4 @@
-// One handler module in a worker: its copy, what it exports, and what it has been told.
+// One handler module in a worker: its copy, what it exports, and the bulkhead_host that it was given.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@ namespace bulkhead::handlers {
 
 class Module {
  public:
-  // `plan` and `index` name the handler. What the module may keep pointers to is copied from the plan, whose memory
-  // children do not have.
+  // `plan` and `index` name the handler. Strings that the module may keep pointers to are copied from the plan, whose
+  // memory children do not have.
   Module(const ipc::Plan& plan, std::uint32_t index);
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;

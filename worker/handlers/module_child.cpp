@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 
+#include "worker/ipc/connection_log.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
@@ -51,14 +52,15 @@ void leave(int status, void*) {
   _exit(status);
 }
 
-// Half-confined it serves nobody.
+// A half-confined child serves no client.
 void confine(const confine::Limits& limits) noexcept {
   const ipc::Failure failure = confine::take_on(limits);
   if (!failure) return;
   log::Line line(log::Level::error, log_path);
-  line.text("a connection was refused: ").text(ipc::stage_text(failure.stage));
+  line.text("refused a connection: ").text(ipc::stage_text(failure.stage));
   line.text(" failed: ").text(strerrordesc_np(failure.error));
-  line.field("connection", log_connection).field("errno", strerrorname_np(failure.error)).write();
+  ipc::add_connection(line, log_connection, ipc::ConnectionEvent::refused);
+  line.field("errno", strerrorname_np(failure.error)).write();
   _exit(kSoftware);
 }
 
@@ -66,7 +68,8 @@ void log_exception(const char* what) noexcept {
   log::Line line(log::Level::error, log_path);
   line.text("the handler threw an exception");
   if (what != nullptr) line.text(": ").text(what);
-  line.field("connection", log_connection).write();
+  ipc::add_connection(line, log_connection, ipc::ConnectionEvent::handler_exception);
+  line.write();
 }
 
 }  // namespace
@@ -81,7 +84,7 @@ void log_for_module(bulkhead_level level, const char* text) {
       std::clamp(static_cast<int>(level), static_cast<int>(BULKHEAD_DEBUG), static_cast<int>(BULKHEAD_ERROR));
   log::Line line(static_cast<log::Level>(clamped), log_path);
   line.text(text == nullptr ? "" : text);
-  if (log_connection != nullptr) line.field("connection", log_connection);
+  if (log_connection != nullptr) ipc::add_connection(line, log_connection, ipc::ConnectionEvent::handler_output);
   line.write();
   errno = error;
 }

@@ -1,4 +1,4 @@
-// A module's serve() in the process of its connection: the descriptors it is promised, and the way out.
+// Runs a module's serve() in the process of its connection: places the descriptors, and ends the process afterwards.
 #pragma once
 
 #include "bulkhead/handler.h"
@@ -7,7 +7,7 @@
 namespace bulkhead::handlers {
 
 // In a fresh child of fork(3), with the worker's signals blocked. Never returns, and runs nothing that the worker has
-// registered with atexit(3): whatever serve() does, nothing of the worker's is done twice.
+// registered with atexit(3), so that nothing of the worker's is done twice.
 [[noreturn]] void serve_module(const Module& module, const ModuleDescriptors& descriptors,
                                const ModuleConnection& connection) noexcept;
 

@@ -20,7 +20,7 @@ namespace bulkhead::handlers {
 namespace {
 
 constexpr off_t kLargest = off_t{1} << 30;
-// All that version 1 began with, up to and including the last member that is required.
+// The members that version 1 began with, up to and including the last required one.
 constexpr std::size_t kSmallest = offsetof(bulkhead_handler, serve) + sizeof(bulkhead_handler::serve);
 
 int copy_bytes(int from, int to) {
@@ -140,7 +140,7 @@ ModuleOrProblem load_module(const std::string& path) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) return without_path(dlerror(), path);
     void* symbol = dlsym(library, "bulkhead_module");
-    if (symbol == nullptr) return std::string("it is no handler module: it does not export bulkhead_module()");
+    if (symbol == nullptr) return std::string("it is not a handler module: it does not export bulkhead_module()");
     const bulkhead_handler* handler = reinterpret_cast<Entry>(symbol)(BULKHEAD_HANDLER_ABI);
     if (std::string problem = why_unfit(handler); !problem.empty()) return problem;
     bulkhead_handler known{};

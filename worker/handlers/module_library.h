@@ -12,9 +12,9 @@
 
 namespace bulkhead::handlers {
 
-// The bytes of the file as they were, in a sealed memfd (memfd_create(2), fcntl(2) F_ADD_SEALS). Nobody can change or
-// truncate them under those who have them mapped: for a library in a file, an overwriting cp(1) is a SIGBUS in all who
-// use it, as the kernel says ETXTBSY for programs only.
+// The bytes of the file as they were, in a sealed memfd (memfd_create(2), fcntl(2) F_ADD_SEALS). They cannot be changed
+// or truncated while they are mapped: overwriting a library's file with cp(1) is a SIGBUS in every process that uses
+// it, because the kernel protects only programs (ETXTBSY).
 struct ModuleCopy {
   sys::Fd memfd;
   std::size_t size = 0;
@@ -25,7 +25,8 @@ struct ModuleCopy {
 // A regular file of at most 1 GiB; one that changes meanwhile is an error (EAGAIN). Never waits for a FIFO or device.
 [[nodiscard]] sys::Result<ModuleCopy> copy_module(const char* path);
 
-// What the module offers, with null for the members that its version of the header did not have yet; or why not.
+// The module's structure, with null for members that its version of the header did not have; or the reason for having
+// none.
 using ModuleOrProblem = std::variant<bulkhead_handler, std::string>;
 
 // dlopen(3) of `path` and the handshake of bulkhead/handler.h. Runs the module's code: its constructors, and

@@ -28,7 +28,7 @@ void report(int fd, std::string_view verdict) {
   (void)!::write(fd, verdict.data(), verdict.size());
 }
 
-// exit(3) would run what this program has registered, so it ends here.
+// exit(3) would run functions that this program has registered, so the process ends here.
 void on_exit_of_constructor(int status, void* fd) {
   report(*static_cast<int*>(fd), "called exit(" + std::to_string(status) + ")");
   _exit(0);
@@ -38,7 +38,7 @@ void on_exit_of_constructor(int status, void* fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);
   setsid();
-  // What a constructor forks, and forks again, stays in sight.
+  // Processes that a constructor forks, and their children, stay ours.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   static int report_fd = fd;
   on_exit(on_exit_of_constructor, &report_fd);
@@ -67,8 +67,8 @@ bool ended_in_time(pid_t pid) {
 }
 
 std::string end_text(int status) {
-  if (WIFSIGNALED(status)) return std::string("crashed with ") + sys::signal_name(WTERMSIG(status));
-  return "ended the process with status " + std::to_string(WEXITSTATUS(status));
+  if (WIFSIGNALED(status)) return std::string("was killed by ") + sys::signal_name(WTERMSIG(status));
+  return "ended the process with exit status " + std::to_string(WEXITSTATUS(status));
 }
 
 }  // namespace

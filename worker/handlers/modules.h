@@ -1,4 +1,4 @@
-// Handlers that are not ours: shared libraries that implement bulkhead/handler.h, in the worker of one listener. Only
+// Handler modules: shared libraries that implement bulkhead/handler.h, in the worker of one listener. Only
 // bulkhead-module-worker links the implementation; bulkhead-worker is static, has no loader, and knows this interface.
 //
 //   copy() ─▶ the worker becomes its user ─▶ load() ─▶ start(), per connection … ─▶ finish(), when it retires
@@ -19,7 +19,7 @@
 
 namespace bulkhead::handlers {
 
-// What serve() is told. The texts must live until start() returns: the child has them by then.
+// The parameters of serve(). The texts must live until start() returns: the child has a copy by then.
 struct ModuleConnection {
   int descriptor = -1;
   std::string_view title;
@@ -37,7 +37,7 @@ struct ModuleFailure {
   std::string text;
 };
 
-// What children are given besides their connection.
+// The descriptors that children inherit besides their connection.
 struct ModuleDescriptors {
   int drain = -1;
   int error = -1;
@@ -50,20 +50,21 @@ class Modules {
   Modules& operator=(const Modules&) = delete;
   virtual ~Modules() = default;
 
-  // Takes private copies of the files, with the rights that the worker begins with. Single-threaded, before the loop.
+  // Takes private copies of the files, with the privileges that the worker begins with. Single-threaded, before the
+  // loop.
   [[nodiscard]] virtual std::optional<ModuleFailure> copy(const ipc::Plan& plan) = 0;
   // Probes, loads and initialises them, each in its handler's environment, as the user that the worker has become.
-  // Blocks for as long as they do. Where one of them calls exit(3), the process ends here, after a `fail` on the
-  // channel. `slots` is the table's room.
+  // Blocks for as long as they do. If one of them calls exit(3), the process ends here, after a Fail on the channel.
+  // `slots` is the table's room.
   [[nodiscard]] virtual std::optional<ModuleFailure> load(ModuleDescriptors descriptors, std::uint32_t slots) = 0;
-  // What is the same in the environment of every connection of that handler, as execve(2) wants it; children have it.
+  // The part of the environment that all connections of that handler have, as execve(2) wants it; children have it.
   [[nodiscard]] virtual const char* const* environment(std::uint32_t handler) const noexcept = 0;
   // Forks a child that serves the connection by the plan's handler of that index, and never returns into the worker.
-  // `*pid_slot` is set before the child does anything of the module's, and where this process is killed before, the
-  // child ends by itself: whoever looks into the table knows every process that serves. The pid, or -1 and errno.
+  // `*pid_slot` is set before the child runs any code of the module, and if this process is killed before that, the
+  // child ends by itself: every process that serves is in the table. Returns the pid, or -1 and errno.
   [[nodiscard]] virtual pid_t start(std::uint32_t handler, std::uint32_t slot, const ModuleConnection& connection,
                                     std::int32_t* pid_slot) noexcept = 0;
-  // Each one's fini(), bounded to a second together by SIGALRM. The process ends after it.
+  // Calls fini() of each module. They have one second together (SIGALRM). The process ends after it.
   virtual void finish() noexcept = 0;
 };
 

@@ -28,7 +28,7 @@ constexpr const char* kLimits[] = {"RLIMIT_CPU",      "RLIMIT_FSIZE", "RLIMIT_DA
                                    "RLIMIT_MSGQUEUE", "RLIMIT_NICE",  "RLIMIT_RTPRIO", "RLIMIT_RTTIME"};
 static_assert(sizeof kLimits / sizeof kLimits[0] == RLIM_NLIMITS);
 
-// The numbers that name something in a directory of /proc.
+// Visits the numbers among the names in a directory of /proc.
 template <class Visit>
 void for_each_number(const char* path, Visit visit) {
   DIR* directory = opendir(path);

@@ -1,5 +1,5 @@
-// What foreign code may spoil in a process that still has to work, and to fork, after it has run: taken down before,
-// compared after.
+// The state of a process that foreign code may spoil although the process still has to work, and to fork, after it:
+// captured before, compared after.
 #pragma once
 
 #include <sys/resource.h>

@@ -31,7 +31,7 @@ template <Message T>
 [[nodiscard]] bool send(int channel, const Down& message) noexcept;
 
 enum class Received { message, nothing, closed, malformed };
-// For the master. A descriptor that comes up all the same is closed, and the packet counts as malformed. A Hello of
+// For the master. A descriptor that comes up nevertheless is closed, and the packet counts as malformed. A Hello of
 // another version counts as a message, whatever else is in it.
 [[nodiscard]] Received receive_up(int channel, Up& message) noexcept;
 // For a worker. `descriptor` receives what travelled along (close-on-exec), or is empty.

@@ -1,9 +1,9 @@
-// What a process is to be before it runs anything of others: who, where, how privileged, how limited. Compiled by the
-// master, every name resolved, so that whoever carries it out has nothing to look up. The two strings that belong to
-// it, the root and the working directory, travel beside it.
+// Describes a process before it runs foreign code: its user, root, directory, privileges and limits. Compiled by the
+// master, every name resolved, so that the process that carries it out has nothing to look up. The two strings that
+// belong to it, the root and the working directory, travel beside it.
 //
-// A worker settles into it once, before it accepts, and its children inherit that; what a worker could not live with
-// itself (limits, a low priority) each child takes on alone. A process child does both in a row.
+// A worker settles into it once, before it accepts, and its children inherit that; each child takes on by itself what a
+// worker could not work with (limits, a low priority). A process child does both, one after the other.
 #pragma once
 
 #include <cstdint>

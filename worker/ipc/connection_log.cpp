@@ -21,6 +21,43 @@ void add_peers(log::Line& line, const Slot& slot) noexcept {
   line.field("real_peer", real.view());
 }
 
+bool is_signalled(const Ended& ended) noexcept {
+  return ended.known && WIFSIGNALED(ended.wait_status);
+}
+
+void say_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept {
+  switch (outcome) {
+    case Outcome::normal:
+    case Outcome::no_input: line.text(" ended"); break;
+    case Outcome::idle_timeout: line.text(" ended: idle_timeout reached"); break;
+    case Outcome::max_lifetime: line.text(" ended: max_lifetime reached"); break;
+    case Outcome::asked: line.text(" ended on request"); break;
+    case Outcome::unknown: line.text(" ended while its worker was being replaced"); break;
+    case Outcome::crash:
+      line.text(" crashed: ");
+      if (is_signalled(ended)) {
+        line.text("killed by ").text(sys::signal_name(WTERMSIG(ended.wait_status)));
+      } else {
+        line.text("ended with exit status ").number(WEXITSTATUS(ended.wait_status));
+      }
+      break;
+  }
+}
+
+void add_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept {
+  if (ended.timed_out) line.field("reason", "timeout");
+  if (is_signalled(ended)) {
+    line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
+    line.field("core", static_cast<bool>(WCOREDUMP(ended.wait_status)));
+  } else if (outcome == Outcome::idle_timeout) {
+    line.field("reason", "timeout");
+  } else if (outcome == Outcome::no_input) {
+    line.field("status", 0).field("input", "none");
+  } else if (ended.known) {
+    line.field("status", WEXITSTATUS(ended.wait_status));
+  }
+}
+
 }  // namespace
 
 Outcome outcome_of(const Ended& ended) noexcept {
@@ -55,10 +92,20 @@ std::string_view hex_text(std::uint64_t value, char* out) noexcept {
   return {out, count};
 }
 
+void add_event(log::Line& line, ConnectionEvent event) noexcept {
+  line.field("event", kConnectionEventWords.text(event));
+}
+
+void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept {
+  line.field("connection", connection);
+  add_event(line, event);
+}
+
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept {
   char hex[17];
   log::Line line(log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex)).text(" started");
+  add_connection(line, hex, ConnectionEvent::started);
   add_peers(line, slot);
   line.field("pid", slot.pid).write();
 }
@@ -67,37 +114,14 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
                           std::int64_t now_ns) noexcept {
   char hex[17];
   const Outcome outcome = outcome_of(ended);
-  log::Line line(outcome == Outcome::crash ? log::Level::warning : log::Level::info, listener);
+  const bool crashed = outcome == Outcome::crash;
+  log::Line line(crashed ? log::Level::warning : log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex));
-  const bool signalled = ended.known && WIFSIGNALED(ended.wait_status);
-  switch (outcome) {
-    case Outcome::normal:
-    case Outcome::no_input: line.text(" ended"); break;
-    case Outcome::idle_timeout: line.text(" ended: nothing moved for idle_timeout"); break;
-    case Outcome::max_lifetime: line.text(" was ended: its max_lifetime was over"); break;
-    case Outcome::asked: line.text(" was ended"); break;
-    case Outcome::unknown: line.text(" ended while its worker was being replaced"); break;
-    case Outcome::crash:
-      if (signalled) {
-        line.text(" crashed: killed by ").text(sys::signal_name(WTERMSIG(ended.wait_status)));
-      } else {
-        line.text(" ended with exit status ").number(WEXITSTATUS(ended.wait_status));
-      }
-      break;
-  }
+  say_outcome(line, outcome, ended);
+  add_connection(line, hex, crashed ? ConnectionEvent::crashed : ConnectionEvent::ended);
   add_peers(line, slot);
-  line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns);
-  if (ended.timed_out) line.field("reason", "timeout");
-  if (signalled) {
-    line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
-    if (WCOREDUMP(ended.wait_status)) line.field("core", "yes");
-  } else if (outcome == Outcome::idle_timeout) {
-    line.field("reason", "timeout");
-  } else if (outcome == Outcome::no_input) {
-    line.field("status", 0).field("input", "none");
-  } else if (ended.known) {
-    line.field("status", WEXITSTATUS(ended.wait_status));
-  }
+  line.field("pid", slot.pid).field_seconds("age_seconds", now_ns - slot.started_ns);
+  add_outcome(line, outcome, ended);
   line.write();
 }
 
@@ -107,10 +131,12 @@ void log_connection_overdue(std::string_view listener, std::uint64_t id, const S
   const bool killed = signal == SIGKILL;
   log::Line line(killed ? log::Level::warning : log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex));
-  line.text(killed ? " did not end within its shutdown time: it gets " : " has lasted for its max_lifetime: it gets ");
+  line.text(killed ? " did not end within its shutdown time: sending " : " reached its max_lifetime: sending ");
   line.text(sys::signal_name(signal));
+  add_connection(line, hex, ConnectionEvent::overdue);
   add_peers(line, slot);
-  line.field("pid", slot.pid).field_seconds("age", now_ns - slot.started_ns).field("reason", "timeout").write();
+  line.field("pid", slot.pid).field_seconds("age_seconds", now_ns - slot.started_ns);
+  line.field("reason", "timeout").write();
 }
 
 }  // namespace bulkhead::ipc

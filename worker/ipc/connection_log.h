@@ -1,4 +1,8 @@
-// The `start` and `end` lines of a connection, the same whoever reaps it: the worker, or the master for an adopted one.
+// The log lines about a connection, the same from both writers: its worker, or the master for an adopted connection.
+//
+// Each line that belongs to a connection has the fields `connection`, its id in hex, and `event`, one of the words
+// below, so that a reader of the log selects by id and gets all of it. Ages are `age_seconds`, as in the answer of
+// `bulkheadctl --json connections`. A connection that is refused has no id yet: its line has `event` and `peer`.
 #pragma once
 
 #include <cstdint>
@@ -6,24 +10,26 @@
 
 #include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/table.h"
+#include "worker/log/log.h"
+#include "worker/sys/enum_words.h"
 
 namespace bulkhead::ipc {
 
-// How a connection's process ended, from wait status (wait(2)); `known` false: it was reaped by nobody who could tell.
+// How a connection's process ended, from its wait status (wait(2)); `known` false: the status was lost.
 struct Ended {
   bool known = true;
   int wait_status = 0;
   bool asked = false;      // an operator, or our own stop, had signalled it
   bool timed_out = false;  // its max_lifetime was over
   bool built_in = false;   // the exit status is an ExitCode
-  ExitStatuses normal;     // else: those that are no crash
+  ExitStatuses normal;     // of any other handler: the statuses that are not a crash
 };
 
-// What that means: for counts, logs and whoever keeps account of clients.
+// The meaning of an end, for counts, logs and penalties.
 enum class Outcome {
   normal,
-  no_input,      // normal, but the client had not sent a byte
-  idle_timeout,  // nothing moved for idle_timeout: no crash, nor the client's own end
+  no_input,      // normal, but the client has not sent a byte
+  idle_timeout,  // neither side sent anything for idle_timeout: neither a crash nor the client's own end
   max_lifetime,  // we ended it: its time was over
   asked,         // we ended it, for another reason
   unknown,
@@ -32,11 +38,29 @@ enum class Outcome {
 [[nodiscard]] Outcome outcome_of(const Ended& ended) noexcept;
 [[nodiscard]] bool is_crash(const Ended& ended) noexcept;
 
+enum class ConnectionEvent {
+  started,
+  ended,
+  crashed,
+  overdue,  // its max_lifetime is over, and it gets a signal
+  refused,
+  would_be_refused,   // penalties.mode is log: it was admitted
+  handler_output,     // a line of a program's standard error, or one that a module logs; or how many were suppressed
+  handler_exception,  // a module's serve() threw it; the crash follows
+  count_
+};
+inline constexpr sys::EnumWords<ConnectionEvent> kConnectionEventWords{
+    "connection_started",          "connection_ended", "connection_crashed", "connection_overdue", "connection_refused",
+    "connection_would_be_refused", "handler_output",   "handler_exception"};
+// Adds the two fields. `connection` is an id's hex_text().
+void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept;
+void add_event(log::Line& line, ConnectionEvent event) noexcept;  // for a connection without an id
+
 void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept;
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept;
 
-// Its max_lifetime is over: this is what its group gets for it, SIGTERM or SIGKILL.
+// Its max_lifetime, or the time after that, is over: `signal` is sent to its group, SIGTERM or SIGKILL.
 void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
                             std::int64_t now_ns) noexcept;
 

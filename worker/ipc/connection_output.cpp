@@ -18,7 +18,10 @@ void say_where_from(log::Line& line, const Origin& origin, pid_t sender) {
   if (origin.leader != 0) {
     char hex[17];
     const PeerText peer(origin.peer);
-    line.field("connection", hex_text(origin.id, hex)).field("peer", peer.view());
+    add_connection(line, hex_text(origin.id, hex), ConnectionEvent::handler_output);
+    line.field("peer", peer.view());
+  } else {
+    add_event(line, ConnectionEvent::handler_output);
   }
   line.field("pid", sender).field("stream", "stderr");
 }
@@ -75,10 +78,13 @@ void ConnectionOutput::begin_second(Source& source, std::int64_t now_ns) {
   if (suppressed == 0) return;
   const auto count = static_cast<std::int64_t>(suppressed);
   log::Line out(log::Level::warning, listener_);
-  out.text("suppressed ").number(count).text(" lines: more than log_rate_limit ").number(limits_.lines);
-  out.text(" in a second").field("suppressed", count);
+  out.text("suppressed ")
+      .number(count)
+      .text(count == 1 ? " line: more than log_rate_limit " : " lines: more than log_rate_limit ")
+      .number(limits_.lines);
+  out.text(" in a second");
   say_where_from(out, source.origin, source.sender);
-  out.write();
+  out.field("suppressed", count).write();
 }
 
 void ConnectionOutput::finish(Source& source) {

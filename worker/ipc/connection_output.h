@@ -1,11 +1,11 @@
-// What connections' programs write to their standard error, as lines of the log, each with its connection:
+// Turns what connections' programs write to their standard error into lines of the log, each with its connection:
 //
 //   … info root/ftp: cannot open data: No such file or directory connection=8f3a peer=192.0.2.7:5000 pid=812 …
 //
-// The same whoever reads it: the worker, or the master for connections without one. Bounds: a line is cut at 2 KiB with
-// "..."; of each connection so many lines a second are logged, and the others counted and told of; at most kMaxSources
-// connections are remembered at a time, and one more makes the one forget that was silent longest. Escaping is the
-// log's. Time is injected.
+// The same in both readers: the worker, or the master for connections without one. Bounds: a line is cut at 2 KiB with
+// "..."; of each connection so many lines a second are logged, and the number of the others is; at most kMaxSources
+// connections are remembered at a time, and one more replaces the one that was silent longest. Escaping is the log's.
+// Time is injected.
 #pragma once
 
 #include <sys/types.h>
@@ -21,8 +21,8 @@
 
 namespace bulkhead::ipc {
 
-// Where a write came from. Without a leader it is a process that left its connection's session, or was gone before
-// anybody could look.
+// The writer. Without a leader it is a process that left its connection's session, or had ended before it could be
+// looked up.
 struct Origin {
   pid_t leader = 0;      // the connection's first process
   std::uint64_t id = 0;  // the connection's
@@ -36,16 +36,16 @@ class ConnectionOutput {
   // `lines_per_second` 0: unlimited.
   ConnectionOutput(std::string listener, std::uint32_t lines_per_second);
 
-  void set_rate(std::uint32_t lines_per_second);  // for those that are heard from now on
+  void set_rate(std::uint32_t lines_per_second);  // for connections that write for the first time from now on
   void take(const Origin& origin, pid_t sender, std::string_view bytes, std::int64_t now_ns);
-  // The connection is over: a last line that has no newline, and how many were not logged.
+  // The connection is over: logs a last line that has no newline, and how many lines were suppressed.
   void end(std::uint64_t id);
-  // Once a second. Ends those that `lives` denies.
+  // Once a second. Ends the connections for which `lives` returns false.
   void tick(std::int64_t now_ns, const std::function<bool(const Origin&)>& lives);
-  // Somebody else reads from now on.
+  // Another process reads from now on: ends all.
   void end_all();
 
-  // Also told of every line, logged or suppressed: for whoever keeps the last ones.
+  // Called with every line, logged or suppressed.
   using OnLine = std::function<void(const Origin&, std::string_view line)>;
   void watch(OnLine on_line) { on_line_ = std::move(on_line); }
 

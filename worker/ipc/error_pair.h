@@ -1,11 +1,11 @@
 // The way from a handler program's descriptor 2 to the log: a pair of datagram sockets (unix(7)), one for each worker
-// index of a listener. The master holds both ends for as long as the listener is there, and each worker of that index
-// inherits both: it reads one, its programs write to the other. So a program that outlives its worker goes on writing
-// to the next one, or to the master where there is none; a pipe would kill it by SIGPIPE.
+// index of a listener. The master holds both ends for as long as the listener exists, and each worker of that index
+// inherits both: it reads one, its programs write to the other. So a program that outlives its worker continues to
+// write to the next one, or to the master while none runs; a pipe would kill it by SIGPIPE.
 //
 // Each write(2) of a program arrives whole, with its sender's pid, which the kernel vouches for (SO_PASSCRED). One of
-// more than kMaxErrorWrite bytes fails there with EMSGSIZE. A program waits while nobody reads, but never longer than
-// kErrorPatience, then its write fails with EAGAIN; and once both master and worker are gone, with ECONNREFUSED.
+// more than kMaxErrorWrite bytes fails there with EMSGSIZE. A program waits while no process reads, but never longer
+// than kErrorPatience, then its write fails with EAGAIN; and once both master and worker are gone, with ECONNREFUSED.
 #pragma once
 
 #include <sys/types.h>
@@ -32,7 +32,7 @@ struct ErrorWrite {
   std::string_view bytes;  // in the caller's buffer
   pid_t sender = 0;        // 0: the kernel cannot name it
 };
-// The next one into `buffer` of kMaxErrorWrite bytes. False: nothing there. Never blocks, never allocates.
+// Reads the next write into `buffer` of kMaxErrorWrite bytes. False: nothing to read. Never blocks, never allocates.
 [[nodiscard]] bool receive_error(int read_end, char* buffer, ErrorWrite& out) noexcept;
 
 }  // namespace bulkhead::ipc

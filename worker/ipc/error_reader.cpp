@@ -18,7 +18,7 @@ ErrorReader::ErrorReader(int read_end, std::string listener, std::uint32_t lines
     : read_end_(read_end),
       find_(std::move(find)),
       output_(std::move(listener), lines_per_second),
-      // Not cleared: what no long write has touched costs no memory.
+      // Not cleared: pages that no long write has touched cost no memory.
       buffer_(std::make_unique_for_overwrite<char[]>(kMaxErrorWrite)) {}
 
 Origin ErrorReader::origin_of(pid_t sender, std::int64_t now_ns) {

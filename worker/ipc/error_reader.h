@@ -1,11 +1,11 @@
-// Reads one error pair and names the senders: a sender is a connection's first process, or of its session (getsid(2));
-// what has left the session, or is gone and reaped before it is looked at for the first time, stays without a name, and
-// is never given a wrong one. One that is gone by its second write is still known for kMemory, far less than it takes
-// for a pid to come back. Whoever owns the loop watches the descriptor and calls.
+// Reads one error pair and names the senders: a sender is a connection's first process, or of its session (getsid(2)).
+// A process that has left the session, or was reaped before its first write is read, stays without a name, and never
+// gets a wrong one. One that has ended before its second write is read is still known for kMemory, far less than it
+// takes for a pid to be used again. The owner of the loop watches the descriptor and calls turn().
 //
-// Cost: at most kTurn writes at one call, so that nobody else waits for long; and of one slice of time at most
-// kSliceWrites and kSliceBytes, so that programs that write without end cost a part of a processor, not all of it: then
-// they wait.
+// Cost: at most kTurn writes a call, so that the loop's other work does not wait for long; and at most kSliceWrites and
+// kSliceBytes a slice of time, so that programs that write without end cost a part of a processor, not all of it: they
+// wait for the next slice.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ class ErrorReader {
   static constexpr std::size_t kSliceBytes = 32U << 20U;
   static constexpr std::chrono::milliseconds kMemory{1000};
 
-  // The connection whose first process that is, if it is one.
+  // The connection whose first process is `leader`, if any.
   using Find = std::function<std::optional<Origin>(pid_t leader)>;
 
   // `read_end` stays the caller's.
@@ -37,7 +37,7 @@ class ErrorReader {
 
   // True: enough for this slice; stop watching, and come back after kSlice.
   [[nodiscard]] bool turn(std::int64_t now_ns);
-  // What lies there now, at most what the kernel queues. Before a process is reaped: so long its session has a name.
+  // Reads all that is queued now. Called before a process is reaped, because until then its session has a name.
   void drain(std::int64_t now_ns);
   void tick(std::int64_t now_ns);
   [[nodiscard]] ConnectionOutput& output() noexcept { return output_; }
@@ -46,7 +46,7 @@ class ErrorReader {
   [[nodiscard]] bool read_one(std::int64_t now_ns);
   [[nodiscard]] Origin origin_of(pid_t sender, std::int64_t now_ns);
 
-  // Who wrote last of all whose pids leave the same remainder.
+  // The last writer among the pids with the same remainder.
   struct Known {
     pid_t sender = 0;
     std::int64_t at_ns = 0;

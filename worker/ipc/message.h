@@ -1,7 +1,7 @@
 // The whole conversation between the master and one worker, over one SOCK_SEQPACKET pair (unix(7)): one small struct
 // for each message, one message a packet (worker/ipc/packet.h). Descriptors travel only downwards (SCM_RIGHTS). There
 // is never a message per connection. The master treats what comes up as hostile: a packet of another size, an unknown
-// type, a value out of range costs the worker that sent it, and nobody else.
+// type, a value out of range costs the worker that sent it, and no other.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,13 @@ enum WorkerFd : int {
   kChannelFd = 3,
   kPlanFd = 4,          // sealed memfd; closed once it is mapped
   kTableFd = 5,         // closed once it is mapped
-  kBellFd = 6,          // eventfd, rung when a slot is freed while somebody waits for one
+  kBellFd = 6,          // eventfd, rung when a slot is freed while a worker waits for one
   kHandlerErrorFd = 7,  // what a handler program gets as its descriptor 2
-  kErrorReadFd = 8,     // the other end of it, where the worker reads it; else of no use, like the one before
+  kErrorReadFd = 8,     // the other end of it, if the worker reads it; else unused, like the one before
   kFirstSocketFd = 9
 };
 
-// What a packet begins with.
+// The first word of a packet.
 enum class MessageType : std::uint32_t {
   // down
   retire = 1,
@@ -57,7 +57,7 @@ enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, h
 inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections", "accept_error", "fork_error",
                                                          "max_connection_rate", "proxy_headers"};
 
-// Where a start broke off.
+// The step at which a start failed.
 enum class Stage : std::uint32_t {
   none,
   session,
@@ -80,7 +80,7 @@ enum class Stage : std::uint32_t {
   loop,
   count_
 };
-// As the end of "failed while".
+// Each can follow "failed while".
 inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "making a session",
                                                    "placing descriptors",
@@ -104,7 +104,7 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
   return kStageWords.text(stage, "starting");
 }
 
-// Where and why; true when something failed.
+// The failed step and the reason; true if a step failed.
 struct Failure {
   Stage stage = Stage::none;
   int error = 0;  // errno
@@ -116,7 +116,7 @@ inline constexpr std::size_t kTextSize = 160;  // a message's text, with its NUL
 // Which moments of a connection are logged.
 inline constexpr std::uint32_t kLogStart = 1;
 inline constexpr std::uint32_t kLogEnd = 2;
-// What a new log descriptor is for: the worker's own lines, or handler programs as their 2.
+// The use of a new log descriptor: the worker's own lines, or descriptor 2 of handler programs.
 enum class LogUse : std::uint8_t { lines, handlers, count_ };
 
 // Down, from the master to a worker.
@@ -205,7 +205,7 @@ struct Signalled {
   static constexpr auto kType = MessageType::signalled;
   std::uint32_t count = 0;
 };
-// One connection's child ended abnormally.
+// The child of a connection ended abnormally.
 struct Crash {
   static constexpr auto kType = MessageType::crash;
   std::uint32_t slot = 0;
@@ -220,7 +220,7 @@ struct Crash {
   std::int64_t system_us = 0;
   std::int64_t max_rss_kb = 0;
 };
-// Not accepting for now.
+// The worker does not accept for a while.
 struct Paused {
   static constexpr auto kType = MessageType::paused;
   PauseReason reason = PauseReason::full;

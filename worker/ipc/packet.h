@@ -53,7 +53,7 @@ template <Message T>
   return out;
 }
 
-// The one of these messages that the packet is. False: malformed, and `out` is as it was.
+// Finds which of these messages the packet is. False: malformed, and `out` is unchanged.
 template <Message... Each>
 [[nodiscard]] bool decode(const Packet& packet, std::variant<Each...>& out) noexcept {
   const auto take = [&out](const auto& found) {

@@ -9,7 +9,7 @@
 
 namespace bulkhead::ipc {
 
-// IPv4-mapped IPv6 addresses become IPv4 here, at the door: limits, logs and lists never see "::ffff:192.0.2.7".
+// IPv4-mapped IPv6 addresses become IPv4 here, on entry: limits, logs and lists never see "::ffff:192.0.2.7".
 struct Peer {
   std::uint16_t family = AF_UNSPEC;  // AF_INET, AF_INET6, AF_UNIX
   std::uint16_t port = 0;            // host order; of a local AF_UNIX end: which of its listener's sockets it is

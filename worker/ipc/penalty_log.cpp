@@ -14,7 +14,7 @@ admission::Ending ending_of(const Ended& ended) noexcept {
   out.no_input = outcome == Outcome::no_input;
   if (WIFEXITED(ended.wait_status)) {
     out.how = admission::Ending::How::exited;
-    // What a built-in says by its exit status is no exit status of the map.
+    // An ExitCode of a built-in is not an exit status that `penalties.exit` lists.
     const bool said = out.timed_out || out.no_input;
     out.status = said ? std::uint8_t{0} : static_cast<std::uint8_t>(WEXITSTATUS(ended.wait_status));
   } else {

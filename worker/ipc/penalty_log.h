@@ -1,5 +1,5 @@
-// What the end of a connection means for its source, and the line about it: the same whoever reaps it, the worker, or
-// the master for an adopted one.
+// The penalty for the end of a connection, and the log line about it: the same from both writers, its worker, or the
+// master for an adopted connection.
 #pragma once
 
 #include <string_view>
@@ -13,8 +13,8 @@ namespace bulkhead::ipc {
 
 [[nodiscard]] admission::Ending ending_of(const Ended& ended) noexcept;
 
-// Tells that a source is refused from now on, or that there was no room for its penalty; nothing else is news. At most
-// a line a second by `limit`.
+// Logs that a source is refused from now on, or that its penalty had no room; nothing else. At most one line a second,
+// by `limit`.
 void log_penalised(std::string_view listener, const SourceKey& source, const admission::Charge& charge,
                    const Penalised& what, const admission::PenaltyRules& rules, log::RateLimit& limit,
                    std::int64_t now_ns) noexcept;

@@ -1,5 +1,5 @@
-// What a worker needs to know, compiled by the master: every name resolved, every default filled in, nothing left to
-// look up. It travels as a sealed memfd; the worker maps it read-only, checks it once and keeps pointers into it.
+// A worker's configuration, compiled by the master: every name resolved, every default filled in, nothing left to look
+// up. It travels as a sealed memfd; the worker maps it read-only, checks it once and keeps pointers into it.
 // Fixed-layout numbers, then a pool of NUL-terminated strings that the numbers point into by offset.
 #pragma once
 
@@ -24,11 +24,7 @@ namespace bulkhead::ipc {
 inline constexpr std::uint32_t kMaxSockets = 64;
 inline constexpr std::uint32_t kMaxHandlers = 64;
 
-// The built-ins first.
-enum class HandlerKind : std::uint32_t { echo, discard, daytime, chargen, time, exec, module, count_ };
-[[nodiscard]] constexpr bool is_built_in(HandlerKind kind) noexcept {
-  return kind < HandlerKind::exec;
-}
+enum class HandlerKind : std::uint32_t { built_in, exec, module, count_ };
 enum class HandlerStyle : std::uint32_t { ucspi, inetd, listen_fds, count_ };
 
 enum class OnFull : std::uint32_t { queue, close, message, reset };
@@ -38,17 +34,17 @@ struct PlanStrings {
   std::uint32_t count = 0;
 };
 
-// One way to serve a connection. Which one a connection gets is decided when it is admitted: the listener's own is
-// number 0, the others are those of its rules. The number stands in the connection's slot.
+// One way to serve a connection. A connection's handler is decided when it is admitted: the listener's own is number 0,
+// the others are those of its rules. The number is in the connection's slot.
 struct PlanHandler {
-  HandlerKind kind = HandlerKind::echo;
+  HandlerKind kind = HandlerKind::built_in;
   HandlerStyle style = HandlerStyle::ucspi;  // exec
   std::uint32_t socket_as_error = 0;         // exec, module: descriptor 2 is the connection too
   std::uint32_t drain_notice = 0;            // exec: it inherits the drain notice
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
-  PlanStrings name;                          // for titles and lists: "echo", or the base name of the program or library
-  PlanStrings argv;                          // exec; module: the path of the library, its options as JSON text
-  PlanStrings environment;                   // exec, module: NAME=value, what is the same for every connection
+  PlanStrings name;  // for titles and lists: "echo", or the base name of the program or library; names the built-in
+  PlanStrings argv;  // exec; module: the path of the library, its options as JSON text
+  PlanStrings environment;  // exec, module: NAME=value, the same for every connection
 };
 
 // Values of a fixed size, one after the other, at a multiple of 8.
@@ -64,7 +60,7 @@ struct PlanPrefixes {
   std::uint32_t otherwise = 0;
 };
 
-// What PROXY headers a listener wants, of whom, and how many it waits for at a time.
+// Which PROXY headers a listener expects, from which senders, and for how many it waits at a time.
 struct PlanProxy {
   std::uint32_t versions = 0;  // admission::ProxyVersions; 0: none, the connection's own ends hold
   std::uint32_t room = 0;      // headers in progress in this worker
@@ -72,10 +68,10 @@ struct PlanProxy {
   PlanPrefixes senders;  // as admission::Access
 };
 
-// What a rule changes, for the clients that it is for.
+// The changes that a rule makes for its clients.
 struct PlanRule {
   std::uint32_t handler = 0;
-  std::uint32_t max_connections = 0;  // of each source; 0: as for everybody else
+  std::uint32_t max_connections = 0;  // of each source; 0: the listener's own limit
 };
 
 struct PlanHeader {
@@ -119,15 +115,15 @@ struct PlanHeader {
   PlanPrefixes rules;   // as admission::rule_value()
   PlanArray rule_list;  // of PlanRule, by their numbers
   PlanProxy proxy;
-  PlanStrings banner;              // sent to whoever is admitted
-  PlanStrings banner_fail;         // and to whoever is refused
+  PlanStrings banner;              // sent to admitted clients
+  PlanStrings banner_fail;         // and to refused ones
   std::uint32_t asks_sources = 0;  // else the next two are not looked at
   PlanPrefixes exempt;             // from penalties: value 1
   admission::SourceRules sources;
   PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
 
-// Where the drain notice is in a worker whose plan has one: behind the sockets.
+// The descriptor of the drain notice, if the plan has one: it follows the sockets.
 [[nodiscard]] constexpr int drain_fd(const PlanHeader& header) noexcept {
   return kFirstSocketFd + static_cast<int>(header.sockets);
 }

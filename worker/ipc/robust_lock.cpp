@@ -10,7 +10,7 @@ namespace bulkhead::ipc {
 
 namespace {
 
-// Not a static object: it changes with every lock, and where it lies decides what a worker's fork must copy
+// Not a static object: it changes with every lock, and its place decides which page a worker's fork must copy
 // (worker/sys/fork_diet.h). Lives as long as the process, since the kernel keeps its address.
 robust_list_head* list_head = nullptr;
 std::uint32_t own_tid = 0;
@@ -63,7 +63,7 @@ Locked try_lock(RobustLock& robust) noexcept {
 Locked lock(RobustLock& robust) noexcept {
   set_pending(&robust);
   std::uint32_t value = robust.word.load(std::memory_order_relaxed);
-  // Once we have waited we cannot know whether others still do, so the bit stays set and unlock wakes one too many.
+  // A waiter cannot know whether others still wait, so the bit stays set and unlock wakes one too many.
   std::uint32_t extra = 0;
   for (;;) {
     if (is_free(value)) {

@@ -1,4 +1,4 @@
-// Which source a client belongs to: its address cut to a prefix, since one host may have 2^64 IPv6 addresses and one
+// The source that a client belongs to: its address cut to a prefix, since one host may have 2^64 IPv6 addresses and one
 // customer a whole network; for a Unix socket the user of its process.
 #pragma once
 
@@ -33,7 +33,7 @@ class SourceText {
   std::size_t length_ = 0;
 };
 
-// SipHash-2-4 (Aumasson and Bernstein, 2012): who does not know the key cannot choose addresses that collide.
+// SipHash-2-4 (Aumasson and Bernstein, 2012): without the key, nobody can choose addresses that collide.
 struct HashKey {
   std::uint64_t words[2] = {};
 };

@@ -159,7 +159,7 @@ std::uint32_t Sources::make_room(std::int64_t now_ns) noexcept {
   if (!exists(oldest)) return kNoSource;
   not_idle(oldest);
   if (at(oldest).key.family != 0) unchain(oldest);
-  at(oldest).key.family = 0;  // from here to the end of add() it is vacant to whoever repairs
+  at(oldest).key.family = 0;  // until the end of add() it is vacant to a process that repairs
   return oldest;
 }
 

@@ -1,21 +1,22 @@
-// What is known of the sources of a listener's connections: how many each has now, its rate, its penalty. A part of the
-// connection table (worker/ipc/table.h): the same memory, the same lock, and Table is the only one that calls in here.
+// The sources of a listener's connections: how many each has now, its rate, its penalty. A part of the connection table
+// (worker/ipc/table.h): the same memory, the same lock, and Table is the only one that calls in here.
 //
 //   heads ──hash──▶ source ──▶ source …     found in one step, however many there are
-//   idle list       those without connection and penalty, the one idle for longest first: these make room
+//   idle list       sources without connection and penalty, the one idle for longest first: these make room
 //   two heaps       the penalised ones of IPv4 (and Unix users) and of IPv6, the next to be forgiven on top
 //
-// It is bounded, and this is what happens at the bounds:
-//   connections   there is room for a source for every slot, so none ever goes uncounted
+// Its size is bounded. At the bounds:
+//   connections   room for a source for every slot, so that every connection is counted
 //   penalties     at most max_sources4 and max_sources6; beyond, `overflow` says whether the one that would end soonest
 //                 is forgotten (permissive) or no new source is admitted or penalised until one ends (deny_all)
 //   rates         room for kRemembered idle sources; beyond, the one idle for longest begins with a full bucket again
-// A source that has nothing to be remembered for makes room at once, so the memory touched grows with those that have.
+// A source without connection, penalty and used-up rate makes room at once, so the touched memory grows with the others
+// only.
 //
-// True are only each source's key, penalty and rate, and each slot's source; these change by single stores or in an
-// order that leaves a half-written source vacant. All else (chains, list, heaps, counts) is made anew from them when a
-// holder of the lock was killed. No index is followed before it is checked and no loop trusts the memory to end it, for
-// the master comes here too.
+// Only each source's key, penalty and rate, and each slot's source, are authoritative; these change by single stores or
+// in an order that leaves a half-written source vacant. The rest (chains, list, heaps, counts) is rebuilt from them
+// after a holder of the lock was killed. No index is followed before it is checked and no loop relies on the memory to
+// end it, because the master uses this code too.
 #pragma once
 
 #include <cstddef>
@@ -42,13 +43,13 @@ struct alignas(64) Source {
   std::int64_t rate_full_at_ns = 0;
 };
 
-// How much room there is; tests take less.
+// The room of a table; tests take less.
 struct SourceRoom {
   std::uint32_t penalised = admission::kMaxPenalised;  // of each family
   std::uint32_t remembered = 2 * 65'536;               // idle ones, for their rates
 };
 
-// What a listener asks about the source of a connection.
+// The question about the source of a connection.
 struct SourceQuestion {
   SourceKey key;
   const admission::SourceRules* rules = nullptr;  // null: nothing is asked
@@ -66,7 +67,7 @@ struct SourceAnswer {
   std::int64_t rate_full_at_ns = 0;  // once it is admitted
 };
 
-// What penalise() did, for the log.
+// The outcome of penalise(), for the log.
 struct Penalised {
   bool began = false;      // from now on the source is refused
   bool forgotten = false;  // no room: this one was not kept
@@ -86,15 +87,15 @@ class Sources {
   [[nodiscard]] static std::size_t size_of(std::uint32_t slots, const SourceRoom& room) noexcept;
   // `memory` is zeroed and as large as size_of() says. Touches one page.
   static void create(void* memory, const SourceRoom& room, const HashKey& key) noexcept;
-  // Nothing when what stands there does not fit into `size`. The room is copied, so that later changes of the shared
-  // memory cannot move a bound.
+  // Nothing if the contents do not fit into `size`. The room is copied, so that later changes of the shared memory
+  // cannot move a bound.
   [[nodiscard]] static std::optional<Sources> map(void* memory, std::size_t size, std::uint32_t slots) noexcept;
 
   // Under the lock.
 
   // Decides on a connection; nothing is counted yet.
   [[nodiscard]] SourceAnswer judge(const SourceQuestion& question, std::int64_t now_ns) noexcept;
-  // It is admitted, judged under the same hold of the lock: counts it. The source is for the slot to remember.
+  // Counts an admitted connection, judged under the same hold of the lock. The caller stores the source in the slot.
   [[nodiscard]] std::uint32_t enter(const SourceKey& key, const SourceAnswer& answer, std::int64_t now_ns) noexcept;
   // The connection is over, its slot free.
   void leave(std::uint32_t source) noexcept;
@@ -104,10 +105,10 @@ class Sources {
   // Forgets the penalties of all sources within `prefix`; returns how many.
   std::uint32_t forgive(const SourceKey& prefix) noexcept;
 
-  // A holder of the lock was killed: all is made anew from the sources and the first `count` slots, whose states and
-  // list are right again. A slot that names no source counts for none from now on.
+  // A holder of the lock was killed: rebuilds all from the sources and the first `count` slots, whose states and list
+  // are right again. A slot that names no source counts for none from now on.
   void recover(Slot* slots, std::uint32_t count) noexcept;
-  // For tests: whether all is as recover() would make it.
+  // For tests: whether recover() would change nothing.
   [[nodiscard]] bool consistent(const Slot* slots, std::uint32_t count) const;
 
   // Without the lock: a snapshot of the penalties that are not over; each is whole, though not all of the same moment.

@@ -41,7 +41,7 @@ struct Layout {
 Layout layout_of(const Shape& shape, std::size_t header) noexcept {
   Layout out{};
   out.rate = round_to_page(header);
-  // For any rate: one that changes keeps its place.
+  // Room for any rate: one that changes keeps its place.
   out.slots = out.rate + round_to_page(std::size_t{kMaxRate} * sizeof(std::int64_t));
   out.sources = out.slots + round_to_page(std::size_t{shape.room} * sizeof(Slot));
   return out;
@@ -139,7 +139,7 @@ const WorkerRecord& Table::worker(std::uint32_t index) const noexcept {
   return header_->workers[index % kMaxWorkers];
 }
 
-// When the rate allows one more: 0 is now. Claimed slots hold what they may still take.
+// The time at which the rate allows one more connection; 0: now. Claimed slots hold their part of the rate.
 std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
   if (!has_rate()) return 0;
   constexpr std::int64_t kSoon = 2'000'000;  // until a claim has become a connection, or not
@@ -171,7 +171,7 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   slot.lifetime = Lifetime::going_on;
   slot.source = kNoSource;
   order();
-  // From here on a recount finds the slot taken, wherever the list still has it.
+  // From this store on a recount finds the slot taken, even if the list still has it.
   slot.state = SlotState::claimed;
   order();
   if (fresh) {
@@ -243,7 +243,7 @@ std::optional<bool> Table::try_release(std::uint32_t slot) noexcept {
 void Table::serve(std::uint32_t slot) noexcept {
   const TableGuard guard(*this);
   if (const std::uint32_t count = header_->shape.rate_count; count != 0) {
-    // Entry first: killed between the two, the next one to begin overwrites what never began.
+    // The entry first: if the process is killed between the two, the next connection overwrites the entry.
     std::uint32_t& next = header_->rate_next;
     rate_[next % count] = slots_[slot].started_ns;
     order();

@@ -1,5 +1,5 @@
 // The connection table: one per listener, in a memfd that the master makes and keeps over restarts of workers. It is
-// the truth about the listener's connections: limits, lists and counts are read from it, by whoever.
+// the truth about the listener's connections: every process reads limits, lists and counts from it.
 //
 // Life of a slot, and who may change it:
 //
@@ -8,7 +8,7 @@
 //     └────release────┘                    (the process has ended, strays of its group have not)
 //
 // The worker that claimed a slot owns it until it frees it or dies; once the master has reaped that worker, the master
-// owns it (owner 0). Only the owner changes a slot. `use` tells one connection from the next in the same slot.
+// owns it (owner 0). Only the owner changes a slot. `use` distinguishes one connection from the next in the same slot.
 // Counts change only under the lock. A holder of the lock may be killed at any instruction: the next one redoes the
 // journal and recounts from the slots.
 //
@@ -57,7 +57,7 @@ inline constexpr sys::EnumWords<Refusal> kRefusalWords{"denied",  "proxy",      
   return kRefusalWords.text(refusal, "unknown");
 }
 
-// What a table has room for, and its listener's limits, which may change within it.
+// The room of a table, and its listener's limits, which may change within it.
 struct Shape {
   std::uint32_t capacity = 0;    // max_connections
   std::uint32_t rate_count = 0;  // max_connection_rate: so many in any window of rate_per_ns; 0: unlimited
@@ -65,7 +65,7 @@ struct Shape {
   std::uint32_t room = 0;  // slots; 0: as many as `capacity` has at the beginning
 };
 
-// What one connection asks of the table.
+// The demand of one connection.
 struct Demand {
   std::uint64_t owner = 0;   // run of the worker
   std::uint32_t worker = 0;  // its index
@@ -90,13 +90,13 @@ struct Slot {
   std::uint64_t owner = 0;   // run of the owning worker; 0: the master
   std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
   std::uint32_t generation = 0;
-  std::uint32_t asked = 0;           // we told it to end: what its status then is does not count as a crash
+  std::uint32_t asked = 0;           // it was signalled by us: its status does not count as a crash
   std::uint16_t handler = 0;         // number in the plan of its generation
-  std::uint16_t built_in = 0;        // that is a built-in, whose exit status is an ExitCode
+  std::uint16_t built_in = 0;        // a built-in, whose exit status is an ExitCode
   std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
-  Peer peer;                         // the client; whom a balancer says it is, where a PROXY header was asked for
+  Peer peer;                         // the client; with a PROXY header, the one that it names
   Peer local;
-  Peer real_peer;  // the balancer; AF_UNSPEC: nobody speaks for the client
+  Peer real_peer;  // the balancer; AF_UNSPEC: none
   std::int64_t started_ns = 0;
   // serving: when its lifetime is over, or once that was, when it gets SIGKILL; 0: never.
   // ending: when what is left of the group gets SIGKILL.
@@ -109,7 +109,7 @@ struct WorkerRecord {
   std::uint64_t run = 0;
   std::int64_t heartbeat_ns = 0;
   std::uint64_t accepted = 0;       // given to a child by this run
-  std::uint64_t empty_accepts = 0;  // woken for nothing: somebody else was faster
+  std::uint64_t empty_accepts = 0;  // woken for nothing: another worker was faster
 };
 
 struct Counts {
@@ -154,8 +154,8 @@ class Table {
   // A slot for a connection that has not been accepted yet (`on_full: queue`), or max_connections, or rate. What the
   // rate allows is taken by serve(), and held until then.
   [[nodiscard]] Grant claim(const Demand& demand) noexcept;
-  // The last word on an accepted connection: all that is asked of the table, in order. `claimed` is its slot if it has
-  // one already. Where sources are asked about, the connection counts for its own until the slot is free again.
+  // Decides on an accepted connection: all steps that need the table, in order. `claimed` is its slot if it has one
+  // already. Where sources are asked about, the connection counts for its own until the slot is free again.
   [[nodiscard]] Grant admit(const Demand& demand, std::uint32_t claimed) noexcept;
   // No child came of it (claimed, or serving without a pid): free again, and not counted. True: ring the bell.
   [[nodiscard]] bool release(std::uint32_t slot) noexcept;
@@ -173,7 +173,7 @@ class Table {
   Penalised penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
                      std::int64_t now_ns) noexcept;
 
-  // Somebody found the table full and sleeps on the bell.
+  // A worker found the table full and sleeps on the bell.
   [[nodiscard]] bool somebody_waits() const noexcept;
 
   // The master's forms: nothing when the lock is busy (try again later).
@@ -186,13 +186,13 @@ class Table {
                                                       std::int64_t now_ns) noexcept;
   // How many penalties were forgiven.
   [[nodiscard]] std::optional<std::uint32_t> try_forgive(const SourceKey& prefix) noexcept;
-  // Repairs what a killed holder of the lock left, if somebody did; so that counts() is right although nobody locks.
+  // Repairs the table if a holder of the lock was killed, so that counts() is right although no process locks.
   void try_repair() noexcept;
-  // Takes over a dead worker's slot without the lock: its owner is gone and nobody else may touch it.
+  // Takes over a dead worker's slot without the lock: its owner is gone and no other process may touch it.
   void adopt(std::uint32_t slot) noexcept;
 
-  // Other limits from now on, the room stays. What is above a lower limit goes on; a rate begins anew. False: the lock
-  // is busy, try again. Whoever waits should be told to look again.
+  // Other limits from now on, the room stays. Connections above a lower limit continue; a rate begins anew. False: the
+  // lock is busy, try again. Waiting workers should get a Kick.
   [[nodiscard]] bool try_limit(const Shape& limits) noexcept;
 
   // Reading needs no lock: counts may be a moment old, a slot's copy is checked with `use`. A table that is not mapped
@@ -230,7 +230,7 @@ class Table {
   Slot* slots_ = nullptr;
   Sources sources_;
   std::size_t size_ = 0;
-  Shape shape_;  // a copy that nobody else can change: the room
+  Shape shape_;  // a copy that no other process can change: the room
 };
 
 }  // namespace bulkhead::ipc

@@ -1,5 +1,4 @@
-// What the parts of the connection table's code share, and nobody else includes: its header in memory, and how its lock
-// is held.
+// Private to the connection table's code: its header in memory, and how its lock is held.
 #pragma once
 
 #include <atomic>
@@ -16,8 +15,8 @@ inline std::size_t round_to_page(std::size_t bytes) noexcept {
   return (bytes + kPage - 1) / kPage * kPage;
 }
 
-// What a half-done change writes must be in memory in the order of the program, seen from the process that repairs it.
-// The killed process stops between two of its own instructions, so only the compiler could reorder.
+// The stores of a half-done change must be in memory in program order, as seen from the process that repairs it. A
+// killed process stops between two of its own instructions, so only the compiler could reorder.
 inline void order() noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
@@ -28,15 +27,15 @@ struct Table::Header {
   Shape shape;
 
   RobustLock lock;
-  std::uint32_t waiting;    // somebody found the table full and sleeps on the bell
+  std::uint32_t waiting;    // a worker found the table full and sleeps on the bell
   std::uint32_t free_head;  // freed slots, last in first out: the one whose memory is warm
   std::uint32_t fresh;      // slots from here on were never used
   std::uint32_t claimed;    // slots in that state
   std::uint32_t rate_next;  // the oldest entry of the rate's ring, to be overwritten next
   Counts counts;
 
-  // One entry: an end that may be half done. Counts of what has ended cannot be recounted from the slots, so they are
-  // written here first.
+  // One entry: an end that may be half done. Counts of ended connections cannot be recounted from the slots, so they
+  // are written here first.
   std::uint32_t journal_open;
   std::uint32_t journal_slot;
   std::uint32_t journal_use;

@@ -1,4 +1,4 @@
-// The connection table's word on sources: worker/ipc/source_table.h under the table's lock.
+// The connection table's functions for sources: worker/ipc/source_table.h under the table's lock.
 #include "worker/ipc/table_header.h"
 
 namespace bulkhead::ipc {

@@ -290,6 +290,11 @@ Line& Line::field(std::string_view field_name, std::int64_t value) noexcept {
   return *this;
 }
 
+Line& Line::boolean(std::string_view field_name, bool value) noexcept {
+  if (name(field_name)) raw(value ? "true" : "false");
+  return *this;
+}
+
 Line& Line::field_seconds(std::string_view field_name, std::int64_t nanoseconds) noexcept {
   if (name(field_name)) fraction(nanoseconds);
   return *this;
@@ -315,7 +320,7 @@ void Line::write() noexcept {
     Line(Level::error, "log")
         .text("dropped ")
         .number(static_cast<std::int64_t>(missing))
-        .text(" lines: the log was full")
+        .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
         .write();
     if (unreported != 0) unreported += missing - 1;
   }

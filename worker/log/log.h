@@ -9,10 +9,11 @@
 // stamps it); to journald's, the fields of systemd.journal-fields(7), ours as BULKHEAD_NAME.
 //
 // Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN
-// in both forms, so that nobody forges a line or speaks to a terminal. Never blocks: where the descriptor is full the
+// in both forms, so that a peer cannot forge a line or control a terminal. Never blocks: if the descriptor is full the
 // line is dropped and counted, and the next one that fits is preceded by one that says how many are missing.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -25,7 +26,7 @@ enum class Level : std::uint8_t { debug, info, warning, error };
 inline constexpr sys::EnumWords<Level, sys::up_to(Level::error)> kLevelWords{"debug", "info", "warning", "error"};
 enum class Format : std::uint8_t { text, json };
 inline constexpr sys::EnumWords<Format, sys::up_to(Format::json)> kFormatWords{"text", "json"};
-enum class Transport : std::uint8_t { stream, syslog, journald };  // what reads the descriptor's other end
+enum class Transport : std::uint8_t { stream, syslog, journald };  // the reader at the other end
 
 struct Settings {
   int fd = 2;
@@ -37,12 +38,12 @@ struct Settings {
   const char* identity = "bulkheadd";  // syslog and journald; must outlive the process's logging
 };
 
-// Process-wide. The descriptor stays the caller's; it should be nonblocking, and where it could not be made so (an
-// inherited socket or another user's pipe) it is asked before each line whether it would block.
+// Process-wide. The descriptor stays the caller's; it should be nonblocking; if it cannot be made so (an inherited
+// socket or another user's pipe), each line first polls whether it would block.
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
 void after_fork() noexcept;  // a child that writes lines of its own: they carry its pid
-// Errors are written as text to this descriptor too (-1: no more): what the shell that starts a daemon gets to see.
+// Errors are written as text to this descriptor too (-1: no longer), for the shell that starts the daemon.
 void echo_errors_to(int fd) noexcept;
 
 [[nodiscard]] bool enabled(Level level) noexcept;
@@ -58,13 +59,15 @@ class Line {
   Line& seconds(std::int64_t nanoseconds) noexcept;  // "1.234 s"
   Line& field(std::string_view name, std::string_view value) noexcept;
   Line& field(std::string_view name, std::int64_t value) noexcept;
+  // Exactly bool, so that no pointer becomes one.
+  Line& field(std::string_view name, std::same_as<bool> auto value) noexcept { return boolean(name, value); }
   Line& field_seconds(std::string_view name, std::int64_t nanoseconds) noexcept;
   void write() noexcept;
 
  private:
   static constexpr std::size_t kSize = 4096;
-  // The message leaves room for the fields, and a field that does not fit whole is left out, so that a long line still
-  // parses; a message that was cut ends in "...".
+  // The message leaves room for the fields, and a field that does not fit as a whole is left out, so that a long line
+  // can still be parsed; a cut message ends in "...".
   static constexpr std::size_t kMessageLimit = 3072;
   static constexpr std::size_t kLimit = kSize - 8;
   void begin_stream(Level level, std::string_view path) noexcept;
@@ -80,6 +83,7 @@ class Line {
   void timestamp() noexcept;
   void end_message() noexcept;
   bool name(std::string_view name) noexcept;
+  Line& boolean(std::string_view name, bool value) noexcept;
 
   char buffer_[kSize];
   std::size_t length_ = 0;
@@ -91,7 +95,7 @@ class Line {
   bool cut_ = false;
 };
 
-// One line a second for one kind of news; `suppressed` tells how many were not written since. Injected time.
+// One line a second about one subject; `suppressed` is the number of lines that were not written since. Injected time.
 class RateLimit {
  public:
   [[nodiscard]] bool open(std::int64_t now_ns) const noexcept { return now_ns >= next_ns_; }
@@ -103,9 +107,9 @@ class RateLimit {
     next_ns_ = now_ns + 1'000'000'000;
     return true;
   }
-  // Something was held back, and allow() would say yes now.
+  // A line was suppressed, and allow() would return true now.
   [[nodiscard]] bool overdue(std::int64_t now_ns) const noexcept { return suppressed_ != 0 && now_ns >= next_ns_; }
-  // How many lines were held back since the last one that was allowed; reading resets it.
+  // How many lines were suppressed since the last one that was allowed; reading resets it.
   [[nodiscard]] std::uint64_t take_suppressed() noexcept {
     const std::uint64_t count = suppressed_;
     suppressed_ = 0;

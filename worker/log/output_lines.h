@@ -13,20 +13,20 @@ namespace bulkhead::log {
 // One stream's lines. The result does not depend on how the bytes were cut into pieces. Memory: at most `limit` bytes.
 class LineSplitter {
  public:
-  // Without its newline; valid during the call. `cut`: the line goes on, and the rest of it is dropped.
+  // Without its newline; valid during the call. `cut`: the line is longer, and its rest is dropped.
   using OnLine = std::function<void(std::string_view line, bool cut)>;
 
   static constexpr std::size_t kLimit = 2048;  // bytes
 
   explicit LineSplitter(std::size_t limit = kLimit) : limit_(limit) {}
 
-  // A line that exceeds the limit comes at once, not when it ends: it may never.
+  // A line that exceeds the limit is reported at once, not at its end, which may never come.
   void feed(std::string_view bytes, const OnLine& on_line);
   // End of the stream: a last line that has no newline.
   void finish(const OnLine& on_line);
   [[nodiscard]] bool empty() const noexcept { return line_.empty() && !dropping_; }
 
-  // What there is of a line, to go on with it elsewhere; `dropping`: the rest of one that was cut is to come.
+  // The incomplete line, to continue it in another process; `dropping`: the rest of a cut line will follow.
   [[nodiscard]] const std::string& line() const noexcept { return line_; }
   [[nodiscard]] bool dropping() const noexcept { return dropping_; }
   void resume(std::string_view line, bool dropping) {
@@ -38,12 +38,12 @@ class LineSplitter {
   void extend(std::string_view piece, const OnLine& on_line);
 
   std::size_t limit_;
-  std::string line_;       // what there is of it so far
-  bool dropping_ = false;  // the rest of a line that was cut
+  std::string line_;       // the incomplete line
+  bool dropping_ = false;  // inside the rest of a cut line
 };
 
-// What one child may have of the log and of the master's time, over both of its streams, in each second. Whoever owns
-// it calls renew() when the second is over.
+// A child's share of the log and of the master's time, for both of its streams, in each second. The owner calls renew()
+// when the second is over.
 class OutputBudget {
  public:
   struct Limits {

@@ -7,7 +7,7 @@ namespace bulkhead::loop {
 
 namespace {
 
-// A failing init means no memory or no descriptor left at start: there is nothing to go on with.
+// A failing init means no memory or no descriptor left at start: the process cannot continue.
 void require(int status) {
   if (status != 0) std::abort();
 }
@@ -24,7 +24,7 @@ Loop::Loop() {
 }
 
 Loop::~Loop() {
-  uv_run(&loop_, UV_RUN_NOWAIT);  // lets the close callbacks of what is gone run
+  uv_run(&loop_, UV_RUN_NOWAIT);  // runs the close callbacks of handles that are gone
   uv_loop_close(&loop_);
 }
 
@@ -85,7 +85,7 @@ namespace {
 
 template <class State>
 void call(uv_poll_t* handle, int status, int events) {
-  // An error on the descriptor (EBADF, EPOLLERR) is news for the reader: it will meet it in its own call.
+  // An error on the descriptor (EBADF, EPOLLERR) is left to the reader, which gets it from its own call.
   static_cast<State*>(handle->data)->on_event(status < 0 ? UV_READABLE : events);
 }
 

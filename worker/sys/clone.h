@@ -33,7 +33,7 @@ namespace bulkhead::sys {
       "jnz 1f\n\t"
       "mov %[entry], %%rax\n\t"  // either of the two may have been given any register, rbp too
       "mov %[argument], %%rdi\n\t"
-      "xor %%ebp, %%ebp\n\t"  // the outermost frame, for whoever unwinds
+      "xor %%ebp, %%ebp\n\t"  // the outermost frame, for unwinders
       "call *%%rax\n\t"
       "ud2\n"
       "1:"

@@ -25,7 +25,7 @@ void keep_heap_from_children() noexcept {
 }
 
 void keep_stack_from_children() noexcept {
-  constexpr std::uintptr_t kFirstSize = 128 * 1024;  // what execve(2) maps; pages that it grows by later are as we say
+  constexpr std::uintptr_t kFirstSize = 128 * 1024;  // mapped by execve(2); what it grows by later has our advice
   const auto end = reinterpret_cast<std::uintptr_t>(program_invocation_name) / kPage * kPage;
   madvise(reinterpret_cast<void*>(end - kFirstSize), kFirstSize, MADV_DONTFORK);
 }

@@ -1,10 +1,10 @@
-// What a fork copies, it pays for twice: page tables then, and a fault for every page that either side writes after.
-// The worker's own objects are of no use to a connection child, so they stay out of it.
+// Keeps a fork cheap. A copied page costs twice: its page table entry at the fork, and a fault when either side writes
+// to it later. A connection child does not need the worker's own objects, so they are not copied.
 #pragma once
 
 namespace bulkhead::sys {
 
-// From now on children of fork and clone have no heap (MADV_DONTFORK, madvise(2)): in them malloc, and any pointer to
+// Afterwards children of fork and clone have no heap (MADV_DONTFORK, madvise(2)): in them malloc, and any pointer to
 // what was allocated so far, faults. Thread-local storage, which a static program keeps at the start of its heap,
 // stays. For a process that forks children that exec, or that need nothing but their stack. Does nothing where the heap
 // is not brk's.

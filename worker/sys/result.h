@@ -1,4 +1,4 @@
-// A value or the system's reason why there is none. C++20 has no std::expected; this is the part of it that we need.
+// A value, or the system's error instead of it. C++20 has no std::expected; this is the part of it that we need.
 #pragma once
 
 #include <cstring>
@@ -8,7 +8,7 @@
 
 namespace bulkhead::sys {
 
-// What was tried, on what, and the errno: "bind 127.0.0.1:4040: Address already in use".
+// The failed operation, its object, and the errno: "bind 127.0.0.1:4040: Address already in use".
 struct Error {
   std::string operation;
   std::string subject;

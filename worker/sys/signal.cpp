@@ -30,7 +30,7 @@ void take_over_signals(std::initializer_list<int> blocked) noexcept {
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction present {};
-    // A sanitizer's own handlers for faults stay: only an inherited SIG_IGN is somebody else's wish.
+    // A sanitizer's own handlers for faults stay: only an inherited SIG_IGN comes from outside.
     if (sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN)
       sigaction(signal, &standard, nullptr);
   }

@@ -1,8 +1,8 @@
-// Signals as bulkhead uses them: no handlers anywhere, but for a new program's way back from an upgrade
-// (master/upgrade/way_back.h). The signals that a process acts on, and those it must survive,
-// stay blocked for its whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So
-// nothing runs asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be
-// as exec(2) expects it: pending signals are not inherited, and no disposition has to be put back.
+// Signals as bulkhead uses them: no handlers anywhere, except for a new program's way back from an upgrade
+// (master/upgrade/way_back.h). The signals that a process acts on, and those it must survive, stay blocked for its
+// whole life and are read from a signalfd (signalfd(2)); every disposition is the default. So nothing runs
+// asynchronously, nothing has to be blocked around fork, and a child needs one call, an empty mask, to be as exec(2)
+// expects it: pending signals are not inherited, and no disposition has to be put back.
 #pragma once
 
 #include <sys/resource.h>
@@ -17,20 +17,20 @@
 
 namespace bulkhead::sys {
 
-// Sets every disposition to its default and blocks exactly `blocked`. For the first lines of main(): what our own
-// parent ignored or blocked (nohup, a careless supervisor) must not become our children's. Async-signal-safe.
+// Sets every disposition to its default and blocks exactly `blocked`. For the first lines of main(): signals that our
+// own parent ignored or blocked (nohup, a careless supervisor) must not stay so in our children. Async-signal-safe.
 void take_over_signals(std::initializer_list<int> blocked) noexcept;
 
 // A close-on-exec, nonblocking signalfd for `signals`, which must be blocked. -1 and errno on failure.
 [[nodiscard]] Fd open_signal_fd(std::initializer_list<int> signals) noexcept;
-// From now on it reads these. The others stay pending, one of each kind, and wake whoever polls it when they are chosen
-// again.
+// Chooses which signals it reads from now on. The others stay pending, one of each kind, and make it readable when they
+// are chosen again.
 void choose_signals(int signal_fd, std::span<const int> signals) noexcept;
 
-// Empty mask. For a child, before it runs anything of others. Async-signal-safe; no allocation; allowed after vfork.
+// Empty mask. For a child, before it runs foreign code. Async-signal-safe; no allocation; allowed after vfork.
 void unblock_all_signals() noexcept;
 
-// kill(2) for one process that is our unreaped child. Refuses pids that would mean a group, everybody or init: false,
+// kill(2) for one process that is our unreaped child. Refuses pids that mean a group, all processes or init: false,
 // EINVAL.
 bool signal_process(pid_t pid, int signal) noexcept;
 
@@ -52,15 +52,15 @@ struct Ended {
 // signal, as a set-user-ID program's, count as left. Nothing: it was not ours to reap.
 [[nodiscard]] std::optional<Ended> end_group(pid_t leader, bool group) noexcept;
 
-// What is left of a process group whose leader has been reaped. The kernel frees a number only with its last user, so
-// as long as we see the group without a gap it is the same one; where its number is a process again, it has gone in
-// between and is somebody else's.
+// The remains of a process group whose leader has been reaped. The kernel frees a number only with its last user, so a
+// group that is always there is the same one; if its number is a process again, the group has ended in between and the
+// number belongs to another.
 enum class LeftoverGroup { gone, alive, killed };
 [[nodiscard]] bool is_left_over(pid_t group) noexcept;
-// Its end: SIGKILL when it is still there and `due`; then no more has to be done about it, as with one that is gone.
+// Ends it: SIGKILL if it still exists and is `due`; afterwards nothing remains to be done, as for a group that is gone.
 LeftoverGroup end_left_over(pid_t group, bool due) noexcept;
 
-// One of the two: `group` says which.
+// Calls signal_group() or signal_process(), as `group` says.
 bool signal_child(pid_t leader, int signal, bool group) noexcept;
 
 }  // namespace bulkhead::sys

@@ -1,6 +1,6 @@
 /*
- * A handler module: sends every line back in upper case, after the prefix that the options ask for, and says goodbye
- * when the listener drains. Build it against an installed bulkhead, with CMake (see CMakeLists.txt) or by hand:
+ * A handler module: sends every line back in upper case, after the prefix from its options, and takes leave of its
+ * client when the listener drains. Build it against an installed bulkhead, with CMake (see CMakeLists.txt) or by hand:
  *
  *   cc -shared -fPIC $(pkg-config --cflags bulkhead) -o shout.so shout.c
  *
@@ -33,7 +33,7 @@ static int read_prefix(const char* options, char* prefix, size_t size) {
   return 0;
 }
 
-/* Called once in each worker: every connection has what is computed here. */
+/* Called once in each worker. Every connection inherits what is computed here. */
 static int init(const struct bulkhead_host* host, void** state, char* error, size_t error_size) {
   struct shout* shout = calloc(1, sizeof *shout);
   if (shout == NULL) return 1;

@@ -91,7 +91,7 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK(node.listener->max_connections == 1024);
   CHECK(node.listener->remarks.empty());
   CHECK(node.listener->connection_shutdown == 5s);
-  CHECK(std::get<BuiltIn>(node.listener->handlers.front()) == BuiltIn::echo);
+  CHECK(name_of(node.listener->handlers.front()) == "echo");
   REQUIRE(node.listener->child.identity);
   CHECK(node.listener->child.identity->name == "nobody");
   CHECK(node.listener->child.identity->uid == 65534);

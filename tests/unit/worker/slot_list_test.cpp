@@ -6,7 +6,7 @@
 
 using namespace bulkhead::worker;
 
-TEST_CASE("Slots leave a list from its front, its end and its middle, and come back") {
+TEST_CASE("Slots are removed from the front, the end and the middle of a list, and added again") {
   SlotLinks links(5);
   SlotList list(links);
   CHECK(list.empty());

@@ -48,13 +48,13 @@ bool is_taken(const T& message) {
 
 }  // namespace
 
-TEST_CASE("Every message is told from every other") {
+TEST_CASE("Every message is distinct from every other") {
   std::set<ipc::MessageType> types;
   check_each(ipc::Down(), types);
   check_each(ipc::Up(), types);
 }
 
-TEST_CASE("A message goes up as it was sent") {
+TEST_CASE("A message goes up unchanged") {
   const ipc::ChannelPair pair = channel();
   ipc::Crash sent;
   sent.slot = 7;
@@ -68,7 +68,7 @@ TEST_CASE("A message goes up as it was sent") {
   CHECK(ipc::receive_up(pair.master.get(), got) == ipc::Received::nothing);
 }
 
-TEST_CASE("A message goes down as it was sent, with its descriptor") {
+TEST_CASE("A message goes down unchanged, with its descriptor") {
   const ipc::ChannelPair pair = channel();
   const sys::Fd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
   ipc::Log sent;
@@ -88,12 +88,12 @@ TEST_CASE("A message goes down as it was sent, with its descriptor") {
   CHECK_FALSE(carried);
 }
 
-TEST_CASE("A message takes the bytes of its type and its own, and no more") {
+TEST_CASE("A message has the bytes of its type and its own, and no others") {
   CHECK(ipc::packet_of(ipc::Ready{}).size == 4);
   CHECK(ipc::packet_of(ipc::Drained{}).size == 8);
 }
 
-TEST_CASE("What does not fit the form is malformed, whoever sent it") {
+TEST_CASE("A packet of another form is malformed, from either side") {
   ipc::Packet packet = ipc::packet_of(ipc::Paused{});
   SECTION("too short") {
     --packet.size;
@@ -223,7 +223,7 @@ TEST_CASE("Every stage of a start has its words") {
   CHECK(ipc::stage_text(static_cast<ipc::Stage>(999)) == "starting");
 }
 
-TEST_CASE("The words of an enum lead there and back") {
+TEST_CASE("The words of an enum map in both directions") {
   CHECK(ipc::kPauseWords.text(ipc::PauseReason::rate) == "max_connection_rate");
   CHECK(ipc::kPauseWords.find("max_connection_rate") == ipc::PauseReason::rate);
   CHECK_FALSE(ipc::kPauseWords.find("unknown"));

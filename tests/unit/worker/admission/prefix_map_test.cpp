@@ -40,7 +40,7 @@ bool holds(const Prefix& prefix, const Address& address) {
   return true;
 }
 
-// One after the other, as the rule says it.
+// Searches one network after the other, as the rule is worded.
 Match slowly(const std::vector<Prefix>& prefixes, const Address& address) {
   Match best{kNone, kNoNetwork};
   for (const Prefix& prefix : prefixes) {
@@ -53,7 +53,7 @@ Match slowly(const std::vector<Prefix>& prefixes, const Address& address) {
 
 }  // namespace
 
-TEST_CASE("Where there are no networks, none is found") {
+TEST_CASE("Without networks none is found") {
   const Compiled map({});
   CHECK(map.find({false, 0, 1}).value == kNone);
   CHECK(map.find({true, 0, 1}).value == kNone);
@@ -74,7 +74,7 @@ TEST_CASE("The longest network decides, up to its last address") {
   CHECK(map.find({false, 0, 0x0b000000}).value == kNone);
 }
 
-TEST_CASE("The families are apart, and the last address of each is held") {
+TEST_CASE("The families are separate, and the last address of each is found") {
   const Compiled map({v4(0, 0, 4), v6(0, 0, 0, 6)});
   CHECK(map.find({false, 0, 0}).value == 4);
   CHECK(map.find({false, 0, 0xffffffff}).value == 4);
@@ -95,7 +95,7 @@ TEST_CASE("An IPv6 network may end in the middle of either half") {
   CHECK(map.find({true, 0x20010db900000000, 0}).value == kNone);
 }
 
-TEST_CASE("Any set of networks answers as going through it one by one would, and stays small", "[property]") {
+TEST_CASE("Any set of networks gives the answers of a linear search, and stays small", "[property]") {
   std::mt19937_64 random(4);
   for (int round = 0; round < 200; ++round) {
     std::vector<Prefix> prefixes;
@@ -124,7 +124,7 @@ TEST_CASE("Any set of networks answers as going through it one by one would, and
   }
 }
 
-TEST_CASE("Allow and deny: the table of their meaning") {
+TEST_CASE("Allow and deny: the table of their meanings") {
   const Prefix net = v4(0x0a000000, 8, 0);
   const Prefix part = v4(0x0a010000, 16, 0);
   struct Row {

@@ -54,7 +54,7 @@ TEST_CASE("a line of exactly the limit is whole, a longer one is cut and its res
   CHECK(split({"123456789", "123\n", "ab"}, 4) == Lines{"1234…", "ab"});
 }
 
-TEST_CASE("a line that never ends is told of at once, and only once") {
+TEST_CASE("a line that never ends is reported at once, and only once") {
   Reader reader(4);
   for (int i = 0; i < 1000; ++i) reader.feed("xxxxxxxx");
   CHECK(reader.finish() == Lines{"xxxx…"});

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/worker/proxy_header_samples.h"
+#include "tests/unit/worker/admission/proxy_header_samples.h"
 
 using namespace bulkhead::admission;
 using namespace bulkhead::admission::testing;
@@ -146,7 +146,7 @@ TEST_CASE("Bad version 1 lines are refused, and with a reason") {
   }
 }
 
-TEST_CASE("What cannot become a header is told at the first wrong byte") {
+TEST_CASE("Bytes that cannot become a header are invalid from the first wrong byte on") {
   CHECK(verdict("X") == ProxyVerdict::invalid);
   CHECK(verdict("PROXx") == ProxyVerdict::invalid);
   CHECK(verdict("\r\n\r\n"s) == ProxyVerdict::need_more);
@@ -237,7 +237,7 @@ TEST_CASE("Bad version 2 blocks are refused, and with a reason") {
   }
 }
 
-TEST_CASE("What is not a TCP client is not given an address") {
+TEST_CASE("A client that is not a TCP client gets no address") {
   for (const std::string& bytes :
        {"PROXY UNKNOWN 192.0.2.7 192.0.2.8 1 2\r\n"s, v2(0x20, 0x11, kInet), v2(0x21, 0x12, kInet),
         v2(0x21, 0x10, kInet), v2(0x21, 0x00, kInet), v2(0x21, 0x31, std::string(216, '/'))}) {
@@ -298,7 +298,7 @@ TEST_CASE("Values of another family's header are read too, those of LOCAL are no
   CHECK(read(v2(0x20, 0x11, kInet + tlv(0x02, "example.org"))).header.authority.data() == nullptr);
 }
 
-TEST_CASE("Of two headers the first is read and the second is the application's") {
+TEST_CASE("The first of two headers is read, and the second is the application's") {
   const std::string first = "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n";
   ProxyHeader header;
   const std::string bytes = first + "PROXY TCP4 9.9.9.9 5.6.7.8 1 2\r\n";

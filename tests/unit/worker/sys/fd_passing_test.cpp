@@ -89,7 +89,7 @@ TEST_CASE("Surplus descriptors do not stay open") {
   CHECK(lowest_free() == before);
 }
 
-TEST_CASE("Where the sender is asked for, no descriptor comes in") {
+TEST_CASE("If the sender is asked for, no descriptor comes in") {
   const Pair pair = make_pair(SOCK_DGRAM);
   const int on = 1;
   REQUIRE(setsockopt(pair.far.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
@@ -104,7 +104,7 @@ TEST_CASE("Where the sender is asked for, no descriptor comes in") {
   CHECK(lowest_free() == before);
 }
 
-TEST_CASE("A datagram longer than the buffer is cut, and says so") {
+TEST_CASE("A datagram longer than the buffer is cut, and marked so") {
   const Pair pair = make_pair(SOCK_DGRAM);
   REQUIRE(sys::send_datagram(pair.near.get(), bytes("0123456789")));
   char buffer[4];
@@ -113,7 +113,7 @@ TEST_CASE("A datagram longer than the buffer is cut, and says so") {
   CHECK(got.is_cut);
 }
 
-TEST_CASE("Nothing to receive, and nobody to send to, is said at once") {
+TEST_CASE("Nothing to receive and no receiver are reported at once") {
   Pair pair = make_pair(SOCK_SEQPACKET);
   char buffer[4];
   CHECK(sys::receive_with_descriptor(pair.far.get(), buffer).size == -1);

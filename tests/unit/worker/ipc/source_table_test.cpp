@@ -74,7 +74,7 @@ SourceKey source(std::uint32_t number, std::uint16_t family = AF_INET) {
 
 }  // namespace
 
-TEST_CASE("As many connections of one source as the limit, of each other source too") {
+TEST_CASE("Each source gets as many connections as the limit") {
   Fixture f(64);
   f.rules.max_connections = 3;
   for (std::uint32_t from = 1; from <= 8; ++from) {
@@ -104,7 +104,7 @@ TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A source that has nothing to be remembered for makes room at once") {
+TEST_CASE("A source without connection, penalty or rate makes room at once") {
   Fixture f(8);
   for (std::uint32_t from = 1; from <= 10'000; ++from) f.end(f.connect(source(from)));
   CHECK(f.table.sources().touched() == 1);
@@ -136,14 +136,14 @@ TEST_CASE("65,536 known sources of each family: one is found in a step or two", 
   CHECK(f.table.consistent());
 }
 
-// What the table has really been given, not what its size says.
+// The memory that the table has really got, not its size.
 std::int64_t memory_of(const Fixture& f) {
   struct stat status {};
   REQUIRE(fstat(f.fd.get(), &status) == 0);
   return status.st_blocks * 512;
 }
 
-TEST_CASE("A listener that asks nothing of its sources pays for none of this, and whoever asks pays by source") {
+TEST_CASE("A listener without limits for sources uses no memory for them, and another pays by source") {
   Fixture f(1024);
   const auto at_once = [&f] {
     std::vector<std::uint32_t> slots;
@@ -161,7 +161,7 @@ TEST_CASE("A listener that asks nothing of its sources pays for none of this, an
   CHECK(memory_of(f) - plain < 1024 * 1024 + 1000 * 64 + 4 * 4096);  // the heads, the sources
 }
 
-TEST_CASE("200,000 sources one after the other stay within what bulkhead.json(5) says", "[property]") {
+TEST_CASE("200,000 sources one after the other stay within the memory that bulkhead.json(5) states", "[property]") {
   Fixture f(1024);
   f.rules.rate = {1, 3600 * kSecond};
   for (std::uint32_t from = 0; from < 200'000; ++from) f.end(f.connect(source(0x0a000000 + from)));
@@ -217,13 +217,13 @@ TEST_CASE("Small penalties begin to count once more than min is due") {
   CHECK(f.connect(source(1)) == kNoSlot);
 }
 
-TEST_CASE("Exempt clients get in, penalised or not") {
+TEST_CASE("Exempt clients are admitted, penalised or not") {
   Fixture f(4);
   (void)f.crash(source(1), 90);
   CHECK(f.ask(source(1), kUnlimited, true).slot != kNoSlot);
 }
 
-TEST_CASE("Who is refused for want of a slot has not been counted, nor has it taken from its rate") {
+TEST_CASE("A connection refused for lack of a slot is not counted, and takes nothing from its rate") {
   Fixture f(1);
   f.rules.max_connections = 1;
   f.rules.rate = {1, 3600 * kSecond};
@@ -265,7 +265,7 @@ TEST_CASE("permissive: beyond max_sources the penalty that would end soonest is 
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("deny_all: beyond max_sources nobody new of the family is admitted until a penalty ends") {
+TEST_CASE("deny_all: beyond max_sources no new source of the family is admitted until a penalty ends") {
   Fixture f(4);
   f.rules.penalties.max_sources4 = 2;
   f.rules.penalties.overflow = Overflow::deny_all;
@@ -280,7 +280,7 @@ TEST_CASE("deny_all: beyond max_sources nobody new of the family is admitted unt
   CHECK(f.connect(source(1), kNow + 21 * kSecond) == kNoSlot);
 }
 
-TEST_CASE("Forgiving takes all within the prefix and leaves the others") {
+TEST_CASE("Forgiving removes all penalties within the prefix and keeps the others") {
   Fixture f(4);
   for (std::uint32_t from = 0; from < 300; ++from) (void)f.crash(source(0x0a000000 + from), 16 + from);
   (void)f.crash(source(0x20010000, AF_INET6), 90);

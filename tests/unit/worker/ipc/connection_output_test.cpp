@@ -42,7 +42,7 @@ bool everybody(const Origin&) {
 
 }  // namespace
 
-TEST_CASE("Lines of several connections are put together apart from each other") {
+TEST_CASE("Lines of several connections are assembled separately") {
   Output output;
   output.take(connection(1), 1001, "one, fir", 0);
   output.take(connection(2), 1002, "two\nand ", 0);
@@ -60,7 +60,7 @@ TEST_CASE("A process without a connection is a source of its own") {
   CHECK(output.lines == Lines{{0, "ac"}, {0, "bd"}});
 }
 
-TEST_CASE("The end of a connection brings its last line and forgets it") {
+TEST_CASE("At the end of a connection its last line is logged and it is forgotten") {
   Output output;
   output.take(connection(1), 1001, "no newline", 0);
   output.take(connection(2), 1002, "nor here", 0);
@@ -72,7 +72,7 @@ TEST_CASE("The end of a connection brings its last line and forgets it") {
   CHECK(output.sources() == 0);
 }
 
-TEST_CASE("Silent connections are forgotten after a second, but not what they began to say") {
+TEST_CASE("Silent connections are forgotten after a second, but not an incomplete line") {
   Output output;
   output.take(connection(1), 1001, "all said\n", 0);
   output.take(connection(2), 1002, "not all", 0);
@@ -84,7 +84,7 @@ TEST_CASE("Silent connections are forgotten after a second, but not what they be
   CHECK(output.lines.back().second == "not all said");
 }
 
-TEST_CASE("However many connections write, so many are remembered and no line is lost") {
+TEST_CASE("However many connections write, a fixed number is remembered and no line is lost") {
   Output output;
   const std::size_t count = 3 * ConnectionOutput::kMaxSources;
   for (std::size_t id = 1; id <= count; ++id) {

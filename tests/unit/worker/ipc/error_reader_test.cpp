@@ -47,7 +47,7 @@ TEST_CASE("A write arrives whole, with the pid that the kernel vouches for") {
   CHECK_FALSE(ipc::receive_error(fixture.pair.read.get(), buffer.data(), write));
 }
 
-TEST_CASE("Whoever writes while nobody reads waits for a second and goes on") {
+TEST_CASE("A process that writes while no process reads waits for one second and continues") {
   const Fixture fixture;
   while (send(fixture.pair.write.get(), "x", 1, MSG_DONTWAIT) == 1) {
   }
@@ -57,7 +57,7 @@ TEST_CASE("Whoever writes while nobody reads waits for a second and goes on") {
   CHECK(errno == EAGAIN);
 }
 
-TEST_CASE("A longer write than fits fails, the longest that does arrives") {
+TEST_CASE("A write that is too long fails, the longest possible one arrives") {
   const Fixture fixture;
   std::string buffer(ipc::kMaxErrorWrite, '\0');
   const std::string most(ipc::kMaxErrorWrite - 64, 'x');
@@ -70,7 +70,7 @@ TEST_CASE("A longer write than fits fails, the longest that does arrives") {
   CHECK(errno == EMSGSIZE);
 }
 
-TEST_CASE("A sender is asked for itself, then for its session") {
+TEST_CASE("A sender is looked up itself, then by its session") {
   const Fixture fixture;
   std::vector<pid_t> asked;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [&](pid_t leader) -> std::optional<ipc::Origin> {
@@ -84,7 +84,7 @@ TEST_CASE("A sender is asked for itself, then for its session") {
   CHECK(asked == expected);
 }
 
-TEST_CASE("A flood is read in turns, and of each slice of time only so much") {
+TEST_CASE("A flood is read in turns, and only a limited amount in each slice of time") {
   const Fixture fixture;
   int lines = 0;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [](pid_t leader) -> std::optional<ipc::Origin> {

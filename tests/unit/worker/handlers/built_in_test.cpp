@@ -1,4 +1,4 @@
-// The parts of the built-in handlers that depend on nothing, and what their exit statuses mean.
+// The parts of the built-in handlers that depend on nothing, and the meaning of their exit statuses.
 #include "worker/handlers/built_in.h"
 
 #include <sys/socket.h>
@@ -47,11 +47,11 @@ TEST_CASE("The date of daytime is the C library's") {
   }
 }
 
-TEST_CASE("The longest daytime fits") {
+TEST_CASE("The longest text of daytime fits") {
   CHECK(daytime_of(16'748'726'399).size() < handlers::kDaytimeRoom);  // a Wednesday in September
 }
 
-TEST_CASE("The time protocol counts from 1900, and starts again in 2036") {
+TEST_CASE("The time protocol counts from 1900, and starts again at 0 in 2036") {
   // The examples of RFC 868.
   CHECK(handlers::rfc868_seconds(0) == 2'208'988'800);
   CHECK(handlers::rfc868_seconds(2'398'291'200 - 2'208'988'800) == 2'398'291'200);
@@ -59,7 +59,7 @@ TEST_CASE("The time protocol counts from 1900, and starts again in 2036") {
   CHECK(handlers::rfc868_seconds(2'085'978'496) == 0);
 }
 
-TEST_CASE("What the end of a connection's process means") {
+TEST_CASE("The meaning of the end of a connection's process") {
   using ipc::Outcome;
   const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true, {}}); };
   const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false, {}}); };
@@ -117,7 +117,7 @@ constexpr std::int64_t kMillisecond = 1'000'000;
 
 }  // namespace
 
-TEST_CASE("An echo ends as its client does") {
+TEST_CASE("Echo ends as its client does") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
   SECTION("done: a last line without its newline comes too") {
@@ -157,7 +157,7 @@ TEST_CASE("Discard answers nothing") {
   CHECK(pair.hear().empty());
 }
 
-TEST_CASE("Chargen goes on after its client's half is closed, until nobody takes anything") {
+TEST_CASE("Chargen continues after its client's half is closed, until the client takes nothing") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
   pair.say("something to be thrown away");
@@ -168,7 +168,7 @@ TEST_CASE("Chargen goes on after its client's half is closed, until nobody takes
         " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n!\"#$%&");
 }
 
-TEST_CASE("Chargen ends when the client goes") {
+TEST_CASE("Chargen ends when the client disconnects") {
   const Pair pair;
   handlers::Client client(pair.ours, 0);
   shutdown(pair.theirs, SHUT_RD);
@@ -179,7 +179,7 @@ TEST_CASE("Daytime and time do not wait for a client that stays") {
   const Pair pair;
   handlers::Client client(pair.ours, 10 * kMillisecond);
   pair.say("whatever");
-  const auto kind = GENERATE(ipc::HandlerKind::daytime, ipc::HandlerKind::time);
-  CHECK(handlers::serve(kind, client) == ipc::ExitCode::done);
-  CHECK(pair.hear().size() == (kind == ipc::HandlerKind::time ? 4 : library_daytime(std::time(nullptr)).size()));
+  const auto handler = GENERATE(handlers::daytime, handlers::time);
+  CHECK(handler(client) == ipc::ExitCode::done);
+  CHECK(pair.hear().size() == (handler == handlers::time ? 4 : library_daytime(std::time(nullptr)).size()));
 }

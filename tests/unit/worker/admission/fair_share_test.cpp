@@ -10,7 +10,8 @@ constexpr std::uint64_t kLead = FairShare::kLead;
 
 }  // namespace
 
-TEST_CASE("A worker is ahead when it has taken its lead more than half as much again as the average of the others") {
+TEST_CASE(
+    "A worker is ahead when it has taken more than one and a half times the average of the others, plus its lead") {
   const struct {
     std::uint64_t mine;
     std::uint64_t others;
@@ -28,7 +29,7 @@ TEST_CASE("A worker is ahead when it has taken its lead more than half as much a
   }
 }
 
-TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held against anybody") {
+TEST_CASE("Counting begins anew, and the smaller sum of a replaced worker does no harm to the others") {
   FairShare share;
   share.begin(1000, 10);
   CHECK_FALSE(share.ahead(1000 + kLead, 10, 1));
@@ -36,7 +37,7 @@ TEST_CASE("Counting begins anew, and a replaced worker's smaller sum is not held
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
-TEST_CASE("Stepping aside is tried for longer and longer, and in vain doubles the lead until counting begins anew") {
+TEST_CASE("Stepping aside takes longer and longer, and without effect doubles the lead until counting begins anew") {
   FairShare share;
   const auto patience_ends = [&share](std::uint64_t mine) {
     while (share.step_aside() < FairShare::kStepAside << (FairShare::kPatience - 1)) share.in_vain(mine, 0);
@@ -53,7 +54,7 @@ TEST_CASE("Stepping aside is tried for longer and longer, and in vain doubles th
   CHECK(share.step_aside() == FairShare::kStepAside);
   CHECK_FALSE(share.ahead(2 * kLead, 0, 1));
   CHECK(share.ahead(2 * kLead + 1, 0, 1));
-  share.in_vain(100, 0);  // no more patience before the next begin()
+  share.in_vain(100, 0);  // it does not wait again before the next begin()
   CHECK_FALSE(share.ahead(100 + 4 * kLead, 0, 1));
   CHECK(share.ahead(101 + 4 * kLead, 0, 1));
   share.begin(500, 0);

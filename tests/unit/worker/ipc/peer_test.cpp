@@ -28,7 +28,7 @@ std::string text(const ipc::Peer& peer) {
 
 }  // namespace
 
-TEST_CASE("Peers are written as the control protocol has them") {
+TEST_CASE("Peers are written as in the control protocol") {
   CHECK(text(v6("2001:db8::1", 5000)) == "[2001:db8::1]:5000");
   CHECK(text(v6("fe80::1", 1, 3)) == "[fe80::1%3]:1");
   ipc::Peer local;

@@ -61,7 +61,7 @@ TEST_CASE("A plan is read as it was built") {
   CHECK(std::string(plan->string({})).empty());
 }
 
-TEST_CASE("A sealed plan cannot be changed any more") {
+TEST_CASE("A sealed plan can no longer be changed") {
   const sys::Fd memfd = sealed({});
   CHECK(write(memfd.get(), "x", 1) == -1);
   CHECK(ftruncate(memfd.get(), 0) == -1);
@@ -79,7 +79,7 @@ TEST_CASE("A plan that is cut short, or no plan, is refused") {
   }
 }
 
-TEST_CASE("A plan with numbers that nobody could have meant is refused") {
+TEST_CASE("A plan with numbers out of range is refused") {
   const Change changes[] = {
       [](ipc::PlanHeader& header) { header.handler_count = 0; },
       [](ipc::PlanHeader& header) { header.handler_count = ipc::kMaxHandlers + 1; },

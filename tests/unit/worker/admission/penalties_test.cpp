@@ -32,7 +32,7 @@ const Ending kKilled{Ending::How::killed};
 
 }  // namespace
 
-TEST_CASE("What an ending costs is looked up by how it ended") {
+TEST_CASE("The penalty for an end depends on how the connection ended") {
   Ending timed_out = exited(77);
   timed_out.timed_out = true;
   Ending silent = exited(0);
@@ -55,7 +55,7 @@ TEST_CASE("What an ending costs is looked up by how it ended") {
   }
 }
 
-TEST_CASE("Nothing is charged when penalties are off, or that offence's duration is zero") {
+TEST_CASE("Nothing is charged if penalties are off, or if the duration of the offence is zero") {
   PenaltyRules off = rules();
   off.mode = PenaltyMode::off;
   CHECK(charge_for(kKilled, off).offence == Offence::none);
@@ -84,7 +84,7 @@ TEST_CASE("Small penalties accumulate until more than min is due; just min is no
   CHECK(penalty.offence() == Offence::no_input);
 }
 
-TEST_CASE("They decay with time: what has been sat out does not count any more") {
+TEST_CASE("Penalties decay with time: the part that has passed no longer counts") {
   Penalty penalty;
   for (int i = 0; i < 100; ++i) {
     penalty = add(penalty, {Offence::exit, 5 * kSecond}, rules(), kNow + i * 5 * kSecond);
@@ -101,7 +101,7 @@ TEST_CASE("Once enforced a penalty stays so until all of it has passed, below mi
   CHECK_FALSE(afresh.refuses(kNow + 91 * kSecond));
 }
 
-TEST_CASE("More than max is never due") {
+TEST_CASE("A penalty is never longer than max") {
   Penalty penalty;
   for (int i = 0; i < 50; ++i) penalty = add(penalty, {Offence::crash, 90 * kSecond}, rules(), kNow);
   CHECK(penalty.until_ns() - kNow <= 600 * kSecond + 16);
@@ -109,7 +109,7 @@ TEST_CASE("More than max is never due") {
   CHECK_FALSE(add({}, {Offence::crash, 9'000 * kSecond}, rules(), kNow).refuses(kNow + 600 * kSecond + 16));
 }
 
-TEST_CASE("A penalty is one word and comes back out of it") {
+TEST_CASE("A penalty fits into one word and is read back from it") {
   const Penalty penalty = add({}, {Offence::timeout, 90 * kSecond}, rules(), kNow);
   const Penalty again(penalty.word());
   CHECK(again.until_ns() == penalty.until_ns());
@@ -119,7 +119,7 @@ TEST_CASE("A penalty is one word and comes back out of it") {
   CHECK_FALSE(Penalty().refuses(0));
 }
 
-TEST_CASE("Every offence has the config's word") {
+TEST_CASE("Every offence has its word in the configuration") {
   CHECK(kOffenceWords.text(Offence::no_input) == "no_input");
   CHECK(kOffenceWords.text(Offence::exit) == "exit");
 }
@@ -141,7 +141,7 @@ TEST_CASE("The first step that refuses decides: penalty, connections, rate") {
   CHECK(decide(state, limits, 2, true, kNow).verdict == SourceVerdict::per_source);
 }
 
-TEST_CASE("Mode log admits and says what enforce would have done; off does not even look") {
+TEST_CASE("Mode log admits and reports what enforce would have done; off does not look at penalties") {
   SourceRules limits;
   limits.penalties = rules();
   SourceState state;
@@ -154,7 +154,7 @@ TEST_CASE("Mode log admits and says what enforce would have done; off does not e
   CHECK_FALSE(decide(state, limits, kUnlimited, false, kNow).would_refuse);
 }
 
-TEST_CASE("deny_all refuses everybody but the exempt while as many as may be are penalised") {
+TEST_CASE("deny_all refuses all but exempt clients while the largest number of sources is penalised") {
   SourceRules limits;
   limits.penalties = rules();
   SourceState state;

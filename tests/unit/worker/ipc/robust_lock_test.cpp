@@ -7,7 +7,7 @@
 
 using namespace bulkhead::ipc;
 
-// What the kernel does when a holder dies is tried with real processes in tests/e2e; here are the values that it
+// The kernel's part at the death of a holder is tested with real processes in tests/e2e; these are the values that it
 // leaves.
 TEST_CASE("A free lock is taken and given back") {
   register_robust_list();
@@ -20,7 +20,7 @@ TEST_CASE("A free lock is taken and given back") {
   unlock(robust);
 }
 
-TEST_CASE("A lock whose holder died is taken and tells so, waiters or not") {
+TEST_CASE("A lock whose holder died is taken and reports the death, with or without waiters") {
   register_robust_list();
   constexpr std::uint32_t kDied = FUTEX_OWNER_DIED;
   for (const std::uint32_t left : {kDied, kDied | FUTEX_WAITERS}) {

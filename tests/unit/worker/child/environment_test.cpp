@@ -48,7 +48,7 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
                                           "BULKHEAD_GENERATION=1",
                                           "BULKHEAD_STRESS=0"};
   CHECK(strings(environment.build(base, facts).variables) == expected);
-  SECTION("and the next connection's does not remember the last") {
+  SECTION("and the next connection's has nothing of the last") {
     child::ConnectionFacts next = facts;
     next.id = 0;
     next.peer.port = 1;
@@ -86,7 +86,8 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
   }
 }
 
-TEST_CASE("Behind a balancer the client is whom its header names, and the connection's own ends stand beside") {
+TEST_CASE(
+    "Behind a balancer the client is the one that the header names, and the connection's own ends are given too") {
   child::Environment environment(0);
   child::ConnectionFacts facts{
       ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "", "root/echo", 1, 1};
@@ -98,7 +99,7 @@ TEST_CASE("Behind a balancer the client is whom its header names, and the connec
     INFO(expected);
     CHECK(std::count(variables.begin(), variables.end(), expected) == 1);
   }
-  SECTION("and the next connection's does not remember the last") {
+  SECTION("and the next connection's has nothing of the last") {
     facts.proxy = {};
     for (const std::string& variable : strings(environment.build(kNothing, facts).variables)) {
       CHECK(variable.find("PROXY") == std::string::npos);
@@ -107,7 +108,7 @@ TEST_CASE("Behind a balancer the client is whom its header names, and the connec
   }
 }
 
-TEST_CASE("A program that looks for listen_fds finds them, with room for a pid that is not known yet") {
+TEST_CASE("A program that uses LISTEN_FDS finds it, with room for a pid that is not known yet") {
   child::Environment environment(0);
   child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
   CHECK(environment.build(kNothing, facts).pid_field == nullptr);
@@ -122,7 +123,7 @@ TEST_CASE("A program that looks for listen_fds finds them, with room for a pid t
   }
 }
 
-TEST_CASE("How many connections the source has is told where it is counted") {
+TEST_CASE("The number of the source's connections is given if it is counted") {
   child::Environment environment(0);
   child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
   facts.source_connections = 3;
@@ -132,7 +133,7 @@ TEST_CASE("How many connections the source has is told where it is counted") {
   CHECK(std::count(all.begin(), all.end(), "BULKHEAD_STRESS=1") == 1);
 }
 
-TEST_CASE("What not every connection has is told where there is something to tell") {
+TEST_CASE("Optional variables are set only if they have a value") {
   struct Row {
     const char* name;
     std::uint32_t child::ConnectionFacts::*fact;
@@ -152,7 +153,7 @@ TEST_CASE("What not every connection has is told where there is something to tel
   }
 }
 
-TEST_CASE("The longest of everything fits") {
+TEST_CASE("The longest values of all variables fit") {
   const std::string path(107, 'p');
   const std::string listener(1500, 'l');
   ipc::Peer peer;
@@ -168,7 +169,7 @@ TEST_CASE("The longest of everything fits") {
   CHECK(strings(built.variables).back() == "LISTEN_PID=");
 }
 
-TEST_CASE("Each name comes once, the connection's own value wins, and what is left out is left out") {
+TEST_CASE("Each name comes once, the connection's own value wins, and left-out names do not appear") {
   child::Environment environment(4);
   environment.leave_out({"TCPREMOTEIP", "REMOTE_HOST", nullptr});
   const char* const base[] = {"PATH=/bin", "PROTO=spoofed", "PROTOCOL=mine", "TCPREMOTEPORT=1", nullptr};

@@ -31,7 +31,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("As many slots as the limit, then none, and the next one freed rings the bell") {
+TEST_CASE("As many slots as the limit are given out, then none, and the next freed one rings the bell") {
   Fixture f(2);
   const auto first = f.claim(1, 0);
   const auto second = f.claim(1, 0);
@@ -75,7 +75,7 @@ TEST_CASE("A group that outlives its connection keeps the slot, but the connecti
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A connection that never got its process is withdrawn without being counted") {
+TEST_CASE("A connection that never got its process is not counted") {
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
@@ -94,7 +94,7 @@ TEST_CASE("Refusals are counted by reason") {
   CHECK(std::string(refusal_text(Refusal::max_connections)) == "max_connections");
 }
 
-TEST_CASE("The master's forms do nothing while somebody holds the lock") {
+TEST_CASE("The master's forms do nothing while a worker holds the lock") {
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
@@ -141,7 +141,7 @@ TEST_CASE("A long random history stays consistent") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A connection's id names its use, listener and slot, and no other's") {
+TEST_CASE("A connection's id is unique to its use, listener and slot") {
   const auto id = connection_id(0xabcdef01, 4095, 999'999);
   const ConnectionName name = connection_name(id);
   CHECK(name.use == 0xabcdef01);
@@ -149,7 +149,7 @@ TEST_CASE("A connection's id names its use, listener and slot, and no other's") 
   CHECK(name.slot == 999'999);
 }
 
-TEST_CASE("What is not a table is not mapped as one") {
+TEST_CASE("Memory that is not a table is not mapped as one") {
   sys::Fd null(memfd_create("test", MFD_CLOEXEC));
   CHECK_FALSE(Table::map(null.get()));
   REQUIRE(ftruncate(null.get(), 1 << 20) == 0);
@@ -172,7 +172,7 @@ Refusal begin(Table& table, std::int64_t now_ns) {
 
 }  // namespace
 
-TEST_CASE("A rate lets through its count, tells when there is room again, and heals") {
+TEST_CASE("A rate admits its count, reports when it has room again, and recovers") {
   Fixture f(10, 3, 1000);
   for (int i = 0; i < 3; ++i) CHECK(begin(f.table, kStart + i) == Refusal::count_);
   const Grant refused = f.table.claim({1, 0, kStart + 10});
@@ -185,7 +185,7 @@ TEST_CASE("A rate lets through its count, tells when there is room again, and he
   CHECK(begin(f.table, kStart + 1001) == Refusal::count_);
 }
 
-TEST_CASE("In no window of its length does a rate let through more than its count") {
+TEST_CASE("A rate admits no more than its count in any window of its length") {
   Fixture f(10, 7, 1000);
   std::mt19937 random(3);
   std::vector<std::int64_t> begun;
@@ -198,7 +198,7 @@ TEST_CASE("In no window of its length does a rate let through more than its coun
   for (std::size_t i = 7; i < begun.size(); ++i) REQUIRE(begun[i] - begun[i - 7] >= 1000);
 }
 
-TEST_CASE("A claim holds its part of the rate until it is a connection, and gives it back when it is none") {
+TEST_CASE("A claim holds its part of the rate until it becomes a connection, and gives it back if it does not") {
   Fixture f(10, 2, 1'000'000'000);
   const auto first = f.table.claim({1, 0, kStart}).slot;
   const auto second = f.table.claim({1, 1, kStart}).slot;
@@ -213,7 +213,7 @@ TEST_CASE("A claim holds its part of the rate until it is a connection, and give
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("What is admitted keeps the slot that it has") {
+TEST_CASE("An admitted connection keeps the slot that it has") {
   Fixture f(1);
   const auto slot = f.claim();
   CHECK(f.table.admit({1, 0, 0}, slot).slot == slot);

@@ -1,0 +1,41 @@
+// "bulkheadd: connection 8f3a 192.0.2.7 echo": the title of a connection's process. Made in the worker and not in the
+// child, where it would be a page of its own to copy.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "worker/child/start.h"
+#include "worker/ipc/connection_log.h"
+#include "worker/ipc/peer.h"
+
+namespace bulkhead::worker {
+
+class ConnectionTitle {
+ public:
+  ConnectionTitle(std::uint64_t id, const ipc::Peer& peer, const char* handler) noexcept {
+    char hex[17];
+    char address[64];
+    append("bulkheadd: connection ");
+    append(ipc::hex_text(id, hex));
+    append(" ");
+    append(ipc::address_text(peer, address) != 0 ? address : ipc::PeerText(peer).view());
+    append(" ");
+    append(handler);
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {text_, length_}; }
+
+ private:
+  void append(std::string_view words) noexcept {
+    const std::size_t count = std::min(words.size(), sizeof text_ - length_);
+    std::memcpy(text_ + length_, words.data(), count);
+    length_ += count;
+  }
+  char text_[child::kTitleRoom];
+  std::size_t length_ = 0;
+};
+
+}  // namespace bulkhead::worker

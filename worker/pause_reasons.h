@@ -1,0 +1,62 @@
+// Why a worker does not accept for a while: one row for each reason, with its words in the log, what ends the pause,
+// and what becomes of a client that was accepted already. The events' word is ipc::kPauseWords.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "worker/ipc/message.h"
+#include "worker/ipc/table.h"
+#include "worker/reception.h"
+
+namespace bulkhead::worker {
+
+// The event that ends a pause.
+enum class PauseEnd : std::uint8_t {
+  bell,     // a freed slot rings the bell; and a timer, in case the worker that would ring it has died
+  window,   // a timer: when max_connection_rate has room again
+  backoff,  // a timer that grows from one failure to the next
+  header    // a PROXY header that arrives, or whose time is over
+};
+// The number in its words.
+enum class PauseCount : std::uint8_t { none, max_connections, header_room };
+
+struct PauseRow {
+  ipc::PauseReason reason;
+  Received received;     // the outcome of an admission that leads to it; `done`: none does
+  ipc::Refusal refusal;  // for clients that waited too long for its end; `count_`: none wait
+  PauseEnd end;
+  std::string_view before;  // in the log: the words, with the number between them
+  PauseCount count;
+  std::string_view after;
+};
+
+inline constexpr std::array kPauses{
+    PauseRow{ipc::PauseReason::full, Received::full, ipc::Refusal::max_connections, PauseEnd::bell, "max_connections ",
+             PauseCount::max_connections, " reached"},
+    PauseRow{ipc::PauseReason::accept_error, Received::done, ipc::Refusal::count_, PauseEnd::backoff, "cannot accept",
+             PauseCount::none, ""},
+    PauseRow{ipc::PauseReason::fork_error, Received::shortage, ipc::Refusal::handler_start, PauseEnd::backoff,
+             "cannot start a process for a connection", PauseCount::none, ""},
+    PauseRow{ipc::PauseReason::rate, Received::rate, ipc::Refusal::rate, PauseEnd::window,
+             "max_connection_rate reached", PauseCount::none, ""},
+    PauseRow{ipc::PauseReason::headers, Received::done, ipc::Refusal::count_, PauseEnd::header,
+             "no room for more than ", PauseCount::header_room, " PROXY headers in progress"},
+};
+static_assert(kPauses.size() == static_cast<std::size_t>(ipc::PauseReason::count_));
+static_assert(std::is_sorted(kPauses.begin(), kPauses.end(),
+                             [](const PauseRow& a, const PauseRow& b) { return a.reason < b.reason; }));
+
+[[nodiscard]] constexpr const PauseRow& pause_row(ipc::PauseReason reason) noexcept {
+  return kPauses[static_cast<std::size_t>(reason)];
+}
+// The row of an outcome other than `done`.
+[[nodiscard]] constexpr const PauseRow& pause_row(Received received) noexcept {
+  return *std::find_if(kPauses.begin(), kPauses.end(),
+                       [received](const PauseRow& row) { return row.received == received; });
+}
+
+}  // namespace bulkhead::worker
