@@ -35,7 +35,7 @@ void tell(const protocol::Command& command, const Json& params, const Peer& peer
   for (const char* name : {"path", "id"}) {
     if (const auto value = params.find(name); value != params.end()) line.text(" ").text(value->get<std::string>());
   }
-  line.text(" was asked for").field("uid", peer.uid).field("by", peer.pid).write();
+  line.text(" requested").field("uid", peer.uid).field("by", peer.pid).write();
 }
 
 }  // namespace
@@ -167,7 +167,8 @@ void ClientConnection::call(const protocol::Request& request) {
     world_->backend.call(std::string(request.command->name), request.params, reply);
   } catch (const std::exception& error) {
     log::Line(log::Level::error, "control").text(request.command->name).text(" failed: ").text(error.what()).write();
-    answer(number, request.id, {nullptr, Failure{protocol::kInternalError, "the daemon could not carry it out", {}}});
+    answer(number, request.id,
+           {nullptr, Failure{protocol::kInternalError, "the daemon could not carry out the request", {}}});
   }
 }
 
@@ -193,7 +194,7 @@ void ClientConnection::follow_events(const protocol::Request& request) {
   if (!request.id) return;
   if (follows()) {
     output_ +=
-        protocol::error_line(*request.id, {protocol::kRefused, "this connection follows the events already", {}});
+        protocol::error_line(*request.id, {protocol::kRefused, "this connection already follows the events", {}});
     return;
   }
   std::optional<std::uint64_t> since;
@@ -255,7 +256,7 @@ bool ClientConnection::has_work() const {
 
 void ClientConnection::drop_follower() {
   log::Line(log::Level::warning, "control")
-      .text("dropped a client that follows the events and does not read them")
+      .text("dropped a client that does not read the events it follows")
       .field("uid", peer_.uid)
       .field("by", peer_.pid)
       .write();

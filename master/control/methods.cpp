@@ -113,7 +113,7 @@ void Methods::add(const Params& params, Reply reply) {
     const std::string problems = fmt::format("{}", fmt::join(texts_of(loaded.problems), "\n"));
     return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
   }
-  if (loaded.config->root.children.size() != 1) return reply(refused("one child at a time"));
+  if (loaded.config->root.children.size() != 1) return reply(refused("the request must contain exactly one child"));
   parts_.operations.add(std::move(loaded.config->root.children.front()), std::move(origin),
                         answer_with(std::move(reply)));
 }
@@ -149,9 +149,9 @@ void Methods::penalties(const Params& params, Reply reply) {
   if (!prefix) return reply(refused("not a network: " + text));
   const Forgiven forgiven = forgive(listeners, *prefix);
   if (forgiven.busy) return reply(refused("a table of sources is busy; try again"));
-  if (forgiven.count == 0) return reply(no_such("penalised source within " + text));
-  const std::string message = fmt::format("{} source{} let off", forgiven.count, forgiven.count == 1 ? "" : "s");
-  log::Line(log::Level::info, "root").text("penalties: ").text(message).field("prefix", text).write();
+  if (forgiven.count == 0) return reply(no_such("penalised source in " + text));
+  const std::string message = fmt::format("{} penalt{} cleared", forgiven.count, forgiven.count == 1 ? "y" : "ies");
+  log::Line(log::Level::info, "root").text(message).field("prefix", text).write();
   reply({{{"ok", true}, {"cleared", forgiven.count}, {"message", message}}, std::nullopt});
 }
 

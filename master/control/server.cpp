@@ -148,7 +148,7 @@ void Server::make_room() {
   want_turn();
   if (!evictions_.allow(sys::monotonic_ns())) return;
   log::Line(log::Level::warning, "control")
-      .text("closed the client that has been idle longest, for there are too many")
+      .text("too many clients: closed the connection that has been idle longest")
       .field("max_clients", static_cast<std::int64_t>(kMaxClients))
       .field("uid", (*last)->peer().uid)
       .field("by", (*last)->peer().pid)

@@ -23,7 +23,7 @@ void EventRing::publish(std::string_view event, std::string_view path) {
 void EventRing::publish(std::string_view event, std::string_view path, const nlohmann::ordered_json& fields) {
   nlohmann::ordered_json object{{"seq", ++seq_}, {"time", wall_clock_text()}, {"event", event}, {"path", path}};
   if (fields.is_object()) object.update(fields);
-  // Paths are ASCII by the config's rules; what is not is replaced rather than thrown about.
+  // Paths are ASCII by the rules of the configuration. A byte that is not is replaced: dump() would throw.
   std::string text = object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   records_.push_back({seq_, std::string(event), std::string(path), std::move(text)});
   if (records_.size() > capacity_) records_.pop_front();

@@ -1,5 +1,6 @@
-// What has happened, in order, for `bulkheadctl events` and `explain`: a ring of bounded size, each entry one JSON
-// object. `seq` grows by one for every event of the daemon's life, so a reader can tell when it has missed some.
+// All events of the daemon, in order, for `bulkheadctl events` and `explain`: a ring of bounded size, each entry one
+// JSON object. `seq` grows by one with every event of the daemon's life, so that a reader notices when it has missed
+// some.
 #pragma once
 
 #include <chrono>
@@ -26,14 +27,14 @@ class EventRing {
 
   explicit EventRing(std::size_t capacity = kCapacity) : capacity_(capacity) {}
 
-  // `fields` is an object with what this event adds to seq, time, event and path; it may be null.
+  // `fields` is an object with the members that follow seq, time, event and path; it may be null.
   void publish(std::string_view event, std::string_view path, const nlohmann::ordered_json& fields);
   void publish(std::string_view event, std::string_view path);
 
   [[nodiscard]] const std::deque<EventRecord>& records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t last_seq() const noexcept { return seq_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  // Goes on where another program's ring has ended.
+  // Continues where another program's ring has ended.
   void resume(std::deque<EventRecord> records, std::uint64_t last_seq) {
     records_ = std::move(records);
     while (records_.size() > capacity_) records_.pop_front();

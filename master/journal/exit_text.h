@@ -3,17 +3,24 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace bulkhead::journal {
 
-// "was killed by SIGSEGV (core dumped)", "ended with exit status 3".
+// "killed by SIGSEGV (core dumped)"; `signal` is its name.
+[[nodiscard]] std::string killed_text(std::string_view signal, bool core_dumped);
+// "exited with status 3"
+[[nodiscard]] std::string exited_text(int status);
+// One of the two, from a wait status (wait(2)).
 [[nodiscard]] std::string exit_text(int wait_status);
 
-// The same for the chain of causes, where `failure`, what we know of why, says more than how it went down.
+// The predicate of a sentence in the chain of causes: "was killed by SIGSEGV before it was ready". `failure`, a
+// predicate that says why the process failed, takes its place, because the reason says more than the signal; it may be
+// empty.
 [[nodiscard]] std::string cause_text(int wait_status, const std::string& failure, bool was_ready);
 
-// What finishes the sentence: `failure`, a predicate that may be empty, and how many connections of a worker were
-// adopted.
+// The text after exit_text() in a log line: "it was not ready within start_timeout", "its 17 connections continue
+// (adopted by the master)", both or nothing. `adopted` counts the connections that a worker left.
 [[nodiscard]] std::string remark_of(const std::string& failure, std::uint32_t adopted);
 
 }  // namespace bulkhead::journal

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "master/journal/exit_text.h"
 #include "master/supervision/path.h"
+#include "worker/sys/result.h"
 
 namespace bulkhead::journal {
 
@@ -24,70 +26,83 @@ std::vector<std::string> lineage(std::string path) {
   return out;
 }
 
+// "root/db (pid 812)", as the subject of a sentence.
+std::string with_pid(const ordered_json& event, const std::string& words) {
+  return fmt::format(" (pid {}): {}", event.value("pid", 0), words);
+}
+
 std::string how_it_ended(const ordered_json& reason) {
-  if (reason.value("type", "") == "signal") {
-    return fmt::format("was killed by {}{}", reason.value("signal", ""),
-                       reason.value("core", false) ? " (core dumped)" : "");
-  }
-  return fmt::format("ended with exit status {}", reason.value("status", 0));
+  if (reason.value("type", "") != "signal") return exited_text(reason.value("status", 0));
+  return killed_text(reason.value("signal", ""), reason.value("core", false));
 }
 
 std::string exited(const ordered_json& event) {
-  std::string out =
-      fmt::format("(pid {}) {}", event.value("pid", 0), how_it_ended(event.value("reason", ordered_json::object())));
-  if (event.value("asked", false)) out += ", as it had been asked to end";
+  std::string out = how_it_ended(event.value("reason", ordered_json::object()));
+  if (event.value("asked", false)) out += ", as requested";
   if (const std::string remark = event.value("remark", ""); !remark.empty()) out += "; " + remark;
-  return out;
+  return with_pid(event, out);
 }
 
 std::string restarting(const ordered_json& event) {
   const auto delay = event.value("delay_ms", std::int64_t{0});
-  const std::string when = delay == 0 ? "at once" : fmt::format("after {:.1f} s", static_cast<double>(delay) / 1000);
-  return fmt::format("was to be restarted {}: restart {} within its supervisor's max_seconds", when,
+  const std::string when = delay == 0 ? "at once" : fmt::format("in {:.3f} s", static_cast<double>(delay) / 1000);
+  return fmt::format(": restarting {}; restart {} within its supervisor's max_seconds", when,
                      event.value("restarts_in_window", 0));
 }
 
 std::string terminated(const ordered_json& event) {
   const std::string cause = event.value("cause", "");
-  if (cause == "intensity") return "gave up, because restarts came too fast, and ended with everything below it";
-  if (cause == "auto_shutdown") return "ended by auto_shutdown, because a significant child had finished";
-  if (cause == "start_failed") return "could not start, because a child of it could not";
-  return "was stopped";
+  if (cause == "intensity") return ": gave up, and stopped everything below it";
+  if (cause == "auto_shutdown") return ": shut itself down (auto_shutdown), because a significant child has ended";
+  if (cause == "start_failed") return ": could not start, because one of its children could not start";
+  return ": stopped";
 }
 
+std::string giving_up(const ordered_json& event) {
+  return fmt::format(": giving up: {} needed more than max_restarts {} restarts within max_seconds {}",
+                     event.value("child", ""), event.value("max_restarts", 0), event.value("max_seconds", 0.0));
+}
+
+std::string cannot_start(const ordered_json& event) {
+  return ": " + sys::Error{"cannot start", "", event.value("errno", 0)}.text();
+}
+
+std::string adopted(const ordered_json& event) {
+  const auto count = event.value("count", std::uint32_t{0});
+  return fmt::format(": {} of {} {} (adopted by the master)",
+                     count == 1 ? "1 connection" : fmt::format("{} connections", count), event.value("from", ""),
+                     count == 1 ? "continues" : "continue");
+}
+
+// What follows the path; empty for events that explain nothing.
 std::string words_for(const std::string& name, const ordered_json& event) {
-  if (name == "supervisor_started") return "began to start";
+  if (name == "supervisor_started") return ": starting";
   if (name == "supervisor_terminated") return terminated(event);
-  if (name == "child_started") return fmt::format("was started (pid {})", event.value("pid", 0));
-  if (name == "child_ready") return "became ready";
-  if (name == "child_stopping") return fmt::format("was asked to end with {}", event.value("how", ""));
+  if (name == "child_started") return with_pid(event, "started");
+  if (name == "child_ready") return ": ready";
+  if (name == "child_stopping") return fmt::format(": stopping with {}", event.value("how", ""));
   if (name == "child_exited") return exited(event);
   if (name == "child_restarting") return restarting(event);
-  if (name == "child_removed") return "was removed from the tree";
-  if (name == "intensity_exceeded") {
-    return fmt::format("would have had to restart {} more than max_restarts {} times within {} s",
-                       event.value("child", ""), event.value("max_restarts", 0), event.value("max_seconds", 0.0));
-  }
-  if (name == "fork_failed") return "could not be started: the system gave no process";
-  if (name == "watchdog_expired") return "did not report to its watchdog in time and was killed";
-  if (name == "listener_bound") return fmt::format("bound {}", event.value("address", ""));
-  if (name == "listener_suspended") return "was suspended: clients wait in the queue";
-  if (name == "listener_resumed") return "was resumed";
-  if (name == "drain_started") return "began to drain";
-  if (name == "drain_done") return event.value("called_off", false) ? "was not to drain any more" : "was drained";
-  if (name == "children_adopted") {
-    return fmt::format("lost worker {}, whose {} connections go on", event.value("from", ""), event.value("count", 0));
-  }
-  if (name == "accept_paused") return fmt::format("paused accepting ({})", event.value("reason", ""));
-  if (name == "accept_resumed") return "accepts again";
+  if (name == "child_removed") return ": removed from the tree";
+  if (name == "intensity_exceeded") return giving_up(event);
+  if (name == "fork_failed") return cannot_start(event);
+  if (name == "watchdog_expired") return ": does not answer: killed";
+  if (name == "listener_bound") return fmt::format(": bound {}", event.value("address", ""));
+  if (name == "listener_suspended") return ": suspended: new clients wait in the queue";
+  if (name == "listener_resumed") return ": resumed";
+  if (name == "drain_started") return ": drain started";
+  if (name == "drain_done") return event.value("called_off", false) ? ": drain called off" : ": drained";
+  if (name == "children_adopted") return adopted(event);
+  if (name == "accept_paused") return fmt::format(": accepting paused ({})", event.value("reason", ""));
+  if (name == "accept_resumed") return ": accepting again";
   return {};
 }
 
-// Empty when there is nothing to say.
+// Empty without words.
 std::string told(const ordered_json& event, const std::string& path, const std::string& words) {
   const std::string time = event.value("time", "");
   if (words.empty() || time.size() < 23) return {};
-  return fmt::format("{} {} {}.", time.substr(11, 12), path, words);
+  return fmt::format("{} {}{}.", time.substr(11, 12), path, words);
 }
 
 }  // namespace
@@ -104,7 +119,7 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
     if (record.path == path) return true;
     const bool above = std::find(line.begin(), line.end(), record.path) != line.end();
     if (above) return record.event != "children_adopted" && !record.event.starts_with("accept_");
-    // A sibling, of the node or of a supervisor above it, that takes others along.
+    // A sibling of the node or of a supervisor above it, whose end stops others as well.
     const std::string parent = supervision::parent_of(record.path);
     const bool sibling = std::find(line.begin() + 1, line.end(), parent) != line.end();
     const bool is_cause = record.event == "child_exited" || record.event == "child_restarting";
@@ -112,13 +127,13 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
   };
   std::deque<std::string> sentences;
   bool exit_told = state != "failed";
-  // Backwards, for the ring is long and only its end is told.
+  // Backwards, because the ring is long and only its end is reported.
   for (auto record = events.records().rbegin(); record != events.records().rend(); ++record) {
     if (!concerns(*record)) continue;
     if (!exit_told && record->path == path && record->event == "child_exited") {
       exit_told = true;
       sentences.push_front(told(ordered_json::parse(record->json, nullptr, false), path,
-                                "is not started again: permanent_failure_exit lists its exit status"));
+                                ": failed: permanent_failure_exit lists its exit status, so it is not started again"));
     }
     if (std::string sentence = sentence_of(*record); !sentence.empty()) sentences.push_front(std::move(sentence));
     if (sentences.size() >= kMaxSentences) break;

@@ -10,13 +10,12 @@
 
 namespace bulkhead::journal {
 
-// One event as a sentence: "12:04:05.123 root/db (pid 812) was killed by SIGSEGV." Empty for events that explain
-// nothing.
+// One event as a sentence, in the words of the log: "12:04:05.123 root/db (pid 812): killed by SIGSEGV." Empty for
+// events that explain nothing.
 [[nodiscard]] std::string sentence_of(const EventRecord& record);
 
-// {"path", "state", "sentences"}: what happened to the node, to the supervisors above it, and to those siblings of
-// either whose end takes others along. `grouped(path)` tells whether the supervisor at `path` restarts siblings
-// together.
+// {"path", "state", "sentences"}: what happened to the node, to the supervisors above it, and to the siblings of either
+// whose end stops others as well. `grouped(path)`: the supervisor at `path` restarts siblings together.
 [[nodiscard]] nlohmann::ordered_json explain(const EventRing& events, const std::string& path, std::string_view state,
                                              const std::function<bool(const std::string&)>& grouped);
 

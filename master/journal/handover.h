@@ -1,4 +1,4 @@
-// What the narrator knows of runs, when another program goes on with it.
+// The narrator's record of a run, for another program to continue with.
 #pragma once
 
 #include <sys/types.h>

@@ -85,9 +85,9 @@ void Narrator::tell(const Report& report) {
       const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
       events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", kCauseWords.text(r.cause)}});
     }
-    void operator()(const report::ChildStarted&) const {}  // told by started(), which knows the pid
+    void operator()(const report::ChildStarted&) const {}  // started() reports it, with the pid
     void operator()(const report::ChildReady& r) const {
-      log::Line(log::Level::info, r.path).text("is ready").field("pid", runs[r.run].pid).write();
+      log::Line(log::Level::info, r.path).text("ready").field("pid", runs[r.run].pid).write();
       events.publish("child_ready", r.path, {{"pid", runs[r.run].pid}});
     }
     void operator()(const report::StartFailed& r) const {
@@ -102,9 +102,9 @@ void Narrator::tell(const Report& report) {
     void operator()(const report::ChildRestarting& r) const {
       log::Line line(log::Level::info, r.path);
       if (r.delay.count() == 0) {
-        line.text("is being restarted");
+        line.text("restarting at once");
       } else {
-        line.text("is restarted in ").seconds(r.delay.count());
+        line.text("restarting in ").seconds(r.delay.count());
       }
       line.field("restarts_in_window", r.restarts_in_window).write();
       events.publish("child_restarting", r.path,
@@ -113,11 +113,11 @@ void Narrator::tell(const Report& report) {
     void operator()(const report::ChildRemoved& r) const { events.publish("child_removed", r.path); }
     void operator()(const report::IntensityExceeded& r) const {
       log::Line(log::Level::error, r.path)
-          .text("gives up: ")
+          .text("giving up: ")
           .text(r.child)
-          .text(" would have to be restarted more than max_restarts ")
+          .text(" needed more than max_restarts ")
           .number(r.max_restarts)
-          .text(" times within max_seconds ")
+          .text(" restarts within max_seconds ")
           .number(std::chrono::duration_cast<std::chrono::seconds>(r.max_seconds).count())
           .write();
       events.publish("intensity_exceeded", r.path,
@@ -174,7 +174,7 @@ void Narrator::on_the_way_down(const std::string& path, net::EndPhase phase, con
     case Phase::closing: line.text("shutting down: existing connections continue until they end"); break;
     case Phase::terminating: line.text("ending the remaining connections"); break;
     case Phase::stopping_tree:
-      if (draining_.erase(path) != 0) events_.publish("drain_done", path);  // there is none on the fast way down
+      if (draining_.erase(path) != 0) events_.publish("drain_done", path);  // a fast stop has none
       return;
     default: return;
   }
@@ -239,7 +239,7 @@ void Narrator::connection_crashed(const std::string& listener, std::uint64_t id,
 
 void Narrator::worker_hung(const std::string& worker, pid_t pid) {
   log::Line(log::Level::error, worker)
-      .text("does not answer and is killed; its connections go on")
+      .text("does not answer: killed; its connections continue")
       .field("pid", pid)
       .write();
   events_.publish("watchdog_expired", worker);

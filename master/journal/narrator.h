@@ -1,5 +1,5 @@
-// Tells what supervision decides and what processes do: one sentence in the log, one event in the ring. The only place
-// that words them.
+// Reports what supervision decides and what processes do: one line in the log, one event in the ring. It decides
+// nothing. Only journal/ words these texts, so that the same event has the same words everywhere.
 #pragma once
 
 #include <sys/types.h>
@@ -29,25 +29,25 @@ class Narrator {
   void started(supervision::RunId run, const std::string& path, pid_t pid, int stop_signal = SIGTERM);
   void stop_signal_is(supervision::RunId run, int stop_signal);
   void start_failed(const std::string& path, const sys::Error& error);
-  // It is asked to end, with its stop signal or SIGKILL.
+  // The run is about to get its stop signal, or with `kill` SIGKILL.
   void stopping(supervision::RunId run, const std::string& path, bool kill);
-  // How a run's process ended (wait(2)), before the tree hears of it; `asked`: we had signalled it. `remark` finishes
-  // the sentence; may be empty.
+  // How a run's process ended (wait(2)), before the tree gets the event; `asked`: the master had signalled it. `remark`
+  // ends the log line (exit_text.h); may be empty.
   void ended(supervision::RunId run, const std::string& path, int wait_status, bool expected, bool asked,
              const std::string& remark);
-  // What the tree decided.
+  // A decision of the tree.
   void tell(const supervision::Report& report);
   void gave_up(const supervision::TreeTerminated& end);
-  // The end of a listener, or of the daemon ("root"), has come to this phase. drain_done follows drain_started, and
-  // nothing else. Without a count of connections none is told.
+  // The end of a listener, or of the daemon ("root"), has reached this phase. drain_done is published only after
+  // drain_started. The line has a count of connections only if one is given.
   void on_the_way_down(const std::string& path, net::EndPhase phase, config::Duration lame_duck,
                        std::optional<std::uint32_t> connections = std::nullopt);
   void drain_called_off(const std::string& path);
-  // Its port has been closed because nobody will accept for it any more.
+  // The listener's port has been closed, because none of its workers will be started again.
   void abandoned(const std::string& listener);
 
   void bound(const net::Listener& listener);
-  // Its workers are ready: told once for each start of the listener.
+  // The listener's workers are ready: reported once for each start of the listener.
   void serving(const net::Listener& listener);
   [[nodiscard]] bool has_told_serving(const std::string& listener) const { return serving_.contains(listener); }
   void set_suspended(const std::string& listener, bool on);
@@ -58,7 +58,7 @@ class Narrator {
   void worker_hung(const std::string& worker, pid_t pid);
   void watchdog_expired(const std::string& path);
 
-  // What it knows of the runs there are, for another program's to go on with.
+  // Its records of the existing runs, for the narrator of another program to continue with.
   [[nodiscard]] std::vector<RunHandover> hand_over() const;
   void resume(const std::vector<RunHandover>& from);
   void resume_serving(const std::string& listener) { serving_.insert(listener); }
@@ -73,9 +73,9 @@ class Narrator {
     std::string remark;
   };
   EventRing& events_;
-  std::set<std::string> draining_;  // paths for which drain_started has been told
+  std::set<std::string> draining_;  // paths whose drain_started has been published
   std::map<supervision::RunId, Run> runs_;
-  std::set<std::string> serving_;  // listeners that have been told to serve since they started
+  std::set<std::string> serving_;  // listeners reported as serving since they started
 };
 
 }  // namespace bulkhead::journal

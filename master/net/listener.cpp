@@ -144,7 +144,7 @@ sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listene
     for (ListeningSocket* socket : old) {
       if (socket->address.text != address.text) continue;
       if (!same_binding(socket->address, address)) {
-        return sys::Error{address.text + ": another ipv6only or device needs a restart of the daemon", "", 0};
+        return sys::Error{address.text + ": a change of ipv6only or device needs a restart of the daemon", "", 0};
       }
       place.kept.push_back(socket);
     }
@@ -283,7 +283,7 @@ void Listener::refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexce
     const int error = net::refuse_newcomers(socket);
     if (error == 0) continue;
     log::Line line(log::Level::warning, path_);
-    line.text("clients that come while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
+    line.text("clients that connect while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
     line.text(strerrordesc_np(error)).write();
   }
 }

@@ -20,7 +20,7 @@ void Operations::operate(Operation operation, const std::string& path, Done done
 }
 
 void Operations::stop(const std::string& path, Done done) {
-  if (supervision::parent_of(path).empty()) return done(refused("the root is not stopped; use shutdown"));
+  if (supervision::parent_of(path).empty()) return done(refused("root is stopped with shutdown"));
   endings_.end(path, {}, [path, done = std::move(done)](ReplyError error) { done(outcome_of(error, path)); });
 }
 
@@ -29,7 +29,8 @@ void Operations::start(const std::string& path, Done done) {
 }
 
 void Operations::restart(const std::string& path, Done done) {
-  if (supervision::parent_of(path).empty()) return done(refused("the root is not restarted; use shutdown"));
+  if (supervision::parent_of(path).empty())
+    return done(refused("root cannot be restarted; it is stopped with shutdown"));
   operate(Operation::terminate_child, path, [this, path, done = std::move(done)](const Outcome& stopped) {
     if (!stopped) return done(stopped);
     start(path, done);
@@ -91,7 +92,7 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
   const auto left = std::make_shared<std::size_t>(paths.size());
   const auto worst = std::make_shared<Outcome>();
   const auto ended = [left, worst, done = std::move(done)](const std::string& path, ReplyError error) {
-    if (error == ReplyError::restarting) *worst = refused(path + " was resumed");
+    if (error == ReplyError::restarting) *worst = refused(path + ": drain called off");
     if (--*left == 0) done(*worst);
   };
   for (const std::string& path : paths) {
@@ -103,7 +104,7 @@ void Operations::set_suspended(const std::string& path, bool on, const Done& don
   net::Listener* const listener = listeners_.at(path);
   if (listener == nullptr) return done(no_such(engine_, "listener", path));
   if (!on && endings_.call_off(path)) return done({});
-  if (endings_.touches(path)) return done(refused(path + " is being drained; start it once that is over"));
+  if (endings_.touches(path)) return done(refused(path + " is draining; start it when it has ended"));
   net::Gate& gate = listener->gate();
   if (gate.is_held_by(net::Gate::Holder::operators) != on) {
     narrator_.set_suspended(path, on);

@@ -92,8 +92,7 @@ void WorkerRenewal::start_again(const Numbers& batch, int attempts_left, const D
   start(batch, [this, batch, attempts_left, done](ReplyError error) {
     if (error == ReplyError::start_failed && attempts_left == 0) {
       return end(batch, true, [listener = listener_, done](const Outcome&) {
-        done(negative(ReplyError::start_failed,
-                      listener + ": a worker that was to take another's place did not become ready"));
+        done(negative(ReplyError::start_failed, listener + ": a replacement worker did not become ready"));
       });
     }
     if (error != ReplyError::none && error != ReplyError::start_failed) return done({});  // stopped, or gone

@@ -56,8 +56,8 @@ void warn_of_oom_group() {
       .text("memory.oom.group of ")
       .text(killed.directory)
       .text(
-          " is 1: when its memory runs out, everything in it is killed at once, all connections too (see OOMPolicy= "
-          "of a systemd unit)")
+          " is 1: when its memory runs out, all of its processes are killed at once, and so are all connections (see "
+          "OOMPolicy= of a systemd unit)")
       .write();
 }
 

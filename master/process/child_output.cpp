@@ -104,7 +104,7 @@ void ChildOutput::end_second() {
       .number(budget_.limits().lines)
       .text(" lines a second: ")
       .number(static_cast<std::int64_t>(suppressed))
-      .text(" were not logged")
+      .text(suppressed == 1 ? " line was not logged" : " lines were not logged")
       .field("suppressed", static_cast<std::int64_t>(suppressed))
       .write();
 }

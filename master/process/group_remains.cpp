@@ -30,7 +30,7 @@ void GroupRemains::look_at(Remains& remains, Instant now) {
   const auto group = sys::end_left_over(remains.group, due);
   if (group == sys::LeftoverGroup::gone) remains.group = 0;
   if (group == sys::LeftoverGroup::killed) {
-    log::Line(log::Level::warning, remains.path).text("killed what was left of its process group").write();
+    log::Line(log::Level::warning, remains.path).text("killed the rest of its process group").write();
   }
   if (due || (remains.group == 0 && remains.output->at_end())) end(remains);
 }

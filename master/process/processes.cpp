@@ -193,7 +193,7 @@ void Processes::read_notify_socket(ProcessChild& child) {
       case ReceivedNotification::Kind::stranger:
         if (!child.strangers.allow(sys::monotonic_ns())) break;
         log::Line(log::Level::warning, child.path)
-            .text("ignored a notification that comes from none of its processes")
+            .text("ignored a notification from a process that is not one of its own")
             .field("sender", received.sender)
             .write();
         break;
@@ -241,7 +241,7 @@ void Processes::tell_to_reload(const std::function<bool(const std::string& path)
     const int signal = child.config.reload_signal;
     if (signal == 0 || child.state != ProcessChild::State::ready || !concerns(child.path)) continue;
     log::Line(log::Level::info, child.path)
-        .text("is told to read its files again")
+        .text("sending its reload signal")
         .field("pid", child.pid)
         .field("signal", sys::signal_name(signal))
         .write();
@@ -271,7 +271,7 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
     if (child.state != ProcessChild::State::starting || system_.has_ended(child.pid)) continue;
     tell(run, child.path);
     child.start_deadline.reset();
-    child.failure = "was still starting when the daemon had to stop";
+    child.failure = "was still starting when the daemon began to stop";
     kill_now(child);
   }
 }

@@ -198,7 +198,7 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
 }
 
 void Workers::on_hello(WorkerProcess& worker, const ipc::Hello& hello) {
-  if (hello.version != ipc::kProtocolVersion) protocol_error(worker, "another version of the protocol");
+  if (hello.version != ipc::kProtocolVersion) protocol_error(worker, "another protocol version");
 }
 
 void Workers::on_ready(WorkerProcess& worker) {
@@ -267,7 +267,7 @@ void Workers::kill_hung(Instant now) {
     const bool hangs = late && std::exchange(worker.late, late);
     worker.late = late;
     if (!hangs) continue;
-    worker.failure = "it hung";
+    worker.failure = "did not answer";
     system_.signal(worker.pid, SIGKILL, false);
     observer_.on_hung(worker);
   }
@@ -300,7 +300,7 @@ void Workers::abort_starts(const std::function<void(RunId, const std::string&)>&
   for (auto& [run, worker] : workers_) {
     if (worker.state != WorkerProcess::State::starting || system_.has_ended(worker.pid)) continue;
     tell(run, worker.path);
-    worker.failure = "was still starting when the daemon had to stop";
+    worker.failure = "was still starting when the daemon began to stop";
     system_.signal(worker.pid, SIGKILL, false);
   }
 }

@@ -65,7 +65,7 @@ void Attempt::end_child(const std::string& path, const Done& done) {
 
 std::optional<std::string> Attempt::why_not_free(const std::string& path) const {
   if (parts.listeners.below(path).empty() && !parts.engine.has(path)) return std::nullopt;
-  return path + " is still there: it has not ended yet, or was added by an operator; reload again when it is gone";
+  return path + " still exists: it has not ended yet, or an operator added it; reload again when it is gone";
 }
 
 bool Attempt::is_supervised(const std::string& path) const {

@@ -120,7 +120,7 @@ void Commit::end_removed(const std::string& path, bool wait) {
   attempt_.steps.then([this, path, wait](const Done& done) {
     if (wait) return attempt_.end_child(path, done);
     attempt_.end_child(path, [](const Outcome& ended) {
-      if (!ended) log::Line(log::Level::error, "root").text("reload: ").text(ended.text).write();
+      if (!ended) log::Line(log::Level::error, "root").text("reloaded, but: ").text(ended.text).write();
     });
     done({});
   });

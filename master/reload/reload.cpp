@@ -84,7 +84,7 @@ void Reload::daemon_stops() {
   steps_.abandon();
   commit_.abandon();
   attempt_.end_trial("root");
-  if (!attempt_.config) return finished({"the daemon is stopping: not everything of it could be carried out"});
+  if (!attempt_.config) return finished({"the daemon is stopping: the reload is incomplete"});
   take_back_generation();
   reject({kStopping});
 }

@@ -105,7 +105,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
       if (started) return done({});
       self->undo([self, done](const Outcome& undone) {
         if (!undone) self->attempt_.steps.note(undone.text);
-        done(procedure::refused(self->path_ + " did not start as the new file says"));
+        done(procedure::refused(self->path_ + " did not start with the new configuration"));
       });
     });
   }
@@ -118,7 +118,8 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
       return attempt_.operate(Operation::terminate_child, path_, done);
     }
     restart(before_->spec, [path = path_, done](const Outcome& started) {
-      done(started ? started : procedure::refused(path + " did not start again as it was before, and is stopped"));
+      done(started ? started
+                   : procedure::refused(path + " did not start again with the previous configuration, and is stopped"));
     });
   }
 

@@ -189,13 +189,13 @@ std::string read_head(std::string_view& text) {
   std::uint32_t sum = 0;
   if (!line || cut(*line, ' ') != kMagic || !number_in(cut(*line, ' '), format) ||
       !number_in(cut(*line, ' '), reader)) {
-    return "it is no state of bulkheadd";
+    return "it is not a state of bulkheadd";
   }
   if (reader > kHandoverFormat) {
     return fmt::format("the state has format {}, and this program reads up to {}", format, kHandoverFormat);
   }
-  if (!number_in(cut(*line, ' '), length) || !number_in(*line, sum, 16)) return "it is no state of bulkheadd";
-  if (text.size() != length) return fmt::format("the state has {} bytes and not {}", text.size(), length);
+  if (!number_in(cut(*line, ' '), length) || !number_in(*line, sum, 16)) return "it is not a state of bulkheadd";
+  if (text.size() != length) return fmt::format("the state has {} bytes instead of {}", text.size(), length);
   if (admission::Crc32c().add(text).value() != sum) return "the state has been damaged";
   return "";
 }
@@ -226,7 +226,7 @@ std::string read_all(std::string_view text, Handover& out) {
   const auto object = cut(text, '\n');
   if (!object) return "the state has no end";
   const Json json = Json::parse(*object, nullptr, false);
-  if (json.is_discarded()) return "the state is no JSON";
+  if (json.is_discarded()) return "the state is not JSON";
   Reader reader(json, "", problem);
   Fields<Handover>::visit(reader, out);
   return problem.empty() ? read_events(text, out) : "the state: " + problem;

@@ -54,7 +54,7 @@ sys::Result<sys::Fd> seal_state(const std::string& text) {
 
 sys::Result<std::string> read_state(int fd) {
   if (fcntl(fd, F_GET_SEALS) != kSeals)
-    return sys::Error{fmt::format("descriptor {} holds no sealed state", fd), "", 0};
+    return sys::Error{fmt::format("descriptor {} does not hold a sealed state", fd), "", 0};
   struct stat status {};
   if (fstat(fd, &status) != 0) return sys::Error{"fstat", "state", errno};
   std::string text(static_cast<std::size_t>(status.st_size), '\0');
@@ -96,7 +96,7 @@ void receive_descriptors(const Handover& handover, int state, bool may_go_back) 
 std::string check_descriptors(const Handover& handover) {
   for (const DescriptorIdentity& one : handover.descriptors) {
     if (one.fd <= STDERR_FILENO || one.identity.empty() || identity_of(one.fd) != one.identity) {
-      return fmt::format("descriptor {} is not what it was", one.fd);
+      return fmt::format("descriptor {} has been replaced by another", one.fd);
     }
   }
   return "";

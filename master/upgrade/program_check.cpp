@@ -40,7 +40,7 @@ std::string last_line(const std::string& text) {
 
 ProgramCheck::ProgramCheck(loop::Loop& loop, std::function<void(Outcome)> on_done)
     : on_done_(std::move(on_done)),
-      patience_(loop, [this] { cancel(fmt::format("it did not answer within {} s", kPatience.count())); }) {}
+      patience_(loop, [this] { cancel(fmt::format("did not answer within {} s", kPatience.count())); }) {}
 
 std::optional<sys::Error> ProgramCheck::start(int program, int state, std::vector<std::string> argv,
                                               std::vector<std::string> environment) {
@@ -92,12 +92,11 @@ void ProgramCheck::ended(int wait_status) {
     outcome.problem = why_killed_;
   } else if (not_executed) {
     const char* const words = strerrordesc_np(not_executed->error);
-    outcome.problem = fmt::format("it cannot be executed: {}", words != nullptr ? words : "unknown error");
+    outcome.problem = fmt::format("cannot be executed: {}", words != nullptr ? words : "unknown error");
   } else if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0) {
-    outcome.problem =
-        fmt::format("it {}{}{}", journal::exit_text(wait_status), complaint.empty() ? "" : ": ", complaint);
+    outcome.problem = fmt::format("{}{}{}", journal::exit_text(wait_status), complaint.empty() ? "" : ": ", complaint);
   } else if (!said.starts_with(kCheckAnswer)) {
-    outcome.problem = "it does not know how to take over";
+    outcome.problem = "cannot take over from another program";
   } else {
     outcome.version = said.substr(kCheckAnswer.size());
   }

@@ -123,7 +123,8 @@ Blueprint blueprint_of(const Handover& from) {
   for (const running::AddedChild& one : from.added) {
     config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
     if (!added.config || added.config->root.children.size() != 1) {
-      out.problem = added.config ? "an added child is none" : first_problem(added);
+      out.problem =
+          added.config ? "the configuration of an added child does not contain one child" : first_problem(added);
       return out;
     }
     out.added.push_back(std::move(added.config->root.children.front()));
@@ -134,8 +135,8 @@ Blueprint blueprint_of(const Handover& from) {
 std::string rehearse_resume(const Handover& from, int pid) {
   if (from.pid != pid) return fmt::format("the state is that of process {}", from.pid);
   if (from.worker_protocol != ipc::kProtocolVersion) {
-    return fmt::format("the workers speak version {} of the protocol, and this program version {}",
-                       from.worker_protocol, ipc::kProtocolVersion);
+    return fmt::format("the workers use protocol version {}, and this program uses version {}", from.worker_protocol,
+                       ipc::kProtocolVersion);
   }
   auto programs = process::open_worker_programs();
   if (!programs) return programs.error().text();
@@ -163,7 +164,7 @@ std::string rehearse_workers(const Handover& from) {
     if (any && !modules) continue;
     any = any || !modules;
     const std::string problem = process::try_worker(one.path, listener, blueprint.config->log);
-    if (!problem.empty()) return fmt::format("a worker of it, for {}: {}", one.path, problem);
+    if (!problem.empty()) return fmt::format("its worker program, for {}: {}", one.path, problem);
   }
   return "";
 }

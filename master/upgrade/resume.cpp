@@ -68,7 +68,7 @@ void Upgrade::resumed() {
 void Upgrade::renewed(const procedure::Outcome& outcome) {
   if (stage_ != Stage::renewing) return;
   if (outcome) return finish("");
-  log::Line(log::Level::error, "root").text("upgraded, but not all workers: ").text(outcome.text).write();
+  log::Line(log::Level::error, "root").text("upgraded, but not all workers were replaced: ").text(outcome.text).write();
   remember(outcome.text);
   finish(outcome.text);
 }

@@ -121,7 +121,7 @@ void Upgrade::wait_for_quiet() {
 // What is half done here could not be continued elsewhere.
 std::string Upgrade::busy_with() const {
   if (estate_.reload.under_way()) return "a reload is under way";
-  if (const std::string first = estate_.endings.first(); !first.empty()) return first + " is being stopped";
+  if (const std::string first = estate_.endings.first(); !first.empty()) return first + " is stopping";
   if (estate_.engine.has_unanswered()) return "a command of an operator is under way";
   if (!estate_.engine.is_quiet() || !estate_.later.is_empty()) return "the daemon is busy";
   return estate_.children.is_settled() ? "" : "a table of connections is busy";

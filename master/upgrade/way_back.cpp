@@ -51,8 +51,8 @@ extern "C" void on_fatal_signal(int signal) {
 }
 
 std::string reason_of(int signal) {
-  if (signal == SIGALRM) return fmt::format("it had not taken over within {} s", kTakeOverPatience.count());
-  return fmt::format("it got {} while it took over", sys::signal_name(signal));
+  if (signal == SIGALRM) return fmt::format("the new program did not take over within {} s", kTakeOverPatience.count());
+  return fmt::format("the new program got {} while it took over", sys::signal_name(signal));
 }
 
 std::vector<char*> pointers_to(std::vector<std::string>& strings) {

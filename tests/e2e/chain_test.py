@@ -102,9 +102,9 @@ class Chain(ControlledTestCase):
         signal_process(self.pids(daemon)["cache"], signal.SIGKILL)
         self.wait_back(daemon, mark)
         sentences = daemon.control.value("explain", "root/shop/front")["sentences"]
-        killed = next(i for i, one in enumerate(sentences) if "root/shop/cache" in one and "was killed by SIGKILL" in one)
-        stopped = next(i for i, one in enumerate(sentences) if "root/shop/front was stopped" in one)
-        again = max(i for i, one in enumerate(sentences) if "root/shop/front began to start" in one)
+        killed = next(i for i, one in enumerate(sentences) if "root/shop/cache" in one and "killed by SIGKILL" in one)
+        stopped = next(i for i, one in enumerate(sentences) if "root/shop/front: stopped" in one)
+        again = max(i for i, one in enumerate(sentences) if "root/shop/front: starting" in one)
         self.assertTrue(killed < stopped < again, sentences)
 
 

@@ -335,7 +335,7 @@ class KillMode(ControlledTestCase):
             leader = next(one for one in daemon.tree() if one.title.startswith("/bin/sh -c sleep 4242"))
             signal_process(leader.pid, signal.SIGKILL)
             daemon.wait_log("ended", path="root/run")
-            daemon.wait_log("is ready", count=2, path="root/p")
+            daemon.wait_log("^ready", count=2, path="root/p")
             if mode == "group":
                 wait_until(lambda: len(self.stray(daemon)) == 1, 5, "only the new process's own")
             else:

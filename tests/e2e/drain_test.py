@@ -142,7 +142,7 @@ class One(Drain):
         self.assertEqual(daemon.control.value("status")["state"], "draining")
         self.assertEqual(daemon.control.run("resume", "root/echo")[0], 0)
         status, _, errors = asker()
-        self.assertEqual((status, "was resumed" in errors), (2, True), errors)
+        self.assertEqual((status, "drain called off" in errors), (2, True), errors)
         daemon.events.next("drain_done", "root/echo", called_off=True)
         self.assertEqual((self.phase(daemon), daemon.control.value("status")["state"]), (None, "running"))
         self.assertEqual(daemon.control.run("drain", "root/echo")[0], 0)

@@ -29,15 +29,15 @@ class Explain(ControlledTestCase):
         state, sentences = self.explain(daemon, "root/job")
         self.assertEqual(state, "waiting")
         self.assertEqual(sentences, [
-            "root began to start.",
-            "root/job was started (pid N).",
-            "root/job became ready.",
-            "root/job (pid N) ended with exit status 3.",
-            "root/job was to be restarted at once: restart 1 within its supervisor's max_seconds.",
-            "root/job was started (pid N).",
-            "root/job became ready.",
-            "root/job (pid N) ended with exit status 3.",
-            "root/job was to be restarted after 3600.0 s: restart 2 within its supervisor's max_seconds."])
+            "root: starting.",
+            "root/job (pid N): started.",
+            "root/job: ready.",
+            "root/job (pid N): exited with status 3.",
+            "root/job: restarting at once; restart 1 within its supervisor's max_seconds.",
+            "root/job (pid N): started.",
+            "root/job: ready.",
+            "root/job (pid N): exited with status 3.",
+            "root/job: restarting in 3600.000 s; restart 2 within its supervisor's max_seconds."])
 
     def test_one_that_is_not_there(self):
         daemon = self.supervise(process_child("database"), listener())
@@ -54,16 +54,16 @@ class Explain(ControlledTestCase):
         signal_process(daemon.control.node("root/web/second")["pid"], signal.SIGSEGV)
         daemon.events.next("child_ready", "root/web/third", after=mark)
         self.assertEqual(self.explain(daemon, "root/web/third"), ("running", [
-            "root began to start.",
-            "root/web began to start.",
-            "root/web/third was started (pid N).",
-            "root/web/third became ready.",
-            "root/web/second (pid N) was killed by SIGSEGV.",
-            "root/web/second was to be restarted at once: restart 1 within its supervisor's max_seconds.",
-            "root/web/third was asked to end with SIGTERM.",
-            "root/web/third (pid N) was killed by SIGTERM, as it had been asked to end.",
-            "root/web/third was started (pid N).",
-            "root/web/third became ready."]))
+            "root: starting.",
+            "root/web: starting.",
+            "root/web/third (pid N): started.",
+            "root/web/third: ready.",
+            "root/web/second (pid N): killed by SIGSEGV.",
+            "root/web/second: restarting at once; restart 1 within its supervisor's max_seconds.",
+            "root/web/third: stopping with SIGTERM.",
+            "root/web/third (pid N): killed by SIGTERM, as requested.",
+            "root/web/third (pid N): started.",
+            "root/web/third: ready."]))
         self.assertNotIn("SIGSEGV", " ".join(self.explain(daemon, "root/bystander")[1]))
 
     def test_one_whose_supervisor_gave_up_and_came_back(self):
@@ -74,21 +74,21 @@ class Explain(ControlledTestCase):
         signal_process(daemon.control.node("root/web/bad")["pid"], signal.SIGKILL)
         daemon.events.next("child_ready", "root/web/good", after=mark)
         self.assertEqual(self.explain(daemon, "root/web/good")[1][4:], [
-            "root/web would have had to restart root/web/bad more than max_restarts 0 times within 60 s.",
-            "root/web/good was asked to end with SIGTERM.",
-            "root/web/good (pid N) was killed by SIGTERM, as it had been asked to end.",
-            "root/web gave up, because restarts came too fast, and ended with everything below it.",
-            "root/web was to be restarted at once: restart 1 within its supervisor's max_seconds.",
-            "root/web began to start.",
-            "root/web/good was started (pid N).",
-            "root/web/good became ready."])
+            "root/web: giving up: root/web/bad needed more than max_restarts 0 restarts within max_seconds 60.",
+            "root/web/good: stopping with SIGTERM.",
+            "root/web/good (pid N): killed by SIGTERM, as requested.",
+            "root/web: gave up, and stopped everything below it.",
+            "root/web: restarting at once; restart 1 within its supervisor's max_seconds.",
+            "root/web: starting.",
+            "root/web/good (pid N): started.",
+            "root/web/good: ready."])
 
     def test_one_that_will_never_work(self):
         daemon = self.supervise(process_child("job", "exit 78", permanent_failure_exit=[78]), process_child("other"))
         ended = daemon.events.next("child_exited", "root/job")
         state, sentences = self.explain(daemon, "root/job")
         self.assertEqual((state, ended["reason"]), ("failed", {"type": "exit", "status": 78}))
-        self.assertIn("root/job (pid N) ended with exit status 78.", sentences)
+        self.assertIn("root/job (pid N): exited with status 78.", sentences)
 
     def test_a_listener_and_its_worker(self):
         daemon = self.supervise(listener(workers=1))
@@ -98,11 +98,11 @@ class Explain(ControlledTestCase):
         state, sentences = self.explain(daemon, "root/echo/1")
         self.assertEqual(state, "running")
         self.assertEqual(sentences[-4:], [
-            "root/echo/1 (pid N) was killed by SIGKILL.",
-            "root/echo/1 was to be restarted at once: restart 1 within its supervisor's max_seconds.",
-            "root/echo/1 was started (pid N).",
-            "root/echo/1 became ready."])
-        self.assertIn("root/echo bound 127.0.0.1:", self.explain(daemon, "root/echo")[1][0])
+            "root/echo/1 (pid N): killed by SIGKILL.",
+            "root/echo/1: restarting at once; restart 1 within its supervisor's max_seconds.",
+            "root/echo/1 (pid N): started.",
+            "root/echo/1: ready."])
+        self.assertIn("root/echo: bound 127.0.0.1:", self.explain(daemon, "root/echo")[1][0])
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Refused(ControlledTestCase):
                 with self.subTest(name):
                     self.refused(*arguments, **keys)
         self.assertEqual(canary.errors, 0)
-        self.assertEqual(len(self.daemon.log("is ready", path="root/echo/1")), 1)
+        self.assertEqual(len(self.daemon.log("^ready", path="root/echo/1")), 1)
         self.measured(refused=len(cases), canary_errors=canary.errors, canary_gap=canary.max_gap)
 
     def test_for_what_a_constructor_does(self):
@@ -94,7 +94,7 @@ class Refused(ControlledTestCase):
         status, out, _ = self.add(module_listener(self.module("does_as_told"), name="bad", workers=1,
                                                   options={"init_crashes": 1}))
         self.assertEqual((status, "start_failed" in out), (1, True), out)
-        self.assertTrue(self.daemon.log("was killed by SIGSEGV", path="root/bad/1"))
+        self.assertTrue(self.daemon.log("killed by SIGSEGV", path="root/bad/1"))
 
 
 class Broken(ControlledTestCase):

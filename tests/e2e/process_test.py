@@ -123,7 +123,7 @@ class Readiness(ControlledTestCase):
                          ["root/hopeless", "root/later", "root/sleeper", "root/later"])
         self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
         sentences = [sentence[13:] for sentence in daemon.control.value("explain", "root/hopeless")["sentences"]]
-        self.assertRegex(sentences[-2], r"^root/hopeless \(pid \d+\) ended with exit status 78\.$")
+        self.assertRegex(sentences[-2], r"^root/hopeless \(pid \d+\): exited with status 78\.$")
         self.assertEqual(sentences[-1], "root/hopeless is not started again: permanent_failure_exit lists its exit status.")
         self.assertEqual(daemon.control.value("start", "root/hopeless"), {"error": "start_failed"})
         self.wait_state(daemon, "root/hopeless", "failed")
@@ -405,7 +405,7 @@ class Restarts(ControlledTestCase):
         self.assertEqual(ends, {"root/first": (False, "SIGSEGV"), "root/second": (False, "SIGSEGV"),
                                 "root/third": (True, "SIGTERM")})
         self.assertEqual([one["path"] for one in daemon.events.of("child_stopping", after=before)], ["root/third"])
-        self.assertEqual(len(daemon.log("was killed by SIGSEGV", level="warning")), 2)
+        self.assertEqual(len(daemon.log("killed by SIGSEGV", level="warning")), 2)
         self.assertEqual(daemon.control.node("root")["restarts_in_window"], 1)
 
     def test_what_was_deleted_or_replaced_is_back_as_configured_after_its_supervisor_restarts(self):

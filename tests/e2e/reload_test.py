@@ -185,7 +185,7 @@ class WhatChanges(ReloadTestCase):
         self.reload(daemon)
         self.assertEqual(lines(3).count(f"again {pid['stays']}"), 2)
         self.assertEqual(daemon.control.node("root/deaf")["pid"], pid["deaf"])
-        self.assertEqual({one["writer"] for one in daemon.log("is told to read its files again")}, {daemon.pid})
+        self.assertEqual({one["writer"] for one in daemon.log("sending its reload signal")}, {daemon.pid})
 
     def test_as_many_workers_as_allowed_are_replaced_at_a_time(self):
         def echo(**keys):
@@ -318,7 +318,7 @@ class WhatIsRefused(ReloadTestCase):
             self.rewrite(daemon, listener())
             self.reload(daemon)
             self.rewrite(daemon, listener(), second)
-            self.assertIn("root/second is still there", self.refused(daemon))
+            self.assertIn("root/second still exists", self.refused(daemon))
             for worker in daemon.workers("second"):  # what it was made from is no configuration of the daemon's any more
                 signal_process(worker.pid, signal.SIGKILL)
             self.assertTrue(client.echo())
@@ -333,7 +333,7 @@ class WhatIsRefused(ReloadTestCase):
         more = listener("more", listen=f"127.0.0.1:{port}")
         self.assertEqual(daemon.control.run("add", "root", self.write("more.json", json.dumps(more)))[0], 0)
         self.rewrite(daemon, listener(), more)
-        self.assertIn("root/more is still there", self.refused(daemon))
+        self.assertIn("root/more still exists", self.refused(daemon))
         with Client(("127.0.0.1", port)) as client:
             self.assertTrue(client.echo())
 

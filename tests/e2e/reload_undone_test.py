@@ -46,7 +46,7 @@ class Undone(ReloadTestCase):
             self.assertEqual(hold.echo_all(), 20)
             self.rewrite(daemon, steady(handler="chargen"), sleeper("good", 2000), steady("new", listen=f"127.0.0.1:{fresh}"),
                          locked("/bin/false", ready="notify_fd"))
-            self.assertEqual(self.refused(daemon), "root/locked did not start as the new file says")
+            self.assertEqual(self.refused(daemon), "root/locked did not start with the new configuration")
             storm.stop()
             self.assertEqual(hold.echo_all(), 20)
             self.assertEqual(set(storm.failed), set())
@@ -69,7 +69,7 @@ class Undone(ReloadTestCase):
         daemon = self.supervise(steady(), once, sleeper("idle"))
         self.assertEqual(daemon.control.run("stop", "root/idle")[0], 0)
         self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), fails("idle"))
-        self.assertEqual(self.refused(daemon), "root/idle did not start as the new file says")
+        self.assertEqual(self.refused(daemon), "root/idle did not start with the new configuration")
         self.assertEqual(daemon.control.node("root/idle")["state"], "stopped")
         self.assertIn("sleep 1000", self.title(daemon, "root/once"))
         self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), sleeper("idle"))
@@ -84,8 +84,8 @@ class Undone(ReloadTestCase):
         daemon = self.supervise(steady(), {"id": "p", "type": "process", "argv": [program], "ready": "exec"})
         os.unlink(program)
         self.rewrite(daemon, steady(), fails("p"))
-        self.assertEqual(self.refused(daemon).splitlines(), ["root/p did not start as the new file says",
-                                                             "root/p did not start again as it was before, and is stopped"])
+        self.assertEqual(self.refused(daemon).splitlines(), ["root/p did not start with the new configuration",
+                                                             "root/p did not start again with the previous configuration, and is stopped"])
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
 

@@ -36,12 +36,12 @@ SIGNS = {  # of what each deed is known by in the log: pattern, path
     "reloads": ("^reloaded", "root"),
     "reopens": ("^reopened", "log"),
     "upgrades": ("^upgraded", "root"),
-    "more": ("^is ready", "root/echo/3"),
-    "fewer": ("^ended with exit status 0", "root/echo/3"),
+    "more": ("^ready", "root/echo/3"),
+    "fewer": ("^exited with status 0", "root/echo/3"),
     "suspends": ("^suspended: ", "root/echo"),
 }
-REFUSED = {"HUP": "^not reloaded: the daemon is stopping", "USR2": "^not upgraded: ", "TTIN": "^SIGTTIN is ignored",
-           "TTOU": "^SIGTTOU is ignored", "WINCH": "^SIGWINCH is ignored"}
+REFUSED = {"HUP": "^not reloaded: the daemon is stopping", "USR2": "^not upgraded: ", "TTIN": "^SIGTTIN ignored",
+           "TTOU": "^SIGTTOU ignored", "WINCH": "^SIGWINCH ignored"}
 
 
 def number_of(name):
@@ -166,7 +166,7 @@ class OnTop(Table):
         moment = self.at_starting()
         control = Control(moment.daemon.control_path, self.bindir)
         with subprocess.Popen(control.command("reload", "--wait"), stdout=subprocess.PIPE, text=True) as asker:
-            moment.daemon.wait_log("^reload was asked for", path="control")
+            moment.daemon.wait_log("^reload requested", path="control")
             self.assertEqual(control.value("status")["state"], "starting")
             self.assertIsNone(asker.poll())
             self.assertEqual(moment.daemon.log("^reloaded"), [])
@@ -191,7 +191,7 @@ class OnTop(Table):
             self.assertEqual(len(before), 2)
             for worker in before:
                 signal_process(worker.pid, signal.SIGKILL)
-            daemon.wait_log("^was killed by SIGKILL", 2)
+            daemon.wait_log("^killed by SIGKILL", 2)
             self.read(daemon)
             self.assertEqual((daemon.workers(), len(daemon.log("^started"))), ([], 2))
             self.assertRaises(ConnectionRefusedError, Client, address)

@@ -48,7 +48,7 @@ class Intensity(TestCase):
                 worker = daemon.wait_workers(1, without=daemon.seen.values())[0]
                 daemon.seen[worker.pid] = worker
                 signal_process(worker.pid, signal.SIGKILL)
-            daemon.wait_log("gives up", path="root/echo")
+            daemon.wait_log("giving up", path="root/echo")
             daemon.wait_workers(1, without=daemon.seen.values())
             self.assertTrue(client.echo(b"still here\n"))
             with Client(daemon.address()) as other:
@@ -73,7 +73,7 @@ class Intensity(TestCase):
         with Client(daemon.address("good")) as client:
             self.assertTrue(client.echo())
             signal_process(daemon.workers("bad")[0].pid, signal.SIGKILL)
-            daemon.wait_log("gives up", path="root/bad")
+            daemon.wait_log("giving up", path="root/bad")
             self.assertTrue(client.echo())
             with Client(daemon.address("good")) as other:
                 self.assertTrue(other.echo())

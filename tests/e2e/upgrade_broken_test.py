@@ -35,12 +35,12 @@ class Broken(UpgradeTestCase):
                  ("a link", lambda: (os.rmdir(self.program), os.symlink(self.next, self.program)), ("not a regular file",)),
                  ("empty", lambda: self.install(empty), ("cannot be executed",)),
                  ("of another machine", lambda: self.install(foreign), ("cannot be executed",)),
-                 ("cut in the middle", lambda: self.install(self.cut()), ("cannot be executed", "was killed by", "exit status")),
+                 ("cut in the middle", lambda: self.install(self.cut()), ("cannot be executed", "killed by", "exited with status")),
                  ("without a library", lambda: self.install(self.without_library()), ("libuv.so.9: cannot open",)),
-                 ("a script", lambda: self.install(script), ("cannot be executed", "exit status")),
+                 ("a script", lambda: self.install(script), ("cannot be executed", "exited with status")),
                  ("fails", lambda: self.install("/bin/false"), ("exit status 1",)),
-                 ("succeeds at something else", lambda: self.install("/bin/true"), ("does not know how to take over",)),
-                 ("says something else", lambda: self.install("/bin/echo"), ("does not know how to take over",)),
+                 ("succeeds at something else", lambda: self.install("/bin/true"), ("cannot take over from another program",)),
+                 ("says something else", lambda: self.install("/bin/echo"), ("cannot take over from another program",)),
                  ("writable for others", lambda: self.install(self.next, mode=0o757), ("others may write to it",)))
         with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2, pause=0.005) as storm:
             for name, break_it, reason in cases:
@@ -72,9 +72,9 @@ class Broken(UpgradeTestCase):
         workers = [one.pid for one in daemon.workers()]
         kinds = self.kinds(daemon)
         self.install(self.next)
-        for worker, reason in (("/bin/false", "a worker of it, for root/echo: ended with exit status 1"),
-                               ("/bin/sleep", "a worker of it, for root/echo: ended with exit status 1"),
-                               (self.helper("pauses"), "a worker of it, for root/echo: was not ready within 4 s")):
+        for worker, reason in (("/bin/false", "its worker program, for root/echo: exited with status 1"),
+                               ("/bin/sleep", "its worker program, for root/echo: exited with status 1"),
+                               (self.helper("pauses"), "its worker program, for root/echo: was not ready within 4 s")):
             with self.subTest(worker), Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2, pause=0.005) as storm:
                 self.install(worker, "bulkhead-worker")
                 self.rolled_back(daemon, hold, reason)
@@ -95,7 +95,7 @@ class Broken(UpgradeTestCase):
         self.install(self.module("of_another_abi"), "own.so", 0o755)
         self.install(self.next)
         with Hold(daemon.address("echo"), 5) as hold:
-            self.rolled_back(daemon, hold, "a worker of it, for root/own: failed while loading")
+            self.rolled_back(daemon, hold, "its worker program, for root/own: failed while loading")
         self.install(self.module("does_as_told"), "own.so", 0o755)
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
@@ -104,14 +104,14 @@ class Broken(UpgradeTestCase):
         daemon = self.supervise(echo_listener())
         with Hold(daemon.address(), 5) as hold:
             for what, reason in (("format", "the state has format 2, and this program reads up to 1"),
-                                 ("workers", "the workers speak version 9 of the protocol, and this program version ")):
+                                 ("workers", "the workers use protocol version 9, and this program uses version ")):
                 with self.subTest(what):
                     self.write("bin/breaks", f"writes {what}\n")
                     self.install(self.own)
                     self.rolled_back(daemon, hold, reason)
             self.write("bin/breaks", "")
             self.install(self.helper("speaks_otherwise"), "bulkhead-worker")
-            self.rolled_back(daemon, hold, "a worker of it, for root/echo: sent another version of the protocol")
+            self.rolled_back(daemon, hold, "its worker program, for root/echo: sent another protocol version")
             self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
             self.upgraded(daemon, self.own)
             self.assertEqual(hold.echo_all(), 5)

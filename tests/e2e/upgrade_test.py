@@ -162,7 +162,7 @@ class WhatGoesOn(UpgradeTestCase):
         say("and-the-rest")
         signal_process(daemon.control.node("root/talks")["pid"], signal.SIGKILL)
         daemon.wait_log("^half-of-it-and-the-rest$", path="root/talks", stream="stdout")
-        daemon.wait_log("was killed by SIGKILL", path="root/talks")
+        daemon.wait_log("killed by SIGKILL", path="root/talks")
 
 
 class WhatStaysTheSame(UpgradeTestCase):

@@ -37,7 +37,7 @@ class WayBack(UpgradeTestCase):
                 with self.subTest(when=when, how=how):
                     self.broken(when, how)
                     name = "SIGSEGV" if how == "overflow" else f"SIG{how}"
-                    self.assertEqual(self.rolled_back(daemon, hold, name), f"it got {name} while it took over")
+                    self.assertEqual(self.rolled_back(daemon, hold, name), f"the new program got {name} while it took over")
             storm.stop()
             self.assertEqual(storm.failed, {})
             counts = self.consistent(daemon, 50)
@@ -71,9 +71,9 @@ class WayBack(UpgradeTestCase):
             self.assertEqual(hold.echo_all(), 20)
             out, err = upgrade.communicate(timeout=20)
             self.assertEqual((upgrade.returncode, out), (2, ""), err)
-            self.assertIn("it had not taken over within 5 s", err)
+            self.assertIn("the new program did not take over within 5 s", err)
             last = [one for one in self.history(daemon) if one["event"].startswith("upgrade_")][-1]
-            self.assertEqual((last["event"], last["reason"]), ("upgrade_rolled_back", "it had not taken over within 5 s"))
+            self.assertEqual((last["event"], last["reason"]), ("upgrade_rolled_back", "the new program did not take over within 5 s"))
             daemon.wait_workers(2, without=workers[:1])
             node = wait_until(lambda: (n := daemon.control.node("root/dies"))["state"] == "running" and n["pid"] != pids["dies"] and n, 5, "another")
             self.assertEqual(node["restarts"], 1)

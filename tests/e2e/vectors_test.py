@@ -260,7 +260,7 @@ class Play:
         for goes to the control socket directly."""
         verb, path, child = self.words_of(event)
         if event.get("nowait"):
-            asked = f"{verb} {path} was asked for"
+            asked = f"{verb} {path} requested"
             before = self.stage.daemon.log_text().count(asked)
             self.answers.append((what, expected, self.stage.operators.submit(self.request, verb, path, child)))
             wait_until(lambda: self.stage.daemon.log_text().count(asked) > before, PATIENCE, asked)
