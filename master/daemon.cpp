@@ -44,7 +44,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       scaling_(engine_, later_),
       readiness_(engine_, listeners_, narrator_, options_.ready_fd, [this] { on_ready(); }),
       shutdown_(loop_, engine_, listeners_, children_, narrator_, stop_times(),
-                {[this](Phase phase) { on_phase(phase); }, [this] { finish(); }}),
+                {[this](Phase phase) { on_phase(phase); }, [this] { finish(); }}, now),
       reload_(loop_, {engine_, catalogue_, listeners_, children_, later_, operations_, scaling_, log_}, events_,
               services_.manager(), reload_surroundings()),
       upgrade_(loop_,

@@ -87,14 +87,9 @@ bool Connections::reap_one(pid_t which) noexcept {
     if (found != 0 || peek.si_pid == 0) return false;
     const pid_t pid = peek.si_pid;
     if (before_reap_) before_reap_();
-    const bool group = header_.kill_group != 0;
-    if (group) {
-      // Processes that a handler left behind get SIGTERM while the zombie still holds the number of the group.
-      sys::signal_group(pid, SIGTERM);
-      sys::signal_group(pid, SIGCONT);
-    }
-    if (wait4(pid, &status, 0, &usage) != pid) return false;
-    ended(pid, status, usage, group && kill(-pid, 0) == 0);
+    const auto end = sys::end_group(pid, header_.kill_group != 0);
+    if (!end) return false;
+    ended(pid, end->wait_status, end->usage, end->group_lives);
     return true;
   }
   // A raw call, because "no child left" is the usual answer, and errno's page would have to be copied for it after each

@@ -2,24 +2,19 @@
 
 #include <utility>
 
-#include "master/host/clock.h"
-
 namespace bulkhead::procedure {
 
 using supervision::Cause;
 
 Shutdown::Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners,
                    running::Children& children, journal::Narrator& narrator, StopSequence::Times times,
-                   Observer observer)
+                   Observer observer, Clock clock)
     : listeners_(listeners),
       narrator_(narrator),
       observer_(std::move(observer)),
-      sequence_(children, times, now),
+      sequence_(children, times, std::move(clock)),
       lame_duck_(times.lame_duck),
-      timer_(loop, [this] {
-        sequence_.tick();
-        if (!sequence_.is_ticking()) timer_.stop();
-      }) {
+      timer_(loop, [this] { tick(); }) {
   sequence_.set_world({[this] { return listeners_.all(); },
                        [&engine, &children] {
                          children.abort_starts();
@@ -32,6 +27,11 @@ Shutdown::Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners
 void Shutdown::begin(const std::function<void()>& step) {
   step();
   if (sequence_.is_ticking()) timer_.start(StopSequence::kTick, StopSequence::kTick);
+}
+
+void Shutdown::tick() {
+  sequence_.tick();
+  if (!sequence_.is_ticking()) timer_.stop();
 }
 
 void Shutdown::graceful(bool ready) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "master/host/clock.h"
 #include "master/host/exit_status.h"
 #include "master/journal/narrator.h"
 #include "master/procedure/stop_sequence.h"
@@ -25,7 +26,7 @@ class Shutdown {
 
   // All references must outlive it.
   Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners, running::Children& children,
-           journal::Narrator& narrator, StopSequence::Times times, Observer observer);
+           journal::Narrator& narrator, StopSequence::Times times, Observer observer, Clock clock);
 
   void graceful(bool ready);  // without a lame duck where no client can have been told of us yet
   void without_lame_duck() {
@@ -49,6 +50,9 @@ class Shutdown {
   void worker_ready(const process::WorkerProcess& worker) { sequence_.worker_ready(worker); }
   void worker_gone(net::Listener& listener) { sequence_.worker_gone(listener); }
   void forget(const net::Listener& listener) { sequence_.forget(listener); }
+
+  // Every StopSequence::kTick while it is on its way.
+  void tick();
 
  private:
   void begin(const std::function<void()>& step);

@@ -1,7 +1,5 @@
 #include "master/process/adoption.h"
 
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -22,28 +20,20 @@ constexpr int kAttempts = 64;  // a holder needs some nanoseconds
 constexpr std::int64_t kParkFor = 5'000'000'000;
 constexpr std::size_t kMaxParked = 4096;
 
-enum class Child { alive, zombie, not_ours };
-
-Child look_at(pid_t pid) {
-  siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return Child::not_ours;
-  return info.si_pid == 0 ? Child::alive : Child::zombie;
-}
-
 bool kills_groups(const net::Listener& listener) {
   return listener.config().child.kill_mode == config::KillMode::group;
 }
 
-bool tell(const net::Listener& listener, pid_t pid, int signal) {
-  const bool sent = sys::signal_child(pid, signal, kills_groups(listener));
-  if (signal == SIGTERM) sys::signal_child(pid, SIGCONT, kills_groups(listener));
-  return sent;
-}
-
 }  // namespace
 
-Adoption::Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash)
-    : log_ends_(log_ends), is_ours_(std::move(is_ours)), on_crash_(std::move(on_crash)) {}
+Adoption::Adoption(ChildSystem& system, bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash)
+    : system_(system), log_ends_(log_ends), is_ours_(std::move(is_ours)), on_crash_(std::move(on_crash)) {}
+
+bool Adoption::tell(const net::Listener& listener, pid_t pid, int signal) {
+  const bool sent = system_.signal(pid, signal, kills_groups(listener));
+  if (signal == SIGTERM) system_.signal(pid, SIGCONT, kills_groups(listener));
+  return sent;
+}
 
 std::uint32_t Adoption::sweep(net::Listener& listener, supervision::RunId run) {
   ipc::Table& table = listener.table();
@@ -68,7 +58,7 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
   const std::int64_t deadline = believable_deadline(copy, sys::monotonic_ns());
   const Connection connection{&listener, slot, copy.use, copy.asked != 0, copy.lifetime, deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
-  if (believable && look_at(copy.pid) != Child::not_ours) {
+  if (believable && system_.is_child(copy.pid)) {
     adopted_.emplace(copy.pid, connection);
     if (deadline != 0) deadlines_.emplace(deadline, copy.pid);
     return true;
@@ -109,7 +99,7 @@ void Adoption::reap(pid_t pid) {
   const Connection connection = found->second;
   forget_deadline(found);
   adopted_.erase(found);
-  const auto end = sys::end_group(pid, kills_groups(*connection.listener));
+  const auto end = system_.reap(pid, kills_groups(*connection.listener));
   if (!end) return;
   const auto copy = connection.listener->table().copy(connection.slot);
   if (!copy || copy->use != connection.use) return;
@@ -145,9 +135,7 @@ void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
   connection.lifetime = terminate ? ipc::Lifetime::terminated : ipc::Lifetime::killed;
   connection.deadline_ns = terminate ? now_ns + listener.config().connection_shutdown.count() : 0;
   if (terminate) deadlines_.emplace(connection.deadline_ns, pid);
-  const bool group = kills_groups(listener);
-  sys::signal_child(pid, terminate ? SIGTERM : SIGKILL, group);
-  if (terminate) sys::signal_child(pid, SIGCONT, group);
+  tell(listener, pid, terminate ? SIGTERM : SIGKILL);
   const auto copy = listener.table().copy(connection.slot);
   if (!copy) return;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);

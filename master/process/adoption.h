@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "master/net/listener.h"
+#include "master/process/child_system.h"
 #include "master/process/handover.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/connection_log.h"
@@ -40,8 +41,8 @@ class Adoption {
   };
   using OnCrash = std::function<void(const Crash&)>;
 
-  // `is_ours`: whether a pid is a worker or process child, which no table may claim.
-  Adoption(bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash);
+  // `is_ours`: whether a pid is a worker or process child, which no table may claim. `system` must outlive it.
+  Adoption(ChildSystem& system, bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash);
 
   void set_log_ends(bool log_ends) { log_ends_ = log_ends; }
 
@@ -108,6 +109,7 @@ class Adoption {
 
   [[nodiscard]] static std::int64_t believable_deadline(const ipc::Slot& copy, std::int64_t now_ns);
   void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
+  bool tell(const net::Listener& listener, pid_t pid, int signal);
   void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
   [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
@@ -119,6 +121,7 @@ class Adoption {
   [[nodiscard]] bool try_change(Deferred& change);
   [[nodiscard]] bool end_lingering(const Lingering& group, std::int64_t now_ns);
 
+  ChildSystem& system_;
   bool log_ends_;
   std::function<bool(pid_t)> is_ours_;
   OnCrash on_crash_;

@@ -1,6 +1,6 @@
 // The system calls by which the master's children begin, are signalled and end, in one place, so that a test can script
-// all of them and needs no fork. Everything here is about children of our own that have not been reaped, so that no pid
-// can have been recycled.
+// all of them and needs no fork. All but is_child() is about children of our own that have not been reaped, so that
+// no pid can have been recycled.
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,9 @@ class ChildSystem {
   // Some child that has ended, and stays a zombie until reap(); 0: none has.
   [[nodiscard]] virtual pid_t some_ended() noexcept;
   [[nodiscard]] virtual bool has_ended(pid_t child) noexcept { return sys::has_ended(child); }
+  // Whether that process is a child of ours, alive or not reaped yet. The only question about a pid that somebody else
+  // claims is one.
+  [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;
   // sys::end_group().
   [[nodiscard]] virtual std::optional<sys::Ended> reap(pid_t child, bool group) noexcept {
     return sys::end_group(child, group);

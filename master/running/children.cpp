@@ -57,7 +57,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
                   [this](process::ProcessChild& child) { narrator_.watchdog_expired(child.path); },
                   [](process::ProcessChild&) {}}),
       adoption_(
-          settings.log.connection_end,
+          system, settings.log.connection_end,
           [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || observer_.is_stranger(pid); },
           [this](const process::Adoption::Crash& crash) {
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);

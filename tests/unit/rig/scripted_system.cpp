@@ -1,0 +1,166 @@
+#include "tests/unit/rig/scripted_system.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+#include <utility>
+#include <variant>
+
+#include "worker/sys/overloaded.h"
+#include "worker/sys/signal_name.h"
+
+namespace bulkhead::rig {
+
+namespace {
+
+sys::Fd copy_of(int fd) {
+  return sys::Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+int placed_at(const process::SpawnRequest& request, int number) {
+  const auto found = std::ranges::find(request.descriptors, number, &process::Placement::to);
+  return found == request.descriptors.end() ? -1 : found->from;
+}
+
+std::string text_of(const ipc::Down& message) {
+  return std::visit(sys::Overloaded{[](const ipc::Retire&) { return std::string("retire"); },
+                                    [](const ipc::Drain&) { return std::string("drain"); },
+                                    [](const ipc::Suspend&) { return std::string("suspend"); },
+                                    [](const ipc::Resume&) { return std::string("resume"); },
+                                    [](const ipc::Log&) { return std::string("log"); },
+                                    [](const ipc::Signal& s) { return "signal " + std::to_string(s.signal); },
+                                    [](const ipc::Kick&) { return std::string("kick"); }},
+                    message);
+}
+
+}  // namespace
+
+ScriptedChild& ScriptedSystem::at(const std::string& path) {
+  for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
+    if ((*child)->path == path) return **child;
+  }
+  throw std::logic_error("no child at " + path);
+}
+
+bool ScriptedSystem::has(const std::string& path) const {
+  return std::ranges::any_of(children_, [&path](const auto& child) { return child->path == path; });
+}
+
+std::size_t ScriptedSystem::started(const std::string& path) const {
+  return static_cast<std::size_t>(std::ranges::count(starts_, path));
+}
+
+ScriptedChild* ScriptedSystem::find(pid_t pid) noexcept {
+  const auto found = std::ranges::find_if(children_, [pid](const auto& child) { return child->pid == pid; });
+  return found == children_.end() ? nullptr : found->get();
+}
+
+std::string ScriptedSystem::name_of(pid_t pid) noexcept {
+  const ScriptedChild* const child = find(pid);
+  return child == nullptr ? std::to_string(pid) : child->path;
+}
+
+void ScriptedSystem::end(ScriptedChild& child, int wait_status) {
+  if (child.has_ended) return;
+  child.has_ended = true;
+  child.wait_status = wait_status;
+  child.channel.reset();
+  child.report.reset();
+  child.notify.reset();
+  ended_.push_back(child.pid);
+}
+
+void ScriptedSystem::end_unknown(pid_t pid, int wait_status) {
+  unknown_[pid] = wait_status;
+  ended_.push_back(pid);
+}
+
+sys::Result<pid_t> ScriptedSystem::begin(const process::SpawnRequest& request) {
+  const auto found = conducts_.find(path_);
+  const Conduct conduct = found == conducts_.end() ? Conduct::serves : found->second;
+  deeds_.push_back("start " + path_);
+  starts_.push_back(path_);
+  if (conduct == Conduct::no_fork) return sys::Error{"fork", "", EAGAIN};
+  ScriptedChild& child = *children_.emplace_back(std::make_unique<ScriptedChild>());
+  child.path = path_;
+  child.pid = next_pid_++;
+  child.request = request;
+  child.is_worker = request.report == ipc::kChannelFd;
+  const int third = placed_at(request, ipc::kChannelFd);
+  if (third >= 0) (child.is_worker ? child.channel : child.notify) = copy_of(third);
+  if (!child.is_worker && conduct != Conduct::serves) child.report = copy_of(request.report);
+  child.obeys = conduct == Conduct::serves;
+  if (conduct == Conduct::dies) end(child, exited(1));
+  if (conduct != Conduct::serves) return child.pid;
+  if (!child.is_worker) {
+    if (child.notify) (void)!::write(child.notify.get(), "\n", 1);
+    return child.pid;
+  }
+  child.say(ipc::Hello{ipc::kProtocolVersion, {}});
+  child.say(ipc::Ready{});
+  return child.pid;
+}
+
+bool ScriptedSystem::signal(pid_t pid, int signal, bool) noexcept {
+  if (signal == SIGCONT) return true;
+  deeds_.push_back(std::string(sys::signal_name(signal)) + " " + name_of(pid));
+  ScriptedChild* const child = find(pid);
+  if (child == nullptr) return connections_.contains(pid);
+  child->signals.emplace_back(sys::signal_name(signal));
+  const bool asks = signal == SIGTERM || signal == SIGINT;
+  if (signal == SIGKILL || (asks && child->obeys)) end(*child, killed_by(signal));
+  return true;
+}
+
+bool ScriptedSystem::has_ended(pid_t pid) noexcept {
+  return std::ranges::find(ended_, pid) != ended_.end();
+}
+
+bool ScriptedSystem::is_child(pid_t pid) noexcept {
+  return connections_.contains(pid) || has_ended(pid) || find(pid) != nullptr;
+}
+
+std::optional<sys::Ended> ScriptedSystem::reap(pid_t pid, bool) noexcept {
+  if (!has_ended(pid)) return std::nullopt;
+  deeds_.push_back("reap " + name_of(pid));
+  std::erase(ended_, pid);
+  connections_.erase(pid);
+  sys::Ended out;
+  if (const ScriptedChild* const child = find(pid)) {
+    out.wait_status = child->wait_status;
+    std::erase_if(children_, [pid](const auto& one) { return one->pid == pid; });
+  } else {
+    out.wait_status = std::exchange(unknown_[pid], 0);
+  }
+  return out;
+}
+
+void ScriptedSystem::hear(ScriptedChild& child, const ipc::Down& message) {
+  child.heard.push_back(text_of(message));
+  if (!child.obeys) return;
+  if (std::holds_alternative<ipc::Drain>(message)) child.say(ipc::Drained{0});
+  if (std::holds_alternative<ipc::Signal>(message)) child.say(ipc::Signalled{1});
+  if (!std::holds_alternative<ipc::Retire>(message)) return;
+  deeds_.push_back("retire " + child.path);
+  child.say(ipc::Retiring{ipc::RetireReason::asked, 0});
+  end(child, exited(0));
+}
+
+bool ScriptedSystem::play() {
+  bool any = false;
+  for (const auto& child : children_) {
+    ipc::Down message;
+    sys::Fd descriptor;
+    while (child->channel && ipc::receive_down(child->channel.get(), message, descriptor) == ipc::Received::message) {
+      hear(*child, message);
+      any = true;
+    }
+  }
+  return any;
+}
+
+}  // namespace bulkhead::rig

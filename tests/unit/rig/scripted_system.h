@@ -1,0 +1,105 @@
+// Plays the kernel and all children of the master without a fork: begin() hands out pids that no process can have, so
+// that a stray kill(2) reaches nobody. A worker's end of its channel is played here, byte for byte as a worker would
+// use it; a process becomes ready by what it does to the descriptors that it was given.
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "master/process/child_system.h"
+#include "worker/ipc/channel.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::rig {
+
+// What a child does when it has been started.
+enum class Conduct {
+  serves,     // becomes ready, and ends when it is asked to
+  is_silent,  // neither: until the test has it say something
+  dies,       // ends with status 1 before it is ready
+  no_fork     // begin() fails with EAGAIN
+};
+
+struct ScriptedChild {
+  std::string path;  // of the tree
+  pid_t pid = 0;
+  process::SpawnRequest request;
+  bool is_worker = false;
+  bool obeys = true;               // ends when it is asked to, answers what it hears
+  sys::Fd channel;                 // a worker's end
+  sys::Fd report;                  // a process's: closed by exec
+  sys::Fd notify;                  // a process's descriptor 3
+  std::vector<std::string> heard;  // "drain", "signal 15"
+  std::vector<std::string> signals;
+  bool has_ended = false;
+  int wait_status = 0;
+
+  template <ipc::Message T>
+  void say(const T& message) const {
+    (void)ipc::send(channel.get(), message);
+  }
+};
+
+[[nodiscard]] constexpr int exited(int status) noexcept {
+  return status << 8;
+}
+[[nodiscard]] constexpr int killed_by(int signal) noexcept {
+  return signal;
+}
+
+class ScriptedSystem final : public process::ChildSystem {
+ public:
+  static constexpr pid_t kFirstPid = 5'000'001;  // above pid_max
+
+  // From now on children started at `path` behave so. The others serve.
+  void conduct(const std::string& path, Conduct conduct) { conducts_[path] = conduct; }
+  // begin() is about to be called for it.
+  void announce(const std::string& path) { path_ = path; }
+  // The latest child that was started there and has not been reaped.
+  [[nodiscard]] ScriptedChild& at(const std::string& path);
+  [[nodiscard]] bool has(const std::string& path) const;
+  [[nodiscard]] std::size_t started(const std::string& path) const;
+
+  void end(ScriptedChild& child, int wait_status);
+  // Some process that the tree does not know: a stranger, or a connection without a worker.
+  void end_unknown(pid_t pid, int wait_status);
+  void be_connection(pid_t pid) { connections_.insert(pid); }
+
+  // Everybody reads what came down and answers. True: somebody did something.
+  bool play();
+
+  // What the master did, in order: "start root/db", "SIGTERM root/db", "reap root/db". Children that are unknown go by
+  // their pids.
+  [[nodiscard]] const std::vector<std::string>& deeds() const noexcept { return deeds_; }
+  [[nodiscard]] std::vector<std::string> take_deeds() { return std::exchange(deeds_, {}); }
+
+  sys::Result<pid_t> begin(const process::SpawnRequest& request) override;
+  bool signal(pid_t child, int signal, bool group) noexcept override;
+  pid_t some_ended() noexcept override { return ended_.empty() ? 0 : ended_.front(); }
+  bool has_ended(pid_t child) noexcept override;
+  bool is_child(pid_t child) noexcept override;
+  std::optional<sys::Ended> reap(pid_t child, bool group) noexcept override;
+
+ private:
+  [[nodiscard]] ScriptedChild* find(pid_t pid) noexcept;
+  [[nodiscard]] std::string name_of(pid_t pid) noexcept;
+  void hear(ScriptedChild& child, const ipc::Down& message);
+
+  std::map<std::string, Conduct> conducts_;
+  std::string path_;
+  pid_t next_pid_ = kFirstPid;
+  std::vector<std::unique_ptr<ScriptedChild>> children_;
+  std::vector<std::string> starts_;
+  std::deque<pid_t> ended_;  // zombies, the first to end in front
+  std::map<pid_t, int> unknown_;
+  std::set<pid_t> connections_;
+  std::vector<std::string> deeds_;
+};
+
+}  // namespace bulkhead::rig

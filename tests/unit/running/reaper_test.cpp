@@ -1,0 +1,123 @@
+// The one reaper: whose end an end is, and what becomes of a worker's connections.
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/unit/rig/rig.h"
+
+namespace bulkhead::running {
+namespace {
+
+using namespace rig;
+using Words = std::vector<std::string>;
+
+constexpr pid_t kConnection = 6'000'001;
+constexpr pid_t kStranger = 6'000'002;
+constexpr pid_t kUnknown = 6'000'003;
+
+constexpr const char* kOne = R"("workers":1)";
+
+TEST_CASE("what ended is reaped in the order in which it ended, each by the part that knows it", "[!mayfail]") {
+  Rig rig(file_with(listener_entry("echo", kOne) + "," + process_entry("db")));
+  rig.start();
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.end("root/echo/1");
+  net::Listener& echo = rig.listener_at("root/echo");
+  REQUIRE(rig.children.adopted(echo) == 1);
+  (void)rig.system.take_deeds();
+  rig.strangers.insert(kStranger);
+  rig.system.end_unknown(kConnection, exited(0));
+  rig.system.end(rig.system.at("root/db"), exited(1));
+  rig.system.end(rig.system.at("root/echo/1"), exited(1));
+  rig.system.end_unknown(kStranger, exited(0));
+  rig.system.end_unknown(kUnknown, exited(0));
+  rig.children.reap();
+  CHECK(rig.system.deeds() == Words{"reap 6000001", "reap root/db", "start root/db", "reap root/echo/1",
+                                    "start root/echo/1", "reap 6000002", "reap 6000003"});
+  CHECK(rig.children.adopted(echo) == 0);
+  CHECK(echo.table().counts().completed == 1);
+  CHECK(rig.strangers_reaped == std::vector<pid_t>{kStranger});
+}
+
+TEST_CASE("the connections of a worker that is gone are adopted, which is told") {
+  Rig rig(file_with(listener_entry("echo", kOne)));
+  rig.start();
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.end("root/echo/1", killed_by(SIGKILL));
+  net::Listener& echo = rig.listener_at("root/echo");
+  CHECK(rig.children.adopted(echo) == 1);
+  CHECK(rig.count("children_adopted") == 1);
+  CHECK(echo.table().counts().serving == 1);
+}
+
+TEST_CASE("a connection that was reaped before its worker's end is seen ends with the status that it had", "[!mayfail]") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1,"handler":{"exec":["/bin/cat"]})")));
+  rig.start();
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.system.end_unknown(kConnection, killed_by(SIGSEGV));
+  rig.children.reap();
+  net::Listener& echo = rig.listener_at("root/echo");
+  CHECK(echo.table().counts().serving == 1);  // its worker may be about to count it
+  rig.end("root/echo/1");
+  CHECK(rig.children.adopted(echo) == 0);
+  CHECK(echo.table().counts().serving == 0);
+  CHECK(echo.table().counts().crashed == 1);
+}
+
+TEST_CASE("a table cannot claim a worker, a process or somebody else's process as its connection") {
+  Rig rig(file_with(listener_entry("echo") + "," + process_entry("db")));
+  rig.start();
+  rig.strangers.insert(kStranger);
+  const auto claim = [&rig](pid_t pid) { return rig.connect("root/echo/1", pid); };
+  (void)claim(rig.system.at("root/echo/2").pid);
+  (void)claim(rig.system.at("root/db").pid);
+  (void)claim(kStranger);
+  rig.end("root/echo/1");
+  CHECK(rig.children.adopted(rig.listener_at("root/echo")) == 0);
+  CHECK(rig.listener_at("root/echo").table().counts().used == 0);
+  CHECK(rig.is_running("root/echo/2"));
+  CHECK(rig.is_running("root/db"));
+}
+
+TEST_CASE("adopted connections are signalled by the master, those of workers by their workers") {
+  Rig rig(file_with(listener_entry("echo", kOne)));
+  rig.start();
+  const auto adopted = rig.connect("root/echo/1", kConnection);
+  rig.end("root/echo/1");
+  const auto served = rig.connect("root/echo/1", kUnknown);
+  (void)rig.system.take_deeds();
+  net::Listener& echo = rig.listener_at("root/echo");
+  CHECK(rig.children.signal_connection(echo, adopted, echo.table().copy(adopted)->use, SIGTERM));
+  CHECK(rig.children.signal_connection(echo, served, echo.table().copy(served)->use, SIGTERM));
+  rig.settle();
+  CHECK(rig.system.deeds() == Words{"SIGTERM 6000001"});
+  CHECK(rig.system.at("root/echo/1").heard == Words{"signal 15"});
+}
+
+TEST_CASE("a slot that another connection has meanwhile is not signalled") {
+  Rig rig(file_with(listener_entry("echo", kOne)));
+  rig.start();
+  const auto slot = rig.connect("root/echo/1", kConnection);
+  net::Listener& echo = rig.listener_at("root/echo");
+  CHECK_FALSE(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use + 1, SIGTERM));
+}
+
+TEST_CASE("workers and processes take one path at their end: the log, the event, then the tree") {
+  Rig rig(file_with(listener_entry("echo", kOne) + "," + process_entry("db")));
+  rig.start();
+  rig.end("root/echo/1", killed_by(SIGABRT));
+  rig.end("root/db", killed_by(SIGABRT));
+  std::vector<std::string> exits;
+  for (const auto& record : rig.events.records()) {
+    if (record.event == "child_exited") exits.push_back(record.path + " " + record.json);
+  }
+  REQUIRE(exits.size() == 2);
+  for (const std::string& exit : exits) {
+    CHECK(exit.find(R"("reason":{"type":"signal","signal":"SIGABRT","core":false},"asked":false)") !=
+          std::string::npos);
+  }
+  CHECK(rig.count("child_restarting") == 2);
+}
+
+}  // namespace
+}  // namespace bulkhead::running
