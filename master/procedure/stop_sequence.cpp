@@ -20,15 +20,14 @@ constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end
 }  // namespace
 
 const char* phase_text(StopSequence::Phase phase) {
-  using Phase = StopSequence::Phase;
   switch (phase) {
-    case Phase::idle: return "running";
-    case Phase::lame_duck:
-    case Phase::closing:
-    case Phase::draining: return "draining";
-    case Phase::terminating:
-    case Phase::stopping_tree:
-    case Phase::done: break;
+    case net::EndPhase::idle: return "running";
+    case net::EndPhase::lame_duck:
+    case net::EndPhase::closing:
+    case net::EndPhase::draining: return "draining";
+    case net::EndPhase::terminating:
+    case net::EndPhase::stopping_tree:
+    case net::EndPhase::done: break;
   }
   return "stopping";
 }

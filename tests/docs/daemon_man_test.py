@@ -27,7 +27,7 @@ class DaemonManual(unittest.TestCase):
         self.assertEqual(documented, offered)
 
     def test_exit_statuses_are_those_of_the_source(self):
-        enum = re.search(r"enum ExitStatus : int \{(.*?)\};", read("master", "daemon.h"), re.S).group(1)
+        enum = re.search(r"enum ExitStatus : int \{(.*?)\};", read("master", "host", "exit_status.h"), re.S).group(1)
         section = read("man", "bulkheadd.8").split(".Sh EXIT STATUS")[1].split(".Sh ")[0]
         self.assertEqual(re.findall(r"^\.It (\d+)$", section, re.M), re.findall(r"= (\d+)", enum))
 

@@ -361,7 +361,7 @@ class Events(ControlCase):
         with Control(daemon.control) as follower:
             follower.request("events", follow=True)
             self.make_events(daemon, 20_000)
-            daemon.wait_log("does not read them")
+            daemon.wait_log("does not read the events")
             self.assertTrue(follower.ended())
         with Control(daemon.control) as control:
             result = control.call("events", since=1)["result"]

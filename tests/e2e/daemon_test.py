@@ -201,7 +201,7 @@ class ServiceManager(TestCase):
         self.next(manager, "STATUS=running: 0 connections, 0 ended so far")
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"one\n"))
-            self.next(manager, "STATUS=running: 1 connections, 0 ended so far")
+            self.next(manager, "STATUS=running: 1 connection, 0 ended so far")
             daemon.send_signal(signal.SIGTERM)
             self.next(manager, "STOPPING=1")
             self.next(manager, "EXTEND_TIMEOUT_USEC=\\d+")
@@ -416,7 +416,7 @@ echo unharmed >>{report}
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
             signal_process(self.first.pid, signal.SIGTERM)
-            daemon.wait_log("^stopping: no new connections")
+            daemon.wait_log("^shutting down: existing connections")
             self.assertTrue(client.echo(b"to the end\n"))
         self.assertEqual(daemon.wait_exit(), 0)
 

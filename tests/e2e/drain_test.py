@@ -179,7 +179,7 @@ class All(Drain):
             self.assertEqual(daemon.control.run("drain")[0], 0)
             self.wait_phase(daemon, "draining")
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping")
+            daemon.wait_log("^shutting down")
             self.assertEqual(held.echo_all(), 5)
         self.assertEqual(daemon.wait_exit(5), 0)
 

@@ -124,7 +124,7 @@ class Readiness(ControlledTestCase):
         self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
         sentences = [sentence[13:] for sentence in daemon.control.value("explain", "root/hopeless")["sentences"]]
         self.assertRegex(sentences[-2], r"^root/hopeless \(pid \d+\): exited with status 78\.$")
-        self.assertEqual(sentences[-1], "root/hopeless is not started again: permanent_failure_exit lists its exit status.")
+        self.assertEqual(sentences[-1], "root/hopeless: failed: permanent_failure_exit lists its exit status, so it is not started again.")
         self.assertEqual(daemon.control.value("start", "root/hopeless"), {"error": "start_failed"})
         self.wait_state(daemon, "root/hopeless", "failed")
 

@@ -31,7 +31,7 @@ terminating     kills   kills   kills  no          reopens  no             no   
 stopping_tree   kills   kills   kills  no          reopens  no             no         no          no
 """
 SIGNS = {  # of what each deed is known by in the log: pattern, path
-    "drains": ("^stopping: no new connections", "root"),
+    "drains": ("^shutting down: existing connections", "root"),
     "ends": ("^ending the remaining connections", "root"),
     "reloads": ("^reloaded", "root"),
     "reopens": ("^reopened", "log"),

@@ -403,7 +403,7 @@ class Files(SocketCase):
         for client in queued:
             client.send(b"queued\n")
         daemon.send_signal(15)
-        daemon.wait_log("^stopping: no new connections")
+        daemon.wait_log("^shutting down: existing connections")
         for address, error in ((self.path(), FileNotFoundError), (abstract, ConnectionRefusedError)):
             with self.assertRaises(error):
                 Client(address)

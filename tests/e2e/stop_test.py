@@ -76,7 +76,7 @@ class Graceful(TestCase):
         address = daemon.address()
         with Queued(daemon, 50) as queued:
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping")
+            daemon.wait_log("^shutting down")
             echoed = queued.release()
             late = wait_until(lambda: connect_outcome(address) == "refused", 3, "the port refuses")
         self.assertEqual(daemon.wait_exit(), 0)
@@ -104,7 +104,7 @@ class Graceful(TestCase):
         with Hold(daemon.address(), 10) as held:
             self.assertEqual(held.echo_all(), 10)
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping")
+            daemon.wait_log("^shutting down")
             for worker in daemon.workers():
                 signal_process(worker.pid, signal.SIGKILL)
             self.assertEqual(held.echo_all(), 10)
@@ -128,7 +128,7 @@ class Fast(TestCase):
         with Hold(daemon.address(), 10) as held:
             self.assertEqual(held.echo_all(), 10)
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping: no new connections")
+            daemon.wait_log("^shutting down: existing connections")
             self.assertEqual(held.echo_all(), 10)
             began = time.monotonic()
             self.assertEqual(daemon.stop(), 0)
@@ -139,7 +139,7 @@ class Fast(TestCase):
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(6), b"ready\n")
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_log("^stopping: no new connections")
+            daemon.wait_log("^shutting down: existing connections")
             daemon.send_signal(signal.SIGTERM)
             daemon.wait_log("^ending the remaining connections")
             self.assertTrue(client.silent(0.2))

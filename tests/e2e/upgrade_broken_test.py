@@ -38,7 +38,7 @@ class Broken(UpgradeTestCase):
                  ("cut in the middle", lambda: self.install(self.cut()), ("cannot be executed", "killed by", "exited with status")),
                  ("without a library", lambda: self.install(self.without_library()), ("libuv.so.9: cannot open",)),
                  ("a script", lambda: self.install(script), ("cannot be executed", "exited with status")),
-                 ("fails", lambda: self.install("/bin/false"), ("exit status 1",)),
+                 ("fails", lambda: self.install("/bin/false"), ("exited with status 1",)),
                  ("succeeds at something else", lambda: self.install("/bin/true"), ("cannot take over from another program",)),
                  ("says something else", lambda: self.install("/bin/echo"), ("cannot take over from another program",)),
                  ("writable for others", lambda: self.install(self.next, mode=0o757), ("others may write to it",)))

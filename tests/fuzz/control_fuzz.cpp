@@ -39,9 +39,11 @@ void as_request(std::string_view line) {
 void as_reply(std::string_view line) {
   const auto reply = parse_reply(line);
   if (const auto* answer = std::get_if<Answer>(&reply); answer != nullptr) {
-    for (const Command& command : kCommands) (void)readable(command.name, answer->result, answer->result, {});
+    for (const Command& command : kCommands)
+      (void)bulkhead::ctl::readable(command.name, answer->result, answer->result, {});
   }
-  if (const auto* news = std::get_if<Notification>(&reply); news != nullptr) (void)event_text(news->event, {});
+  if (const auto* news = std::get_if<Notification>(&reply); news != nullptr)
+    (void)bulkhead::ctl::event_text(news->event, {});
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ class Moments(UpgradeTestCase):
         """For 50 ms; then it is the next one, where the same holds."""
         moment = self.at_serving()
         moment.daemon.send_signal(signal.SIGQUIT)
-        moment.daemon.wait_log("^stopping: no new connections", seconds=SECONDS)
+        moment.daemon.wait_log("^shutting down: existing connections", seconds=SECONDS)
         return moment
 
     def at_draining(self):
