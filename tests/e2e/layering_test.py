@@ -11,6 +11,25 @@ IMPURE = re.compile(r"^(sys/|linux/|arpa/|netinet/|net/|unistd\.h|fcntl\.h|sched
                     r"pwd\.h|grp\.h|uv\.h|nlohmann/|fmt/|CLI/|iostream|fstream|filesystem|thread|mutex)")
 
 
+# Which folders of master/ a folder may include. The top, where main.cpp and daemon.cpp put the program together, may
+# include all of them.
+RULES = {"supervision"}
+CONFIG = RULES | {"config"}
+SYSTEM = CONFIG | {"host", "net", "journal"}
+CHILDREN = SYSTEM | {"process"}
+MASTER = {
+    "supervision": set(), "config": RULES, "net": CONFIG, "host": CONFIG, "journal": CONFIG | {"net"}, "process": SYSTEM,
+    "running": CHILDREN, "procedure": CHILDREN | {"running"}, "reload": CHILDREN | {"running", "procedure"},
+    "upgrade": CHILDREN | {"running", "procedure", "reload"},
+    "control": CHILDREN | {"running", "procedure", "reload", "upgrade", "protocol"},
+    "protocol": CONFIG, "simulate": RULES, "ctl": CONFIG | {"protocol", "simulate"}}
+EVERYTHING = set(MASTER)
+
+
+def folder_of(path):
+    return os.path.dirname(path).removeprefix("master").strip("/")
+
+
 def sources(folder, *endings):
     for directory, _, names in os.walk(os.path.join(ROOT, folder)):
         for name in names:
@@ -51,11 +70,26 @@ class Layering(unittest.TestCase):
                     if name.startswith(("master/", "worker/")):
                         self.assertTrue(name.startswith(tuple(own)), f"{path} includes {name}")
 
-    def test_only_the_composition_root_knows_everybody(self):
-        below = ["master/supervision/", "master/process/", "master/net/", "master/host/", "master/journal/", "master/config/", "worker/"]
-        for folder in below:
-            for path in sources(folder, ".h", ".cpp"):
-                self.assertNotIn("master/daemon.h", includes(path), path)
+    def test_the_folders_of_the_master_include_only_what_they_may(self):
+        seen = {}
+        for path in sources("master", ".h", ".cpp"):
+            for name in includes(path):
+                if name.startswith("master/") and folder_of(name) != folder_of(path):
+                    seen.setdefault(folder_of(path), set()).add(folder_of(name))
+                    self.assertIn(folder_of(name), MASTER.get(folder_of(path), EVERYTHING), f"{path} includes {name}")
+        self.assertEqual({folder for folder in MASTER if folder not in seen and MASTER[folder]}, set(), "no longer true of them")
+
+    def test_the_folders_of_the_master_form_no_circle(self):
+        left = dict(MASTER)
+        while left:
+            free = [folder for folder, below in left.items() if not below & left.keys()]
+            self.assertTrue(free, f"a circle among {sorted(left)}")
+            for folder in free:
+                del left[folder]
+
+    def test_only_main_knows_the_daemon(self):
+        knows = [path for path in sources("master", ".h", ".cpp") if "master/daemon.h" in includes(path)]
+        self.assertEqual(sorted(knows), ["master/daemon.cpp", "master/main.cpp"])
 
     def test_every_test_is_in_the_build(self):
         builds = {os.path.dirname(path): text(path) for path in sources("tests", "CMakeLists.txt")}

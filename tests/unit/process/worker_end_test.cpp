@@ -8,7 +8,8 @@ namespace {
 using supervision::ExitReason;
 using State = WorkerProcess::State;
 
-TEST_CASE("the end of a worker is judged by how far it had come, whether it left on purpose, and whether it is needed") {
+TEST_CASE(
+    "the end of a worker is judged by how far it had come, whether it left on purpose, and whether it is needed") {
   struct Row {
     State state;
     bool retiring;
