@@ -260,7 +260,7 @@ void Daemon::on_phase(Phase phase) {
   options_.inherited.forget();
 }
 
-// What process children left behind in their groups has its time to end, like everything else.
+// Processes that children left behind in their groups get their time to end, like everything else.
 void Daemon::finish() {
   finishing_ = children_.groups_left() != 0;
   if (finishing_) return arm_deadline();

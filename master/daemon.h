@@ -44,7 +44,7 @@ struct DaemonOptions {
   host::PidFile pid_file{};
   std::string version{};
   std::vector<std::string> arguments{};  // the command line, for a program that takes over
-  // What the command line has to say about every configuration that is read; may be empty.
+  // Applies the command line to every configuration that is read; may be empty.
   std::function<void(config::Config&)> overrule{};
 };
 
@@ -60,7 +60,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   int run_on() override;
 
  private:
-  // What the engine wants done.
+  // The deeds that the engine asks for.
   void start(const supervision::NodeView& child, const supervision::NodeView& parent, supervision::RunId run) override;
   void stop(supervision::RunId run) override { children_.stop(run); }
   void kill(supervision::RunId run) override { children_.kill(run); }

@@ -43,7 +43,7 @@ struct Arguments {
   std::vector<std::string> command_line;  // without those
 };
 
-// What the master acts on, or must survive, stays blocked for its life (worker/sys/signal.h).
+// Signals that the master acts on, or must survive, stay blocked for its life (worker/sys/signal.h).
 constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGINT,  SIGHUP,  SIGUSR1,
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 
@@ -141,7 +141,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   return daemon.run();
 }
 
-// What the log would be told at a start.
+// The remarks that the log would get at a start.
 void print_remarks(const config::Node& node, const std::string& path, const std::string& file) {
   for (const config::Node& child : node.children) print_remarks(child, path + "/" + child.spec.id, file);
   if (!node.listener) return;

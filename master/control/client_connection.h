@@ -1,5 +1,5 @@
 // One client of the control socket: bytes in, requests to the backend one after another, bytes out. Everything is
-// nonblocking and bounded, because whoever is at the other end may be slow, mad or gone.
+// nonblocking and bounded, because the client may be slow, hostile or gone.
 //
 // Bounds:   a request has at most kMaxRequest bytes; one is carried out at a time, at most 8 in one turn of the loop,
 //           and none while a chunk (64 KiB) of output waits; an answer has at most kMaxAnswer bytes; a follower
@@ -56,7 +56,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void finish();
   void drop() { dead_ = true; }
 
-  // It is in the middle of an answer.
+  // True in the middle of an answer.
   [[nodiscard]] bool is_answered() const noexcept { return !dead_ && (pieces_ || feed_ || has_output()) && !follows(); }
   // For another program to go on with; nothing: it is in the middle of an answer, or of events.
   [[nodiscard]] std::optional<upgrade::ClientHandover> hand_over() const;

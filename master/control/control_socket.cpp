@@ -30,7 +30,8 @@ MaybeError prepare_directory(const std::string& path) {
     return std::nullopt;
   }
   if (errno != EEXIST) return failed("mkdir", directory);
-  // The default is a name that anybody can guess, and may be in /tmp: whoever was there first could stand in for us.
+  // The default is a name that anybody can guess, and may be in /tmp: another user who was there first could pose as
+  // the daemon.
   struct stat status {};
   if (stat(directory.c_str(), &status) != 0) return failed("stat", directory);
   const bool trusted = status.st_uid == 0 || status.st_uid == geteuid();

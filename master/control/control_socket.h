@@ -26,7 +26,7 @@ struct ControlSocket {
 // the system calls say.
 [[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
 
-// Who is at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
+// The process at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
 struct Peer {
   uid_t uid = 0;
   gid_t gid = 0;

@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr int kAcceptsPerTurn = 16;
 
-// Who has to go first when there is no room: the idle before followers before those that wait for an answer, and of
-// equals the one that has been silent longest.
+// The clients that have to go first when there is no room: the idle before followers before those that wait for an
+// answer, and of equals the one that has been silent longest.
 auto worth(const ClientConnection& client) {
   return std::make_tuple(client.busy(), client.follows(), client.active());
 }
@@ -156,7 +156,7 @@ void Server::make_room() {
       .write();
 }
 
-// The newcomer stays in the queue and the descriptor readable: without a pause the loop would only spin.
+// The new client stays in the queue and the descriptor readable: without a pause the loop would only spin.
 void Server::pause_accepting(int error) {
   newcomers_->stop();
   pause_.start(100ms);

@@ -1,6 +1,6 @@
 // Whether the workers of a listener may accept. Several parties may hold it closed at once, each for its own reason; it
-// opens again when the last of them has let go. Whoever listens hears only of changes, so that a worker is told exactly
-// when something changes for it.
+// opens again when the last of them has let go. The listener of on_change() hears only of changes, so that a worker
+// gets a message exactly when something changes for it.
 #pragma once
 
 #include <cstdint>

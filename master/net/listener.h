@@ -30,7 +30,7 @@ class Listener {
 
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
   // if one is.
-  // What another listener has and gives up is asked of `lend` first; nothing comes back for what nobody has.
+  // `lend` is asked first for sockets that another listener gives up; it returns none where no listener has any.
   using Lend = std::function<sys::Result<std::vector<ListeningSocket>>(const config::ListenAddress&)>;
   [[nodiscard]] std::optional<sys::Error> open(const Lend& lend = nullptr);
   // In place of open(), for a worker that no client is to meet.
@@ -50,7 +50,8 @@ class Listener {
   // False: there are none, or others go on with them.
   [[nodiscard]] bool refuse_left_over() noexcept;
   void close_left_over() noexcept;
-  // The other side of it: shares those that are bound there, each with one. They have the options of whoever came last.
+  // The other side of it: shares those that are bound there, each with one. They have the options of the listener that
+  // came last.
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
   void restore_options();
   // Limits that hold at once. False: the table is busy, try again.
@@ -58,13 +59,13 @@ class Listener {
   // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
   void refuse_newcomers() noexcept;
   void close() noexcept;
-  // Somebody else goes on with its sockets: their files are not ours to remove any more.
+  // Another program continues with its sockets: their files are no longer ours to remove.
   void disown() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
-  // What its handlers are called under `generation`, for whoever asks about a connection of that time: connections
+  // What its handlers are called under `generation`, for questions about a connection of that time: connections
   // outlive reloads. The last 100 generations are kept.
   void remember_handlers(std::uint32_t generation);
   // Empty for what nobody remembers; both numbers come from the table.
@@ -86,7 +87,7 @@ class Listener {
   [[nodiscard]] Gate& gate() noexcept { return gate_; }
   [[nodiscard]] const Gate& gate() const noexcept { return gate_; }
 
-  // How far its end has come, as whoever ends it says.
+  // How far its end has come, set by the sequence that ends it.
   void set_end_phase(EndPhase phase) noexcept { end_phase_ = phase; }
   [[nodiscard]] EndPhase end_phase() const noexcept { return end_phase_; }
   // Its port is closing or closed, and it will not serve again before it has ended.
@@ -95,7 +96,7 @@ class Listener {
   }
 
  private:
-  // What an entry of `listen` becomes: sockets that there are already, or new ones.
+  // What an entry of `listen` becomes: existing sockets, or new ones.
   struct Place {
     std::vector<ListeningSocket*> kept;
     std::vector<ListeningSocket> made;

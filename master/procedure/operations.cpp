@@ -42,7 +42,7 @@ void Operations::remove(const std::string& path, Done done) {
   const auto view = engine_.view(path);
   const bool ended = view && (view->state == NodeState::stopped || view->state == NodeState::failed);
   if (!ended || endings_.to_end(path).empty()) return erase(path, done);
-  // It gave up, and connections of it continue.
+  // Its supervisor gave up, and its connections continue.
   endings_.end(path, {}, [this, path, done = std::move(done)](ReplyError error) {
     if (error != ReplyError::none) return done(outcome_of(error, path));
     erase(path, done);

@@ -26,7 +26,7 @@ class Operations {
   void start(const std::string& path, Done done);
   // Stops it and starts it again. The listeners below keep their ports and their connections: only workers change.
   void restart(const std::string& path, Done done);
-  // Of what has ended; connections of a listener that gave up are ended first.
+  // Removes a node that has ended; connections of a listener that gave up are ended first.
   void remove(const std::string& path, Done done);
   // Starts `node` below its supervisor. What exists already stays as it is, and the tree answers.
   void add(config::Node node, running::AddedChild origin, const Done& done);

@@ -20,7 +20,7 @@
 
 namespace bulkhead::procedure {
 
-// What every renewal works with.
+// The parts that every renewal works with.
 struct RenewalParts {
   running::Engine& engine;
   running::Listeners& listeners;
@@ -28,7 +28,7 @@ struct RenewalParts {
   running::Later& later;
 };
 
-// Of one listener. Every `done` is called once, at once or later, if the renewal still exists.
+// The renewal of one listener. Every `done` is called once, at once or later, if the renewal still exists.
 class WorkerRenewal {
  public:
   using Outdated = std::function<bool(const process::WorkerProcess&)>;
@@ -59,7 +59,7 @@ class WorkerRenewal {
   running::Lifeline while_wanted_;
 };
 
-// Of all listeners, one after another: the workers that another program than `incarnation` has started.
+// The renewal of all listeners, one after another: the workers that another program than `incarnation` has started.
 class UpgradeRenewal {
  public:
   explicit UpgradeRenewal(RenewalParts parts) : parts_(parts) {}

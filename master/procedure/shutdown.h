@@ -42,7 +42,7 @@ class Shutdown {
 
   [[nodiscard]] Phase phase() const noexcept { return sequence_.phase(); }
   [[nodiscard]] bool is_stopping() const noexcept { return phase() != Phase::idle; }
-  // What bulkheadd exits with.
+  // The exit status of bulkheadd.
   [[nodiscard]] int status() const noexcept { return status_; }
 
   // The root has ended. `ready`: the daemon had been; before that a stop is what ends a start.

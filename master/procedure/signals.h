@@ -15,9 +15,9 @@ struct SignalState {
   bool upgrading = false;
   bool stopping = false;
 };
-// What would change things waits until what changes things now is over. It stays pending in the kernel until then, also
-// over an upgrade: execve(2) keeps what is pending and what is blocked. On the way down everything is read, and
-// refused.
+// A signal that would change something waits until the present change is over. It stays pending in the kernel until
+// then, also over an upgrade: execve(2) keeps what is pending and what is blocked. On the way down everything is read,
+// and refused.
 [[nodiscard]] std::vector<int> readable_signals(const SignalState& state);
 
 // WINCH suspends all listeners; TTIN and TTOU mean one worker more or fewer for each. The terminal's driver sends these

@@ -56,7 +56,7 @@ class StopSequence {
   [[nodiscard]] bool call_off();           // only in the lame duck, which nobody has noticed; false: too late
   void forget(const net::Listener& gone);  // about to be destroyed
   void tree_gone();                        // also when nobody asked: the connections are ended, then on_done
-  // A worker became ready: it may have missed what the others were told.
+  // A worker became ready: it may have missed a message that the others got.
   void worker_ready(const process::WorkerProcess& worker);
   // A worker's process has been reaped and its connections adopted: what it was to do for them is ours to do.
   void worker_gone(net::Listener& listener);
@@ -96,7 +96,7 @@ class StopSequence {
   std::optional<supervision::Instant> killed_at_;
 };
 
-// Of the daemon as a whole: running, draining or stopping.
+// The state of the daemon as a whole: running, draining or stopping.
 [[nodiscard]] const char* phase_text(StopSequence::Phase phase);
 
 }  // namespace bulkhead::procedure

@@ -17,11 +17,11 @@ using LookUp = std::function<const char*(const char* name)>;
 
 using Variables = std::map<std::string, std::string>;
 
-// Of a listener's programs: each connection's own variables are added by the worker, and nothing that looks like one of
-// them is handed on from us.
+// For a listener's programs: each connection's own variables are added by the worker, and nothing that looks like one
+// of them is handed on from us.
 [[nodiscard]] Variables connection_environment(const config::ChildKeys& keys, const LookUp& look_up);
 
-// Of a process: `ready` adds what the program needs to speak to us. `notify_address` is used with `ready: sd_notify`
+// For a process: `ready` adds what the program needs to speak to us. `notify_address` is used with `ready: sd_notify`
 // only. Without WATCHDOG_PID.
 [[nodiscard]] Variables process_environment(const config::Process& process, const std::string& notify_address,
                                             const LookUp& look_up);

@@ -1,6 +1,7 @@
 // What outlives a process child: the rest of its process group, and pipes that strays keep open. The group was asked to
 // end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and our ends
-// of the pipes are closed, whoever holds the others. We look every 100 ms (is_left_over() in worker/sys/signal.h).
+// of the pipes are closed, even if another process holds the other ends. We look every 100 ms (is_left_over() in
+// worker/sys/signal.h).
 #pragma once
 
 #include <sys/types.h>

@@ -1,5 +1,6 @@
-// What runs, when another program goes on with it: workers, processes, what is left of them, and adopted connections.
-// Descriptors are numbers here, and whoever resumes something takes over the ones that it names.
+// The running children, for another program that continues with them: workers, processes, what is left of them, and
+// adopted connections.
+// Descriptors are numbers here, and the code that resumes something takes over the ones that it names.
 #pragma once
 
 #include <sys/types.h>
@@ -75,7 +76,7 @@ struct ErrorsHandover {
   int write = -1;
 };
 
-// Adopted connections stand in their listener's table; here is what does not.
+// Adopted connections are in their listener's table; these are the facts that the table does not hold.
 struct AdoptedHandover {
   pid_t pid = 0;
   bool asked = false;

@@ -21,7 +21,7 @@ struct Notification {
 inline constexpr std::size_t kMaxStatus = 256;
 inline constexpr std::size_t kMaxNotification = 4096;  // bytes of a message, as systemd has it
 
-// Of a variable that comes twice the first counts. A NUL may end the message; elsewhere it spoils it, and nothing of it
+// If a variable comes twice, the first counts. A NUL may end the message; elsewhere it spoils it, and nothing of it
 // counts. What is not printable in a status becomes '?'.
 [[nodiscard]] Notification parse_notification(std::string_view message);
 

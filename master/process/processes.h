@@ -98,8 +98,8 @@ class Processes {
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
   // Where `stderr: inherit` leads; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
-  // What of a process may change while it runs: its watchdog, what its end means, and how it is asked to, or to read
-  // its files again.
+  // Changes the settings that may change while a process runs: its watchdog, what its end means, and how it is asked
+  // to, or to read its files again.
   void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown);
   // reload_signal to those that are ready and have one; to the process alone, as its group did not ask for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
@@ -112,10 +112,10 @@ class Processes {
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
-  // It has ended, and has not been reaped yet.
+  // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
-  // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is told to
+  // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is asked to
   // end. Hears first what it still had to say (on_ready may come), then reaps it.
   [[nodiscard]] ProcessEnd reap(pid_t pid);
 

@@ -18,7 +18,7 @@ namespace bulkhead::process {
 // Whether its workers keep the master's limit of descriptors, and not the one that the daemon was started with.
 [[nodiscard]] bool needs_raised_limit(const config::Listener& listener);
 
-// `normal_exit`, as whoever reaps a connection asks it.
+// `normal_exit`, for the process that reaps a connection.
 [[nodiscard]] ipc::ExitStatuses normal_exits(const config::Listener& listener);
 
 // A sealed memfd. `index` names the worker ("root/echo/2" is 2).

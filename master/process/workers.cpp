@@ -230,7 +230,7 @@ void Workers::kill(RunId run) {
   if (const WorkerProcess* worker = workers_.find(run)) system_.signal(worker->pid, SIGKILL, false);
 }
 
-// What the others were told while it was starting.
+// Catches up on a message that the ready workers got while this one was starting.
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
   if (worker.held_back != worker.listener->gate().accepting()) return;
   (void)ipc::send(worker.channel.get(), worker.held_back ? ipc::Down(ipc::Resume{}) : ipc::Suspend{});

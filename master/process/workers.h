@@ -57,12 +57,12 @@ struct WorkerProcess {
 
 struct WorkerPrograms {
   sys::Fd plain;
-  sys::Fd modules;  // bulkhead-module-worker; empty where it is not installed: of no use to a daemon without modules
+  sys::Fd modules;  // bulkhead-module-worker; empty where it is not installed; only listeners with modules need it
 };
 // Beside our own program, in ../libexec/bulkhead, or where they were installed; never by a variable.
 [[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
 
-// What a worker says that changes nothing here.
+// News from a worker that changes nothing here.
 using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
 
 class Workers {
@@ -97,10 +97,10 @@ class Workers {
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
   // One look, once a second, at everybody's heartbeat in the table. Kills those that hang.
   void kill_hung(Instant now);
-  // Of workers that are started from now on.
+  // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { settings_.generation = generation; }
   void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
-  // Of all workers, those that there are too.
+  // Applies to all workers, existing ones included.
   void replace_log(const config::Log& log, int log_fd, int handler_error_fd);
   // Kills what has not become ready in time.
   void on_deadline(Instant now);
@@ -108,7 +108,7 @@ class Workers {
                         tell);  // the daemon stops: what has not become ready will not
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
-  // It has ended, and has not been reaped yet.
+  // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return workers_.knows(pid); }
   // The process has been reaped: hands over its record, after everything it still had to say has been read.

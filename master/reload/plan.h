@@ -8,7 +8,7 @@
 //                connections and its counts stay
 //   restarted    a process is stopped and started as the new file says
 //   reordered    children that stay change their places in the list that a supervisor starts, stops and restarts by
-//   added        started behind its elder siblings, as OTP's start_child does; then it has its place in the list
+//   added        started after its older siblings, as OTP's start_child does; then it has its place in the list
 //   removed      ended as by `stop` (a listener drains), then deleted
 //   replaced     another type under the same id: removed, then added
 #pragma once
@@ -35,11 +35,11 @@ inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::reordered
 
 // What a reload cannot change: the daemon has it from its start. JSON pointers of options, or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
-// Of a listener, what its master keeps and its workers need not know.
+// The options of a listener that only its master keeps and its workers need not know.
 inline constexpr std::array<std::string_view, 10> kListenerInPlace{
     "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
     "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
-// Of a process, what says when to start it and not how.
+// The options of a process that say when to start it and not how.
 inline constexpr std::array<std::string_view, 10> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
     "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",

@@ -76,7 +76,7 @@ void Reload::go_on() {
   run();
 }
 
-// What a trial has started goes the way of everything else; whatever it still waits for comes too late to go on.
+// The shutdown ends what a trial has started; answers that the trial still waits for come too late.
 void Reload::daemon_stops() {
   stopping_ = true;
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});

@@ -28,7 +28,7 @@ namespace bulkhead::reload {
 
 class Reload {
  public:
-  // What came of it. With problems it was refused, or not all of it could be carried out.
+  // The result of a reload. With problems it was refused, or not all of it could be carried out.
   struct Result {
     std::vector<std::string> problems;
     ReloadPlan plan;
@@ -48,10 +48,10 @@ class Reload {
   void begin(Answered answered);
   // Begins with what has been asked for while something else was under way.
   void go_on();
-  // What has not been applied by now never will be.
+  // Changes that have not been applied by now are given up.
   void daemon_stops();
 
-  // Of a file, the daemon's own if empty: the problems, or what a reload of it would change. Touches nothing.
+  // Read `file`, the daemon's own if empty: its problems, or what a reload of it would change. Touches nothing.
   [[nodiscard]] Result check(const std::string& file) const;
   [[nodiscard]] Result diff(const std::string& file) const;
 

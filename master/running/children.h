@@ -3,7 +3,7 @@
 // for the tree leaves here as an Event. Nothing in here decides whether anything is restarted.
 //
 // One reaper: a child that has ended is looked at before it is reaped, because a zombie still pins its pid and its
-// group. Each end of a worker or of a process becomes one ChildEnd, is told to the narrator and then to the tree.
+// group. Each end of a worker or of a process becomes one ChildEnd, which goes to the narrator and then to the tree.
 #pragma once
 
 #include <sys/types.h>

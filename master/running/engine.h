@@ -3,7 +3,7 @@
 // asks an injected clock for the time, so that a test turns it with a script and without a fork.
 //
 //   event ──▶ Tree::step ──▶ command ──▶ Effects::start, stop, kill     the children
-//                                   ├──▶ Effects::told                  the narrator, and whoever has to act on it
+//                                   ├──▶ Effects::told                  the narrator, and the procedures that act on it
 //                                   ├──▶ Effects::over                  the root has ended
 //                                   └──▶ the caller of operate()
 //
@@ -26,7 +26,7 @@ namespace bulkhead::running {
 
 class Engine {
  public:
-  // Who carries commands out. May call apply() and operate() from within.
+  // Carries commands out. May call apply() and operate() from within.
   class Effects {
    public:
     virtual ~Effects() = default;

@@ -33,7 +33,8 @@ class Listeners {
   [[nodiscard]] std::vector<net::Listener*> below(const std::string& path) const;  // at and below it
   [[nodiscard]] std::vector<net::Listener*> all() const;
   [[nodiscard]] const ByPath& by_path() const noexcept { return listeners_; }
-  // It serves, or would if it were not suspended. Null: there is none, it was stopped or is about to be.
+  // The listener at `path` if it serves, or would if it were not suspended. Null: none exists, or it is stopped or
+  // ending.
   [[nodiscard]] net::Listener* serving_at(const std::string& path) const;
 
   // Makes and opens the listeners of `node`, which is at `path`, and of everything below it. On failure those made so

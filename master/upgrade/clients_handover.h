@@ -1,5 +1,5 @@
-// The control socket and its clients, when another program goes on with them. Descriptors are numbers here, and whoever
-// resumes something takes over the ones that it names.
+// The control socket and its clients, for another program that continues with them. Descriptors are numbers here, and
+// the code that resumes something takes over the ones that it names.
 #pragma once
 
 #include <cstdint>

@@ -65,7 +65,7 @@ class Writer {
   Json out_ = Json::object();
 };
 
-// Of several faults the first is told.
+// The first of several faults is reported.
 class Reader {
  public:
   Reader(const Json& from, std::string path, std::string& problem)

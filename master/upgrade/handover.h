@@ -1,4 +1,4 @@
-// Everything that a master hands to the program that goes on as the same process (bulkheadd(8), "Upgrading"), as
+// Everything that a master hands to the program that continues as the same process (bulkheadd(8), "Upgrading"), as
 // values; and the text in which it travels:
 //
 //   bulkhead-state FORMAT READER LENGTH CRC32C\n    READER: the oldest format whose readers understand this text
@@ -39,7 +39,7 @@ struct Settled {
   std::string control_socket;
 };
 
-// What tells that a number means the description that it meant: SO_COOKIE of a socket, device and inode of another.
+// Shows that a descriptor still refers to the same file or socket: SO_COOKIE of a socket, device and inode of another.
 struct DescriptorIdentity {
   int fd = -1;
   std::string identity;
@@ -59,8 +59,8 @@ struct Handover {
   std::string last_reload;   // as JSON
   std::string last_upgrade;  // as JSON; "null": there was none
   // Counts programs; a worker bears the number of the one that started it.
-  std::uint64_t incarnation = 1;  // of whoever wrote it
-  int own_program = -1;           // of whoever wrote it, to be executed again if need be
+  std::uint64_t incarnation = 1;  // of the program that wrote it
+  int own_program = -1;           // of the program that wrote it, to be executed again if necessary
   int worker_program = -1;        // its worker programs
   int module_worker_program = -1;
   int log_lines = -1;

@@ -1,4 +1,5 @@
-// The members of all that is handed over, said once for whoever writes, reads or counts them. Internal to handover.cpp.
+// The members of everything that is handed over, listed once for writing, reading and counting. Internal to
+// handover.cpp.
 #pragma once
 
 #include "master/upgrade/handover.h"

@@ -36,7 +36,7 @@ class ProgramCheck {
   void cancel(std::string why);  // the outcome comes all the same
 
   [[nodiscard]] bool knows(pid_t pid) const noexcept { return pid == pid_; }
-  // It has been reaped.
+  // The program has been reaped.
   void ended(int wait_status);
 
  private:

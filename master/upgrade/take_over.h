@@ -20,7 +20,7 @@ struct Adopting {
   std::string version;  // of this program
 };
 
-// What a daemon that takes over is made from.
+// The parts that a daemon which takes over is made from.
 struct Inheritance {
   Blueprint blueprint;
   host::LogTarget log;

@@ -1,6 +1,6 @@
 // The way back from an upgrade: while a new program takes over, the one before can be executed again, with the very
-// state and descriptors that have come along. Whoever finds a problem takes it; and it takes itself when the new
-// program gets a signal that would end it (SIGSEGV, SIGABRT, …), or has not closed it within kPatience.
+// state and descriptors that have come along. Code that finds a problem takes it; and it is taken by itself when the
+// new program gets a signal that would end it (SIGSEGV, SIGABRT, …), or has not closed it within kPatience.
 //
 // So there are signal handlers, the only ones in bulkhead (worker/sys/signal.h). Why they are harmless:
 //   - They exist from the first lines of main() until the new program has taken over: one thread, no loop that turns,

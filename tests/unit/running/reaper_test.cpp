@@ -50,7 +50,8 @@ TEST_CASE("the connections of a worker that is gone are adopted, which is told")
   CHECK(echo.table().counts().serving == 1);
 }
 
-TEST_CASE("a connection that was reaped before its worker's end is seen ends with the status that it had", "[!mayfail]") {
+TEST_CASE("a connection that was reaped before its worker's end is seen ends with the status that it had",
+          "[!mayfail]") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1,"handler":{"exec":["/bin/cat"]})")));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
