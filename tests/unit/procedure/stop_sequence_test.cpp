@@ -1,0 +1,228 @@
+// The phases of a way down, with a scripted workforce and the test's own clock.
+#include "master/procedure/stop_sequence.h"
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "tests/unit/rig/rig.h"
+#include "worker/ipc/robust_lock.h"
+
+namespace bulkhead::procedure {
+namespace {
+
+using namespace std::chrono_literals;
+using Phase = StopSequence::Phase;
+using Words = std::vector<std::string>;
+
+struct Script final : running::Workforce {
+  Words deeds;
+  bool drained = true;
+
+  void send(net::Listener&, const ipc::Down& message) override {
+    deeds.emplace_back(std::holds_alternative<ipc::Drain>(message) ? "drain" : "other");
+  }
+  void retire(supervision::RunId worker) override { deeds.push_back("retire " + std::to_string(worker)); }
+  bool all_drained(const net::Listener&, bool) const override { return drained; }
+  bool any_in_hand(const net::Listener&) const override { return false; }
+  void signal_connections(net::Listener&, int signal) override { deeds.push_back("all " + std::to_string(signal)); }
+  void signal_adopted(net::Listener&, int signal) override { deeds.push_back("adopted " + std::to_string(signal)); }
+  bool signal_connection(net::Listener&, std::uint32_t slot, std::uint32_t, int) override {
+    deeds.push_back("one " + std::to_string(slot));
+    return true;
+  }
+  void kill_unresponsive(net::Listener&, std::chrono::nanoseconds) override {}
+  void for_each_worker(const std::function<void(const process::WorkerProcess&)>&) const override {}
+};
+
+struct Fixture {
+  net::InheritedSockets inherited;
+  config::Config config = rig::config_of(rig::file_with(rig::listener_entry("echo")));
+  net::Listener listener{0, "root/echo", *config.root.children[0].listener, inherited};
+  supervision::Instant time{};
+  Script script;
+  StopSequence sequence;
+  std::vector<Phase> phases;
+  int tree_stops = 0;
+  int kills = 0;
+  int ends = 0;
+
+  explicit Fixture(const StopSequence::Times& times = {std::nullopt, 0s, 0s})
+      : sequence(script, times, [this] { return time; }) {
+    ipc::register_robust_list();
+    REQUIRE_FALSE(listener.open());
+    sequence.set_world({[this] { return std::vector{&listener}; }, [this] { ++tree_stops; }, [this] { ++kills; },
+                        [this](Phase phase) { phases.push_back(phase); }, [this] { ++ends; }});
+  }
+  void pass(std::chrono::milliseconds passed) {
+    time += passed;
+    sequence.tick();
+  }
+  std::uint32_t connect() {
+    const std::uint32_t slot = listener.table().claim({1, 1, 0}).slot;
+    listener.table().serve(slot);
+    return slot;
+  }
+  void drain() {
+    sequence.without_lame_duck();
+    pass(50ms);
+    script.deeds.clear();
+  }
+};
+
+TEST_CASE("TERM goes through all phases in order") {
+  Fixture f({std::nullopt, 1s, 0s});
+  f.sequence.graceful();
+  f.pass(999ms);
+  CHECK(f.phases == std::vector{Phase::lame_duck});
+  f.pass(1ms);
+  f.pass(50ms);
+  f.pass(10ms);
+  f.sequence.tree_gone();
+  CHECK(f.phases == std::vector{Phase::lame_duck, Phase::closing, Phase::draining, Phase::stopping_tree, Phase::done});
+  CHECK(f.ends == 1);
+}
+
+TEST_CASE("QUIT begins at closing, with the port still open") {
+  Fixture f({std::nullopt, 1s, 0s});
+  f.sequence.without_lame_duck();
+  CHECK(f.phases == std::vector{Phase::closing});
+  CHECK(f.listener.is_open());
+}
+
+TEST_CASE("INT closes the port and asks connections to end at once") {
+  Fixture f({std::nullopt, 1s, 0s});
+  (void)f.connect();
+  f.sequence.fast();
+  CHECK(f.phases == std::vector{Phase::terminating});
+  CHECK_FALSE(f.listener.is_open());
+  CHECK(f.script.deeds == Words{"all 15"});
+}
+
+TEST_CASE("a third signal kills the connections") {
+  Fixture f({std::nullopt, 1s, 0s});
+  (void)f.connect();
+  f.sequence.graceful();
+  f.sequence.graceful();
+  CHECK(f.script.deeds == Words{"all 15"});
+  f.sequence.graceful();
+  CHECK(f.script.deeds == Words{"all 15", "all 9"});
+}
+
+TEST_CASE("a signal while the tree stops kills everything") {
+  Fixture f;
+  f.drain();
+  f.pass(10ms);
+  f.sequence.graceful();
+  CHECK(f.kills == 1);
+}
+
+TEST_CASE("only a lame duck can be called off") {
+  Fixture f({std::nullopt, 1s, 0s});
+  f.sequence.graceful();
+  CHECK(f.sequence.call_off());
+  CHECK(f.sequence.phase() == Phase::idle);
+  CHECK(f.listener.is_open());
+  f.sequence.without_lame_duck();
+  CHECK_FALSE(f.sequence.call_off());
+}
+
+TEST_CASE("a drain ends when no connection is left") {
+  Fixture f;
+  const auto slot = f.connect();
+  f.drain();
+  f.pass(1h);
+  CHECK_FALSE(f.listener.is_open());
+  CHECK(f.sequence.phase() == Phase::draining);
+  (void)f.listener.table().end(slot, false);
+  f.pass(10ms);
+  CHECK(f.tree_stops == 1);
+}
+
+TEST_CASE("the port stays open until all workers have emptied the queue") {
+  Fixture f;
+  f.script.drained = false;
+  f.drain();
+  f.pass(10ms);
+  CHECK(f.listener.is_open());
+  f.script.drained = true;
+  f.pass(10ms);
+  CHECK_FALSE(f.listener.is_open());
+}
+
+TEST_CASE("drain_timeout ends a drain") {
+  Fixture f({5s, 0s, 0s});
+  (void)f.connect();
+  f.drain();
+  f.pass(4999ms);
+  CHECK(f.sequence.phase() == Phase::draining);
+  f.pass(1ms);
+  CHECK(f.sequence.phase() == Phase::terminating);
+}
+
+TEST_CASE("close_spread asks connections one after another") {
+  Fixture f({std::nullopt, 0s, 1s});
+  for (int i = 0; i < 4; ++i) (void)f.connect();
+  f.sequence.fast();
+  CHECK(f.script.deeds.empty());
+  f.pass(500ms);
+  CHECK(f.script.deeds == Words{"one 0", "one 1"});
+  f.pass(500ms);
+  CHECK(f.script.deeds == Words{"one 0", "one 1", "all 15"});
+}
+
+TEST_CASE("what remains after shutdown is killed, and given up 2 s later") {
+  Fixture f;
+  (void)f.connect();
+  f.sequence.fast();
+  f.pass(4999ms);
+  CHECK(f.script.deeds == Words{"all 15"});
+  f.pass(1ms);
+  CHECK(f.script.deeds == Words{"all 15", "all 9"});
+  f.pass(1999ms);
+  CHECK(f.tree_stops == 0);
+  f.pass(1ms);
+  CHECK(f.tree_stops == 1);
+}
+
+TEST_CASE("a worker that is ready late drains with the others, or is retired") {
+  Fixture f;
+  process::WorkerProcess worker;
+  worker.run = 7;
+  worker.listener = &f.listener;
+  (void)f.connect();
+  f.drain();
+  f.sequence.worker_ready(worker);
+  CHECK(f.script.deeds == Words{"drain"});
+  f.sequence.fast();
+  f.script.deeds.clear();
+  f.sequence.worker_ready(worker);
+  CHECK(f.script.deeds == Words{"retire 7"});
+}
+
+TEST_CASE("the connections of a worker that goes while terminating get the signal that is due") {
+  Fixture f;
+  (void)f.connect();
+  f.sequence.fast();
+  f.script.deeds.clear();
+  f.sequence.worker_gone(f.listener);
+  f.pass(5s);
+  f.sequence.worker_gone(f.listener);
+  CHECK(f.script.deeds == Words{"adopted 15", "all 9", "adopted 9"});
+}
+
+TEST_CASE("when the tree is gone by itself, connections are ended and nobody stops it again") {
+  Fixture f;
+  const auto slot = f.connect();
+  f.sequence.tree_gone();
+  CHECK(f.sequence.phase() == Phase::terminating);
+  (void)f.listener.table().end(slot, false);
+  f.pass(10ms);
+  CHECK(f.tree_stops == 0);
+  CHECK(f.ends == 1);
+}
+
+}  // namespace
+}  // namespace bulkhead::procedure

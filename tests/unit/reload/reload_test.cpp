@@ -1,0 +1,145 @@
+// Reloads that go through, or do not begin, with scripted children.
+#include "master/reload/reload.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/unit/rig/rig.h"
+
+namespace bulkhead::reload {
+namespace {
+
+using namespace rig;
+using Words = std::vector<std::string>;
+
+struct Fixture {
+  Rig rig;
+  std::vector<Reload::Result> results;
+
+  explicit Fixture(const std::string& children) : rig(file_with(children)) {
+    rig.start();
+    (void)rig.system.take_deeds();
+  }
+  void begin() {
+    rig.reload.begin([this](const Reload::Result& got) { results.push_back(got); });
+  }
+  void reload(const std::string& children) {
+    rig.file.write(file_with(children));
+    begin();
+    rig.settle();
+  }
+};
+
+TEST_CASE("a reload of an unchanged file changes nothing") {
+  const std::string same = listener_entry("echo") + "," + process_entry("db");
+  Fixture f(same);
+  f.reload(same);
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.results[0].plan.changes.empty());
+  CHECK(f.rig.system.deeds().empty());
+  CHECK(f.rig.catalogue.generation() == 1);
+  CHECK(f.rig.count("reload_done") == 1);
+}
+
+TEST_CASE("a limit changes in place, without another worker") {
+  Fixture f(listener_entry("echo", R"("max_connections":8)"));
+  f.reload(listener_entry("echo", R"("max_connections":4)"));
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.rig.system.deeds().empty());
+  CHECK(f.rig.listener_at("root/echo").config().max_connections == 4);
+  CHECK(f.rig.catalogue.generation() == 2);
+}
+
+TEST_CASE("a number of workers is settled in place") {
+  Fixture f(listener_entry("echo"));
+  f.reload(listener_entry("echo", R"("workers":3)"));
+  CHECK(f.rig.system.deeds() == Words{"start root/echo/3"});
+}
+
+TEST_CASE("another handler replaces the workers, and the extra one leaves") {
+  Fixture f(listener_entry("echo", R"("workers":1)"));
+  f.reload(listener_entry("echo", R"("workers":1,"handler":"discard")"));
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.rig.children.view(f.rig.run_of("root/echo/1"))->generation == 2);
+  CHECK_FALSE(f.rig.engine.has("root/echo/2"));
+  CHECK(f.rig.listener_at("root/echo").gate().accepting());
+}
+
+TEST_CASE("what is added starts, and then what is removed ends") {
+  Fixture f(process_entry("db") + "," + process_entry("old"));
+  f.reload(process_entry("db") + "," + process_entry("new"));
+  CHECK(f.rig.system.deeds() == Words{"start root/new", "SIGTERM root/old", "reap root/old"});
+  CHECK_FALSE(f.rig.engine.has("root/old"));
+  CHECK(f.rig.is_running("root/new"));
+}
+
+TEST_CASE("a reload that is asked for while another is under way follows it") {
+  Fixture f(process_entry("db"));
+  f.rig.system.conduct("root/new", Conduct::is_silent);
+  f.reload(process_entry("db") + "," + process_entry("new", R"("ready":"notify_fd")"));
+  CHECK(f.rig.reload.under_way());
+  f.rig.file.write(file_with(process_entry("db")));
+  f.begin();
+  f.rig.settle();
+  CHECK(f.rig.reload.is_asked_for());
+  CHECK(f.rig.count("reload_started") == 1);
+  REQUIRE(::write(f.rig.system.at("root/new").notify.get(), "\n", 1) == 1);
+  f.rig.system.at("root/new").obeys = true;
+  f.rig.settle();
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[0].plan.changes.at(0).kind == Change::Kind::added);
+  CHECK(f.results[1].plan.changes.at(0).kind == Change::Kind::removed);
+  CHECK_FALSE(f.rig.reload.under_way());
+}
+
+TEST_CASE("a reload while the daemon stops is refused") {
+  Fixture f(process_entry("db"));
+  f.rig.reload.daemon_stops();
+  f.begin();
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems == Words{"the daemon is stopping"});
+  CHECK(f.rig.count("reload_started") == 0);
+}
+
+TEST_CASE("when the daemon stops, the trial under way is refused and its generation taken back") {
+  Fixture f(process_entry("db"));
+  f.rig.system.conduct("root/new", Conduct::is_silent);
+  f.reload(process_entry("db") + "," + process_entry("new", R"("ready":"notify_fd")"));
+  f.rig.reload.daemon_stops();
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems == Words{"the daemon is stopping"});
+  CHECK(f.rig.catalogue.generation() == 1);
+  CHECK_FALSE(f.rig.reload.under_way());
+}
+
+TEST_CASE("a bad file is refused with its problems, and touches nothing") {
+  Fixture f(process_entry("db"));
+  f.reload(process_entry("db", R"("stop_signal":"NONE")") + "," + process_entry("x", R"("colour":1)"));
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.size() == 2);
+  CHECK(f.rig.system.deeds().empty());
+  CHECK(f.rig.count("reload_rejected") == 1);
+  CHECK(f.rig.catalogue.generation() == 1);
+  CHECK(f.rig.reload.last()["errors"].size() == 2);
+}
+
+TEST_CASE("the reload signal goes only to processes that stay") {
+  const std::string signal = R"("reload_signal":"HUP")";
+  Fixture f(process_entry("stays", signal) + "," + process_entry("none") + "," +
+            R"({"id":"other","type":"process","argv":["/bin/true"],"reload_signal":"HUP"})");
+  f.reload(process_entry("stays", signal) + "," + process_entry("none") + "," +
+           R"({"id":"other","type":"process","argv":["/bin/false"],"reload_signal":"HUP"},)" +
+           process_entry("added", signal));
+  CHECK(f.rig.system.at("root/stays").signals == Words{"SIGHUP"});
+  CHECK(f.rig.system.at("root/none").signals.empty());
+  CHECK(f.rig.system.at("root/other").signals.empty());
+  CHECK(f.rig.system.at("root/added").signals.empty());
+}
+
+}  // namespace
+}  // namespace bulkhead::reload

@@ -1,0 +1,133 @@
+// Reloads that are refused in the middle of their trial, with scripted children.
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/unit/rig/rig.h"
+
+namespace bulkhead::reload {
+namespace {
+
+using namespace rig;
+using Words = std::vector<std::string>;
+
+const std::string kOld =
+    file_with(listener_entry("echo", R"("workers":1)") + "," + process_entry("db", R"("ready":"notify_fd")"));
+const std::string kNew =
+    file_with(process_entry("cache") + "," + listener_entry("echo", R"("workers":1,"handler":"discard")") + "," +
+              R"({"id":"db","type":"process","argv":["/bin/false"],"ready":"notify_fd"})");
+
+struct Fixture {
+  Rig rig{kOld};
+  std::optional<Reload::Result> result;
+  std::string effective;
+
+  Fixture() {
+    rig.start();
+    effective = rig.catalogue.effective();
+    (void)rig.system.take_deeds();
+  }
+  void reload(const std::string& text) {
+    rig.file.write(text);
+    rig.reload.begin([this](const Reload::Result& got) { result = got; });
+    rig.settle();
+  }
+  // The process of the new configuration does not start, the old one does.
+  void reload_in_vain() {
+    rig.system.conduct("root/db", Conduct::is_silent);
+    reload(kNew);
+    rig.system.conduct("root/db", Conduct::serves);
+    rig.end("root/db");
+  }
+};
+
+TEST_CASE("a process that does not start comes back as it was, then the rest is undone, the latest first") {
+  Fixture f;
+  f.reload_in_vain();
+  CHECK(f.rig.system.deeds() == Words{"start root/cache", "start root/echo/2", "SIGTERM root/db", "reap root/db",
+                                      "start root/db", "reap root/db", "start root/db", "retire root/echo/2",
+                                      "reap root/echo/2", "SIGTERM root/cache", "reap root/cache"});
+}
+
+TEST_CASE("a reload that was undone says why") {
+  Fixture f;
+  f.reload_in_vain();
+  REQUIRE(f.result);
+  CHECK(f.result->problems == Words{"root/db did not start with the new configuration"});
+  CHECK(f.rig.count("reload_rejected") == 1);
+  CHECK(f.rig.count("reload_done") == 0);
+  CHECK(f.rig.reload.last()["ok"] == false);
+}
+
+TEST_CASE("after a reload that was undone the old configuration is in effect, and its generation") {
+  Fixture f;
+  f.reload_in_vain();
+  CHECK(f.rig.catalogue.effective() == f.effective);
+  CHECK(f.rig.catalogue.generation() == 1);
+  CHECK(f.rig.system.at("root/db").request.argv.front() == "/bin/true");
+  CHECK_FALSE(f.rig.engine.has("root/cache"));
+  CHECK_FALSE(f.rig.engine.has("root/echo/2"));
+}
+
+TEST_CASE("after a reload that was undone the old workers serve, and the next ones are of their generation") {
+  Fixture f;
+  f.reload_in_vain();
+  CHECK(f.rig.is_running("root/echo/1"));
+  CHECK(f.rig.system.started("root/echo/1") == 1);
+  CHECK(f.rig.listener_at("root/echo").gate().accepting());
+  f.rig.end("root/echo/1");
+  CHECK(f.rig.children.view(f.rig.run_of("root/echo/1"))->generation == 1);
+}
+
+TEST_CASE("while a reload is tried the new workers do not accept") {
+  Fixture f;
+  f.rig.system.conduct("root/db", Conduct::is_silent);
+  f.reload(kNew);
+  CHECK(f.rig.listener_at("root/echo").gate().is_held_by(net::Gate::Holder::trial));
+  CHECK(f.rig.catalogue.generation() == 2);
+  CHECK(f.rig.catalogue.effective() == f.effective);
+  CHECK_FALSE(f.result);
+}
+
+TEST_CASE("a process that starts with neither configuration is two problems, the new one's first") {
+  Fixture f;
+  f.rig.system.conduct("root/db", Conduct::is_silent);
+  f.reload(kNew);
+  f.rig.end("root/db");
+  f.rig.end("root/db");
+  REQUIRE(f.result);
+  CHECK(f.result->problems == Words{"root/db did not start with the new configuration",
+                                    "root/db did not start again with the previous configuration, and is stopped"});
+}
+
+TEST_CASE("a listener whose new workers do not become ready keeps its old ones and its addresses") {
+  Fixture f;
+  const int socket = f.rig.listener_at("root/echo").sockets().front().fd.get();
+  f.rig.system.conduct("root/echo/2", Conduct::dies);
+  f.reload(file_with(listener_entry("echo", R"("workers":1,"listen":["unix:@echo","unix:@more"])") + "," +
+                     process_entry("db", R"("ready":"notify_fd")")));
+  REQUIRE(f.result);
+  CHECK(f.result->problems == Words{"root/echo/2: a new worker did not become ready"});
+  const net::Listener& echo = f.rig.listener_at("root/echo");
+  REQUIRE(echo.sockets().size() == 1);
+  CHECK(echo.sockets().front().fd.get() == socket);
+  CHECK(echo.gate().accepting());
+  CHECK(f.rig.system.started("root/echo/1") == 1);
+  CHECK(f.rig.is_running("root/echo/1"));
+  CHECK(f.rig.catalogue.generation() == 1);
+}
+
+TEST_CASE("when an added child does not start, the others are left alone") {
+  Fixture f;
+  f.rig.system.conduct("root/cache", Conduct::no_fork);
+  f.reload(kNew);
+  REQUIRE(f.result);
+  CHECK(f.result->problems == Words{"root/cache did not start: start_failed"});
+  CHECK(f.rig.system.deeds() == Words{"start root/cache"});
+  CHECK_FALSE(f.rig.engine.has("root/cache"));
+}
+
+}  // namespace
+}  // namespace bulkhead::reload
