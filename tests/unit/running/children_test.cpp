@@ -163,7 +163,7 @@ TEST_CASE("a run is stopped and killed only after it has been announced") {
   CHECK(rig.system.take_deeds() == Words{"SIGTERM root/db", "SIGKILL root/db"});
 }
 
-TEST_CASE("when everything ends, what is still starting is killed and told so", "[!mayfail]") {
+TEST_CASE("when everything ends, what is still starting is killed and told so") {
   Rig rig(file_with(process_entry("db", R"("ready":"notify_fd")")));
   rig.system.conduct("root/db", Conduct::is_silent);
   rig.start();
@@ -171,7 +171,7 @@ TEST_CASE("when everything ends, what is still starting is killed and told so", 
   CHECK(rig.count("child_stopping") == 1);
   CHECK(rig.system.at("root/db").signals == Words{"SIGKILL"});
   rig.children.reap();
-  CHECK(all<StartFailed>(rig).front().how.find("was still starting when the daemon had to stop") != std::string::npos);
+  CHECK(all<StartFailed>(rig).front().how.find("was still starting when the daemon began to stop") != std::string::npos);
 }
 
 TEST_CASE("what has ended already when everything ends keeps its own reason") {
@@ -263,19 +263,21 @@ TEST_CASE("a worker that sends what nobody understands is killed, and nobody els
   CHECK(all<supervision::ChildExited>(rig).front().how.find("sent a malformed message") != std::string::npos);
 }
 
-TEST_CASE("a worker of another version is killed, and so is one that is ready twice", "[!mayfail]") {
-  Rig rig(file_with(listener_entry("echo")));
+TEST_CASE("a worker of another version is killed") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.system.conduct("root/echo/1", Conduct::is_silent);
-  rig.system.conduct("root/echo/2", Conduct::is_silent);
   rig.start();
   rig.system.at("root/echo/1").say(ipc::Hello{ipc::kProtocolVersion + 1, {}});
   rig.settle();
-  CHECK(all<StartFailed>(rig).back().how.find("another version of the protocol") != std::string::npos);
-  ScriptedChild& again = rig.system.at("root/echo/1");
-  again.say(ipc::Ready{});
-  again.say(ipc::Ready{});
+  CHECK(all<StartFailed>(rig).front().how.find("another protocol version") != std::string::npos);
+}
+
+TEST_CASE("a worker that is ready twice is killed") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.start();
+  rig.system.at("root/echo/1").say(ipc::Ready{});
   rig.settle();
-  CHECK(all<supervision::ChildExited>(rig).back().how.find("ready twice") != std::string::npos);
+  CHECK(all<supervision::ChildExited>(rig).front().how.find("ready twice") != std::string::npos);
 }
 
 TEST_CASE("a worker that has been started with the gate as it is, is told nothing when it is ready") {
@@ -288,7 +290,7 @@ TEST_CASE("a worker that has been started with the gate as it is, is told nothin
   CHECK(rig.system.at("root/echo/1").heard.empty());
 }
 
-TEST_CASE("a worker that becomes ready hears what has changed while it was starting, and nothing else", "[!mayfail]") {
+TEST_CASE("a worker that becomes ready hears what has changed while it was starting, and nothing else") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.system.conduct("root/echo/1", Conduct::is_silent);
   rig.start();
@@ -302,9 +304,11 @@ TEST_CASE("a worker that becomes ready hears what has changed while it was start
   rig.settle();
   CHECK(ready() == Words{"suspend"});
   rig.end("root/echo/1");
+  rig.pass(std::chrono::seconds(1));
   gate.release(net::Gate::Holder::trial);
   CHECK(ready() == Words{"resume"});
   rig.end("root/echo/1");
+  rig.pass(std::chrono::seconds(1));
   gate.hold(net::Gate::Holder::trial);
   gate.release(net::Gate::Holder::trial);
   CHECK(ready().empty());
