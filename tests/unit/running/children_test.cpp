@@ -171,7 +171,8 @@ TEST_CASE("when everything ends, what is still starting is killed and told so") 
   CHECK(rig.count("child_stopping") == 1);
   CHECK(rig.system.at("root/db").signals == Words{"SIGKILL"});
   rig.children.reap();
-  CHECK(all<StartFailed>(rig).front().how.find("was still starting when the daemon began to stop") != std::string::npos);
+  CHECK(all<StartFailed>(rig).front().how.find("was still starting when the daemon began to stop") !=
+        std::string::npos);
 }
 
 TEST_CASE("what has ended already when everything ends keeps its own reason") {
