@@ -1,6 +1,8 @@
 // Which signals are read in which state.
 #include "master/procedure/signals.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -69,6 +71,27 @@ TEST_CASE("a daemon that stops ignores the terminal's signals") {
   }
   CHECK(rig.count("listener_suspended") == 0);
   CHECK(rig.engine.view("root/echo")->children.size() == 2);
+}
+
+TEST_CASE("WINCH suspends all listeners, TTIN and TTOU mean one worker more and one fewer for each") {
+  if (sys::Fd(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))) return;  // the terminal's, then
+  Rig rig(file_with(listener_entry("a") + "," + listener_entry("b", R"("workers":1)")));
+  rig.start();
+  const auto obey = [&rig](int signal) {
+    obey_terminal_signal(signal, false, rig.listeners, rig.operations, rig.scaling);
+    rig.settle();
+  };
+  const auto workers = [&rig](const char* path) { return rig.engine.view(path)->children.size(); };
+  obey(SIGTTIN);
+  CHECK(workers("root/a") == 3);
+  CHECK(workers("root/b") == 2);
+  obey(SIGTTOU);
+  obey(SIGTTOU);
+  CHECK(workers("root/a") == 1);
+  CHECK(workers("root/b") == 1);  // the last one stays
+  obey(SIGWINCH);
+  CHECK_FALSE(rig.listener_at("root/a").gate().accepting());
+  CHECK_FALSE(rig.listener_at("root/b").gate().accepting());
 }
 
 }  // namespace

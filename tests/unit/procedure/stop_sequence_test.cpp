@@ -20,13 +20,14 @@ using Words = std::vector<std::string>;
 struct Script final : running::Workforce {
   Words deeds;
   bool drained = true;
+  bool in_hand = false;
 
   void send(net::Listener&, const ipc::Down& message) override {
     deeds.emplace_back(std::holds_alternative<ipc::Drain>(message) ? "drain" : "other");
   }
   void retire(supervision::RunId worker) override { deeds.push_back("retire " + std::to_string(worker)); }
   bool all_drained(const net::Listener&, bool) const override { return drained; }
-  bool any_in_hand(const net::Listener&) const override { return false; }
+  bool any_in_hand(const net::Listener&) const override { return in_hand; }
   void signal_connections(net::Listener&, int signal) override { deeds.push_back("all " + std::to_string(signal)); }
   void signal_adopted(net::Listener&, int signal) override { deeds.push_back("adopted " + std::to_string(signal)); }
   bool signal_connection(net::Listener&, std::uint32_t slot, std::uint32_t, int) override {
@@ -222,6 +223,91 @@ TEST_CASE("when the tree is gone by itself, connections are ended and nobody sto
   f.pass(10ms);
   CHECK(f.tree_stops == 0);
   CHECK(f.ends == 1);
+}
+
+TEST_CASE("a further signal ends whatever came before at once, whichever it is") {
+  for (const auto signal : {&StopSequence::graceful, &StopSequence::without_lame_duck, &StopSequence::fast}) {
+    for (const Phase from : {Phase::lame_duck, Phase::closing, Phase::draining}) {
+      Fixture f({std::nullopt, 1s, 0s});
+      (void)f.connect();
+      f.sequence.graceful();
+      if (from != Phase::lame_duck) f.sequence.end_lame_duck();
+      if (from == Phase::draining) f.pass(50ms);
+      REQUIRE(f.sequence.phase() == from);
+      (f.sequence.*signal)();
+      CHECK(f.sequence.phase() == Phase::terminating);
+    }
+  }
+}
+
+TEST_CASE("a lame duck is cut short, and nothing else is") {
+  Fixture f({std::nullopt, 1s, 0s});
+  f.sequence.end_lame_duck();
+  CHECK(f.sequence.phase() == Phase::idle);
+  f.sequence.graceful();
+  f.sequence.end_lame_duck();
+  CHECK(f.sequence.phase() == Phase::closing);
+  f.sequence.end_lame_duck();
+  CHECK(f.sequence.phase() == Phase::closing);
+}
+
+TEST_CASE("connections that a worker has accepted and not begun yet are waited for") {
+  Fixture f;
+  f.script.in_hand = true;
+  f.drain();
+  f.pass(1h);
+  CHECK(f.sequence.phase() == Phase::draining);
+  f.script.in_hand = false;
+  f.pass(10ms);
+  CHECK(f.sequence.phase() == Phase::stopping_tree);
+}
+
+TEST_CASE("what a suspended listener has queued is served before it ends") {
+  Fixture f;
+  f.listener.gate().hold(net::Gate::Holder::operators);
+  f.drain();
+  CHECK(f.listener.gate().accepting());
+}
+
+TEST_CASE("a worker that starts while connections are being ended must not accept") {
+  Fixture f;
+  f.sequence.fast();
+  CHECK(f.listener.gate().is_held_by(net::Gate::Holder::ending));
+}
+
+TEST_CASE("KILL comes later by as much as the TERMs were spread") {
+  Fixture f({std::nullopt, 0s, 10s});
+  (void)f.connect();
+  f.sequence.fast();
+  f.pass(10s);
+  f.pass(4999ms);
+  CHECK(f.script.deeds == Words{"all 15"});
+  f.pass(1ms);
+  CHECK(f.script.deeds == Words{"all 15", "all 9"});
+}
+
+TEST_CASE("workers of other listeners are left alone") {
+  Fixture f;
+  net::Listener other(1, "root/other", f.listener.config(), f.inherited);
+  process::WorkerProcess worker;
+  worker.listener = &other;
+  (void)f.connect();
+  f.sequence.fast();
+  f.script.deeds.clear();
+  f.sequence.worker_ready(worker);
+  f.sequence.worker_gone(other);
+  CHECK(f.script.deeds.empty());
+}
+
+TEST_CASE("a listener that is forgotten on the way is not touched any more") {
+  Fixture f({std::nullopt, 0s, 1s});
+  (void)f.connect();
+  f.sequence.fast();
+  f.script.deeds.clear();
+  f.sequence.forget(f.listener);
+  f.pass(10s);
+  CHECK(f.script.deeds.empty());
+  CHECK(f.tree_stops == 1);
 }
 
 }  // namespace
