@@ -53,7 +53,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                upgrade_surroundings()),
       methods_({engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
                 shutdown_, log_, reload_, upgrade_, events_, options_.version, started_}),
-      server_(loop_, events_, methods_),
+      server_(loop_, events_, methods_, now),
       signals_(sys::open_signal_fd({SIGCHLD})),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       deadline_(loop_, [this] { on_deadline(); }),

@@ -25,12 +25,13 @@ auto worth(const ClientConnection& client) {
 
 }  // namespace
 
-Server::Server(loop::Loop& loop, journal::EventRing& events, Backend& backend)
+Server::Server(loop::Loop& loop, journal::EventRing& events, Backend& backend, Clock clock)
     : world_(std::make_shared<ClientConnection::World>(
           ClientConnection::World{loop, events, backend, [this] { want_turn(); }})),
       events_(events),
+      clock_(std::move(clock)),
       turn_(loop, [this] { turn(); }),
-      tick_(loop, [this] { on_tick(); }),
+      tick_(loop, [this] { tick(); }),
       pause_(loop, [this] { newcomers_->start(); }) {}
 
 Server::~Server() {
@@ -176,8 +177,8 @@ void Server::turn() {
   if (clients_.empty() && std::exchange(ticking_, false)) tick_.stop();
 }
 
-void Server::on_tick() {
-  const auto now = std::chrono::steady_clock::now();
+void Server::tick() {
+  const supervision::Instant now = clock_();
   for (const Client& client : clients_) client->look_at_the_clock(now, kIdleTimeout);
 }
 

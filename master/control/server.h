@@ -16,6 +16,7 @@
 #include "master/control/backend.h"
 #include "master/control/client_connection.h"
 #include "master/control/control_socket.h"
+#include "master/host/clock.h"
 #include "master/journal/event_ring.h"
 #include "master/upgrade/clients_handover.h"
 #include "worker/log/log.h"
@@ -30,7 +31,7 @@ class Server {
   static constexpr std::chrono::seconds kIdleTimeout{30};
 
   // All three must outlive it. It is the ring's one observer from open() to close().
-  Server(loop::Loop& loop, journal::EventRing& events, Backend& backend);
+  Server(loop::Loop& loop, journal::EventRing& events, Backend& backend, Clock clock);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -49,6 +50,9 @@ class Server {
   // May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
 
+  // Every second while there are clients: those whose time is over are closed in the next turn of the loop.
+  void tick();
+
  private:
   using Client = std::shared_ptr<ClientConnection>;
 
@@ -60,11 +64,11 @@ class Server {
   void make_room();
   void pause_accepting(int error);
   void turn();
-  void on_tick();
   void want_turn();
 
   std::shared_ptr<ClientConnection::World> world_;  // shared with clients in the middle of a callback
   journal::EventRing& events_;
+  Clock clock_;
   ControlSocket socket_;
   std::optional<std::uint32_t> group_;
   std::unique_ptr<loop::Poll> newcomers_;

@@ -170,5 +170,37 @@ TEST_CASE("a client that asks for much and does not read is not waited for") {
   CHECK(talk.connection().dead());
 }
 
+TEST_CASE("half a request is idleness, however slowly it comes, and a whole one is not") {
+  using namespace std::chrono_literals;
+  LongBackend backend(1);
+  Conversation talk(backend);
+  const auto began = talk.connection().active();
+  talk.send(kStatus.substr(0, 10));
+  talk.turn();
+  talk.send(kStatus.substr(10, 10));
+  talk.turn();
+  CHECK(talk.connection().active() == began);
+  talk.send(kStatus.substr(20));
+  talk.turn();
+  CHECK(talk.connection().active() > began);
+}
+
+TEST_CASE("who waits for an answer of the daemon may be silent for ever, and so may a follower") {
+  using namespace std::chrono_literals;
+  struct SlowBackend final : Backend {
+    void call(const std::string&, const Json&, Reply reply) override { reply_ = std::move(reply); }
+    Reply reply_;
+  };
+  for (const std::string& request : {kStatus, kFollow}) {
+    SlowBackend backend;
+    Conversation talk(backend);
+    talk.send(request);
+    talk.turn();
+    talk.read(1'000'000);
+    talk.connection().look_at_the_clock(talk.connection().active() + 24h, 30s);
+    CHECK_FALSE(talk.connection().dead());
+  }
+}
+
 }  // namespace
 }  // namespace bulkhead::control
