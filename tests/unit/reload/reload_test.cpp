@@ -2,6 +2,7 @@
 #include "master/reload/reload.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -139,6 +140,96 @@ TEST_CASE("the reload signal goes only to processes that stay") {
   CHECK(f.rig.system.at("root/none").signals.empty());
   CHECK(f.rig.system.at("root/other").signals.empty());
   CHECK(f.rig.system.at("root/added").signals.empty());
+}
+
+TEST_CASE("what scale and suspend have changed lasts until a reload") {
+  const std::string same = listener_entry("echo");
+  Fixture f(same);
+  f.rig.scaling.set("root/echo", 3, [](const procedure::Outcome&) {});
+  f.rig.operations.suspend("root/echo", [](const procedure::Outcome&) {});
+  f.rig.settle();
+  REQUIRE(f.rig.is_running("root/echo/3"));
+  f.reload(same);
+  CHECK(f.rig.listener_at("root/echo").gate().accepting());
+  CHECK(f.rig.engine.view("root/echo")->children.size() == 2);
+}
+
+TEST_CASE("what an operator has added is not added again") {
+  Fixture f(process_entry("db"));
+  config::Config more = config_of(file_with(process_entry("more")));
+  f.rig.operations.add(std::move(more.root.children.front()), {"root", "", "", ""}, [](const procedure::Outcome&) {});
+  f.rig.settle();
+  REQUIRE(f.rig.is_running("root/more"));
+  (void)f.rig.system.take_deeds();
+  f.reload(process_entry("db") + "," + process_entry("more"));
+  REQUIRE(f.results.size() == 1);
+  REQUIRE(f.results[0].problems.size() == 1);
+  CHECK(f.results[0].problems[0].find("root/more still exists") == 0);
+  CHECK(f.rig.system.deeds().empty());
+}
+
+TEST_CASE("what is removed and still drains is not added again, until it has ended") {
+  const std::string both = listener_entry("echo", R"("workers":1)") + "," + process_entry("db");
+  Fixture f(both);
+  const auto slot = f.rig.connect("root/echo/1", 6'000'001);
+  f.reload(process_entry("db"));
+  f.rig.tick(std::chrono::milliseconds(200));
+  f.reload(both);
+  REQUIRE(f.results.size() == 2);
+  REQUIRE(f.results[1].problems.size() == 1);
+  CHECK(f.results[1].problems[0].find("root/echo still exists") == 0);
+  (void)f.rig.listener_at("root/echo").table().end(slot, false);
+  f.rig.tick(std::chrono::milliseconds(200));
+  CHECK_FALSE(f.rig.engine.has("root/echo"));
+  f.reload(both);
+  CHECK(f.results[2].problems.empty());
+  CHECK(f.rig.is_running("root/echo"));
+}
+
+TEST_CASE("a listener that drains beside a reload goes on draining, and then starts as the new file says") {
+  Fixture f(listener_entry("echo", R"("workers":1)") + "," + listener_entry("other", R"("workers":1)"));
+  const auto slot = f.rig.connect("root/echo/1", 6'000'001);
+  f.rig.operations.drain("root/echo", [](const procedure::Outcome&) {});
+  f.rig.tick(std::chrono::milliseconds(200));
+  f.reload(listener_entry("echo", R"("workers":1,"handler":"chargen")") + "," +
+           listener_entry("other", R"("workers":1,"handler":"chargen")"));
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK_FALSE(f.rig.listener_at("root/echo").is_open());
+  CHECK(f.rig.system.started("root/echo/1") == 1);
+  CHECK(f.rig.system.started("root/other/1") == 2);
+  (void)f.rig.listener_at("root/echo").table().end(slot, false);
+  f.rig.tick(std::chrono::milliseconds(200));
+  CHECK(f.rig.state("root/echo") == supervision::NodeState::stopped);
+  f.rig.operations.start("root/echo", [](const procedure::Outcome&) {});
+  f.rig.settle();
+  CHECK(config::name_of(f.rig.listener_at("root/echo").config().handlers.front()) == "chargen");
+}
+
+TEST_CASE("a daemon that stops while a removed listener still drains ends both") {
+  Fixture f(listener_entry("echo", R"("workers":1)") + "," + process_entry("db"));
+  const auto slot = f.rig.connect("root/echo/1", 6'000'001);
+  f.reload(process_entry("db"));
+  f.rig.tick(std::chrono::milliseconds(200));
+  f.rig.shutdown.graceful(true);
+  f.rig.tick(std::chrono::milliseconds(200));
+  CHECK_FALSE(f.rig.is_done);
+  (void)f.rig.listener_at("root/echo").table().end(slot, false);
+  f.rig.tick(std::chrono::milliseconds(500));
+  CHECK(f.rig.is_done);
+  CHECK(f.rig.shutdown.status() == kStopped);
+}
+
+TEST_CASE("what changes happens in the order of the new file, removals before it") {
+  Fixture f(process_entry("a") + "," + listener_entry("gone", R"("workers":1)") + "," +
+            listener_entry("echo", R"("workers":1)"));
+  f.reload(listener_entry("echo", R"("workers":1,"handler":"discard")") + "," + process_entry("a") + "," +
+           process_entry("b"));
+  f.rig.tick(std::chrono::milliseconds(200));
+  CHECK(f.rig.system.deeds() == Words{"start root/echo/2", "start root/b", "retire root/echo/1", "reap root/echo/1",
+                                      "start root/echo/1", "retire root/echo/2", "reap root/echo/2",
+                                      "retire root/gone/1", "reap root/gone/1"});
+  CHECK_FALSE(f.rig.engine.has("root/gone"));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Reloads that are refused in the middle of their trial, with scripted children.
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -127,6 +130,64 @@ TEST_CASE("when an added child does not start, the others are left alone") {
   CHECK(f.result->problems == Words{"root/cache did not start: start_failed"});
   CHECK(f.rig.system.deeds() == Words{"start root/cache"});
   CHECK_FALSE(f.rig.engine.has("root/cache"));
+}
+
+TEST_CASE("a socket that was lent to an added listener has its own options again") {
+  const auto mute = [](const char* program) {
+    return std::string(R"({"id":"db","type":"process","ready":"notify_fd","argv":[")") + program + R"("]})";
+  };
+  Fixture f;
+  const auto file = [&mute](const char* id, const char* rcvbuf, const char* program) {
+    return file_with(listener_entry(id, std::string(R"("listen":"127.0.0.1:0","workers":1,"rcvbuf":)") + rcvbuf) + "," +
+                     mute(program));
+  };
+  f.reload(file("old", "\"64K\"", "/bin/true"));
+  REQUIRE(f.rig.is_running("root/old"));
+  const auto buffer = [&f] {
+    int size = 0;
+    socklen_t length = sizeof size;
+    getsockopt(f.rig.listener_at("root/old").sockets().front().fd.get(), SOL_SOCKET, SO_RCVBUF, &size, &length);
+    return size;
+  };
+  const int before = buffer();
+  f.rig.system.conduct("root/db", Conduct::is_silent);
+  f.reload(file("new", "\"16K\"", "/bin/false"));
+  CHECK(buffer() != before);
+  f.rig.system.conduct("root/db", Conduct::serves);
+  f.rig.end("root/db");
+  CHECK(buffer() == before);
+  CHECK(f.rig.listeners.at("root/new") == nullptr);
+  CHECK(f.rig.listener_at("root/old").is_open());
+}
+
+TEST_CASE("a daemon that stops in the middle of a trial leaves nothing half done") {
+  Fixture f;
+  f.rig.system.conduct("root/db", Conduct::is_silent);
+  f.reload(kNew);
+  f.rig.shutdown.graceful(true);
+  REQUIRE(f.result);
+  CHECK(f.result->problems == Words{"the daemon is stopping"});
+  CHECK_FALSE(f.rig.listener_at("root/echo").gate().is_held_by(net::Gate::Holder::trial));
+  CHECK(f.rig.catalogue.generation() == 1);
+  CHECK(f.rig.catalogue.effective() == f.effective);
+  f.rig.tick(std::chrono::milliseconds(500));
+  CHECK(f.rig.is_done);
+}
+
+TEST_CASE("what was stopped is stopped again, and what is temporary runs again, as they were") {
+  Rig rig(file_with(process_entry("idle") + "," + process_entry("once", R"("restart":"temporary")")));
+  rig.start();
+  rig.operations.stop("root/idle", [](const procedure::Outcome&) {});
+  rig.settle();
+  rig.system.conduct("root/idle", Conduct::no_fork);
+  rig.file.write(file_with(R"({"id":"once","type":"process","argv":["/bin/cat"],"restart":"temporary"},)"
+                           R"({"id":"idle","type":"process","argv":["/bin/false"]})"));
+  Words problems;
+  rig.reload.begin([&problems](const Reload::Result& got) { problems = got.problems; });
+  rig.settle();
+  CHECK(problems == Words{"root/idle did not start with the new configuration"});
+  CHECK(rig.state("root/idle") == supervision::NodeState::stopped);
+  CHECK(rig.system.at("root/once").request.argv.front() == "/bin/true");
 }
 
 }  // namespace
