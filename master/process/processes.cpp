@@ -320,18 +320,17 @@ std::optional<Instant> Processes::next_deadline() const {
   return next;
 }
 
-ProcessEnd Processes::reap(pid_t pid) {
+ChildEnd Processes::reap(pid_t pid) {
   ProcessChild& child = children_.of(pid);
   read_report(child);
   read_notify(child);
   child.output->read_rest();
   const auto ended = system_.reap(pid, kills_group(child)).value_or(sys::Ended{});
 
-  ProcessEnd end;
+  ChildEnd end;
   end.node = child.node;
   end.run = child.run;
   end.path = child.path;
-  end.pid = pid;
   end.wait_status = ended.wait_status;
   end.start_failed = child.state == ProcessChild::State::starting;
   end.failure = child.failure;

@@ -26,6 +26,7 @@
 #include <string>
 
 #include "master/config/config.h"
+#include "master/process/child_end.h"
 #include "master/process/child_output.h"
 #include "master/process/child_system.h"
 #include "master/process/group_remains.h"
@@ -67,19 +68,6 @@ struct ProcessChild {
   std::unique_ptr<ChildOutput> output;
 };
 
-// How a child ended: what the daemon tells the narrator and the tree.
-struct ProcessEnd {
-  NodeId node = 0;
-  RunId run = 0;
-  std::string path;
-  pid_t pid = -1;
-  int wait_status = 0;
-  supervision::ExitReason reason = supervision::ExitReason::abnormal;
-  bool start_failed = false;  // it had not become ready, and nobody had asked it to end: StartFailed, else ChildExited
-  bool expected = false;      // asked for, or normal
-  std::string failure;        // what we know of why, as a predicate; may be empty
-};
-
 class Processes {
  public:
   // Called from the loop, from start() or from reap(). May call start(), stop() and kill(), but not reap().
@@ -117,7 +105,7 @@ class Processes {
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
   // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is asked to
   // end. Hears first what it still had to say (on_ready may come), then reaps it.
-  [[nodiscard]] ProcessEnd reap(pid_t pid);
+  [[nodiscard]] ChildEnd reap(pid_t pid);
 
   // For another program to go on with, and its continuation there: the children, and what is left of earlier ones.
   [[nodiscard]] std::vector<ProcessHandover> hand_over() const;

@@ -33,6 +33,10 @@ std::optional<supervision::Instant> earliest(std::initializer_list<std::optional
   return out;
 }
 
+std::optional<supervision::Instant> start_deadline(const config::Node& node) {
+  return node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
+}
+
 }  // namespace
 
 Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& listeners, journal::Narrator& narrator,
@@ -103,15 +107,13 @@ std::optional<sys::Error> Children::start_worker(const NodeView& child, const No
   auto listener = listeners_.open_for_worker(node, parent.path);
   if (!listener) return listener.error();
   const auto index = static_cast<std::uint32_t>(std::strtoul(child.spec->id.c_str(), nullptr, 10));
-  const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
-  auto error = workers_.start(child.id, run, child.path, **listener, index, deadline);
+  auto error = workers_.start(child.id, run, child.path, **listener, index, start_deadline(node));
   if (!error) narrator_.started(run, child.path, workers_.find(run)->pid);
   return error;
 }
 
 std::optional<sys::Error> Children::start_process(const NodeView& child, RunId run, const config::Node& node) {
-  const auto deadline = node.start_timeout ? std::optional(now() + *node.start_timeout) : std::nullopt;
-  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, deadline);
+  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, start_deadline(node));
   if (!error) narrator_.started(run, child.path, processes_.find(run)->pid, node.process->stop_signal);
   return error;
 }
@@ -172,7 +174,7 @@ void Children::on_worker_end(pid_t pid) {
   const process::WorkerProcess worker = workers_.take(pid);
   net::Listener& listener = *worker.listener;
   using State = process::WorkerProcess::State;
-  ChildEnd end;
+  process::ChildEnd end;
   end.node = worker.node;
   end.run = worker.run;
   end.path = worker.path;
@@ -191,26 +193,17 @@ void Children::on_worker_end(pid_t pid) {
 }
 
 void Children::on_process_end(pid_t pid) {
-  const process::ProcessEnd how = processes_.reap(pid);
-  ChildEnd end;
-  end.node = how.node;
-  end.run = how.run;
-  end.path = how.path;
-  end.wait_status = how.wait_status;
-  end.reason = how.reason;
-  end.start_failed = how.start_failed;
-  end.expected = how.expected;
-  end.failure = how.failure;
+  const process::ChildEnd end = processes_.reap(pid);
   tell(end);
   ended(end);
 }
 
-void Children::tell(const ChildEnd& end) {
+void Children::tell(const process::ChildEnd& end) {
   narrator_.ended(end.run, end.path, end.wait_status, end.expected, was_asked(end.run),
                   journal::remark_of(end.failure, end.adopted));
 }
 
-void Children::ended(const ChildEnd& end) {
+void Children::ended(const process::ChildEnd& end) {
   asked_.erase(end.run);
   std::string how = journal::cause_text(end.wait_status, end.failure, !end.start_failed);
   if (end.start_failed) {

@@ -19,6 +19,7 @@
 #include "master/host/log_target.h"
 #include "master/journal/narrator.h"
 #include "master/process/adoption.h"
+#include "master/process/child_end.h"
 #include "master/process/processes.h"
 #include "master/process/worker_end.h"
 #include "master/process/workers.h"
@@ -27,19 +28,6 @@
 #include "master/supervision/tree.h"
 
 namespace bulkhead::running {
-
-// How a run of a worker or of a process ended.
-struct ChildEnd {
-  supervision::NodeId node = 0;
-  supervision::RunId run = 0;
-  std::string path;
-  int wait_status = 0;
-  supervision::ExitReason reason = supervision::ExitReason::abnormal;
-  bool start_failed = false;  // it had not become ready: StartFailed, else ChildExited
-  bool expected = false;      // asked for, or normal
-  std::string failure;        // what we know of why, as a predicate; may be empty
-  std::uint32_t adopted = 0;  // a worker's: how many connections continue without it
-};
 
 // For another program to continue with.
 struct ChildrenHandover {
@@ -150,8 +138,8 @@ class Children final : public Workforce {
   [[nodiscard]] bool is_superfluous(const net::Listener* listener) const;
   void on_worker_end(pid_t pid);
   void on_process_end(pid_t pid);
-  void tell(const ChildEnd& end);
-  void ended(const ChildEnd& end);
+  void tell(const process::ChildEnd& end);
+  void ended(const process::ChildEnd& end);
   void on_news(const process::WorkerProcess& worker, const process::WorkerNews& news);
   void watch(net::Listener& listener);
   void forget(net::Listener& listener);
