@@ -77,8 +77,6 @@ bool Connections::reap() noexcept {
 }
 
 bool Connections::reap_one(pid_t which) noexcept {
-  int status = 0;
-  rusage usage{};
   if (starter_.executes()) {
     siginfo_t peek{};
     const bool any = which == kAny;
@@ -94,6 +92,8 @@ bool Connections::reap_one(pid_t which) noexcept {
   }
   // A raw call, because "no child left" is the usual answer, and errno's page would have to be copied for it after each
   // fork.
+  int status = 0;
+  rusage usage{};
   const long pid = sys::raw(SYS_wait4, which, sys::raw_pointer(&status), WNOHANG, sys::raw_pointer(&usage));
   if (pid <= 0) return false;
   ended(static_cast<pid_t>(pid), status, usage, false);

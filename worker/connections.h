@@ -1,5 +1,5 @@
 // This worker's connections, from the child that the starter has begun to its end: which slot a pid belongs to,
-// reaping, signals, and what a handler leaves behind. Every step stands in the listener's table.
+// reaping, signals, and what a handler leaves behind. Every step is recorded in the listener's table.
 #pragma once
 
 #include <sys/resource.h>

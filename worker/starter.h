@@ -36,7 +36,7 @@ class Starter {
 
   struct Result {
     Begun begun;
-    pid_t pid;  // served: the child's, which stands in the slot too; else -1
+    pid_t pid;  // served: the child's, which is also in the slot; else -1
   };
   // The arrival's slot is claimed by this worker, or it is in service without a child because a process was lacking
   // before. The connection stays open here.

@@ -262,6 +262,12 @@ std::string Problem::text() const {
                      message);
 }
 
+std::vector<std::string> texts_of(const std::vector<Problem>& problems) {
+  std::vector<std::string> out;
+  for (const Problem& problem : problems) out.push_back(problem.text());
+  return out;
+}
+
 Loaded parse(std::string_view text, const std::string& file, const std::string& directory, const Host& host) {
   // Only std::bad_alloc can be thrown here.
   try {

@@ -292,6 +292,7 @@ struct Problem {
   std::string message;
   [[nodiscard]] std::string text() const;
 };
+[[nodiscard]] std::vector<std::string> texts_of(const std::vector<Problem>& problems);
 
 struct Loaded {
   std::optional<Config> config;   // set exactly when `problems` is empty

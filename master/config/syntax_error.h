@@ -1,4 +1,4 @@
-// The error in a text that is not JSON, in words for people. nlohmann reports only that there is an error; from where
+// The error in a text that is not JSON, in words for people. nlohmann reports only that an error exists; from where
 // it stopped and what came before, this works out what was expected and what was found.
 #pragma once
 

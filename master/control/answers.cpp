@@ -46,10 +46,4 @@ procedure::Done answer_with(Reply reply) {
   return [reply = std::move(reply)](const Outcome& outcome) { reply(answer_of(outcome)); };
 }
 
-std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
-  std::vector<std::string> out;
-  for (const config::Problem& problem : problems) out.push_back(problem.text());
-  return out;
-}
-
 }  // namespace bulkhead::control

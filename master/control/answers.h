@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "master/config/config.h"
 #include "master/control/backend.h"
 #include "master/procedure/outcome.h"
 #include "master/reload/reload.h"
@@ -19,7 +18,5 @@ namespace bulkhead::control {
 // {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every problem.
 [[nodiscard]] Answer answer_of(const reload::Reload::Result& result);
 [[nodiscard]] procedure::Done answer_with(Reply reply);
-
-[[nodiscard]] std::vector<std::string> texts_of(const std::vector<config::Problem>& problems);
 
 }  // namespace bulkhead::control

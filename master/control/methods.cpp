@@ -110,7 +110,7 @@ void Methods::add(const Params& params, Reply reply) {
   origin.directory = params.value("directory", "/");
   config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);
   if (!loaded.config) {
-    const std::string problems = fmt::format("{}", fmt::join(texts_of(loaded.problems), "\n"));
+    const std::string problems = fmt::format("{}", fmt::join(config::texts_of(loaded.problems), "\n"));
     return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
   }
   if (loaded.config->root.children.size() != 1) return reply(refused("the request must contain exactly one child"));

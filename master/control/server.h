@@ -44,8 +44,6 @@ class Server {
   [[nodiscard]] bool is_answering() const;
   // In place of open(). Returns who waits for an answer.
   [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const upgrade::ServerHandover& from);
-  // Another program continues with the socket: its file is no longer ours to remove.
-  void disown() noexcept { socket_.file.disown(); }
   // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open.
   // May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;

@@ -34,8 +34,6 @@ class PidFile {
   [[nodiscard]] static PidFile resume(const std::string& path, sys::Fd file);
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] int fd() const noexcept { return file_.get(); }
-  // Another program continues with the file, so this object no longer removes it.
-  void disown() noexcept { owner_ = 0; }
 
  private:
   std::string path_;

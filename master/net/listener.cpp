@@ -129,10 +129,6 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
   return std::nullopt;
 }
 
-void Listener::disown() noexcept {
-  for (ListeningSocket& socket : sockets_) socket.file->disown();
-}
-
 sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
                                                            const std::vector<ListeningSocket*>& old, const Lend& lend,
                                                            std::vector<std::string>& remarks) {

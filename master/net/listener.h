@@ -59,8 +59,6 @@ class Listener {
   // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
   void refuse_newcomers() noexcept;
   void close() noexcept;
-  // Another program continues with its sockets: their files are no longer ours to remove.
-  void disown() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

@@ -13,7 +13,6 @@ Shutdown::Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners
       narrator_(narrator),
       observer_(std::move(observer)),
       sequence_(children, times, std::move(clock)),
-      lame_duck_(times.lame_duck),
       timer_(loop, [this] { tick(); }) {
   sequence_.set_world({[this] { return listeners_.all(); },
                        [&engine, &children] {
@@ -57,7 +56,7 @@ void Shutdown::on_phase(Phase phase) {
   std::uint32_t connections = 0;
   for (const net::Listener* listener : listeners_.all()) connections += listener->table().counts().serving;
   observer_.on_phase(phase);
-  narrator_.on_the_way_down("root", phase, lame_duck_, connections);
+  narrator_.on_the_way_down("root", phase, sequence_.lame_duck(), connections);
 }
 
 }  // namespace bulkhead::procedure

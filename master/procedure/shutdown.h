@@ -35,10 +35,7 @@ class Shutdown {
   void fast() {
     begin([this] { sequence_.fast(); });
   }
-  void set_times(StopSequence::Times times) {
-    sequence_.set_times(times);
-    lame_duck_ = times.lame_duck;
-  }
+  void set_times(StopSequence::Times times) { sequence_.set_times(times); }
 
   [[nodiscard]] Phase phase() const noexcept { return sequence_.phase(); }
   [[nodiscard]] bool is_stopping() const noexcept { return phase() != Phase::idle; }
@@ -62,7 +59,6 @@ class Shutdown {
   journal::Narrator& narrator_;
   Observer observer_;
   StopSequence sequence_;
-  supervision::Duration lame_duck_;
   loop::Timer timer_;
   int status_ = kStopped;
 };

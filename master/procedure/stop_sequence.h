@@ -48,6 +48,7 @@ class StopSequence {
   StopSequence(running::Workforce& workforce, Times times, Clock clock);
 
   void set_times(Times times) { times_ = times; }
+  [[nodiscard]] supervision::Duration lame_duck() const noexcept { return times_.lame_duck; }
   void set_world(World world) { world_ = std::move(world); }
   void graceful();                         // TERM
   void without_lame_duck();                // QUIT

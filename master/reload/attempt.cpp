@@ -77,9 +77,7 @@ void Attempt::add(const std::string& path, const Done& done) {
   if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
   if (!is_supervised(path)) return done({});
   config::Node& node = *new_node(path);
-  std::shared_ptr<const void> owner = config;
-  if (!owner) owner = parts.catalogue.entry(parts.catalogue.config().root.spec.tag).owner;
-  parts.catalogue.enter(node, owner);
+  parts.catalogue.enter(node, config ? config : parts.catalogue.owner());
   if (const auto error = parts.listeners.add(node, path, lend_to(path))) {
     parts.listeners.forget(path);
     return done(procedure::refused(error->text()));

@@ -14,12 +14,6 @@ using nlohmann::ordered_json;
 
 constexpr const char* kStopping = "the daemon is stopping";
 
-std::vector<std::string> texts_of(const std::vector<config::Problem>& problems) {
-  std::vector<std::string> out;
-  for (const config::Problem& problem : problems) out.push_back(problem.text());
-  return out;
-}
-
 }  // namespace
 
 ordered_json changes_json(const ReloadPlan& plan) {
@@ -46,12 +40,12 @@ config::Loaded Reload::load(const std::string& file) const {
 }
 
 Reload::Result Reload::check(const std::string& file) const {
-  return {texts_of(load(file).problems), {}};
+  return {config::texts_of(load(file).problems), {}};
 }
 
 Reload::Result Reload::diff(const std::string& file) const {
   const config::Loaded loaded = load(file);
-  if (!loaded.config) return {texts_of(loaded.problems), {}};
+  if (!loaded.config) return {config::texts_of(loaded.problems), {}};
   return {{}, plan(loaded.effective, *loaded.config)};
 }
 
@@ -100,7 +94,7 @@ void Reload::run() {
   events_.publish("reload_started", "root");
   manager_.reloading();
   config::Loaded loaded = load("");
-  if (!loaded.config) return reject(texts_of(loaded.problems));
+  if (!loaded.config) return reject(config::texts_of(loaded.problems));
   auto config = std::make_shared<config::Config>(std::move(*loaded.config));
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two for the daemon's life

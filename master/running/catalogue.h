@@ -35,6 +35,8 @@ class Catalogue {
   Catalogue(config::Config config, std::string effective);
 
   [[nodiscard]] const config::Config& config() const noexcept { return *config_; }
+  // Keeps the entries of the configuration in effect where they are.
+  [[nodiscard]] std::shared_ptr<const void> owner() const noexcept { return config_; }
   [[nodiscard]] const std::string& effective() const noexcept { return effective_; }
 
   // Counts applied configurations. The next one begins with the trial of a reload and is taken back with it.

@@ -40,7 +40,7 @@ using MakeHeir = std::function<std::unique_ptr<Heir>(Inheritance)>;
 // Returns the exit status. Where we cannot take over, the program before is executed again and this does not return.
 int take_over(const Adopting& how, const MakeHeir& make_heir);
 
-// First thing in main(): opens the way back (way_back.h) where an option says that there is one. `command_line` is
+// First thing in main(): opens the way back (way_back.h) if an option names the program before. `command_line` is
 // without those options.
 void open_way_back_of(const std::vector<std::string>& command_line, char** argv);
 

@@ -93,7 +93,7 @@ class Upgrade {
   void reaped(int wait_status) { check_.ended(wait_status); }
 
   // In the new program: everything as it was; `rolled_back`: this is the program before, once more, and why. Returns
-  // the problem; then nothing that came may be destroyed, for it is the other program's.
+  // the problem; then nothing that came may be destroyed, because it belongs to the other program.
   [[nodiscard]] std::string resume(Handover& from, const std::string& rolled_back);
   // Somebody who has asked the other program and waits for the answer.
   void await(Answered answered) { askers_.push_back(std::move(answered)); }
