@@ -291,11 +291,6 @@ class SlowStop(TestCase):
             self.assertTrue(client.echo(b"still\n"))
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_quit_skips_it(self):
-        daemon = self.start(daemon={"lame_duck": "1h"})
-        daemon.send_signal(signal.SIGQUIT)
-        self.assertEqual(daemon.wait_exit(), 0)
-
     def test_a_second_term_ends_it(self):
         daemon = self.start(daemon={"lame_duck": "1h", "drain_timeout": "1h"})
         with Client(daemon.address()) as client:

@@ -1,7 +1,6 @@
 """`drain`, `stop` and `delete` of listeners while the daemon stays: nobody is reset, nothing dangles, and a listener that is
 not started again does not leave clients waiting at its port."""
 
-import json
 import signal
 import threading
 
@@ -151,10 +150,6 @@ class One(Drain):
         self.assertTrue(refused(daemon.address()))
         self.assertEqual(daemon.stop(signal.SIGQUIT), 0)
 
-    def test_what_is_no_listener(self):
-        daemon = self.supervise(fixed())
-        for path in ("root", "root/echo/1", "root/none"):
-            self.assertEqual(daemon.control.run("drain", path)[0], 1)
 
 
 class All(Drain):
@@ -181,48 +176,6 @@ class All(Drain):
             daemon.send_signal(signal.SIGTERM)
             daemon.wait_log("^shutting down")
             self.assertEqual(held.echo_all(), 5)
-        self.assertEqual(daemon.wait_exit(5), 0)
-
-
-class Overlapping(Drain):
-    def test_two_stops_of_one_and_a_delete_in_between(self):
-        daemon = self.supervise(fixed(), daemon={"drain_timeout": "30s"})
-        with Hold(daemon.address(), 3) as held:
-            self.assertEqual(held.echo_all(), 3)
-            askers = [self.ask(daemon, "stop", "root/echo") for _ in range(2)]
-            self.wait_phase(daemon, "draining")
-            self.assertEqual(daemon.control.value("delete", "root/echo"), {"error": "running"})
-            self.assertEqual(held.echo_all(), 3)
-        self.assertEqual([asker()[0] for asker in askers], [0, 0])
-        self.assertEqual(daemon.control.run("delete", "root/echo")[0], 0)
-        daemon.events.next("child_removed", "root/echo")
-        self.assertIsNone(daemon.control.node("root/echo"))
-
-    def test_a_supervisor_and_what_is_below_it(self):
-        daemon = self.supervise({"id": "in", "type": "supervisor", "children": [fixed()]}, daemon={"drain_timeout": "30s"})
-        with Hold(daemon.address(), 3) as held:
-            self.assertEqual(held.echo_all(), 3)
-            inner = self.ask(daemon, "stop", "root/in/echo")
-            self.wait_phase(daemon, "draining", "root/in/echo")
-            outer = self.ask(daemon, "stop", "root/in")
-            self.assertEqual(daemon.control.value("delete", "root/in/echo"), {"error": "running"})
-            self.assertEqual(held.echo_all(), 3)
-        self.assertEqual((inner()[0], outer()[0]), (0, 0))
-        self.wait_state(daemon, "root/in", "stopped")
-
-    def test_a_daemon_that_stops_while_a_reload_still_removes_a_listener(self):
-        daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "1s"})
-        with open(daemon.config_path) as file:
-            config = json.load(file)
-        config["supervisor"]["children"].pop(0)
-        with open(daemon.config_path, "w") as file:
-            json.dump(config, file)
-        with Hold(daemon.address("echo"), 3) as held, Hold(daemon.address("other"), 3) as others:
-            self.assertEqual((held.echo_all(), others.echo_all()), (3, 3))
-            self.assertEqual(daemon.control.run("reload", "--wait")[0], 0)
-            self.wait_phase(daemon, "draining")
-            daemon.send_signal(signal.SIGTERM)
-            self.assertEqual([client.rest() for client in held.clients + others.clients], [b""] * 6)
         self.assertEqual(daemon.wait_exit(5), 0)
 
 

@@ -116,17 +116,6 @@ class WhatChanges(ReloadTestCase):
             self.assertEqual(storm.failed, {})
             self.assertEqual(hold.echo_all(), 5)
 
-    def test_scale_and_suspend_last_until_a_reload(self):
-        daemon = self.supervise(listener(workers=2))
-        self.assertEqual(daemon.control.run("scale", "root/echo", "3")[0], 0)
-        self.assertEqual(daemon.control.run("suspend", "root/echo")[0], 0)
-        self.assertEqual(len(daemon.wait_workers(3)), 3)
-        self.reload(daemon)
-        self.assertFalse(daemon.control.node("root/echo")["suspended"])
-        self.assertEqual(len(daemon.control.node("root/echo")["workers"]), 2)
-        with Client(daemon.address()) as client:
-            self.assertTrue(client.echo())
-
     def test_another_order_holds_for_the_next_restart(self):
         daemon = self.supervise(sleeper("a"), sleeper("b"), sleeper("c"), supervisor={"strategy": "rest_for_one"})
         def pids():
@@ -300,15 +289,6 @@ class WhatIsRefused(ReloadTestCase):
         self.unchanged(daemon, workers)
         self.assertEqual(len(daemon.control.node("root")["children"]), 1)
 
-    def test_a_child_that_does_not_start(self):
-        daemon = self.supervise(listener())
-        workers = [one.pid for one in daemon.workers()]
-        never = {"id": "never", "type": "process", "argv": ["/bin/false"], "ready": "notify_fd"}
-        self.rewrite(daemon, listener(), never)
-        self.assertIn("root/never did not start", self.refused(daemon))
-        self.unchanged(daemon, workers)
-        self.assertEqual(len(daemon.control.node("root")["children"]), 1)
-
     def test_what_is_still_there_is_not_added_again(self):
         address = f"127.0.0.1:{free_port()}"
         second = listener("second", listen=address)
@@ -325,16 +305,6 @@ class WhatIsRefused(ReloadTestCase):
         wait_until(lambda: len(daemon.control.node("root")["children"]) == 1, 5, "the end of what was removed")
         self.reload(daemon)
         with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
-            self.assertTrue(client.echo())
-
-    def test_what_an_operator_has_added_is_not_added_again(self):
-        daemon = self.supervise(listener())
-        port = free_port()
-        more = listener("more", listen=f"127.0.0.1:{port}")
-        self.assertEqual(daemon.control.run("add", "root", self.write("more.json", json.dumps(more)))[0], 0)
-        self.rewrite(daemon, listener(), more)
-        self.assertIn("root/more still exists", self.refused(daemon))
-        with Client(("127.0.0.1", port)) as client:
             self.assertTrue(client.echo())
 
     def test_diff_and_check_touch_nothing(self):

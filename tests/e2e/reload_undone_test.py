@@ -64,31 +64,6 @@ class Undone(ReloadTestCase):
         self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/locked", "argv"), ("restarted", "root/good", "argv")])
         self.assertIn("sleep 3000", self.title(daemon, "root/locked"))
 
-    def test_what_was_stopped_or_is_temporary(self):
-        once = sleeper("once", restart="temporary")
-        daemon = self.supervise(steady(), once, sleeper("idle"))
-        self.assertEqual(daemon.control.run("stop", "root/idle")[0], 0)
-        self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), fails("idle"))
-        self.assertEqual(self.refused(daemon), "root/idle did not start with the new configuration")
-        self.assertEqual(daemon.control.node("root/idle")["state"], "stopped")
-        self.assertIn("sleep 1000", self.title(daemon, "root/once"))
-        self.rewrite(daemon, steady(), sleeper("once", 2000, restart="temporary"), sleeper("idle"))
-        self.reload(daemon)
-        self.assertIn("sleep 2000", self.title(daemon, "root/once"))
-        self.rewrite(daemon, steady(), fails("once", restart="temporary"), sleeper("idle"))
-        self.refused(daemon)
-        self.assertIn("sleep 2000", self.title(daemon, "root/once"))
-
-    def test_an_old_process_that_does_not_start_again_is_told(self):
-        program = self.write("program", "#!/bin/sh\nexec sleep 1000\n", 0o755)
-        daemon = self.supervise(steady(), {"id": "p", "type": "process", "argv": [program], "ready": "exec"})
-        os.unlink(program)
-        self.rewrite(daemon, steady(), fails("p"))
-        self.assertEqual(self.refused(daemon).splitlines(), ["root/p did not start with the new configuration",
-                                                             "root/p did not start again with the previous configuration, and is stopped"])
-        with Client(daemon.address()) as client:
-            self.assertTrue(client.echo())
-
     def test_a_new_address_is_left_when_its_worker_does_not_start(self):
         old, new = free_port(), free_port()
         daemon = self.supervise(steady(listen=f"127.0.0.1:{old}"))
@@ -125,34 +100,6 @@ class Undone(ReloadTestCase):
             self.assertEqual(daemon.control.value("status")["generation"], 1)
             self.assertTrue(held.echo())
         self.assertEqual(daemon.wait_exit(), 0)
-
-    def test_a_stop_ends_a_trial_that_waits(self):
-        daemon = self.supervise(steady())
-        mark = daemon.events.mark()
-        never = {**sleeper("never"), "ready": "notify_fd", "start_timeout": "infinity"}
-        self.rewrite(daemon, steady(), never)
-        outcome = self.begin_reload(daemon)
-        daemon.events.next("child_started", "root/never", after=mark)
-        self.assertEqual(daemon.stop(), 0)
-        self.assertNotEqual(outcome()[0], 0)
-
-    def test_a_drain_goes_on_beside_a_reload(self):
-        daemon = self.supervise(steady(), steady("other"))
-        with Client(daemon.address("echo")) as held:
-            self.assertTrue(held.echo())
-            self.assertEqual(daemon.control.run("drain", "root/echo")[0], 0)
-            daemon.events.next("drain_started", "root/echo")
-            listening = daemon.address("echo")
-            self.rewrite(daemon, steady(handler="chargen"), steady("other", handler="chargen"))
-            self.assertEqual(self.changes(self.reload(daemon)), [
-                ("new_workers", "root/echo", "handler"), ("new_workers", "root/other", "handler")])
-            self.assertRaises(ConnectionRefusedError, Client, listening)
-            with Client(daemon.address("other")) as client:
-                self.assertEqual(client.receive(3), b' !"')
-            self.assertTrue(held.echo())
-        self.wait_state(daemon, "root/echo", "stopped")
-        self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)
-        self.assertEqual(daemon.control.value("config")["supervisor"]["children"][0]["handler"], "chargen")
 
     def test_asked_for_while_the_daemon_starts(self):
         gate = os.path.join(self.directory, "gate")

@@ -5,12 +5,11 @@ Daemons that only wait cost nothing, so each row of the table runs its cells at 
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import SECONDS, Client, Control, Moments, main, needs_root, process, signal_process, tool, wait_until
+from harness import SECONDS, Client, Moments, main, needs_root, process, signal_process, tool, wait_until
 
 # What one signal does at that moment. "drains" and "ends" are the graceful and the fast way down, "kills" its end; "then-X"
 # is X as soon as the moment has passed; "no" is a line in the log and nothing else.
@@ -161,17 +160,6 @@ class OnTop(Table):
                 daemon.send_signal(number)
                 self.read(daemon)
             daemon.wait_workers(4 if number == signal.SIGTTIN else 1)
-
-    def test_a_reload_that_is_asked_for_during_the_start_waits_for_its_end(self):
-        moment = self.at_starting()
-        control = Control(moment.daemon.control_path, self.bindir)
-        with subprocess.Popen(control.command("reload", "--wait"), stdout=subprocess.PIPE, text=True) as asker:
-            moment.daemon.wait_log("^reload requested", path="control")
-            self.assertEqual(control.value("status")["state"], "starting")
-            self.assertIsNone(asker.poll())
-            self.assertEqual(moment.daemon.log("^reloaded"), [])
-            moment.pass_()
-            self.assertEqual(asker.communicate(timeout=10)[0], "Nothing changes.\n")
 
     def test_twenty_of_each(self):
         moment = self.at_serving()

@@ -58,6 +58,15 @@ class Fixture {
     end.start(2ms);
     loop_.run();
   }
+  // Nobody calls tick() but the server's own timer.
+  void pass_until_closed(std::chrono::seconds time, const sys::Fd& client) {
+    time_ += time;
+    loop::Timer look(loop_, [this, &client] {
+      if (is_closed(client)) loop_.stop();
+    });
+    look.start(5ms, 5ms);
+    loop_.run();
+  }
   [[nodiscard]] static bool is_closed(const sys::Fd& client) {
     char bytes[4096];
     ssize_t got = 0;
@@ -90,6 +99,13 @@ TEST_CASE("the idle and the slow are closed after 30 s, and a follower is not") 
   CHECK(Fixture::is_closed(slow));
   f.pass(3600s);
   CHECK_FALSE(Fixture::is_closed(follower));
+}
+
+TEST_CASE("the server itself looks for idle clients while it has any") {
+  Fixture f;
+  const sys::Fd idle = f.connect("");
+  f.pass_until_closed(31s, idle);
+  CHECK(Fixture::is_closed(idle));
 }
 
 }  // namespace
