@@ -63,7 +63,8 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
     if (deadline != 0) deadlines_.emplace(deadline, copy.pid);
     return true;
   }
-  // Reaped already: by the worker, which died before it could say so, or by us, before we knew whose it was.
+  // Already reaped: by the worker, which died before it could report it, or by the master, before it knew whose child
+  // this was.
   ipc::Ended how{false,
                  0,
                  connection.asked,
@@ -109,7 +110,7 @@ void Adoption::reap(pid_t pid) {
         end->usage, end->group_lives);
 }
 
-// The one it began with, whatever the configuration says by now; a time that nobody could have meant is cut.
+// The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
 std::int64_t Adoption::believable_deadline(const ipc::Slot& copy, std::int64_t now_ns) {
   if (copy.deadline_ns <= 0 || copy.lifetime == ipc::Lifetime::killed) return 0;
   return std::min(copy.deadline_ns, now_ns + config::kForever.count());
@@ -150,7 +151,8 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
   admission::Charge charge = charge_of(listener.config(), slot, how);
   (void)try_penalise(listener, connection.slot, charge);
-  // A group that outlives its leader keeps its slot until it is gone; a busy lock is rare enough to end it without.
+  // A group that outlives its leader keeps its slot until it is gone. If the lock is busy, which is rare, the group is
+  // ended without that.
   const std::int64_t deadline = now + listener.config().connection_shutdown.count();
   const bool penalised = charge.offence == admission::Offence::none;
   if (penalised && group_lives && listener.table().try_linger(connection.slot, crashed, deadline)) {
@@ -162,13 +164,13 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   if (crashed) on_crash_({listener, id, slot, how.wait_status, usage});
 }
 
-// What the ending costs the client's source, as a worker would decide it.
+// The penalty of the client's source for this ending, as a worker would decide it.
 admission::Charge Adoption::charge_of(const config::Listener& config, const ipc::Slot& slot, const ipc::Ended& how) {
   if (config.penalties.mode == config::PenaltyMode::off || exempt(config.penalties, slot.peer)) return {};
   return admission::charge_for(ipc::ending_of(how), source_rules(config).penalties);
 }
 
-// True when there is nothing left to charge.
+// True if nothing is left to charge.
 bool Adoption::try_penalise(net::Listener& listener, std::uint32_t slot, admission::Charge& charge) {
   if (charge.offence == admission::Offence::none) return true;
   const admission::SourceRules rules = source_rules(listener.config());

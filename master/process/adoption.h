@@ -1,10 +1,9 @@
-// Connections without a worker: the children of a worker that died, or retired, are ours by then
-// (PR_SET_CHILD_SUBREAPER, prctl(2)). They go on, stay in their listener's table, counted and limited, and are reaped
-// here.
+// Connections without a worker: when a worker dies or retires, its children become the master's
+// (PR_SET_CHILD_SUBREAPER, prctl(2)). They continue, stay in their listener's table, counted and limited, and are
+// reaped here.
 //
-// The tables are hostile input: a slot is copied before it is looked at, and no pid is believed that waitid() does not
-// confirm to be an unreaped child of ours. A lock that is busy is tried again from tick(); the master never waits for
-// one.
+// The tables are hostile input: a slot is copied before it is read, and a pid is used only if waitid() confirms that it
+// is an unreaped child of the master. A busy lock is tried again from tick(); the master never waits for a lock.
 #pragma once
 
 #include <sys/resource.h>
@@ -46,36 +45,36 @@ class Adoption {
 
   void set_log_ends(bool log_ends) { log_ends_ = log_ends; }
 
-  // The worker of `run` has been reaped. Takes over its slots; returns how many connections go on without it.
+  // The worker of `run` has been reaped. Takes over its slots; returns how many connections continue without it.
   std::uint32_t sweep(net::Listener& listener, supervision::RunId run);
 
-  // The connection of this listener whose first process that is, also when only its group is left.
+  // The connection of this listener whose first process is `leader`, even if only that process's group is left.
   [[nodiscard]] std::optional<ipc::Origin> find(const net::Listener& listener, pid_t leader) const;
   [[nodiscard]] bool knows(pid_t pid) const { return adopted_.contains(pid); }
   // An adopted child is a zombie: asks what is left of its group to end, reaps it, frees its slot.
   void reap(pid_t pid);
-  // A child that nobody knows was reaped. If it belongs to a worker whose death we have not seen yet, the sweep that
-  // follows will ask for it; if not, it was a stranger.
+  // An unknown child was reaped. If it belongs to a worker whose death has not been noticed yet, the sweep that follows
+  // will ask for it; otherwise it was not a connection.
   void park(pid_t pid, int wait_status, std::int64_t now_ns);
 
   // Signals the groups of all adopted connections of this listener; returns how many.
   std::uint32_t signal_all(net::Listener& listener, int signal);
   [[nodiscard]] bool signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal);
 
-  // Ends those whose max_lifetime is over, as worker/lifetimes.h does.
+  // Ends connections whose max_lifetime is over, as worker/lifetimes.h does.
   void on_deadline(supervision::Instant now);
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const;
 
-  // Retries what a busy lock had put off, ends what lingers. True: call again within milliseconds.
+  // Retries the steps that a busy lock delayed, and ends lingering groups. True: call again within milliseconds.
   bool tick(std::int64_t now_ns);
 
   [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
-  // For another program to go on with, once nothing is put off; and its continuation there, when everybody else who
-  // may be in the tables is known.
+  // For another program to continue with, once no step is delayed; and the continuation there, once all workers that
+  // the tables may name are known.
   [[nodiscard]] bool is_settled() const noexcept { return deferred_.empty(); }
   [[nodiscard]] AdoptionHandover hand_over() const;
   void resume(const std::vector<net::Listener*>& listeners, const AdoptionHandover& from);
-  // The listener is going away: forgets what concerns it.
+  // The listener is being removed: forgets its connections.
   void forget(const net::Listener& listener);
 
  private:
@@ -126,7 +125,7 @@ class Adoption {
   std::function<bool(pid_t)> is_ours_;
   OnCrash on_crash_;
   Adopted adopted_;
-  std::set<std::pair<std::int64_t, pid_t>> deadlines_;  // of those that have one, the next first
+  std::set<std::pair<std::int64_t, pid_t>> deadlines_;  // of connections that have a deadline, the earliest first
   std::vector<Deferred> deferred_;
   std::vector<Lingering> lingering_;
   std::vector<Parked> parked_;

@@ -16,7 +16,7 @@ struct ChildEnd {
   supervision::ExitReason reason = supervision::ExitReason::abnormal;
   bool start_failed = false;  // it had not become ready: StartFailed, else ChildExited
   bool expected = false;      // asked for, or normal
-  std::string failure;        // what we know of why, as a predicate; may be empty
+  std::string failure;        // the known reason, as a predicate; may be empty
   std::uint32_t adopted = 0;  // for a worker: how many connections continue without it
 };
 

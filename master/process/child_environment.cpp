@@ -11,7 +11,7 @@ namespace bulkhead::process {
 
 namespace {
 
-// sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3): addressed to us, or ours to say.
+// sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3): meant for the daemon, or set by the daemon for its children.
 bool is_between_us_and_our_parent(std::string_view name) {
   static constexpr std::string_view kNames[] = {"NOTIFY_SOCKET", "NOTIFY_FD",  "WATCHDOG_USEC", "WATCHDOG_PID",
                                                 "LISTEN_FDS",    "LISTEN_PID", "LISTEN_FDNAMES"};
@@ -19,7 +19,7 @@ bool is_between_us_and_our_parent(std::string_view name) {
 }
 
 // The families of names that describe a connection (worker/child/environment.h), whether or not a connection has them
-// all: a program would take what we were given for the truth about its client.
+// all: a program would mistake the daemon's own variables for facts about its client.
 bool is_about_a_connection(std::string_view name) {
   static constexpr std::string_view kFamilies[] = {"TCP", "IPC", "UNIX", "BULKHEAD_"};
   static constexpr std::string_view kNames[] = {

@@ -1,6 +1,6 @@
-// What programs get of the daemon's environment, and what the configuration adds to it: pass_env, then env, the later
-// one winning, without unset_env; nothing else. What a service manager tells us in variables of its own is never passed
-// on, even if pass_env names it.
+// The environment of programs: variables of the daemon's that pass_env names, then those of env, which override them,
+// without those of unset_env; nothing else. The service manager's variables for the daemon are never passed on, even if
+// pass_env names them.
 #pragma once
 
 #include <functional>
@@ -12,17 +12,17 @@
 
 namespace bulkhead::process {
 
-// getenv(3), or a test's.
+// getenv(3), or a test's replacement.
 using LookUp = std::function<const char*(const char* name)>;
 
 using Variables = std::map<std::string, std::string>;
 
-// For a listener's programs: each connection's own variables are added by the worker, and nothing that looks like one
-// of them is handed on from us.
+// For a listener's programs: each connection's own variables are added by the worker, and no variable of the daemon's
+// that looks like one of them is passed on.
 [[nodiscard]] Variables connection_environment(const config::ChildKeys& keys, const LookUp& look_up);
 
-// For a process: `ready` adds what the program needs to speak to us. `notify_address` is used with `ready: sd_notify`
-// only. Without WATCHDOG_PID.
+// For a process: `ready` adds the variables that the program needs to notify the daemon. `notify_address` is used with
+// `ready: sd_notify` only. Without WATCHDOG_PID.
 [[nodiscard]] Variables process_environment(const config::Process& process, const std::string& notify_address,
                                             const LookUp& look_up);
 

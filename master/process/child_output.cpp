@@ -33,7 +33,7 @@ sys::Result<ChildOutput::ChildEnds> ChildOutput::open(bool with_error) {
 
 sys::Result<sys::Fd> ChildOutput::open(Stream& stream) {
   int ends[2];
-  // Only our end becomes nonblocking, by the watch on it: programs do not expect that of their stdout.
+  // Only the master's end becomes nonblocking, by the watch on it: programs do not expect a nonblocking stdout.
   if (pipe2(ends, O_CLOEXEC) != 0) return sys::Error{"pipe", stream.name, errno};
   stream.pipe = WatchedFd(loop_, sys::Fd(ends[0]), [this, &stream] { on_readable(stream); });
   return sys::Fd(ends[1]);
@@ -87,7 +87,7 @@ void ChildOutput::log_line(const Stream& stream, std::string_view line, bool cut
   log::Line(log::Level::info, path_).text(line).text(cut ? "..." : "").field("stream", stream.name).write();
 }
 
-// The second begins with the first byte after a pause, so that a quiet child costs no timer.
+// The one-second period begins with the first byte after a pause, so that a quiet child costs no timer.
 void ChildOutput::begin_second() {
   if (std::exchange(in_second_, true)) return;
   second_.start(std::chrono::seconds(1));

@@ -1,13 +1,12 @@
-// What a process child writes to its stdout and stderr: two pipes, read by the master, one log line a line, with the
-// child's path and a field `stream`. Escaping is the log's.
+// Logs the stdout and stderr of a process child: two pipes, read by the master, one log line for each line, with the
+// child's path and a field `stream`. The log does the escaping.
 //
 // Bounds: a line is cut at 2 KiB with "..."; 100 lines a second are logged and the others counted; at most 64 KiB of a
-// stream are read at one turn of the loop, so that nobody else waits; and after 4 MiB in a second we stop reading until
-// it is over, so that the child waits and not we. A child blocks on a full pipe otherwise only when the master is
-// stopped.
-//
-// Ownership: our ends are ours; the child's are the caller's to hand over and close. Whoever else inherits the child's
-//            ends may keep them open for ever, so "end of file" is not waited for without a limit (group_remains.h).
+// stream are read at one turn of the loop, so that other work does not wait; and after 4 MiB in a second reading stops
+// until the second is over, so that the child waits and not the master. A child blocks on a full pipe otherwise only
+// when the master is stopped. Ownership: this class owns the master's ends; the caller passes on and closes the
+// child's. Other processes that inherit the child's
+//            ends may keep them open for ever, so the wait for "end of file" has a limit (group_remains.h).
 #pragma once
 
 #include <cstdint>
@@ -33,15 +32,17 @@ class ChildOutput {
   ChildOutput(const ChildOutput&) = delete;  // its callbacks point here
   ChildOutput& operator=(const ChildOutput&) = delete;
 
-  // Makes the pipes and watches them; without `error`, only the one for stdout. EMFILE and ENFILE come back as errors.
+  // Makes the pipes and watches them; without `error`, only the one for stdout. EMFILE and ENFILE are returned as
+  // errors.
   [[nodiscard]] sys::Result<ChildEnds> open(bool error);
-  // Reads what lies in the pipes now, whatever was read this second; bounded, for others may go on writing.
+  // Reads what is in the pipes now, regardless of how much was read this second; bounded, because other processes may
+  // continue to write.
   void read_rest();
   [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe; }
-  // For another program to go on with, and its continuation there, in place of open().
+  // For another program to continue with, and the continuation there, in place of open().
   [[nodiscard]] OutputHandover hand_over() const;
   void resume(const OutputHandover& from);
-  // Logs what has no newline yet, says how much was suppressed, closes our ends.
+  // Logs an incomplete last line, reports how many lines were suppressed, closes the master's ends.
   void close();
 
  private:

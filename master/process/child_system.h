@@ -1,6 +1,6 @@
-// The system calls by which the master's children begin, are signalled and end, in one place, so that a test can script
-// all of them and needs no fork. All but is_child() is about children of our own that have not been reaped, so that
-// no pid can have been recycled.
+// The system calls that start, signal and reap the master's children, in one place, so that a test can script all of
+// them and needs no fork. All calls except is_child() concern unreaped children of this process, so no pid can have
+// been recycled.
 #pragma once
 
 #include <sys/types.h>
@@ -22,11 +22,11 @@ class ChildSystem {
   // kill(2), for the child or for the process group that it leads. False: errno says why.
   virtual bool signal(pid_t child, int signal, bool group) noexcept { return sys::signal_child(child, signal, group); }
 
-  // Some child that has ended, and stays a zombie until reap(); 0: none has.
+  // A child that has ended, and stays a zombie until reap(); 0: none has.
   [[nodiscard]] virtual pid_t some_ended() noexcept;
   [[nodiscard]] virtual bool has_ended(pid_t child) noexcept { return sys::has_ended(child); }
-  // Whether that process is a child of ours, alive or not reaped yet. The only question about a pid that somebody else
-  // claims is one.
+  // Whether `pid` is a child of this process, alive or not reaped yet. The only call for a pid that another process
+  // names.
   [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;
   // sys::end_group().
   [[nodiscard]] virtual std::optional<sys::Ended> reap(pid_t child, bool group) noexcept {

@@ -1,4 +1,5 @@
-// From the configuration to what a worker or a process child carries out (worker/ipc/confinement.h).
+// Translates the configuration into the Confinement that a worker or a process child carries out
+// (worker/ipc/confinement.h).
 #pragma once
 
 #include "master/config/config.h"
@@ -7,8 +8,8 @@
 
 namespace bulkhead::process {
 
-// Everything but the root and the working directory. An error: more groups than there is room for. Never with fewer
-// than configured: a handler would be less confined, or less able, than it was meant to be.
+// Everything except the root and the working directory. An error: more groups than fit. Groups are never left out: a
+// handler would be less confined, or less capable, than configured.
 [[nodiscard]] sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys);
 
 }  // namespace bulkhead::process

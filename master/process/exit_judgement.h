@@ -1,10 +1,9 @@
-// What the end of a process child means for its supervisor. Pure.
+// Decides what the end of a process child means for its supervisor. Pure.
 //
 //   exit status in permanent_failure_exit   permanent_failure: not restarted, whatever `restart` says
 //   exit status in normal_exit              normal
 //   any other status, any signal            abnormal
-//
-// `shutdown` is never found here: an end that we asked for is known by the tree, which asked.
+// Never returns `shutdown`: the tree itself knows the ends that it asked for.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,7 @@ constexpr auto kLookAgain = std::chrono::milliseconds(100);
 
 void GroupRemains::add(std::string path, pid_t group, Instant now, Instant deadline,
                        std::unique_ptr<ChildOutput> output) {
-  // What was killed together with its leader needs a moment to be gone.
+  // Processes that were killed together with their leader need a moment to disappear.
   deadline = std::max(deadline, now + kLookAgain);
   remains_.push_back({std::move(path), group, now + kLookAgain, deadline, std::move(output)});
 }

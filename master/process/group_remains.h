@@ -1,7 +1,7 @@
-// What outlives a process child: the rest of its process group, and pipes that strays keep open. The group was asked to
-// end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and our ends
-// of the pipes are closed, even if another process holds the other ends. We look every 100 ms (is_left_over() in
-// worker/sys/signal.h).
+// The remains of a process child: the rest of its process group, and pipes that strays keep open. The group was asked
+// to end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and the
+// master's ends of the pipes are closed, even if another process holds the other ends. Checked every 100 ms
+// (end_left_over() in worker/sys/signal.h).
 #pragma once
 
 #include <sys/types.h>
@@ -20,13 +20,13 @@ class GroupRemains {
  public:
   using Instant = supervision::Instant;
 
-  // `group` 0: nothing is left of it. Keeps `output` until it is at its end, at most to the deadline.
+  // `group` 0: no process is left. Keeps `output` until its end of file, at most until the deadline.
   void add(std::string path, pid_t group, Instant now, Instant deadline, std::unique_ptr<ChildOutput> output);
 
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   void kill_all();
-  // For another program to go on with, and its continuation there.
+  // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<RemainsHandover> hand_over() const;
   void resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output);
   [[nodiscard]] std::size_t groups_left() const;

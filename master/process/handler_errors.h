@@ -1,6 +1,6 @@
 // The master's part in the standard error of handler programs: it makes and keeps the pairs (worker/ipc/error_pair.h),
-// one for each worker index of a listener that wants them, hands them to each worker of that index, and reads what is
-// written while there is none.
+// one for each worker index of a listener that wants them, hands them to each worker of that index, and reads them
+// while there is no such worker.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace bulkhead::process {
 
 class HandlerErrors {
  public:
-  // The adopted connection of this listener whose first process that is.
+  // The adopted connection of this listener whose first process is `leader`.
   using Find = std::function<std::optional<ipc::Origin>(const net::Listener&, pid_t leader)>;
 
   HandlerErrors(loop::Loop& loop, Find find) : loop_(loop), find_(std::move(find)) {}
@@ -30,17 +30,17 @@ class HandlerErrors {
     int read;
     int write;
   };
-  // Makes the pair where there is none yet. Both ends stay ours.
+  // Makes the pair if there is none yet. Both ends stay owned by this class.
   [[nodiscard]] sys::Result<Ends> ends(const net::Listener& listener, std::uint32_t index);
-  // A worker of that index reads from now on; or none does any more.
+  // A worker of that index reads from now on; or none does any longer.
   void worker_started(const net::Listener& listener, std::uint32_t index);
   void worker_gone(const net::Listener& listener, std::uint32_t index);
 
   void tick(std::int64_t now_ns);
-  // For another program to go on with, and its continuation there: until worker_gone() somebody else reads.
+  // For another program to continue with, and the continuation there: until worker_gone() the worker reads.
   [[nodiscard]] std::vector<ErrorsHandover> hand_over() const;
   void resume(const ErrorsHandover& from, const net::Listener& listener);
-  // The listener is going away.
+  // The listener is being removed.
   void forget(const net::Listener& listener);
 
  private:

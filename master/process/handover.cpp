@@ -1,4 +1,4 @@
-// The two ends of handover.h, for everybody in this folder who runs something.
+// Writing and resuming the structs of handover.h, for every class in this folder that runs something.
 #include "master/process/handover.h"
 
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // The running children, for another program that continues with them: workers, processes, what is left of them, and
-// adopted connections.
-// Descriptors are numbers here, and the code that resumes something takes over the ones that it names.
+// adopted connections. Descriptors are numbers here, and the code that resumes a struct takes over the descriptors that
+// it names.
 #pragma once
 
 #include <sys/types.h>
@@ -34,7 +34,7 @@ struct WorkerHandover {
 
 struct StreamHandover {
   int fd = -1;       // -1: it has ended
-  std::string line;  // what there is of the next one
+  std::string line;  // the incomplete next line
   bool dropping = false;
 };
 struct OutputHandover {

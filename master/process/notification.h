@@ -1,5 +1,5 @@
-// One sd_notify(3) message as a value: lines of NAME=value, of which we act on a few and ignore the others, MAINPID
-// among them (a process child is the process we forked). Pure.
+// One sd_notify(3) message as a value: lines of NAME=value. The daemon acts on a few and ignores the others, including
+// MAINPID (a process child is the process that the master forked). Pure.
 #pragma once
 
 #include <chrono>
@@ -21,8 +21,8 @@ struct Notification {
 inline constexpr std::size_t kMaxStatus = 256;
 inline constexpr std::size_t kMaxNotification = 4096;  // bytes of a message, as systemd has it
 
-// If a variable comes twice, the first counts. A NUL may end the message; elsewhere it spoils it, and nothing of it
-// counts. What is not printable in a status becomes '?'.
+// If a variable comes twice, the first counts. A NUL may end the message; elsewhere it makes the whole message invalid.
+// Unprintable bytes of a status become '?'.
 [[nodiscard]] Notification parse_notification(std::string_view message);
 
 }  // namespace bulkhead::process

@@ -44,7 +44,7 @@ sys::Result<Pipe> make_pipe(const char* purpose) {
   if (pipe2(ends, O_CLOEXEC) != 0) return sys::Error{"pipe", purpose, errno};
   Pipe pipe{sys::Fd(ends[0]), sys::Fd(ends[1])};
   if (pipe.write.get() < kFirstFree) {
-    // spawn() tells a descriptor of the child's from one of ours by its number.
+    // spawn() distinguishes the child's descriptors from the master's by their numbers.
     pipe.write = sys::Fd(fcntl(pipe.write.get(), F_DUPFD_CLOEXEC, kFirstFree));
     if (!pipe.write) return sys::Error{"pipe", purpose, errno};
   }

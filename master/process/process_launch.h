@@ -1,9 +1,10 @@
-// A process child's start as values: from its configuration to what spawn() is asked for, with every descriptor made
-// before the fork.
+// Prepares the start of a process child: turns its configuration into the request for spawn(), with every descriptor
+// made before the fork.
 //
 //   0       /dev/null
 //   1, 2    pipes to the master, which logs them
-//   3       `ready: notify_fd` only: s6's way (skarnet.org/software/s6/notifywhenup.html), a newline says "ready", then
+//   3       `ready: notify_fd` only: s6's protocol (skarnet.org/software/s6/notifywhenup.html), a newline says "ready",
+//   then
 //           the program closes it. NOTIFY_FD=3 tells the number.
 //
 // Environment: child_environment.h. `ready: sd_notify` adds NOTIFY_SOCKET (sd_notify(3)) and, with a watchdog,
@@ -22,8 +23,8 @@ namespace bulkhead::process {
 
 inline constexpr int kNotifyFd = 3;
 
-// The child's ends, and the request that places them. To be dropped once spawn() has returned: as long as the master
-// holds them, the other ends see no end of file.
+// The child's ends, and the request that places them. Destroy it once spawn() has returned: as long as the master holds
+// these ends, the other ends see no end of file.
 struct Launch {
   SpawnRequest request;
   std::vector<sys::Fd> ends;
@@ -32,7 +33,7 @@ struct Launch {
   void place(sys::Fd fd, int to);
 };
 
-// What is executed, where, as whom, with descriptor 0; the caller places the others and sets `report`.
+// The program, its directory, its user and its descriptor 0; the caller places the other descriptors and sets `report`.
 [[nodiscard]] sys::Result<Launch> prepare_launch(const config::Process& process, std::vector<std::string> environment);
 
 struct Pipe {

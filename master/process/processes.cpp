@@ -35,7 +35,7 @@ using config::StandardError;
 
 constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
 constexpr int kNotifyReadsPerTurn = 16;
-constexpr auto kLate = 1s;  // a deadline that we see later than this tells of us, not of the child
+constexpr auto kLate = 1s;  // a deadline noticed later than this means that the master was delayed, not the child
 constexpr auto kDefaultPatience = 5s;
 
 supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
@@ -43,7 +43,7 @@ supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
   switch (shutdown.kind) {
     case Kind::brutal_kill: return 0s;
     case Kind::timeout: return shutdown.timeout;
-    case Kind::infinity: return kDefaultPatience;  // the child's own; strays do not get it
+    case Kind::infinity: return kDefaultPatience;  // only the child may take for ever; strays may not
   }
   return kDefaultPatience;
 }
@@ -52,7 +52,7 @@ bool kills_group(const ProcessChild& child) {
   return child.config.child.kill_mode == config::KillMode::group;
 }
 
-// So that a child of another user can open /dev/stdout and /dev/stderr, which means opening the pipe anew.
+// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe anew.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
   const auto& who = config.child.identity;
   if (!who || geteuid() != 0) return;
@@ -120,7 +120,7 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   return system_.begin(launch->request);
 }
 
-// Where its standard error leads when it is not logged.
+// The target of its standard error when it is not logged.
 sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
   const bool inherits = child.config.child.standard_error == StandardError::inherit;
   sys::Fd end(inherits ? fcntl(error_fd_, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -146,7 +146,7 @@ sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
   return end;
 }
 
-// A message is a failure before exec; the end without one is exec, which closed the other end.
+// A message reports a failure before exec; end of file without one means that exec has closed the other end.
 void Processes::read_report(ProcessChild& child) {
   if (!child.report) return;
   const auto [got, failure] = ipc::read_failure(child.report.get());
@@ -175,7 +175,7 @@ void Processes::read_notify_fd(ProcessChild& child) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) {
-      child.closed_notify_fd = true;  // may be dying: its end, or start_timeout, tells
+      child.closed_notify_fd = true;  // it may be dying: its end, or start_timeout, will show
       return child.notify.close();
     }
     if (std::memchr(bytes, '\n', static_cast<std::size_t>(got)) == nullptr) continue;

@@ -1,6 +1,7 @@
-// The master's process children: any long-lived program, kept as supervisord or runit would. Starts them, notices when
-// they are ready, reads what they say, ends them together with their group. Restarting is not decided here.
-// Slot first, fork second: a child's record, pipes, notification socket and deadline exist before its process does.
+// The master's process children: any long-lived program, supervised as by supervisord or runit. Starts them, notices
+// when they are ready, reads their output and messages, ends them together with their group. Restarting is not decided
+// here. Slot first, fork second: a child's record, pipes, notification socket and deadline exist before its process
+// does.
 //
 // A child gets a session of its own, default signals, an empty mask, the descriptors and the environment of
 // process_launch.h and nothing else, and its stop_signal when the master dies (prctl(2), PR_SET_PDEATHSIG; a
@@ -8,14 +9,15 @@
 // through a close-on-exec pipe and become words.
 //
 // Ready, by its `ready`:
-//   fork       as soon as it is forked: on_ready comes from within start(), as its last deed
+//   fork       as soon as it is forked: on_ready is called from within start(), as its last step
 //   exec       when the program has been executed: the pipe closes without a word
 //   notify_fd  a newline on descriptor 3
 //   sd_notify  READY=1; then STATUS, STOPPING, WATCHDOG and EXTEND_TIMEOUT_USEC (for the start) are understood too
-// A child that is not ready by its deadline is killed. So is one whose watchdog expires; before that we read what it
-// has sent, and if we ourselves are late (suspended, stopped, starved) it gets another interval: it may have been, too.
+// A child that is not ready by its deadline is killed. So is one whose watchdog expires; before that its messages are
+// read, and if the master itself is late (suspended, stopped, starved) the child gets another interval, because it may
+// have been late for the same reason.
 //
-// Threads: none; everything runs on the loop. Nothing here blocks. Times are on the steady clock.
+// Threads: none; everything runs on the loop. No function blocks. Times are on the steady clock.
 #pragma once
 
 #include <sys/types.h>
@@ -52,17 +54,17 @@ struct ProcessChild {
   RunId run = 0;
   std::string path;                        // "root/db"
   config::Process config;                  // a copy: the configuration may change under a running child
-  supervision::Duration group_patience{};  // what is left of its group has this long after TERM
+  supervision::Duration group_patience{};  // how long the rest of its group may take after TERM
   pid_t pid = -1;
   State state = State::starting;
   bool stopping = false;  // it said STOPPING=1
   bool watchdog_expired = false;
   bool closed_notify_fd = false;  // without a newline
-  std::string failure;            // what we know of why it failed, as a predicate: "was not ready within …"
+  std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
   std::string status;             // its last STATUS=
   std::optional<Instant> start_deadline;
   std::optional<Instant> watchdog_deadline;
-  WatchedFd report;  // its start's failure, until exec
+  WatchedFd report;  // reports a failure of its start, until exec
   WatchedFd notify;  // pipe or socket
   log::RateLimit strangers;
   std::unique_ptr<ChildOutput> output;
@@ -80,23 +82,24 @@ class Processes {
   // `system` must outlive it.
   Processes(loop::Loop& loop, ChildSystem& system, Observer observer);
 
-  // Nothing on success: the answer comes as on_ready, or as the end of the process. EAGAIN, ENOMEM, EMFILE and the like
-  // come back at once, and nothing is left of the attempt.
+  // Returns nothing on success: then on_ready follows, or the end of the process. EAGAIN, ENOMEM, EMFILE and the like
+  // are returned at once, and the attempt leaves nothing behind.
   [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, const config::Process& config,
                                                 const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
-  // Where `stderr: inherit` leads; stays the caller's.
+  // The target of `stderr: inherit`; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
   // Changes the settings that may change while a process runs: its watchdog, what its end means, and how it is asked
   // to, or to read its files again.
   void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown);
-  // reload_signal to those that are ready and have one; to the process alone, as its group did not ask for it.
+  // Sends reload_signal to the ready processes that have one; only to the process itself, because its group did not ask
+  // for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
   void stop(RunId run);  // stop_signal, then CONT, to its group
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&
-                        tell);  // the daemon stops: what has not become ready will not
-  void kill_all();              // and what is left of groups
-  // Kills what is due; looks after what is left of groups.
+                        tell);  // the daemon stops: a process that is not ready yet will not become ready
+  void kill_all();              // and the remains of groups
+  // Kills processes whose deadline has passed; checks the remains of groups.
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
@@ -104,10 +107,10 @@ class Processes {
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
   // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is asked to
-  // end. Hears first what it still had to say (on_ready may come), then reaps it.
+  // end. Reads its remaining messages first (on_ready may be called), then reaps it.
   [[nodiscard]] ChildEnd reap(pid_t pid);
 
-  // For another program to go on with, and its continuation there: the children, and what is left of earlier ones.
+  // For another program to continue with, and the continuation there: the children, and the remains of earlier ones.
   [[nodiscard]] std::vector<ProcessHandover> hand_over() const;
   [[nodiscard]] std::vector<RemainsHandover> hand_over_remains() const { return remains_.hand_over(); }
   void resume(const ProcessHandover& from, const config::Process& config);
@@ -115,7 +118,7 @@ class Processes {
 
   [[nodiscard]] const ProcessChild* find(RunId run) const { return children_.find(run); }
   [[nodiscard]] bool empty() const { return children_.empty(); }
-  // Groups whose leader has ended and that have not. The daemon waits for them before it leaves, or calls kill_all().
+  // Groups that outlive their leader. The daemon waits for them before it leaves, or calls kill_all().
   [[nodiscard]] std::size_t groups_left() const { return remains_.groups_left(); }
 
  private:

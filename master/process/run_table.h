@@ -1,5 +1,5 @@
-// What the master keeps of each run of a child: entered before its process exists, found by its run or by its pid.
-// References stay valid until the run is dropped.
+// The master's records of the runs of children: entered before the process exists, found by run or by pid. References
+// stay valid until the run is dropped.
 #pragma once
 
 #include <sys/types.h>
@@ -25,7 +25,7 @@ class RunTable {
     record.run = run;
     return record;
   }
-  // The outcome of the fork: the pid is entered, or the record dropped and the error handed back.
+  // The outcome of the fork: the pid is entered, or the record dropped and the error returned.
   [[nodiscard]] std::optional<sys::Error> forked(RunId run, sys::Result<pid_t> pid) {
     if (!pid) {
       records_.erase(run);

@@ -1,5 +1,5 @@
-// A listener's rules about sources, from the configuration into the form in which they are applied: by the workers, to
-// whom they go with the plan, and by the master for the connections that it has adopted.
+// A listener's rules about sources, from the configuration into the form in which they are applied: by the workers,
+// which get them with the plan, and by the master for the connections that it has adopted.
 #pragma once
 
 #include "master/config/config.h"
@@ -10,7 +10,7 @@ namespace bulkhead::process {
 
 [[nodiscard]] admission::SourceRules source_rules(const config::Listener& listener);
 [[nodiscard]] ipc::SourceKey source_key(const config::Network& network);
-// Whether penalties leave this client alone.
+// Whether this client is exempt from penalties.
 [[nodiscard]] bool exempt(const config::Penalties& penalties, const ipc::Peer& peer);
 
 }  // namespace bulkhead::process

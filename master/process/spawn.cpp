@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kMaxDescriptors = 128;
 
-// Everything the child needs, laid out before the fork: afterwards nothing may allocate.
+// Everything that the child needs, prepared before the fork: the child must not allocate.
 struct Prepared {
   const SpawnRequest& request;
   std::vector<char*> argv;
@@ -85,7 +85,7 @@ void confine(const SpawnRequest& request, int report) noexcept {
   if (!request.raised_descriptor_limit) host::restore_descriptor_limit();
   confine(request, report);
   if (request.parent_death_signal != 0) {
-    // After the change of user, which clears it; and the parent may be gone already (prctl(2), PR_SET_PDEATHSIG).
+    // Set after the change of user, which clears it. The parent may already have died (prctl(2), PR_SET_PDEATHSIG).
     prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
     if (getppid() != prepared.master) _exit(kExecFailed);
   }
@@ -109,7 +109,7 @@ sys::Result<pid_t> spawn(const SpawnRequest& request) {
   if (!request.pid_variable.empty()) add_pid_entry(prepared);
   for (const Placement& placement : request.descriptors)
     prepared.first_free = std::max(prepared.first_free, placement.to + 1);
-  // _Fork: without atfork handlers, of which libuv has one that would rebuild its pipes in the child.
+  // _Fork runs no atfork handlers: libuv's would rebuild its pipes in the child.
   const pid_t pid = _Fork();
   if (pid == 0) run_child(prepared);
   if (pid < 0) return sys::Error{"fork", request.argv[0], errno};

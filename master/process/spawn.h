@@ -1,10 +1,9 @@
-// Begins every child of the master: workers and processes. Runs on the loop's thread; the child only prepares itself
+// Starts every child of the master: workers and processes. Runs on the loop's thread; the child only prepares itself
 // and execs.
 //
 // Ownership: the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
-// else.
-// Errors: EAGAIN and ENOMEM come back at once and are never retried here. What fails in the child before exec comes as
-// an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
+// else. Errors: EAGAIN and ENOMEM are returned at once and never retried here. A failure in the child before exec
+// arrives as an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
 // After fork: async-signal-safe calls only; the master's signals are blocked for its whole life and have no handlers,
 // so nothing of the master can run in the child (worker/sys/signal.h).
 #pragma once
@@ -30,12 +29,12 @@ struct SpawnRequest {
   std::vector<std::string> environment;  // NAME=value, all of it
   std::string pid_variable;              // not empty: NAME=<the child's own pid>, which is known only after the fork
   std::vector<Placement> descriptors;
-  int report = -1;  // in the child's numbers when it is among `descriptors`, else a close-on-exec one of ours
+  int report = -1;  // the child's number if it is among `descriptors`, else a close-on-exec descriptor of the master
   ipc::Confinement confinement;
-  std::string root;  // empty: ours
+  std::string root;  // empty: the master's
   std::string directory = "/";
   bool own_session = true;
-  bool raised_descriptor_limit = false;  // it keeps ours (descriptor_limit.h)
+  bool raised_descriptor_limit = false;  // it keeps the master's (descriptor_limit.h)
   int parent_death_signal = 0;           // 0: outlives the master
 };
 

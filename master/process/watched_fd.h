@@ -1,4 +1,4 @@
-// A descriptor of ours and the loop's watch on it, as one owner: watched from the start, closed in the right order.
+// Owns a descriptor and the loop's watch on it: watched from the start, closed in the right order.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,7 @@ class WatchedFd {
 
   [[nodiscard]] int get() const noexcept { return fd_.get(); }
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
-  // Also from its own callback.
+  // May be called from its own callback.
   void close() noexcept {
     poll_.reset();
     fd_.reset();

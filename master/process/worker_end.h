@@ -1,4 +1,4 @@
-// What the end of a worker means for its listener's supervisor. Pure.
+// Decides what the end of a worker means for its listener's supervisor. Pure.
 //
 //   state      retiring  superfluous
 //   any        any       yes          permanent_failure: another one could not serve either, the listener is closing

@@ -28,7 +28,7 @@ constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerSty
                              std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd},
                              std::pair{config::ExecStyle::listen_fds, ipc::HandlerStyle::listen_fds}};
 
-// The enumerators of both sides are in the same order; the table above holds them to it.
+// The enumerators of both sides are in the same order; the table above checks that.
 template <class From, class To, std::size_t N>
 constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
   for (std::size_t i = 0; i < N; ++i) {
@@ -38,7 +38,7 @@ constexpr bool in_order(const std::array<std::pair<From, To>, N>& rows) {
 }
 static_assert(in_order(kStyles));
 
-// The variables of a program that connections execute. One that has a rule of its own has the rule's too, which win.
+// The variables of a program that connections execute. The variables of a program's own rule override them.
 std::vector<std::string> environment_of(const config::Listener& listener, std::size_t handler) {
   config::ChildKeys keys = listener.child;
   for (const config::Rule& rule : listener.rules) {
@@ -129,7 +129,7 @@ std::string proxy_words(const config::Proxy& proxy) {
                      from);
 }
 
-// What a refusal is blamed on, with the value that holds: worker/refusals.h puts it into the log.
+// The reason for each refusal, with the value in effect: worker/refusals.h writes it to the log.
 std::vector<std::string> refusal_words(const config::Listener& listener) {
   std::vector<std::string> out(ipc::kRefusals);
   const auto set = [&out](ipc::Refusal reason, std::string words) {
@@ -137,7 +137,7 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   };
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = ipc::refusal_text(static_cast<ipc::Refusal>(i));
   set(ipc::Refusal::denied, "");   // the worker names the network
-  set(ipc::Refusal::penalty, "");  // and whatever depends on the source
+  set(ipc::Refusal::penalty, "");  // and everything that depends on the source
   set(ipc::Refusal::per_source, "");
   set(ipc::Refusal::rate_per_source, "");
   set(ipc::Refusal::proxy, proxy_words(listener.proxy));
@@ -197,7 +197,7 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   plan.header.refusal_words = plan.strings(refusal_words(listener));
 }
 
-// Programs of connections get the limit that their worker would have had. One of their own wins.
+// Programs of connections get the limit that the worker would have had, unless they have one of their own.
 void give_back_limit(ipc::Confinement& confinement) {
   const ipc::ResourceLimit* const begin = confinement.limits;
   const bool own = std::any_of(begin, begin + confinement.limit_count,

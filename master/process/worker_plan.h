@@ -1,4 +1,4 @@
-// Compiles what a worker must know (worker/ipc/plan.h) from the configuration and the listener as it stands.
+// Compiles a worker's plan (worker/ipc/plan.h) from the configuration and the present state of the listener.
 #pragma once
 
 #include "master/config/config.h"
@@ -10,12 +10,12 @@
 
 namespace bulkhead::process {
 
-// Where descriptor 2 of a program or module leads: as configured, else as its style has it.
+// The target of descriptor 2 of a program or module: as configured, else the default of its style.
 [[nodiscard]] config::StandardError standard_error_of(const config::Listener& listener, const config::Handler& handler);
-// Whether a worker has to read what they write there.
+// Whether a worker has to read their standard error.
 [[nodiscard]] bool captures_errors(const config::Listener& listener);
 
-// Whether its workers keep the master's limit of descriptors, and not the one that the daemon was started with.
+// Whether its workers keep the master's raised descriptor limit instead of the limit with which the daemon was started.
 [[nodiscard]] bool needs_raised_limit(const config::Listener& listener);
 
 // `normal_exit`, for the process that reaps a connection.

@@ -37,7 +37,7 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   const pid_t pid = workers.find(kRun)->pid;
   loop::Poll end(loop, signals.get(), [&] {
     signalfd_siginfo news{};
-    (void)!::read(signals.get(), &news, sizeof news);  // of an earlier one, it may be
+    (void)!::read(signals.get(), &news, sizeof news);  // perhaps of an earlier child
     if (sys::has_ended(pid)) loop.stop();
   });
   loop::Timer patience(loop, [&] { loop.stop(); });

@@ -1,6 +1,6 @@
-// Whether a worker of the programs beside ours becomes ready: one is started, with a table of its own and no socket, so
-// that no client ever meets it, then killed and reaped. For a process that supervises nobody: it waits, and reads
-// SIGCHLD, which must be blocked.
+// Tests whether a worker of the programs next to this one becomes ready: starts one with a table of its own and no
+// socket, so that it never serves a client, then kills and reaps it. For a process without other children: it waits,
+// and reads SIGCHLD, which must be blocked.
 #pragma once
 
 #include <chrono>

@@ -26,9 +26,9 @@ namespace bulkhead::process {
 
 namespace {
 
-// Nothing of the master's environment gets in, but that a sanitizer's runtime reads its options from there. Restartable
-// sequences (rseq(2)), which the worker does not use, are off: the kernel writes to their area at every switch of
-// process, and after a fork that is a page to copy, for the worker and for the child.
+// Workers get nothing of the master's environment except the options of a sanitizer's runtime. Restartable sequences
+// (rseq(2)), which the worker does not use, are off: the kernel writes to their area at every switch of process, and
+// after a fork that is a page to copy, for the worker and for the child.
 std::vector<std::string> worker_environment() {
   std::vector<std::string> out{"GLIBC_TUNABLES=glibc.pthread.rseq=0"};
   for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}) {
@@ -37,7 +37,7 @@ std::vector<std::string> worker_environment() {
   return out;
 }
 
-// A predicate. What a worker says may be cut anywhere, or be anything.
+// A predicate. The text of a worker may be cut anywhere, or hold any bytes.
 std::string failure_text(const ipc::Fail& message) {
   std::string text(message.text, strnlen(message.text, sizeof message.text));
   for (char& c : text) {
@@ -230,7 +230,7 @@ void Workers::kill(RunId run) {
   if (const WorkerProcess* worker = workers_.find(run)) system_.signal(worker->pid, SIGKILL, false);
 }
 
-// Catches up on a message that the ready workers got while this one was starting.
+// Sends the message that the ready workers got while this one was starting.
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
   if (worker.held_back != worker.listener->gate().accepting()) return;
   (void)ipc::send(worker.channel.get(), worker.held_back ? ipc::Down(ipc::Resume{}) : ipc::Suspend{});
@@ -240,7 +240,7 @@ void Workers::send(net::Listener& listener, const ipc::Down& message) {
   const bool signal = std::holds_alternative<ipc::Signal>(message);
   for (auto& [run, worker] : workers_) {
     const bool meant = worker.state == WorkerProcess::State::ready ||
-                       (signal && worker.state == WorkerProcess::State::leaving);  // it may have some in hand
+                       (signal && worker.state == WorkerProcess::State::leaving);  // it may still hold connections
     if (worker.listener != &listener || !meant) continue;
     (void)ipc::send(worker.channel.get(), message);
     if (signal && !worker.unanswered_since) {

@@ -1,5 +1,5 @@
-// The master's workers: starts them, listens to their channels, tells them what to do, takes note when they end.
-// Slot first, fork second: a worker's record, channel and deadline exist before its process does.
+// The master's workers: starts them, reads their channels, sends them messages, records their ends. Slot first, fork
+// second: a worker's record, channel and deadline exist before its process does.
 #pragma once
 
 #include <sys/types.h>
@@ -28,8 +28,8 @@ using supervision::Instant;
 using supervision::NodeId;
 using supervision::RunId;
 
-// A worker shows once a second that its loop turns. One whose last sign is this old on two looks in a row hangs; two,
-// because the first may only have found a machine that had stopped as a whole.
+// A worker writes a heartbeat once a second. If it is this old at two checks in a row, the worker hangs; two checks,
+// because at the first the whole machine may have been suspended.
 inline constexpr std::chrono::nanoseconds kHung = std::chrono::seconds(4);
 
 struct WorkerProcess {
@@ -42,13 +42,13 @@ struct WorkerProcess {
   std::uint32_t generation = 1;  // of the configuration that it was started under
   pid_t pid = -1;
   State state = State::starting;
-  bool retiring = false;  // it said that it leaves on purpose
+  bool retiring = false;  // it reported that it leaves on purpose
   bool drained = false;
-  bool held_back = false;         // it was started so
+  bool held_back = false;         // it was started not accepting
   std::uint64_t in_hand = 0;      // drained or retiring: connections that it has accepted and that have no child yet
-  bool late = false;              // at the last look
+  bool late = false;              // at the last check
   std::uint64_t incarnation = 1;  // of the master's program that started it
-  std::string failure;            // what we know of why it failed, as a predicate: "was not ready within …"
+  std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
@@ -59,7 +59,8 @@ struct WorkerPrograms {
   sys::Fd plain;
   sys::Fd modules;  // bulkhead-module-worker; empty where it is not installed; only listeners with modules need it
 };
-// Beside our own program, in ../libexec/bulkhead, or where they were installed; never by a variable.
+// Looks next to the own program, in ../libexec/bulkhead, and in the installation directory; never where a variable
+// says.
 [[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
 
 // News from a worker that changes nothing here.
@@ -71,7 +72,7 @@ class Workers {
     config::Log log;
     std::uint32_t generation = 1;
     int log_fd = 2;            // every worker's descriptor 2
-    int handler_error_fd = 2;  // what handler programs get as theirs
+    int handler_error_fd = 2;  // handler programs' descriptor 2
     std::uint64_t incarnation = 1;
   };
   struct Observer {
@@ -86,44 +87,44 @@ class Workers {
   // Opens the worker programs. They stay open, so that a package upgrade cannot mix versions.
   [[nodiscard]] std::optional<sys::Error> find_program();
 
-  // Nothing on success: the answer comes as on_ready, or as the end of the process.
+  // Returns nothing on success: then on_ready follows, or the end of the process.
   [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                                 std::uint32_t index, std::optional<Instant> deadline);
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
-  // Kills those that have not answered a `signal` for so long: a worker that hangs must not keep its connections from
-  // being ended, and once it is gone they are ours to end.
+  // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from
+  // being ended, and once it is gone the master ends them.
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
-  // One look, once a second, at everybody's heartbeat in the table. Kills those that hang.
+  // Called once a second: checks the heartbeats of all workers in the table, and kills those that hang.
   void kill_hung(Instant now);
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { settings_.generation = generation; }
   void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
   // Applies to all workers, existing ones included.
   void replace_log(const config::Log& log, int log_fd, int handler_error_fd);
-  // Kills what has not become ready in time.
+  // Kills workers that have not become ready in time.
   void on_deadline(Instant now);
   void abort_starts(const std::function<void(RunId, const std::string&)>&
-                        tell);  // the daemon stops: what has not become ready will not
+                        tell);  // the daemon stops: a worker that is not ready yet will not become ready
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return workers_.knows(pid); }
-  // The process has been reaped: hands over its record, after everything it still had to say has been read.
+  // The process has been reaped: returns its record, after its remaining messages have been read.
   [[nodiscard]] WorkerProcess take(pid_t pid);
 
   [[nodiscard]] bool has(const net::Listener& listener, std::uint32_t index) const;
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
-  // Whether all have emptied the queue or left. One that is still starting counts only for the patient.
+  // Whether all have emptied the queue or exited. A worker that is still starting is waited for only if `patient`.
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const;
-  // One of its workers is on its way out and still has connections to begin.
+  // Some worker is leaving and still holds accepted connections without a child.
   [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;
-  // For another program to go on with, and its continuation there.
+  // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<WorkerHandover> hand_over() const;
   void resume(const WorkerHandover& from, net::Listener& listener);
-  // The open worker programs, and others in their place.
+  // The open worker programs; and their replacement.
   [[nodiscard]] const WorkerPrograms& programs() const noexcept { return programs_; }
   void set_programs(WorkerPrograms programs) noexcept { programs_ = std::move(programs); }
 
@@ -138,7 +139,7 @@ class Workers {
   void protocol_error(WorkerProcess& worker, const char* what);
 
   struct ErrorEnds {
-    int write;  // what programs get as 2
+    int write;  // programs' descriptor 2
     int read;
   };
   [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
