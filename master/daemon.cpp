@@ -104,7 +104,7 @@ void Daemon::start(const NodeView& child, const NodeView& parent, RunId run) {
 }
 
 void Daemon::told(const Report& report) {
-  // A supervisor that was asked to end, in a restart of its siblings for one, keeps its ports.
+  // A supervisor that was asked to end, for instance in a restart of its siblings, keeps its ports.
   if (const auto* ended = std::get_if<report::SupervisorTerminated>(&report);
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings_.gave_up(ended->path);
@@ -123,7 +123,7 @@ void Daemon::settled() {
   arm_deadline();
 }
 
-// Before the ports: a daemon that is there already must be told from a stranger who holds one of them.
+// Opened before the ports, to distinguish a daemon that already runs from another program that holds one of the ports.
 int Daemon::open_control() {
   const auto error = server_.open(catalogue_.config().control);
   if (!error) return 0;
@@ -189,7 +189,7 @@ void Daemon::on_ready() {
   options_.on_ready();
 }
 
-// Which signals are read depends on it, and what has waited may begin.
+// The set of signals that are read depends on it, and waiting requests may begin.
 void Daemon::what_is_under_way_changed() {
   sys::choose_signals(signals_.get(), procedure::readable_signals({readiness_.is_ready(), reload_.under_way(),
                                                                    upgrade_.under_way(), shutdown_.is_stopping()}));

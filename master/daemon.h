@@ -60,7 +60,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   int run_on() override;
 
  private:
-  // The deeds that the engine asks for.
+  // Carries out the commands of the engine.
   void start(const supervision::NodeView& child, const supervision::NodeView& parent, supervision::RunId run) override;
   void stop(supervision::RunId run) override { children_.stop(run); }
   void kill(supervision::RunId run) override { children_.kill(run); }

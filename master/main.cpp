@@ -39,15 +39,16 @@ struct Arguments {
   bool detach = false;
   bool check = false;
   bool dump_config = false;
-  upgrade::Adopting adopting;             // hidden: for ourselves
-  std::vector<std::string> command_line;  // without those
+  upgrade::Adopting adopting;             // hidden options, for bulkheadd itself
+  std::vector<std::string> command_line;  // without the hidden options
 };
 
 // Signals that the master acts on, or must survive, stay blocked for its life (worker/sys/signal.h).
 constexpr auto kBlocked = {SIGCHLD, SIGTERM,  SIGQUIT, SIGINT,  SIGHUP,  SIGUSR1,
                            SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU, SIGPIPE, SIGALRM};
 
-// A closed 0, 1 or 2 would be taken by the next descriptor that is opened, and a client's bytes end up in it.
+// If 0, 1 or 2 were closed, the next descriptor that is opened would get its number, and a client's bytes could end up
+// in it.
 void fill_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDWR);
@@ -60,13 +61,14 @@ int fail(host::Detached& shell, const sys::Error& error) {
   return kSystemError;
 }
 
-// Else the ready line would go to whatever file of ours gets the number.
+// Otherwise the ready line would go to any file of the daemon that gets the number.
 std::string why_not_writable(const std::string& fd) {
   const int flags = fcntl(std::stoi(fd), F_GETFL);
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY ? "" : "descriptor " + fd + " is not open for writing";
 }
 
-// No option of anybody's: how one bulkheadd calls another (upgrade/arguments.h). Before the others, which look at it.
+// Not options for users: one bulkheadd calls another with them (upgrade/arguments.h). Parsed before the others, which
+// depend on them.
 void describe_adopting(CLI::App& app, upgrade::Adopting& adopting) {
   app.add_option("--adopt", adopting.descriptors)->group("");
   app.add_option("--rolled-back", adopting.rolled_back)->group("");
@@ -83,7 +85,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->type_name("N")
       ->check(CLI::Range(3, 1 << 20))
       ->check([&arguments](const std::string& fd) {
-        return arguments.adopting.descriptors.empty() ? why_not_writable(fd) : "";  // it was written to long ago
+        return arguments.adopting.descriptors.empty() ? why_not_writable(fd) : "";  // already written to
       });
   app.add_option("--log-level", arguments.log_level, "debug, info, warning or error; overrides the configuration")
       ->type_name("LEVEL")
@@ -98,7 +100,7 @@ void describe(CLI::App& app, Arguments& arguments) {
 
 void override_with(const Arguments& arguments, config::Config& config) {
   if (const auto level = log::kLevelWords.find(arguments.log_level)) config.log.level = *level;
-  // Before anybody changes the directory.
+  // Resolved before detaching changes the directory.
   if (arguments.detach) config.file = std::filesystem::absolute(config.file);
   if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);
   if (!arguments.control_socket.empty()) config.control.socket = std::filesystem::absolute(arguments.control_socket);
@@ -109,7 +111,7 @@ std::function<void(config::Config&)> overrule_with(const Arguments& arguments) {
   return [&arguments](config::Config& config) { override_with(arguments, config); };
 }
 
-// Everything that has effects, in the process that stays: a second instance is told apart before a port is touched.
+// Everything that has effects, in the process that stays: a second instance is detected before a port is touched.
 int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited, host::Detached& shell) {
   config::Config& config = *loaded.config;
   auto target = host::open_log_target(config.log.target);

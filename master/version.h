@@ -1,4 +1,4 @@
-// The version of this program, compiled apart from all others: everything else is the same in another one.
+// The version of this program, compiled separately: another version differs in no other file.
 #pragma once
 
 namespace bulkhead {

@@ -1,4 +1,4 @@
-// What the daemon's outcomes look like as answers of the control protocol.
+// Turns outcomes of the daemon's procedures into answers of the control protocol.
 #pragma once
 
 #include <string>

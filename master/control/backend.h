@@ -1,4 +1,4 @@
-// What the control server asks of the daemon: one call per request, answered at once or later.
+// The interface through which the control server calls the daemon: one call per request, answered at once or later.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -15,8 +15,8 @@ using protocol::Reply;
 class Backend {
  public:
   virtual ~Backend() = default;
-  // `method` is a verb of the command table, `params` an object that has been checked against it; `events` never comes
-  // here. Must not block.
+  // `method` is a verb of the command table, `params` an object that has been checked against it; `events` is never
+  // passed here. Must not block.
   virtual void call(const std::string& method, const nlohmann::ordered_json& params, Reply reply) = 0;
 };
 

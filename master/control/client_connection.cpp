@@ -24,7 +24,7 @@ constexpr int kPiecesPerSend = 4;
 constexpr std::size_t kChunk = 64 * 1024;                       // of output, before more is made
 constexpr std::size_t kInputLimit = protocol::kMaxRequest + 1;  // with the newline
 
-// Or was interrupted: either way, later.
+// True if the call would block or was interrupted: try again later.
 bool would_block() {
   return errno == EAGAIN || errno == EINTR;
 }
@@ -92,7 +92,8 @@ void ClientConnection::receive() {
   }
 }
 
-// One after another, so that answers come in order; the rest waits for its turn, or for the reader.
+// One request after another, so that answers come in order; the rest waits for the next turn, or until the client
+// reads.
 void ClientConnection::take_requests() {
   int left = kRequestsPerTurn;
   while (!dead_ && !closing_ && !busy() && output_.size() - sent_ < kChunk) {
@@ -106,7 +107,7 @@ void ClientConnection::close_if_done() {
   if (input_ended_ && !busy() && !follows() && !dead_ && input_.empty()) closing_ = true;
 }
 
-// False: there is no whole line.
+// False: no complete line has arrived.
 bool ClientConnection::take_request() {
   const std::size_t end = input_.find('\n', searched_);
   if (end == std::string::npos) {
@@ -114,7 +115,7 @@ bool ClientConnection::take_request() {
     if (input_.size() > protocol::kMaxRequest) {
       refuse({protocol::kInvalidRequest, fmt::format("a request has at most {} bytes", protocol::kMaxRequest), {}});
     } else if (input_ended_) {
-      input_.clear();  // half a request, and nobody to finish it
+      input_.clear();  // half a request that nobody can complete
     }
     return false;
   }
@@ -215,7 +216,8 @@ void ClientConnection::refuse(const Failure& failure) {
   closing_ = true;
 }
 
-// Makes output only as fast as it is taken, and goes on at the next turn, for others are waiting too.
+// Makes output only as fast as the client reads it, and continues at the next turn, because other clients are waiting
+// too.
 void ClientConnection::flush() {
   for (int i = 0; i < kSendsPerTurn && !dead_; ++i) {
     if (pieces_ && !closing_) {

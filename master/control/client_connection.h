@@ -1,4 +1,4 @@
-// One client of the control socket: bytes in, requests to the backend one after another, bytes out. Everything is
+// One client of the control socket: bytes in, requests to the backend one after another, bytes out. Every call is
 // nonblocking and bounded, because the client may be slow, hostile or gone.
 //
 // Bounds:   a request has at most kMaxRequest bytes; one is carried out at a time, at most 8 in one turn of the loop,
@@ -37,30 +37,31 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     loop::Loop& loop;
     const journal::EventRing& events;
     Backend& backend;
-    std::function<void()> want_turn;  // turn() has to be called soon, from outside any callback of the client's
-    bool closed = false;              // nobody calls turn() any more
+    std::function<void()> want_turn;  // asks for a call of turn() soon, from outside the client's callbacks
+    bool closed = false;              // turn() is no longer called
   };
 
-  // What `world` refers to must outlive it; the server need not.
+  // The objects that `world` refers to must outlive it; the server need not.
   ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Peer peer);
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
 
   void start();  // once, after it is owned by a shared_ptr
-  // Goes on with what is left to do, as far as that goes without waiting.
+  // Continues the remaining work as far as possible without blocking.
   void turn();
   void published(const journal::EventRecord& record);
-  // Closes it if its time is over, or if it waits for an answer and its client is gone.
+  // Closes it after the idle timeout, or if it waits for an answer and its client is gone.
   void look_at_the_clock(Instant now, std::chrono::nanoseconds idle_timeout);
-  // The last words: what can be sent at once is sent, then it is dead.
+  // Sends as much as possible without blocking, then closes the connection.
   void finish();
   void drop() { dead_ = true; }
 
   // True in the middle of an answer.
   [[nodiscard]] bool is_answered() const noexcept { return !dead_ && (pieces_ || feed_ || has_output()) && !follows(); }
-  // For another program to go on with; nothing: it is in the middle of an answer, or of events.
+  // For another program to continue with; nothing: it is in the middle of an answer, or of events.
   [[nodiscard]] std::optional<upgrade::ClientHandover> hand_over() const;
-  // Before start(). Waits for the answer to its request, if another program was asked for it: that goes to the Reply.
+  // In place of a new connection, before start(). If the client had asked the other program and waits for the answer,
+  // returns the Reply for it.
   [[nodiscard]] std::optional<Reply> resume(const upgrade::ClientHandover& from);
 
   [[nodiscard]] bool dead() const noexcept { return dead_; }
@@ -88,12 +89,12 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void send_output();
   void update_watch();
   [[nodiscard]] int wanted() const;
-  [[nodiscard]] bool has_work() const;  // to do at once, without waiting for anybody
+  [[nodiscard]] bool has_work() const;  // work that can be done without waiting
   [[nodiscard]] bool has_output() const noexcept { return sent_ < output_.size(); }
 
   std::shared_ptr<World> world_;
   sys::Fd fd_;
-  loop::Poll poll_;  // goes before the descriptor that it watches
+  loop::Poll poll_;  // destroyed before the descriptor that it watches
   Peer peer_;
   Instant active_;
   std::string input_;

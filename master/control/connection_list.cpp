@@ -63,7 +63,7 @@ bool ConnectionList::next(std::string& out) {
     slot_ = 0;
   }
   next_of(listener, out);
-  if (slot_ >= listener.table().high_water()) path_ += '\0';  // on to the next: nothing sorts between the two
+  if (slot_ >= listener.table().high_water()) path_ += '\0';  // the next listener: no path sorts between the two
   return true;
 }
 
@@ -73,7 +73,7 @@ void ConnectionList::next_of(const net::Listener& listener, std::string& out) {
     const auto slot = listener.table().copy(slot_);
     if (!slot || slot->state != ipc::SlotState::serving) continue;
     if (std::exchange(any_, true)) out += ',';
-    // What a table holds may be anything: replaced rather than thrown about.
+    // A table may hold any bytes: invalid UTF-8 is replaced, because dump() would throw.
     out += connection_json(listener, slot_, *slot).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
     ++listed;
   }

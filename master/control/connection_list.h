@@ -1,6 +1,6 @@
-// The answer to `connections`, in pieces: an array of one object a connection, straight from the listeners' tables, so
-// that a hundred thousand of them neither hold the master up nor cost it memory. A connection that lives as long as the
-// answer takes is listed exactly once; one that comes or goes meanwhile may be or not.
+// The answer to `connections`, in pieces: an array with one object for each connection, straight from the listeners'
+// tables, so that a hundred thousand of them neither hold the master up nor cost it memory. A connection that lives as
+// long as the answer takes is listed exactly once; one that begins or ends meanwhile may be missing.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,13 @@ class ConnectionList {
   [[nodiscard]] bool next(std::string& out);
 
   static constexpr std::uint32_t kPerPiece = 32;
-  static constexpr std::uint32_t kSlotsPerPiece = 4096;  // looked at
+  static constexpr std::uint32_t kSlotsPerPiece = 4096;  // examined
 
  private:
   void next_of(const net::Listener& listener, std::string& out);
 
   const Listeners& listeners_;
-  std::string path_;  // of the listener that it has come to
+  std::string path_;  // of the present listener
   std::uint32_t number_ = 0;
   std::uint32_t slot_ = 0;
   bool begun_ = false;

@@ -14,7 +14,7 @@ namespace bulkhead::control {
 
 namespace {
 
-constexpr int kBacklog = 1024;  // beyond it a nonblocking client is refused; one that waits is not
+constexpr int kBacklog = 1024;  // beyond it a nonblocking client is refused; a blocking client waits
 
 using MaybeError = std::optional<sys::Error>;
 
@@ -26,12 +26,12 @@ MaybeError prepare_directory(const std::string& path) {
   const std::string directory = path.substr(0, path.rfind('/'));
   if (directory.empty()) return std::nullopt;
   if (mkdir(directory.c_str(), 0755) == 0) {
-    chmod(directory.c_str(), 0755);  // whatever our umask is; nobody else can have replaced it: its parent is trusted
+    // Regardless of the umask. Nobody else can have replaced the directory, because its parent is trusted.
+    chmod(directory.c_str(), 0755);
     return std::nullopt;
   }
   if (errno != EEXIST) return failed("mkdir", directory);
-  // The default is a name that anybody can guess, and may be in /tmp: another user who was there first could pose as
-  // the daemon.
+  // The default path can be guessed, and may be in /tmp: another user who creates it first could pose as the daemon.
   struct stat status {};
   if (stat(directory.c_str(), &status) != 0) return failed("stat", directory);
   const bool trusted = status.st_uid == 0 || status.st_uid == geteuid();
@@ -68,7 +68,7 @@ bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept {
     length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) == 0) break;
     if (errno != ERANGE || attempt == 1) return false;
-    groups.resize(length / sizeof(gid_t));  // it says how many there are
+    groups.resize(length / sizeof(gid_t));  // the kernel has set the length
   }
   groups.resize(length / sizeof(gid_t));
   return std::find(groups.begin(), groups.end(), *group) != groups.end();

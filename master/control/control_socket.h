@@ -21,9 +21,9 @@ struct ControlSocket {
 
 // Makes the directory if it is missing (0755, the last level only), replaces the file of a dead daemon, and binds with
 // exactly the mode and group of the configuration: the file never has a wider mode, not for a moment.
-// Errors: EADDRINUSE when a living daemon answers there or is just starting, EEXIST when the file is no socket (it is
-// left alone), ENAMETOOLONG beyond 107 bytes, EPERM when the directory of the default path is somebody else's, and what
-// the system calls say.
+// Errors: EADDRINUSE when a living daemon answers there or is just starting, EEXIST when the file is not a socket (it
+// is left alone), ENAMETOOLONG beyond 107 bytes, EPERM when the directory of the default path belongs to another user,
+// and the errors of the system calls.
 [[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
 
 // The process at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
@@ -33,8 +33,9 @@ struct Peer {
   pid_t pid = 0;
 };
 
-// Nothing when the peer may not use the socket: it is neither root, nor our effective user, nor a member of `group`
-// (its group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either way.
+// False: the peer may not use the socket, because it is neither root, nor the effective user of the daemon, nor a
+// member of `group` (its group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either
+// way.
 [[nodiscard]] bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept;
 
 }  // namespace bulkhead::control

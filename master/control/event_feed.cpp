@@ -13,7 +13,7 @@ EventFeed::EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, 
                      bool follow)
     : ring_(ring), id_(std::move(id)), follow_(follow), last_seq_(ring.last_seq()) {
   next_seq_ = since ? std::min(*since, last_seq_) + 1 : oldest();
-  // A number from the future is of another daemon's life: whatever followed it there cannot be told.
+  // A number that is too high comes from an earlier run of the daemon: the events after it are unknown, and so missed.
   missed_ = since && (*since > last_seq_ || (*since < last_seq_ && *since + 1 < oldest()));
 }
 
@@ -25,7 +25,7 @@ bool EventFeed::overtaken() const noexcept {
   return !answering() && follow_ && next_seq_ < oldest();
 }
 
-// The ring's numbers have no gaps, so the place is known.
+// The ring's numbers have no gaps, so the position follows from the number.
 const journal::EventRecord* EventFeed::next() {
   if (next_seq_ < oldest()) {
     missed_ = true;

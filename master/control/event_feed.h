@@ -1,6 +1,6 @@
-// One client's way through the event ring: first the answer to `events`, {"events":[…],"last_seq":N,"missed":bool},
-// then, when it follows, one `event` notification each. It is written piece by piece as the client reads, straight from
-// the ring, so that neither a long ring nor a slow reader costs memory.
+// Sends the events of the ring to one client: first the answer to `events`, {"events":[…],"last_seq":N,"missed":bool},
+// then, if the client follows, one `event` notification for each event. It is written piece by piece as the client
+// reads, straight from the ring, so that neither a long ring nor a slow reader costs memory.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@ namespace bulkhead::control {
 
 class EventFeed {
  public:
-  // The answer is made of what the ring holds now, without what comes at or before `since`. The ring must outlive it.
+  // The answer has the events that the ring holds now and that come after `since`. The ring must outlive it.
   EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow);
 
-  // Appends to `out`, until that holds `limit` bytes or there is nothing to tell for now.
+  // Appends to `out`, until it holds `limit` bytes or no event is left for now.
   void fill(std::string& out, std::size_t limit);
-  // An event has been published since. To be called for every one.
+  // Call it for every event that is published later.
   void published(const journal::EventRecord& record);
 
   [[nodiscard]] bool answering() const noexcept { return phase_ != Phase::following; }
@@ -27,7 +27,7 @@ class EventFeed {
   [[nodiscard]] bool finished() const noexcept { return !answering() && !follow_; }
   // Bytes of notifications that have not been taken by fill().
   [[nodiscard]] std::size_t behind() const noexcept { return behind_; }
-  // An event that was to be notified is no longer in the ring.
+  // True if the ring has dropped an event that the client has not been sent.
   [[nodiscard]] bool overtaken() const noexcept;
 
  private:

@@ -93,8 +93,8 @@ void Methods::drain(const Params& params, Reply reply) {
   reply(ok());
 }
 
-// One child in a file of its own, so that its problems have positions; the line breaks of the text stay what they are.
-// Whether it may be significant is for its supervisor to say.
+// Reads the child as a file of its own, so that its problems have positions; line breaks in the text are kept. The
+// supervisor decides whether the child may be significant.
 void Methods::add(const Params& params, Reply reply) {
   const std::string supervisor = path_of(params);
   const auto view = parts_.engine.view(supervisor);
@@ -173,7 +173,7 @@ upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {
 void Methods::upgrade(const Params& params, Reply reply) {
   if (params.value("wait", false)) return parts_.upgrade.begin(answer_to_upgrade(std::move(reply)));
   if (parts_.upgrade.under_way()) return reply(refused("an upgrade is under way"));
-  reply(ok());  // first: the program that answers may be another one
+  reply(ok());  // answered first: a new program may run afterwards
   parts_.later([this] { parts_.upgrade.begin([](const upgrade::Upgrade::Result&) {}); });
 }
 
@@ -183,7 +183,7 @@ void Methods::reopen(const Params&, Reply reply) {
 }
 
 void Methods::shutdown(const Params& params, Reply reply) {
-  reply(ok());  // first: what follows may be over at once, and the socket with it
+  reply(ok());  // answered first: the shutdown may be over at once, and the socket closed
   if (params.value("now", false)) {
     parts_.shutdown.fast();
   } else {

@@ -1,5 +1,6 @@
-// The methods of the control protocol: JSON to C++ and back, and nothing else. Every verb of the command table but
-// `events`, which the server answers itself, is one row of kMethods. Runs in the master, on the loop.
+// The methods of the control protocol: conversion from JSON to C++ and back, and nothing else. Every verb of the
+// command table except `events`, which the server answers itself, is one row of kMethods. Runs in the master, on the
+// loop.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@
 
 namespace bulkhead::control {
 
-// What the methods ask and order; all of it must outlive them.
+// The parts that the methods query and command; all must outlive them.
 struct Parts {
   const running::Engine& engine;
   const running::Catalogue& catalogue;
@@ -53,7 +54,7 @@ class Methods final : public Backend {
   explicit Methods(Parts parts) : parts_(parts) {}
 
   void call(const std::string& method, const nlohmann::ordered_json& params, Reply reply) override;
-  // The answer to `upgrade`, for a client that has asked the program before.
+  // Answers `upgrade` to a client that had asked the previous program.
   [[nodiscard]] static upgrade::Upgrade::Answered answer_to_upgrade(Reply reply);
 
  private:

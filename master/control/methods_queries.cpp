@@ -1,4 +1,4 @@
-// The methods that only look.
+// The methods that change nothing.
 #include <unistd.h>
 
 #include <chrono>

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kAttempts = 1000;  // a holder needs nanoseconds, and a turn on a CPU
+constexpr int kAttempts = 1000;  // a holder needs nanoseconds, once it runs
 
 struct Found {
   const net::Listener* listener;

@@ -1,4 +1,4 @@
-// `penalties` and `penalties clear`: which sources are penalised, and letting them off.
+// `penalties` and `penalties clear`: lists the penalised sources, and forgives penalties.
 #pragma once
 
 #include <map>
@@ -17,7 +17,7 @@ using Listeners = std::map<std::string, std::unique_ptr<net::Listener>>;
 
 inline constexpr std::size_t kMostPenalties = 10'000;
 
-// At most kMostPenalties, those with the most left to sit out first.
+// At most kMostPenalties, those with the longest remaining time first.
 [[nodiscard]] nlohmann::ordered_json penalties_json(const Listeners& listeners);
 
 // "192.0.2.0/24", "2001:db8::/64", an address, "unix:uid=1000".
@@ -25,7 +25,7 @@ inline constexpr std::size_t kMostPenalties = 10'000;
 
 struct Forgiven {
   std::uint64_t count = 0;
-  bool busy = false;  // some table's lock was held for as long as we tried: not all were asked
+  bool busy = false;  // the lock of some table was busy at every attempt: that table is missing
 };
 [[nodiscard]] Forgiven forgive(const Listeners& listeners, const ipc::SourceKey& prefix);
 

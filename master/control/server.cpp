@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr int kAcceptsPerTurn = 16;
 
-// The clients that have to go first when there is no room: the idle before followers before those that wait for an
-// answer, and of equals the one that has been silent longest.
+// The order in which clients are closed when there is no room: idle clients before followers before clients that wait
+// for an answer; among equals, the one that has been silent longest first.
 auto worth(const ClientConnection& client) {
   return std::make_tuple(client.busy(), client.follows(), client.active());
 }
@@ -32,7 +32,7 @@ Server::Server(loop::Loop& loop, journal::EventRing& events, Backend& backend, C
       clock_(std::move(clock)),
       turn_(loop, [this] { turn(); }),
       tick_(loop, [this] { tick(); }),
-      pause_(loop, [this] { newcomers_->start(); }) {}
+      pause_(loop, [this] { accepting_->start(); }) {}
 
 Server::~Server() {
   close();
@@ -49,8 +49,8 @@ std::optional<sys::Error> Server::open(const config::Control& config) {
 void Server::serve(ControlSocket socket, const config::Control& config) {
   socket_ = std::move(socket);
   group_ = config.group;
-  newcomers_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_newcomers(); });
-  newcomers_->start();
+  accepting_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_new_clients(); });
+  accepting_->start();
   events_.on_event = [this](const journal::EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
   };
@@ -76,7 +76,7 @@ std::vector<Reply> Server::resume(const config::Control& config, const upgrade::
   std::vector<Reply> out;
   for (const upgrade::ClientHandover& one : from.clients) {
     Peer peer;
-    (void)admit(one.fd, group_, peer);  // it was; this tells who
+    (void)admit(one.fd, group_, peer);  // it was admitted before; this only fills in `peer`
     const auto client = add(sys::Fd(one.fd), peer);
     if (auto reply = client->resume(one)) out.push_back(std::move(*reply));
     client->start();
@@ -90,7 +90,7 @@ std::shared_ptr<ClientConnection> Server::add(sys::Fd fd, const Peer& peer) {
 }
 
 void Server::close() noexcept {
-  if (!newcomers_) return;
+  if (!accepting_) return;
   events_.on_event = nullptr;
   world_->closed = true;
   world_->want_turn = [] {};
@@ -99,12 +99,12 @@ void Server::close() noexcept {
   turn_.stop();
   tick_.stop();
   pause_.stop();
-  newcomers_.reset();
+  accepting_.reset();
   socket_.file.remove();
   socket_.fd.reset();
 }
 
-void Server::on_newcomers() {
+void Server::on_new_clients() {
   for (int i = 0; i < kAcceptsPerTurn && accept_one(); ++i) {
   }
 }
@@ -159,16 +159,16 @@ void Server::make_room() {
 
 // The new client stays in the queue and the descriptor readable: without a pause the loop would only spin.
 void Server::pause_accepting(int error) {
-  newcomers_->stop();
+  accepting_->stop();
   pause_.start(100ms);
   if (!accept_errors_.allow(sys::monotonic_ns())) return;
   log::Line(log::Level::error, "control").text(sys::Error{"accept", socket_.file.path(), error}.text()).write();
 }
 
-// Outside of all callbacks of clients, so that here they may go.
+// Called outside of all callbacks of clients, so that clients may be destroyed here.
 void Server::turn() {
   turn_wanted_ = false;
-  // Copies, because a request may be the one that ends the daemon, and with it this server.
+  // Copies, because a request may end the daemon, and with it this server.
   const auto world = world_;
   const auto clients = clients_;
   for (const Client& client : clients) client->turn();
@@ -182,7 +182,7 @@ void Server::tick() {
   for (const Client& client : clients_) client->look_at_the_clock(now, kIdleTimeout);
 }
 
-// A millisecond is the least that lets the loop see to others in between.
+// A millisecond is the shortest delay that lets the loop handle other events in between.
 void Server::want_turn() {
   if (!std::exchange(turn_wanted_, true)) turn_.start(1ms);
 }

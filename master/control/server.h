@@ -1,10 +1,9 @@
 // The control socket: who may connect, how many, and for how long. Runs on the loop thread and never blocks it once
 // open() has returned.
 //
-// Bounds:  max_clients at a time; one more costs the client that has been idle longest its connection, so that a crowd
-// of
-//          silent ones cannot lock anybody out. What one client may cost is in client_connection.h.
-// Errors:  running out of descriptors pauses accepting for a moment; nothing that a client does ends the daemon.
+// Bounds:  max_clients at a time; one more costs the client that has been idle longest its connection, so that many
+//          silent clients cannot lock others out. The limits for one client are in client_connection.h.
+// Errors:  a lack of descriptors pauses accepting for a moment; no client can end the daemon.
 #pragma once
 
 #include <chrono>
@@ -36,28 +35,29 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Binds and listens: open_control_socket() tells the errors, of which EADDRINUSE means another living daemon.
+  // Binds and listens: the errors are those of open_control_socket(), where EADDRINUSE means another living daemon.
   [[nodiscard]] std::optional<sys::Error> open(const config::Control& config);
-  // For another program to go on with: the socket, and the clients that are in the middle of nothing.
+  // For another program to continue with: the socket, and the clients that are not in the middle of an answer.
   [[nodiscard]] upgrade::ServerHandover hand_over() const;
-  // A client is, and will be lost.
+  // True if a client is in the middle of an answer; that client would be lost.
   [[nodiscard]] bool is_answering() const;
-  // In place of open(). Returns who waits for an answer.
+  // In place of open(). Returns the Replies for clients that wait for an answer.
   [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const upgrade::ServerHandover& from);
-  // Sends what can be sent at once, closes everything and removes the socket file. Does nothing when it is not open.
-  // May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
+  // Sends as much as possible without blocking, closes all connections and removes the socket file. Does nothing if it
+  // is not open. May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
 
-  // Every second while there are clients: those whose time is over are closed in the next turn of the loop.
+  // Called every second while there are clients: those that have been idle too long are closed in the next turn of the
+  // loop.
   void tick();
 
  private:
   using Client = std::shared_ptr<ClientConnection>;
 
   void serve(ControlSocket socket, const config::Control& config);
-  void on_newcomers();
+  void on_new_clients();
   std::shared_ptr<ClientConnection> add(sys::Fd fd, const Peer& peer);
-  [[nodiscard]] bool accept_one();  // false: nobody else for now
+  [[nodiscard]] bool accept_one();  // false: no further client for now
   void turn_away(int fd, const Peer& peer);
   void make_room();
   void pause_accepting(int error);
@@ -69,11 +69,11 @@ class Server {
   Clock clock_;
   ControlSocket socket_;
   std::optional<std::uint32_t> group_;
-  std::unique_ptr<loop::Poll> newcomers_;
+  std::unique_ptr<loop::Poll> accepting_;
   std::vector<Client> clients_;
   loop::Timer turn_;
   loop::Timer tick_;   // while there are clients
-  loop::Timer pause_;  // accepting goes on when it is due
+  loop::Timer pause_;  // accepting continues when it expires
   bool turn_wanted_ = false;
   bool ticking_ = false;
   log::RateLimit strangers_;

@@ -1,5 +1,5 @@
 // The daemon's state as JSON, in the shapes that bulkheadctl(8) documents; its connections are in connection_list.h.
-// Reads only; numbers that come from a table are what its workers wrote there, so they are shown and never acted on.
+// Reads only. Numbers from a table are those that its workers wrote there, so they are shown and never acted on.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,8 @@ class ServiceManager {
   // daemon.
   ServiceManager();
 
-  // What this process learned about its service manager, for another program that continues in the same process.
+  // The facts that this process learned about its service manager, for another program that continues in the same
+  // process.
   struct Handover {
     std::string address;
     std::uint64_t interval_us = 0;  // 0: no watchdog

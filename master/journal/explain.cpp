@@ -74,7 +74,7 @@ std::string adopted(const ordered_json& event) {
                      count == 1 ? "continues" : "continue");
 }
 
-// What follows the path; empty for events that explain nothing.
+// The text after the path; empty for events that explain nothing.
 std::string words_for(const std::string& name, const ordered_json& event) {
   if (name == "supervisor_started") return ": starting";
   if (name == "supervisor_terminated") return terminated(event);
@@ -98,8 +98,8 @@ std::string words_for(const std::string& name, const ordered_json& event) {
   return {};
 }
 
-// Empty without words.
-std::string told(const ordered_json& event, const std::string& path, const std::string& words) {
+// Empty if `words` is empty.
+std::string timed_sentence(const ordered_json& event, const std::string& path, const std::string& words) {
   const std::string time = event.value("time", "");
   if (words.empty() || time.size() < 23) return {};
   return fmt::format("{} {}{}.", time.substr(11, 12), path, words);
@@ -109,7 +109,7 @@ std::string told(const ordered_json& event, const std::string& path, const std::
 
 std::string sentence_of(const EventRecord& record) {
   const ordered_json event = ordered_json::parse(record.json, nullptr, false);
-  return event.is_discarded() ? "" : told(event, record.path, words_for(record.event, event));
+  return event.is_discarded() ? "" : timed_sentence(event, record.path, words_for(record.event, event));
 }
 
 ordered_json explain(const EventRing& events, const std::string& path, std::string_view state,
@@ -126,14 +126,15 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
     return sibling && is_cause && grouped(parent);
   };
   std::deque<std::string> sentences;
-  bool exit_told = state != "failed";
+  bool exit_reported = state != "failed";
   // Backwards, because the ring is long and only its end is reported.
   for (auto record = events.records().rbegin(); record != events.records().rend(); ++record) {
     if (!concerns(*record)) continue;
-    if (!exit_told && record->path == path && record->event == "child_exited") {
-      exit_told = true;
-      sentences.push_front(told(ordered_json::parse(record->json, nullptr, false), path,
-                                ": failed: permanent_failure_exit lists its exit status, so it is not started again"));
+    if (!exit_reported && record->path == path && record->event == "child_exited") {
+      exit_reported = true;
+      sentences.push_front(
+          timed_sentence(ordered_json::parse(record->json, nullptr, false), path,
+                         ": failed: permanent_failure_exit lists its exit status, so it is not started again"));
     }
     if (std::string sentence = sentence_of(*record); !sentence.empty()) sentences.push_front(std::move(sentence));
     if (sentences.size() >= kMaxSentences) break;

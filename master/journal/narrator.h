@@ -49,7 +49,7 @@ class Narrator {
   void bound(const net::Listener& listener);
   // The listener's workers are ready: reported once for each start of the listener.
   void serving(const net::Listener& listener);
-  [[nodiscard]] bool has_told_serving(const std::string& listener) const { return serving_.contains(listener); }
+  [[nodiscard]] bool has_announced(const std::string& listener) const { return serving_.contains(listener); }
   void set_suspended(const std::string& listener, bool on);
   void accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason, int error);
   void accept_resumed(const std::string& listener, const std::string& worker);

@@ -1,4 +1,4 @@
-// How far a listener, or the daemon, is on its way down (master/procedure/stop_sequence.h).
+// How far the end of a listener, or of the daemon, has come (master/procedure/stop_sequence.h).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace bulkhead::net {
 
 enum class EndPhase : std::uint8_t { idle, lame_duck, closing, draining, terminating, stopping_tree, done };
 
-// What `tree` calls it: "lame_duck"; empty where nothing ends.
+// The word that `tree` shows: "lame_duck"; empty if nothing ends.
 [[nodiscard]] constexpr std::string_view phase_name(EndPhase phase) noexcept {
   constexpr std::string_view kNames[] = {"", "lame_duck", "closing", "draining", "terminating", "stopping_tree", ""};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<std::size_t>(EndPhase::done) + 1);

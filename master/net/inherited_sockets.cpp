@@ -198,7 +198,7 @@ sys::Fd InheritedSockets::take_stored(const ListenAddress& address) {
   if (found == sockets_.end()) return {};
   sys::Fd out = std::move(found->fd);
   sockets_.erase(found);
-  // It may have been closed to new connections when its owner was killed.
+  // A killed owner may have left a filter that refuses new connections.
   const int unused = 0;
   setsockopt(out.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
   fcntl(out.get(), F_SETFL, fcntl(out.get(), F_GETFL) | O_NONBLOCK);

@@ -108,7 +108,7 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
   drain_read_.reset(from.drain_read);
   drain_write_.reset(from.drain_write);
   std::optional<sys::Error> error;
-  // Whatever goes wrong: every descriptor has its owner, and no file is removed.
+  // Even after an error every descriptor must have an owner, and no file may be removed.
   for (const SocketHandover& one : from.sockets) {
     const auto address =
         std::ranges::find_if(config_.listen, [&one](const auto& each) { return each.text == one.address; });
@@ -184,7 +184,7 @@ std::optional<sys::Error> Listener::check_room(const config::Listener& config) c
 std::optional<sys::Error> Listener::change_closed(const config::Listener& config) {
   if (auto error = check_room(config)) return error;
   config_ = config;
-  if (table_fd_) (void)table_.try_limit(shape_of(config));  // nobody is there to be in the way
+  if (table_fd_) (void)table_.try_limit(shape_of(config));  // no other process uses the table
   return std::nullopt;
 }
 
@@ -216,7 +216,7 @@ std::optional<sys::Error> Listener::change(const config::Listener& config, const
   for (ListeningSocket& socket : left_over_) old.push_back(&socket);
   std::vector<std::string> remarks{backlog_remark(config.sockets)};
   auto places = gather(config, old, lend, remarks);
-  failed_address_ = nullptr;  // of the other configuration
+  failed_address_ = nullptr;  // it belongs to the other configuration
   if (!places) return places.error();
   if (config::has_drain_notice(config) && !drain_write_) {
     if (auto error = make_drain_notice()) return error;
@@ -251,7 +251,7 @@ bool Listener::limit(const config::Listener& config) noexcept {
 }
 
 bool Listener::refuse_left_over() noexcept {
-  refuse_newcomers_at(left_over_);
+  refuse_new_connections_at(left_over_);
   return !std::ranges::all_of(left_over_, is_shared);
 }
 
@@ -259,12 +259,12 @@ void Listener::close_left_over() noexcept {
   left_over_.clear();
 }
 
-// Each address says the same, and so does each opening.
+// Each address would repeat the same remark, and so would each opening.
 void Listener::tell(std::vector<std::string> remarks) {
   for (std::string& remark : remarks) {
-    if (remark.empty() || std::find(told_.begin(), told_.end(), remark) != told_.end()) continue;
+    if (remark.empty() || std::find(remarks_.begin(), remarks_.end(), remark) != remarks_.end()) continue;
     log::Line(log::Level::warning, path_).text(remark).write();
-    told_.push_back(std::move(remark));
+    remarks_.push_back(std::move(remark));
   }
 }
 
@@ -274,9 +274,9 @@ const ListeningSocket* Listener::socket(std::uint16_t number) const noexcept {
   return found == sockets_.end() ? nullptr : &*found;
 }
 
-void Listener::refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexcept {
+void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept {
   for (ListeningSocket& socket : sockets) {
-    const int error = net::refuse_newcomers(socket);
+    const int error = net::refuse_new_connections(socket);
     if (error == 0) continue;
     log::Line line(log::Level::warning, path_);
     line.text("clients that connect while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
@@ -284,8 +284,8 @@ void Listener::refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexce
   }
 }
 
-void Listener::refuse_newcomers() noexcept {
-  refuse_newcomers_at(sockets_);
+void Listener::refuse_new_connections() noexcept {
+  refuse_new_connections_at(sockets_);
 }
 
 void Listener::close() noexcept {

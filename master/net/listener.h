@@ -28,56 +28,56 @@ class Listener {
   // `inherited` has to outlive it.
   Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited);
 
-  // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the one to blame,
-  // if one is.
-  // `lend` is asked first for sockets that another listener gives up; it returns none where no listener has any.
+  // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the address that
+  // caused it, if any. `lend` is asked first for sockets that another listener gives up; it returns none if no listener
+  // has any.
   using Lend = std::function<sys::Result<std::vector<ListeningSocket>>(const config::ListenAddress&)>;
   [[nodiscard]] std::optional<sys::Error> open(const Lend& lend = nullptr);
-  // In place of open(), for a worker that no client is to meet.
+  // In place of open(), for a worker that must not serve clients.
   [[nodiscard]] std::optional<sys::Error> open_without_sockets();
-  // For another program to go on with: nothing but its configuration is missing. Not while addresses are left over.
+  // For another program to continue with: everything except the configuration. Not while addresses are left over.
   [[nodiscard]] ListenerHandover hand_over() const;
-  // In place of open(). An error: the configuration or the system does not know what it speaks of.
+  // In place of open(). An error: the handover names something that the configuration or the system does not have.
   [[nodiscard]] std::optional<sys::Error> resume(const ListenerHandover& from);
   [[nodiscard]] const config::ListenAddress* failed_address() const noexcept { return failed_address_; }
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
-  // Another configuration in place of the one it has. Addresses that it has already keep their sockets, which get the
-  // options of the new one; the others are bound; those that are no longer named stay open, for the workers that there
-  // are, until close_left_over(). On failure nothing has changed. Undone by changing back.
+  // Changes to another configuration. Addresses that both configurations name keep their sockets, which get the new
+  // options; new addresses are bound; addresses that are no longer named stay open, for the existing workers, until
+  // close_left_over(). On failure nothing has changed. Undone by changing back.
   [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config, const Lend& lend = nullptr);
-  // The same for one that is closed and has no workers, before it is opened again.
+  // The same for a listener that is closed and has no workers, before it is opened again.
   [[nodiscard]] std::optional<sys::Error> change_closed(const config::Listener& config);
-  // False: there are none, or others go on with them.
+  // False: there are none, or other listeners continue with them.
   [[nodiscard]] bool refuse_left_over() noexcept;
   void close_left_over() noexcept;
-  // The other side of it: shares those that are bound there, each with one. They have the options of the listener that
-  // came last.
+  // Shares the sockets that are bound to this address with another listener. They have the options of the listener that
+  // set them last.
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
   void restore_options();
-  // Limits that hold at once. False: the table is busy, try again.
+  // Applies the limits of `config` at once. False: the table is busy, try again.
   [[nodiscard]] bool limit(const config::Listener& config) noexcept;
-  // First step of ending it: see refuse_newcomers(). Then close(), once every worker has emptied the queue.
-  void refuse_newcomers() noexcept;
+  // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
+  void refuse_new_connections() noexcept;
   void close() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
-  // What its handlers are called under `generation`, for questions about a connection of that time: connections
-  // outlive reloads. The last 100 generations are kept.
+  // Remembers the names of its handlers under `generation`, to describe connections of that time: connections outlive
+  // reloads. The last 100 generations are kept.
   void remember_handlers(std::uint32_t generation);
-  // Empty for what nobody remembers; both numbers come from the table.
+  // Empty if it is not remembered; both numbers come from the table.
   [[nodiscard]] std::string handler_name(std::uint32_t generation, std::uint32_t number) const;
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
-  [[nodiscard]] const ListeningSocket* socket(std::uint16_t number) const noexcept;  // null: it is gone
+  [[nodiscard]] const ListeningSocket* socket(std::uint16_t number) const noexcept;  // null: it no longer exists
   [[nodiscard]] ipc::Table& table() noexcept { return table_; }
   [[nodiscard]] const ipc::Table& table() const noexcept { return table_; }
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;
-  // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. We
-  // hold the only writing end, so that closing it is seen by all connections, those of dead workers included, and is
-  // nothing that one of them could take away from the others.
+  // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. The
+  // master holds the only writing end, so that closing it is seen by all connections, those of dead workers included,
+  // and no connection can take it away from the others.
   [[nodiscard]] int drain_notice() const noexcept { return drain_read_.get(); }
   void tell_draining() noexcept { drain_write_.reset(); }
 
@@ -94,7 +94,7 @@ class Listener {
   }
 
  private:
-  // What an entry of `listen` becomes: existing sockets, or new ones.
+  // The sockets for one entry of `listen`: existing ones, or new ones.
   struct Place {
     std::vector<ListeningSocket*> kept;
     std::vector<ListeningSocket> made;
@@ -107,7 +107,7 @@ class Listener {
                                                        std::vector<std::string>& remarks);
   [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
   void tell(std::vector<std::string> remarks);
-  void refuse_newcomers_at(std::vector<ListeningSocket>& sockets) noexcept;
+  void refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept;
 
   std::uint32_t number_;
   std::string path_;
@@ -122,7 +122,7 @@ class Listener {
   sys::Fd drain_write_;
   ipc::Table table_;
   const config::ListenAddress* failed_address_ = nullptr;
-  std::vector<std::string> told_;  // what the system made of the configuration, once each
+  std::vector<std::string> remarks_;  // remarks about options that the system changed, each logged once
   std::uint16_t next_socket_ = 0;
   Gate gate_;
   EndPhase end_phase_ = EndPhase::idle;

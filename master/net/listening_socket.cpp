@@ -71,7 +71,7 @@ MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vect
   return listen_on(socket, options);
 }
 
-// The backlog is configured too: listen(2) on a listening socket changes nothing else.
+// Also sets the backlog: listen(2) on a listening socket changes nothing else.
 MaybeError adapt(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
   if (auto error = set_connection_options(socket.fd.get(), socket.address.text, options, remarks)) return error;
   if (listen(socket.fd.get(), static_cast<int>(options.backlog)) == 0) return std::nullopt;
@@ -178,7 +178,7 @@ std::string why_not_opened(const ListenAddress& address, int error) {
   }
 }
 
-int refuse_newcomers(ListeningSocket& socket) noexcept {
+int refuse_new_connections(ListeningSocket& socket) noexcept {
   if (is_shared(socket)) return 0;
   switch (socket.address.form) {
     case Form::systemd:

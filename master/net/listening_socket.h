@@ -63,6 +63,6 @@ struct ListeningSocket {
 // this is final and affects all users of the socket, so nothing else in the daemon does it. Inherited and shared
 // sockets stay open for their other users. Returns an errno if the system allows no filter; late clients may then be
 // reset.
-[[nodiscard]] int refuse_newcomers(ListeningSocket& socket) noexcept;
+[[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net

@@ -86,7 +86,7 @@ void Endings::begin(const std::string& path, supervision::Duration lame_duck, st
 }
 
 void Endings::tick() {
-  std::vector<std::shared_ptr<StopSequence>> sequences;  // one that is over leaves the map while it is on the stack
+  std::vector<std::shared_ptr<StopSequence>> sequences;  // a finished sequence leaves the map while it is on the stack
   for (const auto& [path, ending] : endings_) sequences.push_back(ending.sequence);
   for (const auto& sequence : sequences) sequence->tick();
   const bool ticking = std::ranges::any_of(endings_, [](const auto& one) { return one.second.sequence->is_ticking(); });
@@ -126,7 +126,7 @@ void Endings::forget(const net::Listener& listener) {
   for (auto& [path, ending] : endings_) ending.sequence->forget(listener);
 }
 
-// A permanent one is started again, though perhaps after siblings that come before it.
+// A permanent supervisor is started again, though perhaps after siblings that come before it.
 bool Endings::is_started_again(const std::string& path) const {
   const auto view = engine_.view(path);
   return view &&

@@ -1,9 +1,9 @@
-// Listeners that end while the daemon stays: `stop`, `drain`, `delete`, and those whose supervisor gave up. Runs in the
-// master, on the loop.
+// Ends listeners while the daemon continues: for `stop`, `drain` and `delete`, and when their supervisor gave up. Runs
+// in the master, on the loop.
 //
 // An ending is a StopSequence for the listeners at and below a path, with the end of that node in the tree as its last
-// step. What is asked for a path that is ending already waits for that end; so does what would end something above or
-// below it.
+// step. A request for a path that is already ending waits for that end; so does a request that would end a node above
+// or below it.
 #pragma once
 
 #include <functional>
@@ -30,18 +30,18 @@ class Endings {
   Endings(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners, running::Workforce& workforce,
           journal::Narrator& narrator, Times times, Clock clock);
 
-  // Answers when it has ended, with the tree's answer to terminate_child. An ending in its lame duck that is asked for
-  // again without one continues at once.
+  // Answers when it has ended, with the tree's answer to terminate_child. A second request without a lame duck ends the
+  // lame duck of an ending at once.
   void end(const std::string& path, supervision::Duration lame_duck, const Answered& answered);
-  // Calls an ending off that is still in its lame duck, so that nobody has noticed; those who asked for it get
-  // `restarting`. False: it has come further, or there is none.
+  // Calls off an ending that is still in its lame duck, so that no client has noticed; the requests for it are answered
+  // with `restarting`. False: it has passed its lame duck, or there is none.
   [[nodiscard]] bool call_off(const std::string& path);
 
-  // Something at, above or below the path is ending.
+  // True if a node at, above or below the path is ending.
   [[nodiscard]] bool touches(const std::string& path) const;
-  // The path of some ending; empty: nothing ends.
+  // The path of the first ending; empty: none.
   [[nodiscard]] std::string first() const { return endings_.empty() ? "" : endings_.begin()->first; }
-  // Every listener that is open is ending, and there is one.
+  // True if at least one listener is open, and every open listener is ending.
   [[nodiscard]] bool all() const;
   // The listeners at and below `path` that are open or have connections.
   [[nodiscard]] std::vector<net::Listener*> to_end(const std::string& path) const;
@@ -50,13 +50,13 @@ class Endings {
   void worker_gone(net::Listener& listener);
   void forget(const net::Listener& listener);  // about to be destroyed
 
-  // The supervisor at `path` has ended by itself, for now or for good. Once everything that follows from it has
-  // happened, close_abandoned() closes the ports of listeners that are not started again, so that clients are refused
-  // instead of waiting for nobody. Their connections continue.
+  // The supervisor at `path` has ended by itself, for now or for good. Once all its consequences have been applied,
+  // close_abandoned() closes the ports of listeners that are not started again, so that clients are refused instead of
+  // waiting in vain. Their connections continue.
   void gave_up(const std::string& path) { gave_up_.insert(path); }
   void close_abandoned();
 
-  // Every StopSequence::kTick while something ends.
+  // Call it every StopSequence::kTick while something ends.
   void tick();
 
  private:
@@ -77,7 +77,7 @@ class Endings {
   Clock clock_;
   loop::Timer timer_;
   std::map<std::string, Ending> endings_;       // by path
-  std::vector<std::function<void()>> waiting_;  // until some ending is over
+  std::vector<std::function<void()>> waiting_;  // until an ending is over
   std::set<std::string> gave_up_;
 };
 

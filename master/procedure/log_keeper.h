@@ -1,4 +1,4 @@
-// The daemon's log: where its own lines and those of its children go, and how that changes while it runs.
+// The target of the daemon's log lines and of its children's, and its replacement while the daemon runs.
 #pragma once
 
 #include <optional>
@@ -15,8 +15,8 @@ class LogKeeper {
   // `children` must outlive it.
   LogKeeper(host::LogTarget target, running::Children& children) : target_(std::move(target)), children_(children) {}
 
-  // Opens the target again, after a rotation or because the configuration has changed. On failure everybody continues
-  // to write where they did, which is logged.
+  // Opens the target again, after a rotation or because the configuration has changed. On failure all processes
+  // continue with the old target, and the failure is logged.
   void reopen(const config::Log& config);
   [[nodiscard]] const host::LogTarget& target() const noexcept { return target_; }
 

@@ -1,6 +1,5 @@
-// What operators do to nodes of the tree: stop, start, restart, delete, add, drain, suspend, resume. Control methods,
-// signals and reloads all come through here. Runs in the master, on the loop; every `done` is called once, at once or
-// later.
+// The operations on nodes of the tree: stop, start, restart, delete, add, drain, suspend, resume. Control methods,
+// signals and reloads all use them. Runs in the master, on the loop; every `done` is called once, at once or later.
 #pragma once
 
 #include <optional>
@@ -21,16 +20,17 @@ class Operations {
              journal::Narrator& narrator)
       : engine_(engine), catalogue_(catalogue), listeners_(listeners), endings_(endings), narrator_(narrator) {}
 
-  // A listener is drained first, without a lame duck, as at the daemon's stop; anything else is just stopped.
+  // A listener is drained first, without a lame duck, as at the daemon's stop; any other node is just stopped.
   void stop(const std::string& path, Done done);
   void start(const std::string& path, Done done);
-  // Stops it and starts it again. The listeners below keep their ports and their connections: only workers change.
+  // Stops it and starts it again. The listeners below keep their ports and their connections: only their workers are
+  // replaced.
   void restart(const std::string& path, Done done);
   // Removes a node that has ended; connections of a listener that gave up are ended first.
   void remove(const std::string& path, Done done);
-  // Starts `node` below its supervisor. What exists already stays as it is, and the tree answers.
+  // Starts `node` below its supervisor. A child that already exists is left alone, and the answer is the tree's.
   void add(config::Node node, running::AddedChild origin, const Done& done);
-  // As stop, but with the daemon's lame duck: of one listener, or of all. Answers when they have ended.
+  // As stop, but with the daemon's lame duck: for one listener, or for all. Answers when they have ended.
   void drain(const std::optional<std::string>& listener, Done done);
   // Calls off the drain of a listener in its lame duck; a suspended one accepts again.
   void resume(const std::string& listener, const Done& done) { set_suspended(listener, false, done); }

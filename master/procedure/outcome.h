@@ -1,5 +1,5 @@
-// How something that an operator, a signal or a reload has asked for ended. The procedures answer with one; what it
-// looks like as JSON is control/'s business.
+// How something that an operator, a signal or a reload has asked for ended. The procedures answer with an Outcome;
+// control/ turns it into JSON.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace bulkhead::procedure {
 struct Outcome {
   enum class Kind : std::uint8_t {
     done,
-    negative,  // the answer is no, and `word` says which no in OTP's words
-    refused    // not now, or not this
+    negative,  // the answer is no, and `word` gives the reason in OTP's words
+    refused    // not possible now, or not at all
   };
   Kind kind = Kind::done;
-  std::string text;  // of all but `done`: a sentence for people, without a full stop
+  std::string text;  // except for `done`: a sentence for people, without a full stop
   supervision::ReplyError word = supervision::ReplyError::none;
 
   [[nodiscard]] explicit operator bool() const noexcept { return kind == Kind::done; }

@@ -22,8 +22,8 @@ bool Readiness::is_running(const std::string& path) const {
 
 void Readiness::look() {
   for (const auto& [path, listener] : listeners_.by_path()) {
-    const bool told = narrator_.has_told_serving(path);
-    if (!told && listener->is_open() && is_running(path)) narrator_.serving(*listener);
+    const bool announced = narrator_.has_announced(path);
+    if (!announced && listener->is_open() && is_running(path)) narrator_.serving(*listener);
   }
   if (ready_ || !is_running("root")) return;
   ready_ = true;

@@ -1,5 +1,5 @@
-// When the daemon serves: a listener does once its supervisor has started all its workers, the daemon once the root has
-// started everything. Announces both, once.
+// Decides when listeners and the daemon are ready: a listener once its supervisor has started all its workers, the
+// daemon once the root has started all children. Announces both, once.
 #pragma once
 
 #include <functional>
@@ -16,10 +16,10 @@ class Readiness {
   Readiness(const running::Engine& engine, const running::Listeners& listeners, journal::Narrator& narrator,
             int ready_fd, std::function<void()> on_ready);
 
-  // After everything that may have changed it.
+  // Call it after every change that may affect readiness.
   void look();
   [[nodiscard]] bool is_ready() const noexcept { return ready_; }
-  // Another program has announced it all.
+  // Another program has already announced the readiness.
   void resume() noexcept { ready_ = true; }
 
  private:

@@ -43,7 +43,7 @@ void WorkerRenewal::start(const Numbers& workers, running::Engine::Answered answ
   parts_.engine.start_together(listener_, std::move(together), while_wanted_(std::move(answered)));
 }
 
-// The answers come in order, so the last one says that all are gone.
+// The answers come in order, so the last one means that all workers are gone.
 void WorkerRenewal::end(const Numbers& workers, bool stopped_only, const Done& done) {
   if (workers.empty()) return done({});
   const auto left = std::make_shared<std::size_t>(workers.size());
@@ -65,7 +65,7 @@ void WorkerRenewal::start_extra(Done done) {
   for (std::uint32_t number = present.back() + 1; number <= ipc::kMaxWorkers && extra.size() < at_once_; ++number) {
     extra.push_back(number);
   }
-  if (extra.empty()) return done({});  // no room for one more: the others do
+  if (extra.empty()) return done({});  // no room for one more: the existing ones must do
   start(extra, [this, extra, done](ReplyError error) {
     if (error == ReplyError::none) extra_ = extra;
     if (error != ReplyError::start_failed) return done({});
@@ -87,7 +87,8 @@ void WorkerRenewal::replace(Done done) {
   start_again(batch, kAttempts, done);
 }
 
-// They have left: one that dies as it starts, for whatever reason, is no reason to continue with one worker fewer.
+// The old workers have left. A new one that dies while it starts, for any reason, is tried again: otherwise one worker
+// would be missing.
 void WorkerRenewal::start_again(const Numbers& batch, int attempts_left, const Done& done) {
   start(batch, [this, batch, attempts_left, done](ReplyError error) {
     if (error == ReplyError::start_failed && attempts_left == 0) {

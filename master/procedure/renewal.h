@@ -1,7 +1,7 @@
-// The workers of a listener give way to others: after a reload to those of the new configuration, after an upgrade to
-// those of the new program. As many as max_unavailable allows are replaced at a time. So many more are started first
-// and have to become ready; then the old ones leave and come back, batch by batch; at the end there are as many as
-// before. Connections continue, adopted as ever.
+// Replaces the workers of a listener: after a reload with workers of the new configuration, after an upgrade with
+// workers of the new program. max_unavailable says how many are replaced at a time. That many extra workers are started
+// first and have to become ready; then the old ones leave and come back, batch by batch; at the end there are as many
+// as before. Connections continue, adopted by the master.
 #pragma once
 
 #include <cstdint>
@@ -34,12 +34,12 @@ class WorkerRenewal {
   using Outdated = std::function<bool(const process::WorkerProcess&)>;
   WorkerRenewal(RenewalParts parts, std::string listener, Outdated outdated);
 
-  // Starts those that serve beside the others while these are replaced. After a failure they are gone again.
+  // Starts the extra workers that serve while the others are replaced. After a failure they are gone again.
   void start_extra(Done done);
-  // Replaces what is outdated. After a failure the rest stays; of the batch that failed, what did not start is no
-  // longer in the tree.
+  // Replaces the outdated workers. After a failure the rest stays; those workers of the failed batch that did not start
+  // are no longer in the tree.
   void replace(Done done);
-  // The extra ones leave.
+  // Ends the extra workers.
   void end_extra(Done done);
 
  private:
@@ -59,12 +59,13 @@ class WorkerRenewal {
   running::Lifeline while_wanted_;
 };
 
-// The renewal of all listeners, one after another: the workers that another program than `incarnation` has started.
+// The renewal of all listeners, one after another: replaces the workers that another program than `incarnation` has
+// started.
 class UpgradeRenewal {
  public:
   explicit UpgradeRenewal(RenewalParts parts) : parts_(parts) {}
 
-  // After a failure, some worker of ours did not become ready and the rest stays.
+  // After a failure, a worker of this program did not become ready, and the remaining old workers stay.
   void begin(std::uint64_t incarnation, Done done);
   void abandon();  // no further worker is started; `done` is not called
 

@@ -1,6 +1,6 @@
-// The number of a listener's workers: one more or one fewer at a time until it is right. The highest numbers come and
-// go. Requests for one listener are carried out one after another, because "one more" means one more than what the one
-// before comes to.
+// The number of a listener's workers: adds or ends one worker at a time until it is right, always the one with the
+// highest number. Requests for one listener are carried out one after another, because "one more" means one more than
+// the result of the request before.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What the service manager learns of the daemon while it runs: its state in a sentence, that it is alive, and the
-// listening sockets that it keeps for the next start. Says nothing where there is no manager.
+// Reports to the service manager while the daemon runs: its state in a sentence, watchdog messages, and the listening
+// sockets that the manager keeps for the next start. Does nothing without a service manager.
 #pragma once
 
 #include <set>
@@ -19,9 +19,10 @@ class ServiceReports {
 
   [[nodiscard]] host::ServiceManager& manager() noexcept { return manager_; }
   void start();  // the watchdog, where the manager asks for one
-  // Once a second, and at every change of phase.
+  // Call it once a second, and at every change of phase.
   void report(StopSequence::Phase phase);
-  // What the manager keeps outlives even our SIGKILL, with its queue; a socket that closes must not be kept.
+  // A socket that the manager keeps outlives even a SIGKILL of the daemon, with its queue; a socket that is closing
+  // must not be kept.
   void store_sockets(StopSequence::Phase phase);
 
  private:

@@ -1,5 +1,5 @@
-// The daemon's own way down: a StopSequence of all its listeners that ends with the whole tree, begun by a signal, by
-// an operator, or by the tree when the root has ended by itself.
+// The shutdown of the daemon: a StopSequence of all its listeners, whose last step ends the whole tree. Begun by a
+// signal, by an operator, or by the tree when the root has ended by itself.
 #pragma once
 
 #include <functional>
@@ -21,14 +21,14 @@ class Shutdown {
   using Phase = StopSequence::Phase;
   struct Observer {
     std::function<void(Phase)> on_phase;
-    std::function<void()> on_done;  // everything has ended but what processes left behind in their groups
+    std::function<void()> on_done;  // everything has ended except processes left behind in the groups of others
   };
 
   // All references must outlive it.
   Shutdown(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners, running::Children& children,
            journal::Narrator& narrator, StopSequence::Times times, Observer observer, Clock clock);
 
-  void graceful(bool ready);  // without a lame duck where no client can have been told of us yet
+  void graceful(bool ready);  // without a lame duck if the daemon was not ready, because no client can know of it yet
   void without_lame_duck() {
     begin([this] { sequence_.without_lame_duck(); });
   }
@@ -42,13 +42,13 @@ class Shutdown {
   // The exit status of bulkheadd.
   [[nodiscard]] int status() const noexcept { return status_; }
 
-  // The root has ended. `ready`: the daemon had been; before that a stop is what ends a start.
+  // The root has ended. `ready`: the daemon had become ready; before that, the end means that the start failed.
   void tree_terminated(const supervision::TreeTerminated& end, bool ready);
   void worker_ready(const process::WorkerProcess& worker) { sequence_.worker_ready(worker); }
   void worker_gone(net::Listener& listener) { sequence_.worker_gone(listener); }
   void forget(const net::Listener& listener) { sequence_.forget(listener); }
 
-  // Every StopSequence::kTick while it is on its way.
+  // Call it every StopSequence::kTick during the shutdown.
   void tick();
 
  private:

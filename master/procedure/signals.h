@@ -1,4 +1,5 @@
-// Which of the master's signals are read now, and the three that are meant for all listeners (bulkheadd(8), SIGNALS).
+// Decides which of the master's signals are read now, and carries out the three that are meant for all listeners
+// (bulkheadd(8), SIGNALS).
 #pragma once
 
 #include <initializer_list>
@@ -16,8 +17,8 @@ struct SignalState {
   bool stopping = false;
 };
 // A signal that would change something waits until the present change is over. It stays pending in the kernel until
-// then, also over an upgrade: execve(2) keeps what is pending and what is blocked. On the way down everything is read,
-// and refused.
+// then, also over an upgrade: execve(2) keeps pending and blocked signals. During a shutdown every signal is read, and
+// refused.
 [[nodiscard]] std::vector<int> readable_signals(const SignalState& state);
 
 // WINCH suspends all listeners; TTIN and TTOU mean one worker more or fewer for each. The terminal's driver sends these

@@ -14,11 +14,11 @@ namespace bulkhead::procedure {
 
 namespace {
 
-constexpr auto kBindPatience = std::chrono::seconds(2);  // a predecessor may be on its way out
+constexpr auto kBindPatience = std::chrono::seconds(2);  // an earlier instance may still be exiting
 
 int exit_status_of_address(const sys::Error& error) {
   switch (error.code) {
-    case 0: return kBadConfiguration;  // what it asks for is not there
+    case 0: return kBadConfiguration;  // it names something that does not exist
     case EEXIST:
     case EADDRNOTAVAIL:
     case ENODEV:

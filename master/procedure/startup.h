@@ -1,5 +1,5 @@
-// How the daemon comes up: what it needs of the system, then its ports, before any child is started. Only here may the
-// master wait: nothing is served yet.
+// The start of the daemon: its demands on the system, then its ports, before any child is started. Only here may the
+// master block: no client is served yet.
 #pragma once
 
 #include <optional>

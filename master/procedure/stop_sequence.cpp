@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kHandshakes = 50ms;
-constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer hangs
+constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer is considered hung
 constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
 
@@ -105,14 +105,14 @@ void StopSequence::begin_closing() {
   enter(Phase::closing);
   for (net::Listener* listener : listeners_) {
     listener->tell_draining();
-    listener->refuse_newcomers();
+    listener->refuse_new_connections();
   }
 }
 
 void StopSequence::begin_draining() {
   enter(Phase::draining);
   for (net::Listener* listener : listeners_) {
-    listener->gate().release(net::Gate::Holder::operators);  // what a suspended listener has queued is served too
+    listener->gate().release(net::Gate::Holder::operators);  // the queue of a suspended listener is served too
     workforce_.send(*listener, ipc::Drain{});
   }
 }
@@ -124,7 +124,7 @@ bool StopSequence::concerns(const net::Listener& listener) const {
 void StopSequence::worker_ready(const process::WorkerProcess& worker) {
   if (!concerns(*worker.listener)) return;
   if (phase_ == Phase::draining) workforce_.send(*worker.listener, ipc::Drain{});
-  if (phase_ >= Phase::terminating) workforce_.retire(worker.run);  // it has the listening sockets still
+  if (phase_ >= Phase::terminating) workforce_.retire(worker.run);  // it still has the listening sockets
 }
 
 void StopSequence::worker_gone(net::Listener& listener) {
@@ -172,7 +172,7 @@ void StopSequence::begin_terminating() {
   begin();
   enter(Phase::terminating);
   for (net::Listener* listener : listeners_) {
-    listener->gate().hold(net::Gate::Holder::ending);  // nor may a worker accept that is being started now
+    listener->gate().hold(net::Gate::Holder::ending);  // a worker that is being started now must not accept either
     listener->close();
   }
   to_kill_ = listeners_;
@@ -188,7 +188,7 @@ void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, do
   }
 }
 
-// The whole at once, unless it is to be spread.
+// All connections at once, unless close_spread is set.
 void StopSequence::tick_spread() {
   if (next_slot_.empty()) return;
   const auto passed = in_phase();

@@ -1,16 +1,18 @@
-// A way down, of the daemon or of some listeners, one phase after another, each with its deadline:
+// The shutdown of the daemon or of some listeners, one phase after another, each with its deadline:
 //
-//   lame_duck     new clients are served as ever, so that balancers have time to look elsewhere; TERM only
-//   closing       new clients are refused; 50 ms for handshakes that are under way
-//   draining      workers empty the kernel's queue and close; connections continue until they end, at most
-//   drain_timeout terminating   TERM and CONT to every connection's group, one after another over close_spread,
-//   `shutdown` later KILL stopping_tree the supervision tree, or the node that ends, stops in reverse order of start
+//   lame_duck      new clients are still served, so that balancers have time to choose other servers; TERM only
+//   closing        new clients are refused; 50 ms for handshakes in progress
+//   draining       workers empty the kernel's queue and close; connections continue until they end, at most for
+//                  drain_timeout
+//   terminating    TERM and CONT to every connection's group, one after another over close_spread, `shutdown` later
+//                  KILL
+//   stopping_tree  the supervision tree, or the node that ends, stops in reverse order of start
 //
 // A first TERM begins at the top, QUIT at closing, INT at terminating; each further signal steps up one, the last one
 // kills. Supervision continues until stopping_tree: a worker that dies while it drains is replaced, and drains.
 //
-// Decisions only: it asks an injected clock, its owner calls tick() while is_ticking(), and the Workforce and the World
-// carry out what it decides.
+// Decisions only: it reads an injected clock, its owner calls tick() while is_ticking(), and the Workforce and the
+// World carry out its decisions.
 #pragma once
 
 #include <chrono>
@@ -30,7 +32,7 @@ class StopSequence {
  public:
   using Phase = net::EndPhase;
   struct World {
-    std::function<std::vector<net::Listener*>()> listeners;  // those to end; asked once, at the beginning
+    std::function<std::vector<net::Listener*>()> listeners;  // the listeners to end; called once, at the beginning
     std::function<void()> stop_tree;                         // answered by tree_gone()
     std::function<void()> kill_everything;                   // workers and process children at once
     std::function<void(Phase)> on_phase;
@@ -53,17 +55,17 @@ class StopSequence {
   void graceful();                         // TERM
   void without_lame_duck();                // QUIT
   void fast();                             // INT
-  void end_lame_duck();                    // if that is where it is
-  [[nodiscard]] bool call_off();           // only in the lame duck, which nobody has noticed; false: too late
+  void end_lame_duck();                    // does nothing in other phases
+  [[nodiscard]] bool call_off();           // only in the lame duck, which no client has noticed; false: too late
   void forget(const net::Listener& gone);  // about to be destroyed
-  void tree_gone();                        // also when nobody asked: the connections are ended, then on_done
+  void tree_gone();  // also without stop_tree(): the connections are ended, then on_done is called
   // A worker became ready: it may have missed a message that the others got.
   void worker_ready(const process::WorkerProcess& worker);
-  // A worker's process has been reaped and its connections adopted: what it was to do for them is ours to do.
+  // A worker's process has been reaped and its connections adopted: from now on the master signals them.
   void worker_gone(net::Listener& listener);
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
-  // Every kTick while is_ticking().
+  // Call it every kTick while is_ticking().
   void tick();
   [[nodiscard]] bool is_ticking() const noexcept { return phase_ >= Phase::lame_duck && phase_ <= Phase::terminating; }
 
@@ -92,7 +94,7 @@ class StopSequence {
   bool tree_gone_ = false;
   supervision::Instant since_{};
   std::vector<net::Listener*> listeners_;
-  std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first that has not been asked to end
+  std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first slot that has not been asked to end
   std::vector<net::Listener*> to_kill_;   // terminating: not killed yet
   std::optional<supervision::Instant> killed_at_;
 };

@@ -1,4 +1,4 @@
-// The workers of a listener as the tree has them: entries "1" to "N", with gaps where some have been removed.
+// The workers of a listener in the tree: entries "1" to "N", with gaps where workers have been removed.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 namespace bulkhead::procedure {
 
-// Their numbers, ascending; none: there is no such listener, or it is stopped.
+// Their numbers, ascending; empty: there is no such listener, or it is stopped.
 [[nodiscard]] std::vector<std::uint32_t> worker_numbers(const running::Engine& engine, const std::string& listener);
 
-// How such a worker is started.
+// The child spec of such a worker.
 [[nodiscard]] supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::string& listener,
                                                     std::uint32_t number);
 

@@ -4,9 +4,11 @@
 // Bounds: a line is cut at 2 KiB with "..."; 100 lines a second are logged and the others counted; at most 64 KiB of a
 // stream are read at one turn of the loop, so that other work does not wait; and after 4 MiB in a second reading stops
 // until the second is over, so that the child waits and not the master. A child blocks on a full pipe otherwise only
-// when the master is stopped. Ownership: this class owns the master's ends; the caller passes on and closes the
-// child's. Other processes that inherit the child's
-//            ends may keep them open for ever, so the wait for "end of file" has a limit (group_remains.h).
+// when the master is stopped.
+//
+// Ownership: this class owns the master's ends; the caller passes on and closes the child's. Other processes that
+//            inherit the child's ends may keep them open for ever, so the wait for "end of file" has a limit
+//            (group_remains.h).
 #pragma once
 
 #include <cstdint>

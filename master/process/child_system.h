@@ -17,7 +17,7 @@ class ChildSystem {
  public:
   virtual ~ChildSystem() = default;
 
-  // spawn(): the master's one fork.
+  // spawn(): how every child of the master starts.
   [[nodiscard]] virtual sys::Result<pid_t> begin(const SpawnRequest& request) { return spawn(request); }
   // kill(2), for the child or for the process group that it leads. False: errno says why.
   virtual bool signal(pid_t child, int signal, bool group) noexcept { return sys::signal_child(child, signal, group); }

@@ -3,6 +3,7 @@
 //   exit status in permanent_failure_exit   permanent_failure: not restarted, whatever `restart` says
 //   exit status in normal_exit              normal
 //   any other status, any signal            abnormal
+//
 // Never returns `shutdown`: the tree itself knows the ends that it asked for.
 #pragma once
 

@@ -2,8 +2,9 @@
 // and execs.
 //
 // Ownership: the request keeps its descriptors, the child gets duplicates under the numbers it asks for and nothing
-// else. Errors: EAGAIN and ENOMEM are returned at once and never retried here. A failure in the child before exec
-// arrives as an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
+// else.
+// Errors: EAGAIN and ENOMEM are returned at once and never retried here. A failure in the child before exec arrives as
+// an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
 // After fork: async-signal-safe calls only; the master's signals are blocked for its whole life and have no handlers,
 // so nothing of the master can run in the child (worker/sys/signal.h).
 #pragma once

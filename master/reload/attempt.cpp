@@ -93,7 +93,7 @@ void Attempt::add(const std::string& path, const Done& done) {
       config::tree_of_config(node));
 }
 
-// Whether the listener there will do without the address: it goes, or its new entry does not name it.
+// Whether the listener at `path` gives up the address: it is removed, or its new entry does not name the address.
 bool Attempt::gives_up(const std::string& path, const config::ListenAddress& address) const {
   return std::ranges::any_of(plan.changes, [&](const Change& change) {
     const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;

@@ -1,4 +1,5 @@
-// One reload under way: what it has read, what it changes, and what it works with. Its trial and its commit share it.
+// One reload under way: the configuration that it has read, its plan of changes, and the parts of the daemon that it
+// uses. Its trial and its commit share it.
 #pragma once
 
 #include <map>
@@ -39,12 +40,12 @@ class Attempt {
   using Done = procedure::Done;
   Attempt(Parts with, Steps& in) : parts(with), steps(in) {}
 
-  // Takes over what has been read; everything of an earlier attempt is gone.
+  // Takes over the configuration that has been read; everything of an earlier attempt is discarded.
   void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan);
 
-  // The entry of the new configuration, also once that has taken effect.
+  // The entry of the new configuration, even after that has taken effect.
   [[nodiscard]] config::Node* new_node(const std::string& path) const;
-  // Workers that are tried serve nobody yet, so that a client never meets a configuration that is refused.
+  // Workers on trial serve no client yet, so that a client never meets a configuration that is refused.
   void hold_for_trial(const std::string& path);
   void end_trial(const std::string& path);
 

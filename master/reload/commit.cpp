@@ -96,7 +96,7 @@ void Commit::limit(const std::string& path, const Done& done) {
   done({});
 }
 
-// The existing workers empty the queues of addresses that go, before they go themselves.
+// The existing workers empty the queues of addresses that are removed, before they exit.
 void Commit::leave_addresses(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
     net::Listener* const listener = parts_.listeners.at(path);
@@ -115,7 +115,7 @@ void Commit::replace_workers(const std::string& path) {
   });
 }
 
-// A listener that drains must not hold up the rest, unless what comes next needs its name.
+// A listener that drains must not delay the rest, unless the next step needs its name.
 void Commit::end_removed(const std::string& path, bool wait) {
   attempt_.steps.then([this, path, wait](const Done& done) {
     if (wait) return attempt_.end_child(path, done);
@@ -126,7 +126,7 @@ void Commit::end_removed(const std::string& path, bool wait) {
   });
 }
 
-// What `scale` and `suspend` have changed lasts until here; and with new children in it, the list has its order.
+// Changes by `scale` and `suspend` last until this point; and once it has the new children, the list gets its order.
 void Commit::settle_everything() {
   parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
   for (const net::Listener* listener : parts_.listeners.all()) {

@@ -1,5 +1,5 @@
-// The second half of a reload: the new file takes effect, and what differs is applied. Nothing of it is undone; what
-// goes wrong is reported.
+// The second half of a reload: the new file takes effect, and the differences are applied. No step is undone; failures
+// are reported.
 #pragma once
 
 #include <functional>
@@ -11,10 +11,10 @@ namespace bulkhead::reload {
 
 class Commit {
  public:
-  // `attempt` must outlive it. `taken_over`: the new configuration is the daemon's.
+  // `attempt` must outlive it. `taken_over` is called once the new configuration is in effect.
   Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_over);
 
-  // Adds the steps for attempt.plan, behind the trials.
+  // Adds the steps for attempt.plan, after the trials.
   void plan_steps();
   void abandon() { pause_.stop(); }
 

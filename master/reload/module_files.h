@@ -1,4 +1,4 @@
-// A library that was overwritten is a change although the configuration still says the same.
+// Makes an overwritten library a change, although the configuration is the same.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -7,7 +7,7 @@
 
 namespace bulkhead::reload {
 
-// The effective file of `config`, with what its modules' files were when it was read: for plan_reload().
+// The effective file of `config`, with the state of its modules' files when it was read: for plan_reload().
 [[nodiscard]] nlohmann::ordered_json with_module_files(nlohmann::ordered_json file, const config::Config& config);
 
 }  // namespace bulkhead::reload

@@ -33,7 +33,7 @@ std::vector<std::string> different_keys(const ordered_json& one, const ordered_j
   return out;
 }
 
-// A worker has room for the connections that there could be when it began.
+// A worker has room for the number of connections that was possible when it started.
 bool grows(const ordered_json& before, const ordered_json& after) {
   const ordered_json& old_limit = member(before, "max_connections");
   const ordered_json& new_limit = member(after, "max_connections");

@@ -1,5 +1,5 @@
-// What a new configuration changes: decided before anything is touched, from the two effective files (those that
-// --dump-config prints), and shown as it is by `bulkheadctl diff`. Pure.
+// The changes that a new configuration brings: decided before anything is touched, from the two effective files (as
+// --dump-config prints them), and shown unchanged by `bulkheadctl diff`. Pure.
 //
 // Only what differs is touched:
 //
@@ -27,13 +27,14 @@ namespace bulkhead::reload {
 struct Change {
   enum class Kind : std::uint8_t { in_place, new_workers, restarted, added, removed, replaced, reordered };
   Kind kind = Kind::in_place;
-  std::string path;               // "root/web/echo"; "daemon" and "log" are no nodes
-  std::vector<std::string> keys;  // those that differ; none: the whole node
+  std::string path;               // "root/web/echo"; or "daemon" or "log", which are not nodes
+  std::vector<std::string> keys;  // the keys that differ; none: the whole node
 };
 inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::reordered)> kChangeWords{
     "in_place", "new_workers", "restarted", "added", "removed", "replaced", "reordered"};
 
-// What a reload cannot change: the daemon has it from its start. JSON pointers of options, or of whole sections.
+// The options that a reload cannot change, because the daemon reads them only at its start. JSON pointers of options,
+// or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
 // The options of a listener that only its master keeps and its workers need not know.
 inline constexpr std::array<std::string_view, 10> kListenerInPlace{
@@ -47,7 +48,7 @@ inline constexpr std::array<std::string_view, 10> kProcessInPlace{
 
 struct ReloadPlan {
   std::vector<Change> changes;             // in the order of the new file; removals before
-  std::vector<std::string> needs_restart;  // JSON pointers of what only a restart of the daemon changes
+  std::vector<std::string> needs_restart;  // JSON pointers of options that only a restart of the daemon changes
 };
 
 [[nodiscard]] ReloadPlan plan_reload(const nlohmann::ordered_json& old_file, const nlohmann::ordered_json& new_file);

@@ -89,7 +89,7 @@ void Reload::resume(const std::string& last) {
 }
 
 void Reload::run() {
-  if (!under_way()) return;  // the daemon has begun to stop since
+  if (!under_way()) return;  // the daemon has begun to stop in the meantime
   surroundings_.on_change();
   events_.publish("reload_started", "root");
   manager_.reloading();
@@ -97,7 +97,7 @@ void Reload::run() {
   if (!loaded.config) return reject(config::texts_of(loaded.problems));
   auto config = std::make_shared<config::Config>(std::move(*loaded.config));
   if (surroundings_.overrule) surroundings_.overrule(*config);
-  config->pid_file = parts_.catalogue.config().pid_file;  // these two for the daemon's life
+  config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
   config->control = parts_.catalogue.config().control;
   ReloadPlan planned = plan(loaded.effective, *config);
   attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned));

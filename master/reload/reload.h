@@ -1,5 +1,5 @@
-// Reload: check, diff, try, apply, or leave everything as it was. Runs in the master, on the loop, one at a time; who
-// asks while one is under way gets the next.
+// Reload: check, diff, try, apply, or leave everything as it was. Runs in the master, on the loop, one at a time; a
+// request during a reload gets the next one.
 //
 //   read and check the file ──▶ plan (plan.h)
 //     trial   what may fail, with its undoing (trial.h)
@@ -36,7 +36,7 @@ class Reload {
   using Answered = std::function<void(const Result&)>;
   struct Surroundings {
     std::function<bool()> may_begin;                // not while the daemon starts, or workers are being replaced
-    std::function<void(config::Config&)> overrule;  // what the command line has to say; may be empty
+    std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
     std::function<void()> taken_over;               // the new configuration is in effect
     std::function<void()> on_change;                // begun or over
   };
@@ -46,7 +46,7 @@ class Reload {
          Surroundings surroundings);
 
   void begin(Answered answered);
-  // Begins with what has been asked for while something else was under way.
+  // Begins a reload that was requested while something else was in progress.
   void go_on();
   // Changes that have not been applied by now are given up.
   void daemon_stops();
@@ -80,7 +80,7 @@ class Reload {
   Attempt attempt_;
   Commit commit_;
   nlohmann::ordered_json last_;
-  std::vector<Answered> askers_;   // of the reload under way
+  std::vector<Answered> askers_;   // of the present reload
   std::vector<Answered> waiting_;  // of the next
   bool stopping_ = false;          // the daemon is
 };

@@ -1,6 +1,6 @@
-// The steps of a reload, one after another: first trials, each with its undoing, then what cannot fail any more. When a
-// trial fails, everything that was done before it is undone, the latest first, and nothing that comes after it happens.
-// Later steps cannot be undone; what goes wrong in them is collected, and the rest is carried out. Decisions only: it
+// The steps of a reload, one after another: first trials, each with its undoing, then steps that can no longer fail.
+// When a trial fails, everything that was done before it is undone, the latest first, and no step after it is carried
+// out. Later steps cannot be undone; their failures are collected, and the rest is carried out. Decisions only: it
 // knows no listener and no process.
 #pragma once
 
@@ -21,8 +21,7 @@ class Steps {
   using Deed = std::function<void(const procedure::Done& done)>;
   struct End {
     bool undone = false;
-    std::vector<std::string>
-        problems;  // the trial that failed first, then what went wrong in undoing; or of later steps
+    std::vector<std::string> problems;  // first of the trial that failed, then of its undoing; or of later steps
   };
 
   // `later` must outlive it.
@@ -30,13 +29,13 @@ class Steps {
 
   void trial(Deed deed, Deed undo);
   void then(Deed deed);
-  // A deed may add further steps, and note problems that are not its own outcome.
+  // A deed may add further steps, and note problems in addition to its own outcome.
   void note(std::string problem) { problems_.push_back(std::move(problem)); }
 
-  // Clears what an earlier run has left. `over` is not called after abandon().
+  // Clears the state of an earlier run. `over` is not called after abandon().
   void begin();
   void run(std::function<void(End)> over);
-  // Whatever still answers comes too late. What has been done stays.
+  // Ignores later answers. Steps that have been carried out are not undone.
   void abandon();
 
  private:

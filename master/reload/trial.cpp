@@ -18,7 +18,7 @@ using supervision::Operation;
 void try_added(Attempt& attempt, const std::string& path) {
   attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
                       [&attempt, path](const Done& done) {
-                        // They have served nobody; and what they share with others is not theirs to empty.
+                        // They have served no client, and shared queues belong to other listeners.
                         for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
                         attempt.end_child(path, done);
                       });
@@ -59,13 +59,13 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     };
     return attempt_.renewals.try_emplace(path_, attempt_.parts.for_renewal(), path_, is_old).first->second;
   }
-  // First, so that a worker that is restarted meanwhile has the configuration that stays.
+  // Done first, so that a worker that is restarted meanwhile has the configuration that stays.
   void change_back() {
     attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
     net::Listener* const listener = attempt_.parts.listeners.at(path_);
     if (listener != nullptr && listener->is_open()) (void)listener->change(*before_);
   }
-  // Last, because the workers on trial would serve until they are gone.
+  // Done last, because the workers on trial would serve until they are gone.
   void finish(const Done& done, Outcome outcome) {
     attempt_.parts.later([self = shared_from_this(), done, outcome = std::move(outcome)] {
       self->attempt_.renewals.erase(self->path_);
@@ -93,7 +93,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
 
   void begin(const Done& done) {
     const auto view = attempt_.parts.engine.view(path_);
-    if (!view) return done({});  // its supervisor is stopped, or it is temporary and over
+    if (!view) return done({});  // its supervisor is stopped, or it is temporary and has ended
     running::Catalogue& catalogue = attempt_.parts.catalogue;
     const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
     before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), ran});
@@ -130,7 +130,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
     bool ran;
   };
 
-  // Ends what runs there and starts it as `spec` says.
+  // Ends the running process and starts it as `spec` says.
   void restart(ChildSpec spec, const Done& done) {
     if (!attempt_.parts.engine.has(path_)) return start(spec, done);
     attempt_.operate(Operation::terminate_child, path_,

@@ -1,6 +1,6 @@
 // The first half of a reload: the steps that may fail, each with its undoing.
 //
-//   added        started; serves nobody until the reload has gone through     undone: ended and removed
+//   added        started; serves no client until the reload has succeeded         undone: ended and removed
 //   new_workers  addresses bound, the first workers of the new generation     undone: the old configuration, the new
 //                started; they must become ready                              workers end, addresses closed
 //   restarted    a process is stopped and started as the new file says        undone: started as it was

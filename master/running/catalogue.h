@@ -1,8 +1,8 @@
-// What the daemon is configured to run: the configuration in effect, the entry behind each node of the tree, and the
-// children that operators have added. Pure: it starts nothing, opens nothing and knows no clock.
+// Knows what the daemon is configured to run: the configuration in effect, the entry behind each node of the tree, and
+// the children that operators have added. Pure: it starts nothing, opens nothing and knows no clock.
 //
-// A node of the tree finds its entry by ChildSpec::tag, because the entry at its path may by now be another one's: what
-// runs by an earlier configuration keeps the entry it was started from, and `owner` keeps that entry alive.
+// A node of the tree finds its entry by ChildSpec::tag, because the entry at its path may have changed: a child of an
+// earlier configuration keeps the entry from which it was started, and `owner` keeps that entry alive.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace bulkhead::running {
 
-// A child that an operator has added, as it came.
+// A child that an operator has added, as it was requested.
 struct AddedChild {
   std::string supervisor;
   std::string text;
@@ -43,7 +43,7 @@ class Catalogue {
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
   void set_generation(std::uint32_t generation) noexcept { generation_ = generation; }
 
-  // Gives `node` and everything below it a tag of its own. `owner` keeps them where they are.
+  // Gives `node` and every node below it a tag of its own. `owner` keeps them alive and in place.
   const config::Node& enter(config::Node& node, const std::shared_ptr<const void>& owner);
   [[nodiscard]] const Entry& entry(std::uint32_t tag) const { return entries_.at(tag); }
   [[nodiscard]] const config::Node* at(std::uint32_t tag) const { return entries_.at(tag).node; }
@@ -54,9 +54,9 @@ class Catalogue {
   [[nodiscard]] const config::Node* find(const std::string& path) const;
   [[nodiscard]] config::Node* find_in_config(const std::string& path);
 
-  // Another configuration takes effect. A node that exists in the tree, as `tag_of` tells, keeps its tag, which from
-  // now on names the new entry; the others get tags for when they are started. `changed` hears of each entry that an
-  // existing node has changed to.
+  // Another configuration takes effect. A node that exists in the tree, according to `tag_of`, keeps its tag, which
+  // from now on names the new entry; the others get tags for their start. `changed` is called for each new entry of an
+  // existing node.
   using TagOf = std::function<std::optional<std::uint32_t>(const std::string& path, supervision::NodeType type)>;
   using Changed = std::function<void(const std::string& path, const config::Node& node)>;
   void take_over(std::shared_ptr<config::Config> config, std::string effective, const TagOf& tag_of,

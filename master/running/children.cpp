@@ -86,7 +86,7 @@ void Children::forget(net::Listener& listener) {
   errors_.forget(listener);
 }
 
-// On its way down: another worker would only open the port again.
+// True while the listener is ending: another worker would only open the port again.
 bool Children::is_superfluous(const net::Listener* listener) const {
   return !everything_ends_ && listener != nullptr && listener->is_ending() && !listener->is_open();
 }
@@ -187,7 +187,8 @@ void Children::on_worker_end(pid_t pid) {
   tell(end);
   if (end.adopted != 0) narrator_.adopted(listener.path(), end.path, end.adopted);
   observer_.on_worker_gone(listener);
-  workers_.send(listener, ipc::Kick{});  // what it was woken for, or waited for, is the others' now
+  // The other workers take over the client that woke it, or the slot for which it waited.
+  workers_.send(listener, ipc::Kick{});
   end.reason = process::judge_worker_exit(worker.state, worker.retiring, is_superfluous(&listener));
   ended(end);
 }

@@ -1,8 +1,8 @@
-// The master's children behind one door: the workers, the process children, the connections adopted from workers that
-// are gone, and what their handlers write to standard error. Starts them, stops them, reaps them; what their ends mean
-// for the tree leaves here as an Event. Nothing in here decides whether anything is restarted.
+// All children of the master behind one interface: the workers, the process children, the connections adopted from
+// workers that are gone, and the standard error of their handlers. Starts, stops and reaps them, and reports their ends
+// to the tree as Events. It never decides whether a child is restarted.
 //
-// One reaper: a child that has ended is looked at before it is reaped, because a zombie still pins its pid and its
+// One reaper: a child that has ended is examined before it is reaped, because a zombie still pins its pid and its
 // group. Each end of a worker or of a process becomes one ChildEnd, which goes to the narrator and then to the tree.
 #pragma once
 
@@ -48,7 +48,7 @@ class Children final : public Workforce {
     std::function<void(supervision::Event)> apply;                 // news for the tree
     std::function<void(process::WorkerProcess&)> on_worker_ready;  // before the tree hears of it
     std::function<void(net::Listener&)> on_worker_gone;            // reaped and swept, before the tree hears of it
-    std::function<bool(pid_t)> is_stranger;                        // a child that is none of ours to interpret
+    std::function<bool(pid_t)> is_stranger;                        // a child that another part of the daemon interprets
     std::function<void(pid_t, int wait_status)> on_stranger_reaped;
   };
   struct Settings {
@@ -58,39 +58,39 @@ class Children final : public Workforce {
     int handler_error_fd = 2;
   };
 
-  // All references must outlive it. It watches the gates of the listeners that are made, and forgets what concerns one
-  // that goes.
+  // All references must outlive it. It watches the gates of all listeners, and forgets its records of a listener that
+  // is removed.
   Children(loop::Loop& loop, process::ChildSystem& system, Listeners& listeners, journal::Narrator& narrator,
            const Settings& settings, Observer observer);
 
   [[nodiscard]] std::optional<sys::Error> find_programs() { return workers_.find_program(); }
 
   // A run of `child` begins; `parent` is its supervisor, `node` the entry of a process or of a worker's listener. The
-  // answer comes as an event, at once or later.
+  // answer is an event, at once or later.
   void start(const NodeView& child, const NodeView& parent, RunId run, const config::Node& node);
-  // The tree is about to have it stopped. False: it has ended already, and its end, which is on the way, is its own;
-  // then nothing is to be told of a stop, and stop() and kill() do nothing.
+  // The tree is about to stop this run. False: it has already ended by itself, and its end will be reported as such;
+  // then no stop is reported, and stop() and kill() do nothing.
   [[nodiscard]] bool announce_end(RunId run);
   void stop(RunId run);
   void kill(RunId run);
-  // The whole tree is about to stop: what has not become ready will not, so it is killed, or its supervisor would wait
-  // for it.
+  // The whole tree is about to stop: kills the children that have not become ready, because their supervisors would
+  // wait for them.
   void abort_starts();
-  void kill_everything();  // and what is left of groups
+  void kill_everything();  // and the remains of groups
 
   void reap();
-  // Once a second; true: call again within milliseconds.
+  // Call it once a second; true: call again within milliseconds.
   [[nodiscard]] bool tick();
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
   // Groups of processes that have outlived their leaders. The daemon waits for them before it leaves.
   [[nodiscard]] std::size_t groups_left() const { return processes_.groups_left(); }
 
-  // A process's settings that may change while it runs.
+  // Changes the settings of a process that may change while it runs.
   void change(RunId run, const config::Node& node);
   // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
-  // Workers that are started from now on.
+  // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
   void use_log(const config::Log& config, const host::LogTarget& target);
@@ -122,7 +122,7 @@ class Children final : public Workforce {
     workers_.for_each(visit);
   }
 
-  // For another program to continue with, once is_settled(), and its continuation there.
+  // For another program to continue with, once is_settled(), and the continuation there.
   [[nodiscard]] bool is_settled() const noexcept { return adoption_.is_settled(); }
   [[nodiscard]] ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }

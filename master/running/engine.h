@@ -1,14 +1,14 @@
-// The wheel that turns: the sole owner of the supervision tree. An event goes in; the commands that follow from it go
-// to the Effects, one after another, in the tree's order. It knows no process, no socket and no configuration, and it
-// asks an injected clock for the time, so that a test turns it with a script and without a fork.
+// The sole owner of the supervision tree. It takes events, and passes the resulting commands to the Effects, one after
+// another, in the tree's order. It knows no process, no socket and no configuration, and it reads an injected clock, so
+// that a test can drive it with a script and without a fork.
 //
 //   event ──▶ Tree::step ──▶ command ──▶ Effects::start, stop, kill     the children
 //                                   ├──▶ Effects::told                  the narrator, and the procedures that act on it
 //                                   ├──▶ Effects::over                  the root has ended
 //                                   └──▶ the caller of operate()
 //
-// What an effect causes (a start that fails at once, an operator's next step) is queued and applied after the commands
-// before it, so nothing here recurses.
+// Events that an effect causes (a start that fails at once, an operator's next step) are queued and applied after the
+// earlier commands, so nothing here recurses.
 #pragma once
 
 #include <cstdint>
@@ -62,14 +62,14 @@ class Engine {
   void update(supervision::ChildSpec root) { tree_.update(std::move(root)); }
   void update(const std::string& path, supervision::ChildSpec spec) { tree_.update(path, std::move(spec)); }
 
-  // When apply(DeadlineReached{}) is due; nothing: not at all.
+  // When apply(DeadlineReached{}) is due; nothing: never.
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const { return tree_.next_deadline(); }
 
   // Nothing is queued and no operation is unanswered: its state is whole, and another program can continue with it.
   [[nodiscard]] bool is_quiet() const noexcept { return !turning_ && events_.empty() && unanswered_.empty(); }
   [[nodiscard]] bool has_unanswered() const noexcept { return !unanswered_.empty(); }
   [[nodiscard]] supervision::TreeState state() const { return tree_.state(); }
-  // In place of Start. Returns what is wrong with the state; empty: nothing.
+  // In place of Start. Returns the problem of the state; empty: none.
   [[nodiscard]] std::string restore(const supervision::TreeState& state, const supervision::Tree::FindAdded& added) {
     return tree_.restore(state, added);
   }

@@ -1,4 +1,4 @@
-// Deeds for the next turn of the loop, in order: when everything that is on the stack now has returned.
+// Runs functions at the next turn of the loop, in order: after every function that is on the stack now has returned.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ class Later {
     timer_.start(std::chrono::nanoseconds(0));
   }
   [[nodiscard]] bool is_empty() const noexcept { return deeds_.empty(); }
-  // The loop's call; a test's, in place of a loop.
+  // Called by the loop, or by a test in its place.
   void turn() {
     for (const auto& deed : std::exchange(deeds_, {})) deed();
   }

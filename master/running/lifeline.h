@@ -1,4 +1,4 @@
-// An answer that comes later may find that nobody waits for it any more. Callbacks that a lifeline has wrapped do
+// The object that waits for an answer may be gone when the answer comes. Callbacks that a lifeline has wrapped do
 // nothing once it has been cut or destroyed; its owner wraps each `[this]` that it hands out.
 #pragma once
 
@@ -19,7 +19,7 @@ class Lifeline {
       if (!alive.expired()) callback(std::forward<decltype(arguments)>(arguments)...);
     };
   }
-  // Everything wrapped so far comes too late.
+  // Callbacks that were wrapped before do nothing from now on.
   void cut() { alive_ = std::make_shared<char>(); }
 
  private:

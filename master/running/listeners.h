@@ -24,7 +24,7 @@ class Listeners {
   // `inherited` must outlive it.
   explicit Listeners(net::InheritedSockets& inherited) : inherited_(inherited) {}
 
-  // Observers, called in the order in which they were added. A listener that is being forgotten is still whole.
+  // Observers, called in the order in which they were added. A listener that is being forgotten is still complete.
   void on_made(std::function<void(net::Listener&)> observer) { made_.push_back(std::move(observer)); }
   void on_bound(std::function<void(const net::Listener&)> observer) { bound_.push_back(std::move(observer)); }
   void on_forgotten(std::function<void(net::Listener&)> observer) { forgotten_.push_back(std::move(observer)); }
@@ -37,8 +37,8 @@ class Listeners {
   // ending.
   [[nodiscard]] net::Listener* serving_at(const std::string& path) const;
 
-  // Makes and opens the listeners of `node`, which is at `path`, and of everything below it. On failure those made so
-  // far are still there.
+  // Makes and opens the listeners of `node`, which is at `path`, and of everything below it. On failure the listeners
+  // made so far remain.
   [[nodiscard]] std::optional<sys::Error> add(const config::Node& node, const std::string& path,
                                               const Lend& lend = nullptr);
   // The listener of a worker that is about to start, open. It is made anew where an operator had deleted it and its
@@ -49,11 +49,11 @@ class Listeners {
   // The listeners at and below `path` are gone for good.
   void forget(const std::string& path);
 
-  // At the daemon's start: how long an address that is in use is waited for, since a predecessor may be about to leave.
-  // Blocks; nothing is served yet.
+  // At the daemon's start: how long to wait for an address that is in use, because an earlier instance may be about to
+  // exit. Blocks; no client is served yet.
   void be_patient_until(supervision::Instant until) noexcept { patient_until_ = until; }
 
-  // For another program to continue with, and its continuation there.
+  // For another program to continue with, and the continuation there.
   [[nodiscard]] std::uint32_t next_number() const noexcept { return next_number_; }
   void set_next_number(std::uint32_t number) noexcept { next_number_ = number; }
   [[nodiscard]] std::optional<sys::Error> resume(const net::ListenerHandover& from, const config::Node& node);

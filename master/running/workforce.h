@@ -1,5 +1,5 @@
-// What the procedures ask of a listener's workers and connections. The daemon's children carry it out
-// (master/running/children.h); a test plays them with a script.
+// The interface through which the procedures command a listener's workers and connections. The daemon's Children
+// implement it (master/running/children.h), and a script in tests.
 #pragma once
 
 #include <chrono>
@@ -21,9 +21,10 @@ class Workforce {
   // Asks a worker to leave; its connections are adopted.
   virtual void retire(supervision::RunId worker) = 0;
 
-  // All of its workers have emptied the queue, or left. One that is still starting is waited for only by the patient.
+  // True if all of its workers have emptied the queue, or exited. A worker that is still starting is waited for only if
+  // `patient`.
   [[nodiscard]] virtual bool all_drained(const net::Listener& listener, bool patient) const = 0;
-  // Some worker is on its way out and holds connections that have no child yet.
+  // True if some worker is leaving and still holds accepted connections without a child.
   [[nodiscard]] virtual bool any_in_hand(const net::Listener& listener) const = 0;
 
   // Signals the processes of all its connections; SIGTERM is followed by SIGCONT. Workers signal their own, the master
@@ -31,9 +32,9 @@ class Workforce {
   virtual void signal_connections(net::Listener& listener, int signal) = 0;
   // The same for the adopted ones only.
   virtual void signal_adopted(net::Listener& listener, int signal) = 0;
-  // One of them. False: there is no such connection any more.
+  // Signals one connection. False: it no longer exists.
   virtual bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
-  // Kills workers that have not answered a signal for so long: a worker that hangs must not keep its connections from
+  // Kills workers that have not answered a signal for `patience`: a hanging worker must not keep its connections from
   // being ended.
   virtual void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) = 0;
 

@@ -1,5 +1,5 @@
 // The control socket and its clients, for another program that continues with them. Descriptors are numbers here, and
-// the code that resumes something takes over the ones that it names.
+// the code that resumes a struct takes over the descriptors that it names.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,12 @@
 
 namespace bulkhead::upgrade {
 
-// A client that is not in the middle of an answer. Others have to connect again, and so has who follows the events.
+// A client that is not in the middle of an answer. Other clients have to connect again, and so have clients that follow
+// the events.
 struct ClientHandover {
   int fd = -1;
-  std::string id;     // of the request that it waits for, as JSON; empty: none
-  std::string input;  // the next request, as far as it has come
+  std::string id;     // of the request whose answer it waits for, as JSON; empty: none
+  std::string input;  // the part of the next request that has arrived
 };
 
 struct ServerHandover {

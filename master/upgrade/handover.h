@@ -31,7 +31,7 @@ namespace bulkhead::upgrade {
 inline constexpr std::uint32_t kHandoverFormat = 1;
 inline constexpr std::uint32_t kHandoverReader = 1;
 
-// What the configuration says when the command line has had its say.
+// The settings of the configuration after the command line has been applied.
 struct Settled {
   std::uint32_t log_level = 0;
   std::string log_target;
@@ -39,7 +39,8 @@ struct Settled {
   std::string control_socket;
 };
 
-// Shows that a descriptor still refers to the same file or socket: SO_COOKIE of a socket, device and inode of another.
+// Shows that a descriptor still refers to the same file or socket: SO_COOKIE of a socket, device and inode of any
+// other.
 struct DescriptorIdentity {
   int fd = -1;
   std::string identity;
@@ -48,7 +49,7 @@ struct DescriptorIdentity {
 struct Handover {
   std::string version;  // of the program that wrote it
   int pid = 0;
-  std::string program;  // where it is, since the first start
+  std::string program;  // its path, since the first start
   std::uint32_t worker_protocol = 0;
   std::string config_file;
   std::string config;  // in effect, as --dump-config prints it
@@ -58,7 +59,7 @@ struct Handover {
   supervision::Instant started{};
   std::string last_reload;   // as JSON
   std::string last_upgrade;  // as JSON; "null": there was none
-  // Counts programs; a worker bears the number of the one that started it.
+  // Counts programs; a worker carries the number of the program that started it.
   std::uint64_t incarnation = 1;  // of the program that wrote it
   int own_program = -1;           // of the program that wrote it, to be executed again if necessary
   int worker_program = -1;        // its worker programs
@@ -78,17 +79,17 @@ struct Handover {
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
   std::vector<journal::RunHandover> runs;
-  std::uint64_t descriptor_limit = 0;  // soft, as the daemon was started with (host/descriptor_limit.h)
+  std::uint64_t descriptor_limit = 0;  // the soft limit at the first start (host/descriptor_limit.h)
   std::uint64_t last_seq = 0;
-  std::vector<DescriptorIdentity> descriptors;  // all that are named above
+  std::vector<DescriptorIdentity> descriptors;  // all descriptors that are named above
   std::deque<journal::EventRecord> events;
 };
 
 [[nodiscard]] std::string encode(Handover& handover);
-// Returns what is wrong with the text, as a sentence for people; empty: nothing. Never throws, whatever the bytes.
+// Returns the problem of the text, as a sentence for people; empty: none. Never throws, for any bytes.
 [[nodiscard]] std::string decode(std::string_view text, Handover& out) noexcept;
 
-// Every descriptor that is named, but for `descriptors`; -1 is none. May change it.
+// Visits every descriptor that is named, except in `descriptors`; -1 means none. `visit` may change it.
 void for_each_descriptor(Handover& handover, const std::function<void(int& fd)>& visit);
 
 }  // namespace bulkhead::upgrade

@@ -1,5 +1,5 @@
-// The descriptors of a handover on both sides of execve(2): which ones go along, and whether a number still means what
-// it meant. Every other descriptor of bulkhead is close-on-exec from birth and stays behind.
+// The descriptors of a handover on both sides of execve(2): which ones are passed on, and whether a number still means
+// the same descriptor. Every other descriptor of bulkhead is close-on-exec from its creation, and is not passed on.
 #pragma once
 
 #include <optional>
@@ -12,15 +12,16 @@
 
 namespace bulkhead::upgrade {
 
-// Fills in `descriptors`. An error: for one of them the system does not tell what it is.
+// Fills in `descriptors`. An error: the system does not identify one of them.
 [[nodiscard]] std::optional<sys::Error> name_descriptors(Handover& handover);
 
 // A sealed memfd with this text.
 [[nodiscard]] sys::Result<sys::Fd> seal_state(const std::string& text);
-// Its text, if it is one: not of a file that somebody may still be writing to.
+// Its text. An error if it is not sealed: another process could still be writing to it.
 [[nodiscard]] sys::Result<std::string> read_state(int fd);
 
-// While it lives, the descriptors of `handover` and `state` survive an execve; error(): not all of them.
+// While it lives, the descriptors of `handover` and `state` survive an execve; error(): the reason if not all of them
+// do.
 class Passage {
  public:
   Passage(const Handover& handover, int state);
@@ -34,13 +35,13 @@ class Passage {
   int error_ = 0;
 };
 
-// First thing in the new program: whatever else is open but 0 to 2 and `state` is closed; and what came is
-// close-on-exec again, unless it may have to go back.
+// Called first in the new program: closes every descriptor except those of the handover, 0 to 2 and `state`, and makes
+// those of the handover close-on-exec again, unless they may have to be passed back.
 void receive_descriptors(const Handover& handover, int state, bool may_go_back) noexcept;
-// Whether each is what it was. Returns the problem.
+// Checks that each descriptor still means the same file or socket. Returns the problem.
 [[nodiscard]] std::string check_descriptors(const Handover& handover);
-// Every one that is named becomes a copy, its future owner's to close, so that what came with us stays open for the
-// program that may have to be executed again. Returns the problem.
+// Replaces every named descriptor by a copy, which its future owner closes, so that the original stays open for the
+// previous program, which may have to be executed again. Returns the problem.
 [[nodiscard]] std::string copy_descriptors(Handover& handover);
 void close_originals(const Handover& handover) noexcept;
 

@@ -12,7 +12,7 @@ namespace bulkhead::upgrade {
 template <class T>
 struct Fields;
 
-// How many enumerators there are; a greater number is not read.
+// The number of enumerators; a number that is not below it is refused.
 template <class E>
 inline constexpr std::size_t kEnumerators = 0;
 template <>
@@ -24,7 +24,7 @@ inline constexpr std::size_t kEnumerators<supervision::ExitReason> = sys::up_to(
 template <>
 inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 
-// NOLINTBEGIN(cppcoreguidelines-macro-usage): a name and its member, said once
+// NOLINTBEGIN(cppcoreguidelines-macro-usage): a name and its member, written once
 #define BULKHEAD_FIELD(member) v(#member, r.member)
 #define BULKHEAD_DESCRIPTOR(member) v.descriptor(#member, r.member)
 #define BULKHEAD_FIELDS(Type, ...)     \

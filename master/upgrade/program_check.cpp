@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kMaxText = 400;
 
-// What lies in the pipe; never waits, for strays may keep the other end.
+// Reads what is in the pipe; never waits, because strays may keep the other end open.
 std::string read_all(int fd) {
   char buffer[4096];
   fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -46,7 +46,7 @@ std::optional<sys::Error> ProgramCheck::start(int program, int state, std::vecto
                                               std::vector<std::string> environment) {
   auto answer = process::make_pipe("for a program's answer");
   if (!answer) return answer.error();
-  auto complaints = process::make_pipe("for a program's complaints");
+  auto complaints = process::make_pipe("for a program's standard error");
   if (!complaints) return complaints.error();
   auto report = process::make_pipe("for the report of a start");
   if (!report) return report.error();

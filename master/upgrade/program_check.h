@@ -1,5 +1,5 @@
 // The dry run of an upgrade: the new program is executed as a child, with the state that it is to take over, and has to
-// say that it could. It touches nothing that is ours; its time is limited.
+// answer that it could. It changes nothing of the running daemon; its time is limited.
 #pragma once
 
 #include <sys/types.h>
@@ -25,7 +25,7 @@ class ProgramCheck {
 
   struct Outcome {
     std::string version;
-    std::string problem;  // not empty: it cannot, or did not say so
+    std::string problem;  // not empty: it cannot take over, or has not answered
   };
 
   ProgramCheck(loop::Loop& loop, std::function<void(Outcome)> on_done);
@@ -33,7 +33,7 @@ class ProgramCheck {
   // `program` and `state` stay the caller's.
   [[nodiscard]] std::optional<sys::Error> start(int program, int state, std::vector<std::string> argv,
                                                 std::vector<std::string> environment);
-  void cancel(std::string why);  // the outcome comes all the same
+  void cancel(std::string why);  // the outcome is reported nevertheless
 
   [[nodiscard]] bool knows(pid_t pid) const noexcept { return pid == pid_; }
   // The program has been reaped.

@@ -14,7 +14,8 @@ namespace {
 
 constexpr const char* kSelf = "/proc/self/exe";
 
-// Root's programs are root's group's, if anybody's; who runs a daemon as a user may share files with a group.
+// For root, only root's own group may be allowed to write; a daemon that runs as another user may share its files with
+// a group.
 bool may_others_write(const struct stat& status) {
   const mode_t others = geteuid() == 0 ? S_IWGRP | S_IWOTH : S_IWOTH;
   const bool ours = status.st_uid == 0 || status.st_uid == geteuid();

@@ -1,4 +1,4 @@
-// The file of our own program, which an upgrade executes.
+// The file of the running program, which an upgrade executes.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace bulkhead::upgrade {
 
-// Where the running program was started from; empty when the system does not say.
+// The path from which the running program was started; empty if the system does not know it.
 [[nodiscard]] std::string own_program_path();
-// The running program itself, whatever has become of its file.
+// The running program itself, even if its file has been replaced or removed.
 [[nodiscard]] sys::Result<sys::Fd> open_own_program();
 
-// What is at `path` now, to be executed and for nothing else (O_PATH). An error in words, or the system's: it has to be
-// a regular file that may be executed, not a link, and neither it nor any directory above it may be writable for
-// somebody who is neither root nor we, but for directories with the sticky bit.
+// Opens the file at `path`, only to be executed (O_PATH). An error in words, or the system's, unless it is an
+// executable regular file, not a link, and neither it nor any directory above it is writable for users other than root
+// and the daemon's, except directories with the sticky bit.
 [[nodiscard]] sys::Result<sys::Fd> open_program(const std::string& path);
 
 }  // namespace bulkhead::upgrade

@@ -95,7 +95,7 @@ std::string first_problem(const config::Loaded& loaded) {
 
 }  // namespace
 
-// A worker beyond those of the configuration is one that `scale` has added.
+// A worker that is not in the configuration was added by `scale`.
 std::optional<ChildSpec> spec_of(const std::string& path, NodeType type, const FindEntry& find) {
   if (type == NodeType::worker) {
     const config::Node* const listener = find(supervision::parent_of(path));

@@ -1,4 +1,4 @@
-// The dry run: whether this program could continue with a handover, found out without touching anything that it names.
+// The dry run: finds out whether this program could continue with a handover, without touching anything that it names.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace bulkhead::upgrade {
 
-// The configuration that a handover speaks of, and what operators have added to it; `problem`: why there is none.
+// The configuration of a handover, and the children that operators have added to it; `problem`: why there is none.
 struct Blueprint {
   std::optional<config::Config> config;
   std::string effective;
@@ -21,16 +21,16 @@ struct Blueprint {
 };
 [[nodiscard]] Blueprint blueprint_of(const Handover& from);
 
-// The entry at a path; null: there is none.
+// The entry at a path; null: none.
 using FindEntry = std::function<const config::Node*(const std::string& path)>;
-// How the node at `path` is started, for a tree that is restored; nothing: nothing describes it.
+// The child spec of the node at `path`, for a tree that is restored; nothing: no entry describes the node.
 [[nodiscard]] std::optional<supervision::ChildSpec> spec_of(const std::string& path, supervision::NodeType type,
                                                             const FindEntry& find);
 
-// What Upgrade::resume() would do in process `pid`, short of touching anything. Returns the problem.
+// Performs the steps of Upgrade::resume() as in process `pid`, without touching anything. Returns the problem.
 [[nodiscard]] std::string rehearse_resume(const Handover& from, int pid);
-// Whether workers of this program become ready: for each listener with modules, whose libraries they load, and for one
-// of the others.
+// Checks that workers of this program become ready: for each listener with modules, whose libraries they load, and for
+// one of the other listeners.
 [[nodiscard]] std::string rehearse_workers(const Handover& from);
 
 }  // namespace bulkhead::upgrade

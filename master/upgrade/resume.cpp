@@ -1,4 +1,4 @@
-// The other side of an upgrade: in a new program, everything as it was in the one before.
+// The second half of an upgrade: restores the state of the previous program in the new one.
 #include <utility>
 
 #include "master/host/descriptor_limit.h"
@@ -64,7 +64,7 @@ void Upgrade::resumed() {
   renewal_.begin(incarnation_, [this](const procedure::Outcome& outcome) { renewed(outcome); });
 }
 
-// Whatever the problem, there are workers: not one of those before has left where ours do not start.
+// Even after a problem there are workers: if workers of this program do not start, those of the previous one stay.
 void Upgrade::renewed(const procedure::Outcome& outcome) {
   if (stage_ != Stage::renewing) return;
   if (outcome) return finish("");

@@ -34,7 +34,7 @@ std::string read(const Came& came, Handover& out) {
   return text ? decode(*text, out) : text.error().text();
 }
 
-// As everything came, so it goes: nothing of it has been closed or changed.
+// Every descriptor is passed back as it was received: none has been closed or changed.
 [[noreturn]] void fall_back(const std::string& reason) {
   log::Line(log::Level::error, "root").text("cannot take over: ").text(reason).write();
   fmt::print(stderr, "bulkheadd: cannot take over: {}\n", reason);
@@ -84,16 +84,17 @@ void open_way_back_of(const std::vector<std::string>& command_line, char** argv)
 int take_over(const Adopting& how, const MakeHeir& make_heir) {
   const Came came = descriptors_of(how.descriptors);
   if (how.dry_run) return rehearse(came, how.version);
-  const bool may_go_back = is_way_back_open();  // then only copies are ours
+  const bool may_go_back = is_way_back_open();  // then this program owns only copies
   Handover handover;
   std::string problem = read(came, handover);
   if (!problem.empty()) fall_back(problem);
   receive_descriptors(handover, came.state, may_go_back);
   Handover came_with;
   came_with.descriptors = handover.descriptors;
-  std::unique_ptr<Heir> daemon;  // outlives a failure: its descriptors and files are not ours to end
+  std::unique_ptr<Heir> daemon;  // outlives a failure: its descriptors and files belong to the previous program
   try {
-    if (may_go_back) problem = check_descriptors(handover);  // what it was ours cannot have become another's
+    // Without a way back this is the previous program again, whose descriptors have stayed open.
+    if (may_go_back) problem = check_descriptors(handover);
     if (problem.empty() && may_go_back) problem = copy_descriptors(handover);
     if (problem.empty()) problem = rehearse_resume(handover, getpid());
     if (problem.empty()) {

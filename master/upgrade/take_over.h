@@ -1,4 +1,4 @@
-// bulkheadd in the place of another bulkheadd: executed by it, as the same process (upgrade.h) or as a dry run.
+// A bulkheadd that takes over from another: executed by it, as the same process (upgrade.h) or as a dry run.
 #pragma once
 
 #include <functional>
@@ -14,8 +14,8 @@
 namespace bulkhead::upgrade {
 
 struct Adopting {
-  std::string descriptors;  // "7,9": the state, and the program before; -1: it is not to be executed again
-  std::string rolled_back;  // we are the program before, once more: why
+  std::string descriptors;  // "7,9": the state, and the previous program; -1: it is not to be executed again
+  std::string rolled_back;  // not empty: this is the previous program, executed again, and why
   bool dry_run = false;
   std::string version;  // of this program
 };
@@ -31,16 +31,16 @@ struct Inheritance {
 class Heir {
  public:
   virtual ~Heir() = default;
-  // Everything as it was. Returns the problem; after one it must not be destroyed.
+  // Restores everything. Returns the problem; after one the Heir must not be destroyed.
   [[nodiscard]] virtual std::string resume(Handover& from, const std::string& rolled_back) = 0;
   virtual int run_on() = 0;  // returns the exit status
 };
 using MakeHeir = std::function<std::unique_ptr<Heir>(Inheritance)>;
 
-// Returns the exit status. Where we cannot take over, the program before is executed again and this does not return.
+// Returns the exit status. If taking over fails, the previous program is executed again and this does not return.
 int take_over(const Adopting& how, const MakeHeir& make_heir);
 
-// First thing in main(): opens the way back (way_back.h) if an option names the program before. `command_line` is
+// Called first in main(): opens the way back (way_back.h) if an option names the previous program. `command_line` is
 // without those options.
 void open_way_back_of(const std::vector<std::string>& command_line, char** argv);
 

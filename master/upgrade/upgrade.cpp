@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using nlohmann::ordered_json;
 
 constexpr auto kQuietWithin = 10s;
-constexpr auto kReadersWithin = 1s;  // of answers; a slower client has to ask again
+constexpr auto kReadersWithin = 1s;  // for clients to read answers; a slower client has to ask again
 constexpr auto kLookAgain = 5ms;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -63,7 +63,7 @@ void Upgrade::begin(Answered answered) {
     log::Line(log::Level::warning, "root").text("not upgraded: ").text(why).write();
     return answered({why, "", ""});
   }
-  // What a reload tries out is not yet of any configuration that another program could continue with.
+  // The trial of a reload belongs to no configuration yet that another program could continue with.
   if (estate_.reload.under_way()) return behind_reload_.push_back(std::move(answered));
   askers_.push_back(std::move(answered));
   stage_ = Stage::checking;
@@ -118,7 +118,7 @@ void Upgrade::wait_for_quiet() {
   quiet_.start(0ms, kLookAgain);
 }
 
-// What is half done here could not be continued elsewhere.
+// A step that is half done here could not be continued by another program.
 std::string Upgrade::busy_with() const {
   if (estate_.reload.under_way()) return "a reload is under way";
   if (const std::string first = estate_.endings.first(); !first.empty()) return first + " is stopping";
@@ -166,7 +166,7 @@ Handover Upgrade::hand_over() const {
   out.tree = estate_.engine.state();
   for (const net::Listener* listener : estate_.listeners.all()) {
     out.listeners.push_back(listener->hand_over());
-    out.listeners.back().announced = estate_.narrator.has_told_serving(listener->path());
+    out.listeners.back().announced = estate_.narrator.has_announced(listener->path());
   }
   running::ChildrenHandover children = estate_.children.hand_over();
   out.workers = std::move(children.workers);
@@ -182,7 +182,7 @@ Handover Upgrade::hand_over() const {
   return out;
 }
 
-// Returns only when it fails, and then nothing has changed.
+// Returns only if it fails; then nothing has changed.
 sys::Error Upgrade::become(Handover& handover) {
   if (auto error = name_descriptors(handover)) return *error;
   auto state = seal_state(encode(handover));
@@ -202,7 +202,7 @@ void Upgrade::execute() {
   estate_.services.manager().reloading();
   Handover handover = hand_over();
   handover.own_program = own->get();
-  // The other program would not remember what was asked of us and has not begun.
+  // The other program would not know of a reload that was requested and has not begun.
   if (estate_.reload.is_asked_for()) (void)::kill(getpid(), SIGHUP);
   const sys::Error error = become(handover);
   estate_.services.manager().ready();

@@ -5,10 +5,10 @@
 //                ──▶ wait until nothing is half done ──▶ write the state ──▶ execve
 //   in the new program: resume everything (take_over.h, resume.h) ──▶ upgrade_done ──▶ replace the workers one by one
 //
-// A failure before execve leaves the daemon as it is. A failure after it, up to upgrade_done, executes the program
-// before, whose descriptor came along, once (way_back.h); it reports `upgrade_rolled_back`, as this one would. Until
-// then the new program reaps nothing, starts nothing and reads nothing that would be missed. Connections notice none of
-// it.
+// A failure before execve leaves the daemon as it is. A failure after it, up to upgrade_done, executes the previous
+// program again, once, through the descriptor that was passed on (way_back.h); it reports `upgrade_rolled_back`, as
+// this one would. Until then the new program reaps nothing, starts nothing and reads nothing that the previous one
+// would miss. Connections notice nothing of an upgrade.
 #pragma once
 
 #include <sys/types.h>
@@ -63,7 +63,7 @@ struct Estate {
 class Upgrade {
  public:
   struct Result {
-    std::string problem;  // empty: none; else the program before continues, or not all workers were replaced
+    std::string problem;  // empty: none; else the previous program continues, or not all workers were replaced
     std::string version;
     std::string previous;
   };
@@ -73,16 +73,16 @@ class Upgrade {
     std::vector<std::string> arguments;  // its command line
     std::function<bool()> is_stopping;
     std::function<ServerHandover()> hand_over_clients;  // of the control socket
-    std::function<bool()> clients_wait;                 // some client is in the middle of an answer
+    std::function<bool()> clients_wait;                 // true if some client is in the middle of an answer
     std::function<void()> on_change;                    // begun or over
   };
 
   // All references must outlive it.
   Upgrade(loop::Loop& loop, Estate estate, Surroundings surroundings);
 
-  // Answers when it is through. The answer may be the other program's to give (await()).
+  // Answers when the upgrade is over. The other program may have to give the answer (await()).
   void begin(Answered answered);
-  void go_on();  // with what has waited for the end of a reload
+  void go_on();  // begins an upgrade that has waited for the end of a reload
   void daemon_stops();
   [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }
   // Workers are being replaced: a reload has to wait.
@@ -92,12 +92,12 @@ class Upgrade {
   [[nodiscard]] bool knows(pid_t pid) const noexcept { return check_.knows(pid); }  // the dry run
   void reaped(int wait_status) { check_.ended(wait_status); }
 
-  // In the new program: everything as it was; `rolled_back`: this is the program before, once more, and why. Returns
-  // the problem; then nothing that came may be destroyed, because it belongs to the other program.
+  // In the new program: restores everything; `rolled_back`: this is the previous program, executed again, and why.
+  // Returns the problem; then nothing that was handed over may be destroyed, because it belongs to the other program.
   [[nodiscard]] std::string resume(Handover& from, const std::string& rolled_back);
-  // Somebody who has asked the other program and waits for the answer.
+  // Adds a client that had asked the other program and waits for the answer.
   void await(Answered answered) { askers_.push_back(std::move(answered)); }
-  // Continues after that, when the loop is about to run.
+  // Continues after resume(), when the loop is about to run.
   void resumed();
 
  private:
@@ -135,9 +135,9 @@ class Upgrade {
   std::vector<Answered> askers_;
   std::vector<Answered> behind_reload_;  // not begun yet
 
-  // In a program that has taken over, until it is through.
+  // In a program that has taken over, until the upgrade is over.
   std::string previous_version_;
-  std::string came_back_;  // it is the program before, once more: why
+  std::string came_back_;  // not empty: this is the previous program, executed again, and why
 };
 
 }  // namespace bulkhead::upgrade

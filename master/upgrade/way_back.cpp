@@ -68,7 +68,7 @@ void catch_signals(WayBack& way) {
   sigaltstack(&own, &way.stack_before);
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
-  sigaction(SIGALRM, &ignore, nullptr);  // what was pending is not ours
+  sigaction(SIGALRM, &ignore, nullptr);  // a pending alarm belongs to the new program
   for (std::size_t i = 0; i < kFatal.size(); ++i) {
     struct sigaction ours {};
     ours.sa_handler = on_fatal_signal;

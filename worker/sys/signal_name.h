@@ -22,12 +22,12 @@ inline constexpr const char* kSignalNames[] = {
 static_assert(std::size(kSignalNames) == NSIG);
 inline constexpr int kFirstRealTime = SIGSYS + 1;  // of the kernel's; the C library keeps two for itself
 
-// "SIGTERM", "SIGRTMIN+3"; "signal 32" for one that has no name. Static storage.
+// "SIGTERM", "SIGRTMIN+3"; "signal 32" for a signal without a name. Static storage.
 [[nodiscard]] constexpr const char* signal_name(int signal) noexcept {
   return signal >= 0 && signal < NSIG ? kSignalNames[signal] : "an unknown signal";
 }
 
-// Of "SIGTERM" or "TERM"; 0 for any other word, and for real-time signals.
+// The number of "SIGTERM" or "TERM"; 0 for any other word, and for real-time signals.
 [[nodiscard]] constexpr int signal_number(std::string_view name) noexcept {
   constexpr std::string_view kPrefix = "SIG";
   if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
