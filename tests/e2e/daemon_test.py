@@ -283,7 +283,7 @@ class SystemLog(TestCase):
 
 
 class SlowStop(TestCase):
-    def test_a_lame_duck_serves_newcomers(self):
+    def test_a_lame_duck_serves_new_clients(self):
         daemon = self.start(daemon={"lame_duck": "1s"})
         daemon.send_signal(signal.SIGTERM)
         daemon.wait_log("still accepting connections")

@@ -72,7 +72,7 @@ class Notice(Drain):
 
 
 class One(Drain):
-    def test_connections_go_on_newcomers_are_refused_and_start_brings_it_back(self):
+    def test_connections_go_on_new_clients_are_refused_and_start_brings_it_back(self):
         daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "30s"})
         address = daemon.address("echo")
         with Hold(address, 20) as held:
@@ -132,7 +132,7 @@ class One(Drain):
             self.assertEqual([client.rest() for client in held.clients], [b""] * 3)
         self.assertEqual(daemon.control.node("root/run")["connections"]["active"], 0)
 
-    def test_lame_duck_serves_newcomers_and_can_be_called_off(self):
+    def test_lame_duck_serves_new_clients_and_can_be_called_off(self):
         daemon = self.supervise(fixed(), daemon={"lame_duck": "60s"})
         asker = self.ask(daemon, "drain", "--wait", "root/echo")
         self.wait_phase(daemon, "lame_duck")

@@ -263,10 +263,10 @@ class SocketsOfOthers(UpgradeTestCase):
                 self.assertEqual(state(told), before)
                 for address, client in zip(addresses, (named, numbered)):
                     self.assertTrue(client.echo())
-                    with Client(address) as newcomer:
-                        self.assertTrue(newcomer.echo())
-                with Client(daemon.address("own")) as newcomer:
-                    self.assertEqual(state(newcomer), before)
+                    with Client(address) as new_client:
+                        self.assertTrue(new_client.echo())
+                with Client(daemon.address("own")) as new_client:
+                    self.assertEqual(state(new_client), before)
         status, out, err = daemon.control.run("reload", "--wait")
         self.assertEqual((status, err), (0, ""), out)
         self.assertEqual([line["message"] for line in daemon.log(level="warning", path="root")], [])
