@@ -1,5 +1,5 @@
-// What both bare loops have in common: the least that a prefork server can do, and so the bar that bulkheadd is
-// measured by. No admission, no table, no log, no limits, no supervision.
+// Shared by both bare loops: the least that a prefork server can do, and so the bar that bulkheadd is measured by. No
+// admission, no table, no log, no limits, no supervision.
 #ifndef BULKHEAD_TESTS_BENCH_BARE_PREFORK_H
 #define BULKHEAD_TESTS_BENCH_BARE_PREFORK_H
 

@@ -148,7 +148,7 @@ class Churn {
   std::vector<std::uint32_t> lingering_;
 };
 
-// What the master does with the slots of a worker that is gone.
+// Adopts the slots of a dead worker, as the master does.
 void sweep(Table& table, std::uint64_t run) {
   table.try_repair();
   for (std::uint32_t index = 0; index < table.high_water(); ++index) {
@@ -176,7 +176,7 @@ pid_t start_worker(const sys::Fd& memfd, std::uint64_t run) {
   if (pid > 0) return pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
-  (void)!nice(10);  // whoever kills has to get a turn
+  (void)!nice(10);  // so that the killing process gets its turn
   register_robust_list();
   Table table = map(memfd);
   Churn churn(table, run, static_cast<unsigned>(run));

@@ -2,7 +2,7 @@
 // beside it says when and how:
 //   main HOW       in the first lines of main()
 //   begin HOW      everything that came has been checked and copied
-//   end HOW        all but the answer to whoever waits for it is taken over
+//   end HOW        everything is taken over except the answer to the client that waits for it
 //   writes format  its state is for readers of a later format
 //   writes workers its workers speak a later protocol
 // HOW is SEGV, ABRT, overflow (of the stack), or hang; at the beginning also fails.
@@ -49,7 +49,7 @@ bool takes_over() {
   return line.find("--adopt=") != std::string::npos && line.find("--dry-run") == std::string::npos;
 }
 
-// What the file says of this, or nothing.
+// The word of the file for this step; empty: none.
 std::string wish(const std::string& about) {
   std::ifstream file(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "breaks");
   std::string word;

@@ -1,4 +1,4 @@
-// Gone before anybody can look: no libc, no start-up, one system call.
+// Exits before any other process can look at it: no libc, no start-up, one system call.
 #include <sys/syscall.h>
 
 __attribute__((noreturn, used)) void _start(void) {

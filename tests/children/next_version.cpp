@@ -1,4 +1,4 @@
-// In place of master/version.cpp: all else of the daemon is the same.
+// In place of master/version.cpp: the rest of the daemon is the same.
 #include "master/version.h"
 
 const char* bulkhead::version() noexcept {

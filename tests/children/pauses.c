@@ -1,4 +1,4 @@
-// Whatever it is asked: nothing comes.
+// Never answers, whatever it reads.
 #include <unistd.h>
 
 int main(void) {

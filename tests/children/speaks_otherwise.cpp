@@ -1,4 +1,4 @@
-// A worker whose messages are of a later version.
+// A worker whose messages have a later version.
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-"""Sockets that the daemon is started with: by name from a service manager, by number from anybody."""
+"""Sockets that the daemon is started with: by name from a service manager, by number from any other parent."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Who gets in: allow and deny, rules, banners, and what hostile clients make of it. Many sources, exact counts."""
+"""Which clients are admitted: allow and deny, rules, banners, and hostile clients. Many sources, exact counts."""
 
 import os
 

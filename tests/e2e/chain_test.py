@@ -1,5 +1,6 @@
-"""A chain of real programs under rest_for_one: a database, a cache, and a listener whose handler asks both. Whoever dies
-takes along what was started after it, and nobody else; the listener's connections and its port survive all of it."""
+"""A chain of real programs under rest_for_one: a database, a cache, and a listener whose handler asks both. When one
+of them dies, those that were started after it are restarted too, and no others; the
+listener's connections and its port survive."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The command line, the ways in which a start can fail, and the log: its forms, its rotation, its readers that go away."""
+"""The command line, the ways in which a start can fail, and the log: its forms, its rotation, readers that disappear."""
 
 import json
 import os

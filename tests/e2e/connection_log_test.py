@@ -1,4 +1,4 @@
-"""The JSON log tells the whole story of a connection to a reader who selects by its id, whoever wrote the lines."""
+"""The JSON log has every line of a connection under its id, regardless of which process wrote it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The control socket: every verb of bulkheadctl in both forms, the protocol to the letter, and clients that mean no good."""
+"""The control socket: every verb of bulkheadctl in both forms, the protocol in detail, and hostile clients."""
 
 import contextlib
 import functools

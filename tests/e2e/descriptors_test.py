@@ -1,4 +1,4 @@
-"""Who holds which descriptors, compared with the exact list; whatever the daemon was started with."""
+"""The descriptors of each process, compared with the exact list, whatever the daemon was started with."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""The dialogue of a line echo, with the clients that people have, and everything a client may do to a connection."""
+"""The dialogue of a line echo, with common clients, and everything that a client may do to a connection."""
 
 import os
 import socket

@@ -1,5 +1,5 @@
-"""`drain`, `stop` and `delete` of listeners while the daemon stays: nobody is reset, nothing dangles, and a listener that is
-not started again does not leave clients waiting at its port."""
+"""`drain`, `stop` and `delete` of listeners while the daemon continues: no client is reset, nothing is left over, and a
+listener that is not started again does not leave clients waiting at its port."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Programs as handlers: what they are given, what they must not get, how they fail, what they leave behind."""
+"""Programs as handlers: what they inherit, what they must not inherit, how they fail, what they leave behind."""
 
 import os
 import shutil

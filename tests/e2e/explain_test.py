@@ -1,4 +1,4 @@
-"""What `bulkheadctl explain` answers at three in the morning: the causes, in order, in sentences."""
+"""The answers of `bulkheadctl explain`: the causes, in order, in sentences."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""What a process costs: of the worker, because every fork pays for it; of the master, because it stays for years."""
+"""The cost of a process: of the worker, because every fork pays for it; of the master, because it stays for years."""
 
 import os
 import re

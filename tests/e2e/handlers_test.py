@@ -1,4 +1,4 @@
-"""The built-in handlers against their RFCs, with real clients, slow ones and rude ones; idle_timeout."""
+"""The built-in handlers against their RFCs, with real clients, slow ones and hostile ones; idle_timeout."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every header compiles alone: whoever includes it needs no other before it."""
+"""Every header compiles alone: a file that includes it needs no other header before it."""
 
 import argparse
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""What `cmake --install` puts where, and what the tools of a Debian system say of it."""
+"""The files that `cmake --install` installs, and the verdict of the tools of a Debian system."""
 
 import json
 import os

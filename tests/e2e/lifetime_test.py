@@ -1,4 +1,4 @@
-"""max_lifetime: kept by whoever owns the connection, the worker or the master."""
+"""max_lifetime: enforced by the owner of the connection, the worker or the master."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Running out: of slots, of descriptors, of processes; and every error that accept(2) can return."""
+"""Shortages: of slots, of descriptors, of processes; and every error that accept(2) can return."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What whoever writes a handler module gets: bulkhead as it is installed, its header alone, its CMake package and its
+"""The package for authors of handler modules: bulkhead as it is installed, its header alone, its CMake package and its
 pkg-config file, the sample project built with each of them, and the installed daemon with the sample. Needs the build
 directory that the programs are from; the sanitized programs would do as well, but are not what is installed."""
 

@@ -1,4 +1,4 @@
-"""Modules that must not be loaded: each costs the start of its worker, says why, and disturbs nobody else."""
+"""Modules that must not be loaded: each costs the start of its worker, reports the reason, and disturbs no other child."""
 
 import json
 import os

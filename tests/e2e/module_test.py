@@ -1,4 +1,4 @@
-"""Handler modules: what serve() is given, how a connection may end, what the worker keeps of it, and who replaces what."""
+"""Handler modules: the parameters of serve(), how a connection may end, what the worker keeps of it, and replaced files."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Behind a balancer, limits and penalties are those of the client that it names; what is wrong with a header is nobody's
-offence. All connections come from one address."""
+"""Behind a balancer, limits and penalties are those of the client that it names; a bad header is no
+offence of any client. All connections come from one address."""
 
 import os
 import re

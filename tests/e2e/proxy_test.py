@@ -1,5 +1,5 @@
-"""PROXY headers: who the client is for the program that serves it, for lists, logs and limits; what is no header; and where
-the bytes after it go. tests/unit/worker/admission/proxy_header_test.cpp has the headers themselves."""
+"""PROXY headers: the client that the handler, lists, logs and limits see; invalid headers; and
+the bytes after the header. tests/unit/worker/admission/proxy_header_test.cpp has the headers themselves."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
-"""Every reason to refuse a connection: its own counter, exact; and log lines that name the key, its value and whom, a few a
-second, with the number of those that they leave out."""
+"""Every reason to refuse a connection: its own counter, exact; and log lines that name the key, its value and the client, a few
+a second, with the number of suppressed lines."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Addresses that go from one listener to another in one reload keep their sockets, with whoever waits in the queue."""
+"""Addresses that go from one listener to another in one reload keep their sockets, with the clients in the queue."""
 
 import os
 import stat

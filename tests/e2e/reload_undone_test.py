@@ -1,4 +1,4 @@
-"""A reload that fails leaves everything as it was, also when it had come far, or when something else overtakes it."""
+"""A reload that fails leaves everything as it was, even if it fails late, or is interrupted."""
 
 import os
 import signal

@@ -1,5 +1,5 @@
-"""What the system has no room for: asked for, it is an error; a default becomes what there is room for, and holds. The limit
-of descriptors, which the daemon raises for itself and for nobody else. And hardly any processor."""
+"""Limits of the system: a configured value that exceeds them is an error, a default is lowered to fit. The limit
+of descriptors, which the daemon raises only for itself. And very little CPU."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A listener's `rules`: what is different for the clients of some networks. Clients come from many addresses of 127.0.0.0/8."""
+"""A listener's `rules`: other settings for the clients of some networks. Clients come from many addresses of 127.0.0.0/8."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What systemd would say of the unit file, and of the snippets beside it."""
+"""The verdict of systemd on the unit file, and on the snippets beside it."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A thousand clients that never finish their PROXY header, while honest ones go on as if nothing were."""
+"""A thousand clients that never finish their PROXY header, while other clients are served as usual."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Listening sockets of our own: every form of address, the files of Unix sockets, options, who is in the way."""
+"""Listening sockets that the daemon creates: every form of address, the files of Unix sockets, options, addresses in use."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""What each source may do: connections at once, their rate, and penalties for how they ended. Clients come from many
+"""Limits for each source: connections at once, their rate, and penalties for how they ended. Clients come from many
 addresses of 127.0.0.0/8, from IPv6 networks in namespaces of their own, and as users of a Unix socket."""
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What programs write to their standard error: every line in the log, under its own connection, bounded; and nobody waits."""
+"""The standard error of programs: every line in the log, with its connection, bounded; and no process waits."""
 
 import os
 import re

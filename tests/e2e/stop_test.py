@@ -1,4 +1,4 @@
-"""All the ways down: with patience, at once, step by step, in the middle of the start; nothing is ever left."""
+"""Every kind of shutdown: gracefully, at once, step by step, during the start; no process is ever left."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""Restart intensity with real processes, workers that are told to leave, and signals that are meant for somebody else."""
+"""Restart intensity with real processes, workers that are asked to retire, and signals that are meant for another process."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Signals that a terminal's driver sends too: with a terminal they are its, without one they are an operator's."""
+"""Signals that a terminal's driver sends too: with a terminal they come from the driver, without one from an operator."""
 
 import fcntl
 import os

@@ -1,5 +1,5 @@
-"""Who has the same user as a worker must not look into it, or into a connection that a built-in serves: memory, environment
-and descriptors are closed to everybody but root. What a program of that user shows is the program's own affair."""
+"""A process of the same user must not read a worker, or a connection that a built-in serves: memory, environment and
+descriptors are accessible to root only. Programs of that user decide for themselves."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Upgrades that cannot be: the program that runs goes on, says why, and everything is as it was."""
+"""Impossible upgrades: the running program continues, reports the reason, and everything is as it was."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Upgrades in which one system call after another fails, once: whichever program goes on then, it is whole."""
+"""Upgrades in which one system call after another fails, once: whichever program continues then, its state is complete."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Upgrade in place: another program goes on as the same process, with every connection, child, count and event."""
+"""Upgrade in place: another program continues as the same process, with every connection, child, count and event."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""New programs that pass their dry run and do not survive taking over: the program before is executed again, once, and
+"""New programs that pass their dry run and do not survive taking over: the previous program is executed again, once, and
 everything is as it was."""
 
 import signal

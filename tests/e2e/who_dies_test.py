@@ -1,4 +1,4 @@
-"""Who dies, and what it costs: SIGKILL for everybody in turn, with clients that count what they lose."""
+"""The cost of a death: SIGKILL for each process in turn, with clients that count their losses."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-/* A module that is fine but for its constructor, which commits SIN: one of the functions here. */
+/* A module that is good except for its constructor, which commits SIN: one of the functions here. */
 #include <bulkhead/handler.h>
 #include <fcntl.h>
 #include <locale.h>

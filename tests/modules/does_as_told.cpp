@@ -1,5 +1,5 @@
-// Does what its client says, line by line, and echoes what it does not know; its options say what init() and fini() do.
-// See module_test.py.
+// Carries out the commands of its client, line by line, and echoes unknown ones; its options say what init() and fini()
+// do. See module_test.py.
 #include <bulkhead/handler.h>
 #include <fcntl.h>
 #include <poll.h>

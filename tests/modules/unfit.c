@@ -1,4 +1,4 @@
-/* Libraries that are no module for this version of the interface. */
+/* Libraries that are not modules for this version of the interface. */
 #include <bulkhead/handler.h>
 #include <stddef.h>
 

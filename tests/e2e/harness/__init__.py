@@ -1,5 +1,5 @@
-"""What every end-to-end test stands on: a real bulkheadd in a directory of its own, real clients, and what must hold after
-each test. Nothing here sleeps in order to be lucky: whoever waits, waits for an event and has a deadline."""
+"""The basis of every end-to-end test: a real bulkheadd in a directory of its own, real clients, and what must hold after
+each test. Nothing here sleeps in order to be lucky: every wait is for an event and has a deadline."""
 
 from .admission import BUSY, AdmissionTestCase, kill_workers, outcome
 from .case import SOURCE, TestCase, main, needs_filter, needs_mounts, needs_root, tool

@@ -1,4 +1,4 @@
-"""What the tests of admission share: clients that are refused, counters, workers that are killed all the time."""
+"""Shared by the tests of admission: clients that are refused, counters, workers that are killed all the time."""
 
 import random
 import signal

@@ -104,7 +104,7 @@ class TestCase(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def measured(self, **figures):
-        """One line for whoever reads the output: what this test found."""
+        """One line of output for a reader: the findings of this test."""
         words = " ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
                          for key, value in figures.items())
         print(f"{self.id().removeprefix('__main__.')}: {words}", flush=True)

@@ -1,4 +1,4 @@
-"""What bulkheadctl(8) says of events, and which events do not keep to it."""
+"""The events that bulkheadctl(8) documents, and events that differ from it."""
 
 import functools
 import os

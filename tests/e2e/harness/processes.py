@@ -1,4 +1,4 @@
-"""The process tree as /proc tells it. Processes are told apart by pid and start time, and signalled one by one."""
+"""The process tree as /proc shows it. Processes are distinguished by pid and start time, and signalled one by one."""
 
 import ctypes
 import os

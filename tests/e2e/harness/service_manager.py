@@ -1,4 +1,4 @@
-"""A service manager of our own, with a descriptor store."""
+"""A service manager for tests, with a descriptor store."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-// The answer to `connections` from tables that a test has filled: complete, in pieces, whatever happens between two.
+// The answer to `connections` from tables that a test has filled: complete, in pieces, regardless of changes between
+// them.
 #include "master/control/connection_list.h"
 
 #include <catch2/catch.hpp>

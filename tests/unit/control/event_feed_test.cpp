@@ -1,4 +1,4 @@
-// What a reader of the ring gets, what it is told to have missed, and how much of it waits.
+// The events that a reader of the ring gets, the report of missed ones, and the amount that waits.
 #include "master/control/event_feed.h"
 
 #include <catch2/catch.hpp>

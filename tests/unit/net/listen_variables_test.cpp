@@ -1,4 +1,4 @@
-// sd_listen_fds(3) to the letter, and the cases that it leaves open.
+// sd_listen_fds(3) in detail, and the cases that it leaves open.
 #include "master/net/listen_variables.h"
 
 #include <catch2/catch.hpp>

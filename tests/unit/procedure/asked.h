@@ -1,4 +1,4 @@
-// What has been asked of a procedure, and what it answered.
+// The requests to a procedure, and its answers.
 #pragma once
 
 #include "master/procedure/outcome.h"

@@ -1,4 +1,4 @@
-// Listeners that end while the daemon stays, with scripted children.
+// Listeners that end while the daemon continues, with scripted children.
 #include "master/procedure/endings.h"
 
 #include <catch2/catch.hpp>

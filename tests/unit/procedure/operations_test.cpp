@@ -1,4 +1,4 @@
-// What operators do to nodes of the tree.
+// The operations on nodes of the tree.
 #include "master/procedure/operations.h"
 
 #include <catch2/catch.hpp>

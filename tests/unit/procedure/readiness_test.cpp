@@ -1,4 +1,4 @@
-// When the daemon says that it serves.
+// When the daemon announces that it is ready.
 #include "master/procedure/readiness.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// Workers that give way to others.
+// Replacing the workers of a listener.
 #include "master/procedure/renewal.h"
 
 #include <algorithm>

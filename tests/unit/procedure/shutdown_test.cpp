@@ -1,4 +1,4 @@
-// The daemon's way down, and the exit status that it leads to.
+// The shutdown of the daemon, and its exit status.
 #include "master/procedure/shutdown.h"
 
 #include <algorithm>

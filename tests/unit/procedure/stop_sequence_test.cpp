@@ -1,4 +1,4 @@
-// The phases of a way down, with a scripted workforce and the test's own clock.
+// The phases of a shutdown, with a scripted workforce and the test's own clock.
 #include "master/procedure/stop_sequence.h"
 
 #include <catch2/catch.hpp>

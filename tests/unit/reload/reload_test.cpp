@@ -1,4 +1,4 @@
-// Reloads that go through, or do not begin, with scripted children.
+// Reloads that succeed, or do not begin, with scripted children.
 #include "master/reload/reload.h"
 
 #include <catch2/catch.hpp>

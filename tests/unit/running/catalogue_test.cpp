@@ -1,4 +1,4 @@
-// Which entry a node of the tree has, over reloads and over what operators add.
+// The entries of the nodes of the tree, across reloads and additions by operators.
 #include "master/running/catalogue.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-// Workers and processes through the seam, played by a script.
+// Workers and processes, played by a scripted ChildSystem.
 #include "master/running/children.h"
 
 #include <catch2/catch.hpp>

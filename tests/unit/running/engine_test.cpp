@@ -1,4 +1,4 @@
-// The wheel, turned with scripted effects: no process, no loop, a clock that the test sets.
+// The engine with scripted effects: no process, no loop, a clock that the test sets.
 #include "master/running/engine.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-// Real sockets on abstract names, and nobody who accepts.
+// Real sockets on abstract names, without workers that accept.
 #include "master/running/listeners.h"
 
 #include <catch2/catch.hpp>

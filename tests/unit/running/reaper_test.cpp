@@ -1,4 +1,4 @@
-// The one reaper: whose end an end is, and what becomes of a worker's connections.
+// The reaper: to which child an end belongs, and the adoption of a worker's connections.
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>

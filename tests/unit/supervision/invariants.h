@@ -1,5 +1,5 @@
-// What must always hold for a supervision tree, checked from outside after every step, and a random life for it. The
-// property test feeds it from a generator, the fuzzer from its bytes.
+// The invariants of a supervision tree, checked from outside after every step, and a random life for it. The property
+// test feeds it from a generator, the fuzzer from its bytes.
 #pragma once
 
 #include <cstdint>

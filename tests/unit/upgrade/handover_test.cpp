@@ -1,4 +1,4 @@
-// The state that one program hands to another: nothing is lost on the way, and nothing wrong gets through.
+// The state that one program hands to another: no part is lost, and a damaged state is refused.
 #include "master/upgrade/handover.h"
 
 #include <catch2/catch.hpp>

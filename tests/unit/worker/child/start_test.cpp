@@ -1,4 +1,4 @@
-// A child of a built-in handler: where it finds its client, and what becomes of the handler's result.
+// A child of a built-in handler: the descriptor of its client, and the handler's result as its exit status.
 #include "worker/child/start.h"
 
 #include <sys/socket.h>
