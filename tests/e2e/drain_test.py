@@ -209,6 +209,7 @@ class GaveUp(Drain):
             self.wait_state(daemon, "root/echo", "stopped")
             self.assertEqual(daemon.control.run("delete", "root/echo")[0], 0)
             self.assertEqual([client.rest() for client in held.clients], [b""] * 4)
+        daemon.events.next("child_removed", "root/echo")
         self.assertIsNone(daemon.control.node("root/echo"))
 
     def give_up_first(self, daemon):
