@@ -177,16 +177,17 @@ std::vector<std::string> included_files(Context& context, const Member& include)
   return std::move(matches.files);
 }
 
-void read_includes(Context& context, const Value& top, Config& config, Value& effective) {
+// `supervisor` is the root's section of the effective file.
+void read_includes(Context& context, const Value& top, Config& config, Value& supervisor) {
   const Member* include = top.find("include");
   if (include == nullptr || include->value.kind != Value::Kind::string || include->value.text.empty()) return;
-  Value* children = nullptr;
   Value none;
-  for (Member& member : effective.members) {
-    if (member.key == "supervisor" && !member.value.members.empty()) children = &member.value.members.back().value;
-  }
+  Value& children = supervisor.members.empty() ? none : supervisor.members.back().value;
   for (const std::string& file : included_files(context, *include)) {
-    read_included_file(context, file, config.root, children == nullptr ? none : *children);
+    read_included_file(context, file, config.root, children);
+  }
+  if (const Member* root = top.find("supervisor"); root != nullptr) {
+    set_default_max_restarts({root->value, config.root.pointer, root->value.at}, config.root, supervisor);
   }
 }
 
@@ -219,7 +220,12 @@ void read_top(Context& context, const Value& top, Loaded& out) {
   check_keys(context, section, {Scope::top}, "at the top level");
   Value effective = object_value({});
   read_options(context, section, Scope::top, kTopSetters, config, effective);
-  read_includes(context, top, config, effective);
+  Value none;
+  Value* supervisor = &none;
+  for (Member& member : effective.members) {
+    if (member.key == "supervisor") supervisor = &member.value;
+  }
+  read_includes(context, top, config, *supervisor);
   context.return_to_first_file();
   check_root(context, top, config.root);
   check_need(context, top, config.root);

@@ -31,10 +31,11 @@ void set_max_unavailable(Context&, Node& node, const Entry& entry) {
   node.listener->max_unavailable = number ? Share{as_integer(entry.value), false} : *parse_percentage(entry.value.text);
 }
 
-// The default depends on the number of workers, whose row comes before this one.
+// Its workers have its own restart_delay, which has been read before.
 void set_max_restarts(Context&, Node& node, const Entry& entry) {
-  if (!entry.given) entry.effective = number_value(std::to_string(std::max(3U, 2 * node.listener->workers)));
-  node.spec.flags.max_restarts = as_integer(entry.effective);
+  node.spec.flags.max_restarts =
+      entry.given ? as_limit(entry.value) : default_max_restarts(node.spec.restart_delay.enabled);
+  entry.effective = limit_value(node.spec.flags.max_restarts);
 }
 
 constexpr std::array kHandlerSetters{

@@ -5,13 +5,29 @@
 namespace bulkhead::config {
 
 using supervision::ChildSpec;
+using supervision::RestartDelay;
 
-ChildSpec worker_spec(std::uint32_t number, const supervision::RestartDelay& delay) {
+namespace {
+
+// Compared by value, so that a dumped configuration means what the original did.
+RestartDelay delay_of_workers(const RestartDelay& of_listener) {
+  static constexpr RestartDelay kDefault{.enabled = true};
+  RestartDelay out = of_listener;
+  if (out == kDefault) {
+    out.min = std::chrono::milliseconds(100);
+    out.max = std::chrono::seconds(5);
+  }
+  out.immediate_after_ready = true;
+  return out;
+}
+
+}  // namespace
+
+ChildSpec worker_spec(std::uint32_t number, const RestartDelay& of_listener) {
   ChildSpec spec;
   spec.id = std::to_string(number);
   spec.type = supervision::NodeType::worker;
-  spec.restart_delay = delay;
-  spec.restart_delay.immediate_after_ready = true;
+  spec.restart_delay = delay_of_workers(of_listener);
   return spec;
 }
 

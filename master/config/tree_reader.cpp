@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace bulkhead::config {
@@ -69,6 +70,12 @@ constexpr std::array kChildSetters{
 };
 static_assert(covers(kChildSetters, Scope::child));
 
+// The default depends on the children: see set_default_max_restarts().
+void set_max_restarts(Context&, Node& node, const Entry& entry) {
+  node.spec.flags.max_restarts = entry.given ? as_limit(entry.value) : std::nullopt;
+  entry.effective = limit_value(node.spec.flags.max_restarts);
+}
+
 void set_children(Context& context, Node& node, const Entry& entry) {
   read_children(context, entry.value, entry.pointer(), node, entry.effective);
 }
@@ -76,8 +83,7 @@ void set_children(Context& context, Node& node, const Entry& entry) {
 constexpr std::array kSupervisorSetters{
     Setter<Node>{"strategy",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.strategy = as_enum<Strategy>(e); }},
-    Setter<Node>{"max_restarts",
-                 [](Context&, Node& node, const Entry& e) { node.spec.flags.max_restarts = as_integer(e.value); }},
+    Setter<Node>{"max_restarts", set_max_restarts},
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
     Setter<Node>{"auto_shutdown", [](Context&, Node& node,
@@ -175,6 +181,30 @@ void read_children(Context& context, const Value& children, const std::string& p
 
 void read_supervisor(Context& context, const Section& section, Node& node, Value& effective) {
   read_options(context, section, Scope::supervisor, kSupervisorSetters, node, effective);
+  set_default_max_restarts(section, node, effective);
+}
+
+std::optional<std::uint32_t> default_max_restarts(bool all_wait) {
+  constexpr std::uint32_t kWithoutDelay = 3;
+  return all_wait ? std::nullopt : std::optional(kWithoutDelay);
+}
+
+void set_default_max_restarts(const Section& section, Node& node, Value& effective) {
+  if (section.object.find("max_restarts") != nullptr) return;
+  const bool all_wait =
+      std::ranges::all_of(node.children, [](const Node& child) { return child.spec.restart_delay.enabled; });
+  node.spec.flags.max_restarts = default_max_restarts(all_wait);
+  for (Member& member : effective.members) {
+    if (member.key == "max_restarts") member.value = limit_value(node.spec.flags.max_restarts);
+  }
+}
+
+Value limit_value(std::optional<std::uint32_t> limit) {
+  return limit ? number_value(std::to_string(*limit)) : string_value("unlimited");
+}
+
+std::optional<std::uint32_t> as_limit(const Value& value) {
+  return value.kind == Value::Kind::number ? std::optional(as_integer(value)) : std::nullopt;
 }
 
 }  // namespace bulkhead::config

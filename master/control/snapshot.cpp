@@ -65,7 +65,7 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
   const net::Listener* const found = world.listeners.at(view.path);
   const bool is_listener = found != nullptr;
   if (!is_listener) out["strategy"] = kStrategyWords.text(flags.strategy);
-  out["max_restarts"] = flags.max_restarts;
+  out["max_restarts"] = flags.max_restarts ? ordered_json(*flags.max_restarts) : ordered_json("unlimited");
   out["max_seconds"] = seconds(flags.max_seconds);
   out["restarts_in_window"] = view.restarts_in_window;
   if (is_listener) {

@@ -74,9 +74,10 @@ Ending ending_of(Cause cause) {
 
 std::vector<std::string> blame_intensity(const Node& supervisor, const Node& child) {
   const SupervisorFlags& flags = supervisor.spec->flags;
-  const std::string which = ordinal(std::uint64_t{flags.max_restarts} + 1) + " restart within " +
-                            spoken(flags.max_seconds) + ", more than max_restarts " +
-                            std::to_string(flags.max_restarts) + " allows; " + supervisor.path + " gave up";
+  const std::uint64_t limit = flags.max_restarts.value_or(0);  // without one, nobody gives up
+  const std::string which = ordinal(limit + 1) + " restart within " + spoken(flags.max_seconds) +
+                            ", more than max_restarts " + std::to_string(limit) + " allows; " + supervisor.path +
+                            " gave up";
   if (child.is_supervisor()) {
     return continue_chain(child, supervisor.path + " could not keep " + child.path + ", which " + spoken(child.ending) +
                                      ": it needed the " + which);

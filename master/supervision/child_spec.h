@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,18 +32,20 @@ struct Shutdown {
 // `stable_run` restarts immediately.
 struct RestartDelay {
   bool enabled = false;
-  Duration min = std::chrono::milliseconds(100);
+  Duration min = std::chrono::seconds(1);
   Duration max = std::chrono::seconds(30);
   double factor = 2.0;
   double jitter = 0.1;
   Duration reset_after = std::chrono::seconds(60);
   bool immediate_after_ready = false;
   Duration stable_run = std::chrono::seconds(1);
+
+  bool operator==(const RestartDelay&) const = default;
 };
 
 struct SupervisorFlags {
   Strategy strategy = Strategy::one_for_one;
-  std::uint32_t max_restarts = 3;
+  std::optional<std::uint32_t> max_restarts = 3;  // nothing: unlimited
   Duration max_seconds = std::chrono::seconds(5);
   AutoShutdown auto_shutdown = AutoShutdown::never;
 };

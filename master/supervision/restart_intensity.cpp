@@ -7,15 +7,20 @@ namespace bulkhead::supervision {
 
 bool RestartIntensity::count(Instant now) {
   while (!restarts_.empty() && now - restarts_.front() > max_seconds_) restarts_.pop_front();
-  if (restarts_.size() >= max_restarts_) return false;
+  if (max_restarts_ && restarts_.size() >= *max_restarts_) return false;
   restarts_.push_back(now);
+  keep(max_restarts_.value_or(kMostRemembered));
   return true;
 }
 
-void RestartIntensity::limit(std::uint32_t max_restarts, Duration max_seconds) {
+void RestartIntensity::limit(Limit max_restarts, Duration max_seconds) {
   max_restarts_ = max_restarts;
   max_seconds_ = max_seconds;
-  while (restarts_.size() > max_restarts_) restarts_.pop_front();
+  keep(max_restarts_.value_or(kMostRemembered));
+}
+
+void RestartIntensity::keep(std::uint32_t most) {
+  while (restarts_.size() > most) restarts_.pop_front();
 }
 
 std::uint32_t RestartIntensity::in_window(Instant now) const {

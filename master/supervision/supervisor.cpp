@@ -97,7 +97,7 @@ bool Supervisor::triggers_auto_shutdown(const Node& child) const {
 
 void Supervisor::restart(Node& child) {
   if (!intensity_.count(tree_.now())) return give_up(child);
-  const Duration delay = child.backoff.next(child.spec->restart_delay, child.ready_for, tree_.jitter());
+  const Duration delay = delay_of_next_try(child);
   tree_.set_state(child, NodeState::restarting);
   tree_.report(report::ChildRestarting{child.id, child.path, delay, intensity_.in_window(tree_.now())});
   Job job = group_restart(child);
@@ -105,8 +105,18 @@ void Supervisor::restart(Node& child) {
   begin(std::move(job));
 }
 
+// Neither a limit nor a delay would ever end a row of starts that fail at once.
+Duration Supervisor::delay_of_next_try(Node& child) {
+  constexpr auto kBetweenTries = std::chrono::milliseconds(100);
+  const bool is_retry = child.state == NodeState::restarting;
+  const Duration delay = child.backoff.next(child.spec->restart_delay, child.ready_for, tree_.jitter());
+  const bool is_endless = is_retry && delay == Duration::zero() && !flags().max_restarts;
+  return is_endless ? kBetweenTries : delay;
+}
+
 void Supervisor::give_up(const Node& child) {
-  tree_.report(report::IntensityExceeded{self_.id, self_.path, child.path, flags().max_restarts, flags().max_seconds});
+  const std::uint32_t limit = flags().max_restarts.value_or(0);  // without one, nobody gives up
+  tree_.report(report::IntensityExceeded{self_.id, self_.path, child.path, limit, flags().max_seconds});
   self_.blame = blame_intensity(self_, child);
   end(Cause::intensity);
 }

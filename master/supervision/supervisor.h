@@ -120,6 +120,7 @@ class Supervisor {
   void finished(Node& child, NodeState state);
   [[nodiscard]] bool triggers_auto_shutdown(const Node& child) const;
   void restart(Node& child);
+  [[nodiscard]] Duration delay_of_next_try(Node& child);
   void give_up(const Node& child);
   void end(Cause cause);
 

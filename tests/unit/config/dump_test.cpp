@@ -132,7 +132,7 @@ void describe_node(std::ostream& out, const Node& node) {
       << static_cast<int>(spec.shutdown.kind) << ' ' << spec.shutdown.timeout.count() << ' '
       << spec.restart_delay.enabled << spec.restart_delay.min.count() << ' ' << spec.restart_delay.max.count() << ' '
       << spec.restart_delay.factor << ' ' << spec.restart_delay.jitter << ' ' << spec.restart_delay.reset_after.count()
-      << ' ' << static_cast<int>(spec.flags.strategy) << spec.flags.max_restarts << ' '
+      << ' ' << static_cast<int>(spec.flags.strategy) << spec.flags.max_restarts.value_or(1234567) << ' '
       << spec.flags.max_seconds.count() << static_cast<int>(spec.flags.auto_shutdown)
       << node.start_timeout.value_or(kForever).count() << node.pointer << '\n';
   if (node.listener) {

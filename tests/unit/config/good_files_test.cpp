@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "master/config/tree_of_config.h"
 #include "tests/unit/config/fake_host.h"
 #include "tests/unit/config/samples.h"
 #include "tests/unit/config/shapes.h"
@@ -50,7 +51,7 @@ TEST_CASE("the smallest file gets all defaults of the root") {
   CHECK(root.spec.type == NodeType::supervisor);
   CHECK(root.spec.shutdown.kind == Shutdown::Kind::infinity);
   CHECK(root.spec.flags.strategy == Strategy::one_for_one);
-  CHECK(root.spec.flags.max_restarts == 3);
+  CHECK_FALSE(root.spec.flags.max_restarts);
   CHECK(root.spec.flags.max_seconds == 5s);
   CHECK(root.spec.flags.auto_shutdown == AutoShutdown::never);
   CHECK_FALSE(root.spec.restart_delay.enabled);
@@ -66,7 +67,7 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
   CHECK(node.spec.restart == Restart::permanent);
   CHECK_FALSE(node.spec.significant);
   CHECK(node.spec.shutdown.kind == Shutdown::Kind::infinity);
-  CHECK(node.spec.flags.max_restarts == 8);
+  CHECK_FALSE(node.spec.flags.max_restarts);
   CHECK(node.spec.flags.max_seconds == 5s);
   CHECK(node.start_timeout == Timeout(10s));
   CHECK(node.pointer == "/supervisor/children/0");
@@ -102,7 +103,7 @@ TEST_CASE("the smallest file gets all defaults of a listener") {
 TEST_CASE("a restart delay is on by default, with the defaults of its row") {
   const auto delay = good(kSmallest).root.children.at(0).spec.restart_delay;
   CHECK(delay.enabled);
-  CHECK(delay.min == 100ms);
+  CHECK(delay.min == 1s);
   CHECK(delay.max == 30s);
   CHECK(delay.factor == 2.0);
   CHECK(delay.jitter == 0.1);
@@ -312,19 +313,66 @@ struct Workers {
   std::uint32_t cpus;
   const char* fragment;
   std::uint32_t workers;
-  std::uint32_t max_restarts;
 };
 
-TEST_CASE("automatic workers follow the CPUs up to 8, and max_restarts the workers") {
-  const Workers rows[] = {{1, R"("workers":"auto")", 1, 3},  {2, R"("workers":"auto")", 2, 4},
-                          {8, R"("workers":"auto")", 8, 16}, {96, R"("backlog":5)", 8, 16},
-                          {96, R"("workers":20)", 20, 40},   {4, R"("workers":4,"max_restarts":0)", 4, 0}};
+TEST_CASE("automatic workers follow the CPUs up to 8") {
+  const Workers rows[] = {{1, R"("workers":"auto")", 1},
+                          {2, R"("workers":"auto")", 2},
+                          {8, R"("workers":"auto")", 8},
+                          {96, R"("backlog":5)", 8},
+                          {96, R"("workers":20)", 20}};
   for (const Workers& row : rows) {
     INFO(row.cpus << " " << row.fragment);
     const Node node = good(file_of(Shape::listener, row.fragment), FakeHost(0, row.cpus)).root.children.at(0);
     CHECK(node.listener->workers == row.workers);
-    CHECK(node.spec.flags.max_restarts == row.max_restarts);
   }
+}
+
+TEST_CASE("max_restarts is unlimited by default, but 3 where a child has no delay") {
+  using Limit = std::optional<std::uint32_t>;
+  struct Row {
+    const char* keys;  // of a process below the supervisor `s`
+    const char* flags;
+    Limit limit;
+  };
+  const Row rows[] = {{"", "", {}},
+                      {R"(,"restart_delay":{"min":"0s"})", "", {}},
+                      {R"(,"restart_delay":"none")", "", 3},
+                      {R"(,"restart_delay":"none")", R"("max_restarts":"unlimited",)", {}},
+                      {R"(,"restart_delay":"none")", R"("max_restarts":0,)", 0},
+                      {"", R"("max_restarts":7,)", 7}};
+  for (const Row& row : rows) {
+    INFO(row.flags << row.keys);
+    const std::string nested = std::string(R"({"id":"s","type":"supervisor",)") + row.flags +
+                               R"("children":[{"id":"p","type":"process","argv":["/bin/true"]})" + "," +
+                               R"({"id":"q","type":"process","argv":["/bin/true"])" + row.keys + "}]}";
+    const Config config = good(file_of(Shape::child, nested));
+    CHECK(config.root.children.at(0).spec.flags.max_restarts == row.limit);
+    CHECK_FALSE(config.root.spec.flags.max_restarts);
+  }
+}
+
+TEST_CASE("a listener without a delay has workers without one: 3 for it and for its supervisor") {
+  const Config config = good(file_of(Shape::listener, R"("restart_delay":"none")"));
+  CHECK(config.root.children.at(0).spec.flags.max_restarts == 3U);
+  CHECK(config.root.spec.flags.max_restarts == 3U);
+  const Config named = good(file_of(Shape::listener, R"("restart_delay":"none","max_restarts":"unlimited")"));
+  CHECK_FALSE(named.root.children.at(0).spec.flags.max_restarts);
+}
+
+TEST_CASE("workers wait up to 5 s, and as their listener does if it says how") {
+  const auto worker_of = [](const char* keys) {
+    return tree_of_config(good(file_of(Shape::listener, keys)).root).children.at(0).children.at(0).restart_delay;
+  };
+  const auto plain = worker_of(R"("backlog":5)");
+  CHECK(plain.min == 100ms);
+  CHECK(plain.max == 5s);
+  CHECK(plain.immediate_after_ready);
+  const auto own = worker_of(R"("restart_delay":{"min":"2s"})");
+  CHECK(own.min == 2s);
+  CHECK(own.max == 30s);
+  CHECK(own.immediate_after_ready);
+  CHECK_FALSE(worker_of(R"("restart_delay":"none")").enabled);
 }
 
 struct Who {

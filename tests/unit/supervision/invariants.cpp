@@ -145,7 +145,7 @@ void WatchedTree::check_report(const report::ChildRestarting& report) {
   std::deque<Instant>& restarts = window->second.restarts;
   restarts.push_back(now_);
   while (now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
-  require(restarts.size() <= window->second.max_restarts, "never more than max_restarts within max_seconds");
+  require(!window->second.max_restarts || restarts.size() <= window->second.max_restarts, "never more than max_restarts within max_seconds");
   require(restarts.size() == report.restarts_in_window, "the report counts right");
 }
 
@@ -178,7 +178,8 @@ std::size_t WatchedTree::check_leaf(const NodeView& view) const {
 
 std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
   require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
-  require(view.restarts_in_window <= view.spec->flags.max_restarts, "the window holds max_restarts at most");
+  const auto limit = view.spec->flags.max_restarts;
+  require(!limit || view.restarts_in_window <= *limit, "the window holds max_restarts at most");
   require(std::ranges::is_sorted(view.children), "entries are in start order");
   std::size_t living = 0;
   std::size_t starting = 0;
@@ -233,7 +234,8 @@ ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, in
 SupervisorFlags random_flags(Choices& choices) {
   SupervisorFlags flags;
   flags.strategy = static_cast<Strategy>(choices.choose(3));
-  flags.max_restarts = choices.choose(5);
+  flags.max_restarts = choices.choose(6);
+  if (flags.max_restarts == 5U) flags.max_restarts.reset();
   flags.max_seconds = std::chrono::milliseconds(1 + choices.choose(3) * 400);
   flags.auto_shutdown = static_cast<AutoShutdown>(choices.choose(3));
   return flags;

@@ -45,7 +45,7 @@ class WatchedTree {
 
  private:
   struct Window {
-    std::uint32_t max_restarts;
+    std::optional<std::uint32_t> max_restarts;
     Duration max_seconds;
     std::deque<Instant> restarts{};
     NodeId last_stopped = 0;  // since something else was decided or started

@@ -12,6 +12,7 @@ namespace {
 RestartDelay policy() {
   RestartDelay delay;
   delay.enabled = true;
+  delay.min = milliseconds(100);
   delay.jitter = 0;
   return delay;
 }
@@ -123,6 +124,21 @@ TEST_CASE("retries of a failing start are delayed too, and a child that never st
   CHECK(tree.log({"restart", "failed", "over"}) == Log{"restart root/a 0 ms #1", "failed root/a",
                                                        "restart root/a 100 ms #2", "failed root/a",
                                                        "restart root/a 200 ms #3", "failed root/a", "over intensity"});
+}
+
+TEST_CASE("without a limit and without a delay, a start that keeps failing is tried again every 100 ms") {
+  SupervisorFlags endless = flags(Strategy::one_for_one);
+  endless.max_restarts.reset();
+  Rehearsal tree({child("a")}, endless);
+  tree.start();
+  tree.failing["root/a"] = 99;
+  (void)tree.log();
+  tree.exit("root/a");
+  tree.pass(milliseconds(250));
+  CHECK(tree.log({"restart", "failed"}) == Log{"restart root/a 0 ms #1", "failed root/a", "restart root/a 100 ms #2",
+                                               "failed root/a", "restart root/a 100 ms #3", "failed root/a",
+                                               "restart root/a 100 ms #4"});
+  CHECK(tree.state("root/a") == "waiting");
 }
 
 TEST_CASE("a delayed group restart stops the group at once, waits, and then starts it") {

@@ -67,6 +67,16 @@ TEST_CASE("the number of restarts in the window falls as time passes") {
   CHECK(intensity.in_window(at(seconds(8))) == 0);
 }
 
+TEST_CASE("without a limit every restart is allowed, and the memory of them is bounded") {
+  RestartIntensity intensity({}, seconds(5));
+  for (int i = 0; i < 20'000; ++i) REQUIRE(intensity.count(at({})));
+  CHECK(intensity.in_window(at({})) == RestartIntensity::kMostRemembered);
+  CHECK(intensity.in_window(at(seconds(6))) == 0);
+  REQUIRE(intensity.count(at(seconds(6))));
+  intensity.limit(1, seconds(5));
+  CHECK_FALSE(intensity.count(at(seconds(7))));
+}
+
 TEST_CASE("the largest max_restarts and max_seconds are counted without overflow") {
   RestartIntensity intensity(1'000'000, std::chrono::hours(24 * 365 * 30));
   for (int i = 0; i < 1'000'000; ++i) {

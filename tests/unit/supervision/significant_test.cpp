@@ -63,6 +63,7 @@ TEST_CASE("terminate_child never triggers, but the stopped child no longer count
 TEST_CASE("a significant child that waits for its restart, or is dead but not yet handled, still counts as left") {
   ChildSpec delayed = significant("a", Restart::transient);
   delayed.restart_delay.enabled = true;
+  delayed.restart_delay.min = milliseconds(100);
   Rehearsal tree({delayed, significant("b", Restart::transient), significant("c", Restart::transient)},
                  one_for_one(AutoShutdown::all_significant));
   tree.start();
