@@ -82,18 +82,34 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
   for (const NodeId child : view.children) children.push_back(node_json(world, child));
 }
 
+// When the first of its workers is due, if all of them wait.
+std::optional<Instant> all_wait_until(const running::Engine& engine, const NodeView& listener) {
+  std::optional<Instant> first;
+  for (const NodeId id : listener.children) {
+    const auto worker = engine.view(id);
+    if (!worker || worker->state != NodeState::waiting) return std::nullopt;
+    if (!first || *worker->due < *first) first = worker->due;
+  }
+  return first;
+}
+
+std::optional<Instant> due_of(const running::Engine& engine, const NodeView& view) {
+  const bool may_wait_with_its_workers = view.spec->type == NodeType::listener && view.state == NodeState::running;
+  return may_wait_with_its_workers ? all_wait_until(engine, view) : view.due;
+}
+
 ordered_json node_json(const World& world, NodeId id) {
   const auto view = world.engine.view(id);
   if (!view) return nullptr;
   ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
                    {"path", view->path},
                    {"type", kNodeTypeWords.text(view->spec->type)},
-                   {"state", kNodeStateWords.text(view->state)}};
+                   {"state", state_text(world.engine, *view)}};
   const bool leaf = view->spec->type == NodeType::process || view->spec->type == NodeType::worker;
   if (leaf) add_leaf(world, *view, out);
   out["restart"] = kRestartWords.text(view->spec->restart);
   out["restarts"] = view->restarts;
-  if (view->due) out["restart_in_seconds"] = std::max(0.0, seconds(*view->due - now()));
+  if (const auto due = due_of(world.engine, *view)) out["restart_in_seconds"] = std::max(0.0, seconds(*due - now()));
   if (view->spec->type == NodeType::worker) {
     const auto worker = world.children.view(view->run);
     out["generation"] = worker ? worker->generation : world.generation;
@@ -103,6 +119,10 @@ ordered_json node_json(const World& world, NodeId id) {
 }
 
 }  // namespace
+
+std::string_view state_text(const running::Engine& engine, const NodeView& view) {
+  return kNodeStateWords.text(due_of(engine, view) ? NodeState::waiting : view.state);
+}
 
 ordered_json tree_json(const World& world) {
   return node_json(world, kRoot);

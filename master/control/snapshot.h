@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
 #include "master/running/children.h"
 #include "master/running/engine.h"
@@ -17,6 +18,9 @@ struct World {
   const running::Children& children;
   std::uint32_t generation;
 };
+
+// The word for a node's state. A listener waits when all of its workers do: its port queues.
+[[nodiscard]] std::string_view state_text(const running::Engine& engine, const supervision::NodeView& view);
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);

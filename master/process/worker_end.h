@@ -1,10 +1,12 @@
 // Decides what the end of a worker means for its listener's supervisor. Pure.
 //
-//   state      retiring  superfluous
-//   any        any       yes          permanent_failure: another one could not serve either, the listener is closing
-//   starting   any       no           abnormal: it never became ready, whatever it says
-//   otherwise  yes       no           retired: it left on purpose, and is replaced without being counted
-//   otherwise  no        no           abnormal
+//   state     superfluous
+//   any       yes          permanent_failure: another one could not serve either, the listener is closing
+//   leaving   no           retired: the master has asked it to, and replaces it without counting that
+//   others    no           abnormal
+//
+// It does not matter what the worker says. One that retires because of a TERM which the master did not send is counted
+// and delayed like one that was killed, because anything below the master may send signals.
 #pragma once
 
 #include "master/process/workers.h"
@@ -12,12 +14,11 @@
 
 namespace bulkhead::process {
 
-[[nodiscard]] constexpr supervision::ExitReason judge_worker_exit(WorkerProcess::State state, bool retiring,
+[[nodiscard]] constexpr supervision::ExitReason judge_worker_exit(WorkerProcess::State state,
                                                                   bool superfluous) noexcept {
   using supervision::ExitReason;
   if (superfluous) return ExitReason::permanent_failure;
-  if (state == WorkerProcess::State::starting) return ExitReason::abnormal;
-  return retiring ? ExitReason::retired : ExitReason::abnormal;
+  return state == WorkerProcess::State::leaving ? ExitReason::retired : ExitReason::abnormal;
 }
 
 }  // namespace bulkhead::process

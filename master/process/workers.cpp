@@ -341,7 +341,7 @@ bool Workers::all_drained(const net::Listener& listener, bool patient) const {
     if (!worker.drained && !given_up && worker.state != WorkerProcess::State::leaving) return false;
     any = true;
   }
-  return any;
+  return any || !patient;
 }
 
 bool Workers::any_in_hand(const net::Listener& listener) const {

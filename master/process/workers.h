@@ -117,7 +117,8 @@ class Workers {
 
   [[nodiscard]] bool has(const net::Listener& listener, std::uint32_t index) const;
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
-  // Whether all have emptied the queue or exited. A worker that is still starting is waited for only if `patient`.
+  // Whether all have emptied the queue or exited. Only if `patient`, a worker that is still starting is waited for, and
+  // so is a listener that has none at all: all of them may be waiting for their restarts.
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const;
   // Some worker is leaving and still holds accepted connections without a child.
   [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;

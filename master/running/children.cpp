@@ -189,7 +189,7 @@ void Children::on_worker_end(pid_t pid) {
   observer_.on_worker_gone(listener);
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
-  end.reason = process::judge_worker_exit(worker.state, worker.retiring, is_superfluous(&listener));
+  end.reason = process::judge_worker_exit(worker.state, is_superfluous(&listener));
   ended(end);
 }
 

@@ -22,7 +22,7 @@ enum class ExitReason : std::uint8_t {
   shutdown,           // an end that counts as clean by itself (OTP's shutdown and {shutdown, _})
   abnormal,           // any other status, any signal
   permanent_failure,  // exit status listed in permanent_failure_exit: not restarted, whatever `restart` says; `failed`
-  retired,            // it ended on a request from outside supervision (worker TERM, recycling): replaced, not counted
+  retired,            // it ended because the edge asked it to, not the tree: replaced at once, not counted
 };
 
 // clang-format off

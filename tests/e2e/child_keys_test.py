@@ -258,8 +258,8 @@ class FailedSteps(TestCase):
         inside = os.path.join(self.directory, "root", "inside")
         os.makedirs(inside)
         keys = {"chroot": os.path.dirname(inside), "chdir": "/inside"}
-        for child in (listener("echo", workers=1, **keys),
-                      {"id": "echo", "type": "process", "argv": ["/sleep", "1000"], "ready": "exec", **keys}):
+        for child in (listener("echo", workers=1, restart_delay="none", **keys),
+                      {"id": "echo", "type": "process", "argv": ["/sleep", "1000"], "ready": "exec", "restart_delay": "none", **keys}):
             os.makedirs(inside, exist_ok=True)
             shutil.copy(self.static_sleeper(), os.path.join(keys["chroot"], "sleep"))
             daemon = self.start(child)

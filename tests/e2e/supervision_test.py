@@ -81,8 +81,8 @@ class Intensity(TestCase):
 
 
 class Retiring(TestCase):
-    def test_term_to_a_worker_retires_it_and_is_not_counted(self):
-        daemon = self.start(listener(max_restarts=1, max_seconds=60), supervisor={"max_restarts": 0})
+    def test_term_to_a_worker_retires_it_and_costs_no_connection(self):
+        daemon = self.start()
         with Hold(daemon.address(), 20) as held:
             for _ in range(6):
                 victim = daemon.workers()[0]

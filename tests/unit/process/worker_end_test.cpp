@@ -9,29 +9,21 @@ using supervision::ExitReason;
 using State = WorkerProcess::State;
 
 TEST_CASE(
-    "the end of a worker is judged by how far it had come, whether it left on purpose, and whether it is needed") {
+    "the end of a worker is judged by whether the master had asked for it, and whether another one is needed") {
   struct Row {
     State state;
-    bool retiring;
     bool superfluous;
     ExitReason reason;
   };
-  constexpr Row kRows[] = {{State::starting, false, false, ExitReason::abnormal},
-                           {State::starting, true, false, ExitReason::abnormal},
-                           {State::ready, false, false, ExitReason::abnormal},
-                           {State::ready, true, false, ExitReason::retired},
-                           {State::leaving, false, false, ExitReason::abnormal},
-                           {State::leaving, true, false, ExitReason::retired},
-                           {State::starting, false, true, ExitReason::permanent_failure},
-                           {State::starting, true, true, ExitReason::permanent_failure},
-                           {State::ready, false, true, ExitReason::permanent_failure},
-                           {State::ready, true, true, ExitReason::permanent_failure},
-                           {State::leaving, false, true, ExitReason::permanent_failure},
-                           {State::leaving, true, true, ExitReason::permanent_failure}};
+  constexpr Row kRows[] = {{State::starting, false, ExitReason::abnormal},
+                           {State::ready, false, ExitReason::abnormal},
+                           {State::leaving, false, ExitReason::retired},
+                           {State::starting, true, ExitReason::permanent_failure},
+                           {State::ready, true, ExitReason::permanent_failure},
+                           {State::leaving, true, ExitReason::permanent_failure}};
   for (const Row& row : kRows) {
-    INFO("state " << static_cast<int>(row.state) << ", retiring " << row.retiring << ", superfluous "
-                  << row.superfluous);
-    CHECK(judge_worker_exit(row.state, row.retiring, row.superfluous) == row.reason);
+    INFO("state " << static_cast<int>(row.state) << ", superfluous " << row.superfluous);
+    CHECK(judge_worker_exit(row.state, row.superfluous) == row.reason);
   }
 }
 

@@ -101,11 +101,38 @@ TEST_CASE("a worker that did not become ready failed to start, one that was read
   CHECK_FALSE(all<StartFailed>(rig).empty());
 }
 
-TEST_CASE("a worker that says that it leaves has retired, and is replaced without being counted") {
+TEST_CASE("a worker that says that it leaves, though nobody asked it to, is counted and delayed like a crash") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.start();
+  const auto leave = [&rig] {
+    rig.system.at("root/echo/1").say(ipc::Retiring{ipc::RetireReason::terminated, 0});
+    rig.end("root/echo/1", exited(0));
+  };
+  leave();
+  CHECK(all<supervision::ChildExited>(rig).front().reason == ExitReason::abnormal);
+  CHECK(rig.is_running("root/echo/1"));
+  leave();
+  CHECK(rig.state("root/echo/1") == supervision::NodeState::waiting);
+  CHECK(rig.engine.view("root/echo")->restarts_in_window == 2);
+  rig.pass(std::chrono::milliseconds(110));
+  CHECK(rig.is_running("root/echo/1"));
+}
+
+TEST_CASE("a worker that had been ready for a second restarts at once, whatever ended it") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.start();
+  for (int i = 0; i < 5; ++i) {
+    rig.pass(std::chrono::seconds(1));
+    rig.end("root/echo/1", killed_by(SIGKILL));
+    CHECK(rig.is_running("root/echo/1"));
+  }
+}
+
+TEST_CASE("a worker that the master has asked to leave has retired, and is replaced without being counted") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_restarts":0)")));
   rig.start();
-  rig.system.at("root/echo/1").say(ipc::Retiring{ipc::RetireReason::terminated, 0});
-  rig.end("root/echo/1", exited(0));
+  rig.children.retire(rig.run_of("root/echo/1"));
+  rig.settle();
   CHECK(all<supervision::ChildExited>(rig).front().reason == ExitReason::retired);
   CHECK(rig.system.started("root/echo/1") == 2);
   CHECK(rig.is_running("root/echo"));
