@@ -7,7 +7,7 @@ import socket
 import sys
 
 from harness import Client, ControlledTestCase, exec_listener, free_port, listener, main, needs_root, process, tool, wait_until
-from harness.daemon import listening_on
+from harness.listening import listening_on
 
 SHELL = "/bin/sh"
 

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 from harness import Client, ControlledTestCase, exec_listener, free_port, listener, main, tool, wait_until
-from harness.daemon import listening_on
+from harness.listening import listening_on
 from programs_test import example, replaced
 
 ENV = shutil.which("env")

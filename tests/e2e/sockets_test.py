@@ -14,7 +14,7 @@ import unittest
 
 from harness import (Client, ControlledTestCase, Strace, config_of, exec_listener, free_port, listener, main, needs_root, tool,
                      wait_until)
-from harness.daemon import listening_on
+from harness.listening import listening_on
 
 needs_ipv6 = unittest.skipUnless(os.path.exists("/proc/net/if_inet6"), "no IPv6 here")
 NOBODY = 65534

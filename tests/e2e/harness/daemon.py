@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 
+from .listening import listening_on
 from .processes import all_processes, children_of, descendants, process, reap, signal_process
 from .waiting import Timeout, wait_until
 
@@ -305,16 +306,3 @@ class Daemon:
                 signal_process(one.pid, signal.SIGKILL)
             signal_process(self.popen.pid, signal.SIGKILL)
             self.popen.wait(10)
-
-
-def listening_on(port):
-    """Whether any socket listens on the port, from /proc/net/tcp (proc(5)): state 0A is LISTEN."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table) as file:
-                rows = [line.split() for line in file][1:]
-        except OSError:
-            continue
-        if any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows):
-            return True
-    return False
