@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from .daemon import Daemon, config_of
+from .daemon import Daemon, config_of, is_sanitized
 from .processes import become_subreaper, descendants, kill_all_below
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -69,8 +69,7 @@ class TestCase(unittest.TestCase):
 
     @property
     def sanitized(self):
-        with open(self.program, "rb") as file:
-            return b"__asan_init" in file.read()
+        return is_sanitized(self.program)
 
     @property
     def without_fault_handlers(self):

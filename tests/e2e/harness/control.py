@@ -150,6 +150,11 @@ class Events:
         self._popen.stdout.close()
 
 
+def _is_served(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
 BEGIN_OF = {"supervisor_terminated": "supervisor_started", "drain_done": "drain_started", "child_exited": "child_started",
             "child_ready": "child_started", "child_stopping": "child_started"}
 
@@ -183,7 +188,7 @@ class ControlledTestCase(TestCase):
         """As start(). With wait=False as soon as the control socket answers."""
         daemon = self.start(*children, **options)
         path = os.path.join(daemon.directory, "control.sock")
-        wait_until(lambda: os.path.exists(path), 15, "the control socket")
+        wait_until(lambda: _is_served(path), 15, "the control socket")
         daemon.control = Control(path, self.bindir)
         self.addCleanup(daemon.control.close)
         daemon.events = Events(daemon.control)

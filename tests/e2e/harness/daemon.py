@@ -1,5 +1,6 @@
 """A bulkheadd under test: started in a directory of its own, watched through its ready line, its log and /proc."""
 
+import functools
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import time
 
+from .invariants import Baseline, at_rest
 from .listening import listening_on
 from .processes import all_processes, children_of, descendants, process, reap, signal_process
 from .waiting import Timeout, wait_until
@@ -62,6 +64,12 @@ def parse_line(line):
     return out
 
 
+@functools.lru_cache
+def is_sanitized(program):
+    with open(program, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 class Daemon:
     """`config` is a dictionary (the log goes to a file in `directory`, as JSON, unless it says otherwise)."""
 
@@ -80,6 +88,8 @@ class Daemon:
         self.expected_status = 0
         self.killed = False  # the test killed the master itself: what is left is no fault
         self.ready = None
+        self.baseline = None
+        self.sanitized = is_sanitized(program)
         self.seen = {}  # pid -> Process, of all that was ever found in its tree
         ready_read, ready_write = os.pipe()
         command = [*prefix, program, "-c", self.config_path, "--ready-fd", str(ready_write), *arguments]
@@ -107,6 +117,7 @@ class Daemon:
             text += part
         self.ready = json.loads(text)
         self.pid = self.ready["pid"]
+        self.baseline = Baseline(self.pid)
         self.close_ready_fd()
         return self.ready
 
@@ -251,6 +262,7 @@ class Daemon:
             orphans = self.left_over()
             if orphans:
                 out.append(f"the master did not adopt: {orphans}")
+            out += at_rest(self)
             try:
                 self.stop()
             except Timeout as timeout:
