@@ -82,6 +82,7 @@ class Story(AdmissionTestCase):
 
     def test_one_whose_worker_was_killed(self):
         client = self.open()
+        self.daemon.wait_log("", event="connection_started")  # the worker writes it when its child is already there
         workers = self.daemon.workers("run")
         signal_process(workers[0].pid, signal.SIGKILL)
         self.daemon.wait_workers(1, without=workers, name="run")
