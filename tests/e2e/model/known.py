@@ -1,0 +1,81 @@
+"""Operations that meet known faults, which are left out until those are mended. An entry goes when its fault does;
+`model_test.py --known` runs the sequences that show them."""
+
+from .steps import parts
+
+
+def _reloads(step):
+    return [one for one in parts(step) if one[0] == "reload"]
+
+
+def _suspended_before_reload(model, step):
+    """A reload resumes what an operator has suspended."""
+    suspends = any(one[0] == "suspend" for one in parts(step))
+    return _reloads(step) and (suspends or any(node.suspended for _, node in model.listeners()))
+
+
+def _scaled_before_reload(model, step):
+    """A reload undoes scale."""
+    scales = any(one[0] == "scale" for one in parts(step))
+    return _reloads(step) and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
+
+
+def _gone_before_reload(model, step):
+    """A reload does not bring back what has no entry."""
+    deletes = any(one[0] in ("delete", "stop", "restart", "kill_process") for one in parts(step))
+    return _reloads(step) and (deletes or any(getattr(node, "gone", None) for _, node in model.nodes()))
+
+
+def _same_port(model, step):
+    """An address cannot move to another one with the same port."""
+    now = model.find("root/a") or model.find("root/c")
+    wide = now is not None and now.type == "listener" and now.spec["listen"][0].startswith("0.0.0.0")
+    return any(one[1] == 8 for one in _reloads(step)) or (_reloads(step) and wide)
+
+
+def _stopped_before_reload(model, step):
+    """A reload that changes a process starts it, even if an operator has stopped it or it has ended by itself."""
+    stops = any(one[0] in ("stop", "end_process") for one in parts(step))
+    return _reloads(step) and (stops or any(node.type == "process" and node.state == "stopped" for _, node in model.nodes() if node.id != "j"))
+
+
+def _scaled_before_restart(model, step):
+    """Whatever restarts a listener undoes scale."""
+    scales = any(one[0] == "scale" for one in parts(step))
+    restarts = any(one[0] in ("restart", "kill_process", "end_process", "starve", "breaks") for one in parts(step))
+    return restarts and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
+
+
+def _counted_fork_failures(model, step):
+    """A fork that fails counts against max_restarts."""
+    return any(one[0] == "starve" and one[1].startswith("root/s/") for one in parts(step))
+
+
+def _left_by_a_killed_master(model, step):
+    """What a killed master's processes have started goes on beside the next master's."""
+    return any(one[0] == "master_dies" for one in parts(step))
+
+
+def _killed_in_a_reload(model, step):
+    """A worker that is killed while a reload starts its listener in the place of something else is not started again."""
+    kills = any(one[0] in ("kill_worker", "kill_process") for one in parts(step))
+    return _reloads(step) and kills
+
+
+# name -> (which steps meet it, a sequence that shows it)
+KNOWN_OPEN = {
+    "left by a killed master": (_left_by_a_killed_master, [["master_dies"]]),
+    "stopped before a reload": (_stopped_before_reload, [["stop", "root/w"], ["reload", 9]]),
+    "scaled before a restart": (_scaled_before_restart, [["scale", "root/u", 2], ["restart", "root/u"]]),
+    "fork failures that count": (_counted_fork_failures, [["starve", "root/s/q"], ["starve", "root/s/q"]]),
+    "suspended before a reload": (_suspended_before_reload, [["suspend", "root/u"], ["reload", 0]]),
+    "scaled before a reload": (_scaled_before_reload, [["scale", "root/u", 4], ["reload", 0]]),
+    "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),
+    "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
+    "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 5),
+}
+
+
+def met(model, step):
+    """The names of the known faults that this step meets."""
+    return [name for name, (meets, _) in KNOWN_OPEN.items() if meets(model, step)]

@@ -1,0 +1,476 @@
+"""The model: the tree as the contract says it must be when nothing moves any more, and what every step does to it. Pure Python without a
+daemon. The rules are OTP's for supervisors and their operations, and those of the manual for listeners and reloads.
+
+Where the contract leaves a choice, a step asks `choose`, and every choice is a state of its own that the daemon may be in."""
+
+import copy
+
+RUNNING, STOPPED, CRASHING = "running", "stopped", "crashing"
+OK, BUSY, REFUSED = "ok", "busy", "refused"
+
+# What a reload changes of a process without restarting it.
+IN_PLACE = {"restart", "significant", "shutdown", "start_timeout", "watchdog", "restart_delay", "normal_exit", "permanent_failure_exit",
+            "stop_signal", "reload_signal"}
+
+
+class Node:
+    def __init__(self, spec, origin="file"):
+        self.spec = spec
+        self.origin = origin
+        self.state = STOPPED
+        self.starts = 0         # processes: how often it has been started since the last look
+        self.children = []      # supervisors, in their order
+        self.restarts = 0       # supervisors: those that count against max_restarts
+        self.gone = {}          # supervisors: id -> why a child of the file has no entry
+        self.workers = spec.get("workers", 0)
+        self.renewed = "none"   # listeners: "none", "some", "all" of the workers are others than at the last look; "any": unknown
+        self.suspended = False  # None: not known, as for `workers` and `accepted`
+        self.conns = []         # numbers of the connections that go on
+        self.queued = []        # and of those that wait in the port's queue
+        self.accepted = 0
+
+    def __deepcopy__(self, memo):
+        new = copy.copy(self)
+        new.children = [copy.deepcopy(child, memo) for child in self.children]
+        new.gone, new.conns, new.queued = dict(self.gone), list(self.conns), list(self.queued)
+        return new
+
+    @property
+    def id(self):
+        return self.spec["id"]
+
+    @property
+    def type(self):
+        return self.spec["type"]
+
+    @property
+    def kind(self):
+        return self.spec["argv"][3]
+
+    @property
+    def restart(self):
+        return self.spec.get("restart", "permanent")
+
+    def is_reached_over_unix(self):
+        return any(address.startswith("unix:") for address in self.spec["listen"])
+
+    def child(self, name):
+        return next((one for one in self.children if one.id == name), None)
+
+    def walk(self, path):
+        yield path, self
+        for child in self.children:
+            yield from child.walk(f"{path}/{child.id}")
+
+
+class Model:
+    def __init__(self, supervisor):
+        """`supervisor`: the root as the file has it."""
+        self.root = Node({"id": "root", "type": "supervisor", **supervisor})
+        self.supervisor = supervisor
+        self.broken = set()
+        self.connections = 0
+        self.unknown = set()    # connections that may have ended or not
+        self.nameless = set()   # connections over Unix sockets, whose clients have no address of their own
+        self.loose = False      # several steps at once: only what all orders have in common is certain
+        self._start(self.root)
+
+    # --- looking
+
+    def find(self, path):
+        names = path.split("/")
+        node = self.root if names[0] == "root" else None
+        for name in names[1:]:
+            node = node and node.child(name)
+        return node
+
+    def parent(self, path):
+        return self.find(path.rpartition("/")[0])
+
+    def nodes(self):
+        return list(self.root.walk("root"))
+
+    def listeners(self):
+        return [(path, node) for path, node in self.nodes() if node.type == "listener"]
+
+    def held(self):
+        """The connections that must be alive."""
+        return {number for _, node in self.nodes() for number in node.conns}
+
+    def queued(self):
+        return {number for _, node in self.nodes() for number in node.queued}
+
+    def crashing(self):
+        return [path for path, node in self.nodes() if node.state == CRASHING]
+
+    def deviates(self):
+        """Something is not as the file says, by an operator's will or its own end."""
+        return any(node.gone or node.origin == "added" or (node.type != "supervisor" and node.state == STOPPED)
+                   or node.suspended or (node.type == "listener" and node.workers != node.spec["workers"])
+                   for _, node in self.nodes())
+
+    # --- starting and ending
+
+    def _start(self, node, old=None):
+        """`old`: the node in whose place it starts, whose listeners keep their connections."""
+        if node.type == "process":
+            self._start_process(node)
+        elif node.type == "listener":
+            node.state = RUNNING
+            node.renewed = "any" if self.loose else "all"
+        else:
+            node.state = RUNNING
+            node.restarts, node.gone = 0, {}
+            node.children = [Node(spec) for spec in node.spec["children"]]
+            for child in node.children:
+                before = old and old.child(child.id)
+                if before and before.type == child.type == "listener":
+                    self._continue(child, before)
+                self._start(child, before)
+
+    def _continue(self, node, old):
+        node.conns, node.queued, node.suspended = old.conns, old.queued, old.suspended
+        node.accepted = old.accepted
+        node.workers = old.workers if old.workers == node.workers else None  # whether scale survives is not said
+
+    def _start_process(self, node):
+        node.starts += 1
+        if node.id in self.broken:
+            node.state = CRASHING
+        else:
+            node.state = STOPPED if node.kind == "once" else RUNNING
+
+    def _drop(self, node):
+        """The connections of everything at and below it end, and the workers with their numbers."""
+        for _, one in node.walk(""):
+            if self.loose:
+                self.unknown |= set(one.conns)
+            self.unknown |= set(one.queued)
+            one.conns, one.queued = [], []
+            if one.accepted is not None and self.loose:
+                one.accepted = None
+
+    def _end(self, node):
+        self._drop(node)
+        node.state = STOPPED
+        if node.type == "supervisor":
+            node.children = []
+        if node.type == "listener" and (node.suspended or node.workers != node.spec["workers"]):
+            node.suspended, node.workers = None, None  # whether it is still suspended, or scaled, when it starts is not said
+
+    def _remove(self, parent, node, why):
+        parent.children.remove(node)
+        if node.origin == "file":
+            parent.gone[node.id] = why
+
+    # --- what a supervisor does about an exit
+
+    def _exited(self, path, abnormal):
+        node, parent = self.find(path), self.parent(path)
+        if node.restart == "permanent" or (node.restart == "transient" and abnormal):
+            self._restart(parent, node, path)
+        elif node.restart == "temporary":
+            self._remove(parent, node, "ended")
+        else:
+            node.state = STOPPED
+
+    def _restart(self, parent, node, path):
+        parent.restarts += 1
+        parent_path = path.rpartition("/")[0]
+        if parent.restarts > parent.spec["max_restarts"]:
+            grandparent = self.parent(parent_path)
+            return self._restart(grandparent, parent, parent_path)
+        for one in self._group(parent, node):
+            if one.restart == "temporary" and one is not node:
+                self._drop(one)
+                self._remove(parent, one, "ended")
+            else:
+                self._start(one, copy.deepcopy(one))
+
+    def _group(self, parent, node):
+        strategy, at = parent.spec.get("strategy", "one_for_one"), parent.children.index(node)
+        return {"one_for_one": [node], "rest_for_one": parent.children[at:], "one_for_all": list(parent.children)}[strategy]
+
+    # --- steps: each returns the answer
+
+    def _addressed(self, path):
+        """(node, parent, error)"""
+        parent = self.parent(path)
+        if parent is None or parent.type != "supervisor" or parent.state != RUNNING:
+            return None, None, "noproc"
+        node = parent.child(path.rpartition("/")[2])
+        return (node, parent, None) if node else (None, None, "not_found")
+
+    def stop(self, choose, path):
+        node, parent, error = self._addressed(path)
+        if error:
+            return error
+        self._end(node)
+        if node.restart == "temporary":
+            self._remove(parent, node, "stopped")
+        return OK
+
+    def start(self, choose, path):
+        node, _, error = self._addressed(path)
+        if error:
+            return error
+        if node.state == CRASHING:
+            return choose("running", "restarting")
+        if node.state == RUNNING:
+            return "running"
+        self._start(node)
+        return OK
+
+    def restart(self, choose, path):
+        node, parent, error = self._addressed(path)
+        if error:
+            return error
+        if node.restart == "temporary" and choose(False, True):
+            self._end(node)
+            self._remove(parent, node, "stopped")
+            return "not_found"
+        self._start(node, copy.deepcopy(node))
+        return OK
+
+    def delete(self, choose, path):
+        node, parent, error = self._addressed(path)
+        if error:
+            return error
+        if node.state == CRASHING:
+            return choose("running", "restarting")
+        if node.state == RUNNING:
+            return "running"
+        self._remove(parent, node, "deleted")
+        return OK
+
+    def add(self, choose, path, spec):
+        """`path`: that of the supervisor."""
+        parent = self.find(path)
+        if parent is None or parent.type != "supervisor" or parent.state != RUNNING:
+            return "noproc"
+        there = parent.child(spec["id"])
+        if there and there.state == CRASHING:
+            return choose("already_started", "already_present")
+        if there:
+            return "already_started" if there.state == RUNNING else "already_present"
+        node = Node(spec, "added")
+        parent.children.append(node)
+        self._start(node)
+        return OK
+
+    def _listener(self, choose, path):
+        """(node, answer): what commands about a listener say that is not there, or whose supervisor is stopped."""
+        parent, node = self.parent(path), self.find(path)
+        if parent is not None and parent.type == "supervisor" and parent.state == STOPPED:
+            return None, choose("noproc", "not_found", OK)  # it may be remembered
+        if node is None or node.type != "listener":
+            return None, choose("noproc", "not_found")
+        return node, None
+
+    def scale(self, choose, path, workers):
+        node, answer = self._listener(choose, path)
+        if node is None:
+            return answer
+        if node.state == STOPPED:
+            node.workers = None
+            return choose("noproc", OK)
+        if node.workers != workers:
+            node.workers = workers
+            self._renew(node, "some")
+        return OK
+
+    def suspend(self, choose, path, on=True):
+        node, answer = self._listener(choose, path)
+        if node is None:
+            return answer
+        if node.state == STOPPED:
+            node.suspended = None
+            return choose(OK, REFUSED)
+        node.suspended = on
+        if not on:
+            self._serve_queue(node)
+        return OK
+
+    def resume(self, choose, path):
+        return self.suspend(choose, path, on=False)
+
+    def _serve_queue(self, node):
+        if node.accepted is not None:
+            node.accepted += len(node.queued)
+        node.conns, node.queued = node.conns + node.queued, []
+
+    def drain(self, choose, path=None):
+        if path is None:
+            for one, node in self.listeners():
+                if node.state == RUNNING:
+                    self.stop(choose, one)
+            return OK
+        node, answer = self._listener(choose, path)
+        return answer if node is None else self.stop(choose, path)
+
+    def _renew(self, node, which):
+        order = ["none", "some", "any", "all"]
+        node.renewed = max(node.renewed, "any" if self.loose else which, key=order.index)
+
+    # --- steps of nature
+
+    def kill_process(self, choose, path, normal=False):
+        node = self.find(path)
+        if node is None or node.type != "process" or node.state != RUNNING:
+            return None
+        self._exited(path, abnormal=not (normal and node.kind == "polite"))
+        return None
+
+    def end_process(self, choose, path):
+        return self.kill_process(choose, path, normal=True)
+
+    def kill_worker(self, choose, path, how):
+        node = self.find(path)
+        if node and node.type == "listener" and node.state == RUNNING:
+            self._renew(node, "some")
+        return None
+
+    def breaks(self, choose, name):
+        """A process of that name crashes now, and at once whenever it is started."""
+        self.broken.add(name)
+        node = self.find(f"root/{name}")
+        if node and node.type == "process" and node.state == RUNNING:
+            self._exited(f"root/{name}", abnormal=True)
+
+    def mends(self, choose, name):
+        self.broken.discard(name)
+        for _, node in self.nodes():
+            if node.id == name and node.state == CRASHING:
+                self._start(node)
+
+    def connect(self, choose, path, over):
+        node = self.find(path)
+        if node is None or node.type != "listener" or node.state != RUNNING:
+            return None
+        self.connections += 1
+        if over == "unix" and node.is_reached_over_unix():
+            self.nameless.add(self.connections)
+        if node.suspended:
+            node.queued.append(self.connections)
+        else:
+            node.conns.append(self.connections)
+            node.accepted = None if node.accepted is None else node.accepted + 1
+        return None
+
+    def leave(self, choose, path):
+        """The client of the oldest connection goes."""
+        node = self.find(path)
+        if node and node.type == "listener" and node.conns:
+            node.conns.pop(0)
+
+    def kill_connection(self, choose, path, how):
+        number = self.victim(path)
+        if number:
+            self.find(path).conns.remove(number)
+
+    def victim(self, path):
+        """The connection that is killed: the oldest whose client can be told by its address. None: there is none."""
+        node = self.find(path)
+        conns = node.conns if node and node.type == "listener" else []
+        return next((number for number in conns if number not in self.nameless), None)
+
+    def starve(self, choose, path):
+        """A process or a worker is killed while there is nothing to fork with; later there is again."""
+        node = self.find(path)
+        if node and node.type == "listener":
+            return self.kill_worker(choose, path, "KILL")
+        return self.kill_process(choose, path)
+
+    def master_dies(self, choose):
+        """It is killed, and started again with the file that was in effect."""
+        self._drop(self.root)
+        self.root = Node({"id": "root", "type": "supervisor", **self.supervisor})
+        self._start(self.root)
+
+    # --- reloads and upgrades
+
+    def upgrade(self, choose):
+        for _, node in self.listeners():
+            if node.state == RUNNING:
+                self._renew(node, "all")
+        return OK
+
+    def reload(self, choose, number, supervisor):
+        """`supervisor`: the root as the new file has it; None: a file that is refused."""
+        if supervisor is None:
+            return REFUSED
+        self.supervisor = supervisor
+        self._reload_supervisor(choose, self.root, {"id": "root", "type": "supervisor", **supervisor})
+        return OK
+
+    def _reload_supervisor(self, choose, node, spec):
+        old = {one["id"]: one for one in node.spec["children"]}
+        node.spec = spec
+        if node.state != RUNNING:
+            return
+        new = {one["id"]: one for one in spec["children"]}
+        kept = {one.id: one for one in node.children}
+        for one in node.children:
+            if one.origin == "file" and (one.id not in new or new[one.id]["type"] != one.type):
+                self._drop(one)
+                del kept[one.id]
+        added = [one for one in node.children if one.origin == "added" and one.id in kept]
+        node.children = []
+        for child in spec["children"]:
+            if child["id"] in kept:
+                self._reload_child(choose, kept[child["id"]], child, old.get(child["id"], child))
+                node.children.append(kept[child["id"]])
+            elif self._comes_back(choose, node, child, old.get(child["id"])):
+                node.gone.pop(child["id"], None)
+                node.children.append(Node(child))
+                node.children[-1].accepted = None if self.loose else 0
+                self._start(node.children[-1])
+        node.gone = {name: why for name, why in node.gone.items() if name in new}
+        node.children += added
+
+    def _comes_back(self, choose, parent, child, old):
+        """The file is the truth: what has no entry is started, unless it is temporary, has ended, and is unchanged."""
+        why = parent.gone.get(child["id"])
+        if old != child or why in (None, "deleted"):
+            return True
+        return False if why == "ended" else choose(False, True)
+
+    def _reload_child(self, choose, node, spec, old):
+        changed = {key for key in {*spec, *old} if spec.get(key) != old.get(key)}
+        if node.type == "supervisor":
+            return self._reload_supervisor(choose, node, spec)
+        node.spec = spec
+        if node.type == "listener":
+            if "workers" in changed:
+                node.workers = spec["workers"]
+            if changed and node.state == RUNNING:
+                self._renew(node, "any")
+        elif changed - IN_PLACE and node.state != STOPPED:
+            self._start(node)
+
+
+# --- every state that a step may lead to
+
+class _Choices:
+    def __init__(self, taken):
+        self.taken = taken
+        self.next = 0
+        self.open = []  # further choices, to be taken another time
+
+    def __call__(self, *options):
+        if self.next == len(self.taken):
+            self.open += [[*self.taken, other] for other in options[1:]]
+            self.taken = [*self.taken, options[0]]
+        self.next += 1
+        return self.taken[self.next - 1]
+
+
+def outcomes(model, deed):
+    """[(answer, model)] for every choice that `deed(model, choose)` leaves."""
+    out, todo = [], [[]]
+    while todo:
+        choices, after = _Choices(todo.pop()), copy.deepcopy(model)
+        answer = deed(after, choices)
+        out.append((answer, after))
+        todo += choices.open
+    return out
