@@ -110,6 +110,9 @@ void Narrator::tell(const Report& report) {
       events.publish("child_restarting", r.path,
                      {{"delay_ms", milliseconds(r.delay)}, {"restarts_in_window", r.restarts_in_window}});
     }
+    void operator()(const report::RestartPostponed& r) const {
+      log::Line(log::Level::info, r.path).text("trying again in ").seconds(r.delay.count()).write();
+    }
     void operator()(const report::ChildRemoved& r) const { events.publish("child_removed", r.path); }
     void operator()(const report::IntensityExceeded& r) const {
       log::Line(log::Level::error, r.path)

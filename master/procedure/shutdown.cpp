@@ -46,7 +46,7 @@ void Shutdown::graceful(bool ready) {
 void Shutdown::tree_terminated(const supervision::TreeTerminated& end, bool ready) {
   const bool asked = phase() == Phase::stopping_tree || (!ready && is_stopping());
   if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
-    status_ = kGaveUp;
+    status_ = end.shortage ? kSystemError : kGaveUp;
     narrator_.gave_up(end);
   }
   begin([this] { sequence_.tree_gone(); });

@@ -154,6 +154,7 @@ void Processes::read_report(ProcessChild& child) {
   child.report.close();
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
   if (!failure) return;
+  child.shortage = is_shortage(failure->error);
   const char* reason = strerrordesc_np(failure->error);
   child.failure =
       fmt::format("failed while {}: {}", ipc::stage_text(failure->stage), reason != nullptr ? reason : "unknown error");
@@ -337,6 +338,7 @@ ChildEnd Processes::reap(pid_t pid) {
   if (child.failure.empty()) {
     end.reason = judge_exit(end.wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
   }
+  if (end.start_failed && child.shortage) end.reason = supervision::ExitReason::shortage;
   end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
 
   if (ended.group_lives || !child.output->at_end()) {

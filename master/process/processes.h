@@ -61,6 +61,7 @@ struct ProcessChild {
   bool watchdog_expired = false;
   bool closed_notify_fd = false;  // without a newline
   std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
+  bool shortage = false;          // it failed for want of processes or memory
   std::string status;             // its last STATUS=
   std::optional<Instant> start_deadline;
   std::optional<Instant> watchdog_deadline;

@@ -14,6 +14,7 @@
 #include "bulkhead_version.h"
 #include "master/host/clock.h"
 #include "master/host/log_target.h"
+#include "master/process/exit_judgement.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
 #include "worker/ipc/channel.h"
@@ -181,7 +182,10 @@ void Workers::on_channel(RunId run) {
 void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
   std::visit(sys::Overloaded{[&](const ipc::Hello& hello) { on_hello(worker, hello); },
                              [&](const ipc::Ready&) { on_ready(worker); },
-                             [&](const ipc::Fail& fail) { worker.failure = failure_text(fail); },
+                             [&](const ipc::Fail& fail) {
+                               worker.failure = failure_text(fail);
+                               worker.shortage = is_shortage(fail.error);
+                             },
                              [&](const ipc::Retiring& leaves) {
                                worker.retiring = true;
                                worker.in_hand = leaves.count;

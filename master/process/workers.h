@@ -49,6 +49,7 @@ struct WorkerProcess {
   bool late = false;              // at the last check
   std::uint64_t incarnation = 1;  // of the master's program that started it
   std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
+  bool shortage = false;          // it failed for want of processes or memory
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;

@@ -10,6 +10,7 @@
 
 #include "master/host/clock.h"
 #include "master/journal/exit_text.h"
+#include "master/process/exit_judgement.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
@@ -99,7 +100,8 @@ void Children::start(const NodeView& child, const NodeView& parent, RunId run, c
   const auto error = worker ? start_worker(child, parent, run, node) : start_process(child, run, node);
   if (!error) return;
   narrator_.start_failed(child.path, *error);
-  observer_.apply(StartFailed{child.id, run, ExitReason::abnormal, "could not be started (" + error->text() + ")"});
+  const auto reason = process::is_shortage(error->code) ? ExitReason::shortage : ExitReason::abnormal;
+  observer_.apply(StartFailed{child.id, run, reason, "could not be started (" + error->text() + ")"});
 }
 
 std::optional<sys::Error> Children::start_worker(const NodeView& child, const NodeView& parent, RunId run,
@@ -190,6 +192,7 @@ void Children::on_worker_end(pid_t pid) {
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
   end.reason = process::judge_worker_exit(worker.state, is_superfluous(&listener));
+  if (end.start_failed && worker.shortage && end.reason == ExitReason::abnormal) end.reason = ExitReason::shortage;
   ended(end);
 }
 

@@ -28,6 +28,7 @@ const char* spoken(Ending ending) {
     case Ending::permanent_failure: return "ended with a permanent failure";
     case Ending::retired: return "retired";
     case Ending::start_failed: return "could not be started";
+    case Ending::shortage: return "could not be started, for want of processes or memory";
     case Ending::gave_up: return "gave up";
     case Ending::shut_itself_down: return "shut itself down";
     case Ending::none:
@@ -57,6 +58,7 @@ Ending ending_of(ExitReason reason) {
     case ExitReason::abnormal: return Ending::abnormal;
     case ExitReason::permanent_failure: return Ending::permanent_failure;
     case ExitReason::retired: return Ending::retired;
+    case ExitReason::shortage: return Ending::shortage;
   }
   return Ending::none;
 }

@@ -54,20 +54,24 @@ struct ChildExited { NodeId node; std::string path; RunId run; ExitReason reason
 // A restart was decided and counted; it happens after `delay`. In a group restart only the child that caused it is
 // reported. Not reported for ExitReason::retired, which does not count as a restart.
 struct ChildRestarting { NodeId node; std::string path; Duration delay; std::uint32_t restarts_in_window; };
+// A restart met a shortage of processes or memory: it is tried again after `delay`, without being counted.
+struct RestartPostponed { NodeId node; std::string path; Duration delay; };
 struct ChildRemoved { NodeId node; std::string path; };
 // One restart too many: the supervisor `path` gives up because of `child` (also a path).
 struct IntensityExceeded { NodeId node; std::string path; std::string child; std::uint32_t max_restarts; Duration max_seconds; };
 }  // namespace report
 // clang-format on
 
-using Report = std::variant<report::SupervisorStarted, report::SupervisorTerminated, report::ChildStarted,
-                            report::ChildReady, report::StartFailed, report::ChildStopping, report::ChildExited,
-                            report::ChildRestarting, report::ChildRemoved, report::IntensityExceeded>;
+using Report =
+    std::variant<report::SupervisorStarted, report::SupervisorTerminated, report::ChildStarted, report::ChildReady,
+                 report::StartFailed, report::ChildStopping, report::ChildExited, report::ChildRestarting,
+                 report::RestartPostponed, report::ChildRemoved, report::IntensityExceeded>;
 
 // The root has ended. `chain` lists the causes in plain sentences, from the first child that failed up to the root.
 struct TreeTerminated {
   Cause cause;
   std::vector<std::string> chain;
+  bool shortage = false;  // start_failed: because the system had no process or memory
 };
 
 using Command = std::variant<StartChild, StopChild, KillChild, Reply, Report, TreeTerminated>;

@@ -23,13 +23,14 @@ enum class ExitReason : std::uint8_t {
   abnormal,           // any other status, any signal
   permanent_failure,  // exit status listed in permanent_failure_exit: not restarted, whatever `restart` says; `failed`
   retired,            // it ended because the edge asked it to, not the tree: replaced at once, not counted
+  shortage            // of a start: the system had no process or memory for it: tried again later, not counted
 };
 
 // clang-format off
 struct Start {};  // bring the root up; once
 struct ChildReady { NodeId node; RunId run; };  // the start attempt succeeded
-// The start attempt failed and left nothing running. Only permanent_failure makes a difference: the start is not tried
-// again. `how`, here and below, describes the end as a predicate for the chain of causes: "was killed by SIGSEGV". It
+// The start attempt failed and left nothing running. Two reasons make a difference: after permanent_failure the start is
+// not tried again; after shortage a restart is tried again later, and not counted. `how`, here and below, describes the end as a predicate for the chain of causes: "was killed by SIGSEGV". It
 // may be empty, and is kept until the next start.
 struct StartFailed { NodeId node; RunId run; ExitReason reason = ExitReason::abnormal; std::string how = {}; };
 // A run that had become ready, or was being stopped, ended.

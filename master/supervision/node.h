@@ -26,7 +26,8 @@ enum class Ending : std::uint8_t {
   start_failed,
   gave_up,
   shut_itself_down,
-  stopped
+  stopped,
+  shortage
 };
 
 struct Node {
@@ -50,6 +51,7 @@ struct Node {
   std::optional<Instant> due;         // waiting: when it restarts
   std::optional<Instant> deadline;    // the time of its entry in the tree's list of deadlines
   Backoff backoff;
+  std::uint32_t shortages = 0;  // starts in a row that met one
   Ending ending = Ending::none;
   std::string how;                 // how a leaf's last run ended, in the words of the edge; empty: as `ending` says
   std::vector<std::string> blame;  // the chain of causes of a supervisor that ended

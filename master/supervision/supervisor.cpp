@@ -72,6 +72,7 @@ void Supervisor::restart_child(Node& child, ExitReason reason) {
     case ExitReason::normal:
     case ExitReason::shutdown:
       return child.spec->restart == Restart::permanent ? restart(child) : finished(child, NodeState::stopped);
+    case ExitReason::shortage:
     case ExitReason::abnormal: return child.is_temporary() ? finished(child, NodeState::stopped) : restart(child);
   }
 }
@@ -122,7 +123,7 @@ void Supervisor::give_up(const Node& child) {
 }
 
 void Supervisor::end(Cause cause) {
-  self_.ending = ending_of(cause);
+  self_.ending = starved_ && cause == Cause::start_failed ? Ending::shortage : ending_of(cause);
   tree_.set_state(self_, NodeState::stopping);
   begin(Job{.kind = Job::Kind::end, .cause = cause, .stops = {children_.rbegin(), children_.rend()}});
 }
@@ -202,11 +203,15 @@ void Supervisor::child_not_started(Node& child) {
   if (child.state == NodeState::failed && !by_operator) return child_never_starts(child);
   const Job job = *std::exchange(job_, std::nullopt);
   switch (job.kind) {
-    case Job::Kind::start: self_.blame = blame_failed_start(self_, child); return end(Cause::start_failed);
+    case Job::Kind::start:
+      self_.blame = blame_failed_start(self_, child);
+      starved_ = child.ending == Ending::shortage;
+      return end(Cause::start_failed);
     case Job::Kind::restart:
     case Job::Kind::replace:
       // From here on the failed child is the one that is being restarted, not the one that caused the restart.
       if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
+      if (child.ending == Ending::shortage) return postpone(child);
       // Returns to the mailbox before the next attempt, so that an operation or a stop can come in between.
       tree_.set_state(child, NodeState::restarting);
       return receive(TryAgain{child.id});
@@ -216,6 +221,17 @@ void Supervisor::child_not_started(Node& child) {
     case Job::Kind::terminate_child:
     case Job::Kind::end: break;  // these start nothing
   }
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
+}
+
+// DelayOver follows, which counts nothing.
+void Supervisor::postpone(Node& child) {
+  constexpr std::uint32_t kDoublings = 6;  // 100 ms, 200 ms … 5 s
+  constexpr Duration kFirst = std::chrono::milliseconds(100);
+  constexpr Duration kLongest = std::chrono::seconds(5);
+  const Duration delay = std::min(kLongest, kFirst * (1U << std::min(child.shortages++, kDoublings)));
+  tree_.report(report::RestartPostponed{child.id, child.path, delay});
+  tree_.wait(child, delay);
   if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
@@ -242,7 +258,7 @@ void Supervisor::ended(Cause cause) {
   }
   for (const NodeId child : children_) tree_.remove(child);
   children_.clear();
-  if (self_.id == kRoot) tree_.emit(TreeTerminated{cause, self_.blame});
+  if (self_.id == kRoot) tree_.emit(TreeTerminated{cause, self_.blame, self_.ending == Ending::shortage});
   tree_.supervisor_gone(self_);
 }
 

@@ -32,6 +32,7 @@
 //   up               | next child         | next child           | ok                  | -
 //   start failed     | undo, start failed | `restarting`, post   | start_failed        | -
 //                    |                    | TryAgain to ourself  |                     |
+//   shortage         | the same           | `waiting` a little   | start_failed        | -
 //   down             | -                  | -                    | -                   | next child
 //
 // The steps after an exit ("the ladder"): retired -> start it again, uncounted. permanent_failure -> `failed`. Then by
@@ -141,6 +142,7 @@ class Supervisor {
   void finish();
   void child_not_started(Node& child);
   void child_never_starts(Node& child);
+  void postpone(Node& child);
   void ended(Cause cause);
   [[nodiscard]] Job group_restart(const Node& child) const;
   [[nodiscard]] std::vector<NodeId> restart_group(const Node& child) const;
@@ -157,6 +159,7 @@ class Supervisor {
   std::vector<NodeId> children_;
   std::deque<Message> mailbox_;
   std::optional<Job> job_;
+  bool starved_ = false;         // its own start failed because the system had no process or memory
   std::vector<NodeId> awaited_;  // the job continues after an answer from each of these
 };
 

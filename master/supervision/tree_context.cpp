@@ -1,5 +1,6 @@
 #include "master/supervision/tree_context.h"
 
+#include "master/supervision/cause_chain.h"
 #include "master/supervision/supervisor.h"
 
 namespace bulkhead::supervision {
@@ -89,12 +90,14 @@ void TreeContext::forget_run(Node& node) {
 void TreeContext::up(Node& node) {
   set_state(node, NodeState::running);
   node.ready_at = now_;
+  node.shortages = 0;
   answer(node, Answer::Kind::up);
 }
 
 void TreeContext::start_failed(Node& node, ExitReason reason) {
   const bool for_good = reason == ExitReason::permanent_failure;
-  node.ending = for_good ? Ending::permanent_failure : Ending::start_failed;
+  const bool special = for_good || reason == ExitReason::shortage;
+  node.ending = special ? ending_of(reason) : Ending::start_failed;
   set_state(node, for_good ? NodeState::failed : NodeState::stopped);
   answer(node, Answer::Kind::start_failed);
 }
@@ -115,6 +118,7 @@ void TreeContext::supervisor_gone(Node& node) {
   ended_.push_back(std::move(node.supervisor));
   if (node.id == kRoot) return set_state(node, NodeState::stopped);
   if (node.ending == Ending::start_failed) return start_failed(node, ExitReason::abnormal);
+  if (node.ending == Ending::shortage) return start_failed(node, ExitReason::shortage);
   gone(node, ExitReason::shutdown);
 }
 

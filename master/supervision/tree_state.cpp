@@ -122,7 +122,7 @@ std::string TreeContext::resume_node(const NodeRecord& record, const FindSpec& f
   const std::string path = parent == nullptr ? "root" : child_of(parent->path, record.name);
   auto spec = find_spec(path, record.type, parent == nullptr ? nullptr : parent->spec);
   if (!spec || spec->type != record.type) return "no child spec for " + path;
-  if (record.ending > static_cast<std::uint32_t>(Ending::stopped)) return path + " ended in an unknown way";
+  if (record.ending > static_cast<std::uint32_t>(Ending::shortage)) return path + " ended in an unknown way";
   auto made = std::make_unique<Node>(record.id, record.parent, std::move(spec), path);
   Node& node = *made;
   nodes_.emplace(record.id, std::move(made));

@@ -20,7 +20,7 @@ inline constexpr std::size_t kEnumerators<supervision::NodeType> = sys::up_to(su
 template <>
 inline constexpr std::size_t kEnumerators<supervision::NodeState> = sys::up_to(supervision::NodeState::failed);
 template <>
-inline constexpr std::size_t kEnumerators<supervision::ExitReason> = sys::up_to(supervision::ExitReason::retired);
+inline constexpr std::size_t kEnumerators<supervision::ExitReason> = sys::up_to(supervision::ExitReason::shortage);
 template <>
 inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 

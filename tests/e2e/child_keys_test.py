@@ -231,8 +231,8 @@ class FailedSteps(TestCase):
         daemon = self.start(*({"id": f"sleeper{number}", "argv": ["/bin/sleep", "1000"], **keys} for number in range(2)),
                             {"id": "third", "argv": ["/usr/bin/touch", ran], **keys}, wait=False,
                             preexec=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
-        daemon.expected_status = 70
-        self.assertEqual(daemon.wait_exit(20), 70)
+        daemon.expected_status = 71
+        self.assertEqual(daemon.wait_exit(20), 71)
         self.assertTrue(daemon.log("Resource temporarily unavailable", path="root/third"), daemon.log_text())
         self.assertFalse(os.path.exists(ran))
 

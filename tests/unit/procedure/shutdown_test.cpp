@@ -107,13 +107,15 @@ TEST_CASE("a root that gives up takes the daemon down, with a status of its own"
   CHECK(rig.shutdown.status() == kGaveUp);
 }
 
-TEST_CASE("a root that cannot start does so too") {
-  Rig rig(file_with(process_entry("db"), "", kNoRestart));
-  rig.system.conduct("root/db", Conduct::no_fork);
-  rig.start();
-  rig.tick(200ms);
-  CHECK(rig.is_done);
-  CHECK(rig.shutdown.status() == kGaveUp);
+TEST_CASE("a root that cannot start does so too, and for want of processes that is a system error") {
+  for (const auto& [conduct, status] : {std::pair{Conduct::dies, kGaveUp}, {Conduct::no_fork, kSystemError}}) {
+    Rig rig(file_with(process_entry("db", R"("ready":"exec")"), "", kNoRestart));
+    rig.system.conduct("root/db", conduct);
+    rig.start();
+    rig.tick(200ms);
+    CHECK(rig.is_done);
+    CHECK(rig.shutdown.status() == status);
+  }
 }
 
 TEST_CASE("a tree that was to end with its significant child has done what it was for") {

@@ -55,7 +55,7 @@ TEST_CASE("a fork that fails is a failed start, told once") {
     rig.start();
     const auto failed = all<StartFailed>(rig);
     REQUIRE(failed.size() == 1);
-    CHECK(failed.front().reason == ExitReason::abnormal);
+    CHECK(failed.front().reason == ExitReason::shortage);
     CHECK(failed.front().how == "could not be started (fork: Resource temporarily unavailable)");
     CHECK(rig.count("fork_failed") == 1);
     CHECK_FALSE(rig.children.view(failed.front().run));
@@ -136,6 +136,35 @@ TEST_CASE("a worker that the master has asked to leave has retired, and is repla
   CHECK(all<supervision::ChildExited>(rig).front().reason == ExitReason::retired);
   CHECK(rig.system.started("root/echo/1") == 2);
   CHECK(rig.is_running("root/echo"));
+}
+
+TEST_CASE("a fork that fails on a restart, of a worker or a process, is not counted and is tried again") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_restarts":1)") + "," + process_entry("db"), "",
+                    R"("max_restarts":1)"));
+  rig.start();
+  for (const char* path : {"root/echo/1", "root/db"}) {
+    INFO(path);
+    rig.system.conduct(path, Conduct::no_fork);
+    rig.end(path);
+    CHECK(rig.state(path) == supervision::NodeState::waiting);
+    for (int i = 0; i < 10; ++i) rig.pass(std::chrono::seconds(5));
+    CHECK(rig.state(path) == supervision::NodeState::waiting);
+    rig.system.conduct(path, Conduct::serves);
+    rig.pass(std::chrono::seconds(5));
+    CHECK(rig.is_running(path));
+  }
+  CHECK(rig.count("fork_failed") >= 20);
+  CHECK(rig.count("child_restarting") == 2);
+  CHECK_FALSE(rig.is_done);
+}
+
+TEST_CASE("a fork that fails at the first start ends the daemon with status 71") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.system.conduct("root/echo/1", Conduct::no_fork);
+  rig.start();
+  rig.tick(std::chrono::milliseconds(200));
+  CHECK(rig.is_done);
+  CHECK(rig.shutdown.status() == 71);
 }
 
 TEST_CASE("what a worker said last is read before it is judged") {

@@ -145,7 +145,8 @@ void WatchedTree::check_report(const report::ChildRestarting& report) {
   std::deque<Instant>& restarts = window->second.restarts;
   restarts.push_back(now_);
   while (now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
-  require(!window->second.max_restarts || restarts.size() <= window->second.max_restarts, "never more than max_restarts within max_seconds");
+  require(!window->second.max_restarts || restarts.size() <= window->second.max_restarts,
+          "never more than max_restarts within max_seconds");
   require(restarts.size() == report.restarts_in_window, "the report counts right");
 }
 
@@ -291,7 +292,7 @@ Event random_news(const WatchedTree& tree, Choices& choices) {
   const auto picked = pick(tree, choices);
   if (!picked) return DeadlineReached{};
   const auto [run, process] = *picked;
-  const auto reason = static_cast<ExitReason>(choices.choose(5));
+  const auto reason = static_cast<ExitReason>(choices.choose(6));
   switch (process.phase) {
     case WatchedTree::Phase::starting:
       if (choices.choose(4) == 1) return StartFailed{process.node, run, reason};

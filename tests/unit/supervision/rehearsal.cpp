@@ -31,6 +31,10 @@ struct Words {
     const auto ms = std::chrono::duration_cast<milliseconds>(r.delay).count();
     return "restart " + r.path + " " + std::to_string(ms) + " ms #" + std::to_string(r.restarts_in_window);
   }
+  std::string operator()(const report::RestartPostponed& r) const {
+    return "postponed " + r.path + " " + std::to_string(std::chrono::duration_cast<milliseconds>(r.delay).count()) +
+           " ms";
+  }
   std::string operator()(const report::ChildRemoved& r) const { return "removed " + r.path; }
   std::string operator()(const report::IntensityExceeded& r) const { return "exceeded " + r.child; }
 };
@@ -103,7 +107,9 @@ void Rehearsal::pass(Duration duration) {
 void Rehearsal::carry_out(const StartChild& command) {
   const std::string path = tree_.node(command.node, now_)->path;
   if (slow_to_start.contains(path)) return;
-  if (failing[path] > 0) {
+  if (starving) {
+    answers_.emplace_back(StartFailed{command.node, command.run, ExitReason::shortage});
+  } else if (failing[path] > 0) {
     --failing[path];
     answers_.emplace_back(StartFailed{command.node, command.run});
   } else if (hopeless.contains(path)) {

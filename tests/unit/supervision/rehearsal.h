@@ -32,6 +32,7 @@ class Rehearsal {
   std::set<std::string> slow_to_start;  // StartChild is not answered
   std::set<std::string> slow_to_stop;   // StopChild is not answered; KillChild is
   std::map<std::string, int> failing;   // this many start attempts fail
+  bool starving = false;                // every start attempt meets a shortage
   std::set<std::string> hopeless;       // every start attempt fails permanently
 
   void start() { feed(Start{}); }

@@ -141,6 +141,67 @@ TEST_CASE("without a limit and without a delay, a start that keeps failing is tr
   CHECK(tree.state("root/a") == "waiting");
 }
 
+TEST_CASE("a restart that meets a shortage waits 100 ms to 5 s, and is counted once") {
+  Rehearsal tree({child("a"), child("b")}, flags(Strategy::one_for_one, 1));
+  tree.start();
+  tree.starving = true;
+  (void)tree.log();
+  tree.exit("root/a");
+  CHECK(tree.log() ==
+        Log{"exit root/a", "restart root/a 0 ms #1", "start root/a", "failed root/a", "postponed root/a 100 ms"});
+  CHECK(tree.states() == "a:waiting b:running");
+  tree.pass(seconds(20));
+  CHECK(tree.log({"postponed"}) == Log{"postponed root/a 200 ms", "postponed root/a 400 ms", "postponed root/a 800 ms",
+                                       "postponed root/a 1600 ms", "postponed root/a 3200 ms",
+                                       "postponed root/a 5000 ms", "postponed root/a 5000 ms",
+                                       "postponed root/a 5000 ms"});
+  tree.starving = false;
+  tree.pass(seconds(5));
+  CHECK(tree.states() == "a:running b:running");
+  tree.starving = true;
+  tree.exit("root/b");
+  CHECK(tree.log({"restart", "postponed"}) == Log{"restart root/b 0 ms #1", "postponed root/b 100 ms"});
+}
+
+TEST_CASE("a nested supervisor whose start meets a shortage is not counted either") {
+  ChildSpec inner = supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0));
+  Rehearsal tree({inner, child("b")}, flags(Strategy::one_for_one, 1));
+  tree.start();
+  tree.starving = true;
+  tree.exit("root/s/x");
+  CHECK(tree.states() == "s:waiting b:running");
+  tree.pass(seconds(10));
+  CHECK(tree.states() == "s:waiting b:running");
+  tree.starving = false;
+  tree.pass(seconds(5));
+  CHECK(tree.states() == "s:running s/x:running s/y:running b:running");
+}
+
+TEST_CASE("a shortage at the first start, or when an operator starts something, is a failure at once") {
+  Rehearsal first({child("a")});
+  first.starving = true;
+  first.start();
+  CHECK(first.log({"over"}) == Log{"over start_failed"});
+  Rehearsal tree({child("a")});
+  tree.start();
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  tree.starving = true;
+  CHECK(tree.restart_child("root", "a") == "start_failed");
+  CHECK(tree.start_child("root", child("b")) == "start_failed");
+  CHECK(tree.states() == "a:stopped");
+}
+
+TEST_CASE("an operator's stop ends the wait for processes") {
+  Rehearsal tree({child("a")});
+  tree.start();
+  tree.starving = true;
+  tree.exit("root/a");
+  CHECK(tree.restart_child("root", "a") == "restarting");
+  CHECK(tree.terminate_child("root", "a") == "ok");
+  tree.pass(seconds(10));
+  CHECK(tree.states() == "a:stopped");
+}
+
 TEST_CASE("a delayed group restart stops the group at once, waits, and then starts it") {
   Rehearsal tree({delayed("a"), child("b"), child("t", Restart::temporary)}, flags(Strategy::one_for_all, 9));
   tree.start();
