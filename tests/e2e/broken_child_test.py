@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from harness import Client, ControlledTestCase, Hold, Strace, exec_listener, listener, main, signal_process, wait_until
+from harness import Client, ControlledTestCase, Hold, Strace, exec_listener, listener, main, needs_root, signal_process, wait_until
 
 CALLS_OF_FORK = "clone,fork,vfork,clone3"
 
@@ -43,8 +43,10 @@ class BrokenChild(ControlledTestCase):
         daemon.expected_status = 70
         self.assertEqual(daemon.wait_exit(), 70)
 
+    @needs_root
     def test_handlers_that_kill_their_workers(self):
-        kills = exec_listener(["/bin/sh", "-c", "kill -9 $PPID"], "bad", workers=2)
+        """As a user of their own, or one that starts when its worker has gone would kill the master."""
+        kills = exec_listener(["/bin/sh", "-c", "kill -9 $PPID"], "bad", workers=2, user="nobody")
         daemon = self.supervise(kills, listener(), sleeper())
         pid = daemon.control.node("root/sleeper")["pid"]
         with Hold(daemon.address("echo"), 20) as held:
