@@ -208,7 +208,9 @@ void Daemon::on_signal() {
     children = children || signal == SIGCHLD;
     obey(signal);
   }
-  if (children) children_.reap();
+  if (!children) return;
+  children_.reap();
+  arm_deadline();  // a group that outlives its leader has one, and the tree does not know
 }
 
 void Daemon::obey(int signal) {
@@ -230,6 +232,7 @@ void Daemon::obey(int signal) {
 
 void Daemon::tick() {
   if (children_.tick()) tick_.start(5ms, 1s);
+  arm_deadline();
   services_.store_sockets(shutdown_.phase());
   services_.report(shutdown_.phase());
 }
@@ -247,7 +250,6 @@ void Daemon::arm_deadline() {
 
 void Daemon::on_deadline() {
   children_.on_deadline();
-  if (finishing_) return finish();
   engine_.apply(DeadlineReached{});
 }
 
@@ -260,10 +262,7 @@ void Daemon::on_phase(Phase phase) {
   options_.inherited.forget();
 }
 
-// Processes that children left behind in their groups get their time to end, like everything else.
 void Daemon::finish() {
-  finishing_ = children_.groups_left() != 0;
-  if (finishing_) return arm_deadline();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();
   loop_.stop();

@@ -110,7 +110,6 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   loop::Poll signal_poll_;
   loop::Timer deadline_;
   loop::Timer tick_;
-  bool finishing_ = false;
 };
 
 }  // namespace bulkhead

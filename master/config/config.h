@@ -170,8 +170,8 @@ struct Rlimit {
 enum class StandardError : std::uint8_t { log, null, socket, inherit };
 inline constexpr sys::EnumWords<StandardError, sys::up_to(StandardError::inherit)> kStandardErrorWords{
     "log", "null", "socket", "inherit"};
-enum class KillMode : std::uint8_t { group, process };
-inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "process"};
+enum class KillMode : std::uint8_t { group, mixed, process };
+inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "mixed", "process"};
 enum class Sandbox : std::uint8_t { basic, none };
 inline constexpr sys::EnumWords<Sandbox, sys::up_to(Sandbox::none)> kSandboxWords{"basic", "none"};
 

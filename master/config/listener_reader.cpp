@@ -114,6 +114,12 @@ void check_root(Context& context, const Section& section, const Listener& listen
                  "handler or a built-in can have a chroot");
 }
 
+void check_kill_mode(Context& context, const Section& section, const Listener& listener) {
+  if (listener.child.kill_mode != KillMode::mixed) return;
+  context.report(section.place_of("kill_mode"), section.pointer_of("kill_mode"),
+                 "only a process can have \"mixed\": the group of a connection is signalled as a whole, or not at all");
+}
+
 constexpr std::array kListenerSetters{
     Setter<Node>{"listen", set_listen},
     Setter<Node>{"backlog",
@@ -225,6 +231,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
                   effective);
   check_root(context, section, *node.listener);
+  check_kill_mode(context, section, *node.listener);
   check_room(context, section, *node.listener, effective);
   read_socket_owner(context, section, node.listener->sockets);
 }

@@ -72,7 +72,7 @@ void Methods::explain(const Params& params, Reply reply) {
     const auto view = parts_.engine.view(supervisor);
     return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
   };
-  reply({journal::explain(parts_.events, path, state_text(parts_.engine, *node), grouped), std::nullopt});
+  reply({journal::explain(parts_.events, path, state_text(world(), *node), grouped), std::nullopt});
 }
 
 }  // namespace bulkhead::control

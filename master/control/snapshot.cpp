@@ -54,6 +54,7 @@ void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   if (!alive) return;
   const auto run = world.children.view(view.run);
   if (!run) return;
+  if (run->waits_for_group) return;
   out["pid"] = run->pid;
   if (!run->status.empty()) out["status"] = run->status;
 }
@@ -104,7 +105,7 @@ ordered_json node_json(const World& world, NodeId id) {
   ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
                    {"path", view->path},
                    {"type", kNodeTypeWords.text(view->spec->type)},
-                   {"state", state_text(world.engine, *view)}};
+                   {"state", state_text(world, *view)}};
   const bool leaf = view->spec->type == NodeType::process || view->spec->type == NodeType::worker;
   if (leaf) add_leaf(world, *view, out);
   out["restart"] = kRestartWords.text(view->spec->restart);
@@ -120,8 +121,10 @@ ordered_json node_json(const World& world, NodeId id) {
 
 }  // namespace
 
-std::string_view state_text(const running::Engine& engine, const NodeView& view) {
-  return kNodeStateWords.text(due_of(engine, view) ? NodeState::waiting : view.state);
+std::string_view state_text(const World& world, const NodeView& view) {
+  const auto run = view.spec->type == NodeType::process ? world.children.view(view.run) : std::nullopt;
+  if (run && run->waits_for_group) return kNodeStateWords.text(NodeState::stopping);
+  return kNodeStateWords.text(due_of(world.engine, view) ? NodeState::waiting : view.state);
 }
 
 ordered_json tree_json(const World& world) {

@@ -69,6 +69,9 @@ void Narrator::ended(RunId run, const std::string& path, int wait_status, bool e
   line.text(exit_text(wait_status));
   if (!remark.empty()) line.text("; ").text(remark);
   line.field("pid", record.pid).write();
+  ordered_json members = {{"pid", record.pid}, {"reason", reason_of(wait_status)}, {"asked", asked}};
+  if (!remark.empty()) members["remark"] = remark;
+  events_.publish("child_exited", path, std::move(members));
 }
 
 void Narrator::tell(const Report& report) {
@@ -90,15 +93,9 @@ void Narrator::tell(const Report& report) {
       log::Line(log::Level::info, r.path).text("ready").field("pid", runs[r.run].pid).write();
       events.publish("child_ready", r.path, {{"pid", runs[r.run].pid}});
     }
-    void operator()(const report::StartFailed& r) const {
-      if (runs[r.run].ended) exited(r.path, r.run);
-      runs.erase(r.run);
-    }
+    void operator()(const report::StartFailed& r) const { runs.erase(r.run); }
     void operator()(const report::ChildStopping& r) const { narrator.stopping(r.run, r.path, r.kill); }
-    void operator()(const report::ChildExited& r) const {
-      exited(r.path, r.run);
-      runs.erase(r.run);
-    }
+    void operator()(const report::ChildExited& r) const { runs.erase(r.run); }
     void operator()(const report::ChildRestarting& r) const {
       log::Line line(log::Level::info, r.path);
       if (r.delay.count() == 0) {
@@ -127,12 +124,6 @@ void Narrator::tell(const Report& report) {
                      {{"child", r.child},
                       {"max_restarts", r.max_restarts},
                       {"max_seconds", std::chrono::duration<double>(r.max_seconds).count()}});
-    }
-    void exited(const std::string& path, RunId run) const {
-      const Run& record = runs[run];
-      ordered_json members = {{"pid", record.pid}, {"reason", reason_of(record.wait_status)}, {"asked", record.asked}};
-      if (!record.remark.empty()) members["remark"] = record.remark;
-      events.publish("child_exited", path, std::move(members));
     }
   };
   std::visit(Teller{*this, events_, runs_}, report);

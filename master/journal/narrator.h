@@ -31,8 +31,8 @@ class Narrator {
   void start_failed(const std::string& path, const sys::Error& error);
   // The run is about to get its stop signal, or with `kill` SIGKILL.
   void stopping(supervision::RunId run, const std::string& path, bool kill);
-  // How a run's process ended (wait(2)), before the tree gets the event; `asked`: the master had signalled it. `remark`
-  // ends the log line (exit_text.h); may be empty.
+  // How a run's process ended (wait(2)), before the tree gets the event: the log line and child_exited. `asked`: the
+  // master had signalled it. `remark` ends the log line (exit_text.h); may be empty.
   void ended(supervision::RunId run, const std::string& path, int wait_status, bool expected, bool asked,
              const std::string& remark);
   // A decision of the tree.

@@ -21,7 +21,7 @@ class Shutdown {
   using Phase = StopSequence::Phase;
   struct Observer {
     std::function<void(Phase)> on_phase;
-    std::function<void()> on_done;  // everything has ended except processes left behind in the groups of others
+    std::function<void()> on_done;
   };
 
   // All references must outlive it.

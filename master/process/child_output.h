@@ -8,7 +8,7 @@
 //
 // Ownership: this class owns the master's ends; the caller passes on and closes the child's. Other processes that
 //            inherit the child's ends may keep them open for ever, so the wait for "end of file" has a limit
-//            (group_remains.h).
+//            (output_remains.h).
 #pragma once
 
 #include <cstdint>

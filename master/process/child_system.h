@@ -6,7 +6,9 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <vector>
 
+#include "master/process/proc_walk.h"
 #include "master/process/spawn.h"
 #include "worker/sys/result.h"
 #include "worker/sys/signal.h"
@@ -25,6 +27,16 @@ class ChildSystem {
   // A child that has ended, and stays a zombie until reap(); 0: none has.
   [[nodiscard]] virtual pid_t some_ended() noexcept;
   [[nodiscard]] virtual bool has_ended(pid_t child) noexcept { return sys::has_ended(child); }
+  // The status of a child that has ended, as of wait(2).
+  [[nodiscard]] virtual int status_of(pid_t ended_child) noexcept { return sys::status_of(ended_child); }
+  // Whether a process lives in the group that this child, which has ended, led: first another child of the master, then
+  // any process (proc_walk.h; nothing: not known yet, ask again soon).
+  [[nodiscard]] virtual bool has_living_child_in(pid_t leader) noexcept { return process::has_living_child_in(leader); }
+  [[nodiscard]] virtual std::optional<bool> scan_group(pid_t leader, GroupScan& scan) noexcept {
+    return scan.finds(leader);
+  }
+  // The next of all children of the master, ended or not.
+  [[nodiscard]] virtual std::vector<pid_t> next_children(ChildWalk& walk) noexcept { return walk.next(); }
   // Whether `pid` is a child of this process, alive or not reaped yet. The only call for a pid that another process
   // names.
   [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;

@@ -62,20 +62,22 @@ void ChildOutput::resume(const OutputHandover& from) {
 std::vector<ProcessHandover> Processes::hand_over() const {
   std::vector<ProcessHandover> out;
   for (const auto& [run, child] : children_) {
-    out.push_back({child.node, run, child.path, child.pid, static_cast<std::uint32_t>(child.state),
-                   child.group_patience, child.stopping, child.watchdog_expired, child.closed_notify_fd, child.failure,
-                   child.status, child.start_deadline, child.watchdog_deadline, child.report.get(), child.notify.get(),
+    out.push_back({child.node, run, child.path, child.pid, static_cast<std::uint32_t>(child.state), child.stopping,
+                   child.watchdog_expired, child.closed_notify_fd, child.failure, child.status, child.start_deadline,
+                   child.watchdog_deadline, child.group.hand_over(), child.report.get(), child.notify.get(),
                    child.output->hand_over()});
   }
   return out;
 }
 
-void Processes::resume(const ProcessHandover& from, const config::Process& config) {
+void Processes::resume(const ProcessHandover& from, const config::Process& config,
+                       const supervision::Shutdown& shutdown) {
   ProcessChild& child = children_.add(from.run);
   child.node = from.node;
   child.path = from.path;
   child.config = config;
-  child.group_patience = from.group_patience;
+  child.shutdown = shutdown;
+  child.group.resume(from.group);
   child.state = static_cast<ProcessChild::State>(from.state);
   child.stopping = from.stopping;
   child.watchdog_expired = from.watchdog_expired;
@@ -95,17 +97,17 @@ void Processes::resume(const ProcessHandover& from, const config::Process& confi
   }
 }
 
-std::vector<RemainsHandover> GroupRemains::hand_over() const {
+std::vector<RemainsHandover> OutputRemains::hand_over() const {
   std::vector<RemainsHandover> out;
   for (const Remains& remains : remains_) {
-    out.push_back({remains.path, remains.group, remains.deadline, remains.output->hand_over()});
+    out.push_back({remains.path, remains.deadline, remains.output->hand_over()});
   }
   return out;
 }
 
-void GroupRemains::resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output) {
+void OutputRemains::resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output) {
   output->resume(from.output);
-  add(from.path, from.group, now, from.deadline, std::move(output));
+  add(from.path, now, from.deadline, std::move(output));
 }
 
 void Processes::resume(const RemainsHandover& from, Instant now) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "master/process/group_end.h"
 #include "master/supervision/event.h"
 
 namespace bulkhead::process {
@@ -48,7 +49,6 @@ struct ProcessHandover {
   std::string path;
   pid_t pid = -1;
   std::uint32_t state = 0;  // ProcessChild::State
-  supervision::Duration group_patience{};
   bool stopping = false;
   bool watchdog_expired = false;
   bool closed_notify_fd = false;
@@ -56,6 +56,7 @@ struct ProcessHandover {
   std::string status;
   std::optional<supervision::Instant> start_deadline;
   std::optional<supervision::Instant> watchdog_deadline;
+  GroupEndHandover group;
   int report = -1;
   int notify = -1;
   OutputHandover output;
@@ -63,7 +64,6 @@ struct ProcessHandover {
 
 struct RemainsHandover {
   std::string path;
-  pid_t group = 0;
   supervision::Instant deadline{};
   OutputHandover output;
 };

@@ -36,20 +36,20 @@ using config::StandardError;
 constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
 constexpr int kNotifyReadsPerTurn = 16;
 constexpr auto kLate = 1s;  // a deadline noticed later than this means that the master was delayed, not the child
-constexpr auto kDefaultPatience = 5s;
+constexpr auto kScanAgain = 100ms;
+constexpr auto kScanOn = 1ms;
+constexpr auto kOutputPatience = 5s;  // where shutdown is "infinity"
 
-supervision::Duration patience_of(const supervision::Shutdown& shutdown) {
-  using Kind = supervision::Shutdown::Kind;
-  switch (shutdown.kind) {
-    case Kind::brutal_kill: return 0s;
-    case Kind::timeout: return shutdown.timeout;
-    case Kind::infinity: return kDefaultPatience;  // only the child may take for ever; strays may not
-  }
-  return kDefaultPatience;
+supervision::Duration output_patience(const supervision::Shutdown& shutdown) {
+  return shutdown.kind == supervision::Shutdown::Kind::infinity ? kOutputPatience : shutdown.timeout;
 }
 
-bool kills_group(const ProcessChild& child) {
-  return child.config.child.kill_mode == config::KillMode::group;
+GroupEnd::Terms terms_of(const ProcessChild& child) {
+  return {child.config.child.kill_mode, child.shutdown};
+}
+
+bool has_mode(const ProcessChild& child, config::KillMode mode) {
+  return child.config.child.kill_mode == mode;
 }
 
 // Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe anew.
@@ -67,13 +67,14 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
 Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
     : loop_(loop), system_(system), observer_(std::move(observer)) {}
 
-void Processes::ask_to_end(const ProcessChild& child, int signal) {
-  system_.signal(child.pid, signal, kills_group(child));
-  system_.signal(child.pid, SIGCONT, kills_group(child));
+void Processes::ask_to_end(const ProcessChild& child, int signal, bool group) {
+  system_.signal(child.pid, signal, group);
+  system_.signal(child.pid, SIGCONT, group);
 }
 
-void Processes::kill_now(const ProcessChild& child) {
-  system_.signal(child.pid, SIGKILL, kills_group(child));
+void Processes::kill_now(ProcessChild& child) {
+  child.group.killed(now());
+  system_.signal(child.pid, SIGKILL, !has_mode(child, config::KillMode::process));
 }
 
 log::OutputBudget::Limits Processes::limits_of(const config::Process& config) {
@@ -88,7 +89,7 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.node = node;
   child.path = std::move(path);
   child.config = config;
-  child.group_patience = patience_of(shutdown);
+  child.shutdown = shutdown;
   child.start_deadline = deadline;
   child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
   if (auto error = children_.forked(run, launch(child))) return error;
@@ -225,7 +226,7 @@ void Processes::become_ready(ProcessChild& child) {
 void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown) {
   ProcessChild* const child = children_.find(run);
   if (child == nullptr) return;
-  child->group_patience = patience_of(shutdown);
+  child->shutdown = shutdown;
   child->config.normal_exit = config.normal_exit;
   child->config.permanent_failure_exit = config.permanent_failure_exit;
   child->config.stop_signal = config.stop_signal;
@@ -233,14 +234,15 @@ void Processes::change(RunId run, const config::Process& config, const supervisi
   if (child->config.watchdog == config.watchdog) return;
   child->config.watchdog = config.watchdog;
   child->watchdog_deadline.reset();
-  if (config.watchdog && child->state == ProcessChild::State::ready)
+  if (config.watchdog && child->state == ProcessChild::State::ready && !child->group.has_leader_ended())
     child->watchdog_deadline = now() + *config.watchdog;
 }
 
 void Processes::tell_to_reload(const std::function<bool(const std::string& path)>& concerns) {
   for (const auto& [run, child] : children_) {
     const int signal = child.config.reload_signal;
-    if (signal == 0 || child.state != ProcessChild::State::ready || !concerns(child.path)) continue;
+    const bool listens = child.state == ProcessChild::State::ready && !child.group.has_leader_ended();
+    if (signal == 0 || !listens || !concerns(child.path)) continue;
     log::Line(log::Level::info, child.path)
         .text("sending its reload signal")
         .field("pid", child.pid)
@@ -251,17 +253,20 @@ void Processes::tell_to_reload(const std::function<bool(const std::string& path)
 }
 
 void Processes::stop(RunId run) {
-  if (const ProcessChild* child = leave(run)) ask_to_end(*child, child->config.stop_signal);
+  ProcessChild* const child = leave(run);
+  if (child == nullptr) return;
+  child->group.asked(terms_of(*child), now());
+  ask_to_end(*child, child->config.stop_signal, has_mode(*child, config::KillMode::group));
 }
 
 void Processes::kill(RunId run) {
-  if (const ProcessChild* child = leave(run)) kill_now(*child);
+  if (ProcessChild* child = leave(run)) kill_now(*child);
 }
 
-const ProcessChild* Processes::leave(RunId run) {
+ProcessChild* Processes::leave(RunId run) {
   ProcessChild* const child = children_.find(run);
   if (child == nullptr) return nullptr;
-  child->state = ProcessChild::State::leaving;
+  if (!child->group.has_leader_ended()) child->state = ProcessChild::State::leaving;
   child->start_deadline.reset();
   child->watchdog_deadline.reset();
   return child;
@@ -279,7 +284,6 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
 
 void Processes::kill_all() {
   for (auto& [run, child] : children_) kill_now(child);
-  remains_.kill_all();
 }
 
 void Processes::on_deadline(Instant now) {
@@ -314,41 +318,117 @@ void Processes::expire_watchdog(ProcessChild& child, Instant now) {
 std::optional<Instant> Processes::next_deadline() const {
   std::optional<Instant> next = remains_.next_deadline();
   for (const auto& [run, child] : children_) {
-    for (const auto& deadline : {child.start_deadline, child.watchdog_deadline}) {
+    const auto scan = child.group.has_leader_ended() ? std::optional(child.next_scan) : std::nullopt;
+    for (const auto& deadline : {child.start_deadline, child.watchdog_deadline, child.group.next_deadline(), scan}) {
       if (deadline && (!next || *deadline < *next)) next = deadline;
     }
   }
   return next;
 }
 
-ChildEnd Processes::reap(pid_t pid) {
-  ProcessChild& child = children_.of(pid);
-  read_report(child);
-  read_notify(child);
-  child.output->read_rest();
-  const auto ended = system_.reap(pid, kills_group(child)).value_or(sys::Ended{});
-
+ChildEnd Processes::end_of(const ProcessChild& child, int wait_status) {
   ChildEnd end;
   end.node = child.node;
   end.run = child.run;
   end.path = child.path;
-  end.wait_status = ended.wait_status;
+  end.wait_status = wait_status;
   end.start_failed = child.state == ProcessChild::State::starting;
   end.failure = child.failure;
   if (child.failure.empty()) {
-    end.reason = judge_exit(end.wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
+    end.reason = judge_exit(wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
   }
   if (end.start_failed && child.shortage) end.reason = supervision::ExitReason::shortage;
   end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
+  return end;
+}
 
-  if (ended.group_lives || !child.output->at_end()) {
-    const Instant time = now();
-    remains_.add(child.path, ended.group_lives ? pid : 0, time, time + child.group_patience, std::move(child.output));
-  } else {
+ChildEnd Processes::leader_ended(pid_t pid) {
+  ProcessChild& child = children_.of(pid);
+  read_report(child);
+  read_notify(child);
+  child.report.close();
+  child.notify.close();
+  child.output->read_rest();
+  child.start_deadline.reset();
+  child.watchdog_deadline.reset();
+  const ChildEnd end = end_of(child, system_.status_of(pid));
+  const Instant time = now();
+  child.next_scan = time;
+  child.ended_at = time;
+  switch (child.group.leader_ended(terms_of(child), time)) {
+    case GroupEnd::Deed::ask: ask_to_end(child, SIGTERM, true); break;
+    case GroupEnd::Deed::kill: system_.signal(pid, SIGKILL, true); break;
+    default: break;
+  }
+  return end;
+}
+
+bool Processes::waits_for_group(pid_t pid) const {
+  return children_.knows(pid) && children_.of(pid).group.has_leader_ended();
+}
+
+// The end of a child of ours wakes us; others have to be looked for again and again.
+bool Processes::group_lives(ProcessChild& child, Instant now) {
+  if (has_mode(child, config::KillMode::process)) return false;
+  if (system_.has_living_child_in(child.pid)) {
+    child.scan.restart();
+    child.others_live = false;
+    child.next_scan = now + kScanAgain;
+    return true;
+  }
+  if (child.others_live && now < child.next_scan) return true;
+  const std::optional<bool> lives = system_.scan_group(child.pid, child.scan);
+  child.others_live = lives.value_or(false);
+  child.next_scan = now + (lives ? kScanAgain : kScanOn);
+  return lives.value_or(true);
+}
+
+bool Processes::is_over(ProcessChild& child, Instant now) {
+  const bool lives = group_lives(child, now);
+  switch (child.group.look(lives, now)) {
+    case GroupEnd::Deed::over: return true;
+    case GroupEnd::Deed::give_up:
+      log::Line(log::Level::error, child.path).text("could not end the rest of its process group").write();
+      return true;
+    case GroupEnd::Deed::kill:
+      log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
+      system_.signal(child.pid, SIGKILL, true);
+      return false;
+    case GroupEnd::Deed::ask:
+    case GroupEnd::Deed::none: break;
+  }
+  if (child.ended_at && now >= *child.ended_at + kScanAgain) {
+    child.ended_at.reset();
+    log::Line(log::Level::info, child.path).text("waiting for the rest of its process group to end").write();
+  }
+  return false;
+}
+
+ChildEnd Processes::bury(ProcessChild& child, Instant now) {
+  child.output->read_rest();
+  const auto ended = system_.reap(child.pid, false).value_or(sys::Ended{});
+  ChildEnd end = end_of(child, ended.wait_status);
+  if (child.output->at_end()) {
     child.output->close();
+  } else {
+    remains_.add(child.path, now, now + output_patience(child.shutdown), std::move(child.output));
   }
   children_.drop(end.run);
   return end;
+}
+
+std::vector<ChildEnd> Processes::take_over(Instant now) {
+  std::vector<RunId> over;
+  for (auto& [run, child] : children_) {
+    if (child.group.has_leader_ended() && is_over(child, now)) over.push_back(run);
+  }
+  std::vector<ChildEnd> out;
+  for (const RunId run : over) out.push_back(bury(*children_.find(run), now));
+  return out;
+}
+
+void Processes::for_each(const std::function<void(const ProcessChild&)>& visit) const {
+  for (const auto& [run, child] : children_) visit(child);
 }
 
 bool Processes::has_ended(RunId run) const {

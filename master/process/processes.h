@@ -1,7 +1,8 @@
 // The master's process children: any long-lived program, supervised as by supervisord or runit. Starts them, notices
 // when they are ready, reads their output and messages, ends them together with their group. Restarting is not decided
 // here. Slot first, fork second: a child's record, pipes, notification socket and deadline exist before its process
-// does.
+// does. A run is over when its group is (group_end.h); until then its leader stays a zombie, so that no other group can
+// get the number.
 //
 // A child gets a session of its own, default signals, an empty mask, the descriptors and the environment of
 // process_launch.h and nothing else, and its stop_signal when the master dies (prctl(2), PR_SET_PDEATHSIG; a
@@ -26,12 +27,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "master/config/config.h"
 #include "master/process/child_end.h"
 #include "master/process/child_output.h"
 #include "master/process/child_system.h"
-#include "master/process/group_remains.h"
+#include "master/process/group_end.h"
+#include "master/process/output_remains.h"
+#include "master/process/proc_walk.h"
 #include "master/process/run_table.h"
 #include "master/process/watched_fd.h"
 #include "master/supervision/child_spec.h"
@@ -52,9 +56,9 @@ struct ProcessChild {
   using State = RunState;
   NodeId node = 0;
   RunId run = 0;
-  std::string path;                        // "root/db"
-  config::Process config;                  // a copy: the configuration may change under a running child
-  supervision::Duration group_patience{};  // how long the rest of its group may take after TERM
+  std::string path;        // "root/db"
+  config::Process config;  // a copy: the configuration may change under a running child
+  supervision::Shutdown shutdown;
   pid_t pid = -1;
   State state = State::starting;
   bool stopping = false;  // it said STOPPING=1
@@ -69,6 +73,11 @@ struct ProcessChild {
   WatchedFd notify;  // pipe or socket
   log::RateLimit strangers;
   std::unique_ptr<ChildOutput> output;
+  GroupEnd group;
+  GroupScan scan;
+  bool others_live = false;  // processes of its group that are no children of ours, when we last looked
+  Instant next_scan{};
+  std::optional<Instant> ended_at;  // its leader; until the log has told that we wait for the others
 };
 
 class Processes {
@@ -95,32 +104,35 @@ class Processes {
   // Sends reload_signal to the ready processes that have one; only to the process itself, because its group did not ask
   // for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
-  void stop(RunId run);  // stop_signal, then CONT, to its group
+  void stop(RunId run);  // stop_signal, then CONT, to whom kill_mode says
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&
                         tell);  // the daemon stops: a process that is not ready yet will not become ready
-  void kill_all();              // and the remains of groups
-  // Kills processes whose deadline has passed; checks the remains of groups.
+  void kill_all();
+  // Kills processes whose deadline has passed.
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
-  // `pid` is known and a zombie, not reaped yet: that pins its group's number while the rest of the group is asked to
-  // end. Reads its remaining messages first (on_ready may be called), then reaps it.
-  [[nodiscard]] ChildEnd reap(pid_t pid);
+  // `pid` is known and has become a zombie. Reads its remaining messages first (on_ready may be called), then has the
+  // rest of its group end. The run is over when take_over() returns it.
+  [[nodiscard]] ChildEnd leader_ended(pid_t pid);
+  // Whether it is a leader that has ended and stays a zombie.
+  [[nodiscard]] bool waits_for_group(pid_t pid) const;
+  // Reaps the leaders of the runs that are over. To be called after any child has ended, and after on_deadline().
+  [[nodiscard]] std::vector<ChildEnd> take_over(Instant now);
 
   // For another program to continue with, and the continuation there: the children, and the remains of earlier ones.
   [[nodiscard]] std::vector<ProcessHandover> hand_over() const;
   [[nodiscard]] std::vector<RemainsHandover> hand_over_remains() const { return remains_.hand_over(); }
-  void resume(const ProcessHandover& from, const config::Process& config);
+  void resume(const ProcessHandover& from, const config::Process& config, const supervision::Shutdown& shutdown);
   void resume(const RemainsHandover& from, Instant now);
 
   [[nodiscard]] const ProcessChild* find(RunId run) const { return children_.find(run); }
   [[nodiscard]] bool empty() const { return children_.empty(); }
-  // Groups that outlive their leader. The daemon waits for them before it leaves, or calls kill_all().
-  [[nodiscard]] std::size_t groups_left() const { return remains_.groups_left(); }
+  void for_each(const std::function<void(const ProcessChild&)>& visit) const;
 
  private:
   struct NotifyEnd {
@@ -137,18 +149,22 @@ class Processes {
   void read_notify_socket(ProcessChild& child);
   void on_notification(ProcessChild& child, const Notification& news);
   void become_ready(ProcessChild& child);
-  [[nodiscard]] const ProcessChild* leave(RunId run);
-  void ask_to_end(const ProcessChild& child, int signal);
-  void kill_now(const ProcessChild& child);
+  [[nodiscard]] ProcessChild* leave(RunId run);
+  void ask_to_end(const ProcessChild& child, int signal, bool group);
+  void kill_now(ProcessChild& child);
   void expire_start(ProcessChild& child);
   void expire_watchdog(ProcessChild& child, Instant now);
+  [[nodiscard]] static ChildEnd end_of(const ProcessChild& child, int wait_status);
+  [[nodiscard]] bool group_lives(ProcessChild& child, Instant now);
+  [[nodiscard]] bool is_over(ProcessChild& child, Instant now);
+  [[nodiscard]] ChildEnd bury(ProcessChild& child, Instant now);
 
   loop::Loop& loop_;
   ChildSystem& system_;
   int error_fd_ = 2;
   Observer observer_;
   RunTable<ProcessChild> children_;
-  GroupRemains remains_;
+  OutputRemains remains_;
 };
 
 }  // namespace bulkhead::process

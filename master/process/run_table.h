@@ -50,6 +50,7 @@ class RunTable {
   }
   [[nodiscard]] bool knows(pid_t pid) const { return runs_.contains(pid); }
   [[nodiscard]] Record& of(pid_t pid) { return records_.at(runs_.at(pid)); }
+  [[nodiscard]] const Record& of(pid_t pid) const { return records_.at(runs_.at(pid)); }
   [[nodiscard]] bool empty() const { return records_.empty(); }
 
   auto begin() { return records_.begin(); }

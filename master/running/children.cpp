@@ -26,6 +26,8 @@ using supervision::StartFailed;
 
 namespace {
 
+constexpr auto kNextWalk = std::chrono::milliseconds(10);
+
 std::optional<supervision::Instant> earliest(std::initializer_list<std::optional<supervision::Instant>> deadlines) {
   std::optional<supervision::Instant> out;
   for (const auto& deadline : deadlines) {
@@ -154,21 +156,53 @@ void Children::kill_everything() {
 }
 
 void Children::reap() {
-  while (const pid_t pid = system_.some_ended()) {
-    if (adoption_.knows(pid)) {
-      adoption_.reap(pid);
-    } else if (processes_.knows(pid)) {
-      on_process_end(pid);
-    } else if (workers_.knows(pid)) {
-      on_worker_end(pid);
-    } else if (const auto end = system_.reap(pid, false); !end) {
-      return;
-    } else if (observer_.is_stranger(pid)) {
-      observer_.on_stranger_reaped(pid, end->wait_status);
-    } else {
-      adoption_.park(pid, end->wait_status, sys::monotonic_ns());
+  for (pid_t pid = system_.some_ended(); pid != 0; pid = system_.some_ended()) {
+    if (processes_.waits_for_group(pid)) {
+      walk_again_ = true;
+      reap_behind();
+      break;
     }
+    if (!reap_one(pid)) break;
   }
+  finish_processes();
+}
+
+// False: there was nothing to reap.
+bool Children::reap_one(pid_t pid) {
+  if (adoption_.knows(pid)) {
+    adoption_.reap(pid);
+  } else if (processes_.knows(pid)) {
+    on_process_end(pid);
+  } else if (workers_.knows(pid)) {
+    on_worker_end(pid);
+  } else if (const auto end = system_.reap(pid, false); !end) {
+    return false;
+  } else if (observer_.is_stranger(pid)) {
+    observer_.on_stranger_reaped(pid, end->wait_status);
+  } else {
+    adoption_.park(pid, end->wait_status, sys::monotonic_ns());
+  }
+  return true;
+}
+
+// waitid(2) always tells of the same zombie as long as it stays. Workers and processes are few and looked at each time;
+// of all the others, some with each turn.
+void Children::reap_behind() {
+  std::vector<pid_t> known;
+  workers_.for_each([&known](const process::WorkerProcess& worker) { known.push_back(worker.pid); });
+  processes_.for_each([&known](const process::ProcessChild& child) { known.push_back(child.pid); });
+  if (behind_.at_end()) walk_again_ = false;
+  const std::vector<pid_t> others = system_.next_children(behind_);
+  known.insert(known.end(), others.begin(), others.end());
+  for (const pid_t pid : known) {
+    if (!processes_.waits_for_group(pid) && system_.has_ended(pid)) (void)reap_one(pid);
+  }
+  const bool again = walk_again_ || !behind_.at_end();
+  next_walk_ = again ? std::optional(now() + kNextWalk) : std::nullopt;
+}
+
+void Children::finish_processes() {
+  for (const process::ChildEnd& end : processes_.take_over(now())) ended(end);
 }
 
 void Children::on_worker_end(pid_t pid) {
@@ -197,9 +231,8 @@ void Children::on_worker_end(pid_t pid) {
 }
 
 void Children::on_process_end(pid_t pid) {
-  const process::ChildEnd end = processes_.reap(pid);
-  tell(end);
-  ended(end);
+  tell(processes_.leader_ended(pid));
+  finish_processes();
 }
 
 void Children::tell(const process::ChildEnd& end) {
@@ -242,10 +275,12 @@ void Children::on_deadline() {
   workers_.on_deadline(now());
   processes_.on_deadline(now());
   adoption_.on_deadline(now());
+  if (next_walk_ && *next_walk_ <= now()) reap_behind();
+  finish_processes();
 }
 
 std::optional<supervision::Instant> Children::next_deadline() const {
-  return earliest({workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline()});
+  return earliest({workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline(), next_walk_});
 }
 
 void Children::change(RunId run, const config::Node& node) {
@@ -264,8 +299,9 @@ void Children::use_log(const config::Log& config, const host::LogTarget& target)
 }
 
 std::optional<Children::RunView> Children::view(RunId run) const {
-  if (const auto* worker = workers_.find(run)) return RunView{worker->pid, worker->generation, ""};
-  if (const auto* child = processes_.find(run)) return RunView{child->pid, 0, child->status};
+  if (const auto* worker = workers_.find(run)) return RunView{worker->pid, worker->generation, "", false};
+  if (const auto* child = processes_.find(run))
+    return RunView{child->pid, 0, child->status, child->group.has_leader_ended()};
   return std::nullopt;
 }
 
@@ -297,7 +333,10 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
     errors_.resume(errors, listener);
     if (!workers_.has(listener, errors.index)) errors_.worker_gone(listener, errors.index);
   }
-  for (const process::ProcessHandover& child : from.processes) processes_.resume(child, *find(child.path)->process);
+  for (const process::ProcessHandover& child : from.processes) {
+    const config::Node& node = *find(child.path);
+    processes_.resume(child, *node.process, node.spec.shutdown);
+  }
   for (const process::RemainsHandover& remains : from.remains) processes_.resume(remains, now());
   adoption_.resume(listeners_.all(), from.adoption);
 }

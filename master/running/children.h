@@ -3,7 +3,8 @@
 // to the tree as Events. It never decides whether a child is restarted.
 //
 // One reaper: a child that has ended is examined before it is reaped, because a zombie still pins its pid and its
-// group. Each end of a worker or of a process becomes one ChildEnd, which goes to the narrator and then to the tree.
+// group. Each end of a worker or of a process becomes one ChildEnd, which goes to the narrator and then to the tree; of
+// a process, to the narrator when its leader has ended, and to the tree when its group has (process/group_end.h).
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +21,7 @@
 #include "master/journal/narrator.h"
 #include "master/process/adoption.h"
 #include "master/process/child_end.h"
+#include "master/process/proc_walk.h"
 #include "master/process/processes.h"
 #include "master/process/worker_end.h"
 #include "master/process/workers.h"
@@ -83,8 +85,6 @@ class Children final : public Workforce {
   [[nodiscard]] bool tick();
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
-  // Groups of processes that have outlived their leaders. The daemon waits for them before it leaves.
-  [[nodiscard]] std::size_t groups_left() const { return processes_.groups_left(); }
 
   // Changes the settings of a process that may change while it runs.
   void change(RunId run, const config::Node& node);
@@ -99,6 +99,7 @@ class Children final : public Workforce {
     pid_t pid = 0;
     std::uint32_t generation = 0;  // a worker's
     std::string status;            // a process's last STATUS=
+    bool waits_for_group = false;  // a process that has ended; what it left behind has not
   };
   [[nodiscard]] std::optional<RunView> view(RunId run) const;
   [[nodiscard]] std::uint32_t adopted(const net::Listener& listener) const { return adoption_.count(listener); }
@@ -138,6 +139,9 @@ class Children final : public Workforce {
   [[nodiscard]] bool is_superfluous(const net::Listener* listener) const;
   void on_worker_end(pid_t pid);
   void on_process_end(pid_t pid);
+  [[nodiscard]] bool reap_one(pid_t pid);
+  void reap_behind();
+  void finish_processes();
   void tell(const process::ChildEnd& end);
   void ended(const process::ChildEnd& end);
   void on_news(const process::WorkerProcess& worker, const process::WorkerNews& news);
@@ -152,6 +156,9 @@ class Children final : public Workforce {
   process::Workers workers_;
   process::Processes processes_;
   process::Adoption adoption_;
+  process::ChildWalk behind_;  // zombies that stay
+  bool walk_again_ = false;    // somebody may have ended since it began
+  std::optional<Instant> next_walk_;
   std::set<RunId> asked_;         // to end
   bool everything_ends_ = false;  // the tree is stopping
 };

@@ -73,14 +73,16 @@ BULKHEAD_FIELDS(process::WorkerHandover,
   BULKHEAD_DESCRIPTOR(channel));
 BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(line); BULKHEAD_FIELD(dropping));
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error));
+BULKHEAD_FIELDS(process::GroupEndHandover,
+  BULKHEAD_FIELD(asked); BULKHEAD_FIELD(leader_ended); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(killed_at));
 BULKHEAD_FIELDS(process::ProcessHandover,
   BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state);
-  BULKHEAD_FIELD(group_patience); BULKHEAD_FIELD(stopping); BULKHEAD_FIELD(watchdog_expired);
+  BULKHEAD_FIELD(stopping); BULKHEAD_FIELD(watchdog_expired);
   BULKHEAD_FIELD(closed_notify_fd); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(status); BULKHEAD_FIELD(start_deadline);
-  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
+  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_FIELD(group); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
   BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::RemainsHandover,
-  BULKHEAD_FIELD(path); BULKHEAD_FIELD(group); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
+  BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::ErrorsHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(index); BULKHEAD_DESCRIPTOR(read); BULKHEAD_DESCRIPTOR(write));
 BULKHEAD_FIELDS(process::AdoptedHandover,

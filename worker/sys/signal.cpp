@@ -60,6 +60,17 @@ bool has_ended(pid_t child) noexcept {
   return known && info.si_pid == child;
 }
 
+int status_of(pid_t child) noexcept {
+  siginfo_t info{};
+  if (waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return 0;
+  constexpr int kCoreFlag = 0x80;
+  switch (info.si_code) {
+    case CLD_EXITED: return info.si_status << 8;
+    case CLD_DUMPED: return info.si_status | kCoreFlag;
+    default: return info.si_status;
+  }
+}
+
 bool is_left_over(pid_t group) noexcept {
   return group > 1 && exists(-group) && !exists(group);
 }

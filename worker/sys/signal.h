@@ -41,6 +41,9 @@ bool signal_group(pid_t leader, int signal) noexcept;
 // Whether `child`, an unreaped child of ours, has ended: no signal reaches it any more. Reaps nothing.
 [[nodiscard]] bool has_ended(pid_t child) noexcept;
 
+// How `child`, of which has_ended() is true, has ended: a status as of wait(2).
+[[nodiscard]] int status_of(pid_t child) noexcept;
+
 // How a child ended, as wait4(2) tells it.
 struct Ended {
   int wait_status = 0;

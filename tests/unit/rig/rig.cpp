@@ -173,10 +173,11 @@ void Rig::start() {
 void Rig::settle() {
   for (int quiet = 0; quiet < 3;) {
     const bool played = system.play();
+    const std::size_t deeds = system.deeds().size();
     uv_run(loop.raw(), UV_RUN_NOWAIT);
-    const bool ended = system.some_ended() != 0;
     children.reap();
-    quiet = played || ended || !later.is_empty() ? 0 : quiet + 1;
+    const bool busy = played || system.deeds().size() != deeds || !later.is_empty();
+    quiet = busy ? 0 : quiet + 1;
   }
 }
 

@@ -105,13 +105,20 @@ sys::Result<pid_t> ScriptedSystem::begin(const process::SpawnRequest& request) {
   return child.pid;
 }
 
-bool ScriptedSystem::signal(pid_t pid, int signal, bool) noexcept {
-  if (signal == SIGCONT) return true;
+bool ScriptedSystem::signal(pid_t pid, int signal, bool group) noexcept {
+  const ScriptedChild* const leader = find(pid);
+  const bool nobody = leader != nullptr && leader->has_ended && !(group && is_accompanied(pid));
+  if (signal == SIGCONT || nobody) return true;
+  const auto companion = group ? companions_.find(pid) : companions_.end();
+  if (companion != companions_.end() && (signal == SIGKILL || companion->second == Companion::obeys)) {
+    companions_.erase(companion);
+  }
   deeds_.push_back(std::string(sys::signal_name(signal)) + " " + name_of(pid));
   ScriptedChild* const child = find(pid);
   if (child == nullptr) return connections_.contains(pid);
   child->signals.emplace_back(sys::signal_name(signal));
   const bool asks = signal == SIGTERM || signal == SIGINT;
+  if (child->has_ended) return true;
   if (signal == SIGKILL || (asks && child->obeys)) end(*child, killed_by(signal));
   return true;
 }
@@ -122,6 +129,24 @@ bool ScriptedSystem::has_ended(pid_t pid) noexcept {
 
 bool ScriptedSystem::is_child(pid_t pid) noexcept {
   return connections_.contains(pid) || has_ended(pid) || find(pid) != nullptr;
+}
+
+int ScriptedSystem::status_of(pid_t pid) noexcept {
+  const ScriptedChild* const child = find(pid);
+  return child == nullptr ? unknown_[pid] : child->wait_status;
+}
+
+bool ScriptedSystem::has_living_child_in(pid_t leader) noexcept {
+  const auto found = companions_.find(leader);
+  return found != companions_.end() && found->second != Companion::is_deaf_and_no_child;
+}
+
+std::optional<bool> ScriptedSystem::scan_group(pid_t leader, process::GroupScan&) noexcept {
+  return is_accompanied(leader);
+}
+
+std::vector<pid_t> ScriptedSystem::next_children(process::ChildWalk&) noexcept {
+  return {ended_.begin(), ended_.end()};
 }
 
 std::optional<sys::Ended> ScriptedSystem::reap(pid_t pid, bool) noexcept {

@@ -70,6 +70,11 @@ class ScriptedSystem final : public process::ChildSystem {
   // Some process that the tree does not know: a stranger, or a connection without a worker.
   void end_unknown(pid_t pid, int wait_status);
   void be_connection(pid_t pid) { connections_.insert(pid); }
+  // The process at `path` has a companion in its group, which stays when it ends: until the group is killed, or, if it
+  // obeys, asked. One that is no child of the master is found by a scan only.
+  enum class Companion { obeys, is_deaf, is_deaf_and_no_child };
+  void accompany(const std::string& path, Companion companion) { companions_[at(path).pid] = companion; }
+  [[nodiscard]] bool is_accompanied(pid_t leader) const { return companions_.contains(leader); }
 
   // Everybody reads what came down and answers. True: somebody did something.
   bool play();
@@ -85,6 +90,10 @@ class ScriptedSystem final : public process::ChildSystem {
   bool has_ended(pid_t child) noexcept override;
   bool is_child(pid_t child) noexcept override;
   std::optional<sys::Ended> reap(pid_t child, bool group) noexcept override;
+  int status_of(pid_t child) noexcept override;
+  bool has_living_child_in(pid_t leader) noexcept override;
+  std::optional<bool> scan_group(pid_t leader, process::GroupScan& scan) noexcept override;
+  std::vector<pid_t> next_children(process::ChildWalk& walk) noexcept override;
 
  private:
   [[nodiscard]] ScriptedChild* find(pid_t pid) noexcept;
@@ -99,6 +108,7 @@ class ScriptedSystem final : public process::ChildSystem {
   std::deque<pid_t> ended_;  // zombies, the first to end in front
   std::map<pid_t, int> unknown_;
   std::set<pid_t> connections_;
+  std::map<pid_t, Companion> companions_;  // by leader
   std::vector<std::string> deeds_;
 };
 

@@ -119,5 +119,77 @@ TEST_CASE("workers and processes take one path at their end: the log, the event,
   CHECK(rig.count("child_restarting") == 2);
 }
 
+using Companion = ScriptedSystem::Companion;
+
+TEST_CASE("a run is over when its group is: told at its leader's end, restarted when nobody is left") {
+  Rig rig(file_with(process_entry("db")));
+  rig.start();
+  rig.system.accompany("root/db", Companion::is_deaf);
+  const pid_t leader = rig.system.at("root/db").pid;
+  (void)rig.system.take_deeds();
+  rig.end("root/db");
+  CHECK(rig.count("child_exited") == 1);
+  CHECK(rig.count("child_restarting") == 0);
+  CHECK(rig.children.view(rig.run_of("root/db"))->waits_for_group);
+  CHECK(rig.system.take_deeds() == Words{"SIGTERM root/db"});
+  CHECK(rig.system.signal(leader, SIGKILL, true));
+  (void)rig.system.take_deeds();
+  rig.settle();
+  CHECK(rig.system.take_deeds() == Words{"reap root/db", "start root/db"});
+  CHECK(rig.count("child_exited") == 1);
+  CHECK(rig.count("child_restarting") == 1);
+}
+
+TEST_CASE("one that is no child of the master counts as well") {
+  Rig rig(file_with(process_entry("db", R"("shutdown":"brutal_kill")")));
+  rig.start();
+  rig.system.accompany("root/db", Companion::is_deaf_and_no_child);
+  (void)rig.system.take_deeds();
+  rig.end("root/db");
+  CHECK(rig.system.take_deeds() == Words{"SIGKILL root/db", "reap root/db", "start root/db"});
+}
+
+TEST_CASE("the end of a group that was asked with its leader answers the stop") {
+  Rig rig(file_with(process_entry("db")));
+  rig.start();
+  rig.system.accompany("root/db", Companion::is_deaf);
+  const pid_t leader = rig.system.at("root/db").pid;
+  (void)rig.system.take_deeds();
+  int answers = 0;
+  procedure::Outcome outcome;
+  rig.operations.stop("root/db", rig.keep(outcome, answers));
+  rig.settle();
+  CHECK(rig.system.take_deeds() == Words{"SIGTERM root/db"});
+  CHECK(answers == 0);
+  CHECK(rig.system.signal(leader, SIGKILL, true));
+  rig.settle();
+  CHECK(answers == 1);
+  CHECK(rig.state("root/db") == supervision::NodeState::stopped);
+}
+
+TEST_CASE("kill_mode process asks nobody else and waits for nobody else") {
+  Rig rig(file_with(process_entry("db", R"("kill_mode":"process")")));
+  rig.start();
+  rig.system.accompany("root/db", Companion::is_deaf);
+  (void)rig.system.take_deeds();
+  rig.end("root/db");
+  CHECK(rig.system.deeds() == Words{"reap root/db", "start root/db"});
+}
+
+TEST_CASE("a leader that waits for its group hides nobody who ended after it") {
+  Rig rig(file_with(process_entry("db") + "," + listener_entry("echo", kOne)));
+  rig.start();
+  rig.system.accompany("root/db", Companion::is_deaf);
+  rig.end("root/db");
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.end("root/echo/1");
+  CHECK(rig.is_running("root/echo/1"));
+  rig.system.end_unknown(kConnection, exited(0));
+  rig.system.end_unknown(kUnknown, exited(0));
+  rig.children.reap();
+  CHECK(rig.listener_at("root/echo").table().counts().completed == 1);
+  CHECK_FALSE(rig.system.has_ended(kUnknown));
+}
+
 }  // namespace
 }  // namespace bulkhead::running

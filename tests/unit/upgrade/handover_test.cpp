@@ -53,9 +53,10 @@ Handover sample() {
   out.workers.push_back(worker);
   process::ProcessHandover child;
   child.path = "root/db";
+  child.group = {true, true, Instant(Duration(5)), Instant(Duration(6))};
   child.output = {{38, "half", false}, {-1, "", true}};
   out.processes.push_back(child);
-  out.remains.push_back({"root/old", 99, Instant(Duration(4)), {}});
+  out.remains.push_back({"root/old", Instant(Duration(4)), {}});
   out.errors.push_back({"root/echo", 1, 39, 40});
   out.adoption = {{{100, true, 1, 55}}, {{101, 256, 66}}};
   out.runs.push_back({1, 812, 15, true, false, 0, "so"});

@@ -1,10 +1,6 @@
-// The remains of a process child: the rest of its process group, and pipes that strays keep open. The group was asked
-// to end while its leader was still a zombie, which pins its number; here it is killed when its time is over, and the
-// master's ends of the pipes are closed, even if another process holds the other ends. Checked every 100 ms
-// (end_left_over() in worker/sys/signal.h).
+// Pipes of runs that are over, which strays outside their groups keep open. The master's ends are closed when the time
+// is over, even if another process holds the other ends. Checked every 100 ms.
 #pragma once
-
-#include <sys/types.h>
 
 #include <memory>
 #include <optional>
@@ -16,31 +12,27 @@
 
 namespace bulkhead::process {
 
-class GroupRemains {
+class OutputRemains {
  public:
   using Instant = supervision::Instant;
 
-  // `group` 0: no process is left. Keeps `output` until its end of file, at most until the deadline.
-  void add(std::string path, pid_t group, Instant now, Instant deadline, std::unique_ptr<ChildOutput> output);
+  // Keeps `output` until its end of file, at most until the deadline.
+  void add(std::string path, Instant now, Instant deadline, std::unique_ptr<ChildOutput> output);
 
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
-  void kill_all();
   // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<RemainsHandover> hand_over() const;
   void resume(const RemainsHandover& from, Instant now, std::unique_ptr<ChildOutput> output);
-  [[nodiscard]] std::size_t groups_left() const;
 
  private:
   struct Remains {
     std::string path;
-    pid_t group;
     Instant next_look;
     Instant deadline;
     std::unique_ptr<ChildOutput> output;  // null: over
   };
   static void look_at(Remains& remains, Instant now);
-  static void end(Remains& remains);
 
   std::vector<Remains> remains_;
 };
