@@ -36,6 +36,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       children_(loop_, system_, listeners_, narrator_,
                 {catalogue_.config().log, catalogue_.generation(), log.lines.get(), log.handlers.get()},
                 children_observer()),
+      runs_(children_, catalogue_.config().control.socket),
       services_(loop_, listeners_),
       log_(std::move(log), children_),
       endings_(
@@ -119,6 +120,7 @@ void Daemon::over(const TreeTerminated& end) {
 
 void Daemon::settled() {
   endings_.close_abandoned();
+  runs_.keep();
   readiness_.look();
   arm_deadline();
 }
@@ -149,6 +151,7 @@ int Daemon::run() {
     return status;
   }
   services_.store_sockets(shutdown_.phase());
+  runs_.clear_up_after_former_life();
   turn();
   loop_.run();
   return shutdown_.status();
@@ -233,6 +236,7 @@ void Daemon::obey(int signal) {
 void Daemon::tick() {
   if (children_.tick()) tick_.start(5ms, 1s);
   arm_deadline();
+  runs_.tick();
   services_.store_sockets(shutdown_.phase());
   services_.report(shutdown_.phase());
 }
@@ -263,6 +267,7 @@ void Daemon::on_phase(Phase phase) {
 }
 
 void Daemon::finish() {
+  runs_.forget();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();
   loop_.stop();

@@ -21,6 +21,7 @@
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/operations.h"
 #include "master/procedure/readiness.h"
+#include "master/procedure/runs_keeper.h"
 #include "master/procedure/scaling.h"
 #include "master/procedure/service_reports.h"
 #include "master/procedure/shutdown.h"
@@ -95,6 +96,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   running::Listeners listeners_;
   running::Engine engine_;
   running::Children children_;
+  procedure::RunsKeeper runs_;
   procedure::ServiceReports services_;
   procedure::LogKeeper log_;
   procedure::Endings endings_;

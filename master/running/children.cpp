@@ -118,6 +118,7 @@ std::optional<sys::Error> Children::start_worker(const NodeView& child, const No
 
 std::optional<sys::Error> Children::start_process(const NodeView& child, RunId run, const config::Node& node) {
   auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, start_deadline(node));
+  ++process_changes_;
   if (!error) narrator_.started(run, child.path, processes_.find(run)->pid, node.process->stop_signal);
   return error;
 }
@@ -202,7 +203,10 @@ void Children::reap_behind() {
 }
 
 void Children::finish_processes() {
-  for (const process::ChildEnd& end : processes_.take_over(now())) ended(end);
+  for (const process::ChildEnd& end : processes_.take_over(now())) {
+    ++process_changes_;
+    ended(end);
+  }
 }
 
 void Children::on_worker_end(pid_t pid) {

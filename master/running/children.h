@@ -102,6 +102,11 @@ class Children final : public Workforce {
     bool waits_for_group = false;  // a process that has ended; what it left behind has not
   };
   [[nodiscard]] std::optional<RunView> view(RunId run) const;
+  // Grows whenever a process has begun or a run of one is over.
+  [[nodiscard]] std::uint64_t process_changes() const noexcept { return process_changes_; }
+  void for_each_process(const std::function<void(const process::ProcessChild&)>& visit) const {
+    processes_.for_each(visit);
+  }
   [[nodiscard]] std::uint32_t adopted(const net::Listener& listener) const { return adoption_.count(listener); }
 
   // Workforce
@@ -159,6 +164,7 @@ class Children final : public Workforce {
   process::ChildWalk behind_;  // zombies that stay
   bool walk_again_ = false;    // somebody may have ended since it began
   std::optional<Instant> next_walk_;
+  std::uint64_t process_changes_ = 0;
   std::set<RunId> asked_;         // to end
   bool everything_ends_ = false;  // the tree is stopping
 };

@@ -1,0 +1,93 @@
+#include "master/procedure/runs_keeper.h"
+
+#include <chrono>
+#include <utility>
+
+#include "master/process/former_runs.h"
+#include "worker/log/log.h"
+
+namespace bulkhead::procedure {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kRefreshTicks = 10;
+constexpr auto kLeftPatience = 5s;  // where shutdown is "infinity"
+
+process::GroupRecord record_of(const process::ProcessChild& child, std::uint64_t start) {
+  using Kind = supervision::Shutdown::Kind;
+  const auto patience = child.shutdown.kind == Kind::infinity  ? supervision::Duration(kLeftPatience)
+                        : child.shutdown.kind == Kind::timeout ? child.shutdown.timeout
+                                                               : supervision::Duration::zero();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience).count();
+  return {child.pid,
+          start,
+          static_cast<std::uint64_t>(ms),
+          child.config.stop_signal,
+          child.path,
+          child.config.child.kill_mode == config::KillMode::process};
+}
+
+}  // namespace
+
+void RunsKeeper::clear_up_after_former_life() const {
+  process::clear_up_after_former_life(file_);
+}
+
+std::uint64_t RunsKeeper::start_of(supervision::RunId run, pid_t pid) {
+  const auto found = starts_.find(run);
+  if (found != starts_.end()) return found->second;
+  const auto facts = process::facts_of(pid);
+  return facts ? facts->start : 0;
+}
+
+process::Runs RunsKeeper::runs() {
+  process::Runs out;
+  std::map<supervision::RunId, std::uint64_t> starts;
+  children_.for_each_process([&](const process::ProcessChild& child) {
+    const std::uint64_t start = starts[child.run] = start_of(child.run, child.pid);
+    if (start != 0) out.groups.push_back(record_of(child, start));
+  });
+  children_.for_each_worker([&](const process::WorkerProcess& worker) {
+    const std::uint64_t start = starts[worker.run] = start_of(worker.run, worker.pid);
+    if (start != 0) out.workers.push_back({worker.pid, start, worker.path});
+  });
+  starts_ = std::move(starts);
+  out.seen = process::ticks_since_boot();
+  return out;
+}
+
+void RunsKeeper::write(process::Runs runs) {
+  ticks_ = 0;
+  const auto error = file_.write(runs);
+  written_ = std::move(runs);
+  if (error && !std::exchange(failed_, true)) {
+    log::Line(log::Level::warning, "root")
+        .text("if the daemon is killed, the next one cannot end what its processes leave: ")
+        .text(error->text())
+        .write();
+  }
+  if (!error) failed_ = false;
+}
+
+void RunsKeeper::keep() {
+  if (over_ || changes_ == children_.process_changes()) return;
+  changes_ = children_.process_changes();
+  write(runs());
+}
+
+void RunsKeeper::tick() {
+  if (over_) return;
+  process::Runs now = runs();
+  const bool changed = now.groups != written_.groups || now.workers != written_.workers;
+  const bool refresh = !now.groups.empty() && ++ticks_ >= kRefreshTicks;
+  if (changed || refresh) write(std::move(now));
+}
+
+void RunsKeeper::forget() {
+  over_ = true;
+  file_.remove();
+}
+
+}  // namespace bulkhead::procedure

@@ -1,0 +1,46 @@
+// Keeps the file by which the next master finds what this one leaves if it is killed (process/runs_file.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "master/process/runs_file.h"
+#include "master/running/children.h"
+
+namespace bulkhead::procedure {
+
+class RunsKeeper {
+ public:
+  // `children` must outlive it.
+  RunsKeeper(const running::Children& children, const std::string& control_socket)
+      : children_(children), file_(control_socket) {}
+
+  // For the holder of the control socket, before the first child is started. Blocks while it ends what a killed master
+  // left.
+  void clear_up_after_former_life() const;
+  // Writes at once if a process has begun or a run is over; cheap otherwise.
+  void keep();
+  // Once a second: writes if workers have changed, and every 10 s, so that members of a group that were forked since
+  // can be verified.
+  void tick();
+  // The daemon ends in order, and leaves nothing.
+  void forget();
+
+ private:
+  void write(process::Runs runs);
+  [[nodiscard]] process::Runs runs();
+  [[nodiscard]] std::uint64_t start_of(supervision::RunId run, pid_t pid);
+
+  const running::Children& children_;
+  process::RunsFile file_;
+  std::optional<std::uint64_t> changes_;  // of processes, as written
+  process::Runs written_;
+  std::map<supervision::RunId, std::uint64_t> starts_;  // start times of those that live
+  int ticks_ = 0;
+  bool failed_ = false;
+  bool over_ = false;
+};
+
+}  // namespace bulkhead::procedure

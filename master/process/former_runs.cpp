@@ -1,0 +1,228 @@
+#include "master/process/former_runs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "master/host/clock.h"
+#include "worker/log/log.h"
+#include "worker/sys/fd.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kLookAgainMs = 20;
+constexpr auto kMostPatience = 30s;
+constexpr auto kAfterKill = 2s;
+
+template <class T>
+bool next_number(std::string_view& text, T& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc()) return false;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (!text.empty()) text.remove_prefix(1);
+  return true;
+}
+
+bool is_same(const ProcessFacts& one, const ProcessFacts& other) {
+  return one.pid == other.pid && one.start == other.start && one.group == other.group;
+}
+
+// False: it is gone, or another process.
+void signal_exactly(const ProcessFacts& wanted, int signal) {
+  const sys::Fd process(static_cast<int>(syscall(SYS_pidfd_open, wanted.pid, 0)));
+  const auto facts = process ? facts_of(wanted.pid) : std::nullopt;
+  if (!facts || !is_same(*facts, wanted)) return;
+  (void)syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0);
+}
+
+// One group on its way down.
+struct Ending {
+  GroupRecord group;
+  std::vector<ProcessFacts> known;  // members that were verified
+  supervision::Instant deadline;
+  bool killed = false;
+  bool over = false;
+};
+
+// A member that was known, and lives, still vouches for the number.
+std::vector<ProcessFacts> members_now(const Ending& ending, const std::vector<ProcessFacts>& all) {
+  const auto is_known = [&](const ProcessFacts& one) {
+    return std::ranges::any_of(ending.known, [&one](const ProcessFacts& known) { return is_same(one, known); });
+  };
+  std::vector<ProcessFacts> out;
+  if (std::ranges::none_of(all, [&](const ProcessFacts& one) { return one.lives && is_known(one); })) return out;
+  std::ranges::copy_if(all, std::back_inserter(out), [&](const ProcessFacts& one) {
+    return one.lives && (ending.group.alone ? is_known(one) : one.group == ending.group.leader);
+  });
+  return out;
+}
+
+void kill_group(Ending& ending, supervision::Instant now) {
+  if (!ending.killed) {
+    log::Line(log::Level::warning, ending.group.path).text("killed what an earlier life of the daemon left").write();
+  }
+  ending.killed = true;
+  for (const ProcessFacts& one : ending.known) signal_exactly(one, SIGKILL);
+  if (now < ending.deadline + kAfterKill) return;
+  ending.over = true;
+  log::Line(log::Level::error, ending.group.path).text("could not end what an earlier life of the daemon left").write();
+}
+
+void look_at(Ending& ending, const std::vector<ProcessFacts>& all, supervision::Instant now) {
+  ending.known = members_now(ending, all);
+  ending.over = ending.known.empty();
+  if (!ending.over && now >= ending.deadline) kill_group(ending, now);
+}
+
+std::vector<Ending> begin_endings(const Runs& runs) {
+  std::vector<Ending> out;
+  const std::vector<ProcessFacts> all = all_processes();
+  for (const GroupRecord& group : runs.groups) {
+    auto members = members_of(group, runs.seen, all);
+    if (!members) {
+      log::Line(log::Level::warning, group.path)
+          .text(
+              "there is a process group with the number of one of an earlier life of the daemon, but it may be "
+              "another: left alone")
+          .field("group", group.leader)
+          .write();
+      continue;
+    }
+    if (members->empty()) continue;
+    log::Line(log::Level::warning, group.path)
+        .text("ending what an earlier life of the daemon left")
+        .field("group", group.leader)
+        .field("processes", static_cast<std::int64_t>(members->size()))
+        .write();
+    for (const ProcessFacts& one : *members) {
+      signal_exactly(one, group.stop_signal);
+      signal_exactly(one, SIGCONT);
+    }
+    const auto patience =
+        std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(group.patience_ms), kMostPatience);
+    out.push_back({group, std::move(*members), now() + patience});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<ProcessFacts> facts_in(std::string_view stat) noexcept {
+  ProcessFacts out;
+  const std::size_t name_end = stat.rfind(") ");  // a name may have anything in it
+  if (name_end == std::string_view::npos || name_end + 4 > stat.size()) return std::nullopt;
+  std::string_view rest = stat.substr(name_end + 2);
+  if (!next_number(stat, out.pid)) return std::nullopt;
+  const char state = rest.front();
+  rest.remove_prefix(2);
+  if (!next_number(rest, out.parent) || !next_number(rest, out.group) || !next_number(rest, out.session)) {
+    return std::nullopt;
+  }
+  std::int64_t ignored = 0;
+  std::int64_t threads = 0;
+  for (int field = 7; field < 20; ++field) {
+    if (!next_number(rest, ignored)) return std::nullopt;
+  }
+  if (!next_number(rest, threads) || !next_number(rest, ignored) || !next_number(rest, out.start)) return std::nullopt;
+  // Where only the first thread has ended, the others go on.
+  out.lives = (state != 'Z' && state != 'X') || threads > 1;
+  return out;
+}
+
+std::optional<ProcessFacts> facts_of(pid_t pid) noexcept {
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", pid);
+  const sys::Fd file(open(path.data(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 1024> text{};
+  const ssize_t got = file ? ::read(file.get(), text.data(), text.size()) : 0;
+  return got <= 0 ? std::nullopt : facts_in({text.data(), static_cast<std::size_t>(got)});
+}
+
+std::vector<ProcessFacts> all_processes() {
+  std::vector<ProcessFacts> out;
+  const std::unique_ptr<DIR, int (*)(DIR*)> proc(opendir("/proc"), closedir);
+  while (const dirent* entry = proc ? readdir(proc.get()) : nullptr) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    if (const auto facts = facts_of(std::atoi(entry->d_name))) out.push_back(*facts);
+  }
+  return out;
+}
+
+std::optional<std::vector<ProcessFacts>> members_of(const GroupRecord& group, std::uint64_t seen,
+                                                    const std::vector<ProcessFacts>& all) {
+  std::vector<ProcessFacts> members;
+  bool verified = false;
+  for (const ProcessFacts& one : all) {
+    const bool is_leader = one.pid == group.leader;
+    if (is_leader && one.start != group.start) return std::vector<ProcessFacts>{};  // the number is another process
+    if (one.group != group.leader || (group.alone && !is_leader)) continue;
+    verified = verified || is_leader;  // even as a zombie
+    if (!one.lives) continue;
+    verified = verified || (one.session == group.leader && one.start >= group.start && one.start < seen);
+    members.push_back(one);
+  }
+  if (!members.empty() && !verified) return std::nullopt;
+  return members;
+}
+
+FormerConnections connections_of(const std::vector<WorkerRecord>& workers, const std::vector<ProcessFacts>& all) {
+  FormerConnections out;
+  for (const WorkerRecord& worker : workers) {
+    const auto is_worker = [&worker](const ProcessFacts& one) {
+      return one.pid == worker.pid && one.start == worker.start && one.lives;
+    };
+    if (std::ranges::none_of(all, is_worker)) continue;
+    ++out.workers;
+    out.connections += static_cast<std::uint32_t>(std::ranges::count_if(
+        all, [&worker](const ProcessFacts& one) { return one.lives && one.parent == worker.pid; }));
+  }
+  return out;
+}
+
+void end_former_groups(const Runs& runs) {
+  std::vector<Ending> endings = begin_endings(runs);
+  while (!endings.empty()) {
+    (void)::poll(nullptr, 0, kLookAgainMs);
+    const std::vector<ProcessFacts> all = all_processes();
+    for (Ending& ending : endings) look_at(ending, all, now());
+    std::erase_if(endings, [](const Ending& one) { return one.over; });
+  }
+}
+
+void clear_up_after_former_life(const RunsFile& file) {
+  auto runs = file.read();
+  if (!runs) {
+    if (runs.error().code == ENOENT) return;
+    log::Line(log::Level::warning, "root").text("not heeded: ").text(runs.error().text()).write();
+    return file.remove();
+  }
+  if (!*runs) return file.remove();
+  const FormerConnections former = connections_of((*runs)->workers, all_processes());
+  if (former.connections != 0) {
+    log::Line(log::Level::info, "root")
+        .text("connections of an earlier life of the daemon continue until they end; they are not counted")
+        .field("connections", former.connections)
+        .field("workers", former.workers)
+        .write();
+  }
+  end_former_groups(**runs);
+  file.remove();
+}
+
+}  // namespace bulkhead::process

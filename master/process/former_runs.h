@@ -1,0 +1,51 @@
+// What a killed master's process children left behind, found and ended by the next master before it starts its first
+// child. Blocks: for the start only.
+//
+// None of it is our child, so that nothing pins a pid. A group is believed to be the recorded one if its leader lives
+// and has the recorded start time; or if some member of it, in the leader's session, began before the file was last
+// true: as long as that member lives, the kernel gives the number to nobody else. Everything is signalled through a
+// descriptor of its process (pidfd_open(2)) that was opened before the process was looked at, so that no signal can
+// reach another one. What cannot be verified is left alone, and reported.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "master/process/runs_file.h"
+
+namespace bulkhead::process {
+
+struct ProcessFacts {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  pid_t group = 0;
+  pid_t session = 0;
+  std::uint64_t start = 0;
+  bool lives = false;  // no zombie
+};
+// A line of /proc/PID/stat. Pure.
+[[nodiscard]] std::optional<ProcessFacts> facts_in(std::string_view stat) noexcept;
+[[nodiscard]] std::optional<ProcessFacts> facts_of(pid_t pid) noexcept;
+[[nodiscard]] std::vector<ProcessFacts> all_processes();
+
+// The living members of the recorded group among `all`; nothing: there may be some, but the number could be another
+// group's by now. Pure.
+[[nodiscard]] std::optional<std::vector<ProcessFacts>> members_of(const GroupRecord& group, std::uint64_t seen,
+                                                                  const std::vector<ProcessFacts>& all);
+
+// The children of recorded workers that live: the connections of an earlier life. Pure.
+struct FormerConnections {
+  std::uint32_t workers = 0;
+  std::uint32_t connections = 0;
+};
+[[nodiscard]] FormerConnections connections_of(const std::vector<WorkerRecord>& workers,
+                                               const std::vector<ProcessFacts>& all);
+
+// Ends the groups: the stop signal and CONT, KILL after the patience of each, which is at most 30 s here. Logs what it
+// does.
+void end_former_groups(const Runs& runs);
+// Reads the file of an earlier life, ends what it left, reports its connections, and removes the file.
+void clear_up_after_former_life(const RunsFile& file);
+
+}  // namespace bulkhead::process
