@@ -29,7 +29,7 @@ std::map<int, std::uint64_t> limits_of(const ChildKeys& keys) {
   return out;
 }
 
-TEST_CASE("without child keys everything is the daemon's, except umask, directory, core and sandbox") {
+TEST_CASE("without child keys a child inherits everything except umask, directory, core and sandbox") {
   for (const Shape shape : {Shape::listener, Shape::process}) {
     const ChildKeys keys = keys_of(shape, R"("restart":"transient")");
     CHECK(keys.umask == 022);

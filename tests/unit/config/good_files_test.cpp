@@ -31,7 +31,7 @@ Config good(std::string_view text) {
   return good(text, FakeHost());
 }
 
-TEST_CASE("the smallest file gets all defaults of the daemon") {
+TEST_CASE("in the smallest file the daemon has all its defaults") {
   const Config config = good(kSmallest);
   CHECK(config.file == "good.json");
   CHECK(config.drain_timeout == Timeout(30s));
@@ -45,7 +45,7 @@ TEST_CASE("the smallest file gets all defaults of the daemon") {
   CHECK(config.log.connection_end);
 }
 
-TEST_CASE("the smallest file gets all defaults of the root") {
+TEST_CASE("in the smallest file the root has all its defaults") {
   const Node root = good(kSmallest).root;
   CHECK(root.spec.id == "root");
   CHECK(root.spec.type == NodeType::supervisor);
@@ -60,7 +60,7 @@ TEST_CASE("the smallest file gets all defaults of the root") {
   CHECK(root.children.size() == 1);
 }
 
-TEST_CASE("the smallest file gets all defaults of a listener") {
+TEST_CASE("in the smallest file a listener has all its defaults") {
   const Node node = good(kSmallest).root.children.at(0);
   CHECK(node.spec.id == "echo");
   CHECK(node.spec.type == NodeType::listener);
@@ -110,7 +110,7 @@ TEST_CASE("a restart delay is on by default, with the defaults of its row") {
   CHECK(delay.reset_after == 60s);
 }
 
-TEST_CASE("the smallest process gets all defaults") {
+TEST_CASE("the smallest process has all defaults") {
   const Node node = good(file_of(Shape::process, R"("restart":"transient")")).root.children.at(0);
   CHECK(node.spec.type == NodeType::process);
   CHECK(node.spec.restart == Restart::transient);
@@ -294,7 +294,7 @@ TEST_CASE("a nested supervisor keeps its own flags and the order of its children
   CHECK(node.children[0].pointer == "/supervisor/children/2/children/0");
 }
 
-TEST_CASE("a supervisor has all the time it needs to stop, and may be empty") {
+TEST_CASE("a supervisor has no time limit to stop, and may be empty") {
   const Node node = good(file_of(Shape::child, R"({"id":"s","type":"supervisor"})")).root.children.at(0);
   CHECK(node.spec.shutdown.kind == Shutdown::Kind::infinity);
   CHECK(node.children.empty());
@@ -434,7 +434,7 @@ TEST_CASE("the same port may be bound on different addresses, and port 0 any num
     "listen":["127.0.0.1:80","127.0.0.2:80","[::1]:80","0","0","127.0.0.1:0","[::]:0","0.0.0.0:81"]})"));
 }
 
-TEST_CASE("the deepest tree that fits is read") {
+TEST_CASE("a tree of the greatest allowed depth is read") {
   std::string text;
   std::string end;
   for (int i = 0; i < 14; ++i) {

@@ -221,7 +221,7 @@ std::string spelled(const Option& option, double value) {
   return "\"" + std::to_string(static_cast<long long>(value)) + "ms\"";
 }
 
-TEST_CASE("the limits of every range are enforced") {
+TEST_CASE("values outside a range are refused, its limits are accepted") {
   for (const Option& option : kOptions) {
     if (option.limits.max <= option.limits.min) continue;
     const auto fits = [&](const std::string& text) { return check(option, *read_json(text).root, "").empty(); };
@@ -233,7 +233,7 @@ TEST_CASE("the limits of every range are enforced") {
   }
 }
 
-TEST_CASE("an integer is digits and nothing else") {
+TEST_CASE("an integer consists of digits only") {
   for (const Option& option : kOptions) {
     if (option.type != Type::integer) continue;
     for (const char* text :

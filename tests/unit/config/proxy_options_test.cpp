@@ -33,13 +33,13 @@ TEST_CASE("by default no PROXY header is expected, and only this host is trusted
   CHECK(proxy.timeout == 3s);
 }
 
-TEST_CASE("the versions of the PROXY header") {
+TEST_CASE("every version of the PROXY header can be set") {
   CHECK(proxy_of(R"("proxy_protocol":"v1")").protocol == ProxyProtocol::v1);
   CHECK(proxy_of(R"("proxy_protocol":"v2")").protocol == ProxyProtocol::v2);
   CHECK(proxy_of(R"("proxy_protocol":"auto")").protocol == ProxyProtocol::any);
 }
 
-TEST_CASE("which networks' PROXY headers are trusted") {
+TEST_CASE("the trusted networks of PROXY headers can be set") {
   CHECK(proxy_of(R"("proxy_allow_from":[])").allow_from.empty());
   CHECK(proxy_of(R"("proxy_allow_from":"192.0.2.1")").allow_from.at(0).text == "192.0.2.1/32");
 }

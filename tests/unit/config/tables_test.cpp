@@ -102,7 +102,7 @@ struct Address {
   int port;          // or the descriptor
 };
 
-TEST_CASE("the forms of listen") {
+TEST_CASE("every form of listen is read") {
   using enum ListenAddress::Form;
   const Address rows[] = {{"4040", ipv4, "0.0.0.0", 4040},
                           {"0", ipv4, "0.0.0.0", 0},
@@ -134,7 +134,7 @@ TEST_CASE("the forms of listen") {
   }
 }
 
-TEST_CASE("texts that are not addresses, and what to write instead") {
+TEST_CASE("a text that is not an address is refused with a hint") {
   const std::string longest = "unix:/" + std::string(106, 'x');
   CHECK(std::holds_alternative<ListenAddress>(parse_listen_address(longest, "/")));
   const std::string longest_name = "unix:@" + std::string(107, 'x');

@@ -98,7 +98,7 @@ std::vector<Json> lines_of(const std::string& text) {
   return out;
 }
 
-TEST_CASE("a long answer waits for its reader, and what was asked after it comes after it") {
+TEST_CASE("a long answer waits for its reader, and later answers follow it") {
   constexpr std::size_t kPieces = 200;
   LongBackend backend(kPieces);
   Conversation talk(backend);
@@ -122,7 +122,7 @@ TEST_CASE("a long answer waits for its reader, and what was asked after it comes
   CHECK(lines[1]["id"] == 2);
 }
 
-TEST_CASE("events that a client follows wait for the end of a long answer") {
+TEST_CASE("followed events wait for the end of a long answer") {
   LongBackend backend(100);
   Conversation talk(backend);
   talk.send(kFollow + kConnections);
@@ -141,7 +141,7 @@ TEST_CASE("events that a client follows wait for the end of a long answer") {
   CHECK(lines[3]["params"]["event"] == "drain_done");
 }
 
-TEST_CASE("a client that hung up after its request gets its answer, and then the end") {
+TEST_CASE("a client that closes its half after a request gets its answer, then end of file") {
   for (const std::string& request :
        {kConnections, kStatus, std::string(kFollow).replace(kFollow.find("true"), 4, "false")}) {
     LongBackend backend(100);
@@ -157,7 +157,7 @@ TEST_CASE("a client that hung up after its request gets its answer, and then the
   }
 }
 
-TEST_CASE("a client that asks for much and does not read is not waited for") {
+TEST_CASE("a client that does not read its answers is closed after the idle time") {
   using namespace std::chrono_literals;
   LongBackend backend(500);
   Conversation talk(backend);
@@ -170,7 +170,7 @@ TEST_CASE("a client that asks for much and does not read is not waited for") {
   CHECK(talk.connection().dead());
 }
 
-TEST_CASE("half a request is idleness, however slowly it comes, and a whole one is not") {
+TEST_CASE("half a request counts as idle, however slowly it arrives, a complete one does not") {
   using namespace std::chrono_literals;
   LongBackend backend(1);
   Conversation talk(backend);
@@ -185,7 +185,7 @@ TEST_CASE("half a request is idleness, however slowly it comes, and a whole one 
   CHECK(talk.connection().active() > began);
 }
 
-TEST_CASE("who waits for an answer of the daemon may be silent for ever, and so may a follower") {
+TEST_CASE("clients that wait for an answer or follow events may be silent for ever") {
   using namespace std::chrono_literals;
   struct SlowBackend final : Backend {
     void call(const std::string&, const Json&, Reply reply) override { reply_ = std::move(reply); }

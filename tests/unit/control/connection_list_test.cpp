@@ -87,7 +87,7 @@ TEST_CASE("an entry has every member, in the order of the contract") {
   CHECK(list[0]["local"] == "127.0.0.1:4040");
 }
 
-TEST_CASE("two thousand connections come whole, in small pieces") {
+TEST_CASE("two thousand connections are listed completely, in small pieces") {
   constexpr std::uint32_t kMany = 2'000;
   Tables tables;
   (void)tables.add("root/a", kMany, kMany - 10);
@@ -107,7 +107,7 @@ TEST_CASE("two thousand connections come whole, in small pieces") {
   CHECK(Json::accept(taken.text));
 }
 
-TEST_CASE("a long way through free slots takes many pieces, not one long one") {
+TEST_CASE("a long run of free slots is scanned in many short pieces") {
   Tables tables;
   net::Listener& listener = tables.add("root/a", 50'000, 50'000);
   for (std::uint32_t slot = 1; slot + 1 < 50'000; ++slot) (void)listener.table().end(slot, false);
@@ -118,7 +118,7 @@ TEST_CASE("a long way through free slots takes many pieces, not one long one") {
   CHECK(Json::parse(taken.text).size() == 2);
 }
 
-TEST_CASE("listeners and connections may come and go between two pieces; who stays is listed once") {
+TEST_CASE("a connection that stays is listed once, even if others change between two pieces") {
   Tables tables;
   (void)tables.add("root/a", 1000, 100);
   net::Listener& stays = tables.add("root/b", 1000, 100);

@@ -34,7 +34,7 @@ std::vector<std::uint64_t> seqs(const Json& events) {
   return out;
 }
 
-TEST_CASE("without since the whole ring comes, in order") {
+TEST_CASE("without since the whole ring is sent, in order") {
   journal::EventRing ring;
   publish(ring, 3);
   EventFeed feed(ring, 7, std::nullopt, false);
@@ -71,7 +71,7 @@ TEST_CASE("since is exclusive") {
   }
 }
 
-TEST_CASE("what the ring has lost is told") {
+TEST_CASE("events lost from the ring are reported") {
   journal::EventRing ring(kCapacity);
   publish(ring, kCapacity + 10);  // 11 is the oldest
   struct Row {
@@ -89,7 +89,7 @@ TEST_CASE("what the ring has lost is told") {
   CHECK(result["events"].size() == kCapacity);
 }
 
-TEST_CASE("a long answer comes in pieces that are no longer than asked for, by an event") {
+TEST_CASE("a long answer is sent in pieces that exceed the requested size by at most one event") {
   journal::EventRing ring;
   publish(ring, 1000);
   EventFeed feed(ring, 7, std::nullopt, false);
@@ -103,7 +103,7 @@ TEST_CASE("a long answer comes in pieces that are no longer than asked for, by a
   CHECK(pieces > 10);
 }
 
-TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
+TEST_CASE("a reader that the ring overtakes during its answer is told that it missed events") {
   journal::EventRing ring(kCapacity);
   publish(ring, 100);
   EventFeed feed(ring, 7, 0, false);
@@ -117,7 +117,7 @@ TEST_CASE("a reader so slow that the ring overtakes its answer is told so") {
   CHECK(seqs(result["events"]).back() == 100);
 }
 
-TEST_CASE("a follower gets what comes after the answer, once each") {
+TEST_CASE("a follower gets each event after the answer once") {
   journal::EventRing ring;
   publish(ring, 2);
   EventFeed feed(ring, 7, std::nullopt, true);
@@ -143,7 +143,7 @@ TEST_CASE("a follower gets what comes after the answer, once each") {
   CHECK(feed.behind() == 0);
 }
 
-TEST_CASE("a follower that does not read is known to be behind, and to be overtaken") {
+TEST_CASE("a follower that does not read is reported as behind, then as overtaken") {
   journal::EventRing ring(kCapacity);
   EventFeed feed(ring, 7, std::nullopt, true);
   ring.on_event = [&feed](const journal::EventRecord& record) { feed.published(record); };

@@ -85,7 +85,7 @@ class Fixture {
   Server server_{loop_, ring_, backend_, [this] { return time_; }};
 };
 
-TEST_CASE("the idle and the slow are closed after 30 s, and a follower is not") {
+TEST_CASE("idle and slow clients are closed after 30 s, followers are not") {
   Fixture f;
   const sys::Fd idle = f.connect("");
   const sys::Fd slow = f.connect(R"({"jsonrpc")");
@@ -101,7 +101,7 @@ TEST_CASE("the idle and the slow are closed after 30 s, and a follower is not") 
   CHECK_FALSE(Fixture::is_closed(follower));
 }
 
-TEST_CASE("the server itself looks for idle clients while it has any") {
+TEST_CASE("the server checks for idle clients while it has any") {
   Fixture f;
   const sys::Fd idle = f.connect("");
   f.pass_until_closed(31s, idle);

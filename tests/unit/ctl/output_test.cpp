@@ -27,7 +27,7 @@ const Json kTree = Json::parse(R"({
                    "restart":"permanent","restarts":0,"generation":1}]}]},
     {"id":"job","path":"root/job","type":"process","state":"failed","restart":"temporary","restarts":0}]})");
 
-TEST_CASE("the tree is a tree") {
+TEST_CASE("the tree is drawn as a tree") {
   CHECK(tree_text(kTree, kPlain) ==
         "NODE         STATE    PID  RESTARTS\n"
         "root         running              0  supervisor, one_for_one, 1 of 3 restarts in 5 s\n"
@@ -45,7 +45,7 @@ TEST_CASE("lines and colours are used if the terminal supports them") {
   CHECK(tree_text(kTree, {false, true}).find('\033') == std::string::npos);
 }
 
-TEST_CASE("an event is one line") {
+TEST_CASE("an event is printed as one line") {
   struct Row {
     const char* event;
     const char* text;
@@ -76,7 +76,7 @@ TEST_CASE("an event is one line") {
   for (const Row& row : rows) CHECK(event_text(Json::parse(row.event), kPlain) == row.text);
 }
 
-TEST_CASE("a status is sentences") {
+TEST_CASE("a status is printed as sentences") {
   const Json status = Json::parse(R"({"pid":812,"version":"0.1.0","state":"running","generation":1,
     "uptime_seconds":11530.2,"config":"/etc/bulkhead/bulkhead.json",
     "last_reload":{"time":"2026-11-22T12:04:05.123Z","ok":false,"errors":["x.json:1:2: /a: bad"]},
@@ -92,7 +92,7 @@ TEST_CASE("a status is sentences") {
   CHECK(status_text(fresh, kPlain).find("The last") == std::string::npos);
 }
 
-TEST_CASE("connections and counters are tables") {
+TEST_CASE("connections and counters are printed as tables") {
   const Json connections = Json::parse(R"([
     {"id":"8f3a","listener":"root/echo","pid":900,"worker":"root/echo/1","adopted":false,"peer":"192.0.2.7:5000",
      "local":"192.0.2.1:4040","started":"x","age_seconds":3.5,"handler":"echo","generation":1},
@@ -112,7 +112,7 @@ TEST_CASE("connections and counters are tables") {
         "total           1        0        12         11        2  rate=3\n");
 }
 
-TEST_CASE("penalties are a table too") {
+TEST_CASE("penalties are printed as a table") {
   const Json penalties = Json::parse(R"([
     {"listener":"root/echo","source":"192.0.2.7/32","active":true,"reason":"crash","remaining_seconds":74.2,
      "connections":1},
@@ -127,7 +127,7 @@ TEST_CASE("penalties are a table too") {
         "2 sources let off\n");
 }
 
-TEST_CASE("the result of a command is a sentence") {
+TEST_CASE("the result of a command is printed as a sentence") {
   const Json ok{{"ok", true}};
   CHECK(readable("stop", {{"path", "root/a"}}, ok, kPlain) == "root/a has been stopped\n");
   CHECK(readable("kill", {{"id", "8f3a"}}, ok, kPlain) == "8f3a has been signalled\n");
@@ -136,7 +136,7 @@ TEST_CASE("the result of a command is a sentence") {
                  kPlain) == "root/a is stopped.\n  It ended.\n");
 }
 
-TEST_CASE("every command has a sentence") {
+TEST_CASE("every command has a sentence for its result") {
   for (const char* verb :
        {"restart", "stop", "start", "delete", "add", "scale", "suspend", "resume", "kill", "shutdown"}) {
     INFO(verb);
@@ -163,7 +163,7 @@ TEST_CASE("a peer's bytes reach the terminal only escaped") {
   }
 }
 
-TEST_CASE("results of an unexpected shape lose words and do no harm") {
+TEST_CASE("results of an unexpected form are printed with parts missing") {
   for (const char* text :
        {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
         R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
@@ -175,7 +175,7 @@ TEST_CASE("results of an unexpected shape lose words and do no harm") {
   }
 }
 
-TEST_CASE("spans are short") {
+TEST_CASE("durations are printed briefly") {
   CHECK(span_text(0) == "0 s");
   CHECK(span_text(-5) == "0 s");
   CHECK(span_text(59.9) == "59 s");

@@ -8,7 +8,7 @@ namespace {
 
 using Holder = Gate::Holder;
 
-TEST_CASE("a gate is open until somebody holds it, and opens when the last one lets go") {
+TEST_CASE("a gate is closed while any hold exists, and opens with the last release") {
   Gate gate;
   CHECK(gate.accepting());
   gate.hold(Holder::operators);
@@ -20,7 +20,7 @@ TEST_CASE("a gate is open until somebody holds it, and opens when the last one l
   CHECK(gate.accepting());
 }
 
-TEST_CASE("only a change is heard of") {
+TEST_CASE("listeners of a gate are notified only of changes") {
   Gate gate;
   std::vector<bool> heard;
   gate.on_change([&heard](bool accepting) { heard.push_back(accepting); });

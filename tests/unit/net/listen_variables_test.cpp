@@ -17,7 +17,7 @@ struct Row {
   const char* remark;
 };
 
-TEST_CASE("the variables of socket activation") {
+TEST_CASE("socket activation variables are read, and invalid ones are ignored with a remark") {
   const Row rows[] = {
       {{nullptr, nullptr, nullptr}, {}, ""},
       {{"812", nullptr, "web"}, {}, ""},

@@ -31,7 +31,7 @@ struct Fixture {
   }
 };
 
-TEST_CASE("a listener without connections closes, drains and stops, then the answer comes") {
+TEST_CASE("a listener without connections closes, drains and stops, then the stop answers") {
   Fixture f(listener_entry("echo"));
   f.end("root/echo");
   CHECK(f.rig.endings.touches("root/echo"));
@@ -46,7 +46,7 @@ TEST_CASE("a listener without connections closes, drains and stops, then the ans
   CHECK(f.rig.endings.first().empty());
 }
 
-TEST_CASE("its workers drain before they are stopped") {
+TEST_CASE("the workers of an ending listener drain before they are stopped") {
   Fixture f(listener_entry("echo", R"("workers":1)"));
   (void)f.rig.connect("root/echo/1", kConnection);
   f.end("root/echo");
@@ -55,7 +55,7 @@ TEST_CASE("its workers drain before they are stopped") {
   CHECK(f.answers.empty());
 }
 
-TEST_CASE("what is asked for twice ends once and answers everybody, the first who asked first") {
+TEST_CASE("two stops of one listener end it once and answer both, in order") {
   Fixture f(listener_entry("echo"));
   std::vector<int> order;
   f.rig.endings.end("root/echo", {}, [&order](ReplyError) { order.push_back(1); });
@@ -65,7 +65,7 @@ TEST_CASE("what is asked for twice ends once and answers everybody, the first wh
   CHECK(f.rig.count("drain_started") == 1);
 }
 
-TEST_CASE("what would end something above waits until what is below has ended") {
+TEST_CASE("a stop above an ending listener waits until the listener has ended") {
   Fixture f(kWeb);
   f.end("root/web/x");
   f.end("root/web");
@@ -77,7 +77,7 @@ TEST_CASE("what would end something above waits until what is below has ended") 
   CHECK(f.rig.state("root/web") == NodeState::stopped);
 }
 
-TEST_CASE("what would end something below waits, and is answered by what is left of it") {
+TEST_CASE("a stop below an ending supervisor waits, and is answered by the state then") {
   Fixture f(kWeb);
   f.end("root/web");
   f.end("root/web/x");
@@ -85,7 +85,7 @@ TEST_CASE("what would end something below waits, and is answered by what is left
   CHECK(f.answers == Words{"root/web ok", "root/web/x noproc"});
 }
 
-TEST_CASE("siblings end beside each other") {
+TEST_CASE("siblings end in parallel") {
   Fixture f(kWeb);
   f.end("root/web/x");
   f.end("root/web/y");
@@ -101,7 +101,7 @@ TEST_CASE("while one listener serves, not all are ending") {
   CHECK_FALSE(f.rig.endings.all());
 }
 
-TEST_CASE("an ending in its lame duck continues at once when it is asked for without one") {
+TEST_CASE("a stop without lame duck ends the lame duck that is under way") {
   Fixture f(listener_entry("echo"));
   f.end("root/echo", 1h);
   f.rig.tick(200ms);
@@ -127,7 +127,7 @@ TEST_CASE("a lame duck that is called off answers `restarting`, and the listener
   CHECK(f.rig.is_running("root/echo"));
 }
 
-TEST_CASE("an ending that has come further is not called off, and neither is none") {
+TEST_CASE("a listener that is past its lame duck, or is not ending, cannot be called off") {
   Fixture f(listener_entry("echo"));
   CHECK_FALSE(f.rig.endings.call_off("root/echo"));
   f.end("root/echo");
@@ -135,7 +135,7 @@ TEST_CASE("an ending that has come further is not called off, and neither is non
   CHECK(f.answers.empty());
 }
 
-TEST_CASE("what was waiting begins when a lame duck is called off") {
+TEST_CASE("a waiting stop begins when a lame duck is called off") {
   Fixture f(kWeb);
   f.end("root/web/x", 1h);
   f.end("root/web");
@@ -144,7 +144,7 @@ TEST_CASE("what was waiting begins when a lame duck is called off") {
   CHECK(f.answers == Words{"root/web/x restarting", "root/web ok"});
 }
 
-TEST_CASE("what has no listener is stopped at once") {
+TEST_CASE("a child that is no listener is stopped at once") {
   Fixture f(process_entry("db"));
   f.end("root/db");
   f.rig.settle();
@@ -152,7 +152,7 @@ TEST_CASE("what has no listener is stopped at once") {
   CHECK(f.rig.count("drain_started") == 0);
 }
 
-TEST_CASE("what is not there is answered by the tree") {
+TEST_CASE("a stop of an unknown path is answered by the tree") {
   Fixture f(process_entry("db"));
   f.end("root/nobody");
   CHECK(f.answers == Words{"root/nobody not_found"});
@@ -178,7 +178,7 @@ TEST_CASE("a worker that dies while its listener drains is replaced and drains, 
   CHECK(f.answers == Words{"root/echo ok"});
 }
 
-TEST_CASE("adopted connections are ended when drain_timeout is over") {
+TEST_CASE("adopted connections are ended after drain_timeout") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)"), R"("drain_timeout":"1s")"));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);

@@ -74,7 +74,7 @@ TEST_CASE("a listener that is stopped drains its queue, closes its port and asks
   CHECK_FALSE(rig.listener_at("root/echo").is_open());
 }
 
-TEST_CASE("neither a stop nor a restart is for root") {
+TEST_CASE("the root can be neither stopped nor restarted") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   Asked stopped;
@@ -89,7 +89,7 @@ TEST_CASE("neither a stop nor a restart is for root") {
   CHECK(rig.is_running("root/db"));
 }
 
-TEST_CASE("what does not exist can be neither stopped nor started nor restarted nor removed") {
+TEST_CASE("an unknown path can be neither stopped nor started nor restarted nor removed") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   for (const auto operation : {&Operations::stop, &Operations::start, &Operations::restart, &Operations::remove}) {
@@ -101,7 +101,7 @@ TEST_CASE("what does not exist can be neither stopped nor started nor restarted 
   }
 }
 
-TEST_CASE("what has been stopped can be started again") {
+TEST_CASE("a stopped child can be started again") {
   Rig rig(file_with(process_entry("db") + "," + listener_entry("echo")));
   rig.start();
   for (const char* path : {"root/db", "root/echo"}) {
@@ -116,7 +116,7 @@ TEST_CASE("what has been stopped can be started again") {
   CHECK(rig.system.started("root/echo/2") == 2);
 }
 
-TEST_CASE("what runs cannot be started") {
+TEST_CASE("a running child cannot be started") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   Asked asked;
@@ -165,7 +165,7 @@ TEST_CASE("a restart keeps the connections") {
   CHECK(rig.children.adopted(rig.listener_at("root/echo")) == 1);
 }
 
-TEST_CASE("a restart starts what had been stopped") {
+TEST_CASE("a restart starts a stopped child") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   stop(rig, "root/db");
@@ -176,7 +176,7 @@ TEST_CASE("a restart starts what had been stopped") {
   CHECK(rig.is_running("root/db"));
 }
 
-TEST_CASE("only what has ended is removed") {
+TEST_CASE("only an ended child is removed") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   Asked early;
@@ -193,7 +193,7 @@ TEST_CASE("only what has ended is removed") {
   CHECK(rig.listeners.at("root/echo") == nullptr);
 }
 
-TEST_CASE("what is still ending is not removed") {
+TEST_CASE("a child that is still ending is not removed") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   rig.system.at("root/echo/1").obeys = false;
@@ -228,7 +228,7 @@ TEST_CASE("a listener that is added listens and has its workers") {
   CHECK(rig.is_running("root/echo/2"));
 }
 
-TEST_CASE("what has been added and removed may be added again") {
+TEST_CASE("a child that was added and removed can be added again") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   for (int time = 0; time < 2; ++time) {
@@ -244,7 +244,7 @@ TEST_CASE("what has been added and removed may be added again") {
   }
 }
 
-TEST_CASE("what exists already is not added, and stays as it is") {
+TEST_CASE("an existing child is not added, and is left unchanged") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   Asked running;
@@ -259,7 +259,7 @@ TEST_CASE("what exists already is not added, and stays as it is") {
   CHECK(rig.catalogue.find("root/db") != nullptr);
 }
 
-TEST_CASE("what is added and does not start is forgotten") {
+TEST_CASE("an added child that does not start is forgotten") {
   for (const Conduct conduct : {Conduct::dies, Conduct::no_fork}) {
     Rig rig(file_with(process_entry("db")));
     rig.start();
@@ -312,7 +312,7 @@ TEST_CASE("a drain of all answers once, when every listener has ended") {
   CHECK(rig.is_running("root/db"));
 }
 
-TEST_CASE("a drain of one leaves the others alone") {
+TEST_CASE("a drain of one listener leaves the others alone") {
   Rig rig(file_with(listener_entry("echo") + "," + listener_entry("other")));
   rig.start();
   Asked asked;
@@ -323,7 +323,7 @@ TEST_CASE("a drain of one leaves the others alone") {
   CHECK(rig.system.at("root/other/1").heard.empty());
 }
 
-TEST_CASE("a drain of all without a listener is done at once") {
+TEST_CASE("a drain of all without any listener answers at once") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
   Asked asked;
@@ -346,7 +346,7 @@ TEST_CASE("an unknown listener is neither drained nor suspended nor resumed, and
   }
 }
 
-TEST_CASE("a drain in its lame duck is called off by resume, and whoever asked for it hears so") {
+TEST_CASE("resume calls off a drain in its lame duck, and the drain is answered so") {
   Rig rig(file_with(listener_entry("echo"), R"("lame_duck":"10s")"));
   rig.start();
   Asked drained;
@@ -374,7 +374,7 @@ TEST_CASE("a stop does not wait for the lame duck of a drain") {
   CHECK(drained.is_done());
 }
 
-TEST_CASE("the workers of a listener hear of suspend and resume, and so does whoever follows the events") {
+TEST_CASE("suspend and resume notify the workers of a listener and publish events") {
   Rig rig(file_with(listener_entry("echo") + "," + listener_entry("other")));
   rig.start();
   Asked suspended;
@@ -393,7 +393,7 @@ TEST_CASE("the workers of a listener hear of suspend and resume, and so does who
   CHECK(rig.system.at("root/other/1").heard.empty());
 }
 
-TEST_CASE("what is suspended or accepts already is done and told nobody") {
+TEST_CASE("suspend and resume without effect succeed and notify nobody") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   Asked resumed;
@@ -426,7 +426,7 @@ TEST_CASE("a listener that drains is neither suspended nor resumed") {
   CHECK(rig.count("listener_suspended") == 0);
 }
 
-TEST_CASE("a listener that was suspended when it was stopped accepts when it is started again") {
+TEST_CASE("a listener that was stopped while suspended accepts when it is started again") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   Asked suspended;

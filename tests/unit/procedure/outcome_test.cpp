@@ -12,14 +12,14 @@ namespace {
 using namespace rig;
 using supervision::ReplyError;
 
-TEST_CASE("only what has been done counts as a success") {
+TEST_CASE("only a completed operation counts as a success") {
   CHECK(Outcome{});
   CHECK_FALSE(refused("not now"));
   CHECK_FALSE(negative(ReplyError::running, "it runs"));
   CHECK(outcome_of(ReplyError::none, "root/db"));
 }
 
-TEST_CASE("the words are OTP's") {
+TEST_CASE("error words are OTP's") {
   CHECK(word_of(ReplyError::none) == "ok");
   CHECK(word_of(ReplyError::not_found) == "not_found");
   CHECK(word_of(ReplyError::running) == "running");
@@ -31,14 +31,14 @@ TEST_CASE("the words are OTP's") {
   CHECK(word_of(ReplyError::noproc) == "noproc");
 }
 
-TEST_CASE("the tree's no says whose no it is and keeps its word") {
+TEST_CASE("a negative answer of the tree names the path and keeps OTP's word") {
   const Outcome outcome = outcome_of(ReplyError::already_started, "root/db");
   CHECK(outcome.kind == Outcome::Kind::negative);
   CHECK(outcome.word == ReplyError::already_started);
   CHECK(outcome.text == "root/db: already_started");
 }
 
-TEST_CASE("whatever is missing, the node or its supervisor, the text is the same") {
+TEST_CASE("a missing node and a missing supervisor give the same text") {
   for (const ReplyError error : {ReplyError::not_found, ReplyError::noproc}) {
     const Outcome outcome = outcome_of(error, "root/db");
     CHECK(outcome.word == error);
@@ -46,14 +46,14 @@ TEST_CASE("whatever is missing, the node or its supervisor, the text is the same
   }
 }
 
-TEST_CASE("a refusal is a sentence without a word of OTP's") {
+TEST_CASE("a refusal by the daemon is a sentence without an OTP word") {
   const Outcome outcome = refused("the daemon is stopping");
   CHECK(outcome.kind == Outcome::Kind::refused);
   CHECK(outcome.word == ReplyError::none);
   CHECK(outcome.text == "the daemon is stopping");
 }
 
-TEST_CASE("a path that almost exists is suggested, at any depth") {
+TEST_CASE("a mistyped path gets the nearest existing one suggested, at any depth") {
   Rig rig(file_with(listener_entry("echo") + R"(,{"id":"web","type":"supervisor","children":[)" +
                     process_entry("assets") + "]}"));
   rig.start();
@@ -72,7 +72,7 @@ TEST_CASE("a path that resembles nothing gets no suggestion") {
   CHECK(outcome.word == ReplyError::not_found);
 }
 
-TEST_CASE("root itself is never what somebody meant") {
+TEST_CASE("root itself is never suggested") {
   Rig rig(file_with(process_entry("a-long-name")));
   rig.start();
   CHECK(no_such(rig.engine, "listener", "roof").text == "there is no listener roof");

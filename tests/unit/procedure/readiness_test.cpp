@@ -75,7 +75,7 @@ TEST_CASE("a listener that is started again is announced again") {
   CHECK(log.count("Serving requests") == 2);
 }
 
-TEST_CASE("a listener is announced although the rest of the tree is still starting") {
+TEST_CASE("a listener is announced while the rest of the tree is still starting") {
   Rig rig(file_with(listener_entry("echo") + "," + process_entry("db", R"("ready":"notify_fd")")));
   const LogText log;
   rig.system.conduct("root/db", Conduct::is_silent);
@@ -113,7 +113,7 @@ TEST_CASE("a daemon that continues another program's work has been announced alr
   CHECK(rig.times_ready == 0);
 }
 
-TEST_CASE("whoever waits at the ready descriptor gets one line with every endpoint, then its end") {
+TEST_CASE("the reader of the ready descriptor gets one line with every endpoint, then end of file") {
   Rig rig(file_with(listener_entry("echo", R"("listen":["unix:@a","unix:@b"])")));
   std::array<int, 2> ends{};
   REQUIRE(pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);

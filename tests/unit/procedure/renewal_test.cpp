@@ -57,7 +57,7 @@ std::uint32_t generation(const Rig& rig, const std::string& worker) {
   return rig.children.view(rig.run_of(worker))->generation;
 }
 
-TEST_CASE("another worker is ready before the first one leaves, and at the end there are as many as before") {
+TEST_CASE("a new worker is ready before the first old one leaves, and the number stays the same") {
   Rig rig(file_with(listener_entry("echo")));
   begin(rig);
   WorkerRenewal renewal = renewal_of(rig);
@@ -96,7 +96,7 @@ TEST_CASE("an extra worker that is still starting is waited for") {
   CHECK(started.is_done());
 }
 
-TEST_CASE("max_unavailable says how many are replaced at a time") {
+TEST_CASE("max_unavailable workers are replaced at a time") {
   Rig rig(file_with(listener_entry("echo", R"("workers":5,"max_unavailable":2)")));
   begin(rig);
   WorkerRenewal renewal = renewal_of(rig);
@@ -136,7 +136,7 @@ TEST_CASE("a batch is ready before the next one leaves") {
   CHECK(replaced.is_done());
 }
 
-TEST_CASE("only what is outdated is replaced") {
+TEST_CASE("only outdated workers are replaced") {
   Rig rig(file_with(listener_entry("echo")));
   begin(rig);
   rig.end("root/echo/1");  // comes back under the new configuration
@@ -149,7 +149,7 @@ TEST_CASE("only what is outdated is replaced") {
   CHECK(changes(rig) == Words{"retire root/echo/2", "start root/echo/2"});
 }
 
-TEST_CASE("a new worker that does not become ready is gone again, and the old ones stay") {
+TEST_CASE("a new worker that does not become ready is removed, and the old ones stay") {
   Rig rig(file_with(listener_entry("echo")));
   begin(rig);
   rig.system.conduct("root/echo/3", Conduct::dies);
@@ -195,7 +195,7 @@ TEST_CASE("a batch that failed is tried again") {
   CHECK(generation(rig, "root/echo/2") == 2);
 }
 
-TEST_CASE("of a batch that failed only what does not run is tried again") {
+TEST_CASE("after a failed batch only the workers that do not run are tried again") {
   Rig rig(file_with(listener_entry("echo", R"("max_unavailable":2)")));
   begin(rig);
   WorkerRenewal renewal = renewal_of(rig);
@@ -226,7 +226,7 @@ TEST_CASE("a batch that fails four times is given up, and the rest stays as it i
   CHECK(generation(rig, "root/echo/2") == 1);
 }
 
-TEST_CASE("a listener that is stopped has nobody to renew") {
+TEST_CASE("a stopped listener has no workers to renew") {
   Rig rig(file_with(listener_entry("echo")));
   begin(rig);
   Asked stopped;
@@ -248,7 +248,7 @@ TEST_CASE("a listener that is stopped has nobody to renew") {
   CHECK(changes(rig).empty());
 }
 
-TEST_CASE("a renewal that is destroyed says nothing of extra workers that become ready later") {
+TEST_CASE("a destroyed renewal ignores extra workers that become ready later") {
   Rig rig(file_with(listener_entry("echo")));
   rig.system.conduct("root/echo/3", Conduct::is_silent);
   begin(rig);
@@ -262,7 +262,7 @@ TEST_CASE("a renewal that is destroyed says nothing of extra workers that become
   CHECK(started.answers == 0);
 }
 
-TEST_CASE("a renewal that is destroyed neither tries a failed batch again nor begins another") {
+TEST_CASE("a destroyed renewal neither retries a failed batch nor begins another") {
   for (const bool becomes_ready : {true, false}) {
     Rig rig(file_with(listener_entry("echo")));
     begin(rig);
@@ -286,7 +286,7 @@ TEST_CASE("a renewal that is destroyed neither tries a failed batch again nor be
   }
 }
 
-TEST_CASE("after an upgrade the workers of all listeners give way, one listener after another") {
+TEST_CASE("after an upgrade the workers of all listeners are replaced, one listener after another") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)") + "," + listener_entry("other", R"("workers":1)")));
   rig.start();
   rig.children.set_incarnation(2);

@@ -59,7 +59,7 @@ TEST_CASE("scaling down asks the highest numbers to leave and forgets them") {
   CHECK(rig.system.started("root/echo/1") == 1);
 }
 
-TEST_CASE("the number that there is already is no work") {
+TEST_CASE("scaling to the present number does nothing") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   (void)rig.system.take_deeds();
@@ -89,7 +89,7 @@ TEST_CASE("gaps are filled before higher numbers are used") {
   CHECK(rig.system.started("root/echo/2") == 2);
 }
 
-TEST_CASE("one more and one more are two more, one after another") {
+TEST_CASE("two requests for one more worker start two, one after another") {
   Rig rig(file_with(listener_entry("echo")));
   rig.system.conduct("root/echo/3", Conduct::is_silent);
   rig.start();
@@ -106,7 +106,7 @@ TEST_CASE("one more and one more are two more, one after another") {
   CHECK(numbers(rig) == Numbers{1, 2, 3, 4});
 }
 
-TEST_CASE("one more and one fewer come to what there was") {
+TEST_CASE("one more and one fewer leave the number unchanged") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   Asked more;
@@ -133,7 +133,7 @@ TEST_CASE("requests for different listeners do not wait for each other") {
   CHECK(other.is_done());
 }
 
-TEST_CASE("a request that is refused does not keep the next one from its turn") {
+TEST_CASE("a refused request does not block the next one") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   Asked refused;
@@ -160,7 +160,7 @@ TEST_CASE("a listener has 1 to 256 workers") {
   }
 }
 
-TEST_CASE("both limits themselves are allowed") {
+TEST_CASE("1 and 256 workers are allowed") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   Asked least;

@@ -24,7 +24,7 @@ constexpr pid_t kConnection = 6'000'001;
 constexpr const char* kNoRestart = R"("max_restarts":0)";
 constexpr const char* kOneWorker = R"("workers":1)";
 
-TEST_CASE("a daemon that is told to stop drains, stops its children in reverse order and exits with 0") {
+TEST_CASE("a stop drains, stops the children in reverse order and exits with 0") {
   Rig rig(file_with(process_entry("db") + "," + listener_entry("echo", kOneWorker)));
   rig.start();
   (void)rig.system.take_deeds();
@@ -37,7 +37,7 @@ TEST_CASE("a daemon that is told to stop drains, stops its children in reverse o
   CHECK(rig.count("drain_done") == 1);
 }
 
-TEST_CASE("while it drains, its children are supervised as ever") {
+TEST_CASE("children are still supervised while the daemon drains") {
   Rig rig(file_with(process_entry("db") + "," + listener_entry("echo", kOneWorker)));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -48,7 +48,7 @@ TEST_CASE("while it drains, its children are supervised as ever") {
   CHECK_FALSE(rig.is_done);
 }
 
-TEST_CASE("a connection is waited for, and the daemon leaves when it has ended") {
+TEST_CASE("the daemon waits for its connections and exits after the last one") {
   Rig rig(file_with(listener_entry("echo", kOneWorker)));
   rig.start();
   const auto slot = rig.connect("root/echo/1", kConnection);
@@ -60,7 +60,7 @@ TEST_CASE("a connection is waited for, and the daemon leaves when it has ended")
   CHECK(rig.is_done);
 }
 
-TEST_CASE("a worker is asked to end its connections when there is no time to wait") {
+TEST_CASE("a fast shutdown asks workers to end their connections at once") {
   Rig rig(file_with(listener_entry("echo", kOneWorker)));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -69,7 +69,7 @@ TEST_CASE("a worker is asked to end its connections when there is no time to wai
   CHECK(rig.system.at("root/echo/1").heard == Words{"suspend", "signal 15"});
 }
 
-TEST_CASE("a daemon that has not been ready has no lame duck, since no client knows of it") {
+TEST_CASE("a daemon that was never ready has no lame duck") {
   for (const bool ready : {true, false}) {
     Rig rig(file_with(listener_entry("echo"), R"("lame_duck":"1h")"));
     rig.start();
@@ -78,7 +78,7 @@ TEST_CASE("a daemon that has not been ready has no lame duck, since no client kn
   }
 }
 
-TEST_CASE("the times of a new configuration hold for the next phase") {
+TEST_CASE("the times of a new configuration apply from the next phase on") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   rig.shutdown.set_times({30s, 1h, 0s});
@@ -107,7 +107,7 @@ TEST_CASE("a root that gives up takes the daemon down, with a status of its own"
   CHECK(rig.shutdown.status() == kGaveUp);
 }
 
-TEST_CASE("a root that cannot start does so too, and for want of processes that is a system error") {
+TEST_CASE("a root that cannot start takes the daemon down; a lack of processes counts as a system error") {
   for (const auto& [conduct, status] : {std::pair{Conduct::dies, kGaveUp}, {Conduct::no_fork, kSystemError}}) {
     Rig rig(file_with(process_entry("db", R"("ready":"exec")"), "", kNoRestart));
     rig.system.conduct("root/db", conduct);
@@ -118,7 +118,7 @@ TEST_CASE("a root that cannot start does so too, and for want of processes that 
   }
 }
 
-TEST_CASE("a tree that was to end with its significant child has done what it was for") {
+TEST_CASE("a tree that ends with its significant child exits with 0") {
   Rig rig(file_with(process_entry("job", R"("restart":"transient","significant":true)"), "",
                     R"("auto_shutdown":"any_significant")"));
   rig.start();
@@ -128,7 +128,7 @@ TEST_CASE("a tree that was to end with its significant child has done what it wa
   CHECK(rig.shutdown.status() == kStopped);
 }
 
-TEST_CASE("connections of a tree that is gone are ended before the daemon is done") {
+TEST_CASE("connections that outlive the tree are ended before the daemon exits") {
   Rig rig(file_with(listener_entry("echo", kOneWorker) + "," + process_entry("db"), "", kNoRestart));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -144,7 +144,7 @@ TEST_CASE("connections of a tree that is gone are ended before the daemon is don
   CHECK(rig.is_done);
 }
 
-TEST_CASE("whether the end of the root is a failure depends on its cause and on who asked for it") {
+TEST_CASE("the end of the root is a failure depending on its cause and on whether it was requested") {
   struct Row {
     Cause cause;
     bool ready;

@@ -39,7 +39,7 @@ constexpr std::array kRows{
 constexpr std::array kAlways{SIGCHLD, SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
 constexpr std::array kChanging{SIGHUP, SIGWINCH, SIGTTIN, SIGTTOU};
 
-TEST_CASE("each state reads exactly the signals that it can obey or refuse") {
+TEST_CASE("each state reads exactly the signals that it can carry out or refuse") {
   for (const Row& row : kRows) {
     INFO(row.name);
     std::vector<int> expected(kAlways.begin(), kAlways.end());

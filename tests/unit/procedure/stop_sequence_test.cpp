@@ -174,7 +174,7 @@ TEST_CASE("close_spread asks connections one after another") {
   CHECK(f.script.deeds == Words{"one 0", "one 1", "all 15"});
 }
 
-TEST_CASE("what remains after shutdown is killed, and given up 2 s later") {
+TEST_CASE("connections left after shutdown are killed, and given up 2 s later") {
   Fixture f;
   (void)f.connect();
   f.sequence.fast();
@@ -203,7 +203,7 @@ TEST_CASE("a worker that is ready late drains with the others, or is retired") {
   CHECK(f.script.deeds == Words{"retire 7"});
 }
 
-TEST_CASE("the connections of a worker that goes while terminating get the signal that is due") {
+TEST_CASE("the connections of a worker that dies while terminating get the signal that is due") {
   Fixture f;
   (void)f.connect();
   f.sequence.fast();
@@ -214,7 +214,7 @@ TEST_CASE("the connections of a worker that goes while terminating get the signa
   CHECK(f.script.deeds == Words{"adopted 15", "all 9", "adopted 9"});
 }
 
-TEST_CASE("when the tree is gone by itself, connections are ended and nobody stops it again") {
+TEST_CASE("when the tree has ended by itself, connections are ended and it is not stopped again") {
   Fixture f;
   const auto slot = f.connect();
   f.sequence.tree_gone();
@@ -225,7 +225,7 @@ TEST_CASE("when the tree is gone by itself, connections are ended and nobody sto
   CHECK(f.ends == 1);
 }
 
-TEST_CASE("a further signal ends whatever came before at once, whichever it is") {
+TEST_CASE("a further signal of any kind ends the present phase and terminates connections") {
   for (const auto signal : {&StopSequence::graceful, &StopSequence::without_lame_duck, &StopSequence::fast}) {
     for (const Phase from : {Phase::lame_duck, Phase::closing, Phase::draining}) {
       Fixture f({std::nullopt, 1s, 0s});
@@ -240,7 +240,7 @@ TEST_CASE("a further signal ends whatever came before at once, whichever it is")
   }
 }
 
-TEST_CASE("a lame duck is cut short, and nothing else is") {
+TEST_CASE("only a lame duck is cut short") {
   Fixture f({std::nullopt, 1s, 0s});
   f.sequence.end_lame_duck();
   CHECK(f.sequence.phase() == Phase::idle);
@@ -251,7 +251,7 @@ TEST_CASE("a lame duck is cut short, and nothing else is") {
   CHECK(f.sequence.phase() == Phase::closing);
 }
 
-TEST_CASE("connections that a worker has accepted and not begun yet are waited for") {
+TEST_CASE("a drain waits for connections that a worker has accepted and not started yet") {
   Fixture f;
   f.script.in_hand = true;
   f.drain();
@@ -262,7 +262,7 @@ TEST_CASE("connections that a worker has accepted and not begun yet are waited f
   CHECK(f.sequence.phase() == Phase::stopping_tree);
 }
 
-TEST_CASE("what a suspended listener has queued is served before it ends") {
+TEST_CASE("the queue of a suspended listener is served before it ends") {
   Fixture f;
   f.listener.gate().hold(net::Gate::Holder::operators);
   f.drain();
@@ -299,7 +299,7 @@ TEST_CASE("workers of other listeners are left alone") {
   CHECK(f.script.deeds.empty());
 }
 
-TEST_CASE("a listener that is forgotten on the way is not touched any more") {
+TEST_CASE("a listener that is forgotten during the sequence is no longer touched") {
   Fixture f({std::nullopt, 0s, 1s});
   (void)f.connect();
   f.sequence.fast();

@@ -59,14 +59,14 @@ TEST_CASE("unset_env has the last word") {
   CHECK(environment(child, "@0001") == Lines{"B=2", "LANG=C"});
 }
 
-TEST_CASE("what our own service manager told us is never passed on") {
+TEST_CASE("variables of the daemon's own service manager are never passed on") {
   config::Process child = process();
   child.child.pass_env = {"NOTIFY_SOCKET", "NOTIFY_FD",  "WATCHDOG_USEC",  "WATCHDOG_PID",
                           "LISTEN_FDS",    "LISTEN_PID", "LISTEN_FDNAMES", "SECRET"};
   CHECK(environment(child, "") == Lines{"SECRET=s"});
 }
 
-TEST_CASE("nothing of ours looks like a word about a client, unless the configuration says so") {
+TEST_CASE("variables that describe a client are not inherited unless configured") {
   const auto spoofed = [](const char*) { return "spoofed"; };
   config::ChildKeys keys;
   keys.pass_env = {"PROTO",      "TCPREMOTEHOST",    "TCP6REMOTEIP",  "IPCREMOTEPATH", "UNIXLOCALGID", "REMOTE_ADDR",
@@ -76,7 +76,7 @@ TEST_CASE("nothing of ours looks like a word about a client, unless the configur
         Lines{"REMOTE=spoofed", "SSL_CERT_FILE=spoofed", "TCPREMOTEHOST=client"});
 }
 
-TEST_CASE("the ways to be ready bring their variables, and nobody else's stand in their way") {
+TEST_CASE("each readiness method sets its variables, whatever the configuration sets") {
   config::Process child = process(Ready::notify_fd);
   child.child.pass_env = {};
   child.child.env = {{"NOTIFY_FD", "9"}};
@@ -91,7 +91,7 @@ TEST_CASE("the ways to be ready bring their variables, and nobody else's stand i
   CHECK(environment(child, "@0001") == Lines{"NOTIFY_SOCKET=@0001"});
 }
 
-TEST_CASE("a launch says who, where and what, and begins with /dev/null as descriptor 0") {
+TEST_CASE("a launch has identity, directory and program, and starts with /dev/null as descriptor 0") {
   config::Process child = process(Ready::sd_notify);
   child.child.chdir = "/tmp";
   child.child.chroot = "/srv";

@@ -26,7 +26,7 @@ TEST_CASE("several variables come in one message, in any order") {
   CHECK_FALSE(news.extend_timeout);
 }
 
-TEST_CASE("what only looks like a variable is none") {
+TEST_CASE("text that only resembles a variable is ignored") {
   for (const std::string_view message : {"", "\n", "READY", "READY=", "READY=0", "READY=11", "ready=1", " READY=1",
                                          "READY=1 ", "READY=1\r\n", "NOTREADY=1", "STATUSREADY=1", "=1"}) {
     CAPTURE(message);
@@ -36,7 +36,7 @@ TEST_CASE("what only looks like a variable is none") {
   CHECK_FALSE(parse_notification("STOPPING=2").stopping);
 }
 
-TEST_CASE("one NUL may end a message, any other spoils it") {
+TEST_CASE("one NUL may end a message, any other makes it invalid") {
   CHECK(parse_notification(std::string_view("READY=1\0", 8)).ready);
   CHECK_FALSE(parse_notification(std::string_view("READY=1\0\0", 9)).ready);
   CHECK_FALSE(parse_notification(std::string_view("READY=1\n\0X=1", 12)).ready);
@@ -63,7 +63,7 @@ TEST_CASE("an extension is a number of microseconds, and at most an hour") {
   }
 }
 
-TEST_CASE("no bytes upset the parser") {
+TEST_CASE("the parser survives arbitrary bytes") {
   std::mt19937 random(1);
   const std::string_view alphabet("READY=1\nSTATUSWCHDOGP\0\xff", 23);
   for (int round = 0; round < 20'000; ++round) {

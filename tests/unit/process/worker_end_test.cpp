@@ -8,8 +8,7 @@ namespace {
 using supervision::ExitReason;
 using State = WorkerProcess::State;
 
-TEST_CASE(
-    "the end of a worker is judged by whether the master had asked for it, and whether another one is needed") {
+TEST_CASE("the end of a worker is judged by whether it was requested, and whether another one is needed") {
   struct Row {
     State state;
     bool superfluous;

@@ -107,7 +107,7 @@ TEST_CASE("brackets in strings do not count as nesting") {
   CHECK(request.command->name == "tree");
 }
 
-TEST_CASE("OTP's word is in error.data") {
+TEST_CASE("OTP's error word is in error.data") {
   CHECK(error_line(1, {kNegative, "root/a is running", "running"}) ==
         R"({"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"root/a is running","data":"running"}})"
         "\n");

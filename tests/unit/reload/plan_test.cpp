@@ -64,7 +64,7 @@ bool is_key_of(config::Scope scope, std::string_view name) {
 
 }  // namespace
 
-TEST_CASE("what the plan knows by name is in the option table") {
+TEST_CASE("every option that the plan names is in the option table") {
   for (const std::string_view pointer : kFixed) {
     INFO(pointer);
     CHECK(names_an_option(pointer));
@@ -85,14 +85,14 @@ TEST_CASE("the same file changes nothing") {
   CHECK(changes(kEcho, kEcho).empty());
 }
 
-TEST_CASE("a limit, an intensity, a number of workers change in place") {
+TEST_CASE("a limit, an intensity and a number of workers change in place") {
   CHECK(changes(
             kEcho,
             R"([{"id":"echo","type":"listener","listen":"4040","workers":3,"max_connections":7,"handler":"echo"}])") ==
         "in_place root/echo workers max_connections\n");
 }
 
-TEST_CASE("a worker has no room for more connections than it began with") {
+TEST_CASE("a max_connections beyond the room of the workers needs new workers") {
   CHECK(changes(
             kEcho,
             R"([{"id":"echo","type":"listener","listen":"4040","workers":2,"max_connections":9,"handler":"echo"}])") ==
@@ -111,18 +111,18 @@ TEST_CASE("another handler, or another address, needs new workers") {
         "new_workers root/echo listen\n");
 }
 
-TEST_CASE("a key that is gone is a change") {
+TEST_CASE("a removed key is a change") {
   CHECK(changes(R"([{"id":"echo","type":"listener","listen":"1","user":"nobody"}])",
                 R"([{"id":"echo","type":"listener","listen":"1"}])") == "new_workers root/echo user\n");
 }
 
-TEST_CASE("children come, go, and change their type; removals first") {
+TEST_CASE("children are added, removed and change their type; removals first") {
   CHECK(changes(R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])",
                 R"([{"id":"c","type":"process","argv":["/c"]},{"id":"b","type":"listener","listen":"1"}])") ==
         "removed root/a\nadded root/c\nreplaced root/b type\n");
 }
 
-TEST_CASE("another order of the children that stay") {
+TEST_CASE("a new order of the children that stay is a change") {
   const char* const before =
       R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]},{"id":"c","type":"process","argv":["/c"]}])";
   CHECK(
@@ -134,7 +134,7 @@ TEST_CASE("another order of the children that stay") {
         "reordered root\nremoved root/b\n");
 }
 
-TEST_CASE("what comes between or goes from between leaves the others in their order") {
+TEST_CASE("adding or removing a child between others keeps their order") {
   const char* const two = R"([{"id":"a","type":"process","argv":["/a"]},{"id":"b","type":"process","argv":["/b"]}])";
   const char* const three =
       R"([{"id":"a","type":"process","argv":["/a"]},{"id":"x","type":"process","argv":["/x"]},{"id":"b","type":"process","argv":["/b"]}])";
@@ -157,7 +157,7 @@ TEST_CASE("nested supervisors are compared in depth") {
       "in_place root/s strategy\nremoved root/s/a\n");
 }
 
-TEST_CASE("what only a restart can change is named") {
+TEST_CASE("options that only a restart can change are named") {
   ordered_json before = file_with("[]");
   ordered_json after = before;
   after["control"]["socket"] = "/run/y";

@@ -55,7 +55,7 @@ TEST_CASE("a limit changes in place, without another worker") {
   CHECK(f.rig.catalogue.generation() == 2);
 }
 
-TEST_CASE("a number of workers is settled in place") {
+TEST_CASE("a number of workers changes in place") {
   Fixture f(listener_entry("echo"));
   f.reload(listener_entry("echo", R"("workers":3)"));
   CHECK(f.rig.system.deeds() == Words{"start root/echo/3"});
@@ -71,7 +71,7 @@ TEST_CASE("another handler replaces the workers, and the extra one leaves") {
   CHECK(f.rig.listener_at("root/echo").gate().accepting());
 }
 
-TEST_CASE("what is added starts, and then what is removed ends") {
+TEST_CASE("added children start, then removed ones end") {
   Fixture f(process_entry("db") + "," + process_entry("old"));
   f.reload(process_entry("db") + "," + process_entry("new"));
   CHECK(f.rig.system.deeds() == Words{"start root/new", "SIGTERM root/old", "reap root/old"});
@@ -79,7 +79,7 @@ TEST_CASE("what is added starts, and then what is removed ends") {
   CHECK(f.rig.is_running("root/new"));
 }
 
-TEST_CASE("a reload that is asked for while another is under way follows it") {
+TEST_CASE("a reload requested during another one follows it") {
   Fixture f(process_entry("db"));
   f.rig.system.conduct("root/new", Conduct::is_silent);
   f.reload(process_entry("db") + "," + process_entry("new", R"("ready":"notify_fd")"));
@@ -98,7 +98,7 @@ TEST_CASE("a reload that is asked for while another is under way follows it") {
   CHECK_FALSE(f.rig.reload.under_way());
 }
 
-TEST_CASE("a reload while the daemon stops is refused") {
+TEST_CASE("a reload is refused while the daemon stops") {
   Fixture f(process_entry("db"));
   f.rig.reload.daemon_stops();
   f.begin();
@@ -107,7 +107,7 @@ TEST_CASE("a reload while the daemon stops is refused") {
   CHECK(f.rig.count("reload_started") == 0);
 }
 
-TEST_CASE("when the daemon stops, the trial under way is refused and its generation taken back") {
+TEST_CASE("when the daemon stops, the trial under way is refused and its generation withdrawn") {
   Fixture f(process_entry("db"));
   f.rig.system.conduct("root/new", Conduct::is_silent);
   f.reload(process_entry("db") + "," + process_entry("new", R"("ready":"notify_fd")"));
@@ -118,7 +118,7 @@ TEST_CASE("when the daemon stops, the trial under way is refused and its generat
   CHECK_FALSE(f.rig.reload.under_way());
 }
 
-TEST_CASE("a bad file is refused with its problems, and touches nothing") {
+TEST_CASE("a bad file is refused with its problems and changes nothing") {
   Fixture f(process_entry("db"));
   f.reload(process_entry("db", R"("stop_signal":"NONE")") + "," + process_entry("x", R"("colour":1)"));
   REQUIRE(f.results.size() == 1);
@@ -142,7 +142,7 @@ TEST_CASE("the reload signal goes only to processes that stay") {
   CHECK(f.rig.system.at("root/added").signals.empty());
 }
 
-TEST_CASE("what scale and suspend have changed lasts until a reload") {
+TEST_CASE("changes by scale and suspend last until a reload") {
   const std::string same = listener_entry("echo");
   Fixture f(same);
   f.rig.scaling.set("root/echo", 3, [](const procedure::Outcome&) {});
@@ -154,7 +154,7 @@ TEST_CASE("what scale and suspend have changed lasts until a reload") {
   CHECK(f.rig.engine.view("root/echo")->children.size() == 2);
 }
 
-TEST_CASE("what an operator has added is not added again") {
+TEST_CASE("a child that an operator has added is not added again") {
   Fixture f(process_entry("db"));
   config::Config more = config_of(file_with(process_entry("more")));
   f.rig.operations.add(std::move(more.root.children.front()), {"root", "", "", ""}, [](const procedure::Outcome&) {});
@@ -168,7 +168,7 @@ TEST_CASE("what an operator has added is not added again") {
   CHECK(f.rig.system.deeds().empty());
 }
 
-TEST_CASE("what is removed and still drains is not added again, until it has ended") {
+TEST_CASE("a removed listener that still drains is not added again until it has ended") {
   const std::string both = listener_entry("echo", R"("workers":1)") + "," + process_entry("db");
   Fixture f(both);
   const auto slot = f.rig.connect("root/echo/1", 6'000'001);
@@ -186,7 +186,7 @@ TEST_CASE("what is removed and still drains is not added again, until it has end
   CHECK(f.rig.is_running("root/echo"));
 }
 
-TEST_CASE("a listener that drains beside a reload goes on draining, and then starts as the new file says") {
+TEST_CASE("a listener that drains during a reload finishes draining, then starts as the new file says") {
   Fixture f(listener_entry("echo", R"("workers":1)") + "," + listener_entry("other", R"("workers":1)"));
   const auto slot = f.rig.connect("root/echo/1", 6'000'001);
   f.rig.operations.drain("root/echo", [](const procedure::Outcome&) {});
@@ -220,7 +220,7 @@ TEST_CASE("a daemon that stops while a removed listener still drains ends both")
   CHECK(f.rig.shutdown.status() == kStopped);
 }
 
-TEST_CASE("what changes happens in the order of the new file, removals before it") {
+TEST_CASE("changes happen in the order of the new file, after the removals") {
   Fixture f(process_entry("a") + "," + listener_entry("gone", R"("workers":1)") + "," +
             listener_entry("echo", R"("workers":1)"));
   f.reload(listener_entry("echo", R"("workers":1,"handler":"discard")") + "," + process_entry("a") + "," +

@@ -46,7 +46,7 @@ struct Fixture {
   }
 };
 
-TEST_CASE("a process that does not start comes back as it was, then the rest is undone, the latest first") {
+TEST_CASE("a process that does not start is restored, then the rest is undone, the latest first") {
   Fixture f;
   f.reload_in_vain();
   CHECK(f.rig.system.deeds() == Words{"start root/cache", "start root/echo/2", "SIGTERM root/db", "reap root/db",
@@ -54,7 +54,7 @@ TEST_CASE("a process that does not start comes back as it was, then the rest is 
                                       "reap root/echo/2", "SIGTERM root/cache", "reap root/cache"});
 }
 
-TEST_CASE("a reload that was undone says why") {
+TEST_CASE("a reload that was undone reports why") {
   Fixture f;
   f.reload_in_vain();
   REQUIRE(f.result);
@@ -74,7 +74,7 @@ TEST_CASE("after a reload that was undone the old configuration is in effect, an
   CHECK_FALSE(f.rig.engine.has("root/echo/2"));
 }
 
-TEST_CASE("after a reload that was undone the old workers serve, and the next ones are of their generation") {
+TEST_CASE("after a reload that was undone the old workers serve, and new ones have their generation") {
   Fixture f;
   f.reload_in_vain();
   CHECK(f.rig.is_running("root/echo/1"));
@@ -84,7 +84,7 @@ TEST_CASE("after a reload that was undone the old workers serve, and the next on
   CHECK(f.rig.children.view(f.rig.run_of("root/echo/1"))->generation == 1);
 }
 
-TEST_CASE("while a reload is tried the new workers do not accept") {
+TEST_CASE("during the trial of a reload the new workers do not accept") {
   Fixture f;
   f.rig.system.conduct("root/db", Conduct::is_silent);
   f.reload(kNew);
@@ -94,7 +94,7 @@ TEST_CASE("while a reload is tried the new workers do not accept") {
   CHECK_FALSE(f.result);
 }
 
-TEST_CASE("a process that starts with neither configuration is two problems, the new one's first") {
+TEST_CASE("a process that starts with neither configuration gives two problems, the new one's first") {
   Fixture f;
   f.rig.system.conduct("root/db", Conduct::is_silent);
   f.reload(kNew);
@@ -160,7 +160,7 @@ TEST_CASE("a socket that was lent to an added listener has its own options again
   CHECK(f.rig.listener_at("root/old").is_open());
 }
 
-TEST_CASE("a daemon that stops in the middle of a trial leaves nothing half done") {
+TEST_CASE("a stop during a trial leaves nothing half done") {
   Fixture f;
   f.rig.system.conduct("root/db", Conduct::is_silent);
   f.reload(kNew);
@@ -174,7 +174,7 @@ TEST_CASE("a daemon that stops in the middle of a trial leaves nothing half done
   CHECK(f.rig.is_done);
 }
 
-TEST_CASE("what was stopped is stopped again, and what is temporary runs again, as they were") {
+TEST_CASE("undoing restores stopped children as stopped and temporary ones as running") {
   Rig rig(file_with(process_entry("idle") + "," + process_entry("once", R"("restart":"temporary")")));
   rig.start();
   rig.operations.stop("root/idle", [](const procedure::Outcome&) {});

@@ -61,13 +61,13 @@ TEST_CASE("steps happen in the order in which they were added") {
   CHECK(f.end->problems.empty());
 }
 
-TEST_CASE("without a step it is over at once") {
+TEST_CASE("a sequence without steps is done at once") {
   Fixture f;
   f.run();
   CHECK(f.trace == Words{"over"});
 }
 
-TEST_CASE("a trial that fails undoes what came before it, the latest first, and nothing follows") {
+TEST_CASE("a failed trial undoes the steps before it, the latest first, and no step follows") {
   Fixture f;
   f.trial("a");
   f.trial("b");
@@ -80,7 +80,7 @@ TEST_CASE("a trial that fails undoes what came before it, the latest first, and 
   CHECK(f.end->problems == Words{"c failed"});
 }
 
-TEST_CASE("the trial that failed is the first problem, then what was noted, then what went wrong in undoing") {
+TEST_CASE("problems are listed in order: the failed trial, notes, failures while undoing") {
   Fixture f;
   f.steps.trial(f.does("a"), f.does("undo a", refused("a stays")));
   f.steps.trial(f.does("b"), f.does("undo b", refused("b stays")));
@@ -95,7 +95,7 @@ TEST_CASE("the trial that failed is the first problem, then what was noted, then
   CHECK(f.end->problems == Words{"c failed", "noted", "b stays", "a stays"});
 }
 
-TEST_CASE("what goes wrong in later steps is collected, and the rest is carried out") {
+TEST_CASE("failures in later steps are collected, and the rest is carried out") {
   Fixture f;
   f.trial("a");
   f.steps.then(f.does("b", refused("b failed")));
@@ -107,7 +107,7 @@ TEST_CASE("what goes wrong in later steps is collected, and the rest is carried 
   CHECK(f.end->problems == Words{"b failed", "d failed"});
 }
 
-TEST_CASE("nothing goes on before a deed has answered") {
+TEST_CASE("the next step waits until a deed has answered") {
   Fixture f;
   f.steps.trial(f.waits("a"), f.does("undo a"));
   f.trial("b");
@@ -161,7 +161,7 @@ TEST_CASE("after abandon() a late answer does not touch the next run") {
   CHECK(f.end->problems.empty());
 }
 
-TEST_CASE("a deed may add steps, which come behind those that there are") {
+TEST_CASE("a deed may add steps, which come after the existing ones") {
   Fixture f;
   f.steps.then([&f](const Done& done) {
     f.trace.emplace_back("a");
@@ -173,7 +173,7 @@ TEST_CASE("a deed may add steps, which come behind those that there are") {
   CHECK(f.trace == Words{"a", "b", "added", "over"});
 }
 
-TEST_CASE("a run begins without what an earlier one has left") {
+TEST_CASE("a run begins without remains of an earlier one") {
   Fixture f;
   f.trial("a");
   f.steps.then(f.does("b", refused("b failed")));

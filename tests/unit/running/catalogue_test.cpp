@@ -47,7 +47,7 @@ TEST_CASE("every entry has a tag of its own, and is found by it and by its path"
   CHECK(catalogue.find("root/c") == nullptr);
 }
 
-TEST_CASE("a node that exists keeps its tag, which then names the new entry") {
+TEST_CASE("an existing node keeps its tag, which then names the new entry") {
   Catalogue catalogue(config_of({process("a")}), "{}");
   const std::uint32_t tag = catalogue.find("root/a")->spec.tag;
   const Existing existing{{{"root", 0}, {"root/a", tag}}};
@@ -62,7 +62,7 @@ TEST_CASE("a node that exists keeps its tag, which then names the new entry") {
   CHECK(catalogue.effective() == "{2}");
 }
 
-TEST_CASE("what still runs by an earlier configuration keeps its entry") {
+TEST_CASE("a node of an earlier configuration keeps its entry while it runs") {
   Catalogue catalogue(config_of({process("a"), process("gone")}), "{}");
   const std::uint32_t tag = catalogue.find("root/gone")->spec.tag;
   const Existing existing{{{"root", 0}, {"root/a", 1}, {"root/gone", tag}}};
@@ -74,7 +74,7 @@ TEST_CASE("what still runs by an earlier configuration keeps its entry") {
   CHECK(catalogue.at(tag) == nullptr);
 }
 
-TEST_CASE("an entry can be exchanged and put back") {
+TEST_CASE("an entry can be replaced and restored") {
   Catalogue catalogue(config_of({process("a")}), "{}");
   const std::uint32_t tag = catalogue.find("root/a")->spec.tag;
   const Catalogue::Entry before = catalogue.entry(tag);
@@ -85,7 +85,7 @@ TEST_CASE("an entry can be exchanged and put back") {
   CHECK(catalogue.at(tag) == catalogue.find("root/a"));
 }
 
-TEST_CASE("what an operator adds is found, listed in order, and removed with everything below a path") {
+TEST_CASE("entries added by operators are found, listed in order, and removed with everything below a path") {
   Catalogue catalogue(config_of({process("a")}), "{}");
   const std::uint32_t tag = catalogue.add(process("x"), {"root", "x", "f", "/"}).spec.tag;
   catalogue.add(process("y"), {"root/web", "y", "f", "/"});

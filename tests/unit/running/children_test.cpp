@@ -37,7 +37,7 @@ TEST_CASE("a listener's workers and a process start in the tree's order, and eac
   CHECK(rig.children.view(rig.run_of("root/db"))->pid == rig.system.at("root/db").pid);
 }
 
-TEST_CASE("a worker gets the sockets of its listener behind its own descriptors") {
+TEST_CASE("a worker gets the sockets of its listener after its own descriptors") {
   Rig rig(file_with(listener_entry("echo", R"("listen":["unix:@a","unix:@b"],"workers":1)")));
   rig.start();
   const auto& placed = rig.system.at("root/echo/1").request.descriptors;
@@ -48,7 +48,7 @@ TEST_CASE("a worker gets the sockets of its listener behind its own descriptors"
   CHECK(placed[ipc::kFirstSocketFd + 1].from == sockets[1].fd.get());
 }
 
-TEST_CASE("a fork that fails is a failed start, told once") {
+TEST_CASE("a failed fork is a failed start, reported once") {
   for (const char* path : {"root/db", "root/echo/1"}) {
     Rig rig(file_with(process_entry("db") + "," + listener_entry("echo", R"("workers":1)"), "", R"("max_restarts":0)"));
     rig.system.conduct(path, Conduct::no_fork);
@@ -62,7 +62,7 @@ TEST_CASE("a fork that fails is a failed start, told once") {
   }
 }
 
-TEST_CASE("a process that execs is ready when its report closes without a word, one with notify_fd at a newline") {
+TEST_CASE("a process is ready when its report pipe closes without a failure, with notify_fd at a newline") {
   Rig rig(file_with(process_entry("db", R"("ready":"exec")") + "," + process_entry("web", R"("ready":"notify_fd")")));
   rig.system.conduct("root/db", Conduct::is_silent);
   rig.system.conduct("root/web", Conduct::is_silent);
@@ -77,7 +77,7 @@ TEST_CASE("a process that execs is ready when its report closes without a word, 
   CHECK(rig.is_running("root/web"));
 }
 
-TEST_CASE("what failed before exec becomes the reason in words") {
+TEST_CASE("a failure before exec becomes the reason in words") {
   Rig rig(file_with(process_entry("db", R"("ready":"exec")"), "", R"("max_restarts":0)"));
   rig.system.conduct("root/db", Conduct::is_silent);
   rig.start();
@@ -101,7 +101,7 @@ TEST_CASE("a worker that did not become ready failed to start, one that was read
   CHECK_FALSE(all<StartFailed>(rig).empty());
 }
 
-TEST_CASE("a worker that says that it leaves, though nobody asked it to, is counted and delayed like a crash") {
+TEST_CASE("a worker that leaves unasked is counted and delayed like a crash") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   const auto leave = [&rig] {
@@ -118,7 +118,7 @@ TEST_CASE("a worker that says that it leaves, though nobody asked it to, is coun
   CHECK(rig.is_running("root/echo/1"));
 }
 
-TEST_CASE("a worker that had been ready for a second restarts at once, whatever ended it") {
+TEST_CASE("a worker that had been ready for a second restarts at once after any end") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   for (int i = 0; i < 5; ++i) {
@@ -167,7 +167,7 @@ TEST_CASE("a fork that fails at the first start ends the daemon with status 71")
   CHECK(rig.shutdown.status() == 71);
 }
 
-TEST_CASE("what a worker said last is read before it is judged") {
+TEST_CASE("a worker's last message is read before its end is judged") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_restarts":0)"), "", R"("max_restarts":0)"));
   rig.system.conduct("root/echo/1", Conduct::is_silent);
   rig.start();
@@ -189,7 +189,7 @@ TEST_CASE("an operator's stop asks a worker over its channel and a process with 
   CHECK(rig.count("child_stopping") == 2);
 }
 
-TEST_CASE("a run that has ended by itself is neither asked nor killed, and nothing is told of a stop") {
+TEST_CASE("a run that ended by itself is neither signalled nor killed, and no stop is reported") {
   Rig rig(file_with(process_entry("db") + "," + listener_entry("echo", R"("workers":1)")));
   rig.start();
   for (const char* path : {"root/db", "root/echo/1"}) {
@@ -219,7 +219,7 @@ TEST_CASE("a run is stopped and killed only after it has been announced") {
   CHECK(rig.system.take_deeds() == Words{"SIGTERM root/db", "SIGKILL root/db"});
 }
 
-TEST_CASE("when everything ends, what is still starting is killed and told so") {
+TEST_CASE("at a shutdown a child that is still starting is killed and reported so") {
   Rig rig(file_with(process_entry("db", R"("ready":"notify_fd")")));
   rig.system.conduct("root/db", Conduct::is_silent);
   rig.start();
@@ -231,7 +231,7 @@ TEST_CASE("when everything ends, what is still starting is killed and told so") 
         std::string::npos);
 }
 
-TEST_CASE("what has ended already when everything ends keeps its own reason") {
+TEST_CASE("at a shutdown a child that has ended already keeps its own reason") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.system.conduct("root/echo/1", Conduct::is_silent);
   rig.start();
@@ -241,7 +241,7 @@ TEST_CASE("what has ended already when everything ends keeps its own reason") {
   CHECK(rig.count("child_stopping") == 0);
 }
 
-TEST_CASE("an ending listener whose port is closed gets no further worker") {
+TEST_CASE("an ending listener whose port is closed gets no new worker") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   net::Listener& echo = rig.listener_at("root/echo");
@@ -278,7 +278,7 @@ TEST_CASE("a worker that dies while its listener drains with an open port is rep
   CHECK(rig.system.started("root/echo/1") == 2);
 }
 
-TEST_CASE("when a worker is gone, the others of its listener look again") {
+TEST_CASE("when a worker ends, the others of its listener are woken") {
   Rig rig(file_with(listener_entry("echo") + "," + listener_entry("other", R"("workers":1)")));
   rig.start();
   rig.end("root/echo/1");
@@ -286,7 +286,7 @@ TEST_CASE("when a worker is gone, the others of its listener look again") {
   CHECK(rig.system.at("root/other/1").heard.empty());
 }
 
-TEST_CASE("a worker whose loop has not turned on two looks in a row is killed") {
+TEST_CASE("a worker whose loop has not turned at two checks in a row is killed") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();  // the heartbeat in its table is from the beginning of time
   (void)rig.children.tick();
@@ -298,7 +298,7 @@ TEST_CASE("a worker whose loop has not turned on two looks in a row is killed") 
   CHECK(rig.system.started("root/echo/1") == 2);
 }
 
-TEST_CASE("a worker that shows a sign between two looks is left alone") {
+TEST_CASE("a worker whose loop turns between two checks is left alone") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   (void)rig.children.tick();
@@ -309,7 +309,7 @@ TEST_CASE("a worker that shows a sign between two looks is left alone") {
   CHECK(rig.system.at("root/echo/1").signals.empty());
 }
 
-TEST_CASE("a worker that sends what nobody understands is killed, and nobody else") {
+TEST_CASE("a worker that sends a malformed message is killed, and no other") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
   REQUIRE(::write(rig.system.at("root/echo/1").channel.get(), "garbage", 7) == 7);
@@ -329,7 +329,7 @@ TEST_CASE("a worker of another version is killed") {
   CHECK(all<StartFailed>(rig).front().how.find("another protocol version") != std::string::npos);
 }
 
-TEST_CASE("a worker that is ready twice is killed") {
+TEST_CASE("a worker that reports ready twice is killed") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   rig.system.at("root/echo/1").say(ipc::Ready{});
@@ -337,7 +337,7 @@ TEST_CASE("a worker that is ready twice is killed") {
   CHECK(all<supervision::ChildExited>(rig).front().how.find("ready twice") != std::string::npos);
 }
 
-TEST_CASE("a worker that has been started with the gate as it is, is told nothing when it is ready") {
+TEST_CASE("a worker that started with the present gate gets no message when it is ready") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   CHECK(rig.system.at("root/echo/1").heard.empty());
@@ -347,7 +347,7 @@ TEST_CASE("a worker that has been started with the gate as it is, is told nothin
   CHECK(rig.system.at("root/echo/1").heard.empty());
 }
 
-TEST_CASE("a worker that becomes ready hears what has changed while it was starting, and nothing else") {
+TEST_CASE("a worker that becomes ready gets the changes made while it was starting, and nothing else") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.system.conduct("root/echo/1", Conduct::is_silent);
   rig.start();
@@ -371,7 +371,7 @@ TEST_CASE("a worker that becomes ready hears what has changed while it was start
   CHECK(ready().empty());
 }
 
-TEST_CASE("ready workers hear of a gate only when it changes") {
+TEST_CASE("ready workers get a message only when the gate changes") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   net::Gate& gate = rig.listener_at("root/echo").gate();
@@ -383,7 +383,7 @@ TEST_CASE("ready workers hear of a gate only when it changes") {
   CHECK(rig.system.at("root/echo/1").heard == Words{"suspend", "resume"});
 }
 
-TEST_CASE("what a worker reports of its connections and its accepting becomes an event") {
+TEST_CASE("a worker's reports about connections and accepting become events") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   const ScriptedChild& worker = rig.system.at("root/echo/1");
@@ -398,7 +398,7 @@ TEST_CASE("what a worker reports of its connections and its accepting becomes an
   CHECK(rig.count("connection_crashed") == 1);
 }
 
-TEST_CASE("reload_signal goes to the ready processes that have one, and that it concerns") {
+TEST_CASE("reload_signal goes to the concerned processes that are ready and have one") {
   Rig rig(file_with(process_entry("a", R"("reload_signal":"HUP")") + "," + process_entry("b") + "," +
                     process_entry("c", R"("reload_signal":"USR1")")));
   rig.start();

@@ -66,7 +66,7 @@ struct Wheel {
   }
 };
 
-TEST_CASE("an event turns the wheel until nothing follows from it, then it has settled once") {
+TEST_CASE("an event is processed with all its consequences, then settled is reported once") {
   Wheel wheel({process("a"), process("b")});
   wheel.engine.apply(Start{});
   CHECK(wheel.script.deeds == std::vector<std::string>{"start root/a", "ready", "start root/b", "ready", "settled"});
@@ -74,14 +74,14 @@ TEST_CASE("an event turns the wheel until nothing follows from it, then it has s
   CHECK(wheel.engine.is_quiet());
 }
 
-TEST_CASE("what an effect causes is applied after the commands before it") {
+TEST_CASE("an event raised by an effect is applied after the commands before it") {
   Wheel wheel({process("a")});
   wheel.script.starts_succeed = false;
   wheel.engine.apply(Start{});
   CHECK(wheel.script.deeds == std::vector<std::string>{"start root/a", "over", "settled"});
 }
 
-TEST_CASE("every operation is answered exactly once, with the tree's word") {
+TEST_CASE("every operation is answered exactly once, with the tree's result") {
   Wheel wheel({process("a")});
   wheel.engine.apply(Start{});
   std::vector<ReplyError> answers;
@@ -92,7 +92,7 @@ TEST_CASE("every operation is answered exactly once, with the tree's word") {
   CHECK(answers == std::vector<ReplyError>{ReplyError::running, ReplyError::not_found, ReplyError::noproc});
 }
 
-TEST_CASE("an unanswered operation keeps it from being quiet") {
+TEST_CASE("the engine is not quiet while an operation is unanswered") {
   Wheel wheel({process("a")});
   wheel.engine.apply(Start{});
   int answers = 0;
@@ -105,7 +105,7 @@ TEST_CASE("an unanswered operation keeps it from being quiet") {
   CHECK(wheel.engine.is_quiet());
 }
 
-TEST_CASE("an answer may ask for the next operation") {
+TEST_CASE("an answer may start the next operation") {
   Wheel wheel({process("a")});
   wheel.engine.apply(Start{});
   ReplyError last = ReplyError::none;
@@ -117,7 +117,7 @@ TEST_CASE("an answer may ask for the next operation") {
   CHECK_FALSE(wheel.engine.has("root/a"));
 }
 
-TEST_CASE("several children are started together and answered with the last one") {
+TEST_CASE("several children are started together and answered once the last is ready") {
   Wheel wheel({process("a")});
   wheel.engine.apply(Start{});
   int answers = 0;
@@ -151,7 +151,7 @@ TEST_CASE("only the injected clock makes a delayed restart due") {
   CHECK(wheel.engine.view("root/a")->state == NodeState::running);
 }
 
-TEST_CASE("the root's end is told with its cause, and stops answer once their children are gone") {
+TEST_CASE("the root's end is reported with its cause, and stops answer once their children are gone") {
   Wheel wheel({process("a")});
   wheel.engine.apply(Start{});
   wheel.script.deeds.clear();

@@ -33,7 +33,7 @@ struct Fixture {
 const std::string kInner =
     R"({"id":"web","type":"supervisor","children":[)" + listener_entry("x") + "," + listener_entry("y") + "]}";
 
-TEST_CASE("all listeners of an entry are made and bound, those below before those after") {
+TEST_CASE("all listeners of an entry are created and bound, nested ones first") {
   Fixture f(kInner + "," + listener_entry("echo"));
   f.add();
   CHECK(f.seen == Words{"made root/web/x a", "made root/web/x b", "bound root/web/x a", "bound root/web/x b",
@@ -46,7 +46,7 @@ TEST_CASE("all listeners of an entry are made and bound, those below before thos
   CHECK(f.listeners.all().size() == 3);
 }
 
-TEST_CASE("an address that is taken is an error that names it, and those made so far are there") {
+TEST_CASE("an address in use is an error that names it, and listeners opened before it remain") {
   Fixture f(listener_entry("echo") + "," + listener_entry("other"));
   f.add();
   Fixture second(listener_entry("third") + "," + listener_entry("echo"));
@@ -57,7 +57,7 @@ TEST_CASE("an address that is taken is an error that names it, and those made so
   CHECK_FALSE(second.listeners.at("root/echo")->is_open());
 }
 
-TEST_CASE("a worker finds its listener as it is") {
+TEST_CASE("a worker finds its listener in its current state") {
   Fixture f(listener_entry("echo"));
   f.add();
   net::Listener* const before = f.listeners.at("root/echo");
@@ -81,7 +81,7 @@ TEST_CASE("a listener that was stopped is the same one, opened again") {
   CHECK(f.seen == Words{"bound root/echo a", "bound root/echo b"});
 }
 
-TEST_CASE("a listener that was deleted is made anew, with another number") {
+TEST_CASE("a deleted listener is created again with another number") {
   Fixture f(listener_entry("echo"));
   f.add();
   f.listeners.forget("root/echo");
@@ -91,7 +91,7 @@ TEST_CASE("a listener that was deleted is made anew, with another number") {
   CHECK((*found)->number() == 1);
 }
 
-TEST_CASE("another entry at the same path makes another listener, unless it has been described by it") {
+TEST_CASE("another entry at the same path creates another listener, unless describe() gave it that entry") {
   Fixture f(listener_entry("echo"));
   f.add();
   Fixture next(listener_entry("echo", R"("listen":"unix:@next")"));
@@ -102,7 +102,7 @@ TEST_CASE("another entry at the same path makes another listener, unless it has 
   CHECK(f.listeners.at("root/echo")->number() == 1);
 }
 
-TEST_CASE("what is forgotten is whole while observers hear of it, and concerns only what is at and below the path") {
+TEST_CASE("forgetting covers the path and below, and observers still see each listener whole") {
   Fixture f(kInner + "," + listener_entry("web2"));
   f.add();
   f.seen.clear();

@@ -17,7 +17,7 @@ constexpr pid_t kUnknown = 6'000'003;
 
 constexpr const char* kOne = R"("workers":1)";
 
-TEST_CASE("what ended is reaped in the order in which it ended, each by the part that knows it") {
+TEST_CASE("children are reaped in the order in which they ended, each by the part that owns it") {
   Rig rig(file_with(listener_entry("echo", kOne) + "," + process_entry("db")));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -39,7 +39,7 @@ TEST_CASE("what ended is reaped in the order in which it ended, each by the part
   CHECK(rig.strangers_reaped == std::vector<pid_t>{kStranger});
 }
 
-TEST_CASE("the connections of a worker that is gone are adopted, which is told") {
+TEST_CASE("the connections of a dead worker are adopted, and this is reported") {
   Rig rig(file_with(listener_entry("echo", kOne)));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -50,7 +50,7 @@ TEST_CASE("the connections of a worker that is gone are adopted, which is told")
   CHECK(echo.table().counts().serving == 1);
 }
 
-TEST_CASE("a connection that was reaped before its worker's end is seen ends with the status that it had") {
+TEST_CASE("a connection that was reaped before its worker's end is seen keeps its exit status") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1,"user":"root","handler":{"exec":["/bin/cat"]})")));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
@@ -64,7 +64,7 @@ TEST_CASE("a connection that was reaped before its worker's end is seen ends wit
   CHECK(echo.table().counts().crashed == 1);
 }
 
-TEST_CASE("a table cannot claim a worker, a process or somebody else's process as its connection") {
+TEST_CASE("a table cannot claim a worker, a process child or a foreign process as its connection") {
   Rig rig(file_with(listener_entry("echo") + "," + process_entry("db")));
   rig.start();
   rig.strangers.insert(kStranger);
@@ -94,7 +94,7 @@ TEST_CASE("adopted connections are signalled by the master, those of workers by 
   CHECK(rig.system.at("root/echo/1").heard == Words{"signal 15"});
 }
 
-TEST_CASE("a slot that another connection has meanwhile is not signalled") {
+TEST_CASE("a slot that has been reused by another connection is not signalled") {
   Rig rig(file_with(listener_entry("echo", kOne)));
   rig.start();
   const auto slot = rig.connect("root/echo/1", kConnection);

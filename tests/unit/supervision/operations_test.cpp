@@ -127,7 +127,7 @@ TEST_CASE("an operation on a supervisor that is not running answers noproc") {
   CHECK(tree.terminate_child("root", "a") == "noproc");
 }
 
-TEST_CASE("an operation that a supervisor no longer gets to answers noproc") {
+TEST_CASE("an operation that is pending when its supervisor ends answers noproc") {
   Rehearsal tree({supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 0))});
   tree.slow_to_stop = {"root/s/y"};
   tree.start();
@@ -163,7 +163,7 @@ TEST_CASE("deleting and adding again moves a child to the end, as a new node") {
   CHECK(tree.view("root/a")->id != before);
 }
 
-TEST_CASE("which_children lists states in start order when the supervisor gets to it") {
+TEST_CASE("which_children waits for its turn and lists states in start order") {
   Tree tree(supervisor("root", {child("a"), supervisor("s", {})}));
   (void)tree.step(Start{}, Instant{});
   const NodeView a = *tree.node(*tree.find("root/a"), Instant{});

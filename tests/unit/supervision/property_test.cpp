@@ -31,7 +31,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 }  // namespace
 
-TEST_CASE("no random life of a tree breaks an invariant") {
+TEST_CASE("random events never break an invariant of the tree") {
   const std::uint64_t first = from_environment("BULKHEAD_SEED", std::random_device{}());
   const std::uint64_t sequences = from_environment("BULKHEAD_SEQUENCES", kSequences);
   std::cout << "seed " << first << ", " << sequences << " sequences\n";

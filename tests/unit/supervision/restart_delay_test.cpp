@@ -80,7 +80,7 @@ TEST_CASE("jitter changes a delay by up to its share, varies, and never exceeds 
   CHECK(seen.size() > 100);
 }
 
-TEST_CASE("delays stay in range for ever, whatever the factor") {
+TEST_CASE("delays stay in range after any number of restarts, with any factor") {
   Jitter jitter(7);
   for (const double factor : {1.0, 2.0, 1e300}) {
     RestartDelay delay = policy();
@@ -286,7 +286,7 @@ TEST_CASE("a shutdown, an escalation and terminate_child end a delay") {
     CHECK(tree.state("root") == "stopped");
     CHECK(tree.tree().next_deadline() == std::nullopt);
   }
-  SECTION("terminate_child, queued behind the end of the delay") {
+  SECTION("terminate_child, queued after the end of the delay") {
     Rehearsal tree({delayed("a"), child("b")}, flags(Strategy::one_for_one, 9));
     tree.start();
     tree.exit("root/a");

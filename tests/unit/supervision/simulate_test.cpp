@@ -27,7 +27,7 @@ std::string error_of(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("one scenario in, one scenario out; an array in, an array out") {
+TEST_CASE("one scenario gives one result, an array gives an array") {
   const SimulateResult one = simulate(scenario(R"({"exit": "root/a", "reason": "crash"})"), nullptr);
   REQUIRE(one.error.empty());
   CHECK(one.output == "{" + kTree + R"(,

@@ -72,7 +72,7 @@ void restore(Tree& tree, const TreeState& state) {
   REQUIRE(tree.restore(state, kNothingAdded) == "");
 }
 
-TEST_CASE("what runs continues, with its numbers and its history") {
+TEST_CASE("running children continue with their numbers and their history") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
   crash(before, "root/web/a", 100);
@@ -132,7 +132,7 @@ TEST_CASE("an entry that is not in the configuration needs its spec from the cal
   CHECK(knowing.find("root/more"));
 }
 
-TEST_CASE("a state that makes no sense is refused") {
+TEST_CASE("an inconsistent state is refused") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
   const TreeState good = before.state();

@@ -5,7 +5,7 @@
 
 namespace bulkhead::supervision::testing {
 
-TEST_CASE("a crash restarts what the strategy says: stops in reverse order, starts in order") {
+TEST_CASE("a crash restarts the children that the strategy selects: stops in reverse order, starts in order") {
   struct Row {
     Strategy strategy;
     const char* crashed;

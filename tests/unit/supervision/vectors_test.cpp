@@ -40,7 +40,7 @@ void compare(const Json& recorded, const Json& played) {
 
 }  // namespace
 
-TEST_CASE("the rules do what OTP did, in every recorded scenario, byte for byte", "[vectors]") {
+TEST_CASE("every recorded scenario gives OTP's result, byte for byte", "[vectors]") {
   struct Row {
     const char* file;
     std::size_t scenarios;

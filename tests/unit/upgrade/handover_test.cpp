@@ -82,7 +82,7 @@ std::string problem_of(const std::string& text) {
   return decode(text, out);
 }
 
-TEST_CASE("what is written is read again, all of it") {
+TEST_CASE("everything that is written is read back") {
   Handover before = sample();
   const std::string text = encode(before);
   Handover after;
@@ -93,14 +93,14 @@ TEST_CASE("what is written is read again, all of it") {
   CHECK(after.tree.jitter == 0xffffffffffffffffULL);
 }
 
-TEST_CASE("every descriptor is named, and only those that there are") {
+TEST_CASE("exactly the existing descriptors are named") {
   Handover handover = sample();
   std::set<int> seen;
   for_each_descriptor(handover, [&seen](int& fd) { seen.insert(fd); });
   CHECK(seen == std::set<int>{30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42});
 }
 
-TEST_CASE("a later format is read where it says that it can be") {
+TEST_CASE("a later format is read if it declares itself readable") {
   Handover handover = sample();
   const std::string body = body_of(encode(handover));
   ordered_json object = ordered_json::parse(body.substr(0, body.find('\n')));
@@ -123,7 +123,7 @@ void for_each_member(const ordered_json& value, const ordered_json::json_pointer
   }
 }
 
-TEST_CASE("a member that is missing or of another type is told") {
+TEST_CASE("a member that is missing or has the wrong type is reported") {
   Handover handover = sample();
   const std::string body = body_of(encode(handover));
   const std::string events = body.substr(body.find('\n'));
@@ -148,7 +148,7 @@ TEST_CASE("a member that is missing or of another type is told") {
   CHECK(count > 120);
 }
 
-TEST_CASE("enumerators and numbers have their ranges") {
+TEST_CASE("enumerators and numbers outside their ranges are refused") {
   Handover handover = sample();
   const std::string body = body_of(encode(handover));
   const std::string events = body.substr(body.find('\n'));
@@ -167,7 +167,7 @@ TEST_CASE("enumerators and numbers have their ranges") {
   }
 }
 
-TEST_CASE("events have to be in order, and whole") {
+TEST_CASE("events must be in order and complete") {
   Handover handover = sample();
   const std::string body = body_of(encode(handover));
   const std::string object = body.substr(0, body.find('\n') + 1);
@@ -193,7 +193,7 @@ TEST_CASE("a text that was changed anywhere is refused") {
   CHECK(problem_of(good + "\n") != "");
 }
 
-TEST_CASE("no bytes whatever do harm") {
+TEST_CASE("the reader survives arbitrary bytes") {
   Handover handover = sample();
   const std::string body = body_of(encode(handover));
   std::mt19937 random(4711);

@@ -38,7 +38,7 @@ TEST_CASE("A long mixed history agrees with std::map", "[property]") {
   }
 }
 
-TEST_CASE("A walk meets everything, though half of it is taken on the way") {
+TEST_CASE("A walk visits every entry, even if half of them are removed during it") {
   std::mt19937 random(2);
   for (int round = 0; round < 200; ++round) {
     PidMap map(64);

@@ -6,7 +6,7 @@
 using bulkhead::admission::AcceptVerdict;
 using bulkhead::admission::judge_accept_error;
 
-TEST_CASE("An error of accept is judged by its origin") {
+TEST_CASE("An error of accept is classified by its origin") {
   const struct {
     int error;
     AcceptVerdict verdict;
@@ -25,7 +25,7 @@ TEST_CASE("An error of accept is judged by its origin") {
   }
 }
 
-TEST_CASE("An error of fork that passes by itself is a shortage") {
+TEST_CASE("A temporary error of fork is a shortage") {
   using bulkhead::admission::is_shortage;
   CHECK(is_shortage(EAGAIN));
   CHECK(is_shortage(ENOMEM));

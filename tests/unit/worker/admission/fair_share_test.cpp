@@ -29,7 +29,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("Counting begins anew, and the smaller sum of a replaced worker does no harm to the others") {
+TEST_CASE("Counting restarts regularly, and the smaller sum of a replaced worker does not slow the others") {
   FairShare share;
   share.begin(1000, 10);
   CHECK_FALSE(share.ahead(1000 + kLead, 10, 1));

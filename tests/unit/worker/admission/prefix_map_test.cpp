@@ -124,7 +124,7 @@ TEST_CASE("Any set of networks gives the answers of a linear search, and stays s
   }
 }
 
-TEST_CASE("Allow and deny: the table of their meanings") {
+TEST_CASE("Allow and deny follow the table of their meanings") {
   const Prefix net = v4(0x0a000000, 8, 0);
   const Prefix part = v4(0x0a010000, 16, 0);
   struct Row {
@@ -153,7 +153,7 @@ TEST_CASE("Allow and deny: the table of their meanings") {
   }
 }
 
-TEST_CASE("The client's steps: the lists first, then the rule whose network is the longest") {
+TEST_CASE("The lists are checked first, then the rule with the longest network") {
   const auto access = compile(std::vector<Prefix>{v4(0x7f000001, 32, 0)}, false, 1);
   const std::vector<Prefix> from{v4(0x0a000000, 8, rule_value(0, false)), v4(0x0a010000, 16, rule_value(1, true))};
   const auto rules = compile(from, false, kNoRuleValue);

@@ -72,7 +72,7 @@ TEST_CASE("A version 1 line names the client and where it connected to") {
   CHECK(text(read(six).header.destination) == "0:0:0:0:0:0:0:1/65535");
 }
 
-TEST_CASE("Good version 1 lines") {
+TEST_CASE("Valid version 1 lines are read") {
   const std::vector<std::string> good = {
       "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
       "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
@@ -89,7 +89,7 @@ TEST_CASE("Good version 1 lines") {
   CHECK(kLongest1.size() == kMaxProxyLine);
 }
 
-TEST_CASE("Bad version 1 lines are refused, and with a reason") {
+TEST_CASE("Invalid version 1 lines are refused with a reason") {
   const std::vector<std::string> bad = {"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n",
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 007 2\r\n",
@@ -183,7 +183,7 @@ TEST_CASE("A version 2 block names the client and where it connected to") {
   CHECK(text(read(six).header.destination) == "0:0:0:0:0:0:0:2/65535");
 }
 
-TEST_CASE("Good version 2 blocks") {
+TEST_CASE("Valid version 2 blocks are read") {
   const std::string many = tlv(0x01, "h2") + tlv(0x04, "") + tlv(0xe0, "own") + tlv(0x02, "example.org");
   for (const std::string& block :
        {v2_inet(), v2_inet(many), v2_inet_summed(), v2_inet_summed(many), v2(0x20, 0x00, ""),
@@ -197,7 +197,7 @@ TEST_CASE("Good version 2 blocks") {
   }
 }
 
-TEST_CASE("Bad version 2 blocks are refused, and with a reason") {
+TEST_CASE("Invalid version 2 blocks are refused with a reason") {
   std::string wrong_sum = v2_inet_summed();
   wrong_sum.back() = static_cast<char>(wrong_sum.back() ^ 1);
   std::string changed = v2_inet_summed();
@@ -285,7 +285,7 @@ TEST_CASE("Type-length-values are views of the header") {
   CHECK(header.alpn.data() < bytes.data() + bytes.size());
 }
 
-TEST_CASE("A certificate is verified only if there is one") {
+TEST_CASE("A certificate counts as verified only if one was sent") {
   CHECK_FALSE(read(v2_inet(tls(0x01, 0, ""))).header.tls.verified);
   CHECK_FALSE(read(v2_inet(tls(0x03, 1, ""))).header.tls.verified);
   CHECK(read(v2_inet(tls(0x05, 0, ""))).header.tls.verified);

@@ -60,7 +60,7 @@ TEST_CASE("Without a limit every connection is admitted and nothing is written")
   CHECK(bucket == 0);
 }
 
-TEST_CASE("A bucket of another rate, or of the future, is at worst empty") {
+TEST_CASE("A bucket of another rate, or with a time in the future, is at worst empty") {
   const Rate rate{2, kSecond};
   std::int64_t bucket = kNow + 3600 * kSecond;
   CHECK(wait_ns(rate, bucket, kNow) == kSecond / 2);

@@ -48,7 +48,7 @@ TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and o
                                           "BULKHEAD_GENERATION=1",
                                           "BULKHEAD_STRESS=0"};
   CHECK(strings(environment.build(base, facts).variables) == expected);
-  SECTION("and the next connection's has nothing of the last") {
+  SECTION("the next connection's environment has nothing of the last") {
     child::ConnectionFacts next = facts;
     next.id = 0;
     next.peer.port = 1;
@@ -86,8 +86,7 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
   }
 }
 
-TEST_CASE(
-    "Behind a balancer the client is the one that the header names, and the connection's own ends are given too") {
+TEST_CASE("Behind a balancer the client is the one in the header, and the connection's own ends are given too") {
   child::Environment environment(0);
   child::ConnectionFacts facts{
       ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "", "root/echo", 1, 1};
@@ -99,7 +98,7 @@ TEST_CASE(
     INFO(expected);
     CHECK(std::count(variables.begin(), variables.end(), expected) == 1);
   }
-  SECTION("and the next connection's has nothing of the last") {
+  SECTION("the next connection's environment has nothing of the last") {
     facts.proxy = {};
     for (const std::string& variable : strings(environment.build(kNothing, facts).variables)) {
       CHECK(variable.find("PROXY") == std::string::npos);
@@ -108,7 +107,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("A program that uses LISTEN_FDS finds it, with room for a pid that is not known yet") {
+TEST_CASE("A program that uses LISTEN_FDS gets it, with room for a pid that is not known yet") {
   child::Environment environment(0);
   child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
   CHECK(environment.build(kNothing, facts).pid_field == nullptr);

@@ -59,7 +59,7 @@ TEST_CASE("The time protocol counts from 1900, and starts again at 0 in 2036") {
   CHECK(handlers::rfc868_seconds(2'085'978'496) == 0);
 }
 
-TEST_CASE("The meaning of the end of a connection's process") {
+TEST_CASE("The end of a connection's process is judged by its exit status") {
   using ipc::Outcome;
   const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true, {}}); };
   const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false, {}}); };
@@ -117,10 +117,10 @@ constexpr std::int64_t kMillisecond = 1'000'000;
 
 }  // namespace
 
-TEST_CASE("Echo ends as its client does") {
+TEST_CASE("Echo ends with its client") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
-  SECTION("done: a last line without its newline comes too") {
+  SECTION("done: a last line without its newline is echoed too") {
     pair.say("one\ntwo");
     shutdown(pair.theirs, SHUT_WR);
     CHECK(handlers::echo(client) == ipc::ExitCode::done);
@@ -130,7 +130,7 @@ TEST_CASE("Echo ends as its client does") {
     shutdown(pair.theirs, SHUT_WR);
     CHECK(handlers::echo(client) == ipc::ExitCode::no_input);
   }
-  SECTION("idle, without a word and in the middle of a line") {
+  SECTION("idle, with no input and in the middle of a line") {
     const std::string words = GENERATE("", "one\ntwo");
     if (!words.empty()) pair.say(words);
     CHECK(handlers::echo(client) == ipc::ExitCode::idle_timeout);
@@ -175,7 +175,7 @@ TEST_CASE("Chargen ends when the client disconnects") {
   CHECK(handlers::chargen(client) == ipc::ExitCode::done);
 }
 
-TEST_CASE("Daytime and time do not wait for a client that stays") {
+TEST_CASE("Daytime and time do not wait for the client to disconnect") {
   const Pair pair;
   handlers::Client client(pair.ours, 10 * kMillisecond);
   pair.say("whatever");

@@ -35,7 +35,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("A write arrives whole, with the pid that the kernel vouches for") {
+TEST_CASE("A write arrives whole, with the pid from the kernel") {
   const Fixture fixture;
   std::string buffer(ipc::kMaxErrorWrite, '\0');
   ipc::ErrorWrite write;
@@ -70,7 +70,7 @@ TEST_CASE("A write that is too long fails, the longest possible one arrives") {
   CHECK(errno == EMSGSIZE);
 }
 
-TEST_CASE("A sender is looked up itself, then by its session") {
+TEST_CASE("A sender is looked up by its pid, then by its session") {
   const Fixture fixture;
   std::vector<pid_t> asked;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [&](pid_t leader) -> std::optional<ipc::Origin> {
@@ -84,7 +84,7 @@ TEST_CASE("A sender is looked up itself, then by its session") {
   CHECK(asked == expected);
 }
 
-TEST_CASE("A flood is read in turns, and only a limited amount in each slice of time") {
+TEST_CASE("A flood is read in parts, a limited amount in each time slice") {
   const Fixture fixture;
   int lines = 0;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [](pid_t leader) -> std::optional<ipc::Origin> {

@@ -217,13 +217,13 @@ TEST_CASE("A failure is reported over a pipe as over a channel") {
   CHECK(std::string(std::get<ipc::Fail>(message).text) == std::string(ipc::kTextSize - 1, 'x'));
 }
 
-TEST_CASE("Every stage of a start has its words") {
+TEST_CASE("Every stage of a start has a text") {
   CHECK(ipc::stage_text(ipc::Stage::user) == "setting the user");
   CHECK(ipc::stage_text(ipc::Stage::loop) == "setting up its loop");
   CHECK(ipc::stage_text(static_cast<ipc::Stage>(999)) == "starting");
 }
 
-TEST_CASE("The words of an enum map in both directions") {
+TEST_CASE("The words of an enum convert in both directions") {
   CHECK(ipc::kPauseWords.text(ipc::PauseReason::rate) == "max_connection_rate");
   CHECK(ipc::kPauseWords.find("max_connection_rate") == ipc::PauseReason::rate);
   CHECK_FALSE(ipc::kPauseWords.find("unknown"));

@@ -9,7 +9,7 @@ using namespace bulkhead::ipc;
 
 // The kernel's part at the death of a holder is tested with real processes in tests/e2e; these are the values that it
 // leaves.
-TEST_CASE("A free lock is taken and given back") {
+TEST_CASE("A free lock can be taken and released") {
   register_robust_list();
   RobustLock robust;
   CHECK(lock(robust) == Locked::yes);

@@ -41,7 +41,7 @@ TEST_CASE("One /64 is one source, its neighbour another; the port never matters"
   CHECK_FALSE(source_of(first, 32, 64) == source_of(peer("2001:db8:0:2::1"), 32, 64));
 }
 
-TEST_CASE("The source behind a Unix socket is the user") {
+TEST_CASE("The source of a Unix socket client is its user") {
   Peer client;
   client.family = AF_UNIX;
   client.uid = 70'001;

@@ -104,14 +104,14 @@ TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A source without connection, penalty or rate makes room at once") {
+TEST_CASE("A source without connection, penalty or rate is removed at once") {
   Fixture f(8);
   for (std::uint32_t from = 1; from <= 10'000; ++from) f.end(f.connect(source(from)));
   CHECK(f.table.sources().touched() == 1);
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("65,536 known sources of each family: one is found in a step or two", "[property]") {
+TEST_CASE("Among 65,536 sources of each family one is found in a step or two", "[property]") {
   Fixture f(8);
   f.rules.rate = {1, 3600 * kSecond};
   constexpr std::uint32_t kKnown = 65'536;
@@ -143,7 +143,7 @@ std::int64_t memory_of(const Fixture& f) {
   return status.st_blocks * 512;
 }
 
-TEST_CASE("A listener without limits for sources uses no memory for them, and another pays by source") {
+TEST_CASE("A listener uses memory for sources only if it limits them, in proportion to their number") {
   Fixture f(1024);
   const auto at_once = [&f] {
     std::vector<std::uint32_t> slots;
@@ -169,7 +169,7 @@ TEST_CASE("200,000 sources one after the other stay within the memory that bulkh
   CHECK(f.connect(source(0x0a000000 + 199'999)) == kNoSlot);
 }
 
-TEST_CASE("Beyond the room for rates, the source that was idle for longest begins anew, and no other") {
+TEST_CASE("When the room for rates is full, only the rate of the longest idle source is reset") {
   Fixture f(2, {4, 100});
   f.rules.rate = {1, 3600 * kSecond};
   constexpr std::uint32_t kRoom = 2 + 2 * 4 + 100;
@@ -184,7 +184,7 @@ TEST_CASE("Beyond the room for rates, the source that was idle for longest begin
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A source with a connection is never the one that makes room") {
+TEST_CASE("A source with a connection is never removed to make room") {
   Fixture f(4, {1, 1});
   f.rules.max_connections = 1;
   f.rules.rate = {1, kSecond};
@@ -243,7 +243,7 @@ TEST_CASE("A slot that was claimed before the accept gets its source on admissio
   CHECK(f.connect(source(1)) != kNoSlot);
 }
 
-TEST_CASE("A rule's own limit takes the place of the listener's") {
+TEST_CASE("A rule's own limit replaces the listener's") {
   Fixture f(4);
   f.rules.max_connections = 1;
   CHECK(f.connect(source(1)) != kNoSlot);
@@ -280,7 +280,7 @@ TEST_CASE("deny_all: beyond max_sources no new source of the family is admitted 
   CHECK(f.connect(source(1), kNow + 21 * kSecond) == kNoSlot);
 }
 
-TEST_CASE("Forgiving removes all penalties within the prefix and keeps the others") {
+TEST_CASE("Clearing removes all penalties within the prefix and keeps the others") {
   Fixture f(4);
   for (std::uint32_t from = 0; from < 300; ++from) (void)f.crash(source(0x0a000000 + from), 16 + from);
   (void)f.crash(source(0x20010000, AF_INET6), 90);
@@ -295,7 +295,7 @@ TEST_CASE("Forgiving removes all penalties within the prefix and keeps the other
   CHECK(f.table.try_forgive(source(0x20010000, AF_INET6)) == 1U);
 }
 
-TEST_CASE("A long random history stays consistent and agrees with a simple one") {
+TEST_CASE("A long random history stays consistent and agrees with a simple model") {
   Fixture f(32, {5, 10});
   f.rules.max_connections = 4;
   f.rules.rate = {3, 10 * kSecond};

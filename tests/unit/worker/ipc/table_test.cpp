@@ -31,7 +31,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("As many slots as the limit are given out, then none, and the next freed one rings the bell") {
+TEST_CASE("Slots are given out up to the limit, and the next freed one wakes a waiting worker") {
   Fixture f(2);
   const auto first = f.claim(1, 0);
   const auto second = f.claim(1, 0);
@@ -75,7 +75,7 @@ TEST_CASE("A group that outlives its connection keeps the slot, but the connecti
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A connection that never got its process is not counted") {
+TEST_CASE("A connection whose process was never started is not counted") {
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
@@ -149,7 +149,7 @@ TEST_CASE("A connection's id is unique to its use, listener and slot") {
   CHECK(name.slot == 999'999);
 }
 
-TEST_CASE("Memory that is not a table is not mapped as one") {
+TEST_CASE("Memory that is not a table is refused") {
   sys::Fd null(memfd_create("test", MFD_CLOEXEC));
   CHECK_FALSE(Table::map(null.get()));
   REQUIRE(ftruncate(null.get(), 1 << 20) == 0);
@@ -198,7 +198,7 @@ TEST_CASE("A rate admits no more than its count in any window of its length") {
   for (std::size_t i = 7; i < begun.size(); ++i) REQUIRE(begun[i] - begun[i - 7] >= 1000);
 }
 
-TEST_CASE("A claim holds its part of the rate until it becomes a connection, and gives it back if it does not") {
+TEST_CASE("A claim holds its part of the rate, and gives it back if it does not become a connection") {
   Fixture f(10, 2, 1'000'000'000);
   const auto first = f.table.claim({1, 0, kStart}).slot;
   const auto second = f.table.claim({1, 1, kStart}).slot;
@@ -213,7 +213,7 @@ TEST_CASE("A claim holds its part of the rate until it becomes a connection, and
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("An admitted connection keeps the slot that it has") {
+TEST_CASE("An admitted connection keeps its slot") {
   Fixture f(1);
   const auto slot = f.claim();
   CHECK(f.table.admit({1, 0, 0}, slot).slot == slot);

@@ -76,7 +76,7 @@ TEST_CASE("Lines below the level are not written") {
   CHECK(pipe.read_all().empty());
 }
 
-TEST_CASE("Bytes that could forge a line or speak to a terminal are escaped") {
+TEST_CASE("Bytes that could forge a line or control a terminal are escaped") {
   for (const log::Format format : {log::Format::text, log::Format::json}) {
     const LogPipe pipe(format);
     log::Line(log::Level::info, "root").text("a\nb\x1b[2J\xff").field("f", "x\r\ny").write();
@@ -122,7 +122,7 @@ TEST_CASE("A full log drops lines, counts them and says so when there is room ag
   CHECK(told == 2);
 }
 
-TEST_CASE("A rate limit lets one through a second and counts the others") {
+TEST_CASE("A rate limit admits one line a second and counts the others") {
   log::RateLimit limit;
   CHECK(limit.allow(1'000'000'000));
   CHECK_FALSE(limit.allow(1'999'999'999));

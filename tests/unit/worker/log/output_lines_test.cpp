@@ -76,7 +76,7 @@ TEST_CASE("the lines do not depend on where the bytes were cut") {
   CHECK(bytewise.finish() == whole);
 }
 
-TEST_CASE("a second has its lines, the rest is counted, and the next second has its own") {
+TEST_CASE("each second has a limit of lines, the excess is counted") {
   OutputBudget budget({.lines = 3, .bytes = 100});
   for (int second = 0; second < 3; ++second) {
     for (int i = 0; i < 3; ++i) CHECK(budget.take_line());
@@ -87,7 +87,7 @@ TEST_CASE("a second has its lines, the rest is counted, and the next second has 
   CHECK(budget.renew() == 0);
 }
 
-TEST_CASE("a second has its bytes") {
+TEST_CASE("each second has a limit of bytes") {
   OutputBudget budget({.lines = 3, .bytes = 100});
   budget.take_bytes(99);
   CHECK(budget.bytes_left());

@@ -52,7 +52,7 @@ void send_many(int socket, const std::vector<int>& descriptors) {
 
 }  // namespace
 
-TEST_CASE("A descriptor travels beside a datagram, and is close-on-exec") {
+TEST_CASE("A descriptor is passed with a datagram, and is close-on-exec") {
   const Pair pair = make_pair(SOCK_SEQPACKET);
   const sys::Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   REQUIRE(sys::send_datagram(pair.near.get(), bytes("hello"), null.get()));
@@ -89,7 +89,7 @@ TEST_CASE("Surplus descriptors do not stay open") {
   CHECK(lowest_free() == before);
 }
 
-TEST_CASE("If the sender is asked for, no descriptor comes in") {
+TEST_CASE("A receiver that asks for the sender gets no descriptor") {
   const Pair pair = make_pair(SOCK_DGRAM);
   const int on = 1;
   REQUIRE(setsockopt(pair.far.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
