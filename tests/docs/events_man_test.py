@@ -28,7 +28,7 @@ class EventsManual(unittest.TestCase):
         self.assertGreater(len(published), 20)
         self.assertEqual(published, set(documented_events()))
 
-    def test_each_is_expected_by_some_test(self):
+    def test_each_event_is_expected_by_some_test(self):
         expected = ""
         for folder in ("tests/e2e", "tests/e2e/harness"):
             for name in sorted(os.listdir(os.path.join(SOURCE, folder))):

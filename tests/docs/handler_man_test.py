@@ -30,7 +30,7 @@ class HandlerManual(unittest.TestCase):
             out |= set(names if macro == "Fa" else names[:1])
         return out
 
-    def test_the_members_of_each_structure(self):
+    def test_the_manual_has_the_members_of_each_structure(self):
         self.assertEqual(self.documented(self.section("Data passed to init()")), self.members["bulkhead_host"])
         self.assertEqual(self.documented(self.section("Data passed to serve()")), self.members["bulkhead_connection"])
         description = self.page.split(".Sh DESCRIPTION")[1].split(".Ss ")[0]
@@ -44,7 +44,7 @@ class HandlerManual(unittest.TestCase):
         shown = re.search(r"^struct bulkhead_handler \{.*?^\};", self.page, re.M | re.S).group(0)
         self.assertEqual(plain(shown), plain(declared))
 
-    def test_the_constants(self):
+    def test_the_manual_has_the_constants(self):
         self.assertEqual(len(self.constants), 5)
         for name in self.constants:
             self.assertRegex(self.page, rf"\.Dv {name}\b")

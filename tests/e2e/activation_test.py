@@ -69,7 +69,7 @@ class ByName(ActivationCase):
         self.assertTrue(os.path.exists(path))  # not ours to remove
         daemon.ready = None
 
-    def test_without_names_all_are_unknown(self):
+    def test_descriptors_without_names_are_unknown(self):
         daemon = self.start(listener(listen="systemd:unknown"), **self.passing(self.listening(), self.listening()))
         self.assertEqual(len(daemon.endpoints()), 2)
 
@@ -90,14 +90,14 @@ class ByName(ActivationCase):
             with open(f"/proc/{worker.pid}/environ") as file:
                 self.assertNotIn("LISTEN_", file.read())
 
-    def test_options_are_the_configuration_s(self):
+    def test_socket_options_are_as_configured(self):
         daemon = self.start(exec_listener([self.helper("shows_socket")], listen="systemd:web", keepalive={"probes": 3}, nodelay=True),
                             **self.passing(self.listening(), names=["web"]))
         with Client(daemon.address()) as client:
             facts = json.loads(client.rest())
         self.assertEqual((facts["nodelay"], facts["keepalive"], facts["probes"]), (True, True, 3))
 
-    def test_what_cannot_be_used_is_told_once_and_closed(self):
+    def test_an_unusable_descriptor_is_reported_once_and_closed(self):
         stack = self.sockets
         datagram = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         datagram.bind(("127.0.0.1", 0))
@@ -127,7 +127,7 @@ class ByName(ActivationCase):
         inodes = {f"socket:[{os.fstat(sock.fileno()).st_ino}]" for sock in (datagram, bound, seqpacket, one, extra)}
         self.assertEqual(inodes & set(process(daemon.pid).fds().values()), set())
 
-    def test_a_name_that_was_not_passed(self):
+    def test_a_name_that_was_not_passed_is_an_error(self):
         passed = [self.listening(), self.listening()]
         rows = [({}, "LISTEN_FDS is not set"),
                 (self.passing(*passed, names=["http", "https"]), "these were passed: http, https"),
@@ -139,12 +139,12 @@ class ByName(ActivationCase):
             pid = str(self.daemons[-1].pid)
             self.assertEqual(said, [f'systemd:web: no listening socket named "web" was passed; {why.replace("PID", pid)}'])
 
-    def test_the_wrong_pid_is_as_if_nothing_were_passed(self):
+    def test_a_wrong_listen_pid_means_no_descriptors(self):
         passed = self.listening()
         daemon = self.start(listener(), **self.passing(passed, names=["web"], env={"LISTEN_PID": "1"}))
         self.assertIn(f"LISTEN_FDS is for process 1, this is {daemon.pid}: ignored", self.warnings(daemon))
 
-    def test_a_crash_loses_nobody_who_queues(self):
+    def test_a_crash_loses_no_queued_client(self):
         """The holder keeps the socket: 100 clients come while no daemon is there, and the next one serves them all."""
         passed = self.listening()
         options = self.passing(passed, names=["web"])
@@ -161,7 +161,7 @@ class ByName(ActivationCase):
         self.measured(served=served)
         self.assertEqual(served, 100)
 
-    def test_the_socket_is_left_as_it_was(self):
+    def test_the_socket_is_left_unchanged(self):
         """After the stop its holder's clients queue, without the filter that our own sockets get."""
         passed = self.listening()
         options = self.passing(passed, names=["web"])
@@ -185,7 +185,7 @@ class ByName(ActivationCase):
         self.assertEqual(status, 1)
         self.assertIn("another listener has this socket", said)
 
-    def test_an_upgrade_and_a_reload_do_not_take_it_a_second_time(self):
+    def test_an_upgrade_and_a_reload_do_not_take_the_socket_twice(self):
         passed = self.listening()
         daemon = self.supervise(listener(listen="systemd:web"), **self.passing(passed, names=["web"]))
         inode = f"socket:[{os.fstat(passed.fileno()).st_ino}]"
@@ -259,7 +259,7 @@ class ByNumber(ActivationCase):
             self.assertTrue(held.echo())
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_a_number_that_is_no_such_socket(self):
+    def test_a_number_that_is_not_a_suitable_socket_is_an_error(self):
         """Above all not one of the daemon's own, such as the control socket, which does listen."""
         passed = self.listening()
         for number in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 999):

@@ -61,7 +61,7 @@ class Lists(AdmissionTestCase):
         self.measured(refused=300, log_lines=len(lines))
         self.assertLessEqual(len(lines), 2 * 4)
 
-    def test_a_long_list_is_searched_and_not_walked(self):
+    def test_a_long_list_is_not_searched_linearly(self):
         daemon = self.supervise(listener(deny=[f"10.{n // 256}.{n % 256}.0/24" for n in range(4000)] + ["127.0.0.9"]))
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -71,7 +71,7 @@ class Lists(AdmissionTestCase):
 
 
 class Banner(AdmissionTestCase):
-    def test_it_comes_before_the_first_word_of_the_handler(self):
+    def test_the_banner_is_sent_before_output_of_the_handler(self):
         for child in (listener(banner="220 ready\r\n"), exec_listener(["/bin/echo", "hello"], "echo", banner="220 ready\r\n")):
             daemon = self.supervise(child)
             for _ in range(50):
@@ -79,7 +79,7 @@ class Banner(AdmissionTestCase):
                     client.send(b"hello\n")
                     self.assertEqual(client.receive(17), b"220 ready\r\nhello\n")
 
-    def test_a_client_that_is_gone_already_costs_nobody_anything(self):
+    def test_a_client_that_has_disconnected_costs_no_other_anything(self):
         daemon = self.supervise(listener(banner="x" * 4096, max_connections=5))
         for _ in range(200):
             Client(daemon.address()).reset()
@@ -101,7 +101,7 @@ def reset_at_once(address, data=b"", source=None):
 class Hostile(AdmissionTestCase):
     COUNT = 30
 
-    def test_resets_at_every_stage_give_everything_back(self):
+    def test_resets_at_every_stage_free_all_resources(self):
         forms = {"queue": {}, "close": {"on_full": "close"}, "message": {"on_full": "message", "banner_fail": BUSY},
                  "reset": {"on_full": "reset"}, "denied": {"deny": "127.0.0.9", "banner_fail": "no\r\n"}}
         daemon = self.supervise(*(listener(name, max_connections=5, banner="hi\r\n", **keys) for name, keys in forms.items()))
@@ -177,7 +177,7 @@ class Hostile(AdmissionTestCase):
         self.all_told(daemon, "own", "crashed: killed by SIGPIPE")  # who was reading while its client left
         self.assertLessEqual(self.counts(daemon, "own")["crashed"], self.COUNT)
 
-    def test_a_half_closed_client_is_served_or_told(self):
+    def test_a_half_closed_client_is_served_or_gets_the_refusal(self):
         daemon = self.supervise(listener(max_connections=1, on_full="message", banner_fail=BUSY))
         with Client(daemon.address()) as first:
             self.assertTrue(first.echo())
@@ -189,7 +189,7 @@ class Hostile(AdmissionTestCase):
             self.assertEqual(first.rest(), b"")
         self.wait_counts(daemon, active=0, accepted=1)
 
-    def test_a_port_scanner_is_nobody(self):
+    def test_a_port_scanner_causes_no_crash(self):
         daemon = self.supervise(listener(max_connections=5, on_full="close"), listener("queue", max_connections=5))
         for name in ("echo", "queue"):
             for number in range(500):
@@ -232,7 +232,7 @@ class Stats(AdmissionTestCase):
 class FastPath(AdmissionTestCase):
     @needs_root
     @tool("strace")
-    def test_a_plain_listener_makes_no_call_for_what_it_does_not_ask(self):
+    def test_a_plain_listener_makes_no_needless_system_call(self):
         daemon = self.supervise(listener(workers=1))
         calls = "setsockopt,getsockopt,getsockname,getpeername,sendto,sendmsg,recvfrom,recvmsg,shutdown,fcntl,ioctl"
         with Strace(daemon.workers()[0].pid, calls + ",accept4,clone") as trace:

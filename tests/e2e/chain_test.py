@@ -55,7 +55,7 @@ class Chain(ControlledTestCase):
                 out.append(entry)
         return out
 
-    def test_kill_each_in_turn(self):
+    def test_each_program_is_killed_in_turn(self):
         daemon = self.start_chain()
         everything = {"database", "cache", "front/1", "front/2"}
         all_again = ["database down", "front down", "cache down", "database up", "cache up", "front up"]
@@ -97,7 +97,7 @@ class Chain(ControlledTestCase):
             self.assertIn("redis-server", process(child["pid"]).title)
             self.assertEqual(child["status"], "Ready to accept connections")
 
-    def test_a_listener_told_by_its_sibling_explains_it(self):
+    def test_a_listener_restarted_by_its_sibling_explains_it(self):
         daemon = self.start_chain()
         mark = daemon.events.mark()
         signal_process(self.pids(daemon)["cache"], signal.SIGKILL)

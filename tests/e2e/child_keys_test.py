@@ -51,7 +51,7 @@ class AsTheKernelSeesThem(TestCase):
         return found
 
     @needs_root
-    def test_without_keys(self):
+    def test_defaults_without_keys(self):
         """Started with a umask, a directory and limits of its own, which are not handed on where there is a default."""
         def spoil():
             os.umask(0)
@@ -76,7 +76,7 @@ class AsTheKernelSeesThem(TestCase):
 
     @tool("ionice")
     @needs_root
-    def test_where_how_urgent_and_how_limited(self):
+    def test_directory_priorities_and_limits(self):
         keys = {"umask": "027", "chdir": self.directory, "nice": 5, "ioprio": "best_effort:6", "oom_score_adj": 300,
                 "rlimits": LIMITS}
         for name, one in self.three(**keys).items():
@@ -94,7 +94,7 @@ class AsTheKernelSeesThem(TestCase):
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, worker.pid), os.getpriority(os.PRIO_PROCESS, 0))
 
     @needs_root
-    def test_who_without_a_way_back(self):
+    def test_identity_cannot_be_regained(self):
         def in_many_groups():
             os.setgroups([4, 27, 42])
         keys = {"user": "nobody", "group": "daemon", "groups": ["mail", "7777"]}
@@ -115,7 +115,7 @@ class AsTheKernelSeesThem(TestCase):
             self.assertEqual(daemon.connections()[0].status()["Groups"].strip(), "")
 
     @needs_root
-    def test_higher_than_the_daemon(self):
+    def test_a_priority_above_the_daemons(self):
         """What takes privilege is done before it is given up."""
         for one in self.three(user="nobody", nice=-3).values():
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, one.pid), -3)
@@ -176,7 +176,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     @tool("strace")
-    def test_of_one_connection(self):
+    def test_a_failed_step_refuses_the_connection(self):
         ran, program = self.marker()
         os.chmod(self.directory, 0o777)
         keys = {"user": "nobody", "rlimits": {"nofile": 300}, "workers": 1}
@@ -202,7 +202,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     @tool("strace")
-    def test_of_a_program_whose_user_has_too_many_processes(self):
+    def test_execve_fails_for_a_program_of_a_user_with_too_many_processes(self):
         """As setuid(2) and execve(2) have it since Linux 3.1: it is the latter that fails."""
         ran, program = self.marker()
         os.chmod(self.directory, 0o777)
@@ -223,7 +223,7 @@ class FailedSteps(TestCase):
         self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
 
     @needs_root
-    def test_of_a_process_whose_user_has_too_many(self):
+    def test_execve_fails_for_a_process_of_a_user_with_too_many_processes(self):
         """Really: root may fork, but who has become a user with more processes than are allowed may not execute."""
         ran = os.path.join(self.directory, "ran")
         os.chmod(self.directory, 0o777)
@@ -237,7 +237,7 @@ class FailedSteps(TestCase):
         self.assertFalse(os.path.exists(ran))
 
     @needs_root
-    def test_a_limit_of_processes_that_is_used_up_is_what_the_program_meets(self):
+    def test_a_used_up_nproc_limit_fails_only_forks_of_the_program(self):
         keys = {"user": "61236", "group": "61236", "workers": 1, "rlimits": {"nproc": 1}}
         daemon = self.start(exec_listener(["/bin/cat", "/proc/self/status"], "shows", **keys),
                             exec_listener(["/bin/sh", "-c", "echo began; (echo forked)"], "forks", **keys))
@@ -253,7 +253,7 @@ class FailedSteps(TestCase):
         return next(row["connections"] for row in rows if row["path"] == path)
 
     @needs_root
-    def test_of_a_worker_and_of_a_process(self):
+    def test_a_failed_step_of_a_worker_and_of_a_process(self):
         """Their directory is gone when they are started anew."""
         inside = os.path.join(self.directory, "root", "inside")
         os.makedirs(inside)
@@ -279,7 +279,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     @tool("strace")
-    def test_of_every_kind(self):
+    def test_every_step_that_fails_is_reported(self):
         """Every step that can fail, made to fail: a worker does not start, and says why."""
         steps = {"setgroups": "setting supplementary groups", "setresgid": "setting the group", "setresuid": "setting the user",
                  "ioprio_set": "setting the I/O priority", "chroot": "changing the root directory",
@@ -290,7 +290,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     @tool("strace")
-    def test_of_a_switch_that_only_said_it_was_done(self):
+    def test_a_switch_without_effect_is_noticed(self):
         """Success is not believed: what the kernel says afterwards counts."""
         for call, words in {"setgroups": "supplementary groups", "setresgid": "the group", "setresuid": "the user"}.items():
             with self.subTest(call):
@@ -307,7 +307,7 @@ class FailedSteps(TestCase):
         self.assertEqual(done.returncode, 70)
         self.assertIn(f"{words}: Operation not permitted", done.stderr)
 
-    def test_found_out_before_anything_is_started(self):
+    def test_an_impossible_limit_is_refused_before_any_start(self):
         """A hard limit that only root could raise."""
         path = self.write("config.json", '{"supervisor": {"children": [{"id": "a", "type": "listener", "listen": "127.0.0.1:0", '
                           '"handler": "echo", "rlimits": {"nofile": 50}}]}}')
@@ -322,7 +322,7 @@ class KillMode(ControlledTestCase):
     def stray(self, daemon):
         return [one for one in daemon.tree() if one.title == "sleep 4242"]
 
-    def test_the_group_or_the_program_alone(self):
+    def test_kill_mode_signals_the_group_or_only_the_program(self):
         script = self.write("leaves", "#!/bin/sh\nsleep 4242 &\necho left\nread line\n", 0o755)
         for mode in ("group", "process"):
             daemon = self.start(exec_listener([script], workers=1, kill_mode=mode),

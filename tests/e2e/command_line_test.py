@@ -42,7 +42,7 @@ class CommandLine(TestCase):
         self.assertEqual(self.run_program("-c", again, "--dump-config"), (0, first, ""))
         self.assertEqual(self.run_program("-c", again, "--check")[0], 0)
 
-    def test_bad_configuration_is_told_with_its_place_all_of_it_at_once(self):
+    def test_all_errors_of_a_configuration_are_reported_at_once_with_positions(self):
         bad = self.write("bad.json", '{ "supervisor": { "max_restart": 3, "children": [\n'
                          '  { "id": "echo", "type": "listener", "listen": "127.0.0.1:0", "handler": "echo", "workers": 0 } ] } }\n')
         for arguments in ([], ["--check"]):
@@ -53,7 +53,7 @@ class CommandLine(TestCase):
             self.assertRegex(lines[0], rf"^{re.escape(bad)}:1:\d+: /supervisor/max_restart: .*max_restarts")
             self.assertRegex(lines[1], rf"^{re.escape(bad)}:2:\d+: /supervisor/children/0/workers: ")
 
-    def test_a_file_that_is_not_there_or_not_a_file(self):
+    def test_a_missing_file_or_a_directory(self):
         for path, reason in (("/no/such/file.json", "No such file"), (self.directory, "directory")):
             status, output, errors = self.run_program("-c", path)
             self.assertEqual(status, 78)
@@ -88,7 +88,7 @@ class Addresses(TestCase):
         self.assertLess(took, 4.0)
         self.measured(gave_up_after=took)
 
-    def test_a_port_that_is_given_up_meanwhile_is_taken(self):
+    def test_a_port_that_becomes_free_is_bound(self):
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))
             holder.listen()
@@ -100,7 +100,7 @@ class Addresses(TestCase):
             self.assertTrue(client.echo())
 
     @needs_root
-    def test_no_permission(self):
+    def test_no_permission_for_an_address(self):
         with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
             if int(file.read()) <= 80:
                 self.skipTest("here anybody may have port 80")
@@ -113,7 +113,7 @@ class Addresses(TestCase):
         self.assertEqual(daemon.wait_exit(6), 77, daemon.stderr_text())
         self.assertIn("127.0.0.1:80", daemon.stderr_text())
 
-    def test_a_stale_unix_socket_is_replaced_a_living_one_is_not(self):
+    def test_a_stale_unix_socket_is_replaced_and_one_in_use_is_not(self):
         path = os.path.join(self.directory, "s")
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(path)
@@ -189,7 +189,7 @@ class LogReaders(TestCase):
         storm = Storm(daemon.address(), count=count, threads=4).wait()
         self.assertEqual(storm.failed, {})
 
-    def test_a_reader_that_does_not_read_blocks_nobody(self):
+    def test_a_reader_that_does_not_read_blocks_no_process(self):
         daemon, read = self.piped()
         with Hold(daemon.address(), 5) as held:
             self.fill(daemon)
@@ -223,7 +223,7 @@ class LogReaders(TestCase):
                 time.sleep(0.005)
         return out
 
-    def test_a_reader_that_goes_away_kills_nobody(self):
+    def test_a_reader_that_exits_kills_no_process(self):
         daemon, read = self.piped()
         workers = daemon.workers()
         with Hold(daemon.address(), 5) as held:
@@ -235,7 +235,7 @@ class LogReaders(TestCase):
         self.assertEqual([one.pid for one in daemon.workers()], [one.pid for one in workers])
         self.assertEqual(daemon.stop(), 0)
 
-    def test_the_flags_of_the_callers_pipe_stay_as_they_were(self):
+    def test_the_flags_of_the_callers_pipe_are_unchanged(self):
         daemon, read = self.piped()
         for fd in (2,):
             self.assertEqual(open_flags(daemon.pid, fd) & os.O_NONBLOCK, 0)

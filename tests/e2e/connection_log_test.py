@@ -72,7 +72,7 @@ class Story(AdmissionTestCase):
         crash = self.story(client, "connection_started", "handler_output", "connection_crashed")[-1]
         self.assertEqual((crash["signal"], type(crash["core"])), ("SIGSEGV", bool))
 
-    def test_one_that_lasts_too_long_and_is_killed(self):
+    def test_a_connection_killed_after_max_lifetime(self):
         client = self.open("short")
         self.end(client)
         lines = self.story(client, "connection_started", "handler_output", "connection_overdue", "connection_overdue",
@@ -80,7 +80,7 @@ class Story(AdmissionTestCase):
         self.assertEqual([line.get("reason") for line in lines[2:]], ["timeout"] * 3)
         self.assertEqual(lines[-1]["signal"], "SIGKILL")
 
-    def test_one_whose_worker_was_killed(self):
+    def test_a_connection_whose_worker_was_killed(self):
         client = self.open()
         self.daemon.wait_log("", event="connection_started")  # the worker writes it when its child is already there
         workers = self.daemon.workers("run")
@@ -94,7 +94,7 @@ class Story(AdmissionTestCase):
         self.assertEqual((lines[2]["message"], lines[3]["status"]), ("and again", 3))
         self.assertEqual({lines[0]["program_pid"], lines[3]["program_pid"]}, {workers[0].pid, self.daemon.pid})
 
-    def test_a_refused_one_has_a_peer_instead(self):
+    def test_a_refused_connection_has_a_peer_instead(self):
         with Client(self.daemon.address("run"), source=("127.0.9.9", 0)) as client:
             self.assertEqual(client.rest(), b"")
             self.daemon.wait_log("", event="connection_refused", reason="denied")

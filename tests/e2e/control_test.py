@@ -167,7 +167,7 @@ class Verbs(ControlCase):
         self.assertEqual([line.split()[:2] for line in text[1:4]], [["root", "running"], ["`-", "web"], ["|-", "sleeper"]])
         self.assertTrue(self.good(daemon, "tree", environment={"LC_ALL": "C.UTF-8"}).splitlines()[2].startswith("└─ web"))
 
-    def test_no_colour_but_on_a_terminal(self):
+    def test_colour_only_on_a_terminal(self):
         daemon = self.start_with()
         self.assertNotIn("\033", self.good(daemon, "tree", environment={"TERM": "xterm"}))
         for no_color, coloured in (("", True), ("1", False)):
@@ -268,7 +268,7 @@ class Verbs(ControlCase):
         self.assertEqual(config["control"]["socket"], daemon.control)
         self.assertEqual(json.loads(self.good(daemon, "config")), config)
 
-    def test_shutdown_waits_for_connections_and_says_so(self):
+    def test_shutdown_waits_for_connections_and_reports_it(self):
         daemon = self.start_with(daemon={"drain_timeout": "20s"})
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -280,7 +280,7 @@ class Verbs(ControlCase):
         self.assertFalse(os.path.exists(daemon.control))
         self.assertEqual(self.ctl(daemon, "status")[0], 3)
 
-    def test_shutdown_now_does_not(self):
+    def test_shutdown_now_does_not_wait(self):
         daemon = self.start_with(daemon={"drain_timeout": "20s"})
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -310,7 +310,7 @@ class Verbs(ControlCase):
 
 
 class Events(ControlCase):
-    def test_since_is_exclusive_and_both_forms_tell_the_same(self):
+    def test_since_is_exclusive_and_both_forms_agree(self):
         daemon = self.start_with()
         events = [json.loads(line) for line in self.good(daemon, "--json", "events").splitlines()]
         self.assertEqual([event["seq"] for event in events], list(range(1, len(events) + 1)))
@@ -323,13 +323,13 @@ class Events(ControlCase):
         self.assertEqual(json.loads(later[0])["seq"], len(events))
         self.assertEqual(self.good(daemon, "events", "--since", str(len(events))), "")
 
-    def test_a_number_from_the_future_was_another_life(self):
+    def test_a_sequence_number_from_the_future_means_another_daemon(self):
         daemon = self.start_with()
         with Control(daemon.control) as control:
             result = control.call("events", since=10**6)["result"]
         self.assertEqual((result["events"], result["missed"]), ([], True))
 
-    def test_a_follower_sees_what_happens_until_the_end(self):
+    def test_a_follower_gets_all_events_until_the_end(self):
         daemon = self.start_with()
         command = [os.path.join(self.bindir, "bulkheadctl"), "-s", daemon.control, "--json", "events", "-f"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
@@ -355,7 +355,7 @@ class Events(ControlCase):
                 for _ in range(100):
                     self.assertTrue(control.line()["result"]["ok"])
 
-    def test_a_follower_that_does_not_read_is_dropped_and_a_long_ring_comes_whole(self):
+    def test_a_follower_that_does_not_read_is_dropped_and_a_long_ring_is_sent_completely(self):
         daemon = self.start_with(log={"target": os.path.join(self.directory, "log"), "format": "json", "level": "warning"})
         daemon.log_path = os.path.join(self.directory, "log")
         with Control(daemon.control) as follower:
@@ -373,7 +373,7 @@ class Events(ControlCase):
 
 
 class Protocol(ControlCase):
-    def test_answers_to_what_is_no_request(self):
+    def test_invalid_requests_get_their_errors(self):
         daemon = self.start_with()
         with Control(daemon.control) as control:
             for data, code in ((b"{\n", -32700), (b'"\xff\xfe"\n', -32700), (b"[" * 60_000 + b"\n", -32700), (b"\0\n", -32700),
@@ -407,7 +407,7 @@ class Protocol(ControlCase):
             control.send(b"".join(request("status", n) for n in range(20, 600)))
             self.assertEqual([control.line()["id"] for _ in range(600)], list(range(600)))
 
-    def test_half_closed_is_answered_before_the_end(self):
+    def test_a_half_closed_connection_is_answered_before_the_end(self):
         daemon = self.start_with(STUBBORN)
         for method, params in (("status", {}), ("stop", {"path": "root/stubborn"})):
             with Control(daemon.control) as control:
@@ -416,7 +416,7 @@ class Protocol(ControlCase):
                 self.assertIn("result", control.line())
                 self.assertIsNone(control.line())
 
-    def test_the_longest_request_is_read_and_one_byte_more_is_not(self):
+    def test_a_request_of_the_maximum_length_is_read_and_one_byte_more_is_not(self):
         daemon = self.start_with()
         body = request("status").strip()
         with Control(daemon.control) as control:
@@ -426,7 +426,7 @@ class Protocol(ControlCase):
             self.assertEqual(control.line()["error"]["code"], -32600)
             self.assertIsNone(control.line())
 
-    def test_requests_in_pieces(self):
+    def test_requests_in_pieces_are_read(self):
         daemon = self.start_with()
         with Control(daemon.control) as control:
             for byte in request("status"):
@@ -447,7 +447,7 @@ class Permissions(ControlCase):
         return as_nobody(call, groups, gid)
 
     @needs_root
-    def test_a_stranger_gets_one_error(self):
+    def test_an_unauthorised_user_gets_one_error(self):
         daemon = self.start_with(control={"mode": "0666"})
         answer, closed = self.call_as(daemon)
         self.assertEqual((answer["error"]["code"], closed), (-32003, True))
@@ -465,7 +465,7 @@ class Permissions(ControlCase):
         self.assertEqual(self.call_as(daemon, (7,)), 13)  # EACCES, from the file's mode
 
     @needs_root
-    def test_the_mode_holds_whatever_the_umask(self):
+    def test_the_mode_is_independent_of_the_umask(self):
         for umask, mode in ((0o000, None), (0o077, "0644"), (0o777, "0600")):
             path = os.path.join(self.directory, f"made-{umask}", "control.sock")
             config = {**config_of(), "control": {"socket": path, **({"mode": mode} if mode else {})}}
@@ -480,7 +480,7 @@ class File(ControlCase):
         self.assertEqual(status, expected, err)
         return err
 
-    def test_a_living_daemon_is_not_displaced(self):
+    def test_the_socket_of_a_running_daemon_is_not_replaced(self):
         daemon = self.start_with()
         log_size = len(daemon.log_text())
         self.second(daemon, 73)
@@ -488,7 +488,7 @@ class File(ControlCase):
         self.assertGreater(len(daemon.log_text()), log_size)  # where the second one said why
         self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".lock")], [])
 
-    def test_the_socket_of_a_dead_one_is_replaced(self):
+    def test_the_socket_of_a_dead_daemon_is_replaced(self):
         path = os.path.join(self.directory, "control-0.sock")
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(path)
@@ -497,7 +497,7 @@ class File(ControlCase):
         self.assertEqual(daemon.control, path)
         self.assertEqual(self.value(daemon, "status")["pid"], daemon.pid)
 
-    def test_what_is_no_socket_is_left_alone(self):
+    def test_a_file_that_is_not_a_socket_is_left_alone(self):
         path = os.path.join(self.directory, "control-0.sock")
         self.write("control-0.sock", "precious")
         config = {**config_of(), "control": {"socket": path}}
@@ -506,7 +506,7 @@ class File(ControlCase):
         with open(path) as file:
             self.assertEqual(file.read(), "precious")
 
-    def test_only_the_own_file_is_removed(self):
+    def test_only_the_daemons_own_file_is_removed(self):
         daemon = self.start_with()
         os.unlink(daemon.control)
         with socket.socket(socket.AF_UNIX) as other:
@@ -514,7 +514,7 @@ class File(ControlCase):
             self.assertEqual(daemon.stop(), 0)
             self.assertTrue(os.path.exists(daemon.control))
 
-    def test_of_many_that_start_at_once_one_survives(self):
+    def test_one_of_many_daemons_started_at_once_survives(self):
         config = self.write("bulkhead.json", json.dumps({**config_of(), "control": {
             "socket": os.path.join(self.directory, "race", "control.sock")}}))
         with contextlib.ExitStack() as stack:
@@ -578,7 +578,7 @@ class Abuse(ControlCase):
             stop.set()
             culprit.join(30)
 
-    def test_echo_goes_on_as_if_nothing_were(self):
+    def test_echo_is_undisturbed(self):
         with open(self.program, "rb") as program:
             if b"__asan_init" in program.read():
                 self.skipTest("a sanitized master is slow with every byte of abuse; the release build tells")
@@ -601,7 +601,7 @@ class Abuse(ControlCase):
         self.assertLess(abused_p99, 2 * calm_p99)
         wait_until(lambda: self.open_fds(daemon) <= baseline, 5, "the descriptors are back to what they were")
 
-    def test_silent_clients_lock_nobody_out(self):
+    def test_silent_clients_block_no_other_client(self):
         daemon = self.start_with(STUBBORN)
         baseline = self.open_fds(daemon)
         with contextlib.ExitStack() as stack:
@@ -639,7 +639,7 @@ class Abuse(ControlCase):
         self.assert_answers(daemon)
         self.measured(sent_megabytes=50, grown_kilobytes=grown)
 
-    def test_a_thousand_clients_that_leave_in_the_middle(self):
+    def test_a_thousand_clients_that_disconnect_early(self):
         daemon = self.start_with(SLEEPER)
         baseline = self.open_fds(daemon)
         pieces = [b"", b"{", request("tree")[:-5], request("tree"), request("events") * 3, request("events", follow=True),
@@ -657,7 +657,7 @@ class Abuse(ControlCase):
         self.assert_answers(daemon)
         self.measured(clients=1000, descriptors=baseline)
 
-    def test_an_answer_that_nobody_reads_is_not_made_again_and_again(self):
+    def test_an_unread_answer_is_not_generated_repeatedly(self):
         daemon = self.start_with()
         with Control(daemon.control) as greedy:
             before = process(daemon.pid).kilobytes()

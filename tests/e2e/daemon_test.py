@@ -49,7 +49,7 @@ class Detached(TestCase):
         signal_process(pid, signal.SIGTERM)
         wait_until(lambda: process(pid) is None or process(pid).state == "Z", 10, "the daemon's end")
 
-    def test_the_shell_returns_when_everything_serves(self):
+    def test_the_shell_returns_when_all_listeners_serve(self):
         port = self.free_port()
         self.assertEqual(self.detach(self.configure(listener(listen=f"127.0.0.1:{port}"))), (0, "", ""))
         pid = self.pid()
@@ -63,7 +63,7 @@ class Detached(TestCase):
         self.stop(pid)
         self.assertFalse(os.path.exists(self.pid_file))
 
-    def test_it_finds_its_file_again_from_another_directory(self):
+    def test_a_reload_finds_its_file_from_another_directory(self):
         self.configure(listener())
         self.assertEqual(self.detach("bulkhead.json"), (0, "", ""))
         control = Control(os.path.join(self.directory, "control.sock"), self.bindir)
@@ -75,7 +75,7 @@ class Detached(TestCase):
             one.bind(("127.0.0.1", 0))
             return one.getsockname()[1]
 
-    def test_a_start_that_fails_is_the_shells_to_see(self):
+    def test_a_failed_start_is_reported_to_the_shell(self):
         with socket.socket() as busy:
             busy.bind(("127.0.0.1", 0))
             busy.listen()
@@ -93,7 +93,7 @@ class Detached(TestCase):
         wait_until(lambda: all(one.state == "Z" for one in descendants(os.getpid())), 10, "the end of what could not start")
         self.assertFalse(os.path.exists(self.pid_file))
 
-    def test_the_second_instance_is_told_who_runs(self):
+    def test_a_second_instance_names_the_running_one(self):
         path = self.configure()
         self.assertEqual(self.detach(path)[0], 0)
         pid = self.pid()
@@ -109,7 +109,7 @@ class PidFile(TestCase):
     def start_with(self, path, **options):
         return self.start(daemon={"pid_file": path}, **options)
 
-    def test_stale_content_never_keeps_us_from_starting(self):
+    def test_stale_content_never_prevents_a_start(self):
         path = os.path.join(self.directory, "pid")
         for content in ("1\n", f"{os.getpid()}\n", "99999999\n", "", "abc\n", "-1\n"):
             with self.subTest(content):
@@ -120,7 +120,7 @@ class PidFile(TestCase):
                 self.assertEqual(daemon.stop(), 0)
                 self.assertFalse(os.path.exists(path))
 
-    def test_one_of_two_wins_and_the_loser_changes_nothing(self):
+    def test_one_of_two_daemons_starts_and_the_other_changes_nothing(self):
         path = os.path.join(self.directory, "pid")
         stop, empty = threading.Event(), []
 
@@ -146,7 +146,7 @@ class PidFile(TestCase):
         reader.join()
         self.assertEqual(empty, [], "somebody reads it in the middle")
 
-    def test_it_is_only_removed_by_its_owner(self):
+    def test_the_pid_file_is_removed_only_by_its_owner(self):
         path = os.path.join(self.directory, "pid")
         daemon = self.start_with(path)
         os.unlink(path)
@@ -162,7 +162,7 @@ class PidFile(TestCase):
         daemon.wait_log(reason)
 
     @unittest.skipUnless(ROOT, "needs another user")
-    def test_what_another_user_put_there_is_refused(self):
+    def test_a_file_of_another_user_is_refused(self):
         victim = self.write("victim", "precious\n")
         for name, mode in (("sticky", 0o1777), ("open", 0o777)):
             directory = os.path.join(self.directory, name)
@@ -207,7 +207,7 @@ class ServiceManager(TestCase):
             self.next(manager, "EXTEND_TIMEOUT_USEC=\\d+")
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_nothing_is_ready_before_its_workers_are(self):
+    def test_ready_is_sent_only_after_all_workers_are_ready(self):
         gate = os.path.join(self.directory, "gate")
         os.mkfifo(gate)
         holder = os.open(gate, os.O_RDWR | os.O_CLOEXEC)
@@ -232,7 +232,7 @@ class ServiceManager(TestCase):
             self.next(manager, "WATCHDOG=1")
 
     @needs_root
-    def test_the_programs_that_we_run_do_not_speak_for_us(self):
+    def test_children_cannot_notify_for_the_daemon(self):
         names = []
         manager, daemon = self.start_under()
         for one in [process(daemon.pid), *daemon.workers()]:
@@ -291,7 +291,7 @@ class SlowStop(TestCase):
             self.assertTrue(client.echo(b"still\n"))
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_a_second_term_ends_it(self):
+    def test_a_second_term_ends_the_lame_duck(self):
         daemon = self.start(daemon={"lame_duck": "1h", "drain_timeout": "1h"})
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"one\n"))
@@ -323,7 +323,7 @@ class SlowStop(TestCase):
 
 
 class Hung(TestCase):
-    def test_a_worker_whose_loop_stands_still_is_replaced_and_its_connections_go_on(self):
+    def test_a_worker_whose_loop_hangs_is_replaced_and_its_connections_continue(self):
         daemon = self.start(supervisor={"max_restarts": 10})
         with Hold(daemon.address(), 20) as hold:
             self.assertEqual(hold.echo_all(), 20)
@@ -376,7 +376,7 @@ echo unharmed >>{report}
         self.first = children_of(daemon.pid)[0]
         return daemon
 
-    def test_strangers_are_reaped_and_never_acted_on(self):
+    def test_unknown_children_are_reaped_and_ignored(self):
         """A handler's orphan, forked twice, in a session of its own, and a process child's, in its group's stead."""
         leaves = exec_listener(["/bin/sh", "-c", f"(setsid sh {self.stranger} </dev/null >/dev/null 2>&1 &); read line; echo bye"], "leaves")
         orphans = {"id": "orphans", "type": "process", "restart": "temporary", "argv": [
@@ -402,7 +402,7 @@ echo unharmed >>{report}
         signal_process(self.first.pid, signal.SIGTERM)
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_term_from_inside_and_from_outside(self):
+    def test_term_from_inside_and_outside_the_namespace(self):
         ends = {"id": "ends", "type": "process", "argv": ["/bin/sh", "-c", f"read line <{self.gates['end']}; kill -TERM 1; exec sleep 1000"]}
         daemon = self.begin(ends, listener())
         self.open_gate("end")

@@ -26,7 +26,7 @@ class Store(ControlledTestCase):
     def echo(self, name="echo", **keys):
         return listener(name, **{"listen": f"127.0.0.1:{free_port()}", **keys})
 
-    def test_whoever_connects_while_the_master_is_down_is_served(self):
+    def test_clients_that_connect_while_the_master_is_down_are_served(self):
         path = os.path.join(self.directory, "own.sock")
         children = (self.echo(), self.echo("v6", listen=f"[::1]:{free_port()}"), self.echo("unix", listen=f"unix:{path}"))
         first = self.begin(*children, stored=3)
@@ -63,7 +63,7 @@ class Store(ControlledTestCase):
         stored = {os.readlink(f"/proc/self/fd/{fd}") for fd in self.manager.store.values()}
         return len(stored & set(targets))
 
-    def test_what_no_listener_has_any_more_leaves_the_store(self):
+    def test_sockets_without_listener_leave_the_store(self):
         stays, goes = self.echo(), self.echo("goes")
         first = self.begin(stays, goes, stored=2)
         address = first.address("goes")
@@ -91,7 +91,7 @@ class Store(ControlledTestCase):
         self.manager.listen(lambda: not self.manager.store, what="none stored")
         daemon.ready = None
 
-    def test_upgrades_leave_it_as_it_is(self):
+    def test_upgrades_leave_the_store_unchanged(self):
         daemon = self.supervise(self.echo(), environment=self.manager.environment())
         self.manager.listen(lambda: len(self.manager.store) == 1)
         before = {name: os.fstat(fd).st_ino for name, fd in self.manager.store.items()}

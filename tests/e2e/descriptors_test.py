@@ -23,7 +23,7 @@ class ExactLists(TestCase):
             return kind.split(" ")[0]
         return os.path.basename(kind) if kind.endswith("-worker") else kind
 
-    def test_of_everybody(self):
+    def test_every_process_has_exactly_its_descriptors(self):
         daemon = self.start(listener("echo", workers=2), exec_listener(["/bin/cat"], workers=1),
                             exec_listener(["/bin/cat"], "inetd", style="inetd", workers=1))
         with Client(daemon.address("echo")) as a, Client(daemon.address("run")) as b, Client(daemon.address("inetd")) as c:
@@ -102,7 +102,7 @@ class ExactLists(TestCase):
                 self.assertEqual([self.kinds(worker)[fd] for fd in range(3)], ["/dev/null", "/dev/null", "log"])
             self.assertEqual(daemon.stop(), 0)
 
-    def test_nobody_but_the_tree_holds_the_listening_socket(self):
+    def test_only_the_tree_holds_the_listening_socket(self):
         daemon = self.start(listener(), exec_listener(["/bin/cat"]))
         with Hold(daemon.address("echo"), 20) as a, Hold(daemon.address("run"), 20) as b:
             self.assertEqual((a.echo_all(), b.echo_all()), (20, 20))
@@ -126,7 +126,7 @@ class ExactLists(TestCase):
 
 
 class NothingIsKept(TestCase):
-    def test_the_end_of_a_connection_is_seen_at_once_although_others_are_open(self):
+    def test_the_end_of_a_connection_is_noticed_at_once_with_others_open(self):
         daemon = self.start()
         slowest = 0.0
         with Client(daemon.address()) as idle:
@@ -143,7 +143,7 @@ class NothingIsKept(TestCase):
         self.assertLess(slowest, 0.5 if self.sanitized else 0.1)
 
     @needs_root
-    def test_counts_come_back_to_where_they_were(self):
+    def test_counts_return_to_their_start(self):
         daemon = self.start(listener(max_restarts=1000))
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())

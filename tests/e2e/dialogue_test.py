@@ -70,14 +70,14 @@ class Bytes(TestCase):
         self.client = Client(self.daemon.address(), 20)
         self.addCleanup(self.client.close)
 
-    def test_a_last_line_without_newline_comes_at_the_end_of_input(self):
+    def test_a_last_line_without_newline_is_echoed_at_the_end_of_input(self):
         self.client.send(b"whole\npart")
         self.assertEqual(self.client.receive(6), b"whole\n")
         self.assertTrue(self.client.silent(0.1))
         self.client.half_close()
         self.assertEqual(self.client.rest(), b"part")
 
-    def test_an_end_without_a_byte(self):
+    def test_a_connection_without_a_byte_ends_normally(self):
         self.client.half_close()
         self.assertEqual(self.client.rest(), b"")
 

@@ -45,7 +45,7 @@ class Drain(ControlledTestCase):
 class Notice(Drain):
     """`drain_fd`: programs that know how to end a conversation get to do so."""
 
-    def test_programs_of_every_style_hear_of_it_those_of_dead_workers_too(self):
+    def test_programs_of_every_style_are_notified_even_of_dead_workers(self):
         styles = {"ucspi": "3 of [0, 1, 2, 3]", "inetd": "3 of [0, 1, 2, 3]", "listen_fds": "4 of [0, 1, 2, 3, 4]"}
         daemon = self.supervise(*[exec_listener([self.helper("hears_drain")], style, style=style, drain_fd=True)
                                   for style in styles])
@@ -64,7 +64,7 @@ class Notice(Drain):
         self.assertEqual([client.rest() for client in clients], [b"drained\n"] * 3)
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_a_program_that_did_not_ask_has_no_such_descriptor(self):
+    def test_a_program_without_drain_fd_has_no_such_descriptor(self):
         daemon = self.start(exec_listener(["/bin/sh", "-c", "echo ${BULKHEAD_DRAIN_FD-none}; ls /proc/self/fd"]),
                             exec_listener([self.helper("hears_drain")], "other", drain_fd=True))
         with Client(daemon.address("run")) as client:
@@ -72,7 +72,7 @@ class Notice(Drain):
 
 
 class One(Drain):
-    def test_connections_go_on_new_clients_are_refused_and_start_brings_it_back(self):
+    def test_connections_continue_new_clients_are_refused_and_start_brings_it_back(self):
         daemon = self.supervise(fixed(), fixed("other"), daemon={"drain_timeout": "30s"})
         address = daemon.address("echo")
         with Hold(address, 20) as held:
@@ -109,7 +109,7 @@ class One(Drain):
         self.assertEqual(echoed, 50)
 
     @needs_filter
-    def test_under_load_nobody_is_reset(self):
+    def test_no_client_is_reset_under_load(self):
         daemon = self.supervise(fixed(max_restarts=1000))
         outcomes = dict.fromkeys(Storm.OUTCOMES, 0)
         for _ in range(3):
@@ -123,7 +123,7 @@ class One(Drain):
         self.assertGreater(outcomes["ok"], 300)
         self.assertEqual([outcomes[key] for key in ("reset", "eof", "wrong", "timeout")], [0] * 4)
 
-    def test_the_deadline_ends_what_is_left(self):
+    def test_the_deadline_ends_the_remaining_connections(self):
         daemon = self.supervise(exec_listener([self.helper("ignores_term")], shutdown="300ms"), daemon={"drain_timeout": "300ms"})
         with Hold(daemon.address(), 3) as held:
             for client in held.clients:
@@ -153,7 +153,7 @@ class One(Drain):
 
 
 class All(Drain):
-    def test_the_daemon_stays(self):
+    def test_the_daemon_continues_after_a_drain_of_all(self):
         daemon = self.supervise(fixed("a"), {"id": "in", "type": "supervisor", "children": [fixed("b")]},
                                 {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "100"], "ready": "exec"})
         with Hold(daemon.address("a"), 3) as first, Hold(daemon.address("b"), 3) as second:
@@ -167,7 +167,7 @@ class All(Drain):
         self.assertEqual(daemon.control.value("status")["state"], "running")
         self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
 
-    def test_term_in_the_middle(self):
+    def test_term_during_a_drain(self):
         daemon = self.supervise(fixed(), daemon={"drain_timeout": "30s"})
         with Hold(daemon.address(), 5) as held:
             self.assertEqual(held.echo_all(), 5)
@@ -185,7 +185,7 @@ class GaveUp(Drain):
         signal_process(daemon.workers()[0].pid, signal.SIGKILL)
         daemon.events.next("intensity_exceeded", "root/echo")
 
-    def test_nobody_is_left_waiting_at_its_port(self):
+    def test_no_client_is_left_waiting_at_its_port(self):
         """A transient listener that gave up has ended with `shutdown`, which is normal: OTP does not start it again."""
         daemon = self.supervise(fixed(restart="transient", max_restarts=0))
         with Hold(daemon.address(), 4) as held:
@@ -201,7 +201,7 @@ class GaveUp(Drain):
                 self.assertTrue(client.echo())
             self.assertEqual(held.echo_all(), 4)
 
-    def test_delete_ends_what_is_left_of_it(self):
+    def test_delete_ends_its_remaining_connections(self):
         daemon = self.supervise(fixed(restart="transient", max_restarts=0), fixed("other"), daemon={"drain_timeout": "300ms"})
         with Hold(daemon.address("echo"), 4) as held:
             self.assertEqual(held.echo_all(), 4)
@@ -216,7 +216,7 @@ class GaveUp(Drain):
         signal_process(daemon.workers("echo")[0].pid, signal.SIGKILL)
         daemon.events.next("intensity_exceeded", "root/echo")
 
-    def test_one_that_is_started_again_keeps_its_port(self):
+    def test_a_restarted_listener_keeps_its_port(self):
         daemon = self.supervise(fixed(max_restarts=0), supervisor={"max_restarts": 10})
         before = daemon.workers()
         with Storm(daemon.address()) as storm:

@@ -88,7 +88,7 @@ class Environment(TestCase):
             self.assertEqual(env, {**expected, "IPCREMOTEPATH": told, "UNIXREMOTEPATH": told, "REMOTE_ADDR": told,
                                    **self.common(env)})
 
-    def test_stress_is_told_when_four_fifths_are_taken(self):
+    def test_stress_is_set_when_four_fifths_are_in_use(self):
         program = self.write("handler", "#!/bin/sh\necho $BULKHEAD_STRESS\nexec cat\n", 0o755)
         daemon = self.start(exec_listener([program], max_connections=10))
         told, clients = [], []
@@ -98,14 +98,14 @@ class Environment(TestCase):
             told.append(clients[-1].receive(2))
         self.assertEqual(told, [b"0\n"] * 8 + [b"1\n"] * 2)
 
-    def test_how_long_it_may_last(self):
+    def test_max_lifetime_is_given(self):
         for lifetime, told in (("90s", b"90\n"), ("1500ms", b"2\n"), ("infinity", b"\n")):
             daemon = self.start(exec_listener(["/bin/sh", "-c", "echo $BULKHEAD_DEADLINE"], max_lifetime=lifetime),
                                 environment={**os.environ, "BULKHEAD_DEADLINE": "spoofed"})
             with Client(daemon.address()) as client:
                 self.assertEqual(client.rest(), told, lifetime)
 
-    def test_how_many_connections_the_source_had_before(self):
+    def test_the_number_of_connections_of_the_source_is_given(self):
         program = self.write("handler", "#!/bin/sh\necho ${TCPCONNNUM-none}\nexec cat\n", 0o755)
         for keys, expected in ({"max_connections_per_source": 10}, [b"0\n", b"1\n", b"2\n", b"0\n"]), ({}, [b"none\n"] * 4):
             daemon = self.start(exec_listener([program], **keys))
@@ -126,7 +126,7 @@ class Environment(TestCase):
                 env = variables(client.rest())
             self.assertEqual(set(env) - named, {"PATH", "TZ", "LANG", "PWD"} & set(env))
 
-    def test_each_connection_has_an_id_of_its_own(self):
+    def test_each_connection_has_its_own_id(self):
         daemon = self.start(exec_listener([ENV]))
         ids = set()
         for _ in range(50):
@@ -165,7 +165,7 @@ class Surroundings(TestCase):
     def test_under_nohup(self):
         self.check(self.handler(self.start(exec_listener([CAT]), prefix=("nohup",))))
 
-    def test_with_signals_ignored_and_blocked_by_whoever_started_it(self):
+    def test_with_signals_ignored_and_blocked_by_the_caller(self):
         def spoil():
             for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1):
                 signal.signal(number, signal.SIG_IGN)
@@ -223,7 +223,7 @@ class Failures(TestCase):
         daemon, line = self.break_it(lambda path: self.write("handler", "#!/no/such/interpreter\n", 0o755))
         self.assertEqual(line["errno"], "ENOENT")
 
-    def test_it_is_not_executable_any_more(self):
+    def test_it_is_no_longer_executable(self):
         daemon, line = self.break_it(lambda path: os.chmod(path, 0o644))
         self.assertEqual(line["errno"], "EACCES")
 
@@ -234,7 +234,7 @@ class Failures(TestCase):
         daemon, line = self.break_it(spoil)
         self.assertEqual(line["errno"], "EACCES")
 
-    def test_no_format_that_the_kernel_knows(self):
+    def test_its_format_is_unknown_to_the_kernel(self):
         daemon, line = self.break_it(lambda path: self.write("handler", "neither binary nor script\n", 0o755))
         self.assertEqual(line["errno"], "ENOEXEC")
 
@@ -257,7 +257,7 @@ class Failures(TestCase):
         with Hold(daemon.address(), 5) as held:
             self.assertEqual(held.echo_all(), 5)
 
-    def test_found_out_before_anything_is_started(self):
+    def test_a_missing_program_is_reported_before_any_start(self):
         directory = os.path.join(self.directory, "d")
         os.mkdir(directory)
         plain = self.write("plain", "text\n")
@@ -281,7 +281,7 @@ class Crashes(TestCase):
         self.assertGreaterEqual(line["age_seconds"], 0.0)
         self.assertEqual(len(daemon.log("crashed")), 1)
 
-    def test_an_exit_status_is_told(self):
+    def test_an_exit_status_is_logged(self):
         program = self.write("fails", "#!/bin/sh\nexit 42\n", 0o755)
         daemon = self.start(exec_listener([program]))
         with Client(daemon.address()) as client:
@@ -291,7 +291,7 @@ class Crashes(TestCase):
 
 
 class NormalExits(ControlledTestCase):
-    def test_what_is_listed_is_no_crash_whoever_reaps_it(self):
+    def test_a_listed_status_is_no_crash_for_worker_and_master(self):
         daemon = self.supervise(exec_listener([self.helper("behaves_as_told")], workers=1, max_restarts=100,
                                               normal_exit=[0, 255], penalties={"mode": "enforce"}))
         clients = [Client(daemon.address()) for _ in range(5)]
@@ -322,7 +322,7 @@ class LeftBehind(TestCase):
         workers = [one.pid for one in daemon.workers()]
         return [one for one in daemon.tree() if one.pid not in workers and one.state != "Z"]
 
-    def test_what_is_left_of_the_group_is_ended(self):
+    def test_the_rest_of_the_group_is_ended(self):
         """And what ends when it is asked to does not hold the slot for longer."""
         daemon = self.start(exec_listener([self.helper("leaves_background")], shutdown="10s", max_connections=1))
         began = time.monotonic()
@@ -334,7 +334,7 @@ class LeftBehind(TestCase):
         self.assertLess(took, 3.0)
         self.measured(one_after_another=10, took=took)
 
-    def test_and_killed_if_it_does_not_listen(self):
+    def test_the_rest_of_the_group_is_killed_if_it_ignores_term(self):
         daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="2s", max_connections=3))
         began = time.monotonic()
         for _ in range(3):
@@ -350,7 +350,7 @@ class LeftBehind(TestCase):
             self.assertEqual(client.receive(5), b"left\n")
         self.measured(strays=len(stray), gone_after=took)
 
-    def test_also_after_the_worker_has_died(self):
+    def test_the_rest_of_the_group_is_ended_after_the_worker_died(self):
         daemon = self.start(exec_listener([self.helper("leaves_stubborn")], shutdown="500ms", workers=1))
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(5), b"left\n")

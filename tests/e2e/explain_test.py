@@ -23,7 +23,7 @@ class Explain(ControlledTestCase):
             self.assertIn(sentence, " ".join(text.split()))
         return told["state"], [re.sub(r"pid \d+", "pid N", sentence[13:]) for sentence in told["sentences"]]
 
-    def test_one_that_crashes_and_waits(self):
+    def test_a_crashed_child_that_waits_for_its_restart(self):
         daemon = self.supervise(process_child("job", "exit 3", **LATE), supervisor={"max_restarts": 5, "max_seconds": 60})
         daemon.events.wait(lambda events: any(one.get("delay_ms") for one in events), what="a delayed restart")
         state, sentences = self.explain(daemon, "root/job")
@@ -39,14 +39,14 @@ class Explain(ControlledTestCase):
             "root/job (pid N): exited with status 3.",
             "root/job: restarting in 3600.000 s; restart 2 within its supervisor's max_seconds."])
 
-    def test_one_that_is_not_there(self):
+    def test_an_unknown_path_gets_a_suggestion(self):
         daemon = self.supervise(process_child("database"), listener())
         for path, near in (("root/databse", "root/database"), ("root/ecko", "root/echo"), ("root/what", None)):
             status, _, errors = daemon.control.run("explain", path)
             told = f"bulkheadctl: there is no node {path}" + (f"; did you mean {near}?" if near else "") + "\n"
             self.assertEqual((status, errors), (1, told))
 
-    def test_one_that_was_taken_along_by_a_sibling(self):
+    def test_a_child_that_a_siblings_crash_restarted(self):
         web = {"id": "web", "type": "supervisor", "strategy": "rest_for_one", "children": [
             process_child("first"), process_child("second"), process_child("third")]}
         daemon = self.supervise(web, process_child("bystander"))
@@ -66,7 +66,7 @@ class Explain(ControlledTestCase):
             "root/web/third: ready."]))
         self.assertNotIn("SIGSEGV", " ".join(self.explain(daemon, "root/bystander")[1]))
 
-    def test_one_whose_supervisor_gave_up_and_came_back(self):
+    def test_a_child_whose_supervisor_gave_up_and_restarted(self):
         web = {"id": "web", "type": "supervisor", "max_restarts": 0, "max_seconds": 60, "children": [
             process_child("bad"), process_child("good")]}
         daemon = self.supervise(web)
@@ -83,7 +83,7 @@ class Explain(ControlledTestCase):
             "root/web/good (pid N): started.",
             "root/web/good: ready."])
 
-    def test_one_that_will_never_work(self):
+    def test_a_permanent_failure(self):
         daemon = self.supervise(process_child("job", "exit 78", permanent_failure_exit=[78]), process_child("other"))
         ended = daemon.events.next("child_exited", "root/job")
         state, sentences = self.explain(daemon, "root/job")

@@ -36,7 +36,7 @@ class Memory(TestCase):
         if self.sanitized:
             self.skipTest("says nothing under a sanitizer")
 
-    def test_a_child_and_its_worker(self):
+    def test_memory_of_a_child_and_its_worker(self):
         daemon = self.start()
         with Hold(daemon.address(), 20) as held:
             self.assertEqual(held.echo_all(), 20)
@@ -51,7 +51,7 @@ class Memory(TestCase):
         self.assertLess(mappings, 40)
         self.assertLess(private, 2048)
 
-    def test_a_worker_of_a_very_large_listener(self):
+    def test_memory_of_a_worker_of_a_very_large_listener(self):
         user = {"user": "root"} if os.geteuid() == 0 else {}  # whom RLIMIT_NPROC does not concern
         daemon = self.start(listener(max_connections=1000000, **user))
         with Hold(daemon.address(), 20) as held:

@@ -101,12 +101,12 @@ class Daytime(BuiltIn):
         self.serve(listen="127.13.13.13:13")
         self.check(self.talk(["date@", "{host}"]).replace(b"\n", b"\r\n"))  # it leaves out the CR
 
-    def test_whatever_the_time_zone(self):
+    def test_the_time_zone_of_the_daemon_is_ignored(self):
         self.daemon = self.start(listener(handler="daytime"), environment={**os.environ, "TZ": "Pacific/Kiritimati", "LANG": "fr_FR"})
         with Client(self.daemon.address()) as client:
             self.check(client.rest())
 
-    def test_input_is_of_no_interest_and_costs_nobody_the_answer(self):
+    def test_input_is_ignored_and_does_not_prevent_the_answer(self):
         self.serve()
         client = self.client()
         client.send(b"x" * 100_000)
@@ -123,7 +123,7 @@ class Daytime(BuiltIn):
         for answer in in_parallel(100, ask):
             self.check(answer)
 
-    def test_a_client_that_stays_is_not_waited_for(self):
+    def test_it_does_not_wait_for_the_client_to_disconnect(self):
         self.serve()
         client = self.client()
         self.check(client.rest())
@@ -172,7 +172,7 @@ class Time(BuiltIn):
 class Discard(BuiltIn):
     handler = "discard"
 
-    def test_takes_everything_and_says_nothing(self):
+    def test_all_input_is_read_and_none_answered(self):
         self.serve()
         client = self.client(30)
         client.send(b"\x00\xff\n" * 10_000_000)
@@ -204,7 +204,7 @@ class Discard(BuiltIn):
             client.half_close()
             self.assertEqual(client.rest(), b"")
 
-    def test_a_client_without_a_byte_is_told_apart(self):
+    def test_a_client_without_a_byte_is_distinguished(self):
         self.serve()
         client = self.client()
         client.half_close()
@@ -231,7 +231,7 @@ class Chargen(BuiltIn):
             self.assertEqual(done.stdout, chargen(200 * 74), command)
         wait_until(lambda: not self.daemon.connections(), 5, "the end of every child")
 
-    def test_it_stops_when_the_client_goes(self):
+    def test_it_stops_when_the_client_disconnects(self):
         self.serve()
         for leave in (Client.close, Client.reset):
             client = self.client()
@@ -249,7 +249,7 @@ class Chargen(BuiltIn):
         self.assertEqual(in_parallel(100, read), [True] * 100)
         wait_until(lambda: not self.daemon.connections(), 10, "the end of every child")
 
-    def test_what_is_sent_is_thrown_away_also_before_anything_is_read(self):
+    def test_input_is_discarded_even_before_output_is_read(self):
         self.serve()
         client = self.client(20)
         client.send(b"x" * 20_000_000)  # more than the kernel holds between the two
@@ -328,7 +328,7 @@ class IdleTimeout(BuiltIn):
             self.assertEqual(rest, b"")
             self.measured(handler=self.handler, idle_timeout=0.3, ended_after=took)
 
-    def test_in_the_middle_of_a_line(self):
+    def test_a_client_silent_in_the_middle_of_a_line(self):
         self.serve(idle_timeout="300ms")
         client = self.client()
         client.send(b"whole\npart")
@@ -351,7 +351,7 @@ class IdleTimeout(BuiltIn):
                 client.send(b"x" * 65535 + b"\n")
         self.assertEqual(self.wait_end(client.name)["reason"], "timeout")
 
-    def test_whoever_says_something_now_and_then_stays(self):
+    def test_a_client_that_sends_occasionally_stays(self):
         self.serve(idle_timeout="600ms")
         client = self.client()
         for _ in range(15):
@@ -359,7 +359,7 @@ class IdleTimeout(BuiltIn):
             time.sleep(0.1)
         self.end_of(client, 0.4)
 
-    def test_whoever_reads_slowly_stays(self):
+    def test_a_slow_reader_stays(self):
         self.handler = "chargen"
         self.serve(idle_timeout="600ms")
         with small_window(self.address) as sock:
@@ -372,13 +372,13 @@ class IdleTimeout(BuiltIn):
             self.assertEqual(self.daemon.log("ended", peer=name), [])
             self.assertEqual(self.wait_end(name)["reason"], "timeout")
 
-    def test_infinity(self):
+    def test_infinity_disables_idle_timeout(self):
         self.serve(idle_timeout="infinity")
         client = self.client()
         self.assertTrue(client.silent(1.0))
         self.assertTrue(client.echo())
 
-    def test_each_keeps_its_own_time_without_its_worker(self):
+    def test_idle_timeout_applies_without_the_worker(self):
         self.serve(idle_timeout="1500ms", workers=2)
         with Hold(self.address, 20) as held:
             self.assertEqual(held.echo_all(), 20)
@@ -398,7 +398,7 @@ class IdleTimeout(BuiltIn):
                 line = self.wait_end(client.name)
                 self.assertEqual((line["reason"], line["writer"]), ("timeout", self.daemon.pid))
 
-    def test_unix_sockets_too(self):
+    def test_idle_timeout_applies_to_unix_sockets(self):
         self.serve(idle_timeout="300ms", listen=f"unix:{self.directory}/s")
         client = self.client()
         began = time.monotonic()
@@ -406,7 +406,7 @@ class IdleTimeout(BuiltIn):
         self.assertGreaterEqual(time.monotonic() - began, 0.25)
         self.assertEqual(self.daemon.wait_log("idle_timeout")[0]["reason"], "timeout")
 
-    def test_it_is_what_penalties_call_a_timeout(self):
+    def test_penalties_count_it_as_a_timeout(self):
         self.serve(idle_timeout="300ms", penalties={"mode": "enforce", "timeout": "60s", "min": "1s"})
         client = Client(self.address, source=("127.0.0.2", 0))
         self.addCleanup(client.close)
@@ -419,7 +419,7 @@ class IdleTimeout(BuiltIn):
         with Client(self.address, source=("127.0.0.3", 0)) as another:
             self.assertTrue(another.echo())
 
-    def test_a_program_has_none(self):
+    def test_a_program_has_no_idle_timeout(self):
         config = self.write("config.json", '{"supervisor": {"children": [{"id": "a", "type": "listener", "listen": "127.0.0.1:0", '
                             '"user": "root",\n"idle_timeout": "5s", "handler": {"exec": ["/bin/cat"]}}]}}')
         status, _, errors = self.run_program("--check", "-c", config)

@@ -58,7 +58,7 @@ class HAProxy(ControlledTestCase):
         self.assertEqual((done.stdout, done.stderr), ("a page\n", ""))
 
     @tool("busybox", "curl")
-    def test_the_example(self):
+    def test_the_example_works(self):
         daemon = self.supervise_example()
         self.fetch(self.balance(daemon, "send-proxy-v2"), "127.0.0.7")
         self.assertRegex(daemon.wait_log("^connection .* ended")[0]["peer"], r"^127\.0\.0\.7:")
@@ -112,7 +112,7 @@ class HAProxy(ControlledTestCase):
             wait_until(lambda: daemon.control.value("connections") == [], 5, "the end")
         self.assertEqual(sum(daemon.control.call("stats")["result"]["totals"]["refused"].values()), 0)
 
-    def test_many_at_once_each_with_its_own(self):
+    def test_many_clients_at_once_each_with_its_own_address(self):
         daemon = self.supervise(exec_listener(["/bin/sh", "-c", "read line; echo $TCPREMOTEIP:$TCPREMOTEPORT $line"],
                                               proxy_protocol="v2"))
         address = self.balance(daemon, "send-proxy-v2")
@@ -132,7 +132,7 @@ class HAProxy(ControlledTestCase):
         self.assertEqual(wrong, [])
         self.assertEqual(daemon.control.call("stats")["result"]["totals"]["accepted"], 80)
 
-    def test_its_health_checks_are_no_clients(self):
+    def test_health_checks_are_not_counted_as_clients(self):
         daemon = self.supervise(listener(proxy_protocol="v2"))
         self.balance(daemon, "send-proxy-v2 check inter 50ms")
         count = wait_until(lambda: (n := daemon.control.call("stats")["result"]["totals"])["completed"] >= 5 and n, 10,
@@ -141,7 +141,7 @@ class HAProxy(ControlledTestCase):
         self.assertEqual(count["crashed"], 0)
 
     @tool("openssl")
-    def test_what_it_knows_of_the_clients_tls(self):
+    def test_tls_values_of_the_client_are_passed_on(self):
         certificate = self.certificate("balancer.example")
         daemon = self.supervise(exec_listener([ENV], proxy_protocol="v2"))
         address = self.balance(daemon, "send-proxy-v2 proxy-v2-options ssl,cert-cn,ssl-cipher,authority,crc32c,unique-id",

@@ -20,7 +20,7 @@ def complaint(header, generated):
 
 
 class Headers(unittest.TestCase):
-    def test_each_compiles_alone(self):
+    def test_each_header_compiles_alone(self):
         headers = [*sources("master", ".h"), *sources("worker", ".h")]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             complaints = list(filter(None, pool.map(lambda header: complaint(header, GENERATED), headers)))

@@ -50,7 +50,7 @@ class Install(TestCase):
         self.assertEqual(done.returncode, 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
-    def test_everything_is_in_its_place(self):
+    def test_every_file_is_in_its_place(self):
         for name, words in FILES.items():
             with self.subTest(name):
                 mode = os.lstat(self.path(name)).st_mode
@@ -66,7 +66,7 @@ class Install(TestCase):
         with open(self.path("share/bulkhead/bulkhead.schema.json")) as file:
             self.assertEqual(json.load(file)["type"], "object")
 
-    def test_the_configuration_is_there_and_an_administrators_is_left_alone(self):
+    def test_the_configuration_is_installed_and_an_existing_one_is_kept(self):
         found = self.root + os.path.join(self.prefix, self.sysconfdir, "bulkhead", "bulkhead.json")
         self.call(self.path("sbin/bulkheadd"), "-c", found, "--check")
         with open(found, "w") as file:

@@ -31,7 +31,7 @@ class Lifetime(AdmissionTestCase):
         self.assertEqual(len(daemon.log("reached its max_lifetime: sending SIGTERM", reason="timeout")), 40)
         daemon.wait_log("ended: max_lifetime reached", count=40, reason="timeout", signal="SIGTERM")
 
-    def test_the_deaf_are_killed_when_shutdown_is_over(self):
+    def test_programs_that_ignore_term_are_killed_after_shutdown(self):
         daemon = self.supervise(exec_listener([self.helper("ignores_term")], "echo", max_lifetime="300ms", shutdown="400ms"))
         began = time.monotonic()
         with Client(daemon.address()) as client:
@@ -42,7 +42,7 @@ class Lifetime(AdmissionTestCase):
         self.wait_counts(daemon, active=0, completed=1, crashed=0)
         daemon.wait_log("did not end within its shutdown time: sending SIGKILL")
 
-    def test_whoever_is_stopped_is_continued_to_hear_it(self):
+    def test_a_stopped_process_is_continued_to_receive_the_signal(self):
         daemon = self.supervise(listener(max_lifetime="400ms", shutdown="1h"))
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -50,7 +50,7 @@ class Lifetime(AdmissionTestCase):
             self.assertEqual(client.rest(), b"")
         self.wait_counts(daemon, active=0, completed=1)
 
-    def test_adopted_connections_end_when_they_would_have(self):
+    def test_adopted_connections_end_at_their_original_time(self):
         daemon = self.supervise(listener(max_lifetime="1s", max_restarts=1000, restart_delay="none"))
         began = time.monotonic()
         with Hold(daemon.address(), 40) as held:
@@ -89,14 +89,14 @@ class Lifetime(AdmissionTestCase):
         self.assertEqual(self.refused(daemon), {"penalty": 1})
         self.assertTrue(daemon.log("a source is refused for", reason="timeout"))
 
-    def test_an_end_by_it_is_what_penalties_call_a_timeout(self):
+    def test_penalties_count_it_as_a_timeout(self):
         daemon = self.supervise(listener(max_lifetime="200ms", penalties=PENALTIES))
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"")
         self.wait_counts(daemon, active=0, completed=1, crashed=0)
         self.penalised(daemon)
 
-    def test_so_is_that_of_a_program_that_ends_well_when_it_is_told(self):
+    def test_penalties_count_it_even_if_the_program_exits_with_0(self):
         daemon = self.supervise(exec_listener(["/bin/sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do read line; done"],
                                               "echo", max_lifetime="200ms", penalties=PENALTIES))
         with Client(daemon.address()) as client:
@@ -105,7 +105,7 @@ class Lifetime(AdmissionTestCase):
         daemon.wait_log("ended: max_lifetime reached", reason="timeout", status=0)
         self.penalised(daemon)
 
-    def test_so_is_that_of_an_adopted_connection(self):
+    def test_penalties_count_it_for_adopted_connections(self):
         daemon = self.supervise(listener(workers=1, max_lifetime="700ms", max_restarts=1000, restart_delay="none",
                                          penalties=PENALTIES))
         with Client(daemon.address()) as client:
@@ -139,13 +139,13 @@ class Runaways(AdmissionTestCase):
         self.assertEqual(canary.errors, 0)
         return took
 
-    def test_one_that_computes_and_one_that_sleeps(self):
+    def test_a_busy_and_a_sleeping_program_are_ended(self):
         for what in ("while :; do :; done", "exec sleep 1000000"):
             daemon = self.supervise(listener(), exec_listener(["/bin/sh", "-c", f"echo ready; {what}"], max_lifetime="500ms"))
             self.assertLess(self.goes(daemon), 2.0)
 
     @needs_root
-    def test_one_that_forks_without_end(self):
+    def test_a_program_that_keeps_forking_is_ended(self):
         keys = {"user": "61237", "group": "61237", "workers": 1, "rlimits": {"nproc": 30}, "max_lifetime": "700ms"}
         daemon = self.supervise(listener(), exec_listener([self.helper("forks_for_ever")], **keys))
         with Client(daemon.address("run")) as client:

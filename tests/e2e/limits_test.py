@@ -16,7 +16,7 @@ BROKEN = ["EBADF", "ENOTSOCK", "EINVAL", "EFAULT"]
 
 
 class MaxConnections(TestCase):
-    def test_hard_over_all_workers_and_the_rest_wait(self):
+    def test_max_connections_is_exact_over_all_workers_and_others_wait(self):
         daemon = self.start(listener(workers=4, max_connections=20))
         with Hold(daemon.address(), 20) as held:
             self.assertEqual(held.echo_all(), 20)
@@ -52,7 +52,7 @@ class MaxConnections(TestCase):
         self.measured(turns=100, slowest=slowest)
         self.assertLess(slowest, 0.5)
 
-    def test_whoever_waits_is_served_although_a_worker_dies_or_stands_still(self):
+    def test_waiting_clients_are_served_although_a_worker_dies_or_stops(self):
         daemon = self.start(listener(max_connections=1, max_restarts=100000, restart_delay="none"))
         for turn in range(20):
             with Client(daemon.address()) as first, Client(daemon.address()) as second:
@@ -66,7 +66,7 @@ class MaxConnections(TestCase):
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
 
-    def test_a_full_house_of_resets_gives_every_slot_back(self):
+    def test_resets_of_all_connections_free_every_slot(self):
         daemon = self.start(listener(max_connections=10))
         for _ in range(300):
             Client(daemon.address()).reset()
@@ -99,7 +99,7 @@ class Many(TestCase):
     def test_ends_of_programs_and_their_groups_are_seen(self):
         self.ends_are_seen(exec_listener(["/bin/cat"], "echo", workers=1, max_connections=self.HELD))
 
-    def test_whoever_waits_is_served_when_many_end_at_once(self):
+    def test_waiting_clients_are_served_when_many_connections_end_at_once(self):
         daemon = self.start(listener(workers=1, max_connections=self.HELD))
         with Hold(daemon.address(), self.HELD) as held, Hold(daemon.address(), 200) as late:
             self.assertEqual(held.echo_all(), self.HELD)
@@ -111,7 +111,7 @@ class Many(TestCase):
 
     @needs_root
     @tool("strace")
-    def test_the_kernel_is_never_asked_to_look_through_all_of_them(self):
+    def test_waitid_never_scans_all_children(self):
         daemon = self.start(listener(workers=1))
         with Hold(daemon.address(), self.HELD) as held:
             self.assertEqual(held.echo_all(), self.HELD)
@@ -126,7 +126,7 @@ class Many(TestCase):
 
 class Descriptors(TestCase):
     @needs_root
-    def test_a_worker_without_descriptors_pauses_and_heals(self):
+    def test_a_worker_without_descriptors_pauses_and_recovers(self):
         daemon = self.start(listener(workers=1, user="root"))  # another user's limits need a capability of their own
         worker = daemon.workers()[0]
         with Canary(daemon.address(), 10) as canary:
@@ -179,7 +179,7 @@ class Descriptors(TestCase):
 @needs_root
 @tool("strace")
 class AcceptErrors(TestCase):
-    def test_errors_of_one_client_are_passed_over(self):
+    def test_errors_of_one_client_are_skipped(self):
         daemon = self.start(listener(workers=1))
         worker = daemon.workers()[0]
         for error in RETRIED:
@@ -191,7 +191,7 @@ class AcceptErrors(TestCase):
         self.assertEqual(daemon.log(level="error"), [])
         self.measured(errors=len(RETRIED), clients=20 * len(RETRIED), failed=0)
 
-    def test_shortages_are_waited_out(self):
+    def test_accepting_resumes_after_a_shortage(self):
         daemon = self.start(listener(workers=1))
         worker = daemon.workers()[0]
         for error in PAUSED:
@@ -204,7 +204,7 @@ class AcceptErrors(TestCase):
         self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
         self.assertEqual(len(daemon.log("cannot accept")), len(PAUSED))
 
-    def test_a_broken_socket_costs_the_worker_and_nobody_else(self):
+    def test_a_broken_socket_costs_only_the_worker(self):
         for error in BROKEN:
             daemon = self.start(listener(workers=1))
             worker = daemon.workers()[0]
@@ -224,7 +224,7 @@ class AcceptErrors(TestCase):
 @needs_root
 @tool("strace")
 class Forks(TestCase):
-    def test_a_short_shortage_is_waited_out_with_the_client_in_hand(self):
+    def test_a_short_shortage_delays_the_accepted_client(self):
         for kind in (listener(workers=1), exec_listener(["/bin/cat"], "echo", workers=1)):
             daemon = self.start(kind)
             worker = daemon.workers()[0]
@@ -239,7 +239,7 @@ class Forks(TestCase):
             self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
             self.assertEqual(len(daemon.log("cannot start a process for a connection")), 1)
 
-    def test_a_long_one_refuses_soon_and_heals(self):
+    def test_a_long_shortage_refuses_soon_and_recovers(self):
         daemon = self.start(listener(workers=1))
         worker = daemon.workers()[0]
         blocked = worker.status()["SigBlk"]
@@ -280,7 +280,7 @@ class Forks(TestCase):
 
 
 class Reaping(TestCase):
-    def test_never_a_zombie_older_than_a_second_under_load(self):
+    def test_no_zombie_is_older_than_a_second_under_load(self):
         daemon = self.start()
         first_seen, oldest = {}, 0.0
         with Storm(daemon.address(), threads=4) as storm:
@@ -294,7 +294,7 @@ class Reaping(TestCase):
         self.assertEqual(storm.failed, {})
         self.assertLess(oldest, 1.0)
 
-    def test_programs_that_end_before_anybody_looks(self):
+    def test_programs_that_end_at_once_are_reaped(self):
         count = 1000 if self.sanitized else 5000
         log = {"target": os.path.join(self.directory, "0", "log"), "format": "json", "level": "info",
                "connections": ["start", "end"]}
@@ -312,7 +312,7 @@ class Reaping(TestCase):
 
 
 class Balance(TestCase):
-    def test_of_two_workers_each_takes_its_share(self):
+    def test_two_workers_take_equal_shares(self):
         log = {"target": os.path.join(self.directory, "0", "log"), "format": "json", "level": "info",
                "connections": ["start"]}
         daemon = self.start(log=log)
@@ -326,7 +326,7 @@ class Balance(TestCase):
         self.assertEqual(len(shares), 2)
         self.assertGreaterEqual(shares[0], 0.3)
 
-    def test_held_connections_too(self):
+    def test_two_workers_share_held_connections(self):
         daemon = self.start()
         with Hold(daemon.address(), 200) as held:
             self.assertEqual(held.echo_all(), 200)

@@ -67,10 +67,10 @@ class Refused(ControlledTestCase):
         self.assertEqual(len(self.daemon.log("^ready", path="root/echo/1")), 1)
         self.measured(refused=len(cases), canary_errors=canary.errors, canary_gap=canary.max_gap)
 
-    def test_for_what_a_constructor_does(self):
+    def test_a_faulty_constructor_is_refused(self):
         self.each([(sin, (self.module("ctor_" + sin), reason), {}) for sin, reason in SINS.items()])
 
-    def test_for_what_it_is(self):
+    def test_an_unsuitable_library_is_refused(self):
         text = self.write("text.so", "no library at all\n")
         half = os.path.join(self.directory, "half.so")
         shutil.copy(self.module("does_as_told"), half)
@@ -78,11 +78,11 @@ class Refused(ControlledTestCase):
         self.each([(name, (self.module(name), reason), {}) for name, reason in UNFIT.items()] +
                   [("text", (text, "failed: (file too short|invalid ELF header)"), {}), ("half", (half, ""), {})])
 
-    def test_for_what_init_does(self):
+    def test_a_faulty_init_is_refused(self):
         path = self.module("does_as_told")
         self.each([(deed, (path, reason, "initialising"), {"options": {deed: True}}) for deed, reason in INITS.items()])
 
-    def test_init_may_take_no_longer_than_a_start(self):
+    def test_init_is_limited_by_start_timeout(self):
         self.echoing = 0
         status, out, took = self.add(module_listener(self.module("does_as_told"), name="bad", workers=1,
                                                      options={"init_hangs": 1}, start_timeout="500ms"))
@@ -90,7 +90,7 @@ class Refused(ControlledTestCase):
         self.assertLess(took, 5)
         self.assertTrue(self.daemon.log("was not ready within start_timeout", path="root/bad/1"))
 
-    def test_init_may_crash(self):
+    def test_a_crash_in_init_fails_the_start(self):
         status, out, _ = self.add(module_listener(self.module("does_as_told"), name="bad", workers=1,
                                                   options={"init_crashes": 1}))
         self.assertEqual((status, "start_failed" in out), (1, True), out)
@@ -109,7 +109,7 @@ class Broken(ControlledTestCase):
         shutil.copyfile(self.module("ctor_changes_umask"), self.path)
         signal_process(daemon.workers("own")[0].pid, signal.SIGKILL)
 
-    def test_it_costs_the_intensity_of_its_listener_and_what_policy_says_above(self):
+    def test_it_uses_up_the_intensity_of_its_listener_only(self):
         own = module_listener(self.path, workers=1, max_restarts=2, restart_delay="none", restart="temporary")
         daemon = self.supervise(listener(), own)
         with Canary(daemon.address("echo"), 3) as canary, Client(daemon.address("own")) as held:
@@ -125,7 +125,7 @@ class Broken(ControlledTestCase):
         self.assertEqual(canary.errors, 0)
         self.assertTrue(daemon.running())
 
-    def test_the_daemon_gives_up_where_the_tree_says_so_and_names_the_cause(self):
+    def test_the_daemon_gives_up_at_the_root_and_names_the_cause(self):
         daemon = self.supervise(module_listener(self.path, workers=1, max_restarts=1, restart_delay="none"), listener(),
                                 supervisor={"max_restarts": 1})
         daemon.expected_status = 70
@@ -134,13 +134,13 @@ class Broken(ControlledTestCase):
         self.assertTrue(daemon.log("own.so changed the umask"))
         self.assertTrue(daemon.log("^gave up: ", path="root"))
 
-    def test_at_the_daemons_start(self):
+    def test_a_refused_module_ends_the_start_of_the_daemon(self):
         daemon = self.start(module_listener(self.module("ctor_exits"), workers=1), listener(), wait=False)
         daemon.expected_status = 70
         self.assertEqual(daemon.wait_exit(15), 70)
         self.assertTrue(daemon.log(r"ctor_exits.so called exit\(3\)", path="root/own/1"))
 
-    def test_the_other_program_is_not_installed(self):
+    def test_a_missing_module_worker_fails_only_modules(self):
         """Without bulkhead-module-worker a daemon serves all but modules."""
         folder = os.path.join(self.directory, "bin")
         os.mkdir(folder)

@@ -44,7 +44,7 @@ class Told(Client):
 class Serving(ControlledTestCase):
     options = {"a": [1, 2.5, None, True, {"b": "é\n\""}], "empty": {}}
 
-    def test_what_it_is_told(self):
+    def test_a_module_knows_its_connection(self):
         daemon = self.supervise(module_listener(self.module("does_as_told"), options=self.options),
                                 environment={**os.environ, "LANG": "C", "TZ": "UTC", "SECRET": "x"})
         with Told(daemon.address()) as client:
@@ -78,14 +78,14 @@ class Serving(ControlledTestCase):
         self.assertEqual(facts["peer"], f"unix:uid={os.geteuid()},pid={os.getpid()}")
 
     @needs_root
-    def test_the_users_rights_are_those_of_the_listener(self):
+    def test_the_process_has_the_identity_of_the_listener(self):
         daemon = self.start(module_listener(self.module("does_as_told"), user="nobody"))
         with Told(daemon.address()) as client:
             self.assertEqual(client.facts()[0]["uid"], "65534")
         self.assertEqual([worker.status()["Uid"].split() for worker in daemon.workers()], [["65534"] * 4] * 2)
 
     @needs_root
-    def test_the_process_holds_nothing_of_the_worker(self):
+    def test_the_process_has_no_descriptor_of_the_worker(self):
         daemon = self.start(module_listener(self.module("does_as_told"), options={"init_opens": 1}))
         with Told(daemon.address()) as client, Told(daemon.address()) as other:
             self.assertTrue(client.echo() and other.echo())
@@ -106,7 +106,7 @@ class Serving(ControlledTestCase):
                 self.assertNotIn(name, maps)
             self.assertEqual(len(set(re.findall(r"/memfd:(\S+)", maps))), 1)
 
-    def test_what_it_logs(self):
+    def test_log_lines_of_a_module(self):
         daemon = self.start(module_listener(self.module("does_as_told")))
         self.assertEqual(len(daemon.wait_log("^initialised$", 2, path="root/own", level="info")), 2)
         with Told(daemon.address()) as client:
@@ -123,7 +123,7 @@ class Serving(ControlledTestCase):
         self.assertRegex(loaded[0]["modified"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertRegex(loaded[0]["build_id"], r"^[0-9a-f]{40}$")
 
-    def test_its_standard_error_is_a_programs(self):
+    def test_standard_error_is_treated_like_a_programs(self):
         daemon = self.start(module_listener(self.module("does_as_told"), workers=1))
         with Told(daemon.address()) as one, Told(daemon.address()) as two:
             for client, words in ((one, "it hails"), (two, "it snows")):
@@ -134,7 +134,7 @@ class Serving(ControlledTestCase):
         with Told(daemon.address()) as client:
             self.assertEqual(client.tell("complain it rains"), "it rains")
 
-    def test_each_rule_has_its_own(self):
+    def test_each_rule_has_its_own_module_options(self):
         def rule(network, **what):
             return {"from": network, **what}
         path = self.module("does_as_told")
@@ -152,7 +152,7 @@ class Serving(ControlledTestCase):
         with Told(daemon.address(), source=("127.0.5.1", 0)) as client:
             self.assertEqual(client.tell("version"), "version")
 
-    def test_random_numbers_are_not_those_of_the_neighbour(self):
+    def test_random_numbers_differ_between_connections(self):
         daemon = self.start(module_listener(self.module("does_as_told")))
         seen = set()
         for _ in range(100):
@@ -219,7 +219,7 @@ class Ends(ControlledTestCase):
         self.assertEqual(len(self.daemon.log("threw an exception: as told", level="error")), 1)
         self.assertEqual(len(self.daemon.log("threw an exception$", level="error")), 1)
 
-    def test_return_and_exit_run_what_serve_registered_and_nothing_else(self):
+    def test_return_and_exit_run_only_the_atexit_handlers_of_serve(self):
         diary = self.write("diary", "", 0o666)
         daemon = self.start(module_listener(self.module("does_as_told"), options={"diary": diary}))
         for words, rest in (("stdio", b"buffered"), ("atexit", b"atexit of serve\n"), ("exit 0", b"")):
@@ -231,7 +231,7 @@ class Ends(ControlledTestCase):
         with open(diary) as file:
             self.assertEqual(file.read(), "fini\nfini\n")  # two workers retired; nothing ran twice, nothing in a connection
 
-    def test_a_second_is_all_that_fini_gets(self):
+    def test_fini_is_limited_to_one_second(self):
         daemon = self.start(module_listener(self.module("does_as_told"), options={"fini_hangs": 1}, workers=1))
         began = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
@@ -246,7 +246,7 @@ class Draining(ControlledTestCase):
             self.assertEqual(client.tell("drain"), "waiting")
         return clients
 
-    def test_a_stop_of_the_listener_is_noticed_in_every_connection_and_in_adopted_ones(self):
+    def test_a_stop_of_the_listener_is_noticed_in_all_connections_even_adopted_ones(self):
         daemon = self.supervise(module_listener(self.module("does_as_told"), max_restarts=100, listen=f"127.0.0.1:{free_port()}"))
         clients = self.waiting(daemon.address())
         before = daemon.workers()
@@ -300,7 +300,7 @@ class TheFile(ControlledTestCase):
     def truncate(self):
         os.truncate(self.path, 0)
 
-    def test_overwritten_truncated_and_removed_under_load(self):
+    def test_the_file_is_overwritten_truncated_and_removed_under_load(self):
         workers = self.daemon.workers()
         with Storm(self.daemon.address(), threads=2) as storm, Hold(self.daemon.address(), 10) as held:
             for deed in (self.overwrite, self.truncate, lambda: os.unlink(self.path)):
@@ -315,7 +315,7 @@ class TheFile(ControlledTestCase):
         self.measured(**storm.counts)
 
     @needs_root
-    def test_the_next_worker_loads_what_is_there_then_and_only_that(self):
+    def test_the_next_worker_loads_the_present_file(self):
         for turn in range(6):
             shutil.copyfile(self.module(("does_as_told", "does_as_told_too")[turn % 2]), self.path)
             before = self.daemon.workers()
@@ -331,7 +331,7 @@ class TheFile(ControlledTestCase):
         self.assertEqual(self.daemon.log("crashed"), [])
 
 
-    def test_a_reload_sees_that_the_file_is_another_and_tries_it_first(self):
+    def test_a_reload_notices_a_changed_file_and_tries_it_first(self):
         before = self.daemon.workers()
         self.assertEqual(self.reload(), (0, []))
         self.overwrite()
@@ -353,7 +353,7 @@ class TheFile(ControlledTestCase):
 
 
 class Killed(TestCase):
-    def test_no_process_serves_that_is_not_in_the_table(self):
+    def test_every_serving_process_is_in_the_table(self):
         """Workers are killed while they fork: who is between fork and table ends by himself, and every slot is freed."""
         daemon = self.start(module_listener(self.module("does_as_told"), max_restarts=1_000_000, restart_delay="none",
                                             max_connections=100, shutdown="1s"))
@@ -377,7 +377,7 @@ class Killed(TestCase):
 
 
 class Mixed(TestCase):
-    def test_only_its_listener_has_the_other_program(self):
+    def test_only_a_listener_with_a_module_has_the_module_worker(self):
         daemon = self.start(module_listener(self.module("does_as_told")), listener())
         programs = {name: {os.path.basename(os.readlink(f"/proc/{worker.pid}/exe")) for worker in daemon.workers(name)}
                     for name in ("own", "echo")} if os.geteuid() == 0 else {}

@@ -65,7 +65,7 @@ class OnFull(AdmissionTestCase):
             self.assertEqual(self.refused(daemon), {"rate": self.MORE})
             self.assertTrue(daemon.log("^refused a connection: max_connection_rate is 20 per 1h$", reason="rate"))
 
-    def test_queue_serves_everybody_in_the_end(self):
+    def test_queue_serves_every_client_in_the_end(self):
         daemon = self.supervise(listener(max_connections=self.LIMIT))
         with Hold(daemon.address(), self.LIMIT) as held:
             self.assertEqual(held.echo_all(), self.LIMIT)
@@ -82,7 +82,7 @@ class OnFull(AdmissionTestCase):
         self.wait_counts(daemon, active=0, accepted=self.LIMIT + self.MORE)
         self.assertEqual(self.refused(daemon), {})
 
-    def test_the_end_arrives_although_the_client_talks_before_it_listens(self):
+    def test_the_end_arrives_even_if_the_client_sends_before_it_reads(self):
         for form in ("message", "close"):
             daemon = self.supervise(listener(max_connections=1, on_full=form, banner_fail=BUSY))
             with Client(daemon.address()) as first:
@@ -95,7 +95,7 @@ class OnFull(AdmissionTestCase):
             self.measured(form=form, refused=300, read=read)
             self.assertGreaterEqual(read, 297)
 
-    def test_whoever_never_stops_talking_is_read_for_a_second_at_most(self):
+    def test_a_client_that_never_stops_sending_is_read_for_a_second_at_most(self):
         daemon = self.supervise(listener(workers=1, max_connections=1, on_full="message", banner_fail=BUSY))
         worker = daemon.workers()[0]
         with Client(daemon.address()) as first, Client(daemon.address()) as silent, Client(daemon.address()) as honest:
@@ -117,7 +117,7 @@ class OnFull(AdmissionTestCase):
         self.measured(sent_kilobytes=sent >> 10, gone_after=gone_after)
         self.assertLess(gone_after, 2)
 
-    def test_many_that_do_not_leave_cost_a_bounded_number_of_descriptors(self):
+    def test_many_refused_clients_that_stay_cost_a_bounded_number_of_descriptors(self):
         daemon = self.supervise(listener(workers=1, max_connections=1, on_full="close", backlog=4096))
         with Client(daemon.address()) as first:
             self.assertTrue(first.echo())
@@ -143,7 +143,7 @@ class OnFull(AdmissionTestCase):
 
 
 class Rate(AdmissionTestCase):
-    def test_queue_waits_for_the_window_and_heals(self):
+    def test_queue_waits_for_the_window_and_recovers(self):
         daemon = self.supervise(listener(max_connection_rate={"count": 5, "per": "300ms"}))
         began, served = time.monotonic(), []
         clients = [Client(daemon.address()) for _ in range(18)]
@@ -168,7 +168,7 @@ class Rate(AdmissionTestCase):
             with Client(daemon.address(), timeout=0.25) as client:
                 self.assertTrue(client.echo())
 
-    def test_denied_connections_do_not_use_it_up(self):
+    def test_denied_connections_do_not_use_up_the_rate(self):
         daemon = self.supervise(listener(max_connection_rate={"count": 3, "per": "1h"}, on_full="close", deny="127.0.0.9"),
                                 listener("queue", max_connection_rate={"count": 3, "per": "1h"}, deny="127.0.0.9"))
         for name in ("echo", "queue"):
@@ -180,7 +180,7 @@ class Rate(AdmissionTestCase):
                     self.assertTrue(client.echo())
             self.assertEqual(self.refused(daemon, name), {"denied": 50})
 
-    def test_it_is_exact_over_workers_that_are_killed_all_the_time(self):
+    def test_the_rate_is_exact_while_workers_are_killed(self):
         limit = 200
         daemon = self.supervise(listener(workers=4, max_connection_rate={"count": limit, "per": "1h"}, on_full="close",
                                          max_restarts=1000000, restart_delay="none"))
@@ -218,7 +218,7 @@ class Rate(AdmissionTestCase):
 
 
 class Killed(AdmissionTestCase):
-    def test_the_limit_holds_while_workers_are_killed_and_all_counts_go_back(self):
+    def test_the_limit_holds_while_workers_are_killed_and_all_counts_return_to_zero(self):
         limit = 10
         daemon = self.supervise(listener(workers=4, max_connections=limit, on_full="message", banner_fail=BUSY,
                                          max_restarts=1000000, restart_delay="none"))

@@ -82,14 +82,14 @@ class Steps(AdmissionTestCase):
         counts = self.counts(daemon)
         self.assertEqual((counts["active"], counts["accepted"], counts["crashed"]), (4, 8, 1))
 
-    def test_of_clients_that_come_themselves(self):
+    def test_steps_for_direct_clients(self):
         daemon = self.start_with()
         self.fill(daemon)
         self.everything_at_once(daemon)
         self.assertEqual(self.refused(daemon), {"denied": 6, "penalty": 4, "per_source": 2, "rate_per_source": 2, "rate": 1,
                                                 "max_connections": 1})
 
-    def test_of_clients_that_a_balancer_names(self):
+    def test_steps_for_clients_behind_a_balancer(self):
         daemon = self.start_with(proxy_protocol="v1", proxy_allow_from=[BALANCER, "127.8.0.0/16"], proxy_timeout="1s")
         self.fill(daemon)
         self.everything_at_once(daemon)

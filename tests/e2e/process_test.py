@@ -62,7 +62,7 @@ class Readiness(ControlledTestCase):
         self.assertEqual(daemon.control.node("root/fd")["pid"], started["pid"])
         self.assertEqual(daemon.control.node("root/socket")["status"], "warm")
 
-    def test_exec_tells_a_program_that_cannot_be_executed_and_fork_does_not(self):
+    def test_exec_reports_a_program_that_cannot_be_executed_and_fork_does_not(self):
         broken = self.write("broken", "#!/nonexistent/interpreter\n", 0o755)
         daemon = self.start(program("broken", broken), wait=False)
         daemon.expected_status = 70
@@ -128,7 +128,7 @@ class Readiness(ControlledTestCase):
         self.assertEqual(daemon.control.value("start", "root/hopeless"), {"error": "start_failed"})
         self.wait_state(daemon, "root/hopeless", "failed")
 
-    def test_the_causes_at_the_end_name_what_the_system_refused(self):
+    def test_the_causes_at_the_end_name_the_failed_system_call(self):
         mark = os.path.join(self.directory, "mark")
         broken = self.write("broken", f"#!/bin/sh\nmv $0 $0.gone\n: >{mark}; sleep 1000", 0o755)
         daemon = self.supervise(program("broken", broken, **AT_ONCE), supervisor={"max_restarts": 1, "max_seconds": 60})
@@ -149,7 +149,7 @@ class Readiness(ControlledTestCase):
 
 
 class Watchdog(ControlledTestCase):
-    def test_silence_is_killed_and_restarted_and_a_report_is_not(self):
+    def test_a_silent_process_is_killed_and_restarted_and_a_reporting_one_is_not(self):
         notifier = self.helper("sd_notifies")
         daemon = self.supervise(
             program("healthy", notifier, "READY=1", "every:100", ready="sd_notify", watchdog="2s"),
@@ -184,7 +184,7 @@ class Stopping(ControlledTestCase):
         daemon.wait_log("^told$", path="root/job", stream="stdout")
         self.assertEqual(daemon.control.node("root/job")["state"], "stopped")
 
-    def test_a_stopped_process_hears_it(self):
+    def test_a_stopped_process_receives_the_stop_signal(self):
         daemon = self.supervise(sleeper(shutdown="60s"))
         pid = daemon.control.node("root/sleeper")["pid"]
         signal_process(pid, signal.SIGSTOP)
@@ -193,7 +193,7 @@ class Stopping(ControlledTestCase):
         self.assertEqual([one["how"] for one in stopping], ["SIGTERM"])
         self.assertEqual(ended["reason"]["signal"], "SIGTERM")
 
-    def test_who_ignores_term_is_killed_after_shutdown(self):
+    def test_a_process_that_ignores_term_is_killed_after_shutdown(self):
         daemon = self.supervise(shell("deaf", 'trap "" TERM; echo >&3; while :; do sleep 1000; done', ready="notify_fd",
                                       shutdown="400ms"))
         below = descendants(daemon.control.node("root/deaf")["pid"])
@@ -205,7 +205,7 @@ class Stopping(ControlledTestCase):
         self.wait_gone(below)
         self.measured(shutdown=0.4, killed_after=waited)
 
-    def test_brutal_kill_asks_nobody(self):
+    def test_brutal_kill_sends_only_kill(self):
         daemon = self.supervise(shell("job", 'trap "echo asked" TERM; echo >&3; while :; do sleep 0.05; done', ready="notify_fd",
                                       shutdown="brutal_kill"))
         stopping, ended = self.stop(daemon, "root/job")
@@ -242,7 +242,7 @@ class Output(ControlledTestCase):
         self.assertCountEqual(told, [("a line on stdout", "stdout"), ("a line on stderr", "stderr"), ("last words", "stderr")])
         self.assertEqual([message for message, stream in told if stream == "stderr"], ["a line on stderr", "last words"])
 
-    def test_a_flood_holds_nobody_up_and_is_counted(self):
+    def test_a_flood_blocks_no_process_and_is_counted(self):
         daemon = self.supervise(program("chatty", self.helper("chatty")), listener(workers=1))
         daemon.wait_log("were not logged", path="root/chatty", seconds=15)
         with Client(daemon.address()) as client:
@@ -273,7 +273,7 @@ class Ends(ControlledTestCase):
         self.wait_state(daemon, "root/unclean", "running")
         self.assertEqual([one["path"] for one in daemon.events.of("child_restarting")], ["root/unclean"])
 
-    def test_a_term_from_somebody_else_is_a_crash(self):
+    def test_a_term_from_another_process_is_a_crash(self):
         daemon = self.supervise(sleeper(restart="transient"), supervisor=ENOUGH)
         pid = daemon.control.node("root/sleeper")["pid"]
         signal_process(pid, signal.SIGTERM)
@@ -298,7 +298,7 @@ class Ends(ControlledTestCase):
 
 
 class Restarts(ControlledTestCase):
-    def test_restart_delay_grows_and_holds_nobody_up(self):
+    def test_restart_delay_grows_and_blocks_no_sibling(self):
         delay = {"min": "600ms", "max": "1s", "factor": 1.5, "jitter": 0}
         daemon = self.supervise(shell("crasher", "exit 1", restart_delay=delay), sleeper(), supervisor=ENOUGH)
         crashes = daemon.events.wait(lambda events: len(found := [one for one in events if one["event"] == "child_restarting"
@@ -321,7 +321,7 @@ class Restarts(ControlledTestCase):
         killed = daemon.events.next("child_exited", "root/sleeper")
         self.assertLess(seconds_between(killed, back), 0.5)
 
-    def test_an_operator_need_not_wait(self):
+    def test_an_operator_stops_and_starts_a_waiting_child(self):
         mark = os.path.join(self.directory, "mark")
         daemon = self.supervise(shell("crasher", f"[ -e {mark} ] && exec sleep 1000; exit 1",
                                       restart_delay={"min": "1h", "max": "1h", "jitter": 0}), supervisor=ENOUGH)
@@ -333,7 +333,7 @@ class Restarts(ControlledTestCase):
         self.assertEqual(daemon.control.value("start", "root/crasher"), {"ok": True})
         self.assertEqual(daemon.control.node("root/crasher")["state"], "running")
 
-    def test_escalation_through_two_levels_ends_the_daemon_and_tells_the_causes_in_order(self):
+    def test_escalation_through_two_levels_ends_the_daemon_and_reports_the_causes_in_order(self):
         inner = {"id": "inner", "type": "supervisor", "max_restarts": 1, "max_seconds": 60, "children": [
             sleeper("bystander"), sleeper("job", **AT_ONCE)]}
         middle = {"id": "middle", "type": "supervisor", "max_restarts": 0, "max_seconds": 60, "children": [inner]}
@@ -360,7 +360,7 @@ class Restarts(ControlledTestCase):
                          ["root/middle/inner", "root/middle", "root"])
         self.measured(chain=repr(message))
 
-    def test_the_last_events_reach_who_follows(self):
+    def test_the_last_events_reach_followers(self):
         daemon = self.supervise(sleeper(**AT_ONCE), supervisor={"max_restarts": 0})
         daemon.expected_status = 70
         signal_process(daemon.control.node("root/sleeper")["pid"], signal.SIGKILL)
@@ -372,7 +372,7 @@ class Restarts(ControlledTestCase):
         self.assertEqual(last[-1]["cause"], "intensity")
         self.assertEqual(daemon.events.of("drain_started", "drain_done"), [])
 
-    def test_a_drain_that_ends_has_begun(self):
+    def test_a_finished_drain_has_a_start_event(self):
         for ending, expected in ((lambda daemon: daemon.stop(), ["drain_started", "drain_done"]),
                                  (lambda daemon: daemon.stop(signal.SIGINT), [])):
             daemon = self.supervise(sleeper(), listener(workers=1))
@@ -380,7 +380,7 @@ class Restarts(ControlledTestCase):
             wait_until(lambda: daemon.events.ended, 10, "the end of the stream")
             self.assertEqual([one["event"] for one in daemon.events.of("drain_started", "drain_done")], expected)
 
-    def test_a_stop_in_the_middle_of_the_start_is_no_failure(self):
+    def test_a_stop_during_the_start_is_no_failure(self):
         daemon = self.supervise(sleeper(), program("mute", self.helper("never_ready"), ready="notify_fd"), wait=False)
         daemon.events.next("child_started", "root/mute")
         self.assertEqual(daemon.stop(), 0)
@@ -389,7 +389,7 @@ class Restarts(ControlledTestCase):
                          [("root/mute", True), ("root/sleeper", True)])
         self.assertEqual(daemon.log(level="error"), [])
 
-    def test_who_was_dead_before_its_turn_is_not_told_as_asked(self):
+    def test_a_child_that_was_dead_before_its_turn_is_not_reported_as_stopped(self):
         daemon = self.supervise(sleeper("first"), sleeper("second"), sleeper("third"),
                                 supervisor={"strategy": "one_for_all", "max_restarts": 9})
         pids = {name: daemon.control.node(f"root/{name}")["pid"] for name in ("first", "second", "third")}
@@ -408,7 +408,7 @@ class Restarts(ControlledTestCase):
         self.assertEqual(len(daemon.log("killed by SIGSEGV", level="warning")), 2)
         self.assertEqual(daemon.control.node("root")["restarts_in_window"], 1)
 
-    def test_what_was_deleted_or_replaced_is_back_as_configured_after_its_supervisor_restarts(self):
+    def test_deleted_or_replaced_children_are_back_as_configured_after_their_supervisor_restarts(self):
         inner = {"id": "web", "type": "supervisor", "max_restarts": 0, "max_seconds": 60, "children": [
             shell("a", "echo the first; exec sleep 1000"), sleeper("b")]}
         daemon = self.supervise(inner, supervisor=ENOUGH)
@@ -430,7 +430,7 @@ class Surroundings(ControlledTestCase):
         wait_until(lambda: daemon.log(path=path, stream="stdout"), 5, "its environment")
         return dict(one["message"].split("=", 1) for one in daemon.log(path=path, stream="stdout"))
 
-    def test_environment_is_what_was_asked_for_and_nothing_else(self):
+    def test_the_environment_is_exactly_as_configured(self):
         environment = {**os.environ, "MARK": "from outside", "SECRET": "stays here", "PATH": "/bin:/usr/bin", "TZ": "UTC"}
         environment.pop("LANG", None)
         daemon = self.supervise(
@@ -451,7 +451,7 @@ class Surroundings(ControlledTestCase):
         self.assertEqual(process(daemon.control.node("root/root")["pid"]).status()["Uid"].split()[0], "0")
 
     @needs_root
-    def test_nothing_of_the_daemons_is_inherited(self):
+    def test_nothing_of_the_daemon_is_inherited(self):
         daemon = self.supervise(sleeper())
         found = process(daemon.control.node("root/sleeper")["pid"])
         self.assertEqual(found.fd_kinds(), {0: "/dev/null", 1: "pipe", 2: "pipe"})
@@ -459,7 +459,7 @@ class Surroundings(ControlledTestCase):
 
 
 class Master(ControlledTestCase):
-    def test_its_sudden_death_ends_processes_but_not_connections(self):
+    def test_the_sudden_death_of_the_master_ends_processes_but_not_connections(self):
         daemon = self.supervise(sleeper(), shell("other", "exec sleep 1000", stop_signal="INT"), listener(workers=1))
         processes = [process(daemon.control.node(path)["pid"]) for path in ("root/sleeper", "root/other")]
         with Client(daemon.address()) as client:

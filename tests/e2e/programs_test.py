@@ -48,7 +48,7 @@ def digest(directory):
 
 class Examples(TestCase):
     @unittest.skipUnless(ROOT, "the examples name users")
-    def test_every_one_is_valid(self):
+    def test_every_example_is_valid(self):
         directory = os.path.join(SOURCE, "etc", "examples")
         for name in sorted(name for name in os.listdir(directory) if name.endswith(".json")):
             with self.subTest(name):

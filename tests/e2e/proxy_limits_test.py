@@ -65,7 +65,7 @@ class Penalised(AdmissionTestCase):
     def penalties(self, daemon):
         return daemon.control.value("penalties")
 
-    def test_whom_the_balancer_names_pays_and_the_balancer_does_not(self):
+    def test_the_claimed_client_is_penalised_and_the_balancer_is_not(self):
         daemon = self.supervise(exec_listener([self.helper("behaves_as_told")], "echo", proxy_protocol="auto", max_restarts=1000,
                                               restart_delay="none", penalties=PENALTIES))
         self.assertEqual(self.tell(daemon, 1, b"crash"), b"")
@@ -90,7 +90,7 @@ class Penalised(AdmissionTestCase):
             connection, = [one for one in daemon.control.value("connections") if one["peer"].startswith("203.0.113.2:")]
         self.assertEqual([list(connection), list(penalty)], named)
 
-    def test_nobody_pays_for_a_header_that_is_none(self):
+    def test_an_invalid_header_costs_no_penalty(self):
         daemon = self.supervise(listener(proxy_protocol="auto", proxy_timeout="200ms", penalties=PENALTIES))
         for header in (b"GET / HTTP/1.0\r\n\r\n", b"PROXY TCP4 203.0.113.9\r\n", proxy_v2(client_number(9))[:-1]):
             for _ in range(5):  # wrong, or never whole

@@ -75,14 +75,14 @@ class Environment(ProxyTestCase):
         environment = {"PATH": os.environ["PATH"], "SSL_PROTOCOL": "spoofed", "BULKHEAD_REAL_PEER": "spoofed"}
         return self.start(exec_listener([ENV], **{"proxy_protocol": "auto", **keys}), environment=environment)
 
-    def test_the_claimed_ends_and_beside_them_the_real_ones(self):
+    def test_the_environment_has_the_claimed_ends_and_the_real_ones(self):
         daemon = self.daemon()
         for version, build in ((1, proxy_v1), (2, proxy_v2)):
             for ends in ((CLIENT, SERVICE), (CLIENT6, SERVICE6)):
                 env, client = self.ask(daemon, build(*ends))
                 self.assertEqual(env, self.golden(env, daemon, client, version, **self.tcp(*ends)))
 
-    def test_the_balancer_for_itself(self):
+    def test_a_header_without_a_client_keeps_the_real_address(self):
         daemon = self.daemon()
         for version, header in ((1, b"PROXY UNKNOWN\r\n"), (1, b"PROXY UNKNOWN 192.0.2.7 192.0.2.8 1 2\r\n"),
                                 (2, block(0x20, 0x00, b"")), (2, block(0x20, 0x11, b"no addresses")),
@@ -92,7 +92,7 @@ class Environment(ProxyTestCase):
             self.assertEqual(env, self.golden(env, daemon, client, version,
                                               **self.tcp((real[0], int(real[1])), daemon.address())))
 
-    def test_a_mapped_claim_is_an_ipv4_one(self):
+    def test_a_mapped_claim_is_an_ipv4_address(self):
         daemon = self.daemon()
         for header in (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.1 56324 443\r\n",
                        proxy_v2(("::ffff:192.0.2.7", 56324), ("::ffff:198.51.100.1", 443))):
@@ -100,7 +100,7 @@ class Environment(ProxyTestCase):
             self.assertEqual({key: env.get(key) for key in self.tcp(CLIENT, SERVICE)}, self.tcp(CLIENT, SERVICE))
             self.assertNotIn("TCP6REMOTEIP", env)
 
-    def test_what_the_balancer_knows_beside(self):
+    def test_further_values_of_the_balancer_are_variables(self):
         daemon = self.daemon()
         values = (value(1, b"h2") + value(2, b"www.example.org") + value(5, b"7F000001:8B2C") + value(4, b"padding") +
                   value(0xe0, b"custom") + tls(b"TLSv1.3", b"TLS_AES_128_GCM_SHA256", b"Ada Lovelace", client=7))
@@ -110,7 +110,7 @@ class Environment(ProxyTestCase):
             BULKHEAD_PROXY_AUTHORITY="www.example.org", BULKHEAD_PROXY_ALPN="h2", SSL_PROTOCOL="TLSv1.3",
             SSL_CIPHER="TLS_AES_128_GCM_SHA256", SSL_PEER_CERT_CN="Ada Lovelace", SSL_TLS_SNI_SERVERNAME="www.example.org"))
 
-    def test_what_is_empty_or_unproven_is_not_set(self):
+    def test_empty_or_unverified_values_are_not_set(self):
         daemon = self.daemon()
         values = (value(1, b"") + value(2, b"") + value(5, b"") + tls(b"TLSv1.2", b"", b"Mallory", client=3, verify=18))
         env, client = self.ask(daemon, proxy_v2(values=values))
@@ -181,7 +181,7 @@ class Bytes(ProxyTestCase):
                 client.send(bytes([byte]))
             self.assertEqual(client.receive(len(LINE)), LINE)
 
-    def test_a_connection_that_was_waited_for_blocks_like_any_other(self):
+    def test_a_connection_with_a_late_header_is_blocking(self):
         daemon = self.run_handler([CAT])
         with Client(daemon.address()) as client:
             client.send(proxy_v1()[:20])
@@ -192,7 +192,7 @@ class Bytes(ProxyTestCase):
             for fd in (0, 1):
                 self.assertEqual(child.fd_flags(fd) & os.O_NONBLOCK, 0)
 
-    def test_nothing_is_said_before_the_whole_header(self):
+    def test_nothing_is_sent_before_the_complete_header(self):
         program = self.write("speaks", "#!/bin/sh\necho welcome\n", 0o755)
         daemon = self.run_handler([program], banner="220 hello\r\n")
         with Client(daemon.address()) as client:
@@ -219,7 +219,7 @@ class Bytes(ProxyTestCase):
 class Known(ProxyTestCase):
     """The claimed client is who lists, logs and limits speak of."""
 
-    def test_in_lists_logs_and_titles(self):
+    def test_lists_logs_and_titles_name_the_claimed_client(self):
         daemon = self.supervise(listener(proxy_protocol="v2"), log=None)
         with Client(daemon.address()) as client:
             client.send(proxy_v2())
@@ -243,7 +243,7 @@ class Known(ProxyTestCase):
             self.assertEqual(one["peer"], client.name)
             self.assertNotIn("real_peer", one)
 
-    def test_a_crash_is_the_clients(self):
+    def test_a_crash_is_reported_for_the_claimed_client(self):
         daemon = self.run_handler([self.helper("crashes")])
         with Client(daemon.address()) as client:
             client.send(proxy_v1())
@@ -251,7 +251,7 @@ class Known(ProxyTestCase):
             line = daemon.wait_log("crashed", peer="192.0.2.7:56324")[0]
             self.assertEqual(line["real_peer"], client.name)
 
-    def test_allow_and_deny_see_the_real_end_first_and_the_claimed_one_then(self):
+    def test_allow_and_deny_check_the_real_end_then_the_claimed_one(self):
         daemon = self.echo(deny=["192.0.2.0/24", "127.0.0.3"])
         for header, source in ((proxy_v1(), None), (proxy_v1(("203.0.113.1", 1)), ("127.0.0.3", 0))):
             with Client(daemon.address(), source=source) as client:
@@ -271,7 +271,7 @@ class Refused(ProxyTestCase):
            block(0x31, 0x11, bytes(12)), block(0x22, 0x11, bytes(12)), block(0x21, 0x41, bytes(12)), block(0x21, 0x11, bytes(11)),
            block(0x21, 0x11, bytes(5000)), proxy_v2(values=b"\x01\xff\xff"), summed()[:-1] + b"\0")
 
-    def test_bad_headers_are_counted_and_told(self):
+    def test_bad_headers_are_counted_and_logged(self):
         daemon = self.echo()
         for header in self.BAD * 3:
             with Client(daemon.address()) as client:
@@ -286,7 +286,7 @@ class Refused(ProxyTestCase):
             self.assertRegex(line["message"], r'proxy_protocol.*auto.*: \w')
         self.assertTrue(daemon.log("a header longer than 4096|checksum|no PROXY signature|bad source port|version|command"))
 
-    def test_the_other_version(self):
+    def test_a_header_of_the_other_version_is_refused(self):
         for configured, sent in (("v1", proxy_v2()), ("v2", proxy_v1())):
             daemon = self.echo(proxy_protocol=configured)
             with Client(daemon.address()) as client:
@@ -294,7 +294,7 @@ class Refused(ProxyTestCase):
                 self.assertEqual(client.rest(), b"")
             self.refused(daemon, proxy=1)
 
-    def test_a_sender_that_is_not_trusted(self):
+    def test_an_untrusted_sender_is_refused(self):
         daemon = self.echo(proxy_allow_from=["127.0.0.2", "2001:db8::/32"], banner_fail="no\r\n")
         for number in range(3):
             with Client(daemon.address(), source=("127.0.0.1", 0)) as client:
@@ -305,14 +305,14 @@ class Refused(ProxyTestCase):
             client.send(proxy_v1())
             self.assertTrue(client.echo())
 
-    def test_no_network_at_all_is_nobody(self):
+    def test_an_empty_list_trusts_no_sender(self):
         daemon = self.echo(proxy_allow_from=[])
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"")
         self.refused(daemon, proxy=1)
 
     @needs_root
-    def test_whoever_is_too_slow(self):
+    def test_a_slow_header_is_refused(self):
         daemon = self.echo(proxy_timeout="300ms")
         self.rest_now(daemon)
         with Hold(daemon.address(), 20) as held:
@@ -325,14 +325,14 @@ class Refused(ProxyTestCase):
         self.assertIn("proxy_timeout is 300ms", lines[0]["message"])
         self.idle(daemon)
 
-    def test_handshake_timeout_holds_where_proxy_timeout_is_not_given(self):
+    def test_handshake_timeout_applies_without_proxy_timeout(self):
         daemon = self.echo(handshake_timeout="200ms")
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(2), b"")
         self.refused(daemon, proxy_timeout=1)
 
     @needs_root
-    def test_gone_before_the_header_was_whole(self):
+    def test_a_client_that_leaves_before_the_complete_header(self):
         daemon = self.echo(workers=1)
         self.rest_now(daemon)
         pid = daemon.workers()[0].pid
@@ -353,7 +353,7 @@ class Refused(ProxyTestCase):
         self.idle(daemon)
 
     @needs_root
-    def test_reset_by_thousands(self):
+    def test_thousands_of_resets_during_the_header(self):
         daemon = self.echo(workers=1)
         self.rest_now(daemon)
         pid = daemon.workers()[0].pid
@@ -393,7 +393,7 @@ class Room(ProxyTestCase):
             client.close()
         self.refused(daemon)
 
-    def test_or_is_refused(self):
+    def test_a_finished_header_without_a_slot_is_refused(self):
         daemon = self.echo(max_connections=2, workers=1, on_full="message", banner_fail="full\r\n")
         with Hold(daemon.address(), 2) as held:
             for client in held.clients:
@@ -405,7 +405,7 @@ class Room(ProxyTestCase):
                 self.assertEqual(client.rest(), b"full\r\n")
         self.refused(daemon, max_connections=1)
 
-    def test_more_than_there_is_room_for_wait_in_the_kernel(self):
+    def test_connections_beyond_the_room_for_headers_wait_in_the_kernel(self):
         daemon = self.echo(max_connections=4, workers=2, proxy_timeout="400ms")
         with Hold(daemon.address(), 10) as held, Client(daemon.address()) as honest:
             honest.send(proxy_v1() + LINE)

@@ -52,7 +52,7 @@ class Workers(ProxyTestCase):
         for client in served:
             self.assertTrue(client.echo())
 
-    def test_a_worker_that_leaves_finishes_its_headers(self):
+    def test_a_retiring_worker_finishes_its_headers(self):
         daemon = self.echo(workers=1)
         half = self.half(daemon, 5)
         self.seen(daemon, half)
@@ -66,7 +66,7 @@ class Workers(ProxyTestCase):
             self.assertTrue(client.echo(), "adopted")
         self.refused(daemon)
 
-    def test_a_worker_that_stood_still_takes_what_came_in_time(self):
+    def test_a_stopped_worker_accepts_headers_that_arrived_in_time(self):
         daemon = self.echo(workers=1, proxy_timeout="1s")
         half = self.half(daemon, 5)
         self.seen(daemon, half)
@@ -82,7 +82,7 @@ class Workers(ProxyTestCase):
             self.assertEqual(client.rest(), b"")
         self.refused(daemon, proxy_timeout=2)
 
-    def test_so_does_a_daemon_that_drains(self):
+    def test_a_draining_daemon_finishes_its_headers(self):
         daemon = self.echo(workers=2)
         half = self.half(daemon, 4)
         self.seen(daemon, half)
@@ -94,7 +94,7 @@ class Workers(ProxyTestCase):
             client.close()
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_and_one_whose_master_is_gone(self):
+    def test_a_worker_without_master_finishes_its_headers(self):
         daemon = self.echo(workers=1)
         half = self.half(daemon, 2)
         self.seen(daemon, half)
@@ -107,7 +107,7 @@ class Workers(ProxyTestCase):
             self.assertTrue(client.echo())
             client.close()
 
-    def test_a_daemon_in_a_hurry_waits_for_no_header(self):
+    def test_a_fast_shutdown_does_not_wait_for_headers(self):
         daemon = self.echo(workers=2, proxy_timeout="60s")
         half = self.half(daemon, 4)
         self.seen(daemon, half)

@@ -61,7 +61,7 @@ class Sockets(ReloadTestCase):
             self.assertEqual([one["address"] for one in daemon.control.node(f"root/{name}")["endpoints"]], [address])
         wait_until(lambda: self.held(daemon) <= before, 5, "no descriptor more")
 
-    def test_what_was_lent_comes_back(self):
+    def test_a_lent_socket_is_returned(self):
         port, path = free_port(), os.path.join(self.directory, "socket")
         daemon = self.supervise(steady("a", listen=f"127.0.0.1:{port}"), steady("u", listen=f"unix:{path}", mode="0600"))
         before = self.held(daemon)
@@ -84,7 +84,7 @@ class Sockets(ReloadTestCase):
             with Client(address) as client:
                 self.assertTrue(client.echo())
 
-    def test_who_keeps_an_address_does_not_lend_it(self):
+    def test_a_listener_that_keeps_an_address_does_not_lend_it(self):
         daemon = self.supervise(steady("a"))
         with Client(daemon.address("a")) as client:
             self.assertTrue(client.echo())

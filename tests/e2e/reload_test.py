@@ -12,7 +12,7 @@ from harness import steady as listener
 
 
 class WhatChanges(ReloadTestCase):
-    def test_nothing(self):
+    def test_an_unchanged_file_changes_nothing(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
         self.assertEqual(self.reload(daemon), {"ok": True, "changes": [], "needs_restart": []})
@@ -21,7 +21,7 @@ class WhatChanges(ReloadTestCase):
         daemon.events.mark()
         self.assertEqual([one["event"] for one in daemon.events.of("reload_started", "reload_done")], ["reload_started", "reload_done"])
 
-    def test_another_handler_gets_new_workers_and_connections_go_on(self):
+    def test_another_handler_gets_new_workers_and_connections_continue(self):
         daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
         before = daemon.workers()
         with Hold(daemon.address(), 20) as hold, Storm(daemon.address()) as storm:
@@ -71,7 +71,7 @@ class WhatChanges(ReloadTestCase):
             self.assertLess({one.pid for one in daemon.wait_workers(1)}, first)
             self.assertEqual(hold.echo_all(), 3)
 
-    def test_listeners_and_processes_come_and_go(self):
+    def test_listeners_and_processes_are_added_and_removed(self):
         sleeper = {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
         daemon = self.supervise(listener(), sleeper)
         port = free_port()
@@ -101,7 +101,7 @@ class WhatChanges(ReloadTestCase):
                 with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
                     self.assertTrue(client.echo())
 
-    def test_another_address_keeps_the_ones_that_stay(self):
+    def test_a_new_address_leaves_the_others_open(self):
         ports = [free_port() for _ in range(3)]
         addresses = [f"127.0.0.1:{port}" for port in ports]
         daemon = self.supervise(listener(listen=addresses[:2]))
@@ -116,7 +116,7 @@ class WhatChanges(ReloadTestCase):
             self.assertEqual(storm.failed, {})
             self.assertEqual(hold.echo_all(), 5)
 
-    def test_another_order_holds_for_the_next_restart(self):
+    def test_a_new_order_applies_to_the_next_restart(self):
         daemon = self.supervise(sleeper("a"), sleeper("b"), sleeper("c"), supervisor={"strategy": "rest_for_one"})
         def pids():
             return {one["id"]: one["pid"] for one in daemon.control.node("root")["children"]}
@@ -135,7 +135,7 @@ class WhatChanges(ReloadTestCase):
         self.assertEqual("".join(pids()), "cxab")
         self.assertEqual({name: pid for name, pid in pids().items() if name != "x"}, before)
 
-    def test_what_is_stopped_starts_as_the_new_file_says(self):
+    def test_a_stopped_child_starts_as_the_new_file_says(self):
         def group(seconds, *more):
             return {"id": "group", "type": "supervisor", "children": [sleeper("job", seconds), *more]}
         address = f"127.0.0.1:{free_port()}"
@@ -154,7 +154,7 @@ class WhatChanges(ReloadTestCase):
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(3), b' !"')
 
-    def test_processes_are_told_to_read_their_files_again(self):
+    def test_processes_get_their_reload_signal(self):
         """Those that stay, and by every reload that goes through."""
         told = pathlib.Path(self.write("told", ""))
         script = (f"import os, signal\nsignal.signal(signal.SIGHUP, lambda *_: print('again', os.getpid(), "
@@ -176,7 +176,7 @@ class WhatChanges(ReloadTestCase):
         self.assertEqual(daemon.control.node("root/deaf")["pid"], pid["deaf"])
         self.assertEqual({one["writer"] for one in daemon.log("sending its reload signal")}, {daemon.pid})
 
-    def test_as_many_workers_as_allowed_are_replaced_at_a_time(self):
+    def test_max_unavailable_workers_are_replaced_at_a_time(self):
         def echo(**keys):
             return listener(workers=4, max_unavailable="50%", **keys)
         daemon = self.supervise(echo())
@@ -202,14 +202,14 @@ class WhatChanges(ReloadTestCase):
         self.rewrite(daemon, listener(workers=4, max_unavailable=1, shutdown="6s"))
         self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/echo", "max_unavailable")])
 
-    def test_intensity_and_strategy(self):
+    def test_intensity_and_strategy_change_in_place(self):
         daemon = self.supervise(listener())
         self.rewrite(daemon, supervisor={"strategy": "rest_for_one", "max_restarts": 77})
         self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root", "strategy", "max_restarts")])
         root = daemon.control.node("root")
         self.assertEqual((root["strategy"], root["max_restarts"]), ("rest_for_one", 77))
 
-    def test_the_log_changes_for_workers_that_there_are(self):
+    def test_the_log_changes_for_existing_workers(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
         self.rewrite(daemon, log={"connections": ["start", "end"], "level": "info"})
@@ -227,7 +227,7 @@ class WhatChanges(ReloadTestCase):
             self.assertTrue(client.echo())
         wait_until(lambda: "root/echo: connection " in daemon.log_text(), 5, "a line of text by a worker")
 
-    def test_what_the_command_line_says_stays(self):
+    def test_command_line_options_still_override_the_file(self):
         daemon = self.supervise(listener(), log={"target": "stderr", "format": "json"}, arguments=["--log-level", "error"])
         self.rewrite(daemon, listener(shutdown="9s"))
         self.reload(daemon)
@@ -235,7 +235,7 @@ class WhatChanges(ReloadTestCase):
         daemon.control.run("restart", "root/echo")
         self.assertEqual(daemon.stderr_text(), "")
 
-    def test_how_a_process_is_asked_to_end_changes_while_it_runs(self):
+    def test_stop_settings_of_a_process_change_while_it_runs(self):
         sleeper = {"id": "sleeper", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
         daemon = self.supervise(sleeper)
         pid = daemon.control.node("root/sleeper")["pid"]
@@ -262,7 +262,7 @@ class WhatIsRefused(ReloadTestCase):
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo(b"as ever\n"))
 
-    def test_a_broken_file(self):
+    def test_a_broken_file_is_refused(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
         for text in ("", "{", '{"supervisor":{"children":[]}}', '{"supervisor":{"childen":[]}}'):
@@ -275,7 +275,7 @@ class WhatIsRefused(ReloadTestCase):
         self.assertIn("No such file", self.refused(daemon))
         self.unchanged(daemon, workers)
 
-    def test_a_port_that_cannot_be_bound_undoes_what_was_begun(self):
+    def test_a_port_that_cannot_be_bound_undoes_the_reload(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
         with socket.socket() as busy:
@@ -289,7 +289,7 @@ class WhatIsRefused(ReloadTestCase):
         self.unchanged(daemon, workers)
         self.assertEqual(len(daemon.control.node("root")["children"]), 1)
 
-    def test_what_is_still_there_is_not_added_again(self):
+    def test_a_child_that_still_exists_is_not_added_again(self):
         address = f"127.0.0.1:{free_port()}"
         second = listener("second", listen=address)
         daemon = self.supervise(listener(), second)
@@ -307,7 +307,7 @@ class WhatIsRefused(ReloadTestCase):
         with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
             self.assertTrue(client.echo())
 
-    def test_diff_and_check_touch_nothing(self):
+    def test_diff_and_check_change_nothing(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
         self.rewrite(daemon, listener(workers=3), listener("more", listen=f"127.0.0.1:{free_port()}"))
@@ -397,7 +397,7 @@ class Storms(ReloadTestCase):
         if not self.sanitized:
             self.assertLess(grown, 8 << 10)  # for the most part, the events that it remembers
 
-    def test_hups_come_faster_than_they_can_be_done(self):
+    def test_hups_faster_than_reloads_are_merged(self):
         daemon = self.supervise(listener())
         for number in range(100):
             self.rewrite(daemon, listener(shutdown=f"{number + 10}s"))

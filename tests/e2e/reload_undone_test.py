@@ -64,7 +64,7 @@ class Undone(ReloadTestCase):
         self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/locked", "argv"), ("restarted", "root/good", "argv")])
         self.assertIn("sleep 3000", self.title(daemon, "root/locked"))
 
-    def test_a_new_address_is_left_when_its_worker_does_not_start(self):
+    def test_a_new_address_is_closed_when_its_worker_does_not_start(self):
         old, new = free_port(), free_port()
         daemon = self.supervise(steady(listen=f"127.0.0.1:{old}"))
         workers = [one.pid for one in daemon.workers()]
@@ -76,7 +76,7 @@ class Undone(ReloadTestCase):
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
 
-    def test_a_stop_overtakes_a_trial(self):
+    def test_a_stop_ends_a_trial(self):
         gate = os.path.join(self.directory, "gate")
         os.mkfifo(gate)
         waits = {"id": "waits", "type": "process", "ready": "notify_fd", "start_timeout": "30s",
@@ -101,7 +101,7 @@ class Undone(ReloadTestCase):
             self.assertTrue(held.echo())
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_asked_for_while_the_daemon_starts(self):
+    def test_a_reload_requested_while_the_daemon_starts(self):
         gate = os.path.join(self.directory, "gate")
         os.mkfifo(gate)
         waits = {"id": "waits", "type": "process", "ready": "notify_fd", "start_timeout": "30s",

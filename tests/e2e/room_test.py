@@ -90,7 +90,7 @@ class Users(RoomTestCase):
             os.setresuid(UID, UID, UID)
         return become
 
-    def test_a_user_s_processes(self):
+    def test_the_process_limit_of_a_user(self):
         self.refused(37, "RLIMIT_NPROC is 40", self.limited(40))
         self.checked(37, self.limited(40))
         daemon = self.supervise(listener(), preexec=self.limited(40))
@@ -132,7 +132,7 @@ class Cgroups(RoomTestCase):
     def join(self):
         self.set("cgroup.procs", os.getpid())
 
-    def test_a_twentieth_of_a_cpu_is_slow_and_no_reason_to_kill_workers(self):
+    def test_workers_are_not_killed_for_being_slow_on_a_twentieth_of_a_cpu(self):
         v1 = self.make("cpu")
         daemon = self.supervise(listener(), preexec=self.join)
         workers = [one.pid for one in daemon.workers()]
@@ -146,7 +146,7 @@ class Cgroups(RoomTestCase):
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.assertEqual(daemon.events.of("watchdog_expired"), [])
 
-    def test_a_cgroup_s_processes(self):
+    def test_the_process_limit_of_a_cgroup(self):
         self.make("pids")
         self.set("pids.max", 30)
         limit = f"pids.max of {self.cgroup} is"
@@ -196,7 +196,7 @@ class Descriptors(ControlledTestCase):
         keep = {"id": "keep", "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec"}
         return self.supervise(exec_listener([CAT], workers=1, **keys), keep, preexec=nofile(soft, hard))
 
-    def test_the_daemon_takes_what_it_may_and_programs_get_what_was_given(self):
+    def test_the_daemon_raises_its_limit_and_programs_get_the_original_one(self):
         # Of the lowest a worker needs more than there is, and its programs get it all the same.
         for soft, hard, worker in ((777, 888, 777), (300, 4000, 4000)):
             daemon = self.start_limited(soft, hard)
@@ -218,7 +218,7 @@ class Descriptors(ControlledTestCase):
         self.assertIn(": /supervisor: 10 listeners with 10 addresses and 30 workers, and 0 processes, need 92 descriptors in the daemon, and "
                       "the hard limit of RLIMIT_NOFILE is 80 (raise it by ulimit -n, or LimitNOFILE= of a systemd unit)", err)
 
-    def test_headers_in_progress(self):
+    def test_headers_in_progress_need_descriptors(self):
         keys = {"proxy_protocol": "v1", "max_connections": 3000}
         daemon = self.start_limited(1024, 8000, **keys)
         self.assertEqual(descriptors(daemon.workers()[0].pid), (8000, 8000))
@@ -233,7 +233,7 @@ class Descriptors(ControlledTestCase):
         self.assertIn("of 3000 connections that may begin in a worker at the same time, 1616 can have their PROXY header in progress: "
                       "each is a descriptor, and RLIMIT_NOFILE is 2000", told["message"])
 
-    def test_modules_get_it_back_too(self):
+    def test_modules_get_the_original_limit_too(self):
         daemon = self.supervise(module_listener(self.module("does_as_told"), workers=1), preexec=nofile(300, 4000))
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -255,7 +255,7 @@ class Upgrades(UpgradeTestCase):
                 pass  # not in every kernel
         return {**out, "nice": os.getpriority(os.PRIO_PROCESS, pid), "cwd": os.readlink(f"/proc/{pid}/cwd")}
 
-    def test_the_first_limit_is_remembered_and_nothing_drifts(self):
+    def test_the_original_limit_is_kept_over_upgrades(self):
         daemon = self.supervise(exec_listener([CAT], workers=1, max_restarts=100), preexec=nofile(500, 4000))
         before = self.attributes(daemon.pid)
         for number in range(3):

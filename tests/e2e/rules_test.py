@@ -74,7 +74,7 @@ class Rules(ControlledTestCase):
         wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
         self.assertEqual(sum(self.is_served(daemon, "127.0.3.1") for _ in range(6)), 5)
 
-    def test_of_one_rule_alone(self):
+    def test_limits_of_one_rule_only(self):
         # Nothing else of this listener asks about sources.
         daemon = self.supervise(listener(workers=2, rules=[{"from": "127.0.3.0/24", "max_connections": 1}]))
         first = self.client(daemon, "127.0.3.1")
@@ -97,14 +97,14 @@ class Rules(ControlledTestCase):
         self.assertEqual(self.answer(daemon, "127.0.6.7"), b"other foe\n")
         self.assertEqual(self.refused(daemon), {})
 
-    def test_a_built_in_beside_programs_of_rules(self):
+    def test_a_built_in_handler_with_programs_in_rules(self):
         script = self.write("handler", "#!/bin/sh\necho program\n", 0o755)
         service = exec_listener([script], workers=2, rules=[{"from": "127.0.3.0/24", "handler": {"exec": [script]}}])
         daemon = self.supervise({**service, "handler": "echo"})
         self.assertTrue(self.is_served(daemon, "127.0.2.1"))
         self.assertEqual(self.answer(daemon, "127.0.3.1"), b"program\n")
 
-    def test_of_the_client_behind_a_balancer(self):
+    def test_rules_apply_to_the_client_behind_a_balancer(self):
         daemon = self.supervise(listener(workers=2, proxy_protocol="v2", rules=[
             {"from": "192.0.2.0/24", "action": "deny"}, {"from": "127.0.0.0/8", "action": "deny"}]))
         for claimed, served in (("192.0.2.1", False), ("198.51.100.1", True)):

@@ -42,7 +42,7 @@ class Unit(TestCase):
 
     @needs_root
     @tool("setpriv")
-    def test_its_capabilities_are_enough(self):
+    def test_its_capabilities_are_sufficient(self):
         """For whatever handlers and addresses ask of the daemon; at the end it signals children of other users."""
         kept = re.findall(r"CAP_(\w+)", " ".join(re.findall(r"^CapabilityBoundingSet=(.*)$", self.unit(), re.M)))
         bounding = ",".join(["-all", *("+" + name.lower() for name in kept)])
@@ -67,7 +67,7 @@ class Unit(TestCase):
         self.assertEqual([client.rest() for client in clients], [b""] * len(clients))
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_it_says_what_survival_of_the_masters_death_needs(self):
+    def test_the_unit_states_the_settings_for_surviving_the_masters_death(self):
         for line in ("Type=notify", "KillMode=process", "OOMPolicy=continue", "Delegate=yes", "Restart=on-failure",
                      "FileDescriptorStoreMax=1024"):
             self.assertIn(f"\n{line}\n", self.unit())

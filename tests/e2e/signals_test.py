@@ -172,7 +172,7 @@ class OnTop(Table):
         self.goes_on(moment)
         self.stopped_by(moment, "TERM", "drains")
 
-    def test_a_worker_that_dies_on_the_way_down_does_not_open_the_port_again(self):
+    def test_a_worker_that_dies_during_the_stop_does_not_open_the_port_again(self):
         for moment, name in ((self.at_draining(), "TERM"), (self.at_terminating(), "INT")):
             daemon, address = moment.daemon, moment.client.socket.getpeername()
             before = daemon.workers()

@@ -111,7 +111,7 @@ class Forms(SocketCase):
         self.assertEqual(ask(("::1", port))["env"]["BULKHEAD_LISTENER"], "root/six")
         self.assertEqual(daemon.stop(), 0)
 
-    def test_the_kernel_s_port_is_told_everywhere_and_stays(self):
+    def test_the_port_chosen_by_the_kernel_is_shown_everywhere_and_kept(self):
         daemon = self.supervise(listener())
         address = daemon.endpoints()[0]["address"]
         port = int(address.rsplit(":", 1)[1])
@@ -126,12 +126,12 @@ class Forms(SocketCase):
             self.assertTrue(client.echo())
 
     @needs_root
-    def test_an_interface(self):
+    def test_an_address_with_an_interface(self):
         daemon = self.start(self.shows(device="lo"))
         self.assertEqual(ask(daemon.address())["device"], "lo")
         self.assertIn("no-such-if", self.refused(listener(device="no-such-if"), status=69))
 
-    def test_an_address_that_is_not_there_yet(self):
+    def test_an_address_that_does_not_exist_yet(self):
         said = self.refused(listener(listen="192.0.2.77:0"), status=69)
         self.assertIn("bind 192.0.2.77:0: Cannot assign requested address; no interface has this address", said)
         daemon = self.start(listener(listen="192.0.2.77:0", freebind=True))
@@ -156,7 +156,7 @@ class Options(SocketCase):
             wait_until(lambda: len(re.findall(r"accept4\(.* = \d+", trace.so_far())) == 20, 5, "20 accepted")
         self.assertEqual(trace.count("setsockopt"), 0)
 
-    def test_what_the_file_says(self):
+    def test_socket_options_are_as_configured(self):
         daemon = self.start(self.shows(nodelay=False, keepalive={"idle": "1500ms", "interval": "3s", "probes": 4}, rcvbuf="64K",
                                        sndbuf=32768),
                             self.shows(name="off", keepalive="off"))
@@ -169,7 +169,7 @@ class Options(SocketCase):
         self.assertEqual((facts["keepalive"], facts["user_timeout"]), (False, 0))
 
     @needs_root
-    def test_whoever_is_gone_without_a_word_holds_no_process(self):
+    def test_a_vanished_client_holds_no_process(self):
         """Clients whose sockets drop every segment, as if their machines had lost power: while nothing was on its way to them,
         and in the middle of what the server sends."""
         keys = {"keepalive": {"idle": "1s", "interval": "1s", "probes": 1}, "idle_timeout": "infinity", "workers": 1}
@@ -191,7 +191,7 @@ class Options(SocketCase):
         self.measured(gone=len(clients), given_up_after=took)
         self.assertGreater(took, 1.5)
 
-    def test_a_backlog_beyond_the_system_s_is_told_once_with_both_numbers(self):
+    def test_a_backlog_beyond_the_systems_is_reported_once_with_both_numbers(self):
         with open("/proc/sys/net/core/somaxconn") as file:
             most = int(file.read())
         daemon = self.supervise(listener(listen=["127.0.0.1:0", "127.0.0.2:0"], backlog=1_000_000), listener("small", backlog=most))
@@ -203,7 +203,7 @@ class Options(SocketCase):
 
     @needs_root
     @tool("unshare")
-    def test_a_backlog_that_nobody_asked_for_is_lowered_silently(self):
+    def test_a_default_backlog_is_lowered_silently(self):
         """In a network namespace of its own, which has such a limit of its own."""
         lower = ("unshare", "-n", "/bin/sh", "-c", 'echo 64 >/proc/sys/net/core/somaxconn; exec "$@"', "sh")
         daemon = self.start(listener("asked", listen="0.0.0.0:0", backlog=1024), listener("default", listen="0.0.0.0:0"), prefix=lower)
@@ -211,14 +211,14 @@ class Options(SocketCase):
                          [("root/asked", "backlog 1024 is lowered to 64 by net.core.somaxconn")])
 
     @tool("ss")
-    def test_the_backlog_is_what_the_kernel_was_told(self):
+    def test_the_kernel_has_the_configured_backlog(self):
         daemon = self.start(listener(backlog=7))
         out = subprocess.run(["ss", "-ltnH", f"sport = :{daemon.address()[1]}"], capture_output=True, text=True, timeout=10).stdout
         self.assertEqual(out.split()[2], "7")
 
     @needs_root
     @tool("setpriv")
-    def test_a_buffer_beyond_the_system_s(self):
+    def test_a_buffer_beyond_the_systems_limit(self):
         """Root may; others are told what they got."""
         with open("/proc/sys/net/core/rmem_max") as file:
             most = int(file.read())
@@ -257,7 +257,7 @@ class Watcher:
 
 class Files(SocketCase):
     @needs_root
-    def test_the_mode_is_right_from_the_first_moment_whatever_the_umask(self):
+    def test_the_mode_is_right_from_the_start_with_any_umask(self):
         for mode, mask in (("0660", 0), ("0666", 0o777), ("0600", 0o022), ("0000", 0)):
             path = self.path(mode + oct(mask))
             with Watcher(path) as watcher:
@@ -268,7 +268,7 @@ class Files(SocketCase):
             self.assertFalse(os.path.exists(path))
 
     @needs_root
-    def test_the_owner_has_it_before_the_first_client(self):
+    def test_the_owner_is_set_before_the_first_client(self):
         path = self.path()
         rows = [({}, (0, 0)), ({"owner": "nobody"}, (NOBODY, NOBODY)), ({"owner": "nobody", "group": "0"}, (NOBODY, 0)),
                 ({"group": "65534", "user": "nobody"}, (0, NOBODY)), ({"owner": "4711"}, (4711, 0))]
@@ -282,7 +282,7 @@ class Files(SocketCase):
 
     @needs_root
     @tool("setpriv", "strace")
-    def test_nobody_gets_in_before_the_owner_is_right(self):
+    def test_no_client_connects_before_the_owner_is_set(self):
         trace = self.path("trace")
         self.start(listener(listen=f"unix:{self.path()}", owner="nobody"), prefix=(
             "env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-qq", "-o", trace, "-e", "trace=bind,lchown,fchownat,listen,umask", "--"))
@@ -291,7 +291,7 @@ class Files(SocketCase):
         at = calls.index("bind", calls.index("bind") + 1) if calls.count("bind") > 1 else calls.index("bind")
         self.assertEqual(calls[at - 1:at + 4], ["umask", "bind", "umask", "lchown", "listen"])
 
-    def test_a_killed_daemon_s_file_is_replaced_at_once(self):
+    def test_the_file_of_a_killed_daemon_is_replaced_at_once(self):
         path = self.path()
         first = self.start(listener(listen=f"unix:{path}"))
         first.kill_master()
@@ -306,7 +306,7 @@ class Files(SocketCase):
         self.assertLess(took, 5 if self.sanitized else 1)
         self.assertEqual(second.stop(), 0)
 
-    def test_a_living_one_is_not_and_is_named(self):
+    def test_a_socket_in_use_is_not_replaced_and_its_holder_is_named(self):
         name = f"unix:@bulkhead-test-{os.getpid()}"
         addresses = [f"unix:{self.path()}", name]
         first = self.start(*(listener(f"l{i}", listen=address) for i, address in enumerate(addresses)))
@@ -323,7 +323,7 @@ class Files(SocketCase):
                 self.assertTrue(client.echo())
         self.assertFalse(os.path.exists(self.path() + ".lock"))
 
-    def test_anything_else_at_the_path_is_not_touched(self):
+    def test_any_other_file_at_the_path_is_not_touched(self):
         target = self.path("target")
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(target)
@@ -338,7 +338,7 @@ class Files(SocketCase):
             self.assertEqual(os.lstat(path), before)
         self.assertTrue(os.path.exists(target))
 
-    def test_the_directory_has_to_exist(self):
+    def test_the_directory_must_exist(self):
         said = self.refused(listener(listen=f"unix:{self.path('no/such/s')}"), status=78)
         self.assertIn(f"bind unix:{self.path('no/such/s')}: no directory {self.path('no/such')}", said)
 
@@ -351,7 +351,7 @@ class Files(SocketCase):
         said = self.refused(listener(listen=f"unix:{path}x"), status=78)
         self.assertIn("/supervisor/children/0/listen: the path of a Unix socket may have at most 107 bytes, this one has 108", said)
 
-    def test_only_the_owner_s_own_file_is_removed(self):
+    def test_only_the_daemons_own_file_is_removed(self):
         path = self.path()
         daemon = self.start(listener(listen=f"unix:{path}"))
         os.unlink(path)
@@ -363,7 +363,7 @@ class Files(SocketCase):
             self.assertEqual(os.stat(path).st_ino, inode)
             daemon.ready = None  # its address is another's now
 
-    def test_of_two_that_start_at_once_exactly_one_serves(self):
+    def test_one_of_two_daemons_started_at_once_serves(self):
         for number in range(5):
             path = self.path(f"s{number}")
             with socket.socket(socket.AF_UNIX) as stale:
@@ -391,7 +391,7 @@ class Files(SocketCase):
             self.refused(listener("a", listen=f"unix:{self.path()}"), listener("b", listen=f"127.0.0.1:{port}"), status=69)
         self.assertEqual([name for name in os.listdir(self.directory) if name.startswith("s")], [])
 
-    def test_at_the_stop_nobody_in_the_queue_is_lost_and_nobody_new_is_reset(self):
+    def test_a_stop_loses_no_queued_client_and_resets_no_new_one(self):
         """Unix sockets, with and without a file: queued clients are served, late ones refused."""
         abstract = f"\0bulkhead-test-{os.getpid()}"
         daemon = self.supervise(listener(listen=[f"unix:{self.path()}", f"unix:@{abstract[1:]}"], max_connections=100))
@@ -441,7 +441,7 @@ class InTheWay(SocketCase):
                 self.assertEqual(daemon.wait_exit(10), 69, daemon.stderr_text())
                 self.assertIn(f"{address}: Address already in use; held by {holder}\n", daemon.stderr_text())
 
-    def test_a_port_that_is_needed_twice_waits_for_its_last_owner_only(self):
+    def test_a_start_waits_for_the_port_in_use_with_the_others_bound(self):
         """While one address is waited for, those before it are already bound: their clients queue."""
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))
@@ -455,7 +455,7 @@ class InTheWay(SocketCase):
         self.assertEqual(early.receive(6), b"early\n")
         early.close()
 
-    def test_fifty_restarts_after_closes_of_ours(self):
+    def test_restarts_after_closes_by_the_daemon_bind_at_once(self):
         """TIME_WAIT on the daemon's side keeps nobody out."""
         port, first_try = free_port(), 0
         for _ in range(3 if self.sanitized else 10):

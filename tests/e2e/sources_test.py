@@ -52,7 +52,7 @@ class SourcesTestCase(ControlledTestCase):
 
 
 class Connections(SourcesTestCase):
-    def test_each_address_has_its_share_and_not_one_more(self):
+    def test_each_address_has_exactly_its_share(self):
         daemon = self.supervise(listener(workers=4, max_connections_per_source=3))
         for turn in (1, 2):  # the counts are back at zero after the first
             held = []
@@ -70,7 +70,7 @@ class Connections(SourcesTestCase):
         line = daemon.log("max_connections_per_source is 3")[0]
         self.assertEqual(line["reason"], "per_source")
 
-    def test_one_source_that_takes_all_it_can_get_keeps_nobody_out(self):
+    def test_a_greedy_source_keeps_no_other_out(self):
         daemon = self.supervise(listener(max_connections=20, max_connections_per_source=10))
         held = self.served(daemon, "127.0.0.2", 12)
         self.assertEqual(len(held), 10)
@@ -139,7 +139,7 @@ class Connections(SourcesTestCase):
         for source in sources:
             self.assertEqual(len(self.served(daemon, source, share + 3)), share, source)
 
-    def test_who_is_behind_a_unix_socket_is_the_user(self):
+    def test_the_source_of_a_unix_socket_client_is_its_user(self):
         path = os.path.join(self.directory, "socket")
         daemon = self.supervise(listener(listen=f"unix:{path}", max_connections_per_source=2))
         clients = [Client(path) for _ in range(5)]
@@ -162,7 +162,7 @@ class Rates(SourcesTestCase):
         line = daemon.log("max_rate_per_source is 5 per 1h")[0]
         self.assertEqual(line["reason"], "rate_per_source")
 
-    def test_it_is_forgiven_by_and_by_and_refusals_cost_nothing(self):
+    def test_the_rate_recovers_gradually_and_refusals_cost_nothing(self):
         daemon = self.supervise(listener(max_rate_per_source={"count": 2, "per": "1s"}))
         self.assertEqual(len(self.served(daemon, "127.0.0.2", 2)), 2)
         began, tries = time.monotonic(), 0
@@ -192,7 +192,7 @@ class Penalties(SourcesTestCase):
     def wait_penalties(self, daemon, count):
         return wait_until(lambda: len(found := self.penalties(daemon)) == count and found, 5, f"{count} penalties")
 
-    def test_a_crash_locks_its_source_out_and_nobody_else(self):
+    def test_a_crash_locks_out_only_its_source(self):
         daemon = self.told()
         self.tell(daemon, "127.0.0.2", b"crash")
         one, = self.wait_penalties(daemon, 1)
@@ -209,7 +209,7 @@ class Penalties(SourcesTestCase):
         self.assertEqual(status, 0)
         self.assertRegex(text, r"root/told +127\.0\.0\.2/32 +crash")
 
-    def test_cleared_it_is_served_again(self):
+    def test_a_source_is_served_again_after_clear(self):
         daemon = self.told()
         for number in (2, 3, 4):
             self.tell(daemon, f"127.0.0.{number}", b"crash")
@@ -233,7 +233,7 @@ class Penalties(SourcesTestCase):
         wait_until(lambda: self.penalties(daemon)[0]["active"], 5, "the second is one too many")
         self.assertEqual(self.served(daemon, "127.0.0.2"), [])
 
-    def test_it_ends_by_itself(self):
+    def test_a_penalty_expires(self):
         daemon = self.told(crash="1s", min="0s")
         self.tell(daemon, "127.0.0.2", b"crash")
         began = time.monotonic()
@@ -245,7 +245,7 @@ class Penalties(SourcesTestCase):
         self.assertGreater(took, 0.5)
         self.assertEqual(self.penalties(daemon), [])
 
-    def test_the_exempt_are_not_even_counted(self):
+    def test_exempt_sources_are_not_counted(self):
         daemon = self.told(exempt=["127.0.0.2", "127.0.9.0/24"])
         for source in ("127.0.0.2", "127.0.9.7", "127.0.0.3"):
             self.tell(daemon, source, b"crash")
@@ -254,7 +254,7 @@ class Penalties(SourcesTestCase):
         self.assertEqual(len(self.served(daemon, "127.0.0.2")), 1)
         self.assertEqual(len(self.served(daemon, "127.0.9.7")), 1)
 
-    def test_mode_log_tells_and_admits(self):
+    def test_mode_log_reports_and_admits(self):
         daemon = self.told(mode="log")
         self.tell(daemon, "127.0.0.2", b"crash")
         self.wait_penalties(daemon, 1)
@@ -262,7 +262,7 @@ class Penalties(SourcesTestCase):
         self.assertEqual(self.refused(daemon, "penalty"), 3)
         self.assertTrue(daemon.log("would have refused"))
 
-    def test_beyond_the_bound_everybody_is_denied_or_the_soonest_forgotten(self):
+    def test_beyond_max_sources_new_sources_are_denied_or_the_first_to_expire_forgotten(self):
         daemon = self.told(max_sources4=2, overflow="deny-all", exempt=["127.0.0.9"])
         for number in (2, 3):
             self.tell(daemon, f"127.0.0.{number}", b"crash")
@@ -278,7 +278,7 @@ class Penalties(SourcesTestCase):
         self.assertEqual({one["source"] for one in self.penalties(daemon)}, {"127.0.0.3/32", "127.0.0.4/32"})
         self.assertEqual(len(self.served(daemon, "127.0.0.2")), 1)
 
-    def test_they_outlive_the_workers_and_the_master_adds_those_of_adopted_connections(self):
+    def test_penalties_survive_workers_and_include_adopted_connections(self):
         daemon = self.told()
         self.tell(daemon, "127.0.0.2", b"crash")
         self.wait_penalties(daemon, 1)
@@ -293,7 +293,7 @@ class Penalties(SourcesTestCase):
         self.wait_penalties(daemon, 2)
         self.assertEqual(self.served(daemon, "127.0.0.3"), [])
 
-    def test_what_we_end_ourselves_is_nobodys_offence(self):
+    def test_connections_ended_by_the_daemon_cost_no_penalty(self):
         daemon = self.told()
         client, = self.served(daemon, "127.0.0.2")
         connection, = daemon.control.call("connections")["result"]

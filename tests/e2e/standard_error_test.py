@@ -43,7 +43,7 @@ class Tags(TestCase):
         own = [line["message"].split()[0] for line in daemon.log(path="root/run", peer=client.name)]
         self.assertEqual(own, ["no", "connection"])
 
-    def test_no_byte_speaks_to_a_terminal_or_forges_a_line(self):
+    def test_no_byte_controls_a_terminal_or_forges_a_line(self):
         hostile = b'\x1b[2J\r\n2026-01-01T00:00:00.000Z bulkheadd[1] error root: FAKE\r "}\\\x00\x7f\x9b\xff<script>\n' + b"y" * 1_000_000 + b"\n"
         data = os.path.join(self.directory, "data")
         with open(data, "wb") as file:
@@ -65,7 +65,7 @@ class Tags(TestCase):
             self.assertTrue(all(len(line) < 4096 for line in about))
             self.assertIn(b"yyy...", about[2])
 
-    def test_where_else_it_may_go(self):
+    def test_other_destinations_of_standard_error(self):
         script = self.write("handler", "#!/bin/sh\necho said >&2\nreadlink /proc/self/fd/2\n", 0o755)
         for where, pattern in (("null", rb"^/dev/null\n$"), ("socket", rb"^said\nsocket:\[\d+\]\n$"), ("inherit", rb"^.*/stderr\n$"),
                                ("log", rb"^socket:\[\d+\]\n$")):
@@ -99,7 +99,7 @@ class Tags(TestCase):
 class Floods(TestCase):
     COUNT, SIZE = 100_000, 100  # 10 MB
 
-    def test_ten_megabytes_hold_nobody_up_and_are_counted(self):
+    def test_ten_megabytes_block_no_process_and_are_counted(self):
         daemon = self.start(exec_listener([self.helper("complains"), str(self.COUNT), str(self.SIZE)], "flood", workers=1),
                             listener("echo", workers=1))
         slowest, served, stop = [], [0], threading.Event()
@@ -135,7 +135,7 @@ class Floods(TestCase):
         self.assertLess(took, 30)
         self.assertLess(p99, 2.0 if self.sanitized else 0.5)
 
-    def test_a_limit_of_ones_own(self):
+    def test_a_listeners_own_limit(self):
         for limit, logged in ((7, 7), ("unlimited", 300)):
             daemon = self.start(exec_listener([self.helper("complains"), "300", "20"], workers=1, log_rate_limit=limit))
             with Client(daemon.address()) as client:
@@ -145,7 +145,7 @@ class Floods(TestCase):
             told = daemon.log("^suppressed ", path="root/run")
             self.assertEqual([line["suppressed"] for line in told], [293] if limit == 7 else [])
 
-    def test_a_worker_that_reads_nothing_blocks_nobody_for_ever(self):
+    def test_a_worker_that_does_not_read_blocks_no_program_for_ever(self):
         # More than the kernel queues, so that each write beyond waits for its second.
         daemon = self.start(exec_listener([self.helper("complains"), "600", "20"], workers=1))
         with Client(daemon.address(), 60) as first:
@@ -169,7 +169,7 @@ class WithoutItsWorker(TestCase):
     def say(self, client, word):
         self.assertTrue(client.echo(word.encode() + b"\n"))
 
-    def test_the_next_worker_reads_on(self):
+    def test_the_next_worker_continues_reading(self):
         daemon = self.start(exec_listener([self.write("handler", self.HANDLER, 0o755)], workers=1))
         with Client(daemon.address()) as client:
             self.say(client, "before")
@@ -184,7 +184,7 @@ class WithoutItsWorker(TestCase):
             self.assertEqual({(line["connection"], line["peer"]) for line in lines}, {(before["connection"], client.name)})
             self.assertTrue(child.alive())
 
-    def test_the_master_reads_while_there_is_none(self):
+    def test_the_master_reads_while_no_worker_runs(self):
         daemon = self.start(exec_listener([self.write("handler", self.HANDLER, 0o755)], workers=1,
                                           restart_delay={"min": "3s", "max": "3s", "jitter": 0}, max_restarts=100))
         with Client(daemon.address()) as client:
@@ -202,7 +202,7 @@ class WithoutItsWorker(TestCase):
             line = daemon.wait_log("^again$", path="root/run", stream="stderr")[0]
             self.assertEqual((line["writer"], line["peer"]), (daemon.workers()[0].pid, client.name))
 
-    def test_writers_survive_the_end_of_everybody(self):
+    def test_writers_survive_the_end_of_all_readers(self):
         script = self.write("handler", '#!/bin/sh\nwhile read word; do echo "$word" >&2; echo "$word"; done; echo end\n', 0o755)
         daemon = self.start(exec_listener([script], workers=1))
         with Client(daemon.address()) as client:

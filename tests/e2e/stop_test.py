@@ -18,7 +18,7 @@ def connect_outcome(address):
 
 
 class Graceful(TestCase):
-    def test_prompt_without_connections(self):
+    def test_a_stop_without_connections_is_prompt(self):
         daemon = self.start()
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -29,7 +29,7 @@ class Graceful(TestCase):
         self.assertLess(took, 1.0)
         self.measured(stopped_after=took)
 
-    def test_connections_go_on_and_the_stop_waits_for_them(self):
+    def test_connections_continue_and_the_stop_waits_for_them(self):
         daemon = self.start(daemon={"drain_timeout": "30s"})
         address = daemon.address()
         with Hold(address, 20) as held:
@@ -44,7 +44,7 @@ class Graceful(TestCase):
         self.measured(held=20, lost=0, ended_after_the_last=time.monotonic() - began)
         self.assertLess(time.monotonic() - began, 1.0)
 
-    def test_drain_timeout_ends_what_is_left(self):
+    def test_drain_timeout_ends_the_remaining_connections(self):
         daemon = self.start(daemon={"drain_timeout": "1s"})
         with Hold(daemon.address(), 20) as held:
             self.assertEqual(held.echo_all(), 20)
@@ -71,7 +71,7 @@ class Graceful(TestCase):
             self.assertEqual([client.rest() for client in held.clients], [b""] * 20)
             self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_whoever_is_in_the_queue_is_served(self):
+    def test_queued_clients_are_served(self):
         daemon = self.start()
         address = daemon.address()
         with Queued(daemon, 50) as queued:
@@ -85,7 +85,7 @@ class Graceful(TestCase):
         self.assertEqual(echoed, 50)
 
     @needs_filter
-    def test_under_load_nobody_is_reset(self):
+    def test_no_client_is_reset_under_load(self):
         resets = refused = served = 0
         for _ in range(3):
             daemon = self.start()
@@ -99,7 +99,7 @@ class Graceful(TestCase):
         self.measured(stops=3, served=served, refused=refused, reset=resets)
         self.assertEqual(resets, 0)
 
-    def test_a_worker_that_dies_meanwhile_is_replaced_and_drains(self):
+    def test_a_worker_that_dies_during_the_drain_is_replaced_and_drains(self):
         daemon = self.start(daemon={"drain_timeout": "20s"})
         with Hold(daemon.address(), 10) as held:
             self.assertEqual(held.echo_all(), 10)
@@ -134,7 +134,7 @@ class Fast(TestCase):
             self.assertEqual(daemon.stop(), 0)
         self.assertLess(time.monotonic() - began, 1.5)
 
-    def test_a_third_one_kills(self):
+    def test_a_third_term_kills(self):
         daemon = self.start(exec_listener([self.helper("ignores_term")], shutdown="60s"), daemon={"drain_timeout": "60s"})
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(6), b"ready\n")
@@ -148,7 +148,7 @@ class Fast(TestCase):
             self.assertEqual(client.rest(), b"")
         self.assertLess(time.monotonic() - began, 1.5)
 
-    def test_three_at_once(self):
+    def test_three_terms_at_once(self):
         daemon = self.start(exec_listener([self.helper("ignores_term")], shutdown="60s"), daemon={"drain_timeout": "60s"})
         with Hold(daemon.address(), 5) as held:
             for client in held.clients:
@@ -172,7 +172,7 @@ class Stubborn(TestCase):
         self.assertLess(took, 2.0)
         self.measured(stopped_after=took)
 
-    def test_its_grandchildren_are_gone_too(self):
+    def test_the_grandchildren_of_a_handler_are_killed_too(self):
         daemon = self.start(exec_listener([self.helper("has_grandchildren")], shutdown="500ms"), daemon={"drain_timeout": "100ms"})
         with Hold(daemon.address(), 3) as held:
             for client in held.clients:

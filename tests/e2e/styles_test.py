@@ -33,7 +33,7 @@ class ListenFds(TestCase):
         self.assertEqual(told["environment"]["TCPREMOTEPORT"], name.split(":")[1])
         wait_until(lambda: re.search(f" ended .*peer={name} pid={told['pid']} ", daemon.stderr_text()), 5, "its end in the log")
 
-    def test_nothing_else_is_open(self):
+    def test_no_other_descriptor_is_open(self):
         daemon = self.start(exec_listener([self.helper("sd_listens")], style="listen_fds"), log=TEXT)
         descriptors = self.ask(daemon)[0]["descriptors"]
         self.assertEqual(sorted(descriptors), ["0", "1", "2", "3"])
@@ -47,7 +47,7 @@ class ListenFds(TestCase):
         self.ask(daemon)
         wait_until(lambda: re.search("to the log\\b", daemon.stderr_text(), re.M), 3, "the program's words in the log")
 
-    def test_each_has_its_own_pid_in_its_environment(self):
+    def test_listen_pid_is_the_pid_of_each_program(self):
         """LISTEN_PID is written between clone and exec; a mistake shows as a program that finds nothing."""
         program = self.write("pids", '#!/bin/sh\necho "$LISTEN_PID $$" >&3\n', 0o755)
         daemon = self.start(exec_listener([program], style="listen_fds", workers=4))
@@ -73,7 +73,7 @@ class ListenFds(TestCase):
         with Client(daemon.address()) as client:
             self.assertNotIn(b"LISTEN_", client.rest())
 
-    def test_a_program_that_is_gone_is_refused_as_ever(self):
+    def test_a_missing_program_is_refused(self):
         program = self.write("handler", "#!/bin/sh\nexit 0\n", 0o755)
         daemon = self.start(exec_listener([program], style="listen_fds"))
         os.unlink(program)
@@ -159,7 +159,7 @@ class Ucspi(TestCase):
         self.assertEqual([name.split(".")[0] for name in left], ["0", "2"])
 
     @tool("unixclient", "cat")
-    def test_ucspi_unix_on_the_other_side(self):
+    def test_a_client_of_ucspi_unix(self):
         path = os.path.join(self.directory, "s")
         self.start(exec_listener([ENV], listen=f"unix:{path}"))
         done = subprocess.run(["unixclient", path, "sh", "-c", "cat <&6; echo UNIXREMOTEPATH=$UNIXREMOTEPATH PROTO=$PROTO"],

@@ -68,7 +68,7 @@ class Intensity(TestCase):
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.measured(crashed=30, worker_restarts=0)
 
-    def test_a_sibling_listener_goes_on(self):
+    def test_a_sibling_listener_continues(self):
         daemon = self.start(listener("bad", workers=1, max_restarts=0, restart="temporary"), listener("good"))
         with Client(daemon.address("good")) as client:
             self.assertTrue(client.echo())
@@ -96,7 +96,7 @@ class Retiring(TestCase):
 
 
 class Signals(TestCase):
-    def test_workers_survive_what_is_meant_for_others(self):
+    def test_workers_survive_signals_meant_for_others(self):
         daemon = self.start()
         before = daemon.workers()
         with Client(daemon.address()) as client:
@@ -110,7 +110,7 @@ class Signals(TestCase):
                 self.assertTrue(other.echo())
         self.assertEqual([one.pid for one in daemon.workers()], [one.pid for one in before])
 
-    def test_the_master_survives_them_too(self):
+    def test_the_master_survives_signals_meant_for_others(self):
         daemon = self.start()
         for _ in range(20):
             for number in (signal.SIGUSR1, signal.SIGWINCH, signal.SIGALRM, signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR2):
@@ -119,7 +119,7 @@ class Signals(TestCase):
         wait_until(lambda: len(daemon.workers()) == 2, 5, "two workers")
         self.assertTrue(daemon.running())
 
-    def test_stopped_and_continued_is_not_dead(self):
+    def test_a_stopped_and_continued_child_is_not_taken_for_dead(self):
         daemon = self.start()
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -136,7 +136,7 @@ class Signals(TestCase):
             self.assertTrue(child.alive())
         self.assertEqual(daemon.log("crashed"), [])
 
-    def test_a_burst_of_deaths_behind_a_stopped_reaper(self):
+    def test_a_burst_of_deaths_during_a_stopped_reaper_is_reaped(self):
         daemon = self.start(listener(workers=1, max_restarts=1000))
         worker = daemon.workers()[0]
         with Hold(daemon.address(), 200) as held:

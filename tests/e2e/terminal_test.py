@@ -40,7 +40,7 @@ class Terminal(TestCase):
         daemon.send_signal(signal.SIGUSR1)  # and whatever was to come of them has come when this one is obeyed
         daemon.wait_log("^reopened", count + 1)
 
-    def test_its_drivers_signals_are_not_an_operators(self):
+    def test_signals_of_the_terminal_driver_are_ignored(self):
         daemon = self.start_at_a_terminal()
         before = [one.pid for one in daemon.workers()]
         for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGTTIN):
@@ -52,7 +52,7 @@ class Terminal(TestCase):
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
 
-    def test_a_hang_up_reloads_and_takes_the_terminal_away(self):
+    def test_a_hang_up_reloads_and_detaches_the_terminal(self):
         daemon = self.start_at_a_terminal()
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -62,7 +62,7 @@ class Terminal(TestCase):
             daemon.wait_workers(3)
             self.assertTrue(client.echo())
 
-    def test_ctrl_c_is_for_the_master_alone(self):
+    def test_ctrl_c_reaches_only_the_master(self):
         daemon = self.start_at_a_terminal()
         with Hold(daemon.address(), 5) as hold:
             self.assertEqual(hold.echo_all(), 5)

@@ -22,7 +22,7 @@ class Broken(UpgradeTestCase):
             file.write(data)
         return path
 
-    def test_programs(self):
+    def test_broken_programs_are_refused(self):
         daemon = self.supervised()
         workers = [one.pid for one in daemon.workers()]
         kinds = self.kinds(daemon)
@@ -53,21 +53,21 @@ class Broken(UpgradeTestCase):
         wait_until(lambda: self.kinds(daemon) == kinds, 5, "the descriptors from before")
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
-    def test_one_that_hangs(self):
+    def test_a_program_that_hangs_is_refused(self):
         daemon = self.supervised()
         self.install(self.helper("pauses"))
         with Hold(daemon.address(), 5) as hold:
             self.rolled_back(daemon, hold, "did not answer within 5 s")
         wait_until(lambda: not [one for one in daemon.tree() if one.name == "pauses"], 5, "its end")
 
-    def test_one_that_finds_no_worker(self):
+    def test_a_program_that_finds_no_worker_is_refused(self):
         daemon = self.supervised()
         os.unlink(os.path.join(self.installed, "bulkhead-worker"))
         self.install(self.next)
         with Hold(daemon.address(), 5) as hold:
             self.rolled_back(daemon, hold, "bulkhead-worker")
 
-    def test_one_whose_workers_do_not_start(self):
+    def test_a_program_whose_workers_do_not_start(self):
         daemon = self.supervised()
         workers = [one.pid for one in daemon.workers()]
         kinds = self.kinds(daemon)
@@ -88,7 +88,7 @@ class Broken(UpgradeTestCase):
         self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
-    def test_a_module_that_cannot_be_loaded_any_more(self):
+    def test_a_module_that_can_no_longer_be_loaded(self):
         module = os.path.join(self.installed, "own.so")
         self.install(self.module("does_as_told"), "own.so", 0o755)
         daemon = self.supervised(module_listener(module))
@@ -123,7 +123,7 @@ class Broken(UpgradeTestCase):
         with Hold(daemon.address(), 5) as hold:
             self.rolled_back(daemon, hold, "others may write to")
 
-    def test_a_stop_meanwhile(self):
+    def test_a_stop_during_the_dry_run(self):
         daemon = self.supervised()
         self.install(self.helper("pauses"))
         daemon.send_signal(signal.SIGUSR2)

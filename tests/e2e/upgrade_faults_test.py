@@ -23,7 +23,7 @@ COUNTED = {"fstat,newfstatat": (1, 3, 8), "write": (1, 2, 3, 4), "fcntl": (1, 8,
 class Faults(UpgradeTestCase):
     @tool("strace")
     @needs_root
-    def test_each_once(self):
+    def test_each_system_call_fails_once(self):
         daemon = self.supervised()
         kinds, mask = self.kinds(daemon), process(daemon.pid).status()["SigBlk"]
         outcomes = {True: 0, False: 0}

@@ -20,7 +20,7 @@ def sleeper(name="sleeper", **keys):
 
 
 class WhatGoesOn(UpgradeTestCase):
-    def test_connections_counts_events_and_processes(self):
+    def test_connections_counts_events_and_processes_continue(self):
         rounds, held = (4, 100) if self.sanitized else (20, 300)
         daemon = self.supervise(echo_listener(), sleeper())
         child = daemon.control.node("root/sleeper")["pid"]
@@ -51,7 +51,7 @@ class WhatGoesOn(UpgradeTestCase):
         self.assertEqual(done, ["upgrade_started", "upgrade_done"] * rounds)
         self.measured(upgrades=rounds, ok=storm.counts["ok"], failed=sum(storm.failed.values()), slowest=storm.slowest)
 
-    def test_a_queue(self):
+    def test_queued_clients_are_served(self):
         daemon = self.supervise(echo_listener(backlog=256))
         port = daemon.address()[1]
 
@@ -71,7 +71,7 @@ class WhatGoesOn(UpgradeTestCase):
             self.assertEqual(hold.echo_all(), 100)
         self.assertEqual(listening(), before)
 
-    def test_under_kills(self):
+    def test_an_upgrade_while_workers_are_killed(self):
         rounds = 3 if self.sanitized else 10
         daemon = self.supervise(echo_listener(workers=3, restart_delay="none"))
         stop = threading.Event()
@@ -105,7 +105,7 @@ class WhatGoesOn(UpgradeTestCase):
         wait_until(lambda: not daemon.zombies(), 5, "no zombie")
         self.measured(upgrades=rounds, kills=len(kills), ok=storm.counts["ok"], failed=sum(storm.failed.values()))
 
-    def test_what_operators_have_done(self):
+    def test_changes_by_operators_are_kept(self):
         daemon = self.supervise(echo_listener(), echo_listener("other"), sleeper(), sleeper("stopped"))
         control = daemon.control
         added = self.write("added.json", json.dumps(echo_listener("added", workers=1)))
@@ -133,7 +133,7 @@ class WhatGoesOn(UpgradeTestCase):
         status, out, err = control.run("--json", "reload", "--wait")
         self.assertEqual((status, err), (0, ""))
 
-    def test_the_restart_window(self):
+    def test_the_restart_window_continues(self):
         team = {"id": "team", "type": "supervisor", "max_restarts": 2, "max_seconds": 600, "restart": "temporary",
                 "children": [sleeper(restart_delay="none")]}
         daemon = self.supervise(echo_listener(), team)
@@ -147,7 +147,7 @@ class WhatGoesOn(UpgradeTestCase):
         signal_process(daemon.control.node("root/team/sleeper")["pid"], signal.SIGKILL)
         wait_until(lambda: any(one["event"] == "intensity_exceeded" for one in self.history(daemon)), 5, "the end of its patience")
 
-    def test_what_processes_say(self):
+    def test_an_incomplete_output_line_continues(self):
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
         script = f"while IFS= read -r word; do printf '%s' \"$word\"; : > {fifo}.$word; done <> {fifo}"
@@ -186,7 +186,7 @@ class WhatStaysTheSame(UpgradeTestCase):
         with open("/proc/self/oom_score_adj", "w") as score:
             score.write("123")
 
-    def test_attributes_descriptors_and_environment(self):
+    def test_attributes_descriptors_and_environment_are_the_same(self):
         rounds = 3 if self.sanitized else 20
         daemon = self.supervise(exec_listener(["/usr/bin/env"], pass_env=["PATH", "TESTED"]), sleeper(),
                                 environment={**os.environ, "TESTED": "yes"}, preexec=WhatStaysTheSame.unusual)
@@ -213,7 +213,7 @@ class WhatStaysTheSame(UpgradeTestCase):
         signal_process(daemon.workers()[0].pid, signal.SIGKILL)  # a subreaper as ever
         daemon.wait_workers(2)
 
-    def test_files_of_the_daemon(self):
+    def test_files_of_the_daemon_are_kept(self):
         path = os.path.join(self.directory, "own.sock")
         pid_file = os.path.join(self.directory, "pid")
         daemon = self.supervise(echo_listener(listen=f"unix:{path}"), daemon={"pid_file": pid_file})
@@ -235,7 +235,7 @@ class WhatStaysTheSame(UpgradeTestCase):
 
 
 class SocketsOfOthers(UpgradeTestCase):
-    def test_modules_and_inherited_sockets(self):
+    def test_modules_and_inherited_sockets_are_kept(self):
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         for one in sockets:
             self.addCleanup(one.close)
@@ -271,7 +271,7 @@ class SocketsOfOthers(UpgradeTestCase):
         self.assertEqual((status, err), (0, ""), out)
         self.assertEqual([line["message"] for line in daemon.log(level="warning", path="root")], [])
 
-    def test_the_service_manager_is_told(self):
+    def test_the_service_manager_is_notified(self):
         manager = Manager(self.directory)
         self.addCleanup(manager.close)
         daemon = self.supervise(echo_listener(), environment=manager.environment())
@@ -314,7 +314,7 @@ class Signals(UpgradeTestCase):
         self.happened(daemon, "upgrade_done")
         self.assertEqual(daemon.control.value("status")["version"], "next")
 
-    def test_others_on_the_way(self):
+    def test_signals_during_an_upgrade_take_effect_afterwards(self):
         daemon = self.supervise(echo_listener(), sleeper())
         self.install(self.next)
         for number in (signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR2, signal.SIGUSR1, signal.SIGCHLD, signal.SIGHUP):
@@ -336,7 +336,7 @@ class Signals(UpgradeTestCase):
             self.assertTrue(status == 0 or (status, err) == (2, "bulkheadctl: an upgrade is under way\n")
                             or (status, err) == (3, "bulkheadctl: the daemon closed the connection without an answer\n"), (status, out, err))
 
-    def test_reloads_wait(self):
+    def test_reloads_wait_for_the_upgrade(self):
         daemon = self.supervise(echo_listener())
         self.install(self.next)
         first = subprocess.Popen(daemon.control.command("upgrade", "--wait"), stdout=subprocess.DEVNULL)

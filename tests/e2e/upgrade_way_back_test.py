@@ -24,7 +24,7 @@ class WayBack(UpgradeTestCase):
         seqs = [one["seq"] for one in self.history(daemon)]
         self.assertEqual(seqs, list(range(1, len(seqs) + 1)))
 
-    def test_fatal_signals(self):
+    def test_a_fatal_signal_brings_the_previous_program_back(self):
         daemon = self.supervised(sleeper("sleeper"))
         child = daemon.control.node("root/sleeper")["pid"]
         workers = [one.pid for one in daemon.workers()]
@@ -55,7 +55,7 @@ class WayBack(UpgradeTestCase):
         status = process(daemon.pid).status()
         return {key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt")}
 
-    def test_one_that_hangs_while_others_die(self):
+    def test_a_hanging_program_is_replaced_while_children_die(self):
         daemon = self.supervised(sleeper("dies"), sleeper("lives"))
         pids = {name: daemon.control.node(f"root/{name}")["pid"] for name in ("dies", "lives")}
         workers = daemon.workers()
@@ -84,7 +84,7 @@ class WayBack(UpgradeTestCase):
             self.assertEqual(hold.echo_all(), 20)
         self.numbered(daemon)
 
-    def test_a_problem_that_it_finds(self):
+    def test_a_problem_found_by_the_new_program_brings_the_previous_one_back(self):
         daemon = self.supervised(sleeper("sleeper"))
         kinds = self.kinds(daemon)
         self.broken("begin", "fails")

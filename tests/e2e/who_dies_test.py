@@ -39,7 +39,7 @@ class AChild(TestCase):
 
 
 class Workers(TestCase):
-    def test_one_worker(self):
+    def test_a_killed_worker(self):
         daemon = self.start(robust())
         with Hold(daemon.address(), 50) as held, Canary(daemon.address(), 5) as canary:
             before = daemon.workers()
@@ -60,7 +60,7 @@ class Workers(TestCase):
     def every_child_has_a_parent_in_the_tree(self, daemon):
         self.assertEqual([one for one in children_of(os.getpid()) if one.pid in daemon.seen], [])
 
-    def test_all_workers_at_once_during_200_held_connections(self):
+    def test_all_workers_killed_at_once_during_200_held_connections(self):
         daemon = self.start(robust(workers=4))
         with Hold(daemon.address(), 200) as held, Canary(daemon.address(), 5) as canary:
             self.assertEqual(held.echo_all(), 200)
@@ -143,7 +143,7 @@ class Workers(TestCase):
             self.assertEqual(again.echo_all(), 50)
         self.measured(turns=20, limit=50, served_after=waited)
 
-    def test_an_adopted_child_that_crashes_is_told_like_any_other(self):
+    def test_a_crash_of_an_adopted_child_is_reported_like_any_other(self):
         daemon = self.start(robust(), environment=self.without_fault_handlers)
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
@@ -159,7 +159,7 @@ class Workers(TestCase):
         self.assertEqual((line["path"], line["pid"], line["signal"]), ("root/echo", child.pid, "SIGSEGV"))
 
     @needs_root
-    def test_a_stopped_worker_costs_nobody_who_arrives(self):
+    def test_a_stopped_worker_costs_no_new_client(self):
         daemon = self.start(robust())
         first = daemon.workers()[0]
         signal_process(first.pid, signal.SIGSTOP)
@@ -170,7 +170,7 @@ class Workers(TestCase):
 
 
 class TheMaster(TestCase):
-    def test_its_connections_go_on_and_the_next_one_starts_at_once(self):
+    def test_connections_continue_and_the_next_master_starts_at_once(self):
         port = free_port()
         config = config_of(listener(listen=f"127.0.0.1:{port}"))
         first = self.start(config=config)
@@ -300,7 +300,7 @@ class TheTable(ControlledTestCase):
 
 
 class TheStory(TestCase):
-    def test_the_log_tells_it_in_plain_sentences(self):
+    def test_the_log_reports_it_in_plain_sentences(self):
         daemon = self.start(robust(workers=1), log=None)
         worker = daemon.workers()[0]
         with Client(daemon.address()) as client:
