@@ -119,8 +119,8 @@ bool exit_status_fits(const Option&, const Value& value) {
   return number && *number >= 0 && *number <= 255;
 }
 
-// What each type requires of a value: its kind and a rule. For a list also the kind of its elements, their rule and the
-// phrase that describes them.
+// The requirements of each type for a value: its kind and a rule. For a list also the kind of its elements, their rule
+// and the phrase that describes them.
 struct TypeRule {
   Type type;
   Kind kind;
@@ -177,7 +177,7 @@ std::string suggestion(const Option& option, const Value& value) {
   return word.empty() ? "" : fmt::format("; did you mean \"{}\"?", word);
 }
 
-// What to write instead, if that is known.
+// The text to write instead, if it is known.
 std::string hint(const Option& option, const Value& value) {
   if (option.type == Type::duration && value.kind == Kind::number) {
     const bool whole = integer_of(value.text).has_value();

@@ -123,7 +123,7 @@ struct Identity {
   std::vector<std::uint32_t> groups;  // supplementary groups
 };
 
-// What a listener does with a client for which it has no room.
+// The treatment of a client for which a listener has no room.
 enum class OnFull : std::uint8_t { queue, close, message, reset };
 inline constexpr sys::EnumWords<OnFull, sys::up_to(OnFull::reset)> kOnFullWords{"queue", "close", "message", "reset"};
 

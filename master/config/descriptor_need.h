@@ -12,7 +12,7 @@ namespace bulkhead::config {
 // worker. header_share() is how many there may be in one worker, header_room() how many fit under a limit.
 [[nodiscard]] std::uint32_t header_share(const Listener& listener);
 [[nodiscard]] std::uint32_t header_room(const Listener& listener, std::uint64_t limit);
-// What one worker needs, with room for all PROXY headers if the listener reads any.
+// The descriptors that one worker needs, with room for all PROXY headers if the listener reads any.
 [[nodiscard]] std::uint64_t worker_need(const Listener& listener);
 
 // The least that the master needs for this node and all nodes below it.

@@ -1,5 +1,5 @@
-// What reading a configuration asks of the system: the daemon's user, the user database, the number of CPUs, the files
-// that a pattern matches. It is an interface, so that tests can decide the answers.
+// The facts of the system that a configuration needs: the daemon's user, the user database, the number of CPUs, the
+// files that a pattern matches. It is an interface, so that tests can decide the answers.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct ProcessLimit {
   std::string raised_by;   // "ulimit -u, or …"
 };
 
-// What the system allows at present.
+// The present limits of the system.
 struct Capacity {
   std::uint32_t cpus = 1;  // that this process can use, at least 1
   ProcessLimit of_root;    // for the processes of root

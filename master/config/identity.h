@@ -8,7 +8,7 @@
 
 namespace bulkhead::config {
 
-// What applies when `user` is absent and the daemon runs as root.
+// The rule when `user` is absent and the daemon runs as root.
 enum class WithoutUser : std::uint8_t {
   nobody,    // a built-in handler: 65534
   refuse,    // a program for clients: root must be configured explicitly

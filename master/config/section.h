@@ -32,7 +32,7 @@ struct Entry {
   const Section& section;
   const Value& value;
   bool given;  // the key is in the file
-  // What --dump-config prints: a copy of `value`, which the setter may change. It is empty for objects and children,
+  // The output of --dump-config: a copy of `value`, which the setter may change. It is empty for objects and children,
   // which the setter fills; null: the key is not printed.
   Value& effective;
 

@@ -9,7 +9,7 @@
 
 namespace bulkhead::config {
 
-// What the parser had read when it stopped.
+// The last thing that the parser had read when it stopped.
 enum class Before : std::uint8_t { nothing, object_open, key, object_member, array_open, array_item, everything };
 
 struct SyntaxError {

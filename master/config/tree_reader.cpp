@@ -92,7 +92,7 @@ constexpr std::array kSupervisorSetters{
 };
 static_assert(covers(kSupervisorSetters, Scope::supervisor));
 
-// What each type of child has beyond the keys of every child.
+// The keys that each type of child has beyond those of every child.
 struct ChildKind {
   NodeType type;
   Scope scope;

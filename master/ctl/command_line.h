@@ -12,8 +12,8 @@ namespace bulkhead::ctl {
 // Exit statuses of bulkheadctl (bulkheadctl(8), EXIT STATUS).
 enum CtlStatus : int { kOk = 0, kNo = 1, kRefusedByDaemon = 2, kCannotConnect = 3, kCtlUsage = 64 };
 
-// What to do, or why nothing is to be done. Without a command, print `message` (to standard output when the status is
-// 0, which means --help or --version) and exit with `status`.
+// The command, or the reason for running none. Without a command, print `message` (to standard output when the status
+// is 0, which means --help or --version) and exit with `status`.
 struct Invocation {
   std::string socket;  // empty: the default
   bool json = false;

@@ -16,7 +16,7 @@ namespace bulkhead::simulation {
 
 using Json = nlohmann::ordered_json;  // keys stay in the order of the file
 
-// What is wrong with a scenario, for the user. simulate() catches it.
+// A problem in a scenario, worded for the user. simulate() catches it.
 struct ScenarioError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

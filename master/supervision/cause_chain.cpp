@@ -37,7 +37,7 @@ const char* spoken(Ending ending) {
   return "ended";
 }
 
-// What the edge reported about the end of a leaf is more precise than what the rules know of it.
+// The edge's report about the end of a leaf is more precise than the reason that the rules know.
 std::string end_of(const Node& child) {
   return child.how.empty() ? spoken(child.ending) : child.how;
 }

@@ -1,4 +1,4 @@
-// What a supervisor knows of a child before it runs: OTP's child spec and supervisor flags, as plain values.
+// The description of a child before it runs: OTP's child spec and supervisor flags, as plain values.
 // Source of the words and rules: OTP 25, stdlib, supervisor(3), "Child specification" and "Supervisor flags".
 // Pure: no clock, no process, no file. Every duration is a std::chrono nanosecond count on the steady clock.
 #pragma once

@@ -1,4 +1,4 @@
-// What can happen to a supervision tree. The edge (the daemon, or the simulator) turns the outside world into these
+// The events of a supervision tree. The edge (the daemon, or the simulator) turns the outside world into these
 // events.
 #pragma once
 

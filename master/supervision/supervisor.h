@@ -85,7 +85,7 @@ class Supervisor {
   [[nodiscard]] std::uint32_t restarts_in_window(Instant now) const { return intensity_.in_window(now); }
 
  private:
-  // What the supervisor is busy with. Each list is handled in order; `stops` comes first.
+  // The present work of the supervisor. Each list is handled in order; `stops` comes first.
   struct Job {
     enum class Kind : std::uint8_t {
       start,

@@ -1,5 +1,5 @@
-// What the supervisors of one tree share: the entries, the time of this step, the commands, deadlines and mail. It has
-// no rules, except how the start, stop and end of one node are carried out. Internal to supervision/.
+// The data that the supervisors of one tree share: the entries, the time of this step, the commands, deadlines and
+// mail. It has no rules, except how the start, stop and end of one node are carried out. Internal to supervision/.
 #pragma once
 
 #include <deque>

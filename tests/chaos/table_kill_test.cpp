@@ -1,7 +1,7 @@
 // Kills holders of the connection table's lock and counts again. Two ways:
 //   random   workers that do nothing but change the table are killed by SIGKILL, thousands of times, while others go
 //   on;
-//            then what the dead ones left is swept as the master does it, and everything must add up
+//            then the slots of the dead are swept as the master does it, and everything must add up
 //   stepped  one worker is traced through a scenario instruction by instruction (ptrace(2)), and at each at which it
 //   holds
 //            the lock a copy of the memory is repaired as if it had died there

@@ -1,5 +1,5 @@
 """bulkheadd(8) and README.md against the program: every option of --help is documented and no other, every exit status of
-the source too, and what they show as a configuration loads."""
+the source too, and the configurations that they show load."""
 import os
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""bulkhead_handler(3) against bulkhead/handler.h: every member and every constant is in the page, and no member besides."""
+"""bulkhead_handler(3) against bulkhead/handler.h: every member and every constant is in the page, and no other member."""
 import os
 import re
 import unittest

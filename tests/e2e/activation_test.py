@@ -23,7 +23,7 @@ class ActivationCase(ControlledTestCase):
     def setUp(self):
         super().setUp()
         self.sockets = contextlib.ExitStack()
-        self.addCleanup(self.sockets.close)  # before the daemon's ports are looked at
+        self.addCleanup(self.sockets.close)  # before the daemon's ports are checked
 
     def listening(self, *arguments):
         return self.sockets.enter_context(listening(*arguments))
@@ -145,7 +145,7 @@ class ByName(ActivationCase):
         self.assertIn(f"LISTEN_FDS is for process 1, this is {daemon.pid}: ignored", self.warnings(daemon))
 
     def test_a_crash_loses_no_queued_client(self):
-        """The holder keeps the socket: 100 clients come while no daemon is there, and the next one serves them all."""
+        """The holder keeps the socket: 100 clients connect while no daemon runs, and the next daemon serves them all."""
         passed = self.listening()
         options = self.passing(passed, names=["web"])
         first = self.start(listener(listen="systemd:web"), **options)

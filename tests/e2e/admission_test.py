@@ -95,7 +95,7 @@ def reset_at_once(address, data=b"", source=None):
             client.send(data)
             client.reset()
     except ConnectionError:
-        pass  # bulkheadd was the first to do so
+        pass  # bulkheadd closed it first
 
 
 class Hostile(AdmissionTestCase):
@@ -108,7 +108,7 @@ class Hostile(AdmissionTestCase):
         for name in forms:
             address = daemon.address(name)
             with Hold(address, 5) as held:
-                self.assertEqual(held.echo_all(), 0)  # the banner stands before it
+                self.assertEqual(held.echo_all(), 0)  # the banner comes before it
                 for _ in range(50):  # at the limit: in the queue, or while being refused
                     reset_at_once(address)
                     reset_at_once(address, b"x" * 1000)
@@ -122,7 +122,7 @@ class Hostile(AdmissionTestCase):
         self.assertEqual(daemon.log(level="error"), [])
 
     def reset_at_every_stage(self, daemon, name, request, answer):
-        """COUNT clients each that are gone right after connecting, after sending, and in the middle of their answer; and every
+        """COUNT clients each that disconnect right after connecting, after sending, and in the middle of their answer; and every
         slot is free again. Returns how many were in the middle."""
         address = daemon.address(name)
         for _ in range(self.COUNT):
@@ -148,7 +148,7 @@ class Hostile(AdmissionTestCase):
         return self.COUNT + len(clients)
 
     def test_resets_at_every_stage_of_a_program(self):
-        """Its own end is what counts: one that bears a client's reset has not crashed, one that dies of it has."""
+        """The end of the program counts: one that survives a client's reset has not crashed, one that dies of it has."""
         answer = "head -c 100000000 /dev/zero"  # more than any buffer holds
         careful = self.write("careful", f"#!/bin/sh\ntrap '' PIPE\nread -r line || exit 0\n{answer} 2>&-\nexit 0\n", 0o755)
         careless = self.write("careless", f"#!/bin/sh\nread -r line || exit 0\nexec {answer}\n", 0o755)
@@ -159,12 +159,12 @@ class Hostile(AdmissionTestCase):
         told = self.reset_at_every_stage(daemon, "careless", b"answer\n", bytes(1000))
         crashed = self.counts(daemon, "careless")["crashed"]
         self.measured(in_the_middle=told, crashed=crashed)
-        self.assertGreaterEqual(crashed, told)  # who had the request before the reset dies of the answer too
+        self.assertGreaterEqual(crashed, told)  # a program that had read the request before the reset dies of its answer too
         self.assertLessEqual(crashed, told + self.COUNT)
         self.all_told(daemon, "careless", "crashed: (killed by SIGPIPE|ended with exit status 1$)")
 
     def all_told(self, daemon, name, words):
-        """Each crash that is counted is one that the log has seen, and nothing worse has happened."""
+        """Each counted crash is in the log, and no worse event is."""
         def told():
             return len(daemon.log(f"^connection .* ({words})", path=f"root/{name}"))
         crashed = self.counts(daemon, name)["crashed"]
@@ -174,7 +174,7 @@ class Hostile(AdmissionTestCase):
     def test_resets_at_every_stage_of_a_module(self):
         daemon = self.supervise(module_listener(self.module("does_as_told"), max_connections=5))
         self.reset_at_every_stage(daemon, "own", b"hello\n", b"hello")
-        self.all_told(daemon, "own", "crashed: killed by SIGPIPE")  # who was reading while its client left
+        self.all_told(daemon, "own", "crashed: killed by SIGPIPE")  # a program that was reading while its client disconnected
         self.assertLessEqual(self.counts(daemon, "own")["crashed"], self.COUNT)
 
     def test_a_half_closed_client_is_served_or_gets_the_refusal(self):

@@ -37,7 +37,7 @@ class Chain(ControlledTestCase):
         return {leaf["path"].removeprefix("root/shop/"): leaf.get("pid") for leaf in leaves}
 
     def wait_back(self, daemon, after):
-        """Until the last of the chain serves again."""
+        """Waits until the last of the chain serves again."""
         for worker in ("root/shop/front/1", "root/shop/front/2"):
             daemon.events.next("child_ready", worker, after=after, seconds=20)
 
@@ -46,7 +46,7 @@ class Chain(ControlledTestCase):
         return client.receive(len(ANSWER), 10)
 
     def told(self, daemon, after):
-        """What happened to the members of the chain, workers as their listener."""
+        """The events of the members of the chain, with workers named as their listener."""
         out = []
         for event in daemon.events.of("child_exited", "child_ready", "supervisor_terminated", after=after):
             name = event["path"].removeprefix("root/shop/").split("/")[0]

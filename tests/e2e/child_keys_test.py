@@ -1,5 +1,5 @@
 """The child keys, each compared with what the kernel says about the process: for the program of a listener, for a
-built-in handler, and for a process child. And what happens when a step fails: nothing runs half confined."""
+built-in handler, and for a process child. When a step fails, nothing runs half confined."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class AsTheKernelSeesThem(TestCase):
 
     @needs_root
     def test_defaults_without_keys(self):
-        """Started with a umask, a directory and limits of its own, which are not handed on where there is a default."""
+        """Started with a umask, a directory and limits of its own, which are not inherited where a default exists."""
         def spoil():
             os.umask(0)
             os.chdir("/tmp")
@@ -88,7 +88,7 @@ class AsTheKernelSeesThem(TestCase):
                 self.assertEqual(read(f"/proc/{one.pid}/oom_score_adj"), "300")
                 found = limits(one.pid)
                 self.assertEqual({name: found[name] for name in PRINTED}, {name: (str(n), str(n)) for name, n in PRINTED.items()})
-        # Workers have to go on accepting, so the limits and the low priority are not for them.
+        # Workers must continue to accept, so the limits and the low priority are not for them.
         for worker in self.daemon.workers():
             self.assertEqual(limits(worker.pid)["Max open files"], limits(os.getpid())["Max open files"])
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, worker.pid), os.getpriority(os.PRIO_PROCESS, 0))
@@ -116,7 +116,7 @@ class AsTheKernelSeesThem(TestCase):
 
     @needs_root
     def test_a_priority_above_the_daemons(self):
-        """What takes privilege is done before it is given up."""
+        """Steps that need privilege are done before it is given up."""
         for one in self.three(user="nobody", nice=-3).values():
             self.assertEqual(os.getpriority(os.PRIO_PROCESS, one.pid), -3)
 
@@ -183,7 +183,7 @@ class FailedSteps(TestCase):
         daemon = self.start(exec_listener([program], **keys), listener("echo", **keys))
         for name in ("run", "echo"):
             worker = daemon.workers(name)[0]
-            with Strace(worker.pid, "prlimit64", "error=EPERM", follow=True):  # the worker itself calls it no more
+            with Strace(worker.pid, "prlimit64", "error=EPERM", follow=True):  # the worker itself no longer calls it
                 for _ in range(3):
                     with Client(daemon.address(name)) as client:
                         self.assertEqual(client.rest(), b"")
@@ -203,7 +203,7 @@ class FailedSteps(TestCase):
     @needs_root
     @tool("strace")
     def test_execve_fails_for_a_program_of_a_user_with_too_many_processes(self):
-        """As setuid(2) and execve(2) have it since Linux 3.1: it is the latter that fails."""
+        """Since Linux 3.1 execve(2) fails in this case, not setuid(2)."""
         ran, program = self.marker()
         os.chmod(self.directory, 0o777)
         daemon = self.start(exec_listener([program], user="nobody", workers=1))
@@ -224,7 +224,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     def test_execve_fails_for_a_process_of_a_user_with_too_many_processes(self):
-        """Really: root may fork, but who has become a user with more processes than are allowed may not execute."""
+        """root may fork, but a process that has become a user with too many processes may not execute."""
         ran = os.path.join(self.directory, "ran")
         os.chmod(self.directory, 0o777)
         keys = {"type": "process", "user": "61235", "group": "61235", "ready": "exec", "restart": "temporary"}
@@ -254,7 +254,7 @@ class FailedSteps(TestCase):
 
     @needs_root
     def test_a_failed_step_of_a_worker_and_of_a_process(self):
-        """Their directory is gone when they are started anew."""
+        """Their directory is gone when they are started again."""
         inside = os.path.join(self.directory, "root", "inside")
         os.makedirs(inside)
         keys = {"chroot": os.path.dirname(inside), "chdir": "/inside"}
@@ -291,7 +291,7 @@ class FailedSteps(TestCase):
     @needs_root
     @tool("strace")
     def test_a_switch_without_effect_is_noticed(self):
-        """Success is not believed: what the kernel says afterwards counts."""
+        """A step that reports success is checked against the state in the kernel."""
         for call, words in {"setgroups": "supplementary groups", "setresgid": "the group", "setresuid": "the user"}.items():
             with self.subTest(call):
                 self.does_not_start(call, "retval=0", f"setting {words}")
@@ -340,7 +340,7 @@ class KillMode(ControlledTestCase):
                 wait_until(lambda: len(self.stray(daemon)) == 1, 5, "only the new process's own")
             else:
                 wait_until(lambda: len(self.stray(daemon)) == 3, 5, "those of before, and the new process's own")
-                daemon.killed = True  # what this mode spares stays; the test ends it
+                daemon.killed = True  # processes that this mode spares stay; the test ends them
                 self.assertEqual(daemon.stop(), 0)
 
 

@@ -46,7 +46,7 @@ class Story(AdmissionTestCase):
         self.assertEqual(client.rest(), b"")
 
     def story(self, client, *events):
-        """Its lines, which are of these events and in this order, and all of one connection."""
+        """The lines of one connection; checks that they have these events, in this order."""
         last = self.daemon.wait_log("", event=events[-1], peer=client.name)[-1]
         lines = self.select(connection=last["connection"])
         self.assertEqual([line["event"] for line in lines], list(events))

@@ -42,7 +42,7 @@ class Control:
         self.socket.close()
 
     def send(self, data):
-        """Says whether all of it could be sent."""
+        """Returns whether all of it could be sent."""
         try:
             self.socket.sendall(data)
             return True
@@ -109,7 +109,7 @@ class ControlCase(TestCase):
         return daemon
 
     def ctl(self, daemon, *arguments, text=None, timeout=20, environment=None):
-        """bulkheadctl to its end: (status, stdout, stderr)."""
+        """Runs bulkheadctl to its end: (status, stdout, stderr)."""
         done = subprocess.run([os.path.join(self.bindir, "bulkheadctl"), "-s", daemon.control, *arguments], input=text or "",
                               capture_output=True, text=True, timeout=timeout, env={"PATH": "/bin", **(environment or {})})
         return done.returncode, done.stdout, done.stderr
@@ -120,7 +120,7 @@ class ControlCase(TestCase):
         return out
 
     def value(self, daemon, *arguments, **options):
-        """What --json prints: exactly one line with one value."""
+        """The value that --json prints: exactly one line with one value."""
         out = self.good(daemon, "--json", *arguments, **options)
         self.assertEqual(out.count("\n"), 1)
         return json.loads(out)
@@ -485,7 +485,7 @@ class File(ControlCase):
         log_size = len(daemon.log_text())
         self.second(daemon, 73)
         self.assert_answers(daemon)
-        self.assertGreater(len(daemon.log_text()), log_size)  # where the second one said why
+        self.assertGreater(len(daemon.log_text()), log_size)  # the second daemon reported why there
         self.assertEqual([name for name in os.listdir(self.directory) if name.endswith(".lock")], [])
 
     def test_the_socket_of_a_dead_daemon_is_replaced(self):
@@ -534,7 +534,7 @@ class File(ControlCase):
 
 
 def abuse(path, stop):
-    """Everything at once and over again, with what CPU time the others leave."""
+    """All attacks at once and repeatedly, with the CPU time that the others leave."""
     os.nice(19)
     silent = []
     while not stop.is_set():
@@ -614,7 +614,7 @@ class Abuse(ControlCase):
             began = time.monotonic()
             self.assertEqual(self.value(daemon, "status")["pid"], daemon.pid)
             took = time.monotonic() - began
-            # A client that was sent away is closed at the end of the loop's turn.
+            # A client that was refused is closed at the end of the loop's turn.
             wait_until(lambda: self.open_fds(daemon) <= baseline + MAX_CLIENTS, 5, "the surplus clients are closed")
             self.assertTrue(crowd[0].ended())
             crowd[-1].request("status")

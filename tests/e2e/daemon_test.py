@@ -36,7 +36,7 @@ class Detached(TestCase):
         return self.write("bulkhead.json", json.dumps(config))
 
     def detach(self, path, *arguments):
-        """What the invoking shell gets; its pipes must be closed again, or this would not return."""
+        """The result in the invoking shell; its pipes must be closed again, or this would not return."""
         done = subprocess.run([self.program, "-d", "-c", path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=15, cwd=self.directory)
         return done.returncode, done.stdout, done.stderr
@@ -340,7 +340,7 @@ class Hung(TestCase):
 @needs_mounts
 @tool("unshare")
 class ProcessOne(TestCase):
-    """As a container's first process: strangers are reaped and otherwise left alone."""
+    """As a container's first process: unknown children are reaped and otherwise left alone."""
 
     STRANGER = """
 trap 'echo signalled >>{report}' TERM HUP INT QUIT USR1 CONT
@@ -372,7 +372,7 @@ echo unharmed >>{report}
     def begin(self, *children, **options):
         daemon = self.start(*children, prefix=("unshare", "--pid", "--fork", "--mount-proc"), **options)
         self.assertEqual(daemon.ready["pid"], 1)
-        daemon.pid = daemon.popen.pid  # for the harness: unshare waits for it and has its status
+        daemon.pid = daemon.popen.pid  # for the harness: unshare waits for it and exits with its status
         self.first = children_of(daemon.pid)[0]
         return daemon
 

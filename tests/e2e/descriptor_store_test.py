@@ -20,7 +20,7 @@ class Store(ControlledTestCase):
         return daemon
 
     def begin_again(self, *children):
-        """With what is in the store, as systemd starts a service again."""
+        """Starts the daemon with the sockets in the store, as systemd restarts a service."""
         return self.start(*children, **self.manager.with_store(self.helper("passes_sockets")))
 
     def echo(self, name="echo", **keys):
@@ -55,7 +55,7 @@ class Store(ControlledTestCase):
         self.assertFalse(os.path.exists(path))
 
     def accepting(self, worker):
-        """How many listening sockets the process still has."""
+        """The number of listening sockets that the process still has."""
         try:
             targets = [os.readlink(f"/proc/{worker.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{worker.pid}/fd")]
         except OSError:

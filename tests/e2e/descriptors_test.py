@@ -7,13 +7,13 @@ import time
 
 from harness import Client, Hold, TestCase, exec_listener, listener, main, needs_root, process, wait_until
 
-LIBUV_PIPES = ["pipe"] * 4  # its way of passing signals on, which it makes whether asked or not
+LIBUV_PIPES = ["pipe"] * 4  # libuv's signal pipes, which it always creates
 
 
 @needs_root
 class ExactLists(TestCase):
     def kinds(self, one):
-        """What it holds, sorted; a socket or file that is known by name is called so."""
+        """Its descriptors, sorted; a socket or file with a known name is listed by it."""
         return {fd: self.name(kind) for fd, kind in one.fd_kinds().items()}
 
     def name(self, kind):
@@ -44,7 +44,7 @@ class ExactLists(TestCase):
 
     def check_master(self, daemon):
         master = wait_until(lambda: self.master(daemon), 2, "the master")
-        # --ready-fd is closed just after its line is written, which is what the test has waited for.
+        # --ready-fd is closed just after its line is written, and the test has waited for that line.
         wait_until(lambda: list(self.kinds(master).values()).count("pipe") == len(LIBUV_PIPES), 5, "the ready pipe is closed")
         held = self.kinds(master)
         standard = {fd: held.pop(fd) for fd in (0, 1, 2)}
@@ -164,7 +164,7 @@ class NothingIsKept(TestCase):
         daemon = self.start(exec_listener([self.helper("leaves_daemon")]), daemon={"drain_timeout": "100ms"})
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(5), b"left\n")
-        daemon.killed = True  # a stray in a session of its own may stay; the port may not
+        daemon.killed = True  # a process in a session of its own may stay; the port may not
         self.assertEqual(daemon.stop(), 0)
         self.assertEqual(daemon._bound_addresses(), [])
 

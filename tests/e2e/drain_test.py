@@ -24,7 +24,7 @@ def fixed(name="echo", **keys):
 
 class Drain(ControlledTestCase):
     def ask(self, daemon, *words):
-        """A command that waits for something, and the (status, stdout, stderr) it comes to."""
+        """A command that waits for something, and its later (status, stdout, stderr)."""
         out = []
         thread = threading.Thread(target=lambda: out.append(daemon.control.run(*words)), daemon=True)
         thread.start()
@@ -43,7 +43,7 @@ class Drain(ControlledTestCase):
 
 
 class Notice(Drain):
-    """`drain_fd`: programs that know how to end a conversation get to do so."""
+    """`drain_fd`: programs that can end a conversation get the time to do so."""
 
     def test_programs_of_every_style_are_notified_even_of_dead_workers(self):
         styles = {"ucspi": "3 of [0, 1, 2, 3]", "inetd": "3 of [0, 1, 2, 3]", "listen_fds": "4 of [0, 1, 2, 3, 4]"}
@@ -146,7 +146,7 @@ class One(Drain):
         self.assertEqual((self.phase(daemon), daemon.control.value("status")["state"]), (None, "running"))
         self.assertEqual(daemon.control.run("drain", "root/echo")[0], 0)
         self.wait_phase(daemon, "lame_duck")
-        self.assertEqual(daemon.control.run("stop", "root/echo")[0], 0)  # leaves the rest of it out
+        self.assertEqual(daemon.control.run("stop", "root/echo")[0], 0)  # skips the rest of the lame duck
         self.assertTrue(refused(daemon.address()))
         self.assertEqual(daemon.stop(signal.SIGQUIT), 0)
 

@@ -17,7 +17,7 @@ def variables(text):
 
 
 class Environment(TestCase):
-    """Golden: exactly these variables, no others, whatever the daemon's own environment holds."""
+    """Golden: exactly these variables and no others, with any environment of the daemon."""
 
     families = ("PROTO", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP", "TCPLOCALPORT",
                 "TCPLOCALHOST", "TCPCONNNUM", "TCPORIGDSTIP", "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6INTERFACE", "IPCREMOTEEUID",
@@ -323,7 +323,7 @@ class LeftBehind(TestCase):
         return [one for one in daemon.tree() if one.pid not in workers and one.state != "Z"]
 
     def test_the_rest_of_the_group_is_ended(self):
-        """And what ends when it is asked to does not hold the slot for longer."""
+        """Processes that end on request do not hold the slot any longer."""
         daemon = self.start(exec_listener([self.helper("leaves_background")], shutdown="10s", max_connections=1))
         began = time.monotonic()
         for _ in range(10):
@@ -345,7 +345,7 @@ class LeftBehind(TestCase):
         wait_until(lambda: not self.strays(daemon), 6, "no stray")
         took = time.monotonic() - began
         self.assertGreater(took, 1.9)
-        # While they were there they were counted; now there is room again.
+        # They were counted until their end; now the slots are free again.
         with Client(daemon.address()) as client:
             self.assertEqual(client.receive(5), b"left\n")
         self.measured(strays=len(stray), gone_after=took)

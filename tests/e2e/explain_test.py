@@ -14,7 +14,7 @@ def process_child(name, script="exec sleep 1000", **keys):
 
 class Explain(ControlledTestCase):
     def explain(self, daemon, path):
-        """The state, and the sentences without times and pids, both forms telling the same."""
+        """The state, and the sentences without times and pids; checks that both forms agree."""
         told = daemon.control.value("explain", path)
         status, text, _ = daemon.control.run("explain", path)
         self.assertEqual((status, told["path"]), (0, path))

@@ -52,7 +52,7 @@ class Memory(TestCase):
         self.assertLess(private, 2048)
 
     def test_memory_of_a_worker_of_a_very_large_listener(self):
-        user = {"user": "root"} if os.geteuid() == 0 else {}  # whom RLIMIT_NPROC does not concern
+        user = {"user": "root"} if os.geteuid() == 0 else {}  # RLIMIT_NPROC does not apply to root
         daemon = self.start(listener(max_connections=1000000, **user))
         with Hold(daemon.address(), 20) as held:
             self.assertEqual(held.echo_all(), 20)

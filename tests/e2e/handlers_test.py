@@ -58,14 +58,14 @@ class BuiltIn(TestCase):
         return client
 
     def talk(self, command, data=b""):
-        """What a real client prints."""
+        """The output of a real client."""
         host, port = self.address
         command = [word.format(host=host, port=port) for word in command]
         done = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
         return done.stdout
 
     def wait_end(self, name, **fields):
-        """The log line of the end of the connection from there, and no crash anywhere."""
+        """The log line of the end of the connection from there; checks that no connection crashed."""
         line = self.daemon.wait_log("^connection .* (ended|crashed)", seconds=10, peer=name, **fields)[0]
         self.assertEqual(self.daemon.log("crashed|exit status", level="warning"), [])
         return line
@@ -277,7 +277,7 @@ class Chargen(BuiltIn):
 
 
 class Rude(TestCase):
-    """Whatever a client does to any of them is no crash, and leaves nothing."""
+    """No client behaviour causes a crash in any of them, or leaves anything."""
 
     def test_resets_and_half_closes(self):
         names = ("echo", "discard", "daytime", "chargen", "time")

@@ -29,7 +29,7 @@ def variables(text):
 @tool("haproxy")
 class HAProxy(ControlledTestCase):
     def balance(self, daemon, options, bind="", more="", name=None):
-        """HAProxy on a port of its own, before the listener; returns where its clients connect to."""
+        """HAProxy on a port of its own, before the listener; returns the address for its clients."""
         port = free_port()
         host, service = daemon.address(name)
         text = f"{CONFIG}listen front\n  bind 127.0.0.1:{port} {bind}\n{more}  server bulkhead {host}:{service} {options}\n"

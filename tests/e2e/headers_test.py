@@ -13,7 +13,7 @@ COMPILER = ["g++", "-std=c++20", "-fsyntax-only", "-D_GNU_SOURCE", "-I", ROOT, "
 
 
 def complaint(header, generated):
-    """What the compiler says to a file that includes nothing but this header."""
+    """The errors of the compiler for a file that includes only this header."""
     result = subprocess.run([*COMPILER, "-I", generated, "-x", "c++", "-"], input=f'#include "{header}"\n', text=True,
                             capture_output=True)
     return f"{header}: {result.stderr[:500]}" if result.returncode else ""

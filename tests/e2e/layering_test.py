@@ -5,7 +5,7 @@ import re
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LANGUAGE = ["worker/sys/enum_words.h", "worker/sys/overloaded.h"]  # what C++ lacks: pure too
+LANGUAGE = ["worker/sys/enum_words.h", "worker/sys/overloaded.h"]  # additions to the standard library: pure too
 PURE = {"master/supervision": ["master/supervision/", *LANGUAGE], "worker/admission": ["worker/admission/", *LANGUAGE]}
 IMPURE = re.compile(r"^(sys/|linux/|arpa/|netinet/|net/|unistd\.h|fcntl\.h|sched\.h|signal\.h|csignal|poll\.h|pthread\.h|dirent\.h|"
                     r"pwd\.h|grp\.h|uv\.h|nlohmann/|fmt/|CLI/|iostream|fstream|filesystem|thread|mutex)")
@@ -104,7 +104,7 @@ class Layering(unittest.TestCase):
             self.assert_reached(folder, builds)
 
     def assert_reached(self, folder, builds):
-        """Every CMakeLists.txt up to the top takes in the one below."""
+        """Every CMakeLists.txt up to the top includes the one below."""
         while folder != "tests":
             above, name = os.path.split(folder)
             words = builds.get(above, "")

@@ -11,7 +11,7 @@ PENALTIES = {"mode": "enforce", "timeout": "30s", "min": "0s"}
 
 class Lifetime(AdmissionTestCase):
     def ends(self, clients, began):
-        """When the last of them saw its end."""
+        """Seconds until the last of them saw its end."""
         for client in clients:
             self.assertEqual(client.rest(), b"")
         return time.monotonic() - began
@@ -80,7 +80,7 @@ class Lifetime(AdmissionTestCase):
         self.assertEqual(line["writer"], daemon.pid)
 
     def penalised(self, daemon):
-        """What the source of the only connection so far is refused for."""
+        """Checks that the source of the only connection so far is refused for a timeout."""
         one, = wait_until(lambda: daemon.control.value("penalties"), 5, "a penalty")
         self.assertEqual((one["source"], one["active"], one["reason"]), ("127.0.0.1/32", True, "timeout"))
         self.assertTrue(20 < one["remaining_seconds"] <= 30, one)
@@ -120,7 +120,7 @@ class Lifetime(AdmissionTestCase):
 
 
 class Runaways(AdmissionTestCase):
-    """Whose client has gone, and who would go on for ever."""
+    """Programs whose client has gone, and that would otherwise run for ever."""
 
     def goes(self, daemon, clients=1):
         """Seconds from the reset of these clients until nothing is left of what served them."""

@@ -26,7 +26,7 @@ class Package(TestCase):
         return done.stdout
 
     def install(self):
-        """As a packager does it; the prefix is inside, so nothing may depend on where it ends up."""
+        """As a packager does it; the prefix is inside, so no file may depend on its final place."""
         build = os.path.dirname(self.bindir)
         root = os.path.join(self.directory, "root")
         self.call("cmake", "--install", build, env={**os.environ, "DESTDIR": root})

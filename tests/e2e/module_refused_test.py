@@ -9,7 +9,7 @@ import time
 
 from harness import Canary, Client, ControlledTestCase, config_of, listener, main, module_listener, signal_process, wait_until
 
-# What its constructor does, and what is said about it.
+# Faults of a constructor, and the reason that is reported for each.
 SINS = {
     "starts_thread": "left 1 thread running", "ignores_sigpipe": "changed what SIGPIPE does",
     "handles_sigchld": "changed what SIGCHLD does", "changes_directory": "changed the working directory to /tmp",
@@ -25,7 +25,7 @@ UNFIT = {
     "no_serve": r"failed: it has no serve\(\)", "offers_nothing": "failed: it offers nothing for version 1",
     "of_another_abi": "failed: it is for version 42 of the handler interface, this is version 1"}
 
-# What init() does, as options of does_as_told.
+# Faults of init(), as options of does_as_told, and the reason that is reported for each.
 INITS = {
     "init_refuses": "says: the moon is not right", "init_returns": r"returned 7 from init\(\)",
     "init_throws": "threw an exception: as told", "init_exits": r"called exit\(5\)",
@@ -98,7 +98,7 @@ class Refused(ControlledTestCase):
 
 
 class Broken(ControlledTestCase):
-    """A module that was good when the daemon started and is not any more."""
+    """A module that was good when the daemon started and no longer is."""
 
     def setUp(self):
         super().setUp()
@@ -121,7 +121,7 @@ class Broken(ControlledTestCase):
             self.assertEqual(len(starts), 2)
             for line in daemon.log("own.so changed the umask to 0000", path="root/own/1"):
                 self.assertIn("loading the handler module", line["message"])
-            self.assertTrue(held.echo())  # what it served, goes on
+            self.assertTrue(held.echo())  # connections that it served continue
         self.assertEqual(canary.errors, 0)
         self.assertTrue(daemon.running())
 
@@ -141,7 +141,7 @@ class Broken(ControlledTestCase):
         self.assertTrue(daemon.log(r"ctor_exits.so called exit\(3\)", path="root/own/1"))
 
     def test_a_missing_module_worker_fails_only_modules(self):
-        """Without bulkhead-module-worker a daemon serves all but modules."""
+        """Without bulkhead-module-worker a daemon serves everything except modules."""
         folder = os.path.join(self.directory, "bin")
         os.mkdir(folder)
         for name in ("bulkheadd", "bulkhead-worker"):

@@ -162,7 +162,7 @@ class Serving(ControlledTestCase):
 
 
 class Ends(ControlledTestCase):
-    """However a connection ends, it ends alone: (what it is told, what the log says of the end)."""
+    """Every end of a connection affects no other: (command for the module, log line of the end)."""
 
     variants = {
         "return 0": {"status": 0}, "return 3": {"status": 3}, "return 300": {"status": 255}, "exit 0": {"status": 0},
@@ -177,7 +177,7 @@ class Ends(ControlledTestCase):
         self.worker = self.daemon.workers()[0]
 
     def end_of(self, words):
-        """The log line of the end of a connection that is told so; it must not have cost anything else."""
+        """The log line of the end of a connection after that command; it must have had no other effect."""
         with Told(self.daemon.address()) as client:
             self.assertTrue(client.echo())
             child = self.daemon.child_of(client)
@@ -193,7 +193,7 @@ class Ends(ControlledTestCase):
         return line
 
     def end_the_daemonised(self, leader):
-        """It left its session on purpose: it is the master's child now, and whoever wants to may kill it."""
+        """It left its session on purpose: it is the master's child now, and any operator may kill it."""
         def stray():
             return next((one for one in children_of(self.daemon.pid)
                          if one.pid != self.worker.pid and one.title.startswith("bulkheadd: connection")), None)
@@ -262,7 +262,7 @@ class Draining(ControlledTestCase):
             client.close()
         self.assertEqual(stop.wait(10), 0)
         self.assertEqual(daemon.control.run("start", "root/own")[0], 0)
-        for client in self.waiting(daemon.address(), 1):  # and it begins anew
+        for client in self.waiting(daemon.address(), 1):  # the listener starts again
             self.assertTrue(client.silent(0.1))
 
     def test_a_stop_of_the_daemon_is_noticed(self):
@@ -282,7 +282,7 @@ class Draining(ControlledTestCase):
 
 
 class TheFile(ControlledTestCase):
-    """Loaded from a private copy, so what becomes of the file is nobody's concern until the next worker starts."""
+    """Loaded from a private copy, so changes of the file have no effect until the next worker starts."""
 
     def setUp(self):
         super().setUp()
@@ -354,7 +354,7 @@ class TheFile(ControlledTestCase):
 
 class Killed(TestCase):
     def test_every_serving_process_is_in_the_table(self):
-        """Workers are killed while they fork: who is between fork and table ends by himself, and every slot is freed."""
+        """Workers are killed while they fork: a process between fork and table ends by itself, and every slot is freed."""
         daemon = self.start(module_listener(self.module("does_as_told"), max_restarts=1_000_000, restart_delay="none",
                                             max_connections=100, shutdown="1s"))
         kills = 0

@@ -1,4 +1,4 @@
-"""More clients than there is room for: max_connections and max_connection_rate in every form of on_full."""
+"""More clients than free slots: max_connections and max_connection_rate in every form of on_full."""
 
 import os
 import random
@@ -19,7 +19,7 @@ class OnFull(AdmissionTestCase):
             yield (f"127.0.{1 + number % 7}.{1 + number}", 0)
 
     def refuse(self, daemon, form):
-        """MORE clients who find no room, each of another source, all at once and all talking already."""
+        """MORE clients that find no free slot, each of another source, all at once and all sending already."""
         found, late = [], []
         for source in self.sources():
             try:  # a reset can be as fast as that
@@ -209,7 +209,7 @@ class Rate(AdmissionTestCase):
         self.assertGreaterEqual(accepted, limit - 20)  # a worker may die with a connection that counted but was no process yet
 
     def refused_now(self, daemon):
-        """Fills up what killed workers left of the rate; true when it is used up."""
+        """Uses the part of the rate that killed workers left; true when it is used up."""
         with Client(daemon.address()) as client:
             try:
                 return not client.echo()

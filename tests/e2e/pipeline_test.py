@@ -1,5 +1,5 @@
 """All steps of admission on one listener, in their order: clients that several steps would refuse are refused by the first of
-them, and counted there and nowhere else. Once with clients that come themselves, once with a balancer that names them."""
+them, and counted only there. Once with direct clients, once with clients behind a balancer."""
 
 from harness import AdmissionTestCase, Client, exec_listener, main, outcome, wait_until
 from harness.proxy_header import proxy_v1
@@ -46,7 +46,7 @@ class Steps(AdmissionTestCase):
         self.wait_counts(daemon, active=active)
 
     def expect(self, daemon, reason, came):
-        """That this connection is refused, and counted under `reason` alone."""
+        """Checks that this connection is refused, and counted under `reason` alone."""
         self.assertEqual(outcome(came), (BANNER.encode(), "end"), reason)
         self.expected[reason] = self.expected.get(reason, 0) + 1
         wait_until(lambda: self.refused(daemon) == self.expected, 5, lambda: f"{self.expected}, but {self.refused(daemon)}")
@@ -75,7 +75,7 @@ class Steps(AdmissionTestCase):
         self.assertTrue(same.echo() and twice[0].echo())
 
     def everything_at_once(self, daemon):
-        """No slot is free and no rate is left: who is refused by an earlier step is counted there all the same."""
+        """No slot is free and no rate is left: a client that an earlier step refuses is still counted there."""
         for reason, client in (("rate", "127.2.5.1"), ("rate_per_source", "127.2.2.3"), ("penalty", "127.2.1.1"),
                                ("penalty", "127.2.1.2"), ("denied", "127.2.1.3"), ("denied", BY_RULE), ("denied", DENIED)):
             self.expect(daemon, reason, self.come(daemon, client))
@@ -100,7 +100,7 @@ class Steps(AdmissionTestCase):
             client.send(words)
             return client
         self.expect(daemon, "denied", plain(DENIED))  # by the address itself, whatever it might send
-        self.expect(daemon, "proxy", plain("127.2.1.1"))  # may not speak for others; nobody asks whether it has a penalty
+        self.expect(daemon, "proxy", plain("127.2.1.1"))  # may not speak for others; its penalties are not checked
         self.expect(daemon, "proxy", plain(BALANCER, b"GET / HTTP/1.0\r\n\r\n"))
         self.expect(daemon, "proxy_timeout", plain(BALANCER, b"PROXY TCP4 127.8"))
         self.assertEqual(self.refused(daemon), {"denied": 7, "proxy": 2, "proxy_timeout": 1, "penalty": 4, "per_source": 2,

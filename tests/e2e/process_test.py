@@ -1,5 +1,5 @@
-"""Process children for real: when they are ready, how they are stopped, what their ends mean, when they are started
-again, what they are given, and what becomes of them when the master dies."""
+"""Process children for real: readiness, stopping, the meaning of their ends, restarts,
+their environment, and their fate when the master dies."""
 
 import datetime
 import json
@@ -214,7 +214,7 @@ class Stopping(ControlledTestCase):
         self.assertEqual(daemon.log("asked", path="root/job"), [])
 
     def test_the_whole_group_ends_with_its_leader(self):
-        # One that is stopped, with a pipeline below it; and one that ends by itself and leaves a deaf one behind.
+        # One is stopped, with a pipeline below it; another ends by itself and leaves a process that ignores TERM.
         daemon = self.supervise(program("pipeline", self.helper("has_grandchildren"), shutdown="300ms"),
                                 program("leaver", self.helper("leaves_child"), shutdown="300ms", restart="temporary"), sleeper())
         daemon.wait_log("^left behind$", path="root/leaver")

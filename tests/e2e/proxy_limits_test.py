@@ -1,4 +1,4 @@
-"""Behind a balancer, limits and penalties are those of the client that it names; a bad header is no
+"""Behind a balancer, limits and penalties apply to the client that it names; a bad header is no
 offence of any client. All connections come from one address."""
 
 import os
@@ -31,7 +31,7 @@ class Limits(AdmissionTestCase):
                 self.assertTrue(self.served(daemon, number, header=header))
         for number in range(1, 21):
             self.assertEqual(outcome(self.come(daemon, number)), (BUSY.encode(), "end"))
-        with Client(daemon.address()) as balancer:  # for itself, it is a source like any other
+        with Client(daemon.address()) as balancer:  # for its own connections it is a source like any other
             balancer.send(b"PROXY UNKNOWN\r\n")
             self.assertTrue(balancer.echo())
         self.assertEqual(self.refused(daemon), {"per_source": 20})

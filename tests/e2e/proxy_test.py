@@ -35,12 +35,12 @@ class ProxyTestCase(ControlledTestCase):
         return there[0]
 
     def told(self, daemon, reason):
-        """How many refusals the log speaks of, the suppressed ones included; and its lines."""
+        """The number of refusals in the log, suppressed ones included; and its lines."""
         lines = daemon.log(reason=reason)
         return len(lines) + sum(int(line.get("suppressed", 0)) for line in lines), lines
 
     def idle(self, daemon):
-        """Nothing is left of what a test did: as many descriptors as a worker has without connections."""
+        """Checks that a test left nothing: a worker has as many descriptors as without connections."""
         for worker in daemon.workers():
             wait_until(lambda one=worker: len(process(one.pid).fds()) == self.at_rest, 5,
                        lambda: f"descriptors at rest: {process(worker.pid).fd_kinds()}")
@@ -140,7 +140,7 @@ class Environment(ProxyTestCase):
 
 
 class Bytes(ProxyTestCase):
-    """What follows the header is the handler's, from its first byte on, and in a socket that blocks."""
+    """The handler gets the bytes after the header, from the first one on, in a blocking socket."""
 
     def exchange(self, daemon, *parts):
         with Client(daemon.address()) as client:
@@ -164,7 +164,7 @@ class Bytes(ProxyTestCase):
             with Hold(daemon.address(), len(header)) as held:
                 for cut, client in enumerate(held.clients):
                     client.send(header[:cut])
-                # One that comes after them is served, so each half has been looked at.
+                # A later client is served, so each half has been read.
                 self.assertEqual(self.exchange(daemon, header, LINE), LINE)
                 for cut, client in enumerate(held.clients):
                     self.assertTrue(client.silent(0.001), cut)
@@ -217,7 +217,7 @@ class Bytes(ProxyTestCase):
 
 
 class Known(ProxyTestCase):
-    """The claimed client is who lists, logs and limits speak of."""
+    """Lists, logs and limits refer to the claimed client."""
 
     def test_lists_logs_and_titles_name_the_claimed_client(self):
         daemon = self.supervise(listener(proxy_protocol="v2"), log=None)

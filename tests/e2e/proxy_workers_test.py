@@ -16,7 +16,7 @@ class Workers(ProxyTestCase):
         return clients
 
     def seen(self, daemon, clients):
-        """Until no half header is left unread in the kernel: their workers have them."""
+        """Waits until no half header is left unread in the kernel: their workers have them."""
         def unread():
             with open("/proc/net/tcp") as file:
                 rows = [line.split() for line in file][1:]

@@ -12,7 +12,7 @@ PROXY = {"proxy_protocol": "v1", "proxy_timeout": "200ms"}
 
 class Reasons(AdmissionTestCase):
     def refuse(self, daemon, reason, words, deed):
-        """COUNT refusals by `deed`, of which the log speaks in `words`."""
+        """COUNT refusals by `deed`, which the log reports in `words`."""
         for _ in range(COUNT):
             deed()
         wait_until(lambda: self.refused(daemon) == {reason: COUNT}, 5, lambda: f"{reason} only: {self.refused(daemon)}")

@@ -155,7 +155,7 @@ class WhatChanges(ReloadTestCase):
             self.assertEqual(client.receive(3), b' !"')
 
     def test_processes_get_their_reload_signal(self):
-        """Those that stay, and by every reload that goes through."""
+        """Every reload that succeeds signals the processes that stay."""
         told = pathlib.Path(self.write("told", ""))
         script = (f"import os, signal\nsignal.signal(signal.SIGHUP, lambda *_: print('again', os.getpid(), "
                   f"file=open({str(told)!r}, 'a')))\nos.write(3, b'\\n')\nwhile True: signal.pause()\n")
@@ -190,7 +190,7 @@ class WhatChanges(ReloadTestCase):
         daemon.events.mark()
         names = {"child_started": "+", "child_ready": "!", "child_exited": "-"}
         told = [names[one["event"]] + one["path"][-1] for one in daemon.events.of(*names, after=mark)]
-        # Both of a group are started before either is ready; which of them is ready first is theirs.
+        # Both workers of a batch are started before either is ready; either may be ready first.
         self.assertEqual(sorted(told[:4]), ["!5", "!6", "+5", "+6"])
         self.assertEqual(told[:2], ["+5", "+6"])
         self.assertEqual([one for one in told if one[0] != "!"],
@@ -299,7 +299,7 @@ class WhatIsRefused(ReloadTestCase):
             self.reload(daemon)
             self.rewrite(daemon, listener(), second)
             self.assertIn("root/second still exists", self.refused(daemon))
-            for worker in daemon.workers("second"):  # what it was made from is no configuration of the daemon's any more
+            for worker in daemon.workers("second"):  # its entry is no longer in the daemon's configuration
                 signal_process(worker.pid, signal.SIGKILL)
             self.assertTrue(client.echo())
         wait_until(lambda: len(daemon.control.node("root")["children"]) == 1, 5, "the end of what was removed")
@@ -360,7 +360,7 @@ class Storms(ReloadTestCase):
         self.measured(reloads=rounds, kills=rounds // 5, held=held, ok=storm.counts["ok"], failed=sum(storm.failed.values()))
 
     def test_ten_reloads_a_second(self):
-        """A few seconds of it; a minute with BULKHEAD_LONG=1."""
+        """Lasts a few seconds; a minute with BULKHEAD_LONG=1."""
         seconds = 60 if os.environ.get("BULKHEAD_LONG") == "1" else 4
         address = f"127.0.0.1:{free_port()}"
 

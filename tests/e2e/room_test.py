@@ -1,5 +1,5 @@
 """Limits of the system: a configured value that exceeds them is an error, a default is lowered to fit. The limit
-of descriptors, which the daemon raises only for itself. And very little CPU."""
+of descriptors, which the daemon raises only for itself. Also a very small share of a CPU."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from harness import (Canary, Client, ControlledTestCase, Hold, Storm, UpgradeTes
                      module_listener, needs_root, process)
 
 CAT = os.path.realpath("/bin/cat")
-UID = 61_234  # whose processes nobody else counts
+UID = 61_234  # a user without other processes
 CGROUPS = "/sys/fs/cgroup"
 
 
@@ -19,7 +19,7 @@ class RoomTestCase(ControlledTestCase):
         return os.path.join(self.directory, str(len(self.daemons)))
 
     def refused(self, most, limit, preexec):
-        """Asked for one more than there is room for: 78, and where to look."""
+        """One more than the limit allows is refused with 78, and the message names the limit."""
         text = json.dumps(config_of(listener(max_connections=most + 1)), indent=1)
         path = self.write("refused.json", text)
         status, out, err = self.run_program("-c", path, preexec_fn=preexec)
@@ -31,7 +31,7 @@ class RoomTestCase(ControlledTestCase):
         self.assertEqual(err.count("\n"), 1, err)
 
     def checked(self, most, preexec):
-        """What --check and --dump-config say of the default."""
+        """The default according to --check and --dump-config."""
         path = self.write("checked.json", json.dumps(config_of(listener())))
         status, out, err = self.run_program("-c", path, "--check", preexec_fn=preexec)
         self.assertEqual(status, 0, err)
@@ -40,7 +40,7 @@ class RoomTestCase(ControlledTestCase):
         self.assertEqual(json.loads(out)["supervisor"]["children"][0]["max_connections"], most)
 
     def held(self, daemon, most):
-        """All that there is room for are served, and one more waits for room and not for luck."""
+        """As many as fit are served, and one more waits until a slot is free."""
         with Hold(daemon.address(), most) as hold:
             self.assertEqual(hold.echo_all(), most)
             with Client(daemon.address()) as late:
@@ -138,7 +138,7 @@ class Cgroups(RoomTestCase):
         workers = [one.pid for one in daemon.workers()]
         with Canary(daemon.address(), 3, every=0.2) as canary, Storm(daemon.address(), threads=3) as storm:
             self.set(*(("cpu.cfs_quota_us", 5000) if v1 else ("cpu.max", "5000 100000")))
-            time.sleep(6)  # the watchdog's patience is 4 s, and a second look
+            time.sleep(6)  # the watchdog allows 4 s, and checks twice
             storm.stop()
         self.set(*(("cpu.cfs_quota_us", -1) if v1 else ("cpu.max", "max 100000")))
         self.measured(**storm.counts, canary_gap=canary.max_gap)
@@ -157,7 +157,7 @@ class Cgroups(RoomTestCase):
         first = f"max_connections 1024 is lowered to 27: each is a process, and {limit} 30 (raise it by TasksMax= of a systemd unit)"
         self.assertEqual(self.warnings(daemon), [first])
         self.too_much_is_not_reloaded(daemon, 27)
-        # What is told has changed.
+        # The values in the remark have changed.
         self.rewrite(daemon, max_connections=27)
         self.assertEqual(daemon.control.run("reload", "--wait")[0], 0)
         self.assertEqual(self.warnings(daemon), [first])
@@ -197,7 +197,7 @@ class Descriptors(ControlledTestCase):
         return self.supervise(exec_listener([CAT], workers=1, **keys), keep, preexec=nofile(soft, hard))
 
     def test_the_daemon_raises_its_limit_and_programs_get_the_original_one(self):
-        # Of the lowest a worker needs more than there is, and its programs get it all the same.
+        # With the lowest limit a worker needs more descriptors; its programs still get that limit.
         for soft, hard, worker in ((777, 888, 777), (300, 4000, 4000)):
             daemon = self.start_limited(soft, hard)
             self.assertEqual(descriptors(daemon.pid), (hard, hard))
@@ -243,7 +243,7 @@ class Descriptors(ControlledTestCase):
 
 class Upgrades(UpgradeTestCase):
     def attributes(self, pid):
-        """What a process keeps when it executes another program, and must find again as it was."""
+        """The state that a process keeps over execve(2), and that must be unchanged."""
         status = process(pid).status()
         out = {name: status[name] for name in status if name.startswith(("Umask", "Cap", "NoNewPrivs", "Seccomp", "Sig", "Groups"))}
         out.pop("SigQ")  # how many are pending

@@ -12,13 +12,13 @@ class Rules(ControlledTestCase):
         self.clients = []
 
     def client(self, daemon, source):
-        """From that address; stays open to the end of the test."""
+        """A connection from that address; stays open to the end of the test."""
         self.clients.append(Client(daemon.address(), source=(source, 0)))
         self.addCleanup(self.clients[-1].close)
         return self.clients[-1]
 
     def answer(self, daemon, source):
-        """All that a client from that address gets without saying anything."""
+        """All bytes that a client from that address gets without sending anything."""
         try:
             return self.client(daemon, source).rest()
         except ConnectionResetError:
@@ -38,7 +38,7 @@ class Rules(ControlledTestCase):
         return {reason: count for reason, count in daemon.control.call("stats")["result"]["totals"]["refused"].items() if count}
 
     def test_the_longest_network_of_all_rules_decides(self):
-        # The order of the rules is of no account: the wide one stands first.
+        # The order of the rules does not matter: the wide one comes first.
         daemon = self.supervise(listener(workers=2, rules=[
             {"from": "127.0.0.0/16", "action": "deny"},
             {"from": ["127.0.3.0/24", "127.0.4.0/24"]},
@@ -63,7 +63,7 @@ class Rules(ControlledTestCase):
         self.assertEqual(self.refused(daemon), {"per_source": 4 * 8 - 13})
         daemon.wait_log("max_connections_per_source is 2, source 127.0.2.1")
         daemon.wait_log("max_connections of rule 1 is 1, source 127.0.4.1")
-        # Those that a worker's death leaves behind count all the same.
+        # Connections that a dead worker leaves still count.
         before = daemon.workers()
         for worker in before:
             signal_process(worker.pid, signal.SIGKILL)
@@ -75,7 +75,7 @@ class Rules(ControlledTestCase):
         self.assertEqual(sum(self.is_served(daemon, "127.0.3.1") for _ in range(6)), 5)
 
     def test_limits_of_one_rule_only(self):
-        # Nothing else of this listener asks about sources.
+        # No other option of this listener depends on sources.
         daemon = self.supervise(listener(workers=2, rules=[{"from": "127.0.3.0/24", "max_connections": 1}]))
         first = self.client(daemon, "127.0.3.1")
         self.assertTrue(first.echo())

@@ -15,7 +15,7 @@ CAP_SYS_RESOURCE = 24  # capabilities(7)
 
 class Unit(TestCase):
     def unit(self):
-        """The unit as installed, with programs that are there."""
+        """The unit as installed, with paths of existing programs."""
         with open(os.path.join(SOURCE, "etc", "bulkheadd.service.in")) as file:
             text = file.read()
         return re.sub(r"@CMAKE_INSTALL_FULL_SBINDIR@/(\S+)", lambda found: os.path.join(self.bindir, found.group(1)), text)
@@ -32,7 +32,7 @@ class Unit(TestCase):
 
     @tool("systemd-analyze")
     def test_security(self):
-        """What is left is what a daemon that binds, changes users and runs others' programs is: root, with a network."""
+        """The remaining exposure is inherent in a daemon that binds, changes users and runs programs: root, with a network."""
         status, output = self.analyze("security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}")
         self.measured(exposure=float(re.search(r"Overall exposure level for bulkheadd.service: ([\d.]+)", output).group(1)))
         self.assertEqual(status, 0, output)
@@ -43,7 +43,7 @@ class Unit(TestCase):
     @needs_root
     @tool("setpriv")
     def test_its_capabilities_are_sufficient(self):
-        """For whatever handlers and addresses ask of the daemon; at the end it signals children of other users."""
+        """Enough for all handlers and addresses; at the end the daemon signals children of other users."""
         kept = re.findall(r"CAP_(\w+)", " ".join(re.findall(r"^CapabilityBoundingSet=(.*)$", self.unit(), re.M)))
         bounding = ",".join(["-all", *("+" + name.lower() for name in kept)])
         path = os.path.join(self.directory, "socket")

@@ -1,4 +1,4 @@
-"""Every signal at every awkward moment: what it does then, what it does as soon as the moment has passed, and that a daemon
+"""Every signal at every awkward moment: its effect then, its effect as soon as the moment has passed, and that a daemon
 can always be stopped, in time, with status 0, leaving nothing.
 
 Daemons that only wait cost nothing, so each row of the table runs its cells at once."""
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import SECONDS, Client, Moments, main, needs_root, process, signal_process, tool, wait_until
 
-# What one signal does at that moment. "drains" and "ends" are the graceful and the fast way down, "kills" its end; "then-X"
+# The effect of one signal at that moment. "drains" and "ends" are the graceful and the fast way down, "kills" its end; "then-X"
 # is X as soon as the moment has passed; "no" is a line in the log and nothing else.
 TABLE = """
                 TERM    QUIT    INT    HUP         USR1     USR2           TTIN       TTOU        WINCH
@@ -29,7 +29,7 @@ draining        ends    ends    ends   no          reopens  no             no   
 terminating     kills   kills   kills  no          reopens  no             no         no          no
 stopping_tree   kills   kills   kills  no          reopens  no             no         no          no
 """
-SIGNS = {  # of what each deed is known by in the log: pattern, path
+SIGNS = {  # how each deed is recognised in the log: pattern, path
     "drains": ("^shutting down: existing connections", "root"),
     "ends": ("^ending the remaining connections", "root"),
     "reloads": ("^reloaded", "root"),
@@ -60,7 +60,7 @@ class Table(Moments):
         daemon.wait_log(pattern, count, seconds=10, path=path)
 
     def send(self, moment, name, deed, upgrades):
-        """What comes of it at once. Returns what has to come later."""
+        """Checks the immediate effect. Returns the effect that must come later."""
         daemon = moment.daemon
         count = len(daemon.log(SIGNS[deed][0], path=SIGNS[deed][1])) if deed in SIGNS else 0
         daemon.send_signal(number_of(name))
@@ -71,7 +71,7 @@ class Table(Moments):
         elif deed.startswith("then-"):
             later = deed.removeprefix("then-")
             if later == "no":
-                return None  # a warning at most; nothing else hangs on it
+                return None  # a warning at most; nothing else depends on it
             # An upgrade has its own third worker for a while.
             others = 1 if upgrades and later in ("more", "fewer") else 0
             return later, len(daemon.log(SIGNS[later][0], path=SIGNS[later][1])) + 1 + others
@@ -93,11 +93,11 @@ class Table(Moments):
         if deed == "drains" and client:
             if client.served:
                 self.assertTrue(client.echo(b"still here\n"))
-            client.close()  # it is what the drain waits for
+            client.close()  # the drain waits for it
         self.gone(daemon)
 
     def go_through(self, moment, row):
-        """All that do not stop it, one after another at one daemon; then TERM."""
+        """Sends all signals that do not stop it, one after another to one daemon; then TERM."""
         later = [self.send(moment, name, deed, moment.upgrades or row["USR2"] == "then-upgrades") for name, deed in row.items()]
         self.goes_on(moment)
         moment.pass_()
@@ -110,7 +110,7 @@ class Table(Moments):
             self.assertTrue(moment.client.echo(b"not a word lost\n"), moment.daemon.log_text()[-3000:])
 
     def finish(self, daemon):
-        """INT; where something refuses to end, two more of them."""
+        """Sends INT; where something refuses to end, two more of them."""
         for _ in range(3):
             if daemon.running():
                 daemon.send_signal(signal.SIGINT)
@@ -148,7 +148,7 @@ class Signals(Table):
 
 
 class OnTop(Table):
-    """The same again, and deaths on the way down."""
+    """The same signal again, and deaths during the stop."""
 
     def read(self, daemon):
         wait_until(lambda: int(process(daemon.pid).status()["ShdPnd"], 16) == 0, SECONDS, "signals that are read")

@@ -39,7 +39,7 @@ class Slowloris(ControlledTestCase):
             ratios.append(disturbed / undisturbed)
             self.measured(half_open=HALF_OPEN, undisturbed_ms=undisturbed * 1e3, disturbed_ms=disturbed * 1e3, ratio=ratios[-1])
             wait_until(lambda: sum(self.refused(daemon).values()) == HALF_OPEN * number, 10, "the last of them gone")
-        # Each round has both, so that what else the machine does disturbs both; a round that it disturbs is left out.
+        # Each round has both, so that other load of the machine disturbs both; a disturbed round is left out.
         self.assertLessEqual(statistics.median(ratios), 2, ratios)
 
     @needs_root

@@ -22,13 +22,13 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 
 
 def ask(address):
-    """What shows_socket says about a connection."""
+    """The output of shows_socket for a connection."""
     with Client(address) as client:
         return json.loads(client.rest())
 
 
 def drop_everything(sock):
-    """Whatever comes for it from now on is lost: a filter of one instruction, "return 0 bytes" (socket(7), bpf(4))."""
+    """Everything that arrives for it from now on is lost: a filter of one instruction, "return 0 bytes" (socket(7), bpf(4))."""
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", 1, ctypes.addressof(program)))  # SO_ATTACH_FILTER
 
@@ -47,7 +47,7 @@ class SocketCase(ControlledTestCase):
         return os.path.join(self.directory, name)
 
     def refused(self, *children, status, seconds=8, **options):
-        """A daemon that ends with `status`, and what it said."""
+        """Runs a daemon that ends with `status`; returns its errors."""
         daemon = self.start(*children, wait=False, **options)
         daemon.expected_status = status
         self.assertEqual(daemon.wait_exit(seconds), status, daemon.log_text() + daemon.stderr_text())
@@ -219,7 +219,7 @@ class Options(SocketCase):
     @needs_root
     @tool("setpriv")
     def test_a_buffer_beyond_the_systems_limit(self):
-        """Root may; others are told what they got."""
+        """Root may exceed it; other users get a remark with the actual size."""
         with open("/proc/sys/net/core/rmem_max") as file:
             most = int(file.read())
         wanted = 4 * most
@@ -230,7 +230,7 @@ class Options(SocketCase):
 
 
 class Watcher:
-    """Looks at a path all the time: every (mode, uid, gid) that it ever had."""
+    """Watches a path continuously: every (mode, uid, gid) that it ever had."""
 
     def __init__(self, path):
         self.seen = set()
@@ -361,7 +361,7 @@ class Files(SocketCase):
             inode = os.stat(path).st_ino
             self.assertEqual(daemon.stop(), 0)
             self.assertEqual(os.stat(path).st_ino, inode)
-            daemon.ready = None  # its address is another's now
+            daemon.ready = None  # another daemon has its address now
 
     def test_one_of_two_daemons_started_at_once_serves(self):
         for number in range(5):
@@ -415,7 +415,7 @@ class Files(SocketCase):
 
 
 class InTheWay(SocketCase):
-    """Who has the port. Each takes the two seconds of patience, so all at once."""
+    """The holder of the port. Each start retries for two seconds, so all run at once."""
 
     @needs_root
     @tool("setpriv")
@@ -456,7 +456,7 @@ class InTheWay(SocketCase):
         early.close()
 
     def test_restarts_after_closes_by_the_daemon_bind_at_once(self):
-        """TIME_WAIT on the daemon's side keeps nobody out."""
+        """TIME_WAIT on the daemon's side does not prevent a bind."""
         port, first_try = free_port(), 0
         for _ in range(3 if self.sanitized else 10):
             daemon = self.start(exec_listener([self.helper("shows_socket")], listen=f"127.0.0.1:{port}", workers=1))

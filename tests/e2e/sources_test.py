@@ -33,7 +33,7 @@ class SourcesTestCase(ControlledTestCase):
         return clients
 
     def served(self, daemon, source, count=1):
-        """Those of `count` connections from that address that are served; they stay open."""
+        """The connections, out of `count` from that address, that are served; they stay open."""
         served = []
         for client in self.open(daemon, source, count):
             if is_served(client):
@@ -54,7 +54,7 @@ class SourcesTestCase(ControlledTestCase):
 class Connections(SourcesTestCase):
     def test_each_address_has_exactly_its_share(self):
         daemon = self.supervise(listener(workers=4, max_connections_per_source=3))
-        for turn in (1, 2):  # the counts are back at zero after the first
+        for turn in (1, 2):  # the counts are back at zero after the first turn
             held = []
             for number in range(1, 21):
                 held.append(self.served(daemon, f"127.0.0.{number}", 5))

@@ -14,8 +14,8 @@ class Tags(TestCase):
         return self.start(exec_listener([self.write("handler", f"#!/bin/sh\n{script}\n", 0o755)], workers=1, **keys))
 
     def test_of_two_connections_at_the_same_time(self):
-        # Half a line at a time, taken in turns, by the program itself and by one of its children, which stays until its
-        # words are there: of one that is gone by then nobody can tell whose it was.
+        # Half a line at a time, written in turns by the program itself and by one of its children, which stays until its
+        # words have arrived: a process that is gone by then cannot be matched to its connection.
         daemon = self.shell('while read word; do printf "%s-" "$word" >&2; '
                             '(read more; printf "%s\\n" "$more" >&2; read gone); done')
         with Client(daemon.address()) as one, Client(daemon.address()) as two:

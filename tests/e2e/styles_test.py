@@ -123,7 +123,7 @@ class Ucspi(TestCase):
             self.assertEqual(recipients, ["b@example.org", "c@example.org"])
             received, rest = text.split("\nFrom: ", 1)
             self.assertEqual("From: " + rest, body.format(number))
-            # What mailfront knows of its client it has from TCPREMOTEIP and TCPLOCALIP.
+            # mailfront knows its client from TCPREMOTEIP and TCPLOCALIP.
             self.assertRegex(received.replace("\n", " "), r"Received: from .*127\.0\.0\.1.* by .*127\.0\.0\.1.* with E?SMTP via TCP")
         self.assertEqual(len(re.findall("mailfront.* MAIL FROM:<a", daemon.stderr_text())), 20)
 

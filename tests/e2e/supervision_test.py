@@ -11,7 +11,7 @@ HARMLESS_TO_WORKERS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIG
 
 class Intensity(TestCase):
     def kill_until_it_ends(self, daemon, at_most):
-        """Kills worker 1 again and again; returns how often that was."""
+        """Kills worker 1 repeatedly; returns how often."""
         kills, last = 0, 0
         while kills < at_most and daemon.running():
             found = [one for one in daemon.workers() if one.pid != last]
@@ -115,7 +115,7 @@ class Signals(TestCase):
         for _ in range(20):
             for number in (signal.SIGUSR1, signal.SIGWINCH, signal.SIGALRM, signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR2):
                 daemon.send_signal(number)
-        # WINCH suspends; a later one, or a reload, may resume. What matters here: nobody died.
+        # WINCH suspends; a later one, or a reload, may resume. What matters here: no process died.
         wait_until(lambda: len(daemon.workers()) == 2, 5, "two workers")
         self.assertTrue(daemon.running())
 

@@ -37,7 +37,7 @@ class Terminal(TestCase):
     def all_read(self, daemon, seconds=5):
         wait_until(lambda: not pending(daemon.pid), seconds, "signals that are read")
         count = len(daemon.log("^reopened"))
-        daemon.send_signal(signal.SIGUSR1)  # and whatever was to come of them has come when this one is obeyed
+        daemon.send_signal(signal.SIGUSR1)  # a later signal: once it is carried out, the earlier ones have had their effect
         daemon.wait_log("^reopened", count + 1)
 
     def test_signals_of_the_terminal_driver_are_ignored(self):
@@ -58,7 +58,7 @@ class Terminal(TestCase):
             self.assertTrue(client.echo())
             self.close_terminal()
             daemon.wait_log("^reloaded")
-            daemon.send_signal(signal.SIGTTIN)  # an operator's again
+            daemon.send_signal(signal.SIGTTIN)  # comes from an operator again
             daemon.wait_workers(3)
             self.assertTrue(client.echo())
 

@@ -31,7 +31,7 @@ print(json.dumps([look(path) for path in sys.argv[1:]]))
 @tool("setpriv")
 class Undumpable(TestCase):
     def look(self, one):
-        """What becomes of each part for another process of nobody."""
+        """The result of each access by another process of the user nobody."""
         self.assertEqual(one.status()["Uid"].split(), [str(NOBODY)] * 4)
         paths = [f"/proc/{one.pid}/{part}" for part in PARTS]
         done = subprocess.run([*AS_NOBODY, sys.executable, "-I", "-c", LOOK, *paths], capture_output=True, text=True, timeout=20)
@@ -46,7 +46,7 @@ class Undumpable(TestCase):
             program, = [one for one in daemon.connections() if one.title.startswith("/bin/cat")]
             for one in (*daemon.workers(), connection):
                 self.assertEqual(self.look(one), closed, one)
-            seen = self.look(program)  # so that the answer above is not everybody's
+            seen = self.look(program)  # so that the answer above does not hold for every process
             self.assertEqual((seen["environ"], seen["fd"]), ("open", "open"))
 
     def test_workers_that_became_another_user(self):

@@ -82,7 +82,7 @@ class Broken(UpgradeTestCase):
                 self.assertEqual(storm.failed, {})
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         wait_until(lambda: self.kinds(daemon) == kinds, 5, "the descriptors from before")
-        # Who goes on has its own worker program still, although the file is another one.
+        # The program that continues still has its own worker program, although the file has been replaced.
         os.kill(workers[0], signal.SIGKILL)
         daemon.wait_workers(2)
         self.install(os.path.join(self.bindir, "bulkhead-worker"), "bulkhead-worker")

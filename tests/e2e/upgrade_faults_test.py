@@ -4,7 +4,7 @@ import os
 
 from harness import Hold, Strace, UpgradeTestCase, main, needs_root, process, tool, wait_until
 
-# What has to fail with each, by the order in which an upgrade comes to it.
+# Calls that must make an upgrade fail, in the order in which it makes them.
 FAULTS = (("openat", "EMFILE", 1, "Too many open files"),  # the program's file
           ("memfd_create", "ENFILE", 1, "Too many open files in system"),  # the state for the dry run
           ("pipe2", "EMFILE", 1, "Too many open files"),  # its answer, its complaints, the report of its start
@@ -14,8 +14,8 @@ FAULTS = (("openat", "EMFILE", 1, "Too many open files"),  # the program's file
           ("memfd_create", "EMFILE", 2, "Too many open files"),  # the state for what is executed
           ("execveat", "ENOMEM", 1, "Cannot allocate memory"),
           ("execveat", "ENOEXEC", 1, "Exec format error"))
-# What every upgrade does often, and in what order is nobody's business; before the other program is executed, or behind
-# it as well. None of them is a call that is made there before main(), by the dynamic loader or a sanitizer, which no
+# Calls that every upgrade makes often, in an order that does not matter: before the other program is executed, or after it
+# as well. None of them is a call that is made there before main(), by the dynamic loader or a sanitizer, which no
 # program could help.
 COUNTED = {"fstat,newfstatat": (1, 3, 8), "write": (1, 2, 3, 4), "fcntl": (1, 8, 34, 2, 3, 5, 13, 21), "getsockopt": (1, 8, 34, 2, 3, 5, 13, 21)}
 

@@ -90,7 +90,7 @@ class WhatGoesOn(UpgradeTestCase):
                 for number in range(rounds):
                     self.install(self.own if number % 2 else self.next)
                     status, answer, err = self.upgrade(daemon)
-                    # One of the new workers may be the one that is killed before it is ready: then the other program goes on.
+                    # One of the new workers may be the one that is killed before it is ready: then the other program continues.
                     self.assertTrue(status == 0 or "did not become ready" in err + str(answer), f"{status} {answer} {err}")
             finally:
                 stop.set()
@@ -174,7 +174,7 @@ class WhatStaysTheSame(UpgradeTestCase):
         kept = {key: status[key] for key in ("Umask", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "SigCgt", "Groups")}
         kept |= {name: text(name) for name in ("limits", "oom_score_adj", "cgroup")}
         kept |= {"nice": os.getpriority(os.PRIO_PROCESS, daemon.pid), "cwd": os.readlink(f"/proc/{daemon.pid}/cwd"), "title": process(daemon.pid).title}
-        # Of the arguments, to the number of a descriptor, and of the environment, as execve got them.
+        # The sizes of the arguments, to the number of a descriptor, and of the environment, as execve got them.
         starts = [int(field) for field in text("stat").rpartition(")")[2].split()[45:49]]
         return kept, (starts[1] - starts[0]) // 8, starts[3] - starts[2]
 
@@ -210,7 +210,7 @@ class WhatStaysTheSame(UpgradeTestCase):
         daemon.control.close()
         wait_until(lambda: sorted(process(daemon.pid).fd_kinds().values()) == kinds, 5, "the descriptors from before")
         self.assertEqual(self.attributes(daemon)[0], kept)
-        signal_process(daemon.workers()[0].pid, signal.SIGKILL)  # a subreaper as ever
+        signal_process(daemon.workers()[0].pid, signal.SIGKILL)  # still a subreaper
         daemon.wait_workers(2)
 
     def test_files_of_the_daemon_are_kept(self):
@@ -278,7 +278,7 @@ class SocketsOfOthers(UpgradeTestCase):
         manager.listen(lambda: manager.store and any("READY" in one for one in manager.news), what="ready and a stored socket")
 
         def told(deed):
-            """RELOADING and READY of one deed, in their order."""
+            """Checks RELOADING and READY of one deed, in their order."""
             del manager.news[:]
             began = time.monotonic_ns() // 1000
             deed()

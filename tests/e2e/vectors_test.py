@@ -3,7 +3,7 @@
 One daemon hosts them all: each scenario's tree is added as a temporary supervisor, so that its end is seen and has no
 consequences, to a supervisor that has no other child meanwhile, because while it stops one it attends to no other.
 Several run at once. What `events` tells is put into the words of the vectors and
-compared with them: order of starts and stops, reasons, signals, answers, what lives, the state of every child."""
+compared with them: order of starts and stops, reasons, signals, answers, the living children, the state of every child."""
 
 import concurrent.futures
 import datetime
@@ -104,7 +104,7 @@ class Trace:
         return self.pids.get(path) if path in self._ready else None
 
     def wait(self, count, what):
-        """Until there are `count` entries; the wait ends early at nothing, so a wrong trace is compared as it is."""
+        """Waits for `count` entries; the wait ends early at nothing, so a wrong trace is compared as it is."""
         try:
             self._events.wait(lambda events: len(self.update(events)) >= count, PATIENCE, what)
         except Timeout:
@@ -154,7 +154,7 @@ class Trace:
 
 
 def expected_trace(entries, tolerant):
-    """As a harness can tell it: two clean statuses are one. `tolerant` leaves out failed starts."""
+    """As far as a harness can distinguish: two clean statuses are one. `tolerant` leaves out failed starts."""
     out = []
     for entry in entries:
         if tolerant and "start_failed" in entry:
@@ -166,7 +166,7 @@ def expected_trace(entries, tolerant):
 
 
 class Mismatch(AssertionError):
-    """What happened is not what was recorded."""
+    """The events differ from the recorded ones."""
 
 
 class Play:
@@ -183,7 +183,7 @@ class Play:
         self.trace = Trace(self.root, stage.events)
         self.compared = 0
         self.tolerant = "nowait" in scenario["tags"]
-        self.at_once = ()  # who died behind the daemon's back in the last event
+        self.at_once = ()  # children killed while the daemon was stopped, in the last event
         self.answers = []  # of operations that were not waited for
 
     def real(self, path):
@@ -256,8 +256,8 @@ class Play:
             self.compared = len(self.trace.entries)
 
     def operation(self, event, what, expected):
-        """bulkheadctl's own start would come on top of the 100 ms that pass before the next event, so what is not waited
-        for goes to the control socket directly."""
+        """bulkheadctl's own start would come on top of the 100 ms that pass before the next event, so operations that are not waited
+        for go to the control socket directly."""
         verb, path, child = self.words_of(event)
         if event.get("nowait"):
             asked = f"{verb} {path} requested"
@@ -321,7 +321,7 @@ class Play:
         for pending, its_expected, future in self.answers:
             self.check_answer(pending, its_expected, future.result(PATIENCE))
         self.answers.clear()
-        # Asked after the trace is complete, and answered after whatever the daemon still had to tell.
+        # Asked after the trace is complete, and answered after everything that the daemon still had to report.
         tree = self.node()
         if self.dead_first(found()) != self.dead_first(wanted):
             self.differ(what, "trace", wanted, found())
@@ -336,8 +336,8 @@ class Play:
         self.trace.kill_gaps.clear()
 
     def dead_first(self, entries):
-        """Of children that were dead at once the daemon hears one by one, so their ends may come a little later. They are
-        told as what they are: ends of their own."""
+        """The daemon learns one by one of children that died at the same time, so their ends may come a little later. They are
+        reported as separate ends."""
         dead = {path: next((entry for entry in entries if entry.get("stop") == path), None) for path in self.at_once}
         rest = [entry for entry in entries if not any(entry is one for one in dead.values())]
         return list(dead.values()) + rest
@@ -369,7 +369,7 @@ class Play:
             self.differ(what, "root", expected["root"], root)
 
     def check_final_tree(self):
-        """What lives at the end, by `bulkheadctl --json tree` and by /proc."""
+        """The living children at the end, by `bulkheadctl --json tree` and by /proc."""
         last = ([expected for expected in self.scenario["expect"] if "live" in expected] or [self.scenario["expect_start"]])[-1]
         if "live" not in last:
             return
@@ -414,7 +414,7 @@ class Stage:
         self.control.close()
 
     def play(self, number, scenario):
-        """None, or what was wrong."""
+        """None, or the problem."""
         host = self.hosts.get()
         try:
             if self.daemon.running():
@@ -434,14 +434,14 @@ class Vectors(TestCase):
     def test_named_scenarios(self):
         with open(VECTORS) as file:
             scenarios = json.load(file)
-        wanted = os.environ.get("SCENARIOS")  # for whoever looks for a fault: names, separated by spaces
+        wanted = os.environ.get("SCENARIOS")  # for debugging: names, separated by spaces
         left_out = {scenario["name"]: why for scenario in scenarios if (why := why_not(scenario))}
         chosen = [(number, scenario) for number, scenario in enumerate(scenarios, 1)
                   if scenario["name"] not in left_out and (not wanted or scenario["name"] in wanted.split())]
         stage = Stage(self)
         self.addCleanup(stage.close)
         began = time.monotonic()
-        # First those that live on their timing, while there is time to spare. Those that stop the whole daemon are alone.
+        # Scenarios that depend on timing come first, while the machine is idle. Those that stop the whole daemon run alone.
         alone = [one for one in chosen if "concurrent" in one[1]["tags"]]
         timed = [one for one in chosen if {"timing", "nowait"} & set(one[1]["tags"])]
         others = [one for one in chosen if one not in alone and one not in timed]

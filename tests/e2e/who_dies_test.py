@@ -108,12 +108,12 @@ class Workers(TestCase):
         self.assertEqual((alive, canary.errors), (50, 0))
         self.assertEqual(counts["refused"], 0)
         self.assertEqual((counts["wrong"], counts["timeout"]), (0, 0))
-        # A worker takes with it at most the one that it held between accept and hand-over.
+        # A worker loses at most the one connection that it held between accept and hand-over.
         self.assertLessEqual(counts["reset"] + counts["eof"], kills)
         self.nothing_is_still_counted(daemon)
 
     def nothing_is_still_counted(self, daemon):
-        """Slots, too, are all free again: a full house fits in."""
+        """All slots are free again: max_connections clients fit."""
         with Hold(daemon.address(), 100) as held:
             self.assertEqual(held.echo_all(), 100)
 
@@ -235,7 +235,7 @@ class TheTable(ControlledTestCase):
         return processes
 
     def row(self, who, hold, deed, held_lost=0, spared=0, unserved=False):
-        """`deed` under load. Lost are held ones; of the short ones, all must be served, but for `spared`."""
+        """`deed` under load. Held connections may be lost; all short ones must be served, except `spared`."""
         with Storm(self.address, threads=2, timeout=10) as storm:
             wait_until(lambda: storm.total > 30, 10, "a storm")
             deed()
@@ -293,7 +293,7 @@ class TheTable(ControlledTestCase):
         return started
 
     def promised(self):
-        """Who dies, in README.md."""
+        """The first column of the table in README.md."""
         with open(os.path.join(SOURCE, "README.md")) as file:
             table = re.search(r"^\| who dies .*\n\|[-|]+\n((?:\|.*\n)+)", file.read(), re.M).group(1)
         return [line.split("|")[1].strip() for line in table.splitlines()]

@@ -1,4 +1,4 @@
-"""The basis of every end-to-end test: a real bulkheadd in a directory of its own, real clients, and what must hold after
+"""The basis of every end-to-end test: a real bulkheadd in a directory of its own, real clients, and the invariants checked after
 each test. Nothing here sleeps in order to be lucky: every wait is for an event and has a deadline."""
 
 from .admission import BUSY, AdmissionTestCase, kill_workers, outcome

@@ -1,4 +1,4 @@
-"""Shared by the tests of admission: clients that are refused, counters, workers that are killed all the time."""
+"""Shared by the tests of admission: clients that are refused, counters, workers that are killed repeatedly."""
 
 import random
 import signal
@@ -11,7 +11,7 @@ BUSY = "busy, come back later\r\n"
 
 
 def outcome(client):
-    """What a client that has said something finds: the bytes up to the end of the stream, and how that came."""
+    """The result for a client that has sent something: the bytes up to the end of the stream, and the kind of end."""
     data = b""
     try:
         while part := client.socket.recv(1 << 16):
@@ -40,13 +40,13 @@ class AdmissionTestCase(ControlledTestCase):
         return {reason: count for reason, count in self.counts(daemon, name)["refused"].items() if count}
 
     def wait_counts(self, daemon, name="echo", **expected):
-        """Until the counters are these; the difference otherwise."""
+        """Waits until the counters are these; fails with the difference."""
         def there():
             now = self.counts(daemon, name)
             return all(now[key] == value for key, value in expected.items())
         wait_until(there, 5, f"{expected}, but {self.counts(daemon, name)}", every=0.02)
 
     def told(self, daemon, reason):
-        """How many refusals the log has told of, one by one or as a number."""
+        """The number of refusals in the log, listed one by one or as a count."""
         lines = daemon.log("^refused a connection", reason=reason)
         return sum(1 + int(line.get("suppressed", 0)) for line in lines)

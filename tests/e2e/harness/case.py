@@ -21,7 +21,7 @@ needs_root = unittest.skipUnless(os.geteuid() == 0, "only root may look into an 
 
 
 def may_filter():
-    """Whether this user may attach a filter to a socket, as it takes to close a port without a reset."""
+    """Whether this user may attach a filter to a socket, which is needed to close a port without a reset."""
     instruction = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xffffffff))
     with socket.socket() as one:
         try:
@@ -73,7 +73,7 @@ class TestCase(unittest.TestCase):
 
     @property
     def without_fault_handlers(self):
-        """An environment for daemons whose children get a SIGSEGV or SIGBUS from us: a sanitizer would take it for a fault."""
+        """An environment for daemons whose children get a SIGSEGV or SIGBUS from the test: a sanitizer would take it for a fault."""
         return {**os.environ, "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0"}
 
     def helper(self, name):
@@ -97,7 +97,7 @@ class TestCase(unittest.TestCase):
         return started
 
     def run_program(self, *arguments, **options):
-        """bulkheadd to its end: (status, stdout, stderr)."""
+        """Runs bulkheadd to its end: (status, stdout, stderr)."""
         options.setdefault("timeout", 20)
         done = subprocess.run([self.program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, **options)
         return done.returncode, done.stdout, done.stderr

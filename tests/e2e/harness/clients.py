@@ -116,7 +116,7 @@ class Hold:
         return len(self.clients)
 
     def echo_all(self):
-        """How many still echo a line each of their own."""
+        """The number of clients that still echo a line of their own."""
         alive, sent = 0, []
         for number, client in enumerate(self.clients):
             line = b"held connection %d at %d\n" % (number, time.monotonic_ns())
@@ -149,7 +149,7 @@ class Queued(Hold):
             client.send(b"queued %d\n" % number)
 
     def release(self):
-        """Lets the workers go on; how many then get their line back."""
+        """Lets the workers continue; returns how many clients then get their line back."""
         for worker in self._workers:
             signal_process(worker.pid, signal.SIGCONT)
         lines = [(client, b"queued %d\n" % number) for number, client in enumerate(self.clients)]
@@ -158,7 +158,7 @@ class Queued(Hold):
 
 class Storm:
     """Short connections, as fast as `threads` threads can: connect, one line, compare, close. Runs until stop(), or until
-    `count` connections have been made; each rests for `pause` seconds behind each of them. Counts what became of each: ok, refused, reset, eof, wrong, timeout."""
+    `count` connections have been made; each thread rests for `pause` seconds after each of them. Counts the outcome of each: ok, refused, reset, eof, wrong, timeout."""
 
     OUTCOMES = ("ok", "refused", "reset", "eof", "wrong", "timeout")
 
@@ -224,7 +224,7 @@ class Storm:
         return "eof" if answer == b"" else "wrong"
 
     def wait(self, seconds=60.0):
-        """Until all `count` connections are through."""
+        """Waits until all `count` connections have been made."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -239,11 +239,11 @@ class Storm:
 
 
 class Canary:
-    """Long connections with a line every 50 ms each. Tells the longest time that one waited for its echo, and errors."""
+    """Long connections with a line every 50 ms each. Reports the longest wait for an echo, and errors."""
 
     def __init__(self, address, count=10, every=0.05):
         self.hold = Hold(address, count)
-        if self.hold.echo_all() != count:  # each has its process before the test goes on
+        if self.hold.echo_all() != count:  # each has its process before the test continues
             raise ConnectionError("a canary has no echo")
         self.errors = 0
         self.lines = 0

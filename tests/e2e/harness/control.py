@@ -13,7 +13,7 @@ from .waiting import Timeout, wait_until
 
 
 class Control:
-    """bulkheadctl of `bindir`, and one connection of our own for what is asked often. Usable from several threads."""
+    """bulkheadctl of `bindir`, and one connection of our own for frequent requests. Usable from several threads."""
 
     def __init__(self, path, bindir="", timeout=20.0):
         self.program = os.path.join(bindir, "bulkheadctl")
@@ -43,7 +43,7 @@ class Control:
         return done.returncode, done.stdout, done.stderr
 
     def value(self, *arguments, text=""):
-        """What --json prints, whatever the exit status: one line with one value."""
+        """The value that --json prints, with any exit status: one line with one value."""
         status, out, err = self.run("--json", *arguments, text=text)
         if status not in (0, 1) or out.count("\n") != 1:
             raise AssertionError(f"bulkheadctl {' '.join(arguments)}: status {status}, stdout {out!r}, stderr {err!r}")
@@ -67,7 +67,7 @@ class Control:
         return json.loads(line)
 
     def node(self, path):
-        """What `tree` says about the node, or None."""
+        """The node as `tree` shows it, or None."""
         return find_node(self.call("tree")["result"], path)
 
 
@@ -115,7 +115,7 @@ class Events:
         return self.wait(lambda events: last == 0 or (events and events[-1]["seq"] >= last and len(events)), what=f"event {last}")
 
     def wait(self, condition, seconds=10.0, what="the event"):
-        """Until condition(all events) is true; returns that value."""
+        """Waits until condition(all events) is true; returns that value."""
         deadline = time.monotonic() + seconds
         with self._news:
             while True:
@@ -160,8 +160,8 @@ BEGIN_OF = {"supervisor_terminated": "supervisor_started", "drain_done": "drain_
 
 
 def unpaired(events):
-    """What ends, or is ready, without having begun; and children said to have been asked to end that were not, or were and
-    are not said to."""
+    """Events for an end, or for readiness, without a start; and children reported as asked to end that were not, or were and
+    are not reported so."""
     out, open_now, asked = [], set(), set()
     for event in events:
         name, key = event["event"], (event["path"], event.get("pid"))

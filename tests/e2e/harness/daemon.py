@@ -54,7 +54,7 @@ def config_of(*children, daemon=None, log=None, **supervisor):
 
 
 def parse_line(line):
-    """A JSON log line as a dictionary: `writer` is the pid of the process that wrote it, `pid` the one it speaks of."""
+    """A JSON log line as a dictionary: `writer` is the pid of the process that wrote it, `pid` the one it is about."""
     pairs = json.loads(line, object_pairs_hook=list)
     out = dict(pairs)
     out["writer"] = out["program_pid"]
@@ -86,7 +86,7 @@ class Daemon:
         with open(self.config_path, "w") as file:
             json.dump(config, file, indent=1)
         self.expected_status = 0
-        self.killed = False  # the test killed the master itself: what is left is no fault
+        self.killed = False  # the test killed the master itself: remaining processes are no fault
         self.ready = None
         self.baseline = None
         self.sanitized = is_sanitized(program)
@@ -145,7 +145,7 @@ class Daemon:
 
     def kill_master(self):
         self.killed = True
-        self.tree()  # remembers who was there
+        self.tree()  # remembers the processes seen
         self.send_signal(signal.SIGKILL)
         return self.wait_exit()
 
@@ -176,7 +176,7 @@ class Daemon:
         return sorted(found, key=lambda one: one.title.split()[2])
 
     def wait_workers(self, count, without=(), seconds=5.0, name=None):
-        """Until `count` workers are there, none of which is in `without`."""
+        """Waits for `count` workers, none of which is in `without`."""
         gone = {one.pid for one in without}
 
         def there():
@@ -185,7 +185,7 @@ class Daemon:
         return wait_until(there, seconds, f"{count} new workers")
 
     def connections(self):
-        """Connection children, adopted ones included: whatever is below the master and is no worker."""
+        """Connection children, adopted ones included: every process below the master that is no worker."""
         everything = all_processes()
         parents = [self.pid] + [one.pid for one in children_of(self.pid, everything) if one.title.startswith("bulkheadd: worker")]
         return [one for parent in parents for one in children_of(parent, everything)
@@ -200,7 +200,7 @@ class Daemon:
         return wait_until(there, seconds, f"a process for {client.name}")
 
     def listed_connections(self):
-        """What `bulkheadctl connections` would show."""
+        """The connections, as `bulkheadctl connections` would show them."""
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(10)
             control.connect(self.control_path)
@@ -231,7 +231,7 @@ class Daemon:
             try:
                 entry = parse_line(line)
             except ValueError:
-                continue  # the invariants tell
+                continue  # the invariants report it
             if pattern and not re.search(pattern, entry["message"]):
                 continue
             if all(entry.get(key) == value for key, value in fields.items()):
@@ -247,12 +247,12 @@ class Daemon:
     # --- what must hold after every test
 
     def left_over(self):
-        """What was seen in the tree and has become ours."""
+        """Processes that were seen in the tree and have become our children."""
         return [one for one in children_of(os.getpid()) if one.pid in self.seen and one.pid != self.popen.pid
                 and one.starttime == self.seen[one.pid].starttime and not (one.state == "Z" and reap(one.pid))]
 
     def complaints(self):
-        """Ends the daemon and lists everything that is not as it must be."""
+        """Stops the daemon and lists every broken invariant."""
         out = []
         if self.running() and not self.killed:
             try:
@@ -311,7 +311,7 @@ class Daemon:
         return out[:20]
 
     def destroy(self):
-        """Whatever state the test left it in."""
+        """Ends the daemon, in any state that the test left it in."""
         self.close_ready_fd()
         if self.running():
             for one in descendants(self.popen.pid):

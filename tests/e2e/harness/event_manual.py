@@ -22,7 +22,7 @@ def documented_events():
 
 
 def undocumented(events):
-    """Those with a name, or a field, that the manual does not know, or without one that it promises."""
+    """Events with a name or a field that the manual does not have, or without a field that it promises."""
     out = []
     for event in events:
         fields = set(event) - ALWAYS

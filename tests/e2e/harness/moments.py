@@ -13,7 +13,7 @@ from .processes import signal_process
 from .upgrade import UpgradeTestCase
 from .waiting import wait_until
 
-SECONDS = 5.0  # for anything that is to come; none of the daemons below waits that long by itself, unless for a client
+SECONDS = 5.0  # for any event; none of the daemons below waits that long by itself, except for a client
 
 
 class Moment:
@@ -50,7 +50,7 @@ class Moments(UpgradeTestCase):
         return one
 
     def port(self):
-        """Which no other moment of this test has been given."""
+        """A number that no other moment of this test has been given."""
         with self.starts:
             self.ports.append(next(one for one in iter(free_port, None) if one not in self.ports))
             return self.ports[-1]
@@ -69,7 +69,7 @@ class Moments(UpgradeTestCase):
             return None
 
     def gated(self, name):
-        """A process child that is ready when we say so, and how we say so. It can be started several times."""
+        """A process child that is ready on request, and a function that requests it. It can be started several times."""
         gate = os.path.join(self.directory, f"gate{time.monotonic_ns()}")
         os.mkfifo(gate)
         holder = os.open(gate, os.O_RDWR | os.O_CLOEXEC)
@@ -117,7 +117,7 @@ class Moments(UpgradeTestCase):
     def at_executed(self):
         """Held by strace between execve and the first instruction of the new program."""
         port = self.port()
-        # Nobody can look for leaks under strace.
+        # The leak check does not work under strace.
         daemon = self.begin(self.echo(port), environment={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         client = self.hold(port)
         self.meet()
@@ -197,7 +197,7 @@ class Moments(UpgradeTestCase):
         return Moment(daemon, client)
 
     def at_closing(self):
-        """For 50 ms; then it is the next one, where the same holds."""
+        """Lasts 50 ms; then the next moment follows, where the same holds."""
         moment = self.at_serving()
         moment.daemon.send_signal(signal.SIGQUIT)
         moment.daemon.wait_log("^shutting down: existing connections", seconds=SECONDS)

@@ -9,7 +9,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper():
-    """Whatever loses its parent below us becomes our child, so that nothing a test started can escape it."""
+    """Orphans below this process become its children, so that no process of a test can escape it."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
@@ -53,7 +53,7 @@ class Process:
         return int(self.status()[field].split()[0])
 
     def fds(self):
-        """{number: what it points to}. Of an undumpable process only root may know."""
+        """{number: link target}. Only root may read those of an undumpable process."""
         out = {}
         for name in os.listdir(f"/proc/{self.pid}/fd"):
             try:
@@ -101,7 +101,7 @@ def descendants(pid, among=None):
 
 
 def signal_process(pid, number):
-    """True: it was there. Refuses what could hit more than one process."""
+    """True: the process existed. Refuses pids that could hit more than one process."""
     assert pid > 1
     try:
         os.kill(pid, number)
@@ -118,7 +118,7 @@ def reap(pid):
 
 
 def kill_all_below(pid, spare=()):
-    """Ends every descendant, again and again until none is left; reaps those that became our children."""
+    """Ends every descendant, repeatedly until none is left; reaps those that became our children."""
     seen = []
     for _ in range(200):
         below = [one for one in descendants(pid) if one.pid not in spare]

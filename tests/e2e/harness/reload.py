@@ -9,7 +9,7 @@ from .processes import process
 
 
 def steady(name="echo", **keys):
-    """A listener whose intensity is given: the default would follow the number of workers."""
+    """A listener with an explicit intensity: the default would follow the number of workers."""
     return listener(name, **{"max_restarts": 1000, "max_seconds": 60, **keys})
 
 
@@ -19,7 +19,7 @@ def sleeper(name, seconds=1000, **keys):
 
 class ReloadTestCase(ControlledTestCase):
     def rewrite(self, daemon, *children, **top):
-        """The daemon's file anew, with other children (or text)."""
+        """Rewrites the daemon's file with other children (or text)."""
         with open(daemon.config_path) as file:
             config = json.load(file)
         if children:
@@ -43,7 +43,7 @@ class ReloadTestCase(ControlledTestCase):
         last = daemon.control.value("status")["last_reload"]
         self.assertFalse(last["ok"])
         self.assertTrue(last["errors"])
-        # What cannot be undone any more is told by the other.
+        # A problem that can no longer be undone is reported by reload_done.
         daemon.events.wait(lambda events: [one for one in events if one["event"] in ("reload_rejected", "reload_done")
                                            and one.get("errors") == last["errors"]], what="an event with the reasons")
         return "\n".join(last["errors"])

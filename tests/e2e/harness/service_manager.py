@@ -40,7 +40,7 @@ class Manager:
         return {**os.environ, "NOTIFY_SOCKET": self.path}
 
     def with_store(self, passes_sockets):
-        """Options for a daemon that is started with what is in the store. `passes_sockets`: the helper that does it."""
+        """Options for a daemon that is started with the sockets in the store. `passes_sockets`: the helper that does it."""
         names = list(self.store)
         spec = {"fds": {3 + i: self.store[name] for i, name in enumerate(names)},
                 "env": {"LISTEN_FDS": str(len(names)), "LISTEN_PID": "PID", "LISTEN_FDNAMES": ":".join(names)}}

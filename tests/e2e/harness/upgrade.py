@@ -14,7 +14,7 @@ from .waiting import wait_until
 
 
 def echo_listener(name="echo", **keys):
-    """Its intensity is given: the default would follow the number of workers."""
+    """A listener with an explicit intensity: the default would follow the number of workers."""
     return listener(name, **{"max_restarts": 1000, "max_seconds": 60, "listen": f"127.0.0.1:{free_port()}", **keys})
 
 
@@ -46,7 +46,7 @@ class UpgradeTestCase(ControlledTestCase):
         os.rename(new, os.path.join(self.installed, name))
 
     def upgrade(self, daemon):
-        """(status, answer or None, what it complained)"""
+        """(status, answer or None, standard error)"""
         daemon.control.close()
         status, out, err = daemon.control.run("--json", "upgrade", "--wait")
         return status, json.loads(out) if out else None, err
@@ -58,7 +58,7 @@ class UpgradeTestCase(ControlledTestCase):
         return upgrade
 
     def upgraded(self, daemon, program):
-        """To this program; the version that is running then."""
+        """Upgrades to this program; returns the version that runs then."""
         self.install(program)
         status, answer, err = self.upgrade(daemon)
         self.assertEqual((status, err), (0, ""), f"{answer} {daemon.log_text()[-3000:]}")
@@ -69,7 +69,7 @@ class UpgradeTestCase(ControlledTestCase):
         return daemon.control.call("status")["result"]
 
     def wait_for_no_client(self, daemon):
-        """Until nobody is connected to the control socket: only the socket itself is left in /proc/net/unix."""
+        """Waits until no client is connected to the control socket: only the socket itself is left in /proc/net/unix."""
         daemon.control.close()
 
         def alone():
@@ -100,14 +100,14 @@ class UpgradeTestCase(ControlledTestCase):
         return told
 
     def supervised(self, *more, **options):
-        """A daemon with the listener echo that has been upgraded once, so that what it has open is settled."""
+        """A daemon with the listener echo that has been upgraded once, so that the set of its descriptors is settled."""
         daemon = self.supervise(echo_listener(), *more, **options)
         daemon.events.close()
         self.upgraded(daemon, self.own)
         return daemon
 
     def kinds(self, daemon):
-        """What the daemon has open, for comparisons, when its clients of the control socket have gone."""
+        """The descriptors of the daemon, for comparisons, once its control clients have disconnected."""
         daemon.control.close()
         wait_until(lambda: not self._clients(daemon), 5, "nobody at the control socket")
         return sorted(kind.removesuffix(" (deleted)") for kind in process(daemon.pid).fd_kinds().values())

@@ -1,4 +1,4 @@
-// More than the system has room for: an explicit value is an error, a default is lowered to what fits, with a remark.
+// Values beyond the limits of the system: an explicit one is an error, a default is lowered to fit, with a remark.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>

@@ -1,4 +1,4 @@
-// The syntax of single values: durations, addresses, names; and what the system grants.
+// The syntax of single values: durations, addresses, names; and limits of the system.
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <string>

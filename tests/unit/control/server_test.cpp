@@ -52,13 +52,13 @@ class Fixture {
     server_.tick();
     turn();
   }
-  // What the server wants to do next is due a millisecond later.
+  // The next action of the server is due a millisecond later.
   void turn() {
     loop::Timer end(loop_, [this] { loop_.stop(); });
     end.start(2ms);
     loop_.run();
   }
-  // Nobody calls tick() but the server's own timer.
+  // Only the server's own timer calls tick().
   void pass_until_closed(std::chrono::seconds time, const sys::Fd& client) {
     time_ += time;
     loop::Timer look(loop_, [this, &client] {

@@ -19,7 +19,7 @@ namespace {
 
 using namespace rig;
 
-// What is logged while it lives, instead of nothing.
+// Captures the log while it lives; otherwise tests log nothing.
 class LogText {
  public:
   LogText() : file_(memfd_create("log", MFD_CLOEXEC)) { log::set_fd(file_.get()); }

@@ -23,7 +23,7 @@ RenewalParts parts_of(Rig& rig) {
   return {rig.engine, rig.listeners, rig.children, rig.later};
 }
 
-// Another configuration is in effect: what has been started before is outdated.
+// Another configuration is in effect: workers started before are outdated.
 bool is_outdated(const process::WorkerProcess& worker) {
   return worker.generation == 1;
 }
@@ -39,7 +39,7 @@ void begin(Rig& rig) {
   (void)rig.system.take_deeds();
 }
 
-// What was started and who was asked to leave, in order.
+// The workers that were started or asked to leave, in order.
 Words changes(Rig& rig) {
   Words out = rig.system.take_deeds();
   std::erase_if(out, [](const std::string& deed) { return deed.starts_with("reap"); });

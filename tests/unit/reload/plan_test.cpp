@@ -44,7 +44,7 @@ bool has_option(config::Scope scope, std::string_view name) {
   return std::any_of(options.begin(), options.end(), [&](const config::Option* one) { return one->name == name; });
 }
 
-// Of "/control" the section, of "/daemon/pid_file" the option.
+// True if the section ("/control") or the option ("/daemon/pid_file") exists.
 bool names_an_option(std::string_view pointer) {
   const std::string_view path = pointer.substr(1);
   const std::size_t slash = path.find('/');

@@ -113,7 +113,7 @@ Rig::Rig(std::string_view text)
                clock()),
       reload(loop, {engine, catalogue, listeners, children, later, operations, scaling, log}, events, manager,
              {[this] { return readiness.is_ready(); }, {}, [this] { shutdown.set_times(stop_times()); }, [] {}}) {
-  ipc::register_robust_list();  // what main() does: the master looks into tables
+  ipc::register_robust_list();  // as main() does: the master locks tables
   listeners.on_bound([this](const net::Listener& listener) { narrator.bound(listener); });
   listeners.on_forgotten([this](net::Listener& listener) {
     shutdown.forget(listener);

@@ -78,7 +78,7 @@ class Rig final : private running::Engine::Effects {
   // A connection that this worker serves, by a process that exists only in the table.
   std::uint32_t connect(const std::string& worker, pid_t pid);
 
-  // Calls back into what an operation answers.
+  // A callback that records the answer of an operation.
   [[nodiscard]] procedure::Done keep(procedure::Outcome& outcome, int& answers) const;
 
   ConfigFile file;

@@ -1,6 +1,6 @@
 // Plays the kernel and all children of the master without a fork: begin() hands out pids that no process can have, so
-// that a stray kill(2) reaches nobody. A worker's end of its channel is played here, byte for byte as a worker would
-// use it; a process becomes ready by what it does to the descriptors that it was given.
+// that a stray kill(2) reaches no process. A worker's end of its channel is played here, byte for byte as a worker
+// would use it; a process becomes ready by what it does to the descriptors that it was given.
 #pragma once
 
 #include <sys/types.h>
@@ -18,7 +18,7 @@
 
 namespace bulkhead::rig {
 
-// What a child does when it has been started.
+// The behaviour of a child after its start.
 enum class Conduct {
   serves,     // becomes ready, and ends when it is asked to
   is_silent,  // neither: until the test has it say something
@@ -31,7 +31,7 @@ struct ScriptedChild {
   pid_t pid = 0;
   process::SpawnRequest request;
   bool is_worker = false;
-  bool obeys = true;               // ends when it is asked to, answers what it hears
+  bool obeys = true;               // ends when it is asked to, answers its messages
   sys::Fd channel;                 // a worker's end
   sys::Fd report;                  // a process's: closed by exec
   sys::Fd notify;                  // a process's descriptor 3
@@ -76,11 +76,11 @@ class ScriptedSystem final : public process::ChildSystem {
   void accompany(const std::string& path, Companion companion) { companions_[at(path).pid] = companion; }
   [[nodiscard]] bool is_accompanied(pid_t leader) const { return companions_.contains(leader); }
 
-  // Everybody reads what came down and answers. True: somebody did something.
+  // Every child reads its messages and answers. True: some child did something.
   bool play();
 
-  // What the master did, in order: "start root/db", "SIGTERM root/db", "reap root/db". Children that are unknown go by
-  // their pids.
+  // The deeds of the master, in order: "start root/db", "SIGTERM root/db", "reap root/db". Children that are unknown go
+  // by their pids.
   [[nodiscard]] const std::vector<std::string>& deeds() const noexcept { return deeds_; }
   [[nodiscard]] std::vector<std::string> take_deeds() { return std::exchange(deeds_, {}); }
 

@@ -23,7 +23,7 @@ config::Config config_of(std::vector<config::Node> children) {
   return config;
 }
 
-// What the tree says: the tags of the nodes that exist.
+// The tree's answer: the tags of the nodes that exist.
 struct Existing {
   std::map<std::string, std::uint32_t> tags;
   [[nodiscard]] Catalogue::TagOf tag_of() const {

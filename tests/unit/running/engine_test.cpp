@@ -25,7 +25,7 @@ ChildSpec root_of(std::vector<ChildSpec> children) {
   return root;
 }
 
-// Writes down what it is asked to do, and answers starts as it has been told to.
+// Records its calls, and answers starts as configured.
 struct Script final : Engine::Effects {
   Engine* engine = nullptr;
   std::vector<std::string> deeds;

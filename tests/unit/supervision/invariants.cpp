@@ -33,7 +33,7 @@ void WatchedTree::step(const Event& event, Instant now) {
   check_views();
 }
 
-// What the event says about existing processes; what it says about others must have no effect.
+// Records what the event says about existing processes; about others it must have no effect.
 void WatchedTree::note(const Event& event) {
   if (const auto* ready = std::get_if<ChildReady>(&event)) {
     const auto process = processes_.find(ready->run);

@@ -53,7 +53,7 @@ class Rehearsal {
   [[nodiscard]] std::string answer(std::uint64_t token) const;
   [[nodiscard]] std::uint64_t last_token() const { return token_; }
 
-  // What happened since it was last asked: "start root/a", "ready root/a", "failed root/a", "stop root/a", "kill
+  // The events since the last call: "start root/a", "ready root/a", "failed root/a", "stop root/a", "kill
   // root/a", "exit root/a", "restart root/a 0 ms #1", "removed root/a", "exceeded root/a", "+ root/web", "- root/web
   // intensity", "over intensity".
   [[nodiscard]] Log log();
