@@ -5,8 +5,8 @@
 //   leaving   no           retired: the master has asked it to, and replaces it without counting that
 //   others    no           abnormal
 //
-// It does not matter what the worker says. One that retires because of a TERM which the master did not send is counted
-// and delayed like one that was killed, because anything below the master may send signals.
+// The messages of the worker do not matter: a worker that retires because of a TERM which the master did not send is
+// counted and delayed like one that was killed, because anything below the master may send signals.
 #pragma once
 
 #include "master/process/workers.h"

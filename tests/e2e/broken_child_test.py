@@ -64,7 +64,7 @@ class BrokenChild(ControlledTestCase):
         # Two workers, 0, 0.1, 0.2, 0.4 … s: not one start per connection.
         self.assertLess(len(started), 2 * 8 + 4)
 
-    def test_a_listener_all_of_whose_workers_wait_is_waiting_and_heals(self):
+    def test_a_listener_all_of_whose_workers_wait_is_waiting_and_recovers(self):
         daemon = self.supervise(listener(workers=1, restart_delay={"min": "2s", "max": "2s", "jitter": 0}), sleeper())
         for _ in range(2):
             worker = daemon.wait_workers(1)[0]
@@ -90,7 +90,7 @@ class BrokenChild(ControlledTestCase):
         self.assertLess(starts, 2 + 2 * 7)
         self.assertTrue(daemon.running())
 
-    def test_no_processes_for_a_restart_is_not_counted(self):
+    def test_a_restart_that_lacks_processes_is_not_counted(self):
         limits = {"max_restarts": 1, "max_seconds": 60}
         daemon = self.supervise(listener(workers=1, **limits), sleeper(), supervisor=limits)
         victims = {"root/echo/1": daemon.workers()[0].pid, "root/sleeper": daemon.control.node("root/sleeper")["pid"]}
@@ -109,7 +109,7 @@ class BrokenChild(ControlledTestCase):
         self.assertEqual(daemon.events.of("fork_failed")[0]["errno"], 11)
         self.assertEqual(daemon.control.value("tree")["restarts_in_window"], 1)
 
-    def test_no_processes_when_an_operator_starts_something_is_told_at_once(self):
+    def test_an_operators_start_that_lacks_processes_is_reported_at_once(self):
         daemon = self.supervise(listener(), sleeper())
         self.assertEqual(daemon.control.value("stop", "root/sleeper"), {"ok": True})
         with Strace(daemon.pid, CALLS_OF_FORK, "error=EAGAIN"):

@@ -76,7 +76,7 @@ class Runner:
 
 
 class Sequences(unittest.TestCase):
-    def test_random_sequences_do_what_the_model_says(self):
+    def test_random_sequences_agree_with_the_model(self):
         clock = int(time.time())
         print(f"seeds from 1 on, and {clock}", flush=True)
         number, failures = Runner(case.BIN).for_seconds(SECONDS, itertools.chain([clock], itertools.count(1)), failures_wanted=1)
@@ -85,12 +85,12 @@ class Sequences(unittest.TestCase):
 
 
 class Shrinking(unittest.TestCase):
-    def test_only_what_is_needed_is_left(self):
+    def test_a_failing_sequence_is_reduced_to_the_needed_steps(self):
         def fails(steps):
             return 3 in steps and 7 in steps and steps.index(3) < steps.index(7)
         self.assertEqual(shrink(range(50), fails), [3, 7])
 
-    def test_steps_at_once_become_steps_alone_where_that_is_enough(self):
+    def test_concurrent_steps_become_sequential_if_that_is_enough(self):
         steps = [["at_once", [["stop", "root/a"], ["start", "root/a"]], 0]]
         self.assertEqual(shrink(steps, lambda some: any(one[0] == "stop" for one in some) or
                                 any(one[0] == "at_once" and ["stop", "root/a"] in one[1] for one in some), simpler),

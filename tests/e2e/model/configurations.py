@@ -8,7 +8,8 @@ COUNT = 10
 NEVER_GIVES_UP = {"max_restarts": 1000000, "max_seconds": 3600}
 QUICK = {"min": "10ms", "max": "40ms", "factor": 2, "jitter": 0.0, "reset_after": "60s"}
 
-# What a process of this test does; its last words are its name and its kind. While a file `broken.NAME` exists it crashes at once.
+# The program of each process of this test; its last arguments are its name and its kind. While a
+# file `broken.NAME` exists it crashes at once.
 SERVICE = """#!/bin/sh
 [ -e "$1/broken.$2" ] && exit 3
 case $3 in

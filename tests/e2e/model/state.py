@@ -8,7 +8,7 @@ import copy
 RUNNING, STOPPED, CRASHING = "running", "stopped", "crashing"
 OK, BUSY, REFUSED = "ok", "busy", "refused"
 
-# What a reload changes of a process without restarting it.
+# The keys of a process that a reload changes without restarting it.
 IN_PLACE = {"restart", "significant", "shutdown", "start_timeout", "watchdog", "restart_delay", "normal_exit", "permanent_failure_exit",
             "stop_signal", "reload_signal"}
 

@@ -393,7 +393,7 @@ TEST_CASE("suspend and resume notify the workers of a listener and publish event
   CHECK(rig.system.at("root/other/1").heard.empty());
 }
 
-TEST_CASE("suspend and resume without effect succeed and notify nobody") {
+TEST_CASE("suspend and resume without effect succeed and notify no process") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   Asked resumed;

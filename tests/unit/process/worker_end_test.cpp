@@ -14,12 +14,10 @@ TEST_CASE("the end of a worker is judged by whether it was requested, and whethe
     bool superfluous;
     ExitReason reason;
   };
-  constexpr Row kRows[] = {{State::starting, false, ExitReason::abnormal},
-                           {State::ready, false, ExitReason::abnormal},
-                           {State::leaving, false, ExitReason::retired},
-                           {State::starting, true, ExitReason::permanent_failure},
-                           {State::ready, true, ExitReason::permanent_failure},
-                           {State::leaving, true, ExitReason::permanent_failure}};
+  constexpr Row kRows[] = {
+      {State::starting, false, ExitReason::abnormal},      {State::ready, false, ExitReason::abnormal},
+      {State::leaving, false, ExitReason::retired},        {State::starting, true, ExitReason::permanent_failure},
+      {State::ready, true, ExitReason::permanent_failure}, {State::leaving, true, ExitReason::permanent_failure}};
   for (const Row& row : kRows) {
     INFO("state " << static_cast<int>(row.state) << ", superfluous " << row.superfluous);
     CHECK(judge_worker_exit(row.state, row.superfluous) == row.reason);
