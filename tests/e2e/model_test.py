@@ -5,7 +5,8 @@
   ... --replay FILE                                             the steps of a file, one JSON list a line; - is standard input
   ... --seconds S [--seed N]                                    sequences for so long, from seed N on (default: the clock's)
   ... --known                                                   which of the known faults are still there
-  ... --no-shrink, --verbose, --all, --keep-log FILE            not shorter; every step; known faults too; the daemon's log
+  ... --all, --also NAME                                        with the known faults, or with this one
+  ... --no-shrink, --verbose, --keep-log FILE                   not made shorter; with every step; the daemon's log of a failure
 
 With BULKHEAD_LONG=1 it runs for an hour; tests/long/run is for more."""
 
@@ -18,7 +19,7 @@ import unittest
 
 from harness import case, main
 from harness.processes import become_subreaper
-from model.known import KNOWN_OPEN
+from model.known import KNOWN_OPEN, met
 from model.sequence import Sequence
 from model.shrink import shrink
 from model.state import Model, outcomes
@@ -31,11 +32,11 @@ SHRINKING = 60  # seconds, for one failure
 
 
 class Runner:
-    def __init__(self, bindir, verbose=False, shrinks=True, known_too=False, keep_log=""):
+    def __init__(self, bindir, verbose=False, shrinks=True, known_too=(), keep_log=""):
         self.bindir = bindir
         self.verbose = verbose
         self.shrinks = shrinks
-        self.options = {"skip": lambda model, step: False} if known_too else {}
+        self.options = {"skip": lambda model, step: met(model, step, but=known_too)}
         self.keep_log = keep_log
 
     def run(self, steps):
@@ -127,10 +128,12 @@ def by_hand():
     parser.add_argument("--no-shrink", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--also", action="append", default=[])
     parser.add_argument("--keep-log", default="")
     options = parser.parse_args()
     become_subreaper()
-    runner = Runner(os.path.abspath(options.bindir), options.verbose, not options.no_shrink, options.all, options.keep_log)
+    runner = Runner(os.path.abspath(options.bindir), options.verbose, not options.no_shrink,
+                    KNOWN_OPEN if options.all else options.also, options.keep_log)
     if options.known:
         return known_faults(runner.bindir)
     if options.seconds:
