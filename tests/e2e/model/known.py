@@ -72,7 +72,7 @@ KNOWN_OPEN = {
     "scaled before a reload": (_scaled_before_reload, [["scale", "root/u", 4], ["reload", 0]]),
     "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),
     "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
-    "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 5),
+    "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),
 }
 
 
