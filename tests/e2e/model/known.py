@@ -46,11 +46,6 @@ def _scaled_before_restart(model, step):
     return restarts and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
 
 
-def _counted_fork_failures(model, step):
-    """A fork that fails counts against max_restarts."""
-    return any(one[0] == "starve" and one[1].startswith("root/s/") for one in parts(step))
-
-
 def _left_by_a_killed_master(model, step):
     """What a killed master's processes have started goes on beside the next master's."""
     return any(one[0] == "master_dies" for one in parts(step))
@@ -67,7 +62,6 @@ KNOWN_OPEN = {
     "left by a killed master": (_left_by_a_killed_master, [["master_dies"]]),
     "stopped before a reload": (_stopped_before_reload, [["stop", "root/w"], ["reload", 9]]),
     "scaled before a restart": (_scaled_before_restart, [["scale", "root/u", 2], ["restart", "root/u"]]),
-    "fork failures that count": (_counted_fork_failures, [["starve", "root/s/q"], ["starve", "root/s/q"]]),
     "suspended before a reload": (_suspended_before_reload, [["suspend", "root/u"], ["reload", 0]]),
     "scaled before a reload": (_scaled_before_reload, [["scale", "root/u", 4], ["reload", 0]]),
     "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),

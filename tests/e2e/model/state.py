@@ -124,6 +124,7 @@ class Model:
             node.children = [Node(spec) for spec in node.spec["children"]]
             for child in node.children:
                 before = old and old.child(child.id)
+                child.accepted = None  # a listener that an earlier life of this supervisor had goes on counting
                 if before and before.type == child.type == "listener":
                     self._continue(child, before)
                 self._start(child, before)
@@ -145,10 +146,10 @@ class Model:
         for _, one in node.walk(""):
             if self.loose:
                 self.unknown |= set(one.conns)
-            self.unknown |= set(one.queued)
+            if one.queued or self.loose:
+                self.unknown |= set(one.queued)
+                one.accepted = None  # the port's queue is served before it is closed
             one.conns, one.queued = [], []
-            if one.accepted is not None and self.loose:
-                one.accepted = None
 
     def _end(self, node):
         self._drop(node)
