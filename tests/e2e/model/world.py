@@ -263,7 +263,8 @@ class World:
                 self._kill_worker(model, path, "KILL")
             else:
                 self._kill_process(model, path)
-            self._wait_event("fork_failed", path, since)
+            beside = path if node.type == "listener" else path.rpartition("/")[0]  # an older sibling may have to start first
+            self._wait_event("fork_failed", beside, since)
         finally:
             NO_FORKS.open()
 
