@@ -93,6 +93,7 @@ reload::Reload::Surroundings Daemon::reload_surroundings() {
 upgrade::Upgrade::Surroundings Daemon::upgrade_surroundings() {
   return {options_.version,
           options_.arguments,
+          options_.program,
           [this] { return shutdown_.is_stopping(); },
           [this] { return server_.hand_over(); },
           [this] { return server_.is_answering(); },

@@ -45,6 +45,7 @@ struct DaemonOptions {
   host::PidFile pid_file{};
   std::string version{};
   std::vector<std::string> arguments{};  // the command line, for a program that takes over
+  std::string program{};                 // where an upgrade finds the next one
   // Applies the command line to every configuration that is read; may be empty.
   std::function<void(config::Config&)> overrule{};
 };

@@ -19,6 +19,7 @@
 #include "master/host/log_target.h"
 #include "master/host/pid_file.h"
 #include "master/upgrade/arguments.h"
+#include "master/upgrade/program_file.h"
 #include "master/upgrade/take_over.h"
 #include "master/version.h"
 #include "worker/ipc/robust_lock.h"
@@ -41,6 +42,7 @@ struct Arguments {
   bool dump_config = false;
   upgrade::Adopting adopting;             // hidden options, for bulkheadd itself
   std::vector<std::string> command_line;  // without the hidden options
+  std::string program;                    // its own file, by the path with which it was started
 };
 
 // Signals that the master acts on, or must survive, stay blocked for its life (worker/sys/signal.h).
@@ -138,7 +140,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   };
   Daemon daemon(std::move(config), std::move(loaded.effective),
                 {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(),
-                 arguments.command_line, overrule_with(arguments)},
+                 arguments.command_line, arguments.program, overrule_with(arguments)},
                 std::move(*target));
   return daemon.run();
 }
@@ -206,6 +208,7 @@ int main(int argc, char** argv) {
     if (!upgrade::is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);
   }
   upgrade::open_way_back_of(arguments.command_line, argv);
+  arguments.program = upgrade::own_program_path(argc > 0 ? argv[0] : "");
   CLI::App app("Prefork process supervisor: every connection a process of its own.", "bulkheadd");
   describe(app, arguments);
   try {

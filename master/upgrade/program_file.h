@@ -8,14 +8,18 @@
 
 namespace bulkhead::upgrade {
 
-// The path from which the running program was started; empty if the system does not know it.
-[[nodiscard]] std::string own_program_path();
+// Where the running program was started from, as it was written then, made absolute: symbolic links in it stay,
+// so that an upgrade finds what they lead to by then. `argv0` without a slash is looked for in PATH. To be called
+// before the directory changes. Where `argv0` does not lead to the running program, the path that the system knows;
+// empty when it does not say.
+[[nodiscard]] std::string own_program_path(const std::string& argv0);
 // The running program itself, even if its file has been replaced or removed.
 [[nodiscard]] sys::Result<sys::Fd> open_own_program();
 
-// Opens the file at `path`, only to be executed (O_PATH). An error in words, or the system's, unless it is an
-// executable regular file, not a link, and neither it nor any directory above it is writable for users other than root
-// and the daemon's, except directories with the sticky bit.
+// What is at `path` now, to be executed and for nothing else (O_PATH). Symbolic links are followed. An error in words,
+// or the system's: it has to be a regular file that may be executed; it, every directory and every link on the way must
+// belong to root or to us; and nobody else may be able to write to the file or to a directory, but for directories with
+// the sticky bit.
 [[nodiscard]] sys::Result<sys::Fd> open_program(const std::string& path);
 
 }  // namespace bulkhead::upgrade

@@ -49,7 +49,7 @@ Upgrade::Upgrade(loop::Loop& loop, Estate estate, Surroundings surroundings)
       check_(loop, [this](const ProgramCheck::Outcome& outcome) { checked(outcome); }),
       quiet_(loop, [this] { look_whether_quiet(); }),
       renewal_({estate.engine, estate.listeners, estate.children, estate.later}),
-      path_(own_program_path()),
+      path_(surroundings_.program),
       last_(nullptr) {}
 
 std::string Upgrade::why_not() const {

@@ -71,6 +71,7 @@ class Upgrade {
   struct Surroundings {
     std::string version;                 // of this program
     std::vector<std::string> arguments;  // its command line
+    std::string program;                 // own_program_path()
     std::function<bool()> is_stopping;
     std::function<ServerHandover()> hand_over_clients;  // of the control socket
     std::function<bool()> clients_wait;                 // true if some client is in the middle of an answer

@@ -12,7 +12,7 @@ import threading
 import time
 
 from harness import (Client, Hold, Manager, Storm, UpgradeTestCase, echo_listener, exec_listener, free_port, main, module_listener,
-                     process, signal_process, wait_until)
+                     needs_root, process, signal_process, wait_until)
 
 
 def sleeper(name="sleeper", **keys):
@@ -301,6 +301,53 @@ class SocketsOfOthers(UpgradeTestCase):
         daemon.send_signal(signal.SIGTERM)
         manager.listen(lambda: any("STOPPING" in one for one in manager.news), what="STOPPING")
         self.assertFalse([one for one in manager.news if "RELOADING" in one or "READY" in one])
+
+
+class Links(UpgradeTestCase):
+    """A package that keeps each version in a directory of its own, and a link to the one that counts."""
+
+    def setUp(self):
+        super().setUp()
+        self.versions = {"v1": self.own, "v2": self.next}
+        for version, program in self.versions.items():
+            self.installed = os.path.join(self.directory, version)
+            os.mkdir(self.installed, 0o755)
+            for name in ("bulkheadd", "bulkhead-worker"):
+                self.install(os.path.join(self.bindir, name), name)
+            self.install(program)
+        self.installed = os.path.join(self.directory, "current")
+        self.lead_to("v1")
+
+    def lead_to(self, version):
+        os.symlink(version, self.installed + ".new")
+        os.rename(self.installed + ".new", self.installed)
+
+    def upgraded_to(self, daemon, version):
+        self.lead_to(version)
+        status, answer, err = self.upgrade(daemon)
+        self.assertEqual((status, err), (0, ""), answer)
+        self.assertEqual(os.readlink(f"/proc/{daemon.pid}/exe"), os.path.join(self.directory, version, "bulkheadd"))
+        self.assertEqual(self.status(daemon)["version"] == "next", version == "v2")
+
+    def test_there_and_back(self):
+        daemon = self.supervise(echo_listener())
+        with Hold(daemon.address(), 5) as hold:
+            for version in ("v2", "v1", "v2"):
+                self.upgraded_to(daemon, version)
+                self.assertEqual(hold.echo_all(), 5)
+
+    def test_found_in_path(self):
+        environment = {**os.environ, "PATH": f"{self.installed}:{os.environ['PATH']}"}
+        daemon = self.supervise(echo_listener(), environment=environment, prefix=("/bin/sh", "-c", 'cd / && exec bulkheadd "$@"'))
+        self.upgraded_to(daemon, "v2")
+
+    @needs_root
+    def test_a_link_of_somebody_else(self):
+        daemon = self.supervise(echo_listener())
+        self.lead_to("v2")
+        os.lchown(self.installed, 65534, 65534)
+        with Hold(daemon.address(), 5) as hold:
+            self.rolled_back(daemon, hold, f"others may write to {self.installed}")
 
 
 class Signals(UpgradeTestCase):
