@@ -240,7 +240,7 @@ Loaded problem(const std::string& file, std::string message) {
 }
 
 Loaded read(std::string_view text, const std::string& file, const std::string& directory, const Host& host) {
-  if (text.size() > kMaxFileSize) return problem(file, too_large());
+  if (text.size() > host.largest_text()) return problem(file, too_large());
   Loaded out;
   Context context(host, file, directory);
   const Document document = read_json(text);

@@ -13,8 +13,9 @@ template <class AnyNode>
 [[nodiscard]] AnyNode* find_node(AnyNode& node, const std::string& at, const std::string& path) {
   if (at == path) return &node;
   if (!supervision::is_at_or_below(path, at)) return nullptr;
+  const std::string id = path.substr(at.size() + 1, path.find('/', at.size() + 1) - at.size() - 1);
   for (AnyNode& child : node.children) {
-    if (AnyNode* found = find_node(child, supervision::child_of(at, child.spec.id), path)) return found;
+    if (child.spec.id == id) return find_node(child, supervision::child_of(at, id), path);
   }
   return nullptr;
 }

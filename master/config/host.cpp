@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
 
 #include "master/config/cpus.h"
 #include "master/config/default_socket.h"
@@ -86,6 +87,7 @@ class PatientHost final : public ThisHost {
  public:
   Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
+  std::size_t largest_text() const override { return std::numeric_limits<std::size_t>::max(); }
 };
 
 const char* kind_of(mode_t mode) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/config/json_reader.h"
 
 namespace bulkhead::config {
 
@@ -60,12 +61,14 @@ class Host {
   [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
   [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
+  [[nodiscard]] virtual std::size_t largest_text() const { return kMaxFileSize; }  // bytes of a configuration
 };
 
 // The real system: user database, scheduler affinity, cgroups, environment, file system.
 [[nodiscard]] const Host& this_host();
 
-// The same, but without any limits: for a configuration that is already in effect.
+// The same, but without any limits: for a configuration that is already in effect, which with its defaults and included
+// files is larger than any file may be.
 [[nodiscard]] const Host& patient_host();
 
 // Reads a regular file of at most 1 MiB. Never waits for a FIFO or a device.

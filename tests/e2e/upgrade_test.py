@@ -165,6 +165,18 @@ class WhatGoesOn(UpgradeTestCase):
         daemon.wait_log("killed by SIGKILL", path="root/talks")
 
 
+class Large(UpgradeTestCase):
+    def test_a_configuration_that_is_larger_than_any_file(self):
+        """As that of 1,000 listeners is."""
+        for part in range(3):
+            self.write(f"part{part}.json", json.dumps([sleeper(f"part{part}", env={f"V{number}": 100_000 * "x" for number in range(4)})]))
+        config = {"include": os.path.join(self.directory, "part*.json"), "supervisor": {"children": [echo_listener()]}}
+        daemon = self.supervise(config=config)
+        effective = subprocess.run([self.own, "-c", daemon.config_path, "--dump-config"], capture_output=True, check=True).stdout
+        self.assertGreater(len(effective), 1 << 20)
+        self.assertEqual(self.upgraded(daemon, self.next), "next")
+
+
 class WhatStaysTheSame(UpgradeTestCase):
     def attributes(self, daemon):
         def text(name):
