@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "master/reload/module_files.h"
+#include "master/reload/host_facts.h"
 #include "master/reload/trial.h"
 #include "worker/log/log.h"
 
@@ -51,8 +51,8 @@ Reload::Result Reload::diff(const std::string& file) const {
 
 ReloadPlan Reload::plan(const std::string& effective, const config::Config& config) const {
   const running::Catalogue& now = parts_.catalogue;
-  return plan_reload(with_module_files(ordered_json::parse(now.effective()), now.config()),
-                     with_module_files(ordered_json::parse(effective), config));
+  return plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
+                     with_host_facts(ordered_json::parse(effective), config));
 }
 
 void Reload::begin(Answered answered) {

@@ -74,6 +74,12 @@ void Catalogue::forget_all(const config::Node& node) {
   for (const config::Node& child : node.children) forget_all(child);
 }
 
+void Catalogue::for_each_top(
+    const std::function<void(const std::string& path, const config::Node& node)>& visit) const {
+  visit("root", config_->root);
+  for (const Added& one : added_) visit(one.path(), *one.node);
+}
+
 std::vector<AddedChild> Catalogue::added() const {
   std::vector<AddedChild> out;
   for (const Added& one : added_) out.push_back(one.origin);

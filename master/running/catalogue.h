@@ -67,6 +67,9 @@ class Catalogue {
   void remove_added(const std::string& path);  // at and below it
   [[nodiscard]] std::vector<AddedChild> added() const;
 
+  // The root, and each child that operators have added.
+  void for_each_top(const std::function<void(const std::string& path, const config::Node& node)>& visit) const;
+
  private:
   struct Added {
     std::shared_ptr<config::Node> node;

@@ -25,6 +25,7 @@
 #include "master/running/catalogue.h"
 #include "master/supervision/tree_state.h"
 #include "master/upgrade/clients_handover.h"
+#include "master/upgrade/identities.h"
 
 namespace bulkhead::upgrade {
 
@@ -71,6 +72,7 @@ struct Handover {
   std::vector<net::InheritedHandover> inherited;
   upgrade::ServerHandover control;
   std::vector<running::AddedChild> added;
+  std::vector<IdentityHandover> identities;  // of `config` and `added`
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
   std::vector<process::WorkerHandover> workers;

@@ -105,6 +105,8 @@ BULKHEAD_FIELDS(Settled,
   BULKHEAD_FIELD(log_level); BULKHEAD_FIELD(log_target); BULKHEAD_FIELD(pid_file); BULKHEAD_FIELD(control_socket));
 BULKHEAD_FIELDS(running::AddedChild,
   BULKHEAD_FIELD(supervisor); BULKHEAD_FIELD(text); BULKHEAD_FIELD(file); BULKHEAD_FIELD(directory));
+BULKHEAD_FIELDS(IdentityHandover,
+  BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
 BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(version); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(program); BULKHEAD_FIELD(worker_protocol);
@@ -113,6 +115,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added);
+  BULKHEAD_FIELD(identities);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(processes);
   BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(runs);
   BULKHEAD_FIELD(descriptor_limit); BULKHEAD_FIELD(last_seq);

@@ -120,6 +120,7 @@ Blueprint blueprint_of(const Handover& from) {
   out.config->log.target = from.settled.log_target;
   out.config->pid_file = from.settled.pid_file;
   out.config->control.socket = from.settled.control_socket;
+  put_identities(out.config->root, "root", from.identities);
   for (const running::AddedChild& one : from.added) {
     config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
     if (!added.config || added.config->root.children.size() != 1) {
@@ -127,7 +128,9 @@ Blueprint blueprint_of(const Handover& from) {
           added.config ? "the configuration of an added child does not contain one child" : first_problem(added);
       return out;
     }
-    out.added.push_back(std::move(added.config->root.children.front()));
+    config::Node& node = added.config->root.children.front();
+    put_identities(node, supervision::child_of(one.supervisor, node.spec.id), from.identities);
+    out.added.push_back(std::move(node));
   }
   return out;
 }

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 
-from harness import Client, Hold, ReloadTestCase, Storm, free_port, main, process, signal_process, sleeper, wait_until
+from harness import Client, Hold, ReloadTestCase, Storm, free_port, main, needs_mounts, needs_root, process, signal_process, sleeper, tool, wait_until
 from harness import steady as listener
 
 
@@ -406,6 +406,64 @@ class Storms(ReloadTestCase):
         config = daemon.control.value("config")
         self.assertEqual(config["supervisor"]["children"][0]["shutdown"], "109s")
         self.assertEqual(len(daemon.wait_workers(2)), 2)
+
+
+@needs_root
+@needs_mounts
+@tool("unshare")
+class Accounts(ReloadTestCase):
+    """Users and groups are looked up at each reload; what a name stands for is a part of the configuration."""
+
+    def begin(self, *children):
+        self.groups = os.path.join(self.directory, "group")
+        with open("/etc/group") as file:
+            self.original = file.read()
+        self.members("")
+        script = f'mount --bind {self.groups} /etc/group && exec "$0" "$@"'
+        return self.supervise(*children, prefix=("unshare", "--mount", "/bin/sh", "-c", script))
+
+    def members(self, names, gid=4711):
+        with open(self.groups, "w") as file:  # the same file: the daemon has it mounted
+            file.write(f"{self.original.rstrip()}\ntested:x:{gid}:{names}\n")
+
+    @staticmethod
+    def groups_of(pid):
+        return set(process(pid).status()["Groups"].split())
+
+    def worker_groups(self, daemon):
+        return [self.groups_of(one["pid"]) for one in daemon.control.node("root/echo")["workers"]]
+
+    def test_groups_that_come_and_go(self):
+        daemon = self.begin(listener(user="nobody"), sleeper("db", user="nobody"), sleeper("other"))
+        self.assertEqual(self.changes(self.reload(daemon)), [])
+        other = daemon.control.node("root/other")["pid"]
+        for names in ("nobody", ""):
+            self.members(names)
+            self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/echo", "user"), ("restarted", "root/db", "user")])
+            self.assertEqual(self.changes(self.reload(daemon)), [])
+            self.assertEqual(["4711" in one for one in self.worker_groups(daemon)], 2 * [bool(names)])
+            self.assertEqual("4711" in self.groups_of(daemon.control.node("root/db")["pid"]), bool(names))
+            signal_process(daemon.workers()[0].pid, signal.SIGKILL)
+            daemon.wait_workers(2)
+            self.assertEqual(daemon.control.run("restart", "root/db")[0], 0)
+            self.assertEqual(["4711" in one for one in self.worker_groups(daemon)], 2 * [bool(names)])
+            self.assertEqual("4711" in self.groups_of(daemon.control.node("root/db")["pid"]), bool(names))
+        self.assertEqual(daemon.control.node("root/other")["pid"], other)
+
+    def test_an_upgrade_looks_nothing_up(self):
+        daemon = self.begin(listener(), sleeper("db", user="nobody"))
+        self.members("nobody")
+        self.assertEqual(daemon.control.run("upgrade", "--wait")[0], 0)
+        self.assertEqual(daemon.control.run("restart", "root/db")[0], 0)
+        self.assertNotIn("4711", self.groups_of(daemon.control.node("root/db")["pid"]))
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/db", "user")])
+        self.assertIn("4711", self.groups_of(daemon.control.node("root/db")["pid"]))
+
+    def test_another_number(self):
+        daemon = self.begin(listener(), sleeper("db", group="tested"))
+        self.members("", gid=4712)
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/db", "user")])
+        self.assertIn("4712", process(daemon.control.node("root/db")["pid"]).status()["Gid"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#include "master/reload/module_files.h"
+#include "master/reload/host_facts.h"
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,11 +18,29 @@ std::string stamps_of(const config::Listener& listener) {
   return out;
 }
 
+void mark_accounts(ordered_json& node, const config::ChildKeys& keys) {
+  if (!keys.identity) return;
+  node["user"] = {{"is", node.value("user", ordered_json())},
+                  {"uid", keys.identity->uid},
+                  {"gid", keys.identity->gid},
+                  {"groups", keys.identity->groups}};
+}
+
+// The owners of socket files.
+void mark_owners(ordered_json& node, const config::SocketOptions& sockets) {
+  if (!sockets.owner && !sockets.group) return;
+  node["owner"] = {{"is", node.value("owner", ordered_json())},
+                   {"uid", sockets.owner.value_or(0)},
+                   {"gid", sockets.group.value_or(0)}};
+}
+
 // The children of both are in the same order: the effective file is made of the configuration.
 void mark(ordered_json& node, const config::Node& of) {
   if (of.listener && config::has_modules(*of.listener)) {
     node["handler"] = {{"is", node["handler"]}, {"files", stamps_of(*of.listener)}};
   }
+  if (of.listener) mark_owners(node, of.listener->sockets);
+  if (of.listener || of.process) mark_accounts(node, of.listener ? of.listener->child : of.process->child);
   const auto children = node.find("children");
   if (children == node.end()) return;
   for (std::size_t i = 0; i < children->size() && i < of.children.size(); ++i) mark((*children)[i], of.children[i]);
@@ -30,7 +48,7 @@ void mark(ordered_json& node, const config::Node& of) {
 
 }  // namespace
 
-ordered_json with_module_files(ordered_json file, const config::Config& config) {
+ordered_json with_host_facts(ordered_json file, const config::Config& config) {
   if (const auto root = file.find("supervisor"); root != file.end()) mark(*root, config.root);
   return file;
 }
