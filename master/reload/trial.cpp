@@ -31,11 +31,14 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
 
   void begin(const Done& done) {
     net::Listener* const listener = attempt_.parts.listeners.serving_at(path_);
-    if (listener == nullptr) return done({});
-    before_ = listener->config();
-    if (const auto error = listener->change(*attempt_.new_node(path_)->listener, attempt_.lend_to(path_))) {
+    const auto view = attempt_.parts.engine.view(path_);
+    if (listener == nullptr || !view) return done({});
+    const config::Node& node = *attempt_.new_node(path_);
+    before_.emplace(Before{listener->config(), view->spec->tag, attempt_.parts.catalogue.entry(view->spec->tag)});
+    if (const auto error = listener->change(*node.listener, attempt_.lend_to(path_))) {
       return done(procedure::refused(path_ + ": " + error->text()));
     }
+    describe({&node, attempt_.config});
     attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation());
     attempt_.hold_for_trial(path_);
     renewal().start_extra([self = shared_from_this(), done](const Outcome& started) {
@@ -59,11 +62,17 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     };
     return attempt_.renewals.try_emplace(path_, attempt_.parts.for_renewal(), path_, is_old).first->second;
   }
-  // Done first, so that a worker that is restarted meanwhile has the configuration that stays.
+  // Workers that start from now on have what it says, the time that they may take included.
+  void describe(const running::Catalogue::Entry& entry) {
+    attempt_.parts.catalogue.put(before_->tag, entry);
+    attempt_.parts.listeners.describe(path_, *entry.node);
+  }
+  // First, so that a worker that is restarted meanwhile has the configuration that stays.
   void change_back() {
     attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
+    describe(before_->entry);
     net::Listener* const listener = attempt_.parts.listeners.at(path_);
-    if (listener != nullptr && listener->is_open()) (void)listener->change(*before_);
+    if (listener != nullptr && listener->is_open()) (void)listener->change(before_->config);
   }
   // Done last, because the workers on trial would serve until they are gone.
   void finish(const Done& done, Outcome outcome) {
@@ -75,9 +84,15 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     });
   }
 
+  struct Before {
+    config::Listener config;
+    std::uint32_t tag;
+    running::Catalogue::Entry entry;
+  };
+
   Attempt& attempt_;
   std::string path_;
-  std::optional<config::Listener> before_;
+  std::optional<Before> before_;
 };
 
 void try_new_workers(Attempt& attempt, const std::string& path) {

@@ -4,7 +4,9 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/rig/rig.h"
@@ -69,6 +71,27 @@ TEST_CASE("another handler replaces the workers, and the extra one leaves") {
   CHECK(f.rig.children.view(f.rig.run_of("root/echo/1"))->generation == 2);
   CHECK_FALSE(f.rig.engine.has("root/echo/2"));
   CHECK(f.rig.listener_at("root/echo").gate().accepting());
+}
+
+TEST_CASE("the new workers have the time to start that the new file gives them") {
+  for (const auto& [before, after] : {std::pair{"10s", "infinity"}, std::pair{"infinity", "10s"}}) {
+    const auto file = [](const std::string& handler, const std::string& timeout) {
+      return listener_entry("echo", R"("workers":1,"handler":")" + handler + R"(","start_timeout":")" + timeout + "\"");
+    };
+    Fixture f(file("echo", before));
+    f.rig.system.conduct("root/echo/2", Conduct::is_silent);
+    f.reload(file("discard", after));
+    std::optional<supervision::Instant> deadline;
+    f.rig.children.for_each_worker([&](const process::WorkerProcess& worker) {
+      if (worker.index == 2) deadline = worker.start_deadline;
+    });
+    CHECK(deadline.has_value() == (after == std::string("10s")));
+    f.rig.system.conduct("root/echo/2", Conduct::serves);
+    f.rig.end("root/echo/2");
+    CHECK(f.results.at(0).problems.size() == 1);
+    CHECK(f.rig.catalogue.at(f.rig.engine.view("root/echo")->spec->tag)->start_timeout.has_value() ==
+          (before == std::string("10s")));
+  }
 }
 
 TEST_CASE("added children start, then removed ones end") {
