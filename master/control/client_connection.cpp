@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "master/host/clock.h"
@@ -47,9 +48,16 @@ ClientConnection::ClientConnection(std::shared_ptr<World> world, sys::Fd fd, Pee
       peer_(peer),
       active_(now()) {}
 
-void ClientConnection::start() {
-  update_watch();
+int ClientConnection::start() {
+  if (const int error = poll_.try_watch(wanted()); error != 0) return error;
+  watched_ = wanted();
   turn();
+  return 0;
+}
+
+void ClientConnection::turn_away(int error) {
+  refuse({protocol::kTooMuch, fmt::format("the daemon cannot serve another client: {}", strerrordesc_np(error)), {}});
+  finish();
 }
 
 void ClientConnection::on_ready(int events) {

@@ -46,7 +46,11 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
 
-  void start();  // once, after it is owned by a shared_ptr
+  // Once, after it is owned by a shared_ptr. Returns 0, or the errno why the loop cannot watch it: start_later() then
+  // tries again until it can, turn_away() ends it with an answer that says so.
+  [[nodiscard]] int start();
+  void start_later() { turn(); }
+  void turn_away(int error);
   // Continues the remaining work as far as possible without blocking.
   void turn();
   void published(const journal::EventRecord& record);

@@ -79,7 +79,7 @@ std::vector<Reply> Server::resume(const config::Control& config, const upgrade::
     (void)admit(one.fd, group_, peer);  // it was admitted before; this only fills in `peer`
     const auto client = add(sys::Fd(one.fd), peer);
     if (auto reply = client->resume(one)) out.push_back(std::move(*reply));
-    client->start();
+    if (client->start() != 0) client->start_later();
   }
   return out;
 }
@@ -122,8 +122,18 @@ bool Server::accept_one() {
     return true;
   }
   make_room();
-  add(std::move(fd), peer)->start();
+  const auto client = add(std::move(fd), peer);
+  const int error = client->start();
+  if (error == 0) return true;
+  client->turn_away(error);
+  want_turn();
+  tell_of_shortage("epoll_ctl", error);
   return true;
+}
+
+void Server::tell_of_shortage(const char* operation, int error) {
+  if (!shortages_.allow(sys::monotonic_ns())) return;
+  log::Line(log::Level::error, "control").text(sys::Error{operation, socket_.file.path(), error}.text()).write();
 }
 
 void Server::turn_away(int fd, const Peer& peer) {
@@ -161,8 +171,7 @@ void Server::make_room() {
 void Server::pause_accepting(int error) {
   accepting_->stop();
   pause_.start(100ms);
-  if (!accept_errors_.allow(sys::monotonic_ns())) return;
-  log::Line(log::Level::error, "control").text(sys::Error{"accept", socket_.file.path(), error}.text()).write();
+  tell_of_shortage("accept", error);
 }
 
 // Called outside of all callbacks of clients, so that clients may be destroyed here.

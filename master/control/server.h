@@ -61,6 +61,7 @@ class Server {
   void turn_away(int fd, const Peer& peer);
   void make_room();
   void pause_accepting(int error);
+  void tell_of_shortage(const char* operation, int error);
   void turn();
   void want_turn();
 
@@ -78,7 +79,7 @@ class Server {
   bool ticking_ = false;
   log::RateLimit strangers_;
   log::RateLimit evictions_;
-  log::RateLimit accept_errors_;
+  log::RateLimit shortages_;
 };
 
 }  // namespace bulkhead::control

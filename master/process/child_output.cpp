@@ -35,8 +35,11 @@ sys::Result<sys::Fd> ChildOutput::open(Stream& stream) {
   int ends[2];
   // Only the master's end becomes nonblocking, by the watch on it: programs do not expect a nonblocking stdout.
   if (pipe2(ends, O_CLOEXEC) != 0) return sys::Error{"pipe", stream.name, errno};
-  stream.pipe = WatchedFd(loop_, sys::Fd(ends[0]), [this, &stream] { on_readable(stream); });
-  return sys::Fd(ends[1]);
+  sys::Fd write(ends[1]);
+  auto read = WatchedFd::attempt(loop_, sys::Fd(ends[0]), [this, &stream] { on_readable(stream); });
+  if (!read) return read.error();
+  stream.pipe = std::move(*read);
+  return write;
 }
 
 void ChildOutput::on_readable(Stream& stream) {

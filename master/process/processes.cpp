@@ -117,7 +117,9 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   launch->place(std::move(output->error), 2);
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
   launch->request.report = report->write.get();
-  child.report = WatchedFd(loop_, std::move(report->read), [this, &child] { read_report(child); });
+  auto watched = WatchedFd::attempt(loop_, std::move(report->read), [this, &child] { read_report(child); });
+  if (!watched) return watched.error();
+  child.report = std::move(*watched);
   return system_.begin(launch->request);
 }
 
@@ -143,7 +145,11 @@ sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
     ours = std::move(socket->fd);
     end.address = std::move(socket->address);
   }
-  if (ours) child.notify = WatchedFd(loop_, std::move(ours), [this, &child] { read_notify(child); });
+  if (ours) {
+    auto watched = WatchedFd::attempt(loop_, std::move(ours), [this, &child] { read_notify(child); });
+    if (!watched) return watched.error();
+    child.notify = std::move(*watched);
+  }
   return end;
 }
 

@@ -7,6 +7,7 @@
 
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
+#include "worker/sys/result.h"
 
 namespace bulkhead::process {
 
@@ -16,6 +17,14 @@ class WatchedFd {
   WatchedFd(loop::Loop& loop, sys::Fd fd, std::function<void()> on_readable)
       : fd_(std::move(fd)), poll_(std::make_unique<loop::Poll>(loop, fd_.get(), std::move(on_readable))) {
     poll_->start();
+  }
+  // The same where the start of a child that needs it can still be refused. On an error nothing is left of it.
+  [[nodiscard]] static sys::Result<WatchedFd> attempt(loop::Loop& loop, sys::Fd fd, std::function<void()> on_readable) {
+    WatchedFd out;
+    out.poll_ = std::make_unique<loop::Poll>(loop, fd.get(), std::move(on_readable));
+    out.fd_ = std::move(fd);
+    if (const int error = out.poll_->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
+    return out;
   }
   WatchedFd(WatchedFd&&) = default;
   WatchedFd& operator=(WatchedFd&& other) noexcept {

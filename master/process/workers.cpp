@@ -116,6 +116,9 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   auto errors = error_ends(listener, index, null.get());
   if (!errors) return errors.error();
 
+  auto poll = std::make_unique<loop::Poll>(loop_, channel->master.get(), [this, run] { on_channel(run); });
+  if (const int error = poll->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
+
   WorkerProcess& worker = workers_.add(run);
   worker.node = node;
   worker.path = std::move(path);
@@ -126,7 +129,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.held_back = !listener.gate().accepting();
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
-  worker.poll = std::make_unique<loop::Poll>(loop_, worker.channel.get(), [this, run] { on_channel(run); });
+  worker.poll = std::move(poll);
 
   SpawnRequest request;
   request.program = module ? programs_.modules.get() : programs_.plain.get();
@@ -151,7 +154,6 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
 
   if (auto error = workers_.forked(run, system_.begin(request))) return error;
   errors_.worker_started(listener, index);
-  worker.poll->start();
   return std::nullopt;
 }
 

@@ -43,7 +43,7 @@ class Conversation {
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
     ours_.reset(ends[0]);
     connection_ = std::make_shared<ClientConnection>(world_, sys::Fd(ends[1]), Peer{});
-    connection_->start();
+    REQUIRE(connection_->start() == 0);
   }
   void send(const std::string& line) {
     REQUIRE(::send(ours_.get(), line.data(), line.size(), 0) == static_cast<ssize_t>(line.size()));
