@@ -39,6 +39,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       runs_(children_, catalogue_.config().control.socket),
       services_(loop_, listeners_),
       log_(std::move(log), children_),
+      sockets_(listeners_, children_, narrator_, now),
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
       operations_(engine_, catalogue_, listeners_, endings_, narrator_),
@@ -63,6 +64,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
   listeners_.on_forgotten([this](net::Listener& listener) {
     shutdown_.forget(listener);
     endings_.forget(listener);
+    sockets_.forget(listener);
   });
 }
 
@@ -77,7 +79,8 @@ running::Children::Observer Daemon::children_observer() {
             endings_.worker_gone(listener);
           },
           [this](pid_t pid) { return upgrade_.knows(pid); },
-          [this](pid_t, int wait_status) { upgrade_.reaped(wait_status); }};
+          [this](pid_t, int wait_status) { upgrade_.reaped(wait_status); },
+          [this](net::Listener& listener) { sockets_.look_at(listener); }};
 }
 
 procedure::StopSequence::Times Daemon::stop_times() const {
@@ -87,7 +90,12 @@ procedure::StopSequence::Times Daemon::stop_times() const {
 
 reload::Reload::Surroundings Daemon::reload_surroundings() {
   return {[this] { return readiness_.is_ready() && !upgrade_.renewing(); }, options_.overrule,
-          [this] { shutdown_.set_times(stop_times()); }, [this] { what_is_under_way_changed(); }};
+          [this] {
+            shutdown_.set_times(stop_times());
+            sockets_.look_again();
+            server_.look_again();
+          },
+          [this] { what_is_under_way_changed(); }};
 }
 
 upgrade::Upgrade::Surroundings Daemon::upgrade_surroundings() {
@@ -238,6 +246,8 @@ void Daemon::tick() {
   if (children_.tick()) tick_.start(5ms, 1s);
   arm_deadline();
   runs_.tick();
+  if (!shutdown_.is_stopping()) sockets_.look();
+  server_.look();
   services_.store_sockets(shutdown_.phase());
   services_.report(shutdown_.phase());
 }

@@ -25,6 +25,7 @@
 #include "master/procedure/scaling.h"
 #include "master/procedure/service_reports.h"
 #include "master/procedure/shutdown.h"
+#include "master/procedure/socket_care.h"
 #include "master/reload/reload.h"
 #include "master/running/catalogue.h"
 #include "master/running/children.h"
@@ -100,6 +101,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   procedure::RunsKeeper runs_;
   procedure::ServiceReports services_;
   procedure::LogKeeper log_;
+  procedure::SocketCare sockets_;
   procedure::Endings endings_;
   procedure::Operations operations_;
   procedure::Scaling scaling_;

@@ -48,7 +48,7 @@ Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, C
       reception_(reception),
       channel_(channel),
       bell_(bell),
-      sockets_(std::move(sockets)),
+      loop_(loop),
       bell_poll_(loop, bell, [this] { on_bell(); }),
       retry_(loop, [this] { look_again(); }),
       observer_(std::move(observer)),
@@ -56,19 +56,22 @@ Acceptor::Acceptor(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, C
           loop, plan, reception, [this](Arrival arrival) { admit(std::move(arrival)); }, [this] { on_header_gone(); }),
       last_chance_(loop, [this] { give_up(); }),
       aside_(loop, [this] { after_stepping_aside(); }) {
-  for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-    polls_.push_back(std::make_unique<loop::Poll>(loop, sockets_[i].get(), [this, i] { on_readable(i); }));
+  for (std::uint32_t i = 0; i < sockets.size(); ++i) {
+    sockets_.push_back({std::move(sockets[i]), i});
+    watch(i);
   }
 }
 
+void Acceptor::watch(std::uint32_t socket) {
+  sockets_[socket].poll = std::make_unique<loop::Poll>(loop_, sockets_[socket].fd.get(), [this, socket](int events) {
+    on_readable(socket, (events & UV_DISCONNECT) != 0);
+  });
+}
+
+// A Unix socket that was shut down says so only by the hang-up: accept(2) finds no connection, as ever.
 void Acceptor::set_polls(bool on) {
-  for (const auto& poll : polls_) {
-    if (poll == nullptr) continue;
-    if (on) {
-      poll->start();
-    } else {
-      poll->stop();
-    }
+  for (const Socket& socket : sockets_) {
+    if (socket.poll != nullptr) socket.poll->watch(on ? UV_READABLE | UV_DISCONNECT : 0);
   }
 }
 
@@ -85,15 +88,17 @@ void Acceptor::suspend() {
 void Acceptor::resume() {
   suspended_ = false;
   set_polls(accepting());
+  empty_replaced();
 }
 
-void Acceptor::on_readable(std::uint32_t socket) {
-  if (!accepting() || !sockets_[socket] || step_aside()) return;
+void Acceptor::on_readable(std::uint32_t socket, bool hung_up) {
+  if (!accepting() || !sockets_[socket].fd || (!sockets_[socket].replaced && step_aside())) return;
   Arrival arrival;
-  arrival.socket = socket;
+  arrival.socket = sockets_[socket].of;
   // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
   if (queues() && !gate_.on() && !claim(arrival)) return;
-  if (accept(arrival)) receive(std::move(arrival));
+  if (accept(socket, arrival)) return receive(std::move(arrival));
+  if (hung_up && errno == EAGAIN) on_dead(socket, 0);
 }
 
 bool Acceptor::claim(Arrival& arrival) {
@@ -104,15 +109,17 @@ bool Acceptor::claim(Arrival& arrival) {
   return false;
 }
 
-bool Acceptor::accept(Arrival& arrival) {
+// False: errno says why.
+bool Acceptor::accept(std::uint32_t socket, Arrival& arrival) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   arrival.connection.reset(
-      accept4(sockets_[arrival.socket].get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC));
+      accept4(sockets_[socket].fd.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_CLOEXEC));
   if (!arrival.connection) {
     const int error = errno;
     if (arrival.slot != ipc::kNoSlot) reception_.release(arrival.slot);
-    on_accept_error(arrival.socket, error);
+    on_accept_error(socket, error);
+    errno = error;
     return false;
   }
   const bool internet = address.ss_family == AF_INET || address.ss_family == AF_INET6;
@@ -191,22 +198,54 @@ void Acceptor::on_accept_error(std::uint32_t socket, int error) {
   switch (admission::judge_accept_error(error)) {
     case admission::AcceptVerdict::empty:
       ++table_.worker(header_.worker).empty_accepts;
-      if (on_drained_) close_socket(socket);
+      if (on_drained_ || sockets_[socket].replaced) close_socket(socket);
       break;
     case admission::AcceptVerdict::retry: break;  // level-triggered: the next turn tries again
     case admission::AcceptVerdict::pause: pause(ipc::PauseReason::accept_error, error); break;
+    case admission::AcceptVerdict::dead: on_dead(socket, error); break;
     case admission::AcceptVerdict::broken: observer_.on_broken(error); break;
   }
 }
 
+// Any process that has it can shut it down (shutdown(2)), so nothing is wrong with this worker.
+void Acceptor::on_dead(std::uint32_t socket, int error) {
+  Socket& dead = sockets_[socket];
+  if (!dead.fd) return;
+  if (on_drained_ || dead.replaced) return close_socket(socket);
+  if (!dead.poll) return;
+  dead.poll.reset();
+  (void)ipc::send(channel_, ipc::Paused{ipc::PauseReason::socket, error});
+}
+
+void Acceptor::replace(std::uint32_t number, sys::Fd socket) {
+  const std::uint32_t* const numbers = header_.socket_numbers;
+  const auto at = static_cast<std::uint32_t>(std::find(numbers, numbers + header_.sockets, number) - numbers);
+  if (at >= sockets_.size() || at == header_.sockets || on_drained_) return;
+  while (sockets_.size() > header_.sockets && !sockets_.back().fd) sockets_.pop_back();
+  const bool was_dead = !sockets_[at].poll;
+  sockets_.push_back({std::exchange(sockets_[at].fd, std::move(socket)), at, true});
+  watch(static_cast<std::uint32_t>(sockets_.size() - 1));
+  watch(at);
+  set_polls(accepting());
+  empty_replaced();
+  if (was_dead) (void)ipc::send(channel_, ipc::Resumed{});
+}
+
+void Acceptor::empty_replaced() {
+  for (std::uint32_t i = header_.sockets; i < sockets_.size(); ++i) {
+    while (accepting() && sockets_[i].fd) on_readable(i);
+  }
+}
+
 void Acceptor::close_socket(std::uint32_t socket) {
-  polls_[socket].reset();  // out of the epoll set before the close: the master and the other workers keep it open
-  sockets_[socket].reset();
+  // Out of the epoll set before the close: the master and the other workers keep it open.
+  sockets_[socket].poll.reset();
+  sockets_[socket].fd.reset();
   if (on_drained_ && all_closed()) on_drained_(in_hand());
 }
 
 bool Acceptor::all_closed() const noexcept {
-  return std::none_of(sockets_.begin(), sockets_.end(), [](const sys::Fd& fd) { return bool(fd); });
+  return std::none_of(sockets_.begin(), sockets_.end(), [](const Socket& socket) { return bool(socket.fd); });
 }
 
 void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
@@ -221,17 +260,17 @@ void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
 // Does not poll: an empty queue, which we wait for, never becomes readable.
 void Acceptor::drain_sockets() {
   for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-    while (accepting() && sockets_[i]) on_readable(i);
+    while (accepting() && sockets_[i].fd) on_readable(i);
   }
   // Without room no connection can be accepted, so accept() cannot show that a queue is empty.
   for (std::uint32_t i = 0; i < sockets_.size() && paused_ && on_drained_; ++i) {
-    if (sockets_[i] && !somebody_queues(i)) close_socket(i);
+    if (sockets_[i].fd && !somebody_queues(i)) close_socket(i);
   }
 }
 
 bool Acceptor::somebody_queues(std::uint32_t socket) const noexcept {
-  pollfd queue{sockets_[socket].get(), POLLIN, 0};
-  return ::poll(&queue, 1, 0) != 0;
+  pollfd queue{sockets_[socket].fd.get(), POLLIN, 0};
+  return ::poll(&queue, 1, 0) != 0 && (queue.revents & POLLIN) != 0;
 }
 
 void Acceptor::close() {
@@ -245,7 +284,6 @@ void Acceptor::close() {
     last_chance_.start(std::chrono::nanoseconds(header_.proxy.timeout_ns));
   }
   aside_.stop();
-  polls_.clear();
   sockets_.clear();
 }
 
@@ -281,6 +319,7 @@ void Acceptor::await(PauseEnd end) {
       break;
     }
     case PauseEnd::header: retry_.stop(); break;  // each header has its deadline, and its end calls on_header_gone()
+    case PauseEnd::socket: break;                 // replace()
   }
 }
 
@@ -342,7 +381,8 @@ void Acceptor::look_again() {
   if (waited) tell_if_idle();
   if (started_ && gate_.full()) return pause(ipc::PauseReason::headers, 0);
   if (paused_) unpause();
-  if (on_drained_) drain_sockets();
+  if (on_drained_) return drain_sockets();
+  empty_replaced();
 }
 
 void Acceptor::tick(std::int64_t now_ns) {

@@ -5,6 +5,7 @@
 //   accepting ──no room for more PROXY headers──▶ paused ──one comes, or its time is up──▶ accepting
 //   accepting ──no room in max_connection_rate──▶ paused ──there is──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
+//   a socket is dead ──▶ the others are accepted from; the master is asked for another ──socket──▶ accepting from it
 //   any ──suspend──▶ suspended ──resume──▶ accepting
 //   any ──drain──▶ accepts until the queue is empty, closes socket by socket, then reports
 //
@@ -55,6 +56,8 @@ class Acceptor {
   void close();
   // All connections are to end, those in hand too.
   void give_up();
+  // A listening socket in place of the one with this number, whose queue is emptied first.
+  void replace(std::uint32_t number, sys::Fd socket);
   // Accepted connections that have neither a child nor a refusal yet.
   [[nodiscard]] std::size_t in_hand() const noexcept { return gate_.held() + pending_.size(); }
   // A slot may be free, or another worker has died: looks again.
@@ -68,9 +71,20 @@ class Acceptor {
   void tick(std::int64_t now_ns);
 
  private:
-  void on_readable(std::uint32_t socket);
+  // A listening socket. Those of the plan come first and keep their places; behind them stand those that have been
+  // replaced, until their queues are empty.
+  struct Socket {
+    sys::Fd fd;                          // empty: it has been closed
+    std::uint32_t of = 0;                // the socket of the plan that it is, or was
+    bool replaced = false;               // to be closed once its queue is empty
+    std::unique_ptr<loop::Poll> poll{};  // null: closed or dead
+  };
+  void watch(std::uint32_t socket);
+  void on_readable(std::uint32_t socket, bool hung_up = false);
+  void on_dead(std::uint32_t socket, int error);
+  void empty_replaced();
   [[nodiscard]] bool claim(Arrival& arrival);
-  [[nodiscard]] bool accept(Arrival& arrival);
+  [[nodiscard]] bool accept(std::uint32_t socket, Arrival& arrival);
   void receive(Arrival arrival);
   // The client is known. If no room is left, the connection waits in hand, in order, and no other is accepted
   // meanwhile.
@@ -104,8 +118,8 @@ class Acceptor {
   Reception& reception_;
   int channel_;
   int bell_;
-  std::vector<sys::Fd> sockets_;  // an empty one has been closed
-  std::vector<std::unique_ptr<loop::Poll>> polls_;
+  loop::Loop& loop_;
+  std::vector<Socket> sockets_;
   loop::Poll bell_poll_;
   loop::Timer retry_;
   Observer observer_;

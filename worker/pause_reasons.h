@@ -19,7 +19,8 @@ enum class PauseEnd : std::uint8_t {
   bell,     // a freed slot rings the bell; and a timer, in case the worker that would ring it has died
   window,   // a timer: when max_connection_rate has room again
   backoff,  // a timer that grows from one failure to the next
-  header    // a PROXY header that arrives, or whose time is over
+  header,   // a PROXY header that arrives, or whose time is over
+  socket    // another listening socket, from the master; meanwhile the other sockets are accepted from
 };
 // The number in its words.
 enum class PauseCount : std::uint8_t { none, max_connections, header_room };
@@ -45,6 +46,8 @@ inline constexpr std::array kPauses{
              "max_connection_rate reached", PauseCount::none, ""},
     PauseRow{ipc::PauseReason::headers, Received::done, ipc::Refusal::count_, PauseEnd::header,
              "no room for more than ", PauseCount::header_room, " PROXY headers in progress"},
+    PauseRow{ipc::PauseReason::socket, Received::done, ipc::Refusal::count_, PauseEnd::socket,
+             "a listening socket was shut down", PauseCount::none, ""},
 };
 static_assert(kPauses.size() == static_cast<std::size_t>(ipc::PauseReason::count_));
 static_assert(std::is_sorted(kPauses.begin(), kPauses.end(),

@@ -32,7 +32,8 @@ ssize_t receive_some(int connection, char* out, std::size_t size, int flags) noe
   }
 }
 
-// A descriptor that is polled becomes nonblocking (loop.h); a handler must find its connection as accept(2) returned it.
+// A descriptor that is polled becomes nonblocking (loop.h); a handler must find its connection as accept(2) returned
+// it.
 void make_blocking(int connection) noexcept {
   const int flags = fcntl(connection, F_GETFL);
   if (flags >= 0) fcntl(connection, F_SETFL, flags & ~O_NONBLOCK);

@@ -138,7 +138,7 @@ class Worker {
   void look_at_children();
   void on_quiet_over();
   [[nodiscard]] bool needed() const noexcept;  // a client waits for a resource that the end of a child frees
-  void on_message(const ipc::Down& message, const sys::Fd& descriptor);
+  void on_message(const ipc::Down& message, sys::Fd& descriptor);
   void drain();
   void signal_connections(const ipc::Signal& order);
   void replace_log(const ipc::Log& log, const sys::Fd& descriptor);
@@ -252,13 +252,16 @@ void Worker::on_channel() {
   }
 }
 
-void Worker::on_message(const ipc::Down& message, const sys::Fd& descriptor) {
+void Worker::on_message(const ipc::Down& message, sys::Fd& descriptor) {
   std::visit(
       sys::Overloaded{[this](const ipc::Retire&) { retire(ipc::RetireReason::asked); },
                       [this](const ipc::Drain&) { drain(); }, [this](const ipc::Suspend&) { acceptor_.suspend(); },
                       [this](const ipc::Resume&) { acceptor_.resume(); },
                       [this](const ipc::Kick&) { acceptor_.look_again(); },
                       [this](const ipc::Signal& order) { signal_connections(order); },
+                      [&](const ipc::Socket& one) {
+                        if (descriptor) acceptor_.replace(one.number, std::move(descriptor));
+                      },
                       [&](const ipc::Log& log) { replace_log(log, descriptor); }},
       message);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "master/config/default_socket.h"
+#include "master/net/socket_repair.h"
 
 namespace bulkhead::control {
 
@@ -53,6 +54,10 @@ sys::Result<ControlSocket> open_control_socket(const config::Control& config) {
   if (!file) return file.error();
   out.file = std::move(*file);
   return out;
+}
+
+bool listens(const ControlSocket& socket) noexcept {
+  return !net::is_shut_down(socket.fd.get()) && socket.file.is_there();
 }
 
 bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept {

@@ -26,6 +26,9 @@ struct ControlSocket {
 // and the errors of the system calls.
 [[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
 
+// A client can reach it: it was not shut down, and its file is there.
+[[nodiscard]] bool listens(const ControlSocket& socket) noexcept;
+
 // The process at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).
 struct Peer {
   uid_t uid = 0;

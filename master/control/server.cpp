@@ -47,13 +47,49 @@ std::optional<sys::Error> Server::open(const config::Control& config) {
 }
 
 void Server::serve(ControlSocket socket, const config::Control& config) {
-  socket_ = std::move(socket);
-  group_ = config.group;
-  accepting_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_new_clients(); });
-  accepting_->start();
+  config_ = config;
+  listen_at(std::move(socket));
   events_.on_event = [this](const journal::EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
   };
+}
+
+void Server::listen_at(ControlSocket socket) {
+  accepting_.reset();
+  socket_ = std::move(socket);
+  accepting_ = std::make_unique<loop::Poll>(world_->loop, socket_.fd.get(), [this] { on_new_clients(); });
+  accepting_->start();
+}
+
+void Server::look() {
+  if (!accepting_ || clock_() < next_look_ || listens(socket_)) return;
+  auto opened = open_control_socket(config_);
+  if (!opened) return on_lost(opened.error());
+  while (accept_one()) {
+  }
+  listen_at(std::move(*opened));
+  told_of_loss_ = -1;
+  look_pause_ = 1s;
+  log::Line(log::Level::warning, "control")
+      .text("the socket had lost its file, or was shut down: listening again")
+      .field("socket", socket_.file.path())
+      .write();
+}
+
+void Server::look_again() {
+  next_look_ = {};
+  look();
+}
+
+// Looking whether somebody else listens there means to connect, so not every second for ever.
+void Server::on_lost(const sys::Error& error) {
+  next_look_ = clock_() + look_pause_;
+  look_pause_ = std::min<std::chrono::seconds>(look_pause_ * 2, 30s);
+  if (std::exchange(told_of_loss_, error.code) == error.code) return;
+  log::Line(log::Level::error, "control")
+      .text("the socket has lost its file, or was shut down, and cannot be bound again: ")
+      .text(error.text())
+      .write();
 }
 
 bool Server::is_answering() const {
@@ -76,7 +112,7 @@ std::vector<Reply> Server::resume(const config::Control& config, const upgrade::
   std::vector<Reply> out;
   for (const upgrade::ClientHandover& one : from.clients) {
     Peer peer;
-    (void)admit(one.fd, group_, peer);  // it was admitted before; this only fills in `peer`
+    (void)admit(one.fd, config_.group, peer);  // it was admitted before; this only fills in `peer`
     const auto client = add(sys::Fd(one.fd), peer);
     if (auto reply = client->resume(one)) out.push_back(std::move(*reply));
     if (client->start() != 0) client->start_later();
@@ -114,10 +150,11 @@ bool Server::accept_one() {
   if (!fd) {
     const int error = errno;
     if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) pause_accepting(error);
+    if (error == EINVAL) accepting_->stop();  // it was shut down: look() makes another one
     return error == ECONNABORTED || error == EINTR;
   }
   Peer peer;
-  if (!admit(fd.get(), group_, peer)) {
+  if (!admit(fd.get(), config_.group, peer)) {
     turn_away(fd.get(), peer);
     return true;
   }

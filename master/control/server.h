@@ -47,6 +47,10 @@ class Server {
   // is not open. May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
 
+  // Every second: a socket whose file is gone, or that was shut down, is made anew; the clients stay. Where somebody
+  // else's socket is, nothing is done but to look again later.
+  void look();
+  void look_again();  // at once
   // Called every second while there are clients: those that have been idle too long are closed in the next turn of the
   // loop.
   void tick();
@@ -55,6 +59,8 @@ class Server {
   using Client = std::shared_ptr<ClientConnection>;
 
   void serve(ControlSocket socket, const config::Control& config);
+  void listen_at(ControlSocket socket);
+  void on_lost(const sys::Error& error);
   void on_new_clients();
   std::shared_ptr<ClientConnection> add(sys::Fd fd, const Peer& peer);
   [[nodiscard]] bool accept_one();  // false: no further client for now
@@ -69,7 +75,10 @@ class Server {
   journal::EventRing& events_;
   Clock clock_;
   ControlSocket socket_;
-  std::optional<std::uint32_t> group_;
+  config::Control config_;
+  supervision::Instant next_look_{};
+  std::chrono::seconds look_pause_{1};
+  int told_of_loss_ = -1;  // the errno that has been logged
   std::unique_ptr<loop::Poll> accepting_;
   std::vector<Client> clients_;
   loop::Timer turn_;

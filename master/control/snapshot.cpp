@@ -1,5 +1,6 @@
 #include "master/control/snapshot.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -74,7 +75,11 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
     out["endpoints"] = ordered_json::array();
     for (const net::ListeningSocket& socket : listener.sockets()) {
       out["endpoints"].push_back({{"listen", socket.address.text}, {"address", socket.text}});
+      if (socket.waiting) out["endpoints"].back()["state"] = "waiting";
     }
+    const auto waits = [](const net::ListeningSocket& socket) { return socket.waiting; };
+    const bool waiting = listener.is_open() && std::ranges::all_of(listener.sockets(), waits);
+    if (waiting && view.state == NodeState::running) out["state"] = kNodeStateWords.text(NodeState::waiting);
     out["suspended"] = listener.gate().is_held_by(net::Gate::Holder::operators);
     if (const auto phase = net::phase_name(listener.end_phase()); !phase.empty()) out["phase"] = phase;
     out["connections"] = counts_json(world, listener);

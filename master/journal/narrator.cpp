@@ -34,6 +34,10 @@ std::int64_t milliseconds(Duration span) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
 }
 
+std::string_view lost_text(net::Fault fault) {
+  return fault == net::Fault::unreachable ? " has lost its file" : " was shut down by some process";
+}
+
 }  // namespace
 
 void Narrator::started(RunId run, const std::string& path, pid_t pid, int stop_signal) {
@@ -210,6 +214,20 @@ void Narrator::serving(const net::Listener& listener) {
 void Narrator::set_suspended(const std::string& listener, bool on) {
   events_.publish(on ? "listener_suspended" : "listener_resumed", listener);
   log::Line(log::Level::info, listener).text(on ? "suspended: new clients wait in the queue" : "resumed").write();
+}
+
+void Narrator::socket_repaired(const std::string& listener, const std::string& address, net::Fault fault) {
+  log::Line(log::Level::warning, listener).text(address).text(lost_text(fault)).text(": listening there again").write();
+  events_.publish("listener_bound", listener, {{"address", address}});
+}
+
+void Narrator::socket_lost(const std::string& listener, const std::string& address, net::Fault fault,
+                           const sys::Error& error) {
+  log::Line line(log::Level::error, listener);
+  line.text(address).text(lost_text(fault)).text(", and cannot be bound again: ").text(error.text());
+  line.text("; trying again").write();
+  events_.publish("accept_paused", listener,
+                  {{"reason", ipc::kPauseWords.text(ipc::PauseReason::socket)}, {"errno", error.code}});
 }
 
 void Narrator::accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason,

@@ -15,6 +15,7 @@
 #include "master/journal/handover.h"
 #include "master/net/end_phase.h"
 #include "master/net/listener.h"
+#include "master/net/socket_repair.h"
 #include "master/supervision/command.h"
 #include "worker/ipc/message.h"
 #include "worker/sys/result.h"
@@ -51,6 +52,9 @@ class Narrator {
   void serving(const net::Listener& listener);
   [[nodiscard]] bool has_announced(const std::string& listener) const { return serving_.contains(listener); }
   void set_suspended(const std::string& listener, bool on);
+  // A listening socket that was lost listens again, or cannot yet.
+  void socket_repaired(const std::string& listener, const std::string& address, net::Fault fault);
+  void socket_lost(const std::string& listener, const std::string& address, net::Fault fault, const sys::Error& error);
   void accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason, int error);
   void accept_resumed(const std::string& listener, const std::string& worker);
   void adopted(const std::string& listener, const std::string& worker, std::uint32_t count);

@@ -66,7 +66,7 @@ std::string device_of(int fd) {
 }
 
 bool same_socket(int a, int b) {
-  return option_of<std::uint64_t>(a, SO_COOKIE) == option_of<std::uint64_t>(b, SO_COOKIE);
+  return cookie_of(a) == cookie_of(b);
 }
 
 // Descriptors 0 to 2 always stay open, so that no file gets their numbers.
@@ -243,6 +243,10 @@ void InheritedSockets::close_unused() {
                                    bound_text(socket.fd.get())));
   }
   std::erase_if(sockets_, [](const Socket& socket) { return socket.lease.expired(); });
+}
+
+std::uint64_t cookie_of(int fd) {
+  return option_of<std::uint64_t>(fd, SO_COOKIE).value_or(0);
 }
 
 std::string bound_text(int fd) {

@@ -7,6 +7,7 @@
 // unlink, and the queued connections are for the next instance.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -81,6 +82,9 @@ class InheritedSockets {
 // The name of a listening socket in the store of the service manager. It is derived from its address, so storing the
 // same socket twice creates no second entry.
 [[nodiscard]] std::string store_name(int fd);
+
+// The kernel's number of a socket, which it never gives twice (socket(7), SO_COOKIE).
+[[nodiscard]] std::uint64_t cookie_of(int fd);
 
 // The address that a socket is bound to: "127.0.0.1:4040", "[::1]:4040", "unix:/run/x.sock", "unix:@name".
 [[nodiscard]] std::string bound_text(int fd);

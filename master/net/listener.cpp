@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "master/net/socket_options.h"
+#include "master/net/socket_repair.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::net {
@@ -240,6 +241,16 @@ std::optional<sys::Error> Listener::change(const config::Listener& config, const
   tell(std::move(remarks));
   tell(config.remarks);
   return std::nullopt;
+}
+
+std::optional<sys::Error> Listener::repair(std::uint16_t number) {
+  const auto found = std::ranges::find(sockets_, number, &ListeningSocket::number);
+  if (found == sockets_.end() || is_shared(*found)) return sys::Error{"repair", path_, EBUSY};
+  const int before = found->fd.get();
+  auto error = net::repair(*found, config_.sockets, inherited_);
+  found->waiting = error.has_value();
+  if (!error || found->fd.get() != before) ++repairs_;
+  return error;
 }
 
 bool Listener::limit(const config::Listener& config) noexcept {

@@ -54,6 +54,11 @@ class Listener {
   // set them last.
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
   void restore_options();
+  // Repairs the socket with this number, which has a fault (socket_repair.h), where no other listener has it too. After
+  // an error it is `waiting`.
+  [[nodiscard]] std::optional<sys::Error> repair(std::uint16_t number);
+  // How often a socket has been replaced, or made to listen again: workers that started before need to get it.
+  [[nodiscard]] std::uint64_t repairs() const noexcept { return repairs_; }
   // Applies the limits of `config` at once. False: the table is busy, try again.
   [[nodiscard]] bool limit(const config::Listener& config) noexcept;
   // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
@@ -124,6 +129,7 @@ class Listener {
   const config::ListenAddress* failed_address_ = nullptr;
   std::vector<std::string> remarks_;  // remarks about options that the system changed, each logged once
   std::uint16_t next_socket_ = 0;
+  std::uint64_t repairs_ = 0;
   Gate gate_;
   EndPhase end_phase_ = EndPhase::idle;
 };

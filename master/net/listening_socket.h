@@ -28,6 +28,7 @@ struct ListeningSocket {
   // All users of the same socket share it.
   std::shared_ptr<SocketFile> file = std::make_shared<SocketFile>();
   std::shared_ptr<const void> lease;  // proof of use of an inherited socket
+  bool waiting = false;               // it was lost and could not be repaired yet (socket_repair.h)
 };
 
 // Binds and listens, or takes inherited sockets ("systemd:NAME" may stand for several). The sockets are close-on-exec

@@ -38,6 +38,8 @@ class SocketFile {
   // Sets another mode and owner; absent: the daemon's. Does nothing if the file is no longer the same.
   [[nodiscard]] std::optional<sys::Error> change(const SocketFileOptions& options) const;
   void remove() noexcept;
+  // The path still leads to it.
+  [[nodiscard]] bool is_there() const noexcept { return is_ours(); }
   // Another process now removes the file.
   void disown() noexcept { inode_ = 0; }
   [[nodiscard]] std::uint64_t device() const noexcept { return device_; }

@@ -32,20 +32,24 @@ void ServiceReports::report(Phase phase) {
 
 void ServiceReports::store_sockets(Phase phase) {
   if (!manager_.listens()) return;
-  std::set<std::string> names;
+  std::map<std::string, std::uint64_t> sockets;
   for (const net::Listener* listener : listeners_.all()) {
     if (phase >= Phase::closing || listener->is_ending()) continue;
     for (const net::ListeningSocket& socket : listener->sockets()) {
-      if (socket.address.is_inherited()) continue;
+      if (socket.address.is_inherited() || socket.waiting) continue;
       const std::string name = net::store_name(socket.fd.get());
-      if (!stored_.contains(name)) manager_.store(name, socket.fd.get());
-      names.insert(name);
+      const std::uint64_t cookie = net::cookie_of(socket.fd.get());
+      const auto stored = stored_.find(name);
+      // One that was repaired may have the same address and be another socket.
+      if (stored != stored_.end() && stored->second != cookie) manager_.forget(name);
+      if (stored == stored_.end() || stored->second != cookie) manager_.store(name, socket.fd.get());
+      sockets[name] = cookie;
     }
   }
-  for (const std::string& name : stored_) {
-    if (!names.contains(name)) manager_.forget(name);
+  for (const auto& [name, cookie] : stored_) {
+    if (!sockets.contains(name)) manager_.forget(name);
   }
-  stored_ = std::move(names);
+  stored_ = std::move(sockets);
 }
 
 }  // namespace bulkhead::procedure

@@ -2,7 +2,7 @@
 // sockets that the manager keeps for the next start. Does nothing without a service manager.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 
 #include "master/host/service_manager.h"
@@ -28,7 +28,7 @@ class ServiceReports {
  private:
   const running::Listeners& listeners_;
   host::ServiceManager manager_;
-  std::set<std::string> stored_;  // by name
+  std::map<std::string, std::uint64_t> stored_;  // by name
   loop::Timer watchdog_;
 };
 

@@ -38,6 +38,7 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.start_deadline = from.start_deadline;
   worker.unanswered_since = from.unanswered_since;
   worker.channel.reset(from.channel);
+  worker.repairs = ~std::uint64_t{0};  // not known: it gets all sockets once it is ready
   worker.poll = std::make_unique<loop::Poll>(loop_, from.channel, [this, run = from.run] { on_channel(run); });
   (void)workers_.forked(from.run, from.pid);
   worker.poll->start();

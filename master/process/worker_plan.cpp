@@ -86,6 +86,7 @@ void set_sockets(ipc::PlanBuilder& plan, const net::Listener& listener) {
   std::vector<std::string> names;
   for (const net::ListeningSocket& socket : listener.sockets()) {
     const std::uint32_t at = plan.header.sockets++;
+    plan.header.socket_numbers[at] = socket.number;
     plan.header.local[at] = socket.local;
     if (socket.local.family == AF_UNIX) plan.header.local[at].port = socket.number;  // see Peer::port
     plan.header.wildcard[at] = socket.wildcard ? 1 : 0;

@@ -127,6 +127,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.generation = settings_.generation;
   worker.incarnation = settings_.incarnation;
   worker.held_back = !listener.gate().accepting();
+  worker.repairs = listener.repairs();
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::move(poll);
@@ -212,6 +213,7 @@ void Workers::on_ready(WorkerProcess& worker) {
   worker.state = WorkerProcess::State::ready;
   worker.start_deadline.reset();
   tell_whether_to_accept(worker);
+  give_repaired(worker);
   observer_.on_ready(worker);
 }
 
@@ -240,6 +242,20 @@ void Workers::kill(RunId run) {
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
   if (worker.held_back != worker.listener->gate().accepting()) return;
   (void)ipc::send(worker.channel.get(), worker.held_back ? ipc::Down(ipc::Resume{}) : ipc::Suspend{});
+}
+
+void Workers::give_repaired(const WorkerProcess& worker) {
+  if (worker.repairs == worker.listener->repairs()) return;
+  for (const net::ListeningSocket& socket : worker.listener->sockets()) {
+    (void)ipc::send(worker.channel.get(), ipc::Socket{socket.number}, socket.fd.get());
+  }
+}
+
+void Workers::give_socket(const net::Listener& listener, const net::ListeningSocket& socket) {
+  for (const auto& [run, worker] : workers_) {
+    if (worker.listener != &listener || worker.state != WorkerProcess::State::ready) continue;
+    (void)ipc::send(worker.channel.get(), ipc::Socket{socket.number}, socket.fd.get());
+  }
 }
 
 void Workers::send(net::Listener& listener, const ipc::Down& message) {

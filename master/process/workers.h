@@ -50,6 +50,7 @@ struct WorkerProcess {
   std::uint64_t incarnation = 1;  // of the master's program that started it
   std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
   bool shortage = false;          // it failed for want of processes or memory
+  std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
@@ -94,6 +95,8 @@ class Workers {
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
+  // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
+  void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);
   // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from
   // being ended, and once it is gone the master ends them.
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
@@ -138,6 +141,7 @@ class Workers {
   void on_hello(WorkerProcess& worker, const ipc::Hello& hello);
   void on_ready(WorkerProcess& worker);
   static void tell_whether_to_accept(const WorkerProcess& worker);
+  static void give_repaired(const WorkerProcess& worker);
   void protocol_error(WorkerProcess& worker, const char* what);
 
   struct ErrorEnds {

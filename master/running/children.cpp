@@ -255,13 +255,14 @@ void Children::ended(const process::ChildEnd& end) {
 }
 
 void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
-  const net::Listener& listener = *worker.listener;
+  net::Listener& listener = *worker.listener;
   std::visit(sys::Overloaded{[&](const ipc::Crash& crash) {
                                const std::uint64_t id = ipc::connection_id(crash.use, listener.number(), crash.slot);
                                narrator_.connection_crashed(listener.path(), id, crash.pid);
                              },
                              [&](const ipc::Paused& paused) {
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
+                               if (paused.reason == ipc::PauseReason::socket) observer_.on_socket_lost(listener);
                              },
                              [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); }},
              news);

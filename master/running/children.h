@@ -52,6 +52,7 @@ class Children final : public Workforce {
     std::function<void(net::Listener&)> on_worker_gone;            // reaped and swept, before the tree hears of it
     std::function<bool(pid_t)> is_stranger;                        // a child that another part of the daemon interprets
     std::function<void(pid_t, int wait_status)> on_stranger_reaped;
+    std::function<void(net::Listener&)> on_socket_lost;  // a worker reports that one of its listening sockets is dead
   };
   struct Settings {
     config::Log log;
@@ -111,6 +112,9 @@ class Children final : public Workforce {
 
   // Workforce
   void send(net::Listener& listener, const ipc::Down& message) override { workers_.send(listener, message); }
+  void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
+    workers_.give_socket(listener, socket);
+  }
   void retire(RunId worker) override { workers_.stop(worker); }
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const override {
     return workers_.all_drained(listener, patient);

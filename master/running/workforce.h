@@ -18,6 +18,8 @@ class Workforce {
 
   // To all ready workers of this listener.
   virtual void send(net::Listener& listener, const ipc::Down& message) = 0;
+  // To the same: another listening socket in place of the one with its number.
+  virtual void give_socket(net::Listener& listener, const net::ListeningSocket& socket) = 0;
   // Asks a worker to leave; its connections are adopted.
   virtual void retire(supervision::RunId worker) = 0;
 

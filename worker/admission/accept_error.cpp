@@ -23,6 +23,7 @@ AcceptVerdict judge_accept_error(int error) noexcept {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM: return AcceptVerdict::pause;
+    case EINVAL: return AcceptVerdict::dead;
     default: return AcceptVerdict::broken;
   }
 }

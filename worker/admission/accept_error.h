@@ -10,7 +10,8 @@ enum class AcceptVerdict : std::uint8_t {
   empty,  // no connection is waiting
   retry,  // an error of one client's connection: try the next
   pause,  // the system has run out of something: stop for a while
-  broken  // a bug or a lost socket: this worker cannot continue
+  dead,   // the socket no longer listens: some process has shut it down (shutdown(2))
+  broken  // a bug: this worker cannot continue
 };
 
 [[nodiscard]] AcceptVerdict judge_accept_error(int error) noexcept;

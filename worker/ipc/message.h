@@ -14,7 +14,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message change.
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -39,6 +39,7 @@ enum class MessageType : std::uint32_t {
   log,
   signal,
   kick,
+  socket,
   // up
   hello = 64,
   ready,
@@ -53,9 +54,9 @@ enum class MessageType : std::uint32_t {
 
 enum class RetireReason : std::uint32_t { asked, terminated, count_ };
 
-enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, count_ };
-inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections", "accept_error", "fork_error",
-                                                         "max_connection_rate", "proxy_headers"};
+enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, socket, count_ };
+inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",     "accept_error",  "fork_error",
+                                                         "max_connection_rate", "proxy_headers", "listening_socket"};
 
 // The step at which a start failed.
 enum class Stage : std::uint32_t {
@@ -164,6 +165,12 @@ struct Signal {
   std::uint32_t use = 0;
   std::int32_t signal = 0;
 };
+// Carries a descriptor: the listening socket with this number, in place of the one that the worker has. That one no
+// longer gets new connections; those in its queue are accepted first.
+struct Socket {
+  static constexpr auto kType = MessageType::socket;
+  std::uint32_t number = 0;
+};
 
 // Up, from a worker to the master.
 
@@ -232,7 +239,7 @@ struct Resumed {
   static constexpr auto kType = MessageType::resumed;
 };
 
-using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick>;
+using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Socket>;
 using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed>;
 
 }  // namespace bulkhead::ipc

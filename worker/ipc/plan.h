@@ -93,17 +93,18 @@ struct PlanHeader {
   std::uint32_t suspended = 0;  // start without accepting
   std::uint32_t has_drain = 0;  // a descriptor follows the sockets: the drain notice of bulkhead/handler.h
   Confinement confinement;
-  std::uint32_t captures_errors = 0;         // programs' standard error is read by the worker, and logged
-  std::uint32_t log_rate_limit = 0;          // lines of it a second, for each connection; 0: unlimited
-  std::uint32_t kill_group = 1;              // 0: connections are signalled without their groups
-  std::int64_t shutdown_ns = 0;              // between TERM and KILL for a connection's group
-  Peer local[kMaxSockets];                   // the bound address of each socket
-  std::uint32_t wildcard[kMaxSockets] = {};  // bound to any address: ask each connection for its own
-  PlanStrings listener_path;                 // "root/echo"
-  PlanStrings title;                         // "worker echo/2"
-  PlanStrings root;                          // of the worker and its children; "": the daemon's
-  PlanStrings directory;                     // in it
-  PlanStrings left_out;                      // names of variables that no program gets
+  std::uint32_t captures_errors = 0;               // programs' standard error is read by the worker, and logged
+  std::uint32_t log_rate_limit = 0;                // lines of it a second, for each connection; 0: unlimited
+  std::uint32_t kill_group = 1;                    // 0: connections are signalled without their groups
+  std::int64_t shutdown_ns = 0;                    // between TERM and KILL for a connection's group
+  std::uint32_t socket_numbers[kMaxSockets] = {};  // as in ipc::Socket
+  Peer local[kMaxSockets];                         // the bound address of each socket
+  std::uint32_t wildcard[kMaxSockets] = {};        // bound to any address: ask each connection for its own
+  PlanStrings listener_path;                       // "root/echo"
+  PlanStrings title;                               // "worker echo/2"
+  PlanStrings root;                                // of the worker and its children; "": the daemon's
+  PlanStrings directory;                           // in it
+  PlanStrings left_out;                            // names of variables that no program gets
   PlanStrings log_identity;
   PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];

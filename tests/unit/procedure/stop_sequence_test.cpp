@@ -25,6 +25,7 @@ struct Script final : running::Workforce {
   void send(net::Listener&, const ipc::Down& message) override {
     deeds.emplace_back(std::holds_alternative<ipc::Drain>(message) ? "drain" : "other");
   }
+  void give_socket(net::Listener&, const net::ListeningSocket&) override {}
   void retire(supervision::RunId worker) override { deeds.push_back("retire " + std::to_string(worker)); }
   bool all_drained(const net::Listener&, bool) const override { return drained; }
   bool any_in_hand(const net::Listener&) const override { return in_hand; }

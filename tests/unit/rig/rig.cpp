@@ -135,7 +135,8 @@ running::Children::Observer Rig::children_observer() {
             endings.worker_gone(listener);
           },
           [this](pid_t pid) { return strangers.contains(pid); },
-          [this](pid_t pid, int) { strangers_reaped.push_back(pid); }};
+          [this](pid_t pid, int) { strangers_reaped.push_back(pid); },
+          [this](net::Listener& listener) { sockets_lost.push_back(listener.path()); }};
 }
 
 procedure::StopSequence::Times Rig::stop_times() const {

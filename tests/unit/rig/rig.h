@@ -103,6 +103,7 @@ class Rig final : private running::Engine::Effects {
   reload::Reload reload;
 
   std::set<pid_t> strangers;
+  std::vector<std::string> sockets_lost{};  // paths of listeners, as workers report it
   std::vector<pid_t> strangers_reaped;
   std::vector<supervision::Event> applied;  // by the children
   int times_ready = 0;

@@ -27,14 +27,16 @@ int placed_at(const process::SpawnRequest& request, int number) {
 }
 
 std::string text_of(const ipc::Down& message) {
-  return std::visit(sys::Overloaded{[](const ipc::Retire&) { return std::string("retire"); },
-                                    [](const ipc::Drain&) { return std::string("drain"); },
-                                    [](const ipc::Suspend&) { return std::string("suspend"); },
-                                    [](const ipc::Resume&) { return std::string("resume"); },
-                                    [](const ipc::Log&) { return std::string("log"); },
-                                    [](const ipc::Signal& s) { return "signal " + std::to_string(s.signal); },
-                                    [](const ipc::Kick&) { return std::string("kick"); }},
-                    message);
+  return std::visit(
+      sys::Overloaded{[](const ipc::Retire&) { return std::string("retire"); },
+                      [](const ipc::Drain&) { return std::string("drain"); },
+                      [](const ipc::Suspend&) { return std::string("suspend"); },
+                      [](const ipc::Resume&) { return std::string("resume"); },
+                      [](const ipc::Log&) { return std::string("log"); },
+                      [](const ipc::Signal& s) { return "signal " + std::to_string(s.signal); },
+                      [](const ipc::Kick&) { return std::string("kick"); },
+                      [](const ipc::Socket& socket) { return "socket " + std::to_string(socket.number); }},
+      message);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ TEST_CASE("An error of accept is classified by its origin") {
       {EHOSTUNREACH, AcceptVerdict::retry}, {EOPNOTSUPP, AcceptVerdict::retry}, {ENETUNREACH, AcceptVerdict::retry},
       {EMFILE, AcceptVerdict::pause},       {ENFILE, AcceptVerdict::pause},     {ENOBUFS, AcceptVerdict::pause},
       {ENOMEM, AcceptVerdict::pause},       {EBADF, AcceptVerdict::broken},     {ENOTSOCK, AcceptVerdict::broken},
-      {EINVAL, AcceptVerdict::broken},      {EFAULT, AcceptVerdict::broken},
+      {EINVAL, AcceptVerdict::dead},        {EFAULT, AcceptVerdict::broken},
   };
   for (const auto& row : rows) {
     INFO("errno " << row.error);
