@@ -136,12 +136,23 @@ bool Endings::is_started_again(const std::string& path) const {
 void Endings::close_abandoned() {
   for (const std::string& top : std::exchange(gave_up_, {})) {
     if (is_started_again(top)) continue;
-    for (net::Listener* listener : listeners_.below(top)) {
-      if (!listener->is_open() || touches(listener->path())) continue;
-      listener->close();
-      narrator_.abandoned(listener->path());
-    }
+    for (net::Listener* listener : listeners_.below(top)) close(*listener);
   }
+}
+
+void Endings::close_stopped(const std::string& path) {
+  for (net::Listener* listener : listeners_.below(path)) {
+    const auto view = engine_.view(listener->path());
+    const bool runs =
+        view && view->state != supervision::NodeState::stopped && view->state != supervision::NodeState::failed;
+    if (!runs) close(*listener);
+  }
+}
+
+void Endings::close(net::Listener& listener) {
+  if (!listener.is_open() || touches(listener.path())) return;
+  listener.close();
+  narrator_.abandoned(listener.path());
 }
 
 }  // namespace bulkhead::procedure

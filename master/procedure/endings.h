@@ -55,6 +55,8 @@ class Endings {
   // waiting in vain. Their connections continue.
   void gave_up(const std::string& path) { gave_up_.insert(path); }
   void close_abandoned();
+  // The same at once, after a start that failed: closes the ports of listeners at and below `path` that are stopped.
+  void close_stopped(const std::string& path);
 
   // Call it every StopSequence::kTick while something ends.
   void tick();
@@ -68,6 +70,7 @@ class Endings {
   void terminate(const std::string& path, const Answered& answered);
   void over(const std::string& path, supervision::ReplyError outcome);
   [[nodiscard]] bool is_started_again(const std::string& path) const;
+  void close(net::Listener& listener);
 
   running::Engine& engine_;
   running::Listeners& listeners_;

@@ -25,7 +25,10 @@ void Operations::stop(const std::string& path, Done done) {
 }
 
 void Operations::start(const std::string& path, Done done) {
-  operate(Operation::restart_child, path, std::move(done));
+  operate(Operation::restart_child, path, [this, path, done = std::move(done)](const Outcome& started) {
+    if (!started) endings_.close_stopped(path);
+    done(started);
+  });
 }
 
 void Operations::restart(const std::string& path, Done done) {

@@ -440,5 +440,22 @@ TEST_CASE("a listener that was stopped while suspended accepts when it is starte
   CHECK(rig.system.at("root/echo/1").heard.empty());
 }
 
+TEST_CASE("a start that fails closes the port that it has opened") {
+  Rig rig(file_with(listener_entry("web")));
+  rig.start();
+  stop(rig, "root/web");
+  rig.system.conduct("root/web/1", Conduct::dies);
+  Asked asked;
+  rig.operations.start("root/web", asked.done());
+  rig.tick(kAnEnding);
+  REQUIRE(asked.is_done());
+  CHECK(rig.state("root/web") == NodeState::stopped);
+  CHECK_FALSE(rig.listener_at("root/web").is_open());
+  rig.system.conduct("root/web/1", Conduct::serves);
+  rig.operations.start("root/web", asked.done());
+  rig.settle();
+  CHECK(rig.listener_at("root/web").is_open());
+}
+
 }  // namespace
 }  // namespace bulkhead::procedure
