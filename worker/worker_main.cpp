@@ -277,12 +277,13 @@ void Worker::signal_connections(const ipc::Signal& order) {
 }
 
 void Worker::replace_log(const ipc::Log& log, const sys::Fd& descriptor) {
-  if (!descriptor) return;
   switch (log.use) {
     case ipc::LogUse::lines:
-      if (dup2(descriptor.get(), ipc::kLogFd) >= 0) write_log_as(log);
+      if (!descriptor || dup2(descriptor.get(), ipc::kLogFd) >= 0) write_log_as(log);
       break;
-    case ipc::LogUse::handlers: dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC); break;
+    case ipc::LogUse::handlers:
+      if (descriptor) dup3(descriptor.get(), ipc::kHandlerErrorFd, O_CLOEXEC);
+      break;
     case ipc::LogUse::count_: break;
   }
 }

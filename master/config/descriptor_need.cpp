@@ -14,7 +14,7 @@ constexpr std::uint64_t kLeastHeaders = 16;
 constexpr std::uint64_t kOfMaster = 32;
 constexpr std::uint64_t kOfListener = 2;  // the table, the bell
 constexpr std::uint64_t kOfDrainNotice = 2;
-constexpr std::uint64_t kOfWorkerHere = 1;  // the channel
+constexpr std::uint64_t kOfWorkerHere = 2;  // the channel, the lines of its log
 constexpr std::uint64_t kOfErrors = 2;      // the pipes that the programs' standard error comes through
 constexpr std::uint64_t kOfProcess = 4;     // its outputs, its readiness, and the result of its start
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <paths.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 
@@ -14,34 +15,65 @@ namespace bulkhead::host {
 
 namespace {
 
-constexpr int kAppend = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY;
+constexpr int kAppend = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+std::string own_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
+
+// Opened without waiting, and blocking only afterwards: opening a FIFO waits for its reader (fifo(7)).
+sys::Fd opened_blocking(sys::Fd fd) {
+  if (fd && fcntl(fd.get(), F_SETFL, O_APPEND) != 0) fd.reset();
+  return fd;
+}
+
+void append_from_now_on(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags >= 0) (void)fcntl(fd, F_SETFL, flags | O_APPEND);
+}
 
 sys::Result<LogTarget> open_stderr() {
   LogTarget out;
+  append_from_now_on(2);
   out.handlers.reset(fcntl(2, F_DUPFD_CLOEXEC, 3));
   if (!out.handlers) return sys::Error{"dup", "stderr", errno};
-  out.lines.reset(open("/proc/self/fd/2", kAppend | O_NONBLOCK));
+  out.lines.reset(open(own_path(2).c_str(), kAppend));
   // A socket cannot be opened, and another user's pipe may not be readable; the log then polls before it writes.
   if (!out.lines) out.lines.reset(fcntl(2, F_DUPFD_CLOEXEC, 3));
   if (!out.lines) return sys::Error{"dup", "stderr", errno};
   return out;
 }
 
-sys::Result<LogTarget> connect_to(const char* path) {
-  LogTarget out;
-  out.lines.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+sys::Result<sys::Fd> connect_to(const char* path) {
+  sys::Fd out(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  if (!out.lines || connect(out.lines.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (!out || connect(out.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return sys::Error{"open log", path, errno};
   }
-  out.handlers.reset(open(_PATH_DEVNULL, O_WRONLY | O_CLOEXEC));
+  return out;
+}
+
+sys::Result<LogTarget> open_log_daemon(const std::string& target) {
+  auto lines = connect_to_log_daemon(target);
+  if (!lines) return lines.error();
+  LogTarget out{std::move(*lines), sys::Fd(open(_PATH_DEVNULL, O_WRONLY | O_CLOEXEC))};
   if (!out.handlers) return sys::Error{"open", _PATH_DEVNULL, errno};
   return out;
 }
 
 }  // namespace
+
+sys::Fd open_again(int fd) {
+  return opened_blocking(sys::Fd(open(own_path(fd).c_str(), kAppend)));
+}
+
+sys::Result<sys::Fd> connect_to_log_daemon(const std::string& target) {
+  return connect_to(target == "syslog" ? _PATH_LOG : "/run/systemd/journal/socket");
+}
 
 log::Transport transport_of(const std::string& target) {
   if (target == "syslog") return log::Transport::syslog;
@@ -57,12 +89,11 @@ void configure_log(const config::Log& config, int fd) {
 
 sys::Result<LogTarget> open_log_target(const std::string& target) {
   if (target == "stderr") return open_stderr();
-  if (target == "syslog") return connect_to(_PATH_LOG);
-  if (target == "journald") return connect_to("/run/systemd/journal/socket");
+  if (transport_of(target) != log::Transport::stream) return open_log_daemon(target);
   LogTarget out;
-  out.lines.reset(open(target.c_str(), kAppend | O_NONBLOCK | O_CREAT | O_NOFOLLOW, 0640));
+  out.lines.reset(open(target.c_str(), kAppend | O_CREAT | O_NOFOLLOW, 0640));
   if (!out.lines) return sys::Error{"open log", target, errno};
-  out.handlers.reset(open(target.c_str(), kAppend | O_NOFOLLOW));
+  out.handlers = open_again(out.lines.get());
   if (!out.handlers) return sys::Error{"open log", target, errno};
   return out;
 }

@@ -10,14 +10,20 @@
 
 namespace bulkhead::host {
 
-// Two open file descriptions of the same target. `lines` is nonblocking and belongs to the daemon alone: an inherited
+// Two open file descriptions of the same target; no other process gets either. `lines` is nonblocking: an inherited
 // stderr is reopened through /proc/self/fd (proc(5)), because O_NONBLOCK on a shared description would surprise the
-// other processes that use it. `handlers` becomes descriptor 2 of programs; it is blocking, as programs expect.
+// other processes that use it. `handlers` is the one that open_again() opens once more for each child.
 struct LogTarget {
   sys::Fd lines;
   // /dev/null if the log is a socket of a log daemon, because the output of programs does not follow its protocol.
   sys::Fd handlers;
 };
+
+// The same file with a description of its own, which appends and is blocking, as programs expect. Nothing for what
+// cannot be opened twice: a socket, another user's pipe. Does not block, even for a FIFO that nobody reads.
+[[nodiscard]] sys::Fd open_again(int fd);
+// A socket of its own to "syslog" or "journald".
+[[nodiscard]] sys::Result<sys::Fd> connect_to_log_daemon(const std::string& target);
 
 [[nodiscard]] log::Transport transport_of(const std::string& target);
 
@@ -25,7 +31,8 @@ struct LogTarget {
 void configure_log(const config::Log& config, int fd);
 
 // `target` is "stderr", "syslog", "journald" or a path. A new file gets mode 0640; a symbolic link is not followed. The
-// sockets are those of syslog(3) and of systemd's journal.
+// sockets are those of syslog(3) and of systemd's journal. Where stderr is a plain file, its inherited description
+// appends from now on (O_APPEND), so that the processes that share it do not overwrite what we append.
 [[nodiscard]] sys::Result<LogTarget> open_log_target(const std::string& target);
 
 }  // namespace bulkhead::host

@@ -17,7 +17,8 @@ std::vector<WorkerHandover> Workers::hand_over() const {
   for (const auto& [run, worker] : workers_) {
     out.push_back({worker.node, run, worker.path, worker.index, worker.generation, worker.incarnation, worker.pid,
                    static_cast<std::uint32_t>(worker.state), worker.retiring, worker.drained, worker.in_hand,
-                   worker.failure, worker.start_deadline, worker.unanswered_since, worker.channel.get()});
+                   worker.failure, worker.start_deadline, worker.unanswered_since, worker.channel.get(),
+                   worker.lines ? worker.lines->hand_over() : LinesHandover{}});
   }
   return out;
 }
@@ -37,11 +38,37 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.failure = from.failure;
   worker.start_deadline = from.start_deadline;
   worker.unanswered_since = from.unanswered_since;
+  if (from.lines.fd >= 0) {
+    worker.lines = std::make_unique<WorkerLines>(loop_, worker.path);
+    worker.lines->resume(from.lines);
+  }
   worker.channel.reset(from.channel);
   worker.repairs = ~std::uint64_t{0};  // not known: it gets all sockets once it is ready
   worker.poll = std::make_unique<loop::Poll>(loop_, from.channel, [this, run = from.run] { on_channel(run); });
   (void)workers_.forked(from.run, from.pid);
   worker.poll->start();
+}
+
+std::vector<LinesHandover> Workers::hand_over_lines() const {
+  std::vector<LinesHandover> out;
+  for (const auto& lines : left_lines_) {
+    if (!lines->at_end()) out.push_back(lines->hand_over());
+  }
+  return out;
+}
+
+void Workers::resume(const LinesHandover& from) {
+  left_lines_.push_back(std::make_unique<WorkerLines>(loop_, from.path));
+  left_lines_.back()->resume(from);
+}
+
+LinesHandover WorkerLines::hand_over() const {
+  return {path_, socket_.get(), splitter_.line(), splitter_.dropping()};
+}
+
+void WorkerLines::resume(const LinesHandover& from) {
+  splitter_.resume(from.line, from.dropping);
+  watch(sys::Fd(from.fd));
 }
 
 OutputHandover ChildOutput::hand_over() const {

@@ -15,6 +15,14 @@
 
 namespace bulkhead::process {
 
+// A worker's lines that the master passes on.
+struct LinesHandover {
+  std::string path;  // the worker's
+  int fd = -1;       // -1: it has ended
+  std::string line;  // the part of the next one that has come
+  bool dropping = false;
+};
+
 struct WorkerHandover {
   supervision::NodeId node = 0;
   supervision::RunId run = 0;
@@ -31,6 +39,7 @@ struct WorkerHandover {
   std::optional<supervision::Instant> start_deadline;
   std::optional<supervision::Instant> unanswered_since;
   int channel = -1;
+  LinesHandover lines;
 };
 
 struct StreamHandover {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "master/host/clock.h"
+#include "master/host/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/notification.h"
@@ -102,18 +103,16 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   if (!report) return report.error();
   auto notify = open_notify(child);
   if (!notify) return notify.error();
-  const bool logs_errors = child.config.child.standard_error.value_or(StandardError::log) == StandardError::log;
+  auto other = other_error_end(child);
+  if (!other) return other.error();
+  const bool logs_errors = !*other;
   auto output = child.output->open(logs_errors);
   if (!output) return output.error();
   give_to(child.config, *output);
   auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
   if (!launch) return launch.error();
   launch->place(std::move(output->out), 1);
-  if (!logs_errors) {
-    auto other = other_error_end(child);
-    if (!other) return other.error();
-    output->error = std::move(*other);
-  }
+  if (!logs_errors) output->error = std::move(*other);
   launch->place(std::move(output->error), 2);
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
   launch->request.report = report->write.get();
@@ -123,10 +122,14 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   return system_.begin(launch->request);
 }
 
-// The target of its standard error when it is not logged.
+// The target of its standard error; empty: it is logged, as it also is where ours cannot be opened again.
 sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
-  const bool inherits = child.config.child.standard_error == StandardError::inherit;
-  sys::Fd end(inherits ? fcntl(error_fd_, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_WRONLY | O_CLOEXEC));
+  switch (child.config.child.standard_error.value_or(StandardError::log)) {
+    case StandardError::log: return sys::Fd();
+    case StandardError::inherit: return host::open_again(error_fd_);
+    default: break;
+  }
+  sys::Fd end(open("/dev/null", O_WRONLY | O_CLOEXEC));
   if (!end) return sys::Error{"open", "standard error", errno};
   return end;
 }

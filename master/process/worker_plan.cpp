@@ -12,7 +12,6 @@
 #include "master/config/descriptor_need.h"
 #include "master/config/option_table.h"
 #include "master/host/descriptor_limit.h"
-#include "master/host/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
 #include "master/process/source_rules.h"
@@ -232,7 +231,8 @@ bool captures_errors(const config::Listener& listener) {
 }
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
-                                      std::uint32_t generation, const config::Log& log) {
+                                      std::uint32_t generation, const PlanOfLog& how) {
+  const config::Log& log = how.config;
   const config::ChildKeys& keys = listener.config().child;
   auto confinement = confinement_of(keys);
   if (!confinement) return confinement.error();
@@ -244,13 +244,13 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.run = run;
   header.log_format = static_cast<std::uint32_t>(log.format);
   header.log_level = static_cast<std::uint32_t>(log.level);
-  header.log_transport = static_cast<std::uint32_t>(host::transport_of(log.target));
+  header.log_transport = static_cast<std::uint32_t>(how.transport);
   header.log_facility = log.facility;
   header.log_identity = plan.strings({log.identity});
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
   header.suspended = listener.gate().accepting() ? 0 : 1;
-  header.captures_errors = captures_errors(listener.config()) ? 1 : 0;
+  header.captures_errors = how.captures_errors ? 1 : 0;
   header.log_rate_limit = keys.log_rate_limit.value_or(0);
   header.has_drain = config::has_drain_notice(listener.config()) ? 1 : 0;
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;

@@ -5,6 +5,7 @@
 #include "master/net/listener.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/exit_statuses.h"
+#include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -21,9 +22,15 @@ namespace bulkhead::process {
 // `normal_exit`, for the process that reaps a connection.
 [[nodiscard]] ipc::ExitStatuses normal_exits(const config::Listener& listener);
 
+struct PlanOfLog {
+  const config::Log& config;
+  log::Transport transport;  // of the worker's own lines
+  bool captures_errors;      // the worker reads what programs write to descriptor 2
+};
+
 // A sealed memfd. `index` names the worker ("root/echo/2" is 2).
 [[nodiscard]] sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index,
                                                     supervision::RunId run, std::uint32_t generation,
-                                                    const config::Log& log);
+                                                    const PlanOfLog& log);
 
 }  // namespace bulkhead::process

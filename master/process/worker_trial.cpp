@@ -10,9 +10,23 @@
 
 #include "master/journal/exit_text.h"
 #include "master/process/workers.h"
+#include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead::process {
+
+namespace {
+
+// No line of the trial's worker reaches our standard error, which carries the verdict.
+class Silence {
+ public:
+  explicit Silence(int null) { log::set_fd(null); }
+  ~Silence() { log::set_fd(STDERR_FILENO); }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+};
+
+}  // namespace
 
 std::string try_worker(const std::string& path, const config::Listener& config, const config::Log& log) {
   constexpr RunId kRun = 1;
@@ -20,12 +34,13 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   net::Listener listener(0, path, config, none);
   if (const auto error = listener.open_without_sockets()) return error->text();
   const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const Silence silence(null.get());
   const sys::Fd signals = sys::open_signal_fd({SIGCHLD});
   loop::Loop loop;
   ChildSystem system;
   HandlerErrors errors(loop, {});
   bool is_ready = false;
-  Workers workers(loop, system, errors, {log, 1, null.get(), null.get()},
+  Workers workers(loop, system, errors, {log, 1, null.get()},
                   {[&](WorkerProcess&) {
                      is_ready = true;
                      loop.stop();

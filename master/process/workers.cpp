@@ -107,14 +107,16 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   if (module && !programs_.modules) return not_found(kModuleWorker);
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
-  auto plan = make_worker_plan(listener, index, run, settings_.generation, settings_.log);
-  if (!plan) return plan.error();
-  listener.remember_handlers(settings_.generation);
-
   const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return sys::Error{"open", "/dev/null", errno};
   auto errors = error_ends(listener, index, null.get());
   if (!errors) return errors.error();
+  auto log = log_end(path);
+  if (!log) return log.error();
+  auto plan =
+      make_worker_plan(listener, index, run, settings_.generation, {settings_.log, log->transport, errors->captured});
+  if (!plan) return plan.error();
+  listener.remember_handlers(settings_.generation);
 
   auto poll = std::make_unique<loop::Poll>(loop_, channel->master.get(), [this, run] { on_channel(run); });
   if (const int error = poll->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
@@ -131,6 +133,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
   worker.poll = std::move(poll);
+  worker.lines = std::move(log->lines);
 
   SpawnRequest request;
   request.program = module ? programs_.modules.get() : programs_.plain.get();
@@ -141,7 +144,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   request.raised_descriptor_limit = needs_raised_limit(listener.config());
   request.descriptors = {{null.get(), 0},
                          {null.get(), 1},
-                         {settings_.log_fd, ipc::kLogFd},
+                         {log->end.get(), ipc::kLogFd},
                          {channel->worker.get(), ipc::kChannelFd},
                          {plan->get(), ipc::kPlanFd},
                          {listener.table_fd(), ipc::kTableFd},
@@ -159,12 +162,29 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
 }
 
 sys::Result<Workers::ErrorEnds> Workers::error_ends(const net::Listener& listener, std::uint32_t index, int null) {
-  if (listener.config().child.standard_error == config::StandardError::inherit)
-    return ErrorEnds{settings_.handler_error_fd, null};
-  if (!captures_errors(listener.config())) return ErrorEnds{null, null};
+  const bool inherits = listener.config().child.standard_error == config::StandardError::inherit;
+  if (inherits) {
+    if (sys::Fd own = host::open_again(settings_.handler_error_fd)) {
+      const int write = own.get();
+      return ErrorEnds{write, null, false, std::move(own)};
+    }
+  }
+  if (!inherits && !captures_errors(listener.config())) return ErrorEnds{null, null, false, {}};
   auto ends = errors_.ends(listener, index);
   if (!ends) return ends.error();
-  return ErrorEnds{ends->write, ends->read};
+  return ErrorEnds{ends->write, ends->read, true, {}};
+}
+
+// The lines of a worker that cannot have a socket of its own to the log daemon go through ours.
+sys::Result<Workers::LogEnd> Workers::log_end(const std::string& path) {
+  const log::Transport transport = host::transport_of(settings_.log.target);
+  if (transport != log::Transport::stream) {
+    if (auto own = host::connect_to_log_daemon(settings_.log.target)) return LogEnd{std::move(*own), {}, transport};
+  }
+  auto lines = std::make_unique<WorkerLines>(loop_, path);
+  auto end = lines->open();
+  if (!end) return end.error();
+  return LogEnd{std::move(*end), std::move(lines), log::Transport::stream};
 }
 
 void Workers::on_channel(RunId run) {
@@ -282,6 +302,7 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
 }
 
 void Workers::kill_hung(Instant now) {
+  forget_ended_lines();
   for (auto& [run, worker] : workers_) {
     if (worker.state == WorkerProcess::State::starting) continue;
     const std::int64_t last = worker.listener->table().worker(worker.index).heartbeat_ns;
@@ -295,18 +316,38 @@ void Workers::kill_hung(Instant now) {
   }
 }
 
-void Workers::replace_log(const config::Log& log, int log_fd, int handler_error_fd) {
+void Workers::replace_log(const config::Log& log, int handler_error_fd) {
   settings_.log = log;
-  settings_.log_fd = log_fd;
   settings_.handler_error_fd = handler_error_fd;
-  ipc::Log message = log_message(settings_.log);
   for (auto& [run, worker] : workers_) {
-    message.use = ipc::LogUse::lines;
-    (void)ipc::send(worker.channel.get(), message, log_fd);
+    replace_log_of(worker);
     if (worker.listener->config().child.standard_error != config::StandardError::inherit) continue;
-    message.use = ipc::LogUse::handlers;
-    (void)ipc::send(worker.channel.get(), message, handler_error_fd);
+    if (const sys::Fd own = host::open_again(handler_error_fd)) {
+      ipc::Log message = log_message(log);
+      message.use = ipc::LogUse::handlers;
+      (void)ipc::send(worker.channel.get(), message, own.get());
+    }
   }
+}
+
+// One that writes to us continues to, whatever we have opened: it gets the new form of its lines only.
+void Workers::replace_log_of(WorkerProcess& worker) {
+  ipc::Log message = log_message(settings_.log);
+  const bool stays = worker.lines && message.transport == log::Transport::stream;
+  if (stays) {
+    (void)ipc::send(worker.channel.get(), message);
+    return;
+  }
+  auto log = log_end(worker.path);
+  if (!log) return;
+  message.transport = log->transport;
+  if (!ipc::send(worker.channel.get(), message, log->end.get())) return;
+  if (worker.lines) left_lines_.push_back(std::move(worker.lines));
+  worker.lines = std::move(log->lines);
+}
+
+void Workers::forget_ended_lines() {
+  std::erase_if(left_lines_, [](const auto& lines) { return lines->at_end(); });
 }
 
 void Workers::on_deadline(Instant now) {
@@ -340,6 +381,10 @@ WorkerProcess Workers::take(pid_t pid) {
   on_channel(run);
   WorkerProcess worker = std::move(workers_.of(pid));
   worker.poll.reset();
+  if (worker.lines) {
+    worker.lines->read_rest();
+    if (!worker.lines->at_end()) left_lines_.push_back(std::move(worker.lines));
+  }
   workers_.drop(run);
   return worker;
 }

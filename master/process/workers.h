@@ -17,6 +17,7 @@
 #include "master/process/handler_errors.h"
 #include "master/process/handover.h"
 #include "master/process/run_table.h"
+#include "master/process/worker_lines.h"
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
 #include "worker/loop/loop.h"
@@ -55,6 +56,7 @@ struct WorkerProcess {
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
+  std::unique_ptr<WorkerLines> lines;  // null: it writes to a log daemon by itself
 };
 
 struct WorkerPrograms {
@@ -73,8 +75,7 @@ class Workers {
   struct Settings {
     config::Log log;
     std::uint32_t generation = 1;
-    int log_fd = 2;            // every worker's descriptor 2
-    int handler_error_fd = 2;  // handler programs' descriptor 2
+    int handler_error_fd = 2;  // handler programs get what host::open_again() makes of it
     std::uint64_t incarnation = 1;
   };
   struct Observer {
@@ -106,7 +107,7 @@ class Workers {
   void set_generation(std::uint32_t generation) { settings_.generation = generation; }
   void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
   // Applies to all workers, existing ones included.
-  void replace_log(const config::Log& log, int log_fd, int handler_error_fd);
+  void replace_log(const config::Log& log, int handler_error_fd);
   // Kills workers that have not become ready in time.
   void on_deadline(Instant now);
   void abort_starts(const std::function<void(RunId, const std::string&)>&
@@ -129,7 +130,9 @@ class Workers {
   // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<WorkerHandover> hand_over() const;
   void resume(const WorkerHandover& from, net::Listener& listener);
-  // The open worker programs; and their replacement.
+  [[nodiscard]] std::vector<LinesHandover> hand_over_lines() const;  // of workers that are gone
+  void resume(const LinesHandover& from);
+  // The open worker programs, and others in their place.
   [[nodiscard]] const WorkerPrograms& programs() const noexcept { return programs_; }
   void set_programs(WorkerPrograms programs) noexcept { programs_ = std::move(programs); }
 
@@ -147,8 +150,18 @@ class Workers {
   struct ErrorEnds {
     int write;  // programs' descriptor 2
     int read;
+    bool captured = false;  // a worker reads the other end
+    sys::Fd own;            // `write`, where nobody else has it
   };
   [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
+  struct LogEnd {
+    sys::Fd end;  // the worker's descriptor 2
+    std::unique_ptr<WorkerLines> lines;
+    log::Transport transport = log::Transport::stream;
+  };
+  [[nodiscard]] sys::Result<LogEnd> log_end(const std::string& path);
+  void replace_log_of(WorkerProcess& worker);
+  void forget_ended_lines();
 
   loop::Loop& loop_;
   ChildSystem& system_;
@@ -157,6 +170,8 @@ class Workers {
   Observer observer_;
   WorkerPrograms programs_;
   RunTable<WorkerProcess> workers_;
+  // Workers that are gone, but whose modules' connections may still write lines.
+  std::vector<std::unique_ptr<WorkerLines>> left_lines_;
 };
 
 }  // namespace bulkhead::process

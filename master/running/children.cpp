@@ -49,8 +49,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
       narrator_(narrator),
       observer_(std::move(observer)),
       errors_(loop, [this](const net::Listener& listener, pid_t leader) { return adoption_.find(listener, leader); }),
-      workers_(loop, system, errors_,
-               {settings.log, settings.generation, settings.log_fd, settings.handler_error_fd, 1},
+      workers_(loop, system, errors_, {settings.log, settings.generation, settings.handler_error_fd, 1},
                {[this](process::WorkerProcess& worker) {
                   observer_.on_worker_ready(worker);
                   observer_.apply(ChildReady{worker.node, worker.run});
@@ -298,7 +297,7 @@ void Children::tell_to_reload(const std::function<bool(const std::string& path)>
 }
 
 void Children::use_log(const config::Log& config, const host::LogTarget& target) {
-  workers_.replace_log(config, target.lines.get(), target.handlers.get());
+  workers_.replace_log(config, target.handlers.get());
   processes_.set_error_fd(target.handlers.get());
   adoption_.set_log_ends(config.connection_end);
 }
@@ -324,8 +323,8 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
 }
 
 ChildrenHandover Children::hand_over() const {
-  return {workers_.hand_over(), processes_.hand_over(), processes_.hand_over_remains(), errors_.hand_over(),
-          adoption_.hand_over()};
+  return {workers_.hand_over(),           workers_.hand_over_lines(), processes_.hand_over(),
+          processes_.hand_over_remains(), errors_.hand_over(),        adoption_.hand_over()};
 }
 
 void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
@@ -333,6 +332,7 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
   for (const process::WorkerHandover& worker : from.workers) {
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
+  for (const process::LinesHandover& lines : from.lines) workers_.resume(lines);
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *listeners_.at(errors.listener);
     errors_.resume(errors, listener);

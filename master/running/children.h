@@ -34,6 +34,7 @@ namespace bulkhead::running {
 // For another program to continue with.
 struct ChildrenHandover {
   std::vector<process::WorkerHandover> workers;
+  std::vector<process::LinesHandover> lines;
   std::vector<process::ProcessHandover> processes;
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
@@ -57,7 +58,6 @@ class Children final : public Workforce {
   struct Settings {
     config::Log log;
     std::uint32_t generation = 1;
-    int log_fd = 2;
     int handler_error_fd = 2;
   };
 

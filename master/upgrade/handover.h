@@ -76,6 +76,7 @@ struct Handover {
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
   std::vector<process::WorkerHandover> workers;
+  std::vector<process::LinesHandover> lines;  // of workers that are gone
   std::vector<process::ProcessHandover> processes;
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;

@@ -66,11 +66,13 @@ BULKHEAD_FIELDS(net::ListenerHandover,
   BULKHEAD_FIELD(handlers));
 BULKHEAD_FIELDS(net::InheritedHandover, BULKHEAD_FIELD(number); BULKHEAD_FIELD(name); BULKHEAD_DESCRIPTOR(fd));
 
+BULKHEAD_FIELDS(process::LinesHandover,
+  BULKHEAD_FIELD(path); BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(line); BULKHEAD_FIELD(dropping));
 BULKHEAD_FIELDS(process::WorkerHandover,
   BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(index); BULKHEAD_FIELD(generation);
   BULKHEAD_FIELD(incarnation); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state); BULKHEAD_FIELD(retiring); BULKHEAD_FIELD(drained);
   BULKHEAD_FIELD(in_hand); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(start_deadline); BULKHEAD_FIELD(unanswered_since);
-  BULKHEAD_DESCRIPTOR(channel));
+  BULKHEAD_DESCRIPTOR(channel); BULKHEAD_FIELD(lines));
 BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(line); BULKHEAD_FIELD(dropping));
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error));
 BULKHEAD_FIELDS(process::GroupEndHandover,
@@ -116,7 +118,8 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added);
   BULKHEAD_FIELD(identities);
-  BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(processes);
+  BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
+  BULKHEAD_FIELD(processes);
   BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(runs);
   BULKHEAD_FIELD(descriptor_limit); BULKHEAD_FIELD(last_seq);
   BULKHEAD_FIELD(descriptors));

@@ -174,6 +174,7 @@ Handover Upgrade::hand_over() const {
   out.workers = std::move(children.workers);
   out.processes = std::move(children.processes);
   out.remains = std::move(children.remains);
+  out.lines = std::move(children.lines);
   out.errors = std::move(children.errors);
   out.adoption = std::move(children.adoption);
   out.runs = estate_.narrator.hand_over();

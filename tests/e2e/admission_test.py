@@ -41,7 +41,7 @@ class Lists(AdmissionTestCase):
 
     def test_a_unix_socket_has_no_addresses_to_deny(self):
         path = os.path.join(self.directory, "socket")
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         daemon = self.supervise(listener(listen=f"unix:{path}", allow=[], deny=["0.0.0.0/0", "::/0"]))
         with Client(path) as client:
             self.assertTrue(client.echo())
@@ -242,7 +242,7 @@ class FastPath(AdmissionTestCase):
             wait_until(lambda: trace.count("clone\\(") >= 200, 5, "all are seen")
         lines = [line for line in trace.text.splitlines() if "=" in line]
         accepts, clones = trace.count(r"accept4\("), trace.count(r"clone\(")
-        others = [line for line in lines if not line.startswith(("accept4(", "clone("))]
+        others = [line for line in lines if not line.startswith(("accept4(", "clone(", "sendto(2, "))]  # 2: a line of the log
         self.measured(connections=200, accepts=accepts, clones=clones, others=len(others))
         self.assertEqual(clones, 200)
         self.assertLessEqual(accepts, 200 * 1.5)

@@ -33,7 +33,7 @@ class ExactLists(TestCase):
             for worker in daemon.workers():
                 self.check_worker(worker)
             by_kind = {child.title.split()[0]: child for child in daemon.connections()}
-            self.assertEqual(self.kinds(by_kind["bulkheadd:"]), {0: "socket", 1: "socket", 2: "log"})
+            self.assertEqual(self.kinds(by_kind["bulkheadd:"]), {0: "socket", 1: "socket", 2: "/dev/null"})
             cats = [child for child in daemon.connections() if child.title.startswith("/bin/cat")]
             # One has its worker's error pair there, the other its connection.
             self.assertEqual([self.kinds(cat) for cat in cats], [{0: "socket", 1: "socket", 2: "socket"}] * 2)
@@ -49,10 +49,11 @@ class ExactLists(TestCase):
         held = self.kinds(master)
         standard = {fd: held.pop(fd) for fd in (0, 1, 2)}
         self.assertEqual(standard[0], "/dev/null")
-        # Sockets: one per listener, one channel per worker, one error pair. The log twice: its own and the handlers'.
+        # Sockets: one per listener, a channel and the lines of each worker, one error pair. The log twice: its own lines, and
+        # the one that is opened again for programs.
         expected = ["anon_inode:[eventfd]"] * (3 + 1) + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]",
                                                          "bulkhead-worker", "bulkhead-module-worker"]
-        expected += ["log"] * 2 + ["socket"] * (3 + 4 + 1 + 2) + LIBUV_PIPES
+        expected += ["log"] * 2 + ["socket"] * (3 + 4 + 4 + 1 + 2) + LIBUV_PIPES
         memory = [kind for kind in held.values() if kind.startswith("/memfd:")]
         self.assertEqual(len(memory), 3, memory)  # a table per listener
         self.assertEqual(sorted(kind for kind in held.values() if not kind.startswith("/memfd:")), sorted(expected))
@@ -63,7 +64,7 @@ class ExactLists(TestCase):
 
     def check_worker(self, worker):
         held = self.kinds(worker)
-        self.assertEqual({fd: held.pop(fd) for fd in (0, 1, 2)}, {0: "/dev/null", 1: "/dev/null", 2: "log"})
+        self.assertEqual({fd: held.pop(fd) for fd in (0, 1, 2)}, {0: "/dev/null", 1: "/dev/null", 2: "socket"})
         # The channel, the listening socket; the bell and the loop's own eventfd; what programs get as 2, if it is read here.
         expected = ["anon_inode:[eventfd]"] * 2 + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]"] + ["socket"] * 2
         expected += ["socket"] * 2 if worker.title.startswith("bulkheadd: worker run/") else ["/dev/null"]
@@ -99,7 +100,7 @@ class ExactLists(TestCase):
                 if closed[fd]:
                     self.assertEqual(held[fd], "/dev/null", words)
             for worker in daemon.workers():
-                self.assertEqual([self.kinds(worker)[fd] for fd in range(3)], ["/dev/null", "/dev/null", "log"])
+                self.assertEqual([self.kinds(worker)[fd] for fd in range(3)], ["/dev/null", "/dev/null", "socket"])
             self.assertEqual(daemon.stop(), 0)
 
     def test_only_the_tree_holds_the_listening_socket(self):

@@ -215,7 +215,7 @@ class Descriptors(ControlledTestCase):
         path = self.write("many.json", json.dumps(config_of(*(listener(f"l{n}", workers=3) for n in range(10)))))
         status, _, err = self.run_program("-c", path, "--check", preexec_fn=nofile(64, 80))
         self.assertEqual(status, 78)
-        self.assertIn(": /supervisor: 10 listeners with 10 addresses and 30 workers, and 0 processes, need 92 descriptors in the daemon, and "
+        self.assertIn(": /supervisor: 10 listeners with 10 addresses and 30 workers, and 0 processes, need 122 descriptors in the daemon, and "
                       "the hard limit of RLIMIT_NOFILE is 80 (raise it by ulimit -n, or LimitNOFILE= of a systemd unit)", err)
 
     def test_headers_in_progress_need_descriptors(self):

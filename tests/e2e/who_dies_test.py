@@ -8,6 +8,7 @@ import time
 
 from harness import (SOURCE, Canary, Client, ControlledTestCase, Hold, Manager, Storm, TestCase, children_of, config_of, free_port, listener, main, needs_root,
                      process, signal_process, wait_until)
+from harness.daemon import listening_on
 
 MANY = 1_000_000  # restarts allowed: these tests kill more often than any service should have to bear
 
@@ -178,7 +179,7 @@ class TheMaster(TestCase):
             self.assertEqual(held.echo_all(), 100)
             workers = [one for one in first.workers() if children_of(one.pid)]
             first.kill_master()
-            wait_until(lambda: len(first.log("the master is gone")) == 2, 2, "both workers tell")
+            wait_until(lambda: not listening_on(port), 2, "both workers close the port")
             self.assertEqual(held.echo_all(), 100)
             began = time.monotonic()
             second = self.start(config=config)

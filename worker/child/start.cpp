@@ -53,6 +53,7 @@ constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
   const std::uint64_t no_signals = 0;
   sys::raw(SYS_rt_sigprocmask, SIG_SETMASK, sys::raw_pointer(&no_signals), 0, sizeof no_signals);
   sys::raw(SYS_setsid);
+  sys::raw(SYS_dup3, 0, 2, 0);  // the worker's own 0 is /dev/null
   sys::raw(SYS_dup3, request.connection, 0, 0);
   sys::raw(SYS_dup3, request.connection, 1, 0);
   sys::raw(SYS_close_range, 3, UINT_MAX, 0);

@@ -19,7 +19,7 @@ inline constexpr std::uint32_t kProtocolVersion = 3;
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
 enum WorkerFd : int {
-  kLogFd = 2,
+  kLogFd = 2,  // a socket to the master, which passes the worker's lines on, or one of its own to a log daemon
   kChannelFd = 3,
   kPlanFd = 4,          // sealed memfd; closed once it is mapped
   kTableFd = 5,         // closed once it is mapped
@@ -141,7 +141,8 @@ struct Resume {
 struct Kick {
   static constexpr auto kType = MessageType::kick;
 };
-// Carries a descriptor that is to be written to from now on; the other fields say how the worker writes its lines.
+// Carries a descriptor that is to be written to from now on; without one, the present one stays. The other fields say
+// how the worker writes its lines.
 struct Log {
   static constexpr auto kType = MessageType::log;
   LogUse use = LogUse::lines;

@@ -55,6 +55,23 @@ bool put(const char* bytes, std::size_t length) noexcept {
   }
 }
 
+void drop(std::uint64_t count) noexcept {
+  lost += count;
+  unreported += count;
+}
+
+void report_missing() noexcept {
+  if (unreported == 0) return;
+  const std::uint64_t missing = unreported;
+  unreported = 0;
+  Line(Level::error, "log")
+      .text("dropped ")
+      .number(static_cast<std::int64_t>(missing))
+      .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
+      .write();
+  if (unreported != 0) unreported += missing - 1;
+}
+
 // Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
 // low-level date algorithms"). gmtime() may take the time zone lock, which a forked child must not.
 struct Date {
@@ -92,6 +109,9 @@ bool enabled(Level level) noexcept {
 }
 void echo_errors_to(int fd) noexcept {
   echo_fd = fd;
+}
+bool is_stream() noexcept {
+  return settings.transport == Transport::stream;
 }
 std::uint64_t dropped() noexcept {
   return lost;
@@ -307,6 +327,11 @@ void Line::echo() const noexcept {
   (void)!::write(echo_fd, "\n", 1);
 }
 
+void pass_on(std::string_view lines, std::uint64_t count) noexcept {
+  report_missing();
+  if (!put(lines.data(), lines.size())) drop(count);
+}
+
 void Line::write() noexcept {
   if (!enabled_) return;
   end_message();
@@ -314,19 +339,8 @@ void Line::write() noexcept {
   const std::string_view end = is_json() ? "}\n" : "\n";
   std::memcpy(buffer_ + length_, end.data(), end.size());
   length_ += end.size();
-  if (unreported != 0) {
-    const std::uint64_t missing = unreported;
-    unreported = 0;
-    Line(Level::error, "log")
-        .text("dropped ")
-        .number(static_cast<std::int64_t>(missing))
-        .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
-        .write();
-    if (unreported != 0) unreported += missing - 1;
-  }
-  if (put(buffer_, length_)) return;
-  ++lost;
-  ++unreported;
+  report_missing();
+  if (!put(buffer_, length_)) drop(1);
 }
 
 }  // namespace bulkhead::log

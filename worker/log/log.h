@@ -1,5 +1,6 @@
 // One log line: built on the stack, written with one write(2), at most 4096 bytes with its newline (PIPE_BUF, so that
-// lines of several processes never mix; pipe(7)). Every process of bulkhead writes its own lines.
+// lines of several processes never mix; pipe(7)). Every process of bulkhead makes its own lines. Only the master writes
+// to the log itself: those of its workers it passes on (master/process/worker_lines.h).
 //
 //   text  2026-11-22T15:07:37.123Z bulkheadd[812] info root/echo: Serving requests on port 4040 address=127.0.0.1:4040
 //   json
@@ -47,6 +48,12 @@ void after_fork() noexcept;  // a child that writes lines of its own: they carry
 void echo_errors_to(int fd) noexcept;
 
 [[nodiscard]] bool enabled(Level level) noexcept;
+// Whether the log is a stream of lines, and not the socket of a log daemon.
+[[nodiscard]] bool is_stream() noexcept;
+// Writes lines that another process has made, with their newlines, at most kMaxLine bytes together; `count` are lost if
+// they do not fit. For a stream.
+inline constexpr std::size_t kMaxLine = 4096;
+void pass_on(std::string_view lines, std::uint64_t count) noexcept;
 [[nodiscard]] std::uint64_t dropped() noexcept;  // lines lost since the start, reported or not
 
 // Usage:  Line(Level::info, "root/echo").text("worker ").number(2).text(" is ready").field("pid", 812).write();
@@ -65,7 +72,7 @@ class Line {
   void write() noexcept;
 
  private:
-  static constexpr std::size_t kSize = 4096;
+  static constexpr std::size_t kSize = kMaxLine;
   // The message leaves room for the fields, and a field that does not fit as a whole is left out, so that a long line
   // can still be parsed; a cut message ends in "...".
   static constexpr std::size_t kMessageLimit = 3072;

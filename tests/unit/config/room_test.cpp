@@ -103,9 +103,9 @@ TEST_CASE("PROXY headers in progress need descriptors in the workers") {
 
 TEST_CASE("listeners, workers and processes need descriptors in the master") {
   const std::pair<const char*, std::uint64_t> rows[] = {
-      {R"({"id":"a","type":"listener","listen":"1","handler":"echo","workers":3})", 32 + 1 + 2 + 3},
+      {R"({"id":"a","type":"listener","listen":"1","handler":"echo","workers":3})", 32 + 1 + 2 + 3 * 2},
       {R"({"id":"a","type":"listener","listen":["1","2"],"handler":{"exec":["/bin/cat"]},"user":"root","workers":3})",
-       32 + 2 + 2 + 3 * 3},
+       32 + 2 + 2 + 3 * 4},
       {R"({"id":"s","type":"supervisor","children":[{"id":"p","type":"process","argv":["/bin/sh"]}]})", 32 + 4},
   };
   for (const auto& [child, need] : rows) {

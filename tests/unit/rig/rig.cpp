@@ -42,7 +42,7 @@ host::LogTarget no_log_target() {
 }
 
 running::Children::Settings settings_of(const config::Config& config) {
-  return {config.log, 1, STDERR_FILENO, STDERR_FILENO};
+  return {config.log, 1, STDERR_FILENO};
 }
 
 }  // namespace

@@ -1,0 +1,176 @@
+"""A hostile worker or handler: with what it holds and what it may send, it harms neither the master nor its siblings."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from harness import (Client, TestCase, children_of, exec_listener, listener, main, needs_root, process, signal_process,
+                     wait_until)
+from harness.control import Control
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+SYS_PIDFD_GETFD = 438
+KCMP = 312  # x86_64; KCMP_FILE is 0
+
+
+def descriptor_of(pid, number):
+    """The very description that process `pid` has there, as code that runs in it could use it."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        out = LIBC.syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    finally:
+        os.close(pidfd)
+    if out < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return out
+
+
+def same_description(a, fd_a, b, fd_b):
+    return LIBC.syscall(KCMP, a, b, 0, fd_a, fd_b) == 0
+
+
+@needs_root
+class Log(TestCase):
+    def descriptions_below(self, daemon, path):
+        """Whoever below the master has a descriptor of the log's file: (pid, descriptor)."""
+        return [(one.pid, fd) for one in daemon.tree() for fd, target in one.fds().items() if target == path]
+
+    def test_a_worker_can_neither_truncate_nor_overwrite_nor_block_it(self):
+        daemon = self.start(listener(), exec_listener(["/bin/cat"]))
+        with Client(daemon.address("echo")) as one, Client(daemon.address("run")) as two:
+            one.echo()
+            two.echo()
+            self.assertEqual(self.descriptions_below(daemon, daemon.log_path), [])
+            self.assertEqual(daemon.child_of(one).fds()[2], "/dev/null")
+        before = daemon.log_text()
+        for worker in daemon.workers("echo"):
+            for number in worker.fds():
+                mine = descriptor_of(worker.pid, number)
+                if number == 2:
+                    fcntl.fcntl(mine, fcntl.F_SETFL, 0)  # blocking, and no O_APPEND
+                    with self.assertRaises(OSError):
+                        os.ftruncate(mine, 0)
+                    with self.assertRaises(OSError):
+                        os.pwrite(mine, b"x" * 64, 0)
+                os.close(mine)
+        self.assertTrue(daemon.log_text().startswith(before))
+        with Client(daemon.address("echo")) as client:
+            client.echo()
+        daemon.wait_log("ended", path="root/echo", peer=client.name)
+
+    def test_no_process_has_the_masters_descriptions_of_standard_error(self):
+        for stderr in ("file", "pipe", "socket"):
+            with self.subTest(stderr):
+                self.standard_error_is(stderr)
+
+    def standard_error_is(self, kind):
+        if kind == "file":
+            ends = [os.open(os.path.join(self.directory, "err"), os.O_CREAT | os.O_RDWR)] * 2
+        elif kind == "pipe":
+            ends = os.pipe()
+        else:
+            ends = [one.detach() for one in socket.socketpair()]
+        keys = {"workers": 1, "stderr": "inherit"}
+        daemon = self.start(exec_listener(["/bin/sh", "-c", "echo said >&2; exec cat"], **keys),
+                            {"id": "own", "type": "process", "argv": ["/bin/sh", "-c", "echo own >&2; exec sleep 60"], "stderr": "inherit"},
+                            log={"target": "stderr", "format": "text"}, stderr=ends[1])
+        ours = process(daemon.pid).fds()
+        with Client(daemon.address()) as client:
+            client.echo()
+            for one in daemon.tree():
+                for fd in one.fds():
+                    for log in (fd_of_ours for fd_of_ours, target in ours.items() if target == ours[2]):
+                        self.assertFalse(same_description(daemon.pid, log, one.pid, fd), f"{one} has {fd}, the master's {log}")
+        self.assertEqual(daemon.stop(), 0)
+        if ends[0] != ends[1]:
+            os.close(ends[1])
+        text = os.pread(ends[0], 1 << 16, 0).decode() if kind == "file" else os.read(ends[0], 1 << 16).decode()
+        for end in set(ends) - ({ends[1]} if ends[0] != ends[1] else set()):
+            os.close(end)
+        # What cannot be opened a second time is logged instead.
+        expected = {"said", "own"}
+        found = {word for word in expected if re.search(rf"^{word}$" if kind != "socket" else rf": {word} ", text, re.M)}
+        self.assertEqual(found, expected, text)
+
+    def test_a_worker_that_writes_without_end_is_bounded_and_the_master_answers(self):
+        daemon = self.start(listener(workers=1), listener("other", workers=1), log={"target": os.path.join(self.directory, "log"), "format": "text"})
+        mine = descriptor_of(daemon.workers("echo")[0].pid, 2)
+        junk = b"2026-01-01T00:00:00.000Z bulkheadd[1] error root: forged\n" * 70
+        deadline = time.monotonic() + 1.5
+        with Control(daemon.control_path, self.bindir) as control:
+            while time.monotonic() < deadline:
+                try:
+                    with socket.socket(fileno=os.dup(mine)) as end:
+                        end.sendall(junk, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    begin = time.monotonic()
+                    control.call("status")
+                    self.assertLess(time.monotonic() - begin, 1)
+        os.close(mine)
+
+        def text():
+            with open(os.path.join(self.directory, "log")) as file:
+                return file.read()
+        wait_until(lambda: " lines were not logged" in text(), 5, "the count of the rest")
+        self.assertNotRegex(text(), r"(?m)^\S+ bulkheadd\[1\]")
+        self.assertLess(text().count("forged"), 1000)
+        with Client(daemon.address("other")) as client:
+            client.echo()
+        wait_until(lambda: client.name in text(), 5, "another worker's line")
+
+    def test_a_full_pipe_behind_it_costs_lines_and_not_the_master(self):
+        read_end, write_end = os.pipe()
+        daemon = self.start(listener(workers=1), log={"target": "stderr", "format": "text"}, stderr=write_end)
+        os.close(write_end)
+        worker = daemon.workers()[0].pid
+        mine = descriptor_of(worker, 2)
+        fcntl.fcntl(mine, fcntl.F_SETFL, 0)
+        os.close(mine)
+        with Control(daemon.control_path, self.bindir) as control:
+            for _ in range(600):
+                with Client(daemon.address()) as client:
+                    client.echo()
+            self.assertIn("result", control.call("status"))
+            os.set_blocking(read_end, False)
+            text = b""
+
+            def complete():
+                nonlocal text
+                with Client(daemon.address()) as client:
+                    client.echo()
+                try:
+                    text += os.read(read_end, 1 << 20)
+                except BlockingIOError:
+                    pass
+                return b"the log was full" in text
+            wait_until(complete, 5, "the count of what is missing")
+        self.assertEqual(daemon.stop(), 0)
+        os.close(read_end)
+
+
+class PlainFile(TestCase):
+    def test_who_shares_standard_error_does_not_overwrite_the_first_lines(self):
+        path = os.path.join(self.directory, "out")
+        with open(path, "wb") as shared:  # as `bulkheadd > out 2>&1` makes it: without O_APPEND
+            daemon = self.start(log={"target": "stderr", "format": "text"}, stderr=shared)
+            with open(path, "rb") as file:
+                first = file.read()
+            self.assertIn(b"Serving requests", first)
+            os.write(shared.fileno(), b"somebody else\n")
+            self.assertEqual(daemon.stop(), 0)
+            os.write(shared.fileno(), b"after its end\n")
+        with open(path, "rb") as file:
+            text = file.read()
+        self.assertTrue(text.startswith(first), text)
+        self.assertIn(b"\nsomebody else\n", text)
+        self.assertTrue(text.endswith(b"after its end\n"))
+
+
+if __name__ == "__main__":
+    main()
