@@ -11,27 +11,26 @@ namespace bulkhead::control {
 
 EventFeed::EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since,
                      bool follow)
-    : ring_(ring), id_(std::move(id)), follow_(follow), last_seq_(ring.last_seq()) {
-  next_seq_ = since ? std::min(*since, last_seq_) + 1 : oldest();
+    : ring_(ring), id_(std::move(id)), follow_(follow), last_seq_(ring.last_seq()), last_dropped_(ring.last_dropped()) {
+  next_seq_ = since ? std::min(*since, last_seq_) + 1 : 1;
   // A number that is too high comes from an earlier run of the daemon: the events after it are unknown, and so missed.
-  missed_ = since && (*since > last_seq_ || (*since < last_seq_ && *since + 1 < oldest()));
-}
-
-std::uint64_t EventFeed::oldest() const noexcept {
-  return ring_.records().empty() ? ring_.last_seq() + 1 : ring_.records().front().seq;
+  missed_ = since && (*since > last_seq_ || *since < last_dropped_);
 }
 
 bool EventFeed::overtaken() const noexcept {
-  return !answering() && follow_ && next_seq_ < oldest();
+  return !answering() && follow_ && next_seq_ <= ring_.last_dropped();
 }
 
-// The ring's numbers have no gaps, so the position follows from the number.
+// Skips the numbers that the ring no longer has.
 const journal::EventRecord* EventFeed::next() {
-  if (next_seq_ < oldest()) {
-    missed_ = true;
-    next_seq_ = oldest();
+  if (last_dropped_ != ring_.last_dropped()) {
+    last_dropped_ = ring_.last_dropped();
+    missed_ = missed_ || next_seq_ <= last_dropped_;
   }
-  return next_seq_ > ring_.last_seq() ? nullptr : &ring_.records().at(next_seq_ - oldest());
+  const auto found = std::ranges::lower_bound(ring_.records(), next_seq_, {}, &journal::EventRecord::seq);
+  if (found == ring_.records().end()) return nullptr;
+  next_seq_ = found->seq;
+  return &*found;
 }
 
 void EventFeed::fill(std::string& out, std::size_t limit) {

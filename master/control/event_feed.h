@@ -36,7 +36,6 @@ class EventFeed {
   void answer(std::string& out, std::size_t limit);
   void notify(std::string& out, std::size_t limit);
   [[nodiscard]] const journal::EventRecord* next();
-  [[nodiscard]] std::uint64_t oldest() const noexcept;
 
   const journal::EventRing& ring_;
   nlohmann::ordered_json id_;
@@ -45,7 +44,8 @@ class EventFeed {
   bool missed_ = false;
   bool first_ = true;
   std::uint64_t next_seq_ = 0;
-  std::uint64_t last_seq_;  // of the answer
+  std::uint64_t last_seq_;      // of the answer
+  std::uint64_t last_dropped_;  // of the ring, when it was looked at
   std::size_t behind_ = 0;
 };
 

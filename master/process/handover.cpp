@@ -44,7 +44,7 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   }
   worker.channel.reset(from.channel);
   worker.repairs = ~std::uint64_t{0};  // not known: it gets all sockets once it is ready
-  worker.poll = std::make_unique<loop::Poll>(loop_, from.channel, [this, run = from.run] { on_channel(run); });
+  watch_channel(worker, std::make_unique<loop::Poll>(loop_, from.channel, [this, run = from.run] { on_channel(run); }));
   (void)workers_.forked(from.run, from.pid);
   worker.poll->start();
 }

@@ -132,7 +132,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.repairs = listener.repairs();
   worker.start_deadline = deadline;
   worker.channel = std::move(channel->master);
-  worker.poll = std::move(poll);
+  watch_channel(worker, std::move(poll));
   worker.lines = std::move(log->lines);
 
   SpawnRequest request;
@@ -187,19 +187,33 @@ sys::Result<Workers::LogEnd> Workers::log_end(const std::string& path) {
   return LogEnd{std::move(*end), std::move(lines), log::Transport::stream};
 }
 
+void Workers::watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll) {
+  worker.poll = std::move(poll);
+  worker.pause = std::make_unique<loop::Timer>(loop_, [watched = worker.poll.get()] { watched->start(); });
+}
+
 void Workers::on_channel(RunId run) {
-  for (;;) {
+  if (read_messages(run, kMessagesPerTurn)) return;
+  WorkerProcess* const worker = workers_.find(run);
+  if (worker == nullptr) return;
+  worker->poll->stop();
+  worker->pause->start(kChannelPause);
+}
+
+bool Workers::read_messages(RunId run, int limit) {
+  while (limit-- > 0) {
     WorkerProcess* const found = workers_.find(run);
-    if (found == nullptr) return;
+    if (found == nullptr) return true;
     WorkerProcess& worker = *found;
     ipc::Up message;
     switch (ipc::receive_up(worker.channel.get(), message)) {
       case ipc::Received::message: on_message(worker, message); break;
-      case ipc::Received::nothing: return;
-      case ipc::Received::malformed: return protocol_error(worker, "a malformed message");
-      case ipc::Received::closed: worker.poll->stop(); return;  // its end follows as SIGCHLD
+      case ipc::Received::nothing: return true;
+      case ipc::Received::malformed: protocol_error(worker, "a malformed message"); return true;
+      case ipc::Received::closed: worker.poll->stop(); return true;  // its end follows as SIGCHLD
     }
   }
+  return false;
 }
 
 void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
@@ -232,6 +246,7 @@ void Workers::on_ready(WorkerProcess& worker) {
   if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
   worker.state = WorkerProcess::State::ready;
   worker.start_deadline.reset();
+  if (worker.lines) worker.lines->read_rest();  // what it wrote before stands before
   tell_whether_to_accept(worker);
   give_repaired(worker);
   observer_.on_ready(worker);
@@ -240,6 +255,7 @@ void Workers::on_ready(WorkerProcess& worker) {
 void Workers::protocol_error(WorkerProcess& worker, const char* what) {
   log::Line(log::Level::error, worker.path).text("sent ").text(what).text(": killed").field("pid", worker.pid).write();
   worker.poll->stop();
+  worker.pause->stop();
   worker.failure = fmt::format("sent {}", what);
   system_.signal(worker.pid, SIGKILL, false);
 }
@@ -378,8 +394,9 @@ std::optional<Instant> Workers::next_deadline() const {
 
 WorkerProcess Workers::take(pid_t pid) {
   const RunId run = workers_.of(pid).run;
-  on_channel(run);
+  (void)read_messages(run, kMessagesAtEnd);
   WorkerProcess worker = std::move(workers_.of(pid));
+  worker.pause.reset();
   worker.poll.reset();
   if (worker.lines) {
     worker.lines->read_rest();

@@ -29,6 +29,12 @@ using supervision::Instant;
 using supervision::NodeId;
 using supervision::RunId;
 
+// A worker that sends without end costs the master a bounded part of its time: after so many messages in one turn of
+// the loop, none of its messages is read for a moment, and it waits.
+inline constexpr int kMessagesPerTurn = 64;
+inline constexpr int kMessagesAtEnd = 2048;  // more than its channel holds
+inline constexpr std::chrono::milliseconds kChannelPause{10};
+
 // A worker writes a heartbeat once a second. If it is this old at two checks in a row, the worker hangs; two checks,
 // because at the first the whole machine may have been suspended.
 inline constexpr std::chrono::nanoseconds kHung = std::chrono::seconds(4);
@@ -56,6 +62,7 @@ struct WorkerProcess {
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
+  std::unique_ptr<loop::Timer> pause;  // no message is read until it is due
   std::unique_ptr<WorkerLines> lines;  // null: it writes to a log daemon by itself
 };
 
@@ -140,6 +147,8 @@ class Workers {
 
  private:
   void on_channel(RunId run);
+  void watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll);
+  [[nodiscard]] bool read_messages(RunId run, int limit);  // false: there may be more
   void on_message(WorkerProcess& worker, const ipc::Up& message);
   void on_hello(WorkerProcess& worker, const ipc::Hello& hello);
   void on_ready(WorkerProcess& worker);

@@ -66,6 +66,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
           system, settings.log.connection_end,
           [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || observer_.is_stranger(pid); },
           [this](const process::Adoption::Crash& crash) {
+            if (!may_publish(crash.listener)) return;
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
           }) {
   processes_.set_error_fd(settings.handler_error_fd);
@@ -86,6 +87,24 @@ void Children::watch(net::Listener& listener) {
 void Children::forget(net::Listener& listener) {
   adoption_.forget(listener);
   errors_.forget(listener);
+  news_.erase(&listener);
+}
+
+void Children::renew_news(std::int64_t now_ns) {
+  for (auto& [listener, news] : news_) {
+    if (now_ns < news.second_end_ns) continue;
+    news.second_end_ns = now_ns + 1'000'000'000;
+    const std::uint64_t suppressed = news.budget.renew();
+    if (suppressed == 0) continue;
+    log::Line(log::Level::warning, listener->path())
+        .number(static_cast<std::int64_t>(suppressed))
+        .text(suppressed == 1 ? " event was not published: its workers report more than "
+                              : " events were not published: its workers report more than ")
+        .number(news.budget.limits().lines)
+        .text(" a second")
+        .field("suppressed", static_cast<std::int64_t>(suppressed))
+        .write();
+  }
 }
 
 // True while the listener is ending: another worker would only open the port again.
@@ -254,14 +273,19 @@ void Children::ended(const process::ChildEnd& end) {
 }
 
 void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
-  net::Listener& listener = *worker.listener;
+  if (may_publish(*worker.listener)) publish(worker, news);
+  const auto* const paused = std::get_if<ipc::Paused>(&news);
+  if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
+}
+
+void Children::publish(const process::WorkerProcess& worker, const process::WorkerNews& news) {
+  const net::Listener& listener = *worker.listener;
   std::visit(sys::Overloaded{[&](const ipc::Crash& crash) {
                                const std::uint64_t id = ipc::connection_id(crash.use, listener.number(), crash.slot);
                                narrator_.connection_crashed(listener.path(), id, crash.pid);
                              },
                              [&](const ipc::Paused& paused) {
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
-                               if (paused.reason == ipc::PauseReason::socket) observer_.on_socket_lost(listener);
                              },
                              [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); }},
              news);
@@ -271,6 +295,7 @@ bool Children::tick() {
   const bool again = adoption_.tick(sys::monotonic_ns());
   reap();  // a safety net: signals can be lost to a debugger
   errors_.tick(sys::monotonic_ns());
+  renew_news(sys::monotonic_ns());
   workers_.kill_hung(now());
   return again;
 }

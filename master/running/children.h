@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -28,6 +29,7 @@
 #include "master/running/listeners.h"
 #include "master/running/workforce.h"
 #include "master/supervision/tree.h"
+#include "worker/log/output_lines.h"
 
 namespace bulkhead::running {
 
@@ -169,6 +171,15 @@ class Children final : public Workforce {
   bool walk_again_ = false;    // somebody may have ended since it began
   std::optional<Instant> next_walk_;
   std::uint64_t process_changes_ = 0;
+  struct News {  // events about one listener's connections and workers
+    log::OutputBudget budget;
+    std::int64_t second_end_ns = 0;
+  };
+  [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].budget.take_line(); }
+  void renew_news(std::int64_t now_ns);
+  void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
+
+  std::map<const net::Listener*, News> news_;
   std::set<RunId> asked_;         // to end
   bool everything_ends_ = false;  // the tree is stopping
 };

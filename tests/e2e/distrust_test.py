@@ -1,18 +1,18 @@
 """A hostile worker or handler: with what it holds and what it may send, it harms neither the master nor its siblings."""
 
 import ctypes
-import errno
 import fcntl
+import json
+import multiprocessing
 import os
 import re
-import signal
 import socket
+import struct
 import subprocess
 import time
+import unittest
 
-from harness import (Client, TestCase, children_of, exec_listener, listener, main, needs_root, process, signal_process,
-                     wait_until)
-from harness.control import Control
+from harness import Client, Control, TestCase, config_of, exec_listener, listener, main, needs_root, process, wait_until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 SYS_PIDFD_GETFD = 438
@@ -152,6 +152,47 @@ class Log(TestCase):
             wait_until(complete, 5, "the count of what is missing")
         self.assertEqual(daemon.stop(), 0)
         os.close(read_end)
+
+
+def protect():
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("-500")
+
+
+def may_protect():
+    try:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            pool.apply(protect)
+    except OSError:
+        return False
+    return True
+
+
+@needs_root
+class Messages(TestCase):
+    PAUSED = struct.pack("=IIi", 71, 0, 0)
+
+    def test_a_worker_that_sends_without_end_starves_nobody_and_pushes_out_no_event(self):
+        daemon = self.start(listener(workers=1), listener("other", workers=1))
+        channel = socket.socket(fileno=descriptor_of(daemon.workers("echo")[0].pid, 3))
+        sent, deadline = 0, time.monotonic() + 2.5
+        with Control(daemon.control_path, self.bindir) as control, channel:
+            while time.monotonic() < deadline:
+                try:
+                    channel.send(self.PAUSED, socket.MSG_DONTWAIT)
+                    sent += 1
+                except BlockingIOError:
+                    begin = time.monotonic()
+                    control.call("status")
+                    self.assertLess(time.monotonic() - begin, 1)
+            events = control.call("events")["result"]["events"]
+        self.assertGreater(sent, 2000)
+        self.assertIn(("listener_bound", "root/other"), [(one["event"], one["path"]) for one in events])
+        paused = [one for one in events if one["event"] == "accept_paused"]
+        self.assertLess(len(paused), 500)
+        self.assertTrue(daemon.wait_log("events were not published", path="root/echo"))
+        with Client(daemon.address("other")) as client:
+            client.echo()
 
 
 class PlainFile(TestCase):

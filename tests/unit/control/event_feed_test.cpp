@@ -1,6 +1,7 @@
 // The events that a reader of the ring gets, the report of missed ones, and the amount that waits.
 #include "master/control/event_feed.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 namespace bulkhead::control {
@@ -156,6 +157,44 @@ TEST_CASE("a follower that does not read is reported as behind, then as overtake
   std::string out;
   feed.fill(out, kAll);
   CHECK(out.empty());  // no gap is passed over in silence
+}
+
+TEST_CASE("a path with many events cannot push out those of others, and a reader learns of the gap") {
+  journal::EventRing ring(kCapacity);
+  for (int i = 0; i < 3; ++i) ring.publish("listener_bound", "root/b");
+  publish(ring, 4 * kCapacity);
+  CHECK(ring.records().size() == kCapacity);
+  CHECK(std::ranges::count(ring.records(), "root/b", &journal::EventRecord::path) == 3);
+  EventFeed all(ring, 7, std::nullopt, false);
+  const Json result = answer_of(all);
+  CHECK(result["events"].size() == kCapacity);
+  CHECK(result["events"].front()["path"] == "root/b");
+  CHECK(result["missed"] == false);
+  EventFeed since(ring, 7, 2, false);
+  CHECK(answer_of(since)["missed"] == true);
+  EventFeed recent(ring, 7, ring.last_seq() - 5, false);
+  CHECK(answer_of(recent)["missed"] == false);
+}
+
+TEST_CASE("many paths with many events share the room") {
+  journal::EventRing ring(kCapacity);
+  for (int i = 0; i < 10; ++i) ring.publish("child_ready", "root/quiet");
+  for (int i = 0; i < 5 * kCapacity; ++i) ring.publish("connection_crashed", i % 3 == 0 ? "root/a" : "root/b");
+  CHECK(std::ranges::count(ring.records(), "root/quiet", &journal::EventRecord::path) == 10);
+  CHECK(std::ranges::count(ring.records(), "root/a", &journal::EventRecord::path) >= (kCapacity - 10) / 2 - 1);
+  CHECK(std::ranges::is_sorted(ring.records(), {}, &journal::EventRecord::seq));
+}
+
+TEST_CASE("another program's ring knows what is missing") {
+  journal::EventRing before(kCapacity);
+  before.publish("listener_bound", "root/b");
+  publish(before, 2 * kCapacity);
+  journal::EventRing ring(kCapacity);
+  ring.resume(before.records(), before.last_seq());
+  CHECK(ring.last_dropped() == before.last_dropped());
+  publish(ring, 1);
+  CHECK(ring.records().size() == kCapacity);
+  CHECK(ring.records().front().path == "root/b");
 }
 
 }  // namespace
