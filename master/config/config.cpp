@@ -13,6 +13,7 @@
 #include "master/config/room_reader.h"
 #include "master/config/section.h"
 #include "master/config/tree_reader.h"
+#include "master/config/trust.h"
 
 namespace bulkhead::config {
 namespace {
@@ -167,6 +168,10 @@ std::vector<std::string> included_files(Context& context, const Member& include)
     // A pattern that matches nothing is allowed; a missing directory is a typing error.
     if (const std::string problem = why_not_directory(directory, ""); !problem.empty()) {
       blame(directory, problem);
+      return {};
+    }
+    if (const std::string why = geteuid() == 0 ? why_not_trusted(directory) : ""; !why.empty()) {
+      blame(directory, why);
       return {};
     }
   }

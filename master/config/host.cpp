@@ -20,6 +20,7 @@
 #include "master/config/json_reader.h"
 #include "master/config/paths.h"
 #include "master/config/process_limit.h"
+#include "master/config/trust.h"
 
 namespace bulkhead::config {
 namespace {
@@ -132,6 +133,12 @@ const Host& patient_host() {
 
 FileText read_file(const std::string& path) {
   FileText out;
+  if (geteuid() == 0) {
+    if (const std::string why = why_not_trusted(path); !why.empty()) {
+      out.problem = "not read: " + why;
+      return out;
+    }
+  }
   // O_NONBLOCK: opening a FIFO without a writer would wait for one.
   const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) {

@@ -71,7 +71,8 @@ class Host {
 // files is larger than any file may be.
 [[nodiscard]] const Host& patient_host();
 
-// Reads a regular file of at most 1 MiB. Never waits for a FIFO or a device.
+// Reads a regular file of at most 1 MiB, as root one that nobody else may write to or replace (trust.h). Never waits
+// for a FIFO or a device.
 [[nodiscard]] FileText read_file(const std::string& path);
 
 // config::parse with the given Host.

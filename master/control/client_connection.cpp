@@ -142,8 +142,16 @@ void ClientConnection::handle(std::string_view line) {
     return;
   }
   const protocol::Request& request = std::get<protocol::Request>(parsed);
+  if (peer_.reads_only && protocol::changes(request)) return refuse_change(request);
   if (request.command->name == "events") return follow_events(request);
   call(request);
+}
+
+void ClientConnection::refuse_change(const protocol::Request& request) {
+  if (!request.id) return;
+  const std::string text =
+      fmt::format("{}: permission denied: a process that the daemon runs may only read", request.command->name);
+  output_ += protocol::error_line(*request.id, {protocol::kNotPermitted, text, {}});
 }
 
 Reply ClientConnection::wait_for(const protocol::RequestId& id) {

@@ -85,6 +85,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void follow_events(const protocol::Request& request);
   void answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
+  void refuse_change(const protocol::Request& request);
   void make_pieces();
   void make_events();
   void flush();

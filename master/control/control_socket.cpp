@@ -1,11 +1,18 @@
 #include "master/control/control_socket.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "master/config/default_socket.h"
@@ -43,7 +50,70 @@ MaybeError prepare_directory(const std::string& path) {
   return std::nullopt;
 }
 
+// One process of a chain of parents. The start time tells it from another one with the same number.
+struct Link {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  unsigned long long started = 0;
+  bool operator==(const Link&) const = default;
+};
+
+std::optional<Link> link_of(pid_t pid) {
+  const sys::Fd file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  char text[1024] = {};
+  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return std::nullopt;
+  const char* const after_name = std::strrchr(text, ')');  // a name may have any byte
+  Link out{pid, 0, 0};
+  if (after_name == nullptr ||
+      std::sscanf(after_name, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                  &out.parent, &out.started) != 2) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+// Up to `ancestor`, or to a process without a parent that we can see. Nothing: somebody ended meanwhile.
+std::optional<std::vector<Link>> chain_of(pid_t pid, pid_t ancestor) {
+  constexpr std::size_t kDeepest = 4096;
+  std::vector<Link> out;
+  while (pid != ancestor && pid > 0 && out.size() < kDeepest) {
+    const auto link = link_of(pid);
+    if (!link) return std::nullopt;
+    out.push_back(*link);
+    pid = link->parent;
+  }
+  return out;
+}
+
+bool has_ended(int pidfd) {
+  pollfd ask{pidfd, POLLIN, 0};
+  return poll(&ask, 1, 0) != 0;
+}
+
+// The peer's pidfd, from the time of its connect(2) (SO_PEERPIDFD, Linux 6.5), or as near to it as can be.
+sys::Fd pidfd_of(int fd, pid_t pid) {
+  constexpr int kPeerPidfd = 77;
+  int out = -1;
+  socklen_t length = sizeof out;
+  if (getsockopt(fd, SOL_SOCKET, kPeerPidfd, &out, &length) == 0) return sys::Fd(out);
+  return sys::Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
 }  // namespace
+
+// A process whose parent ends meanwhile gets another one, so only a chain that is found twice counts.
+bool is_below(pid_t pid, int pidfd, pid_t ancestor) {
+  constexpr int kAttempts = 8;
+  if (pid == 0) return false;  // outside of our pid namespace, which whoever is below us cannot leave
+  std::optional<std::vector<Link>> before;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto chain = chain_of(pid, ancestor);
+    if (pidfd < 0 || has_ended(pidfd)) return true;
+    if (chain && chain == before) return chain->empty() || chain->back().parent == ancestor;
+    before = std::move(chain);
+  }
+  return true;
+}
 
 sys::Result<ControlSocket> open_control_socket(const config::Control& config) {
   if (auto error = prepare_directory(config.socket)) return std::move(*error);
@@ -60,12 +130,16 @@ bool listens(const ControlSocket& socket) noexcept {
   return !net::is_shut_down(socket.fd.get()) && socket.file.is_there();
 }
 
-bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept {
+bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) {
   ucred credentials{};
   socklen_t length = sizeof credentials;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return false;
-  peer = {credentials.uid, credentials.gid, credentials.pid};
-  if (peer.uid == 0 || peer.uid == geteuid()) return true;
+  peer = {credentials.uid, credentials.gid, credentials.pid, false};
+  if (peer.uid == 0) return true;
+  if (peer.uid == geteuid()) {
+    peer.reads_only = is_below(peer.pid, pidfd_of(fd, peer.pid).get(), getpid());
+    return true;
+  }
   if (!group) return false;
   if (peer.gid == *group) return true;
   std::vector<gid_t> groups(64);

@@ -34,11 +34,19 @@ struct Peer {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
+  bool reads_only = false;  // it runs below a daemon that is not root's
 };
+
+// Whether the process `pid` is below `ancestor` (/proc/PID/stat, proc(5)); true also where that cannot be found out,
+// such as for one that has ended. `pidfd`, or -1, is the same process's: so another one with its number is not taken
+// for it.
+[[nodiscard]] bool is_below(pid_t pid, int pidfd, pid_t ancestor);
 
 // False: the peer may not use the socket, because it is neither root, nor the effective user of the daemon, nor a
 // member of `group` (its group, or one of its supplementary ones: SO_PEERGROUPS, socket(7)). `peer` is filled in either
-// way.
-[[nodiscard]] bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) noexcept;
+// way. A process below a daemon that is not root's may only read: it could otherwise have the daemon start programs
+// that its own confinement does not hold. (Below root's daemon a peer that is root can do without us, and may be the
+// administrator, who came through a server that the daemon runs.)
+[[nodiscard]] bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer);
 
 }  // namespace bulkhead::control

@@ -95,16 +95,23 @@ int bind_with_mode(int fd, const sockaddr_un& address, mode_t mode) {
   return status;
 }
 
+MaybeError give(int file, const std::string& path, uid_t owner, gid_t group) {
+  return fchownat(file, "", owner, group, AT_EMPTY_PATH) == 0 ? std::nullopt : failed("chown", path);
+}
+
 // Clients are refused until listen(2), so the owner is right before the first client is admitted.
 sys::Result<SocketFile> bind_and_listen(int fd, const std::string& path, const SocketFileOptions& options) {
   if (bind_with_mode(fd, address_of(path), options.mode) != 0) return sys::Error{"bind", path, errno};
+  const sys::Fd made(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
-  if (lstat(path.c_str(), &status) != 0) return sys::Error{"stat", path, errno};
+  if (!made || fstat(made.get(), &status) != 0) return sys::Error{"stat", path, errno};
+  if (!S_ISSOCK(status.st_mode)) return sys::Error{"bind", path, EEXIST};
   SocketFile file(path, status.st_dev, status.st_ino);
   const auto keep = static_cast<uid_t>(-1);
-  if ((options.owner || options.group) &&
-      lchown(path.c_str(), options.owner.value_or(keep), options.group.value_or(keep)) != 0) {
-    return sys::Error{"chown", path, errno};
+  if (options.owner || options.group) {
+    if (auto error = give(made.get(), path, options.owner.value_or(keep), options.group.value_or(keep))) {
+      return std::move(*error);
+    }
   }
   if (listen(fd, options.backlog) != 0) return sys::Error{"listen", path, errno};
   return file;
@@ -126,12 +133,18 @@ bool SocketFile::is_ours() const noexcept {
   return inode_ != 0 && lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
 }
 
+// By the inode and not by the name, which may lead elsewhere a moment later. A descriptor of O_PATH does not take
+// fchmod(2), but its name in /proc does.
 std::optional<sys::Error> SocketFile::change(const SocketFileOptions& options) const {
-  if (!is_ours()) return std::nullopt;
-  if (lchown(path_.c_str(), options.owner.value_or(geteuid()), options.group.value_or(getegid())) != 0) {
-    return failed("chown", path_);
+  const sys::Fd file(open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (inode_ == 0 || !file || fstat(file.get(), &status) != 0) return std::nullopt;
+  if (status.st_dev != device_ || status.st_ino != inode_) return std::nullopt;
+  if (auto error = give(file.get(), path_, options.owner.value_or(geteuid()), options.group.value_or(getegid()))) {
+    return error;
   }
-  return chmod(path_.c_str(), options.mode) == 0 ? std::nullopt : failed("chmod", path_);
+  const std::string itself = "/proc/self/fd/" + std::to_string(file.get());
+  return chmod(itself.c_str(), options.mode) == 0 ? std::nullopt : failed("chmod", path_);
 }
 
 void SocketFile::remove() noexcept {

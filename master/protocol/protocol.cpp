@@ -85,6 +85,10 @@ Failure failure_of(const Json& error) {
 
 }  // namespace
 
+bool changes(const Request& request) {
+  return request.command->changes || (request.command->name == "penalties" && request.params.contains("clear"));
+}
+
 std::variant<Request, BadRequest> parse_request(std::string_view line) {
   auto parsed = parse_json(line);
   if (auto* failure = std::get_if<BadRequest>(&parsed); failure != nullptr) return std::move(*failure);

@@ -27,6 +27,9 @@ struct Request {
   nlohmann::ordered_json params;     // checked: see check_params()
 };
 
+// Whether the request has an effect; the others only read.
+[[nodiscard]] bool changes(const Request& request);
+
 struct BadRequest {
   RequestId id;  // null if it is not known; absent: not to be answered
   Failure failure;

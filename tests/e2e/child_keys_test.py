@@ -178,7 +178,7 @@ class FailedSteps(TestCase):
     @tool("strace")
     def test_a_failed_step_refuses_the_connection(self):
         ran, program = self.marker()
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         keys = {"user": "nobody", "rlimits": {"nofile": 300}, "workers": 1}
         daemon = self.start(exec_listener([program], **keys), listener("echo", **keys))
         for name in ("run", "echo"):
@@ -205,7 +205,7 @@ class FailedSteps(TestCase):
     def test_execve_fails_for_a_program_of_a_user_with_too_many_processes(self):
         """Since Linux 3.1 execve(2) fails in this case, not setuid(2)."""
         ran, program = self.marker()
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         daemon = self.start(exec_listener([program], user="nobody", workers=1))
         worker, = daemon.workers()
         with Strace(worker.pid, "execve", "error=EAGAIN", follow=True):
@@ -226,7 +226,7 @@ class FailedSteps(TestCase):
     def test_execve_fails_for_a_process_of_a_user_with_too_many_processes(self):
         """root may fork, but a process that has become a user with too many processes may not execute."""
         ran = os.path.join(self.directory, "ran")
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         keys = {"type": "process", "user": "61235", "group": "61235", "ready": "exec", "restart": "temporary"}
         daemon = self.start(*({"id": f"sleeper{number}", "argv": ["/bin/sleep", "1000"], **keys} for number in range(2)),
                             {"id": "third", "argv": ["/usr/bin/touch", ran], **keys}, wait=False,

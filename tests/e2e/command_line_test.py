@@ -104,7 +104,7 @@ class Addresses(TestCase):
         with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
             if int(file.read()) <= 80:
                 self.skipTest("here anybody may have port 80")
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         control = {"socket": os.path.join(self.directory, "control.sock")}
         daemon = self.start(config={**config_of(listener(listen="127.0.0.1:80")), "log": {"target": "stderr"},
                                     "control": control},

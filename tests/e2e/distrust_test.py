@@ -195,6 +195,96 @@ class Messages(TestCase):
             client.echo()
 
 
+@needs_root
+class Configuration(TestCase):
+    def check(self, path):
+        return self.run_program("--check", "-c", path)
+
+    def test_root_obeys_no_file_that_others_may_write_to(self):
+        config = os.path.join(self.directory, "a", "main.json")
+        os.makedirs(os.path.join(self.directory, "a", "conf.d"))
+        children = self.write("a/conf.d/one.json", json.dumps([listener("one")]))
+        self.write("a/main.json", json.dumps({**config_of(), "include": os.path.join(self.directory, "a", "conf.d", "*.json")}))
+        link = os.path.join(self.directory, "link.json")
+        os.symlink(config, link)
+        for path in (config, link):
+            self.assertEqual(self.check(path)[0], 0, self.check(path))
+        places = [(config, 0o644), (children, 0o644), (os.path.dirname(config), 0o755), (os.path.dirname(children), 0o755)]
+        for place, mode in places:
+            for wrong, owner in ((mode | 0o002, 0), (mode | 0o020, 0), (mode, 65534)):
+                os.chmod(place, wrong)
+                os.chown(place, owner, 0)
+                for path in (config, link):
+                    status, _, err = self.check(path)
+                    self.assertEqual(status, 78, (place, oct(wrong), owner))
+                    self.assertIn(f"others may write to {place}", err)
+                    self.assertIn(f"it has mode {wrong:04o} and belongs to uid {owner}", err)
+                os.chown(place, 0, 0)
+                os.chmod(place, mode)
+        os.chmod(os.path.dirname(config), 0o1777)  # as /tmp
+        self.assertEqual(self.check(config)[0], 0)
+        os.chown(link, 65534, 65534, follow_symlinks=False)
+        status, _, err = self.check(link)
+        self.assertEqual(status, 78)
+        self.assertIn(f"{link} is a link of uid 65534", err)
+
+    def test_nor_does_a_reload(self):
+        daemon = self.start()
+        os.chmod(daemon.config_path, 0o666)
+        with Control(daemon.control_path, self.bindir) as control:
+            status, _, err = control.run("reload", "--wait")
+            self.assertEqual(status, 2)
+            self.assertIn("others may write to", err)
+            os.chmod(daemon.config_path, 0o644)
+            self.assertEqual(control.run("reload", "--wait")[0], 0)
+
+    @unittest.skipUnless(may_protect(), "this system does not let root protect a process from the OOM killer")
+    def test_no_child_inherits_the_masters_protection_from_the_oom_killer(self):
+        daemon = self.start(exec_listener(["/bin/cat"], workers=1), listener(workers=1), listener("own", oom_score_adj=-100, user="root", workers=1),
+                            {"id": "p", "type": "process", "argv": ["/bin/sleep", "60"]}, preexec=protect)
+        with Client(daemon.address("run")) as one, Client(daemon.address("echo")) as two, Client(daemon.address("own")) as three:
+            for client in (one, two, three):
+                client.echo()
+
+            def score(pid):
+                with open(f"/proc/{pid}/oom_score_adj") as file:
+                    return int(file.read())
+            self.assertEqual(score(daemon.pid), -500)
+            own = {worker.pid for worker in daemon.workers("own")} | {daemon.child_of(three).pid}
+            for child in daemon.tree():
+                self.assertEqual(score(child.pid), -100 if child.pid in own else 0, child)
+
+
+@needs_root
+class OwnUser(TestCase):
+    """A daemon that is not root's, and what runs below it."""
+
+    def test_its_children_may_only_read(self):
+        os.chmod(self.directory, 0o777)
+        ctl = os.path.join(self.bindir, "bulkheadctl")
+        entry = self.write("entry", json.dumps({"id": "new", "type": "process", "argv": ["/bin/sleep", "60"]}))
+        socket_path = os.path.join(self.directory, "control.sock")
+        script = (f"{ctl} -s {socket_path} tree >/dev/null && echo reads; {ctl} -s {socket_path} add root {entry} 2>&1; "
+                  f"(setsid sh -c 'sleep 0.2; {ctl} -s {socket_path} stop root/echo 2>&1'); echo end")
+
+        def become():
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        config = {**config_of(listener(workers=1), {"id": "run", "type": "listener", "listen": "127.0.0.1:0", "workers": 1,
+                                                     "handler": {"exec": ["/bin/sh", "-c", script]}}),
+                  "control": {"socket": socket_path}, "log": {"target": os.path.join(self.directory, "log"), "format": "json"}}
+        daemon = self.start(config=config, preexec=become)
+        daemon.log_path = os.path.join(self.directory, "log")
+        with Client(daemon.address("run")) as client:
+            text = client.rest(10).decode()
+        self.assertIn("reads\n", text)
+        self.assertIn("add: permission denied: a process that the daemon runs may only read", text)
+        self.assertIn("stop: permission denied", text)
+        outside = subprocess.run([ctl, "-s", socket_path, "stop", "root/echo"], capture_output=True, text=True, preexec_fn=become)
+        self.assertEqual(outside.returncode, 0, outside)
+
+
 class PlainFile(TestCase):
     def test_who_shares_standard_error_does_not_overwrite_the_first_lines(self):
         path = os.path.join(self.directory, "out")

@@ -56,6 +56,16 @@ Failure set_oom_score(std::int32_t score) noexcept {
   return written == static_cast<ssize_t>(length) ? Failure{} : Failure{Stage::oom_score, error};
 }
 
+// A master that the system is to spare (OOMScoreAdjust= of its unit) does not pass that on.
+Failure give_up_oom_protection() noexcept {
+  const int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  char sign = '0';
+  const ssize_t got = read(fd, &sign, 1);
+  close(fd);
+  return got == 1 && sign == '-' ? set_oom_score(0) : Failure{};
+}
+
 // getpriority(2) by the system call, which has no ambiguous -1: it returns 20 - nice.
 std::int32_t present_nice() noexcept {
   return 20 - static_cast<std::int32_t>(sys::raw(SYS_getpriority, PRIO_PROCESS, 0));
@@ -114,9 +124,8 @@ Failure drop_capabilities() noexcept {
 }
 
 Failure set_privileged(const ipc::Confinement& wanted) noexcept {
-  if (wanted.has_oom_score_adj != 0) {
-    if (const Failure failure = set_oom_score(wanted.oom_score_adj)) return failure;
-  }
+  const Failure oom = wanted.has_oom_score_adj != 0 ? set_oom_score(wanted.oom_score_adj) : give_up_oom_protection();
+  if (oom) return oom;
   if (wanted.ioprio != 0) {
     const long result = sys::raw(SYS_ioprio_set, kProcess, 0, static_cast<long>(wanted.ioprio));
     if (const Failure failure = judge(Stage::io_priority, result)) return failure;

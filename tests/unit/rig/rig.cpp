@@ -71,6 +71,7 @@ config::Config config_of(std::string_view text) {
 }
 
 ConfigFile::ConfigFile(std::string_view text) : file_(memfd_create("bulkhead.json", MFD_CLOEXEC)) {
+  (void)!fchmod(file_.get(), 0600);  // root reads nothing that others may write to
   write(text);
 }
 
