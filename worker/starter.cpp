@@ -55,9 +55,11 @@ Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd,
       handler_error_fd_(handler_error_fd),
       modules_(modules),
       limits_(confine::limits_of(header_.confinement)),
+      scope_(confine::prepare_scope(header_.confinement)),
       socket_names_(plan.vector(header_.socket_names)),
       banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
+  limits_.scope = scope_.get();
   environment_.leave_out(plan.vector(header_.left_out));
   for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
     const ipc::PlanHandler& handler = plan.handler(i);
@@ -124,7 +126,7 @@ child::Started Starter::start_built_in(const Arrival& arrival, ipc::Slot& slot) 
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name));
   const child::BuiltIn request{arrival.connection.get(), title.view(), programs_[arrival.handler].built_in->serve,
-                               handler.idle_timeout_ns};
+                               handler.idle_timeout_ns, limits_.scope};
   return limits_.any() ? child::start_limited_built_in(request, limits_, &slot.pid)
                        : child::start_built_in(request, &slot.pid);
 }
@@ -167,8 +169,7 @@ child::Started Starter::start_module(const Arrival& arrival, ipc::Slot& slot) no
       environment_.build(modules_->environment(arrival.handler), facts_of(arrival, slot, remote_path));
   const pid_t pid = modules_->start(
       arrival.handler, arrival.slot,
-      {connection, title.view(), id, peer.c_str(), here, environment.variables, handler.socket_as_error != 0,
-       limits_.any() || limits_.soft_descriptors != 0 ? &limits_ : nullptr},
+      {connection, title.view(), id, peer.c_str(), here, environment.variables, handler.socket_as_error != 0, &limits_},
       &slot.pid);
   return {pid, {ipc::Stage::none, pid < 0 ? errno : 0}};
 }

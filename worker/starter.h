@@ -14,6 +14,7 @@
 #include "worker/child/remote_path.h"
 #include "worker/child/start.h"
 #include "worker/confine/confine.h"
+#include "worker/confine/scope.h"
 #include "worker/handlers/built_in.h"
 #include "worker/handlers/modules.h"
 #include "worker/ipc/plan.h"
@@ -73,6 +74,7 @@ class Starter {
   int handler_error_fd_;
   handlers::Modules* modules_;
   confine::Limits limits_;
+  sys::Fd scope_;                  // the rules that `limits_` names; empty: none
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;
   std::vector<const char*> socket_names_;

@@ -18,6 +18,7 @@
 #include "bulkhead_version.h"
 #include "worker/acceptor.h"
 #include "worker/confine/confine.h"
+#include "worker/confine/scope.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
 #include "worker/handlers/built_in.h"
@@ -99,6 +100,8 @@ void become(const ipc::Plan& plan, const char* path) {
   const ipc::Failure failure =
       confine::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
   if (failure) cannot_start(failure.stage, failure.error);
+  const sys::Fd scope = confine::prepare_scope(header.confinement);
+  if (const ipc::Failure refused = confine::enter_scope(scope.get())) cannot_start(refused.stage, refused.error);
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();

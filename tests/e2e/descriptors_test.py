@@ -1,5 +1,6 @@
 """The descriptors of each process, compared with the exact list, whatever the daemon was started with."""
 
+import ctypes
 import itertools
 import os
 import signal
@@ -7,6 +8,7 @@ import time
 
 from harness import Client, Hold, TestCase, exec_listener, listener, main, needs_root, process, wait_until
 
+HAS_SCOPES = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 6  # landlock_create_ruleset(2), for its version
 LIBUV_PIPES = ["pipe"] * 4  # libuv's signal pipes, which it always creates
 
 
@@ -68,7 +70,7 @@ class ExactLists(TestCase):
         # The channel, the listening socket; the bell and the loop's own eventfd; what programs get as 2, if it is read here.
         expected = ["anon_inode:[eventfd]"] * 2 + ["anon_inode:[eventpoll]", "anon_inode:[signalfd]"] + ["socket"] * 2
         expected += ["socket"] * 2 if worker.title.startswith("bulkheadd: worker run/") else ["/dev/null"]
-        expected += LIBUV_PIPES
+        expected += LIBUV_PIPES + (["anon_inode:[landlock-ruleset]"] if HAS_SCOPES else [])
         self.assertEqual(sorted(held.values()), sorted(expected))
 
     def test_with_descriptors_open_at_start(self):

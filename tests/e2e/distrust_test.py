@@ -168,6 +168,51 @@ def may_protect():
     return True
 
 
+@unittest.skipUnless(LIBC.syscall(444, None, 0, 1) >= 6, "this kernel has no Landlock scopes")
+class Scopes(TestCase):
+    """What a connection's process can do to those of other compartments that have the same user."""
+
+    SCRIPT = "read victim; kill -0 $$ && echo own; kill -TERM $victim 2>&1; kill -TERM $PPID 2>&1; echo end"
+
+    def victims(self, daemon):
+        other = daemon.workers("other")[0].pid
+        return [other, daemon.child_of(self.held).pid]
+
+    def start_with(self, **keys):
+        user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        daemon = self.start(listener("other", workers=1, **user),
+                            listener("run", workers=1, handler={"exec": ["/bin/sh", "-c", self.SCRIPT]}, **user, **keys))
+        self.held = Client(daemon.address("other"))
+        self.addCleanup(self.held.close)
+        self.held.echo()
+        return daemon
+
+    def test_no_signal_leaves_it_and_the_worker_still_reaches_in(self):
+        daemon = self.start_with()
+        workers = daemon.workers()
+        for victim in self.victims(daemon):
+            with Client(daemon.address("run")) as client:
+                client.send(b"%d\n" % victim)
+                text = client.rest().decode()
+            self.assertTrue(text.startswith("own\n") and text.endswith("end\n"), text)
+            self.assertEqual(text.lower().count("not permitted"), 2, text)
+        self.held.echo()
+        self.assertEqual([one.pid for one in daemon.workers()], [one.pid for one in workers])
+        with Client(daemon.address("run")) as client, Control(daemon.control_path, self.bindir) as control:
+            connection = wait_until(lambda: next((one for one in control.call("connections")["result"] if one["peer"] == client.name), None),
+                                    5, "its connection")
+            self.assertIn("result", control.call("kill", id=connection["id"]))
+            self.assertEqual(client.rest(), b"")
+
+    def test_none_with_the_sandbox_none(self):
+        daemon = self.start_with(sandbox="none", max_restarts=100)
+        worker = daemon.workers("run")[0].pid
+        with Client(daemon.address("run")) as client:
+            client.send(b"%d\n" % worker)
+            client.rest()
+        wait_until(lambda: [one.pid for one in daemon.workers("run")] not in ([], [worker]), 5, "its successor")
+
+
 @needs_root
 class Messages(TestCase):
     PAUSED = struct.pack("=IIi", 71, 0, 0)

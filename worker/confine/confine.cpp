@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "worker/confine/identity.h"
+#include "worker/confine/scope.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/raw.h"
 
@@ -181,7 +182,10 @@ Failure take_on(const Limits& limits) noexcept {
   if (limits.soft_descriptors != 0) {
     if (const Failure failure = lower_descriptors(limits.soft_descriptors)) return failure;
   }
-  return limits.has_nice != 0 ? set_nice(limits.nice) : Failure{};
+  if (limits.has_nice != 0) {
+    if (const Failure failure = set_nice(limits.nice)) return failure;
+  }
+  return enter_scope(limits.scope);
 }
 
 }  // namespace bulkhead::confine

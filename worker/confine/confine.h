@@ -18,13 +18,14 @@ namespace bulkhead::confine {
 [[nodiscard]] ipc::Failure settle(const ipc::Confinement& confinement, const char* root,
                                   const char* directory) noexcept;
 
-// The other half, which each process takes on for itself: resource limits, a lower priority. Small, without pointers,
-// because it is copied to the stack of a child that has no heap.
+// The other half, which each process takes on for itself: resource limits, a lower priority, a scope of its own. Small,
+// without pointers, because it is copied to the stack of a child that has no heap.
 struct Limits {
   std::uint32_t count = 0;
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;
   std::uint64_t soft_descriptors = 0;  // of programs only
+  std::int32_t scope = -1;             // see enter_scope(); no part of any()
   ipc::ResourceLimit limits[ipc::kMaxLimits];
   [[nodiscard]] bool any() const noexcept { return count != 0 || has_nice != 0; }
 };

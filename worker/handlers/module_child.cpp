@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 
+#include "worker/confine/scope.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
@@ -53,7 +54,8 @@ void leave(int status, void*) {
 }
 
 // A half-confined child serves no client.
-void confine(const confine::Limits& limits) noexcept {
+void confine(confine::Limits limits) noexcept {
+  limits.scope = -1;  // entered while its rules were still open
   const ipc::Failure failure = confine::take_on(limits);
   if (!failure) return;
   log::Line line(log::Level::error, log_path);
@@ -92,6 +94,7 @@ void log_for_module(bulkhead_level level, const char* text) {
 void serve_module(const Module& module, const ModuleDescriptors& descriptors,
                   const ModuleConnection& connection) noexcept {
   setsid();
+  if (connection.limits != nullptr && confine::enter_scope(connection.limits->scope)) _exit(kSoftware);
   Move moves[] = {{connection.descriptor, 0, 0},
                   {connection.descriptor, 1, 0},
                   {connection.socket_as_error ? connection.descriptor : descriptors.error, 2, 0},
