@@ -242,7 +242,7 @@ void Daemon::obey(int signal) {
 }
 
 void Daemon::tick() {
-  if (children_.tick()) tick_.start(5ms, 1s);
+  children_.tick();
   arm_deadline();
   runs_.tick();
   if (!shutdown_.is_stopping()) sockets_.look();

@@ -22,7 +22,6 @@
 #include "master/upgrade/program_file.h"
 #include "master/upgrade/take_over.h"
 #include "master/version.h"
-#include "worker/ipc/robust_lock.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
@@ -202,7 +201,6 @@ int main(int argc, char** argv) {
   sys::take_over_signals(kBlocked);
   fill_standard_descriptors();
   sys::Title::init(argc, argv, "bulkheadd");
-  ipc::register_robust_list();
   Arguments arguments;
   for (int i = 0; i < argc; ++i) {
     if (!upgrade::is_adopting_option(argv[i])) arguments.command_line.emplace_back(argv[i]);

@@ -6,7 +6,7 @@
 
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/peer.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/slot.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::worker {

@@ -23,7 +23,7 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, Starter& star
       lifetimes_(lifetimes),
       crash_reports_(channel),
       bell_(bell),
-      pids_(table.capacity()),
+      pids_(header_.limits.capacity),
       log_start_(header_.log_connection_start != 0),
       log_end_(header_.log_connection_end != 0) {}
 
@@ -122,6 +122,21 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   // Crashes are always logged; the rest as `log.connections` wants it.
   if (crashed || log_end_) ipc::log_connection_ended(path_, id, slot, how, now);
   if (crashed) crash_reports_.report(index, slot, status, usage, now);
+}
+
+void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {
+  const std::int64_t now = sys::monotonic_ns();
+  for (std::uint32_t index = first; index < std::min(end, table_.room()); ++index) {
+    const auto word = table_.wish(index);
+    if (!word) continue;
+    const ipc::Slot slot = table_.slot(index);
+    const ipc::Ended how{word->known,     word->wait_status,  word->asked,
+                         word->timed_out, slot.built_in != 0, header_.normal_exit};
+    const admission::Charge charge = sources_.charge_of(slot, how);
+    const ipc::Collected out = table_.collect(index, *word, charge, sources_.penalties(), now);
+    ring(out.ring);
+    if (out.done && charge.offence != admission::Offence::none) sources_.tell(slot, charge, out.penalised, now);
+  }
 }
 
 void Connections::sweep_lingering(std::int64_t now_ns) noexcept {

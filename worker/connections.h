@@ -43,6 +43,9 @@ class Connections {
     if (few()) reap();
   }
   [[nodiscard]] bool few() const noexcept { return active() <= kFew; }
+  // Carries out what the master has ordered for connections of workers that are gone, in the slots from `first` on,
+  // before `end`.
+  void collect(std::uint32_t first, std::uint32_t end) noexcept;
   // Kills what is left of groups whose deadline has passed, frees the slots of groups that are gone.
   void sweep_lingering(std::int64_t now_ns) noexcept;
   // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.

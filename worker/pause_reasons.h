@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "worker/ipc/message.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/slot.h"
 #include "worker/reception.h"
 
 namespace bulkhead::worker {

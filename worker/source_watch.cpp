@@ -21,14 +21,23 @@ ipc::SourceQuestion SourceWatch::question(const Arrival& arrival) const noexcept
           exempt(arrival.client)};
 }
 
-void SourceWatch::ended(std::uint32_t index, const ipc::Slot& slot, const ipc::Ended& how,
-                        std::int64_t now_ns) noexcept {
+admission::Charge SourceWatch::charge_of(const ipc::Slot& slot, const ipc::Ended& how) const noexcept {
+  if (!asks() || exempt(slot.peer)) return {};
+  return admission::charge_for(ipc::ending_of(how), penalties());
+}
+
+void SourceWatch::tell(const ipc::Slot& slot, const admission::Charge& charge, const ipc::Penalised& what,
+                       std::int64_t now_ns) noexcept {
   const admission::SourceRules& rules = header_.sources;
-  const admission::Charge charge = admission::charge_for(ipc::ending_of(how), rules.penalties);
-  if (charge.offence == admission::Offence::none || exempt(slot.peer)) return;
-  const ipc::Penalised what = table_.penalise(index, charge, rules.penalties, now_ns);
   const ipc::SourceKey source = ipc::source_of(slot.peer, rules.prefix4, rules.prefix6);
   ipc::log_penalised(path_, source, charge, what, rules.penalties, limit_, now_ns);
+}
+
+void SourceWatch::ended(std::uint32_t index, const ipc::Slot& slot, const ipc::Ended& how,
+                        std::int64_t now_ns) noexcept {
+  const admission::Charge charge = charge_of(slot, how);
+  if (charge.offence == admission::Offence::none) return;
+  tell(slot, charge, table_.penalise(index, charge, penalties(), now_ns), now_ns);
 }
 
 }  // namespace bulkhead::worker

@@ -22,6 +22,11 @@ class SourceWatch {
   [[nodiscard]] ipc::SourceQuestion question(const Arrival& arrival) const noexcept;
   // Before the slot is freed.
   void ended(std::uint32_t index, const ipc::Slot& slot, const ipc::Ended& how, std::int64_t now_ns) noexcept;
+  // The same in two parts, for a slot that is freed under one hold of the lock.
+  [[nodiscard]] admission::Charge charge_of(const ipc::Slot& slot, const ipc::Ended& how) const noexcept;
+  [[nodiscard]] const admission::PenaltyRules& penalties() const noexcept { return header_.sources.penalties; }
+  void tell(const ipc::Slot& slot, const admission::Charge& charge, const ipc::Penalised& what,
+            std::int64_t now_ns) noexcept;
 
  private:
   [[nodiscard]] bool exempt(const ipc::Peer& client) const noexcept;

@@ -76,8 +76,8 @@ ipc::Plan take_plan() {
   return *plan;
 }
 
-ipc::Table take_table() {
-  auto table = ipc::Table::map(ipc::kTableFd);
+ipc::Table take_table(const ipc::PlanHeader& header) {
+  auto table = ipc::Table::map(ipc::kTableFd, {header.table_room, {}, header.table_first_use});
   if (!table) cannot_start(ipc::Stage::table, table.error().code);
   ::close(ipc::kTableFd);
   return std::move(*table);
@@ -144,6 +144,9 @@ class Worker {
   void on_message(const ipc::Down& message, sys::Fd& descriptor);
   void drain();
   void signal_connections(const ipc::Signal& order);
+  static void done(ipc::MessageType what, std::uint32_t count);
+  void limit(const ipc::Limits& order);
+  void collect(const ipc::Collect& order);
   void replace_log(const ipc::Log& log, const sys::Fd& descriptor);
   void write_log_as(const ipc::Log& log);
   void on_master_gone();
@@ -222,6 +225,9 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
 }
 
 int Worker::run() {
+  // As the listener's user: what stands in the table may be anything.
+  table_.repair(header_.limits);
+  connections_.collect(0, table_.high_water());
   ipc::WorkerRecord& record = table_.worker(header_.worker);
   record = {};
   record.run = header_.run;
@@ -257,21 +263,39 @@ void Worker::on_channel() {
 
 void Worker::on_message(const ipc::Down& message, sys::Fd& descriptor) {
   std::visit(
-      sys::Overloaded{[this](const ipc::Retire&) { retire(ipc::RetireReason::asked); },
-                      [this](const ipc::Drain&) { drain(); }, [this](const ipc::Suspend&) { acceptor_.suspend(); },
-                      [this](const ipc::Resume&) { acceptor_.resume(); },
-                      [this](const ipc::Kick&) { acceptor_.look_again(); },
-                      [this](const ipc::Signal& order) { signal_connections(order); },
-                      [&](const ipc::Socket& one) {
-                        if (descriptor) acceptor_.replace(one.number, std::move(descriptor));
-                      },
-                      [&](const ipc::Log& log) { replace_log(log, descriptor); }},
+      sys::Overloaded{
+          [this](const ipc::Retire&) { retire(ipc::RetireReason::asked); }, [this](const ipc::Drain&) { drain(); },
+          [this](const ipc::Suspend&) { acceptor_.suspend(); }, [this](const ipc::Resume&) { acceptor_.resume(); },
+          [this](const ipc::Kick&) { acceptor_.look_again(); },
+          [this](const ipc::Signal& order) { signal_connections(order); },
+          [this](const ipc::Limits& order) { limit(order); }, [this](const ipc::Collect& order) { collect(order); },
+          [this](const ipc::Forgive& order) { done(order.kType, table_.forgive(order.prefix)); },
+          [&](const ipc::Socket& one) {
+            if (descriptor) acceptor_.replace(one.number, std::move(descriptor));
+          },
+          [&](const ipc::Log& log) { replace_log(log, descriptor); }},
       message);
 }
 
 void Worker::drain() {
   acceptor_.drain(
       [](std::size_t in_hand) { (void)ipc::send(ipc::kChannelFd, ipc::Drained{static_cast<std::uint32_t>(in_hand)}); });
+}
+
+void Worker::done(ipc::MessageType what, std::uint32_t count) {
+  (void)ipc::send(ipc::kChannelFd, ipc::Done{what, count});
+}
+
+void Worker::limit(const ipc::Limits& order) {
+  table_.limit(order.limits);
+  acceptor_.look_again();
+  done(order.kType, 0);
+}
+
+void Worker::collect(const ipc::Collect& order) {
+  if (order.first == order.end) table_.repair();
+  connections_.collect(order.first, order.end);
+  done(order.kType, 0);
 }
 
 void Worker::signal_connections(const ipc::Signal& order) {
@@ -436,8 +460,9 @@ int worker_main(int argc, char** argv, handlers::Modules* modules) {
   hello.version = ipc::kProtocolVersion;
   std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);
   (void)ipc::send(ipc::kChannelFd, hello);
+  ipc::call_when_stuck([] { cannot_start(ipc::Stage::table, ETIMEDOUT); });
   keep_descriptors(header);
-  ipc::Table table = take_table();
+  ipc::Table table = take_table(header);
   check_built_ins(plan);
   if (!has_module(header)) {
     modules = nullptr;

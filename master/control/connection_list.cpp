@@ -1,5 +1,6 @@
 #include "master/control/connection_list.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -62,13 +63,14 @@ bool ConnectionList::next(std::string& out) {
     number_ = listener.number();
     slot_ = 0;
   }
-  next_of(listener, out);
-  if (slot_ >= listener.table().high_water()) path_ += '\0';  // the next listener: no path sorts between the two
+  const std::uint32_t end = std::min(listener.table().high_water(), listener.most_slots());
+  next_of(listener, end, out);
+  if (slot_ >= end) path_ += '\0';  // on to the next: nothing sorts between the two
   return true;
 }
 
-void ConnectionList::next_of(const net::Listener& listener, std::string& out) {
-  const std::uint32_t end = std::min(listener.table().high_water(), slot_ + kSlotsPerPiece);
+void ConnectionList::next_of(const net::Listener& listener, std::uint32_t last, std::string& out) {
+  const std::uint32_t end = std::min(last, slot_ + kSlotsPerPiece);
   for (std::uint32_t listed = 0; slot_ < end && listed < kPerPiece; ++slot_) {
     const auto slot = listener.table().copy(slot_);
     if (!slot || slot->state != ipc::SlotState::serving) continue;

@@ -26,7 +26,7 @@ class ConnectionList {
   static constexpr std::uint32_t kSlotsPerPiece = 4096;  // examined
 
  private:
-  void next_of(const net::Listener& listener, std::string& out);
+  void next_of(const net::Listener& listener, std::uint32_t last, std::string& out);
 
   const Listeners& listeners_;
   std::string path_;  // of the present listener

@@ -147,12 +147,12 @@ void Methods::penalties(const Params& params, Reply reply) {
   const std::string text = params.at("clear");
   const auto prefix = prefix_of(text);
   if (!prefix) return reply(refused("not a network: " + text));
-  const Forgiven forgiven = forgive(listeners, *prefix);
-  if (forgiven.busy) return reply(refused("a table of sources is busy; try again"));
-  if (forgiven.count == 0) return reply(no_such("penalised source in " + text));
-  const std::string message = fmt::format("{} penalt{} cleared", forgiven.count, forgiven.count == 1 ? "y" : "ies");
-  log::Line(log::Level::info, "root").text(message).field("prefix", text).write();
-  reply({{{"ok", true}, {"cleared", forgiven.count}, {"message", message}}, std::nullopt});
+  forgive(parts_.children, listeners, *prefix, [text, reply = std::move(reply)](std::uint64_t count) {
+    if (count == 0) return reply(no_such("penalised source in " + text));
+    const std::string message = fmt::format("{} penalt{} cleared", count, count == 1 ? "y" : "ies");
+    log::Line(log::Level::info, "root").text(message).field("prefix", text).write();
+    reply({{{"ok", true}, {"cleared", count}, {"message", message}}, std::nullopt});
+  });
 }
 
 void Methods::reload(const Params& params, Reply reply) {

@@ -1,10 +1,10 @@
 #include "master/control/penalties.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,8 +17,6 @@ namespace bulkhead::control {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr int kAttempts = 1000;  // a holder needs nanoseconds, once it runs
 
 struct Found {
   const net::Listener* listener;
@@ -51,7 +49,7 @@ ordered_json penalties_json(const Listeners& listeners) {
   const std::int64_t now = sys::monotonic_ns();
   std::vector<Found> found;
   for (const auto& [path, listener] : listeners) {
-    listener->table().sources().penalties(now, [&found, &owner = *listener](const ipc::PenaltyRecord& record) {
+    listener->table().penalties(now, [&found, &owner = *listener](const ipc::PenaltyRecord& record) {
       found.push_back({&owner, record});
     });
   }
@@ -74,18 +72,38 @@ std::optional<ipc::SourceKey> prefix_of(std::string_view text) {
   return process::source_key(*network);
 }
 
-Forgiven forgive(const Listeners& listeners, const ipc::SourceKey& prefix) {
-  Forgiven out;
+namespace {
+
+std::uint64_t count_within(const net::Listener& listener, const ipc::SourceKey& prefix) {
+  std::uint64_t count = 0;
+  listener.table().penalties(sys::monotonic_ns(), [&](const ipc::PenaltyRecord& record) {
+    if (ipc::within(record.source, prefix)) ++count;
+  });
+  return count;
+}
+
+}  // namespace
+
+void forgive(running::Workforce& workforce, const Listeners& listeners, const ipc::SourceKey& prefix,
+             std::function<void(std::uint64_t)> done) {
+  struct Asked {
+    std::uint64_t count = 0;
+    std::size_t open = 1;  // and ourselves, until all have been asked
+    std::function<void(std::uint64_t)> done;
+  };
+  const auto asked = std::make_shared<Asked>();
+  asked->done = std::move(done);
+  const auto answered = [asked](std::uint32_t count) {
+    asked->count += count;
+    if (--asked->open == 0) asked->done(asked->count);
+  };
   for (const auto& [path, listener] : listeners) {
-    std::optional<std::uint32_t> count;
-    for (int attempt = 0; attempt < kAttempts && !count; ++attempt) {
-      if (attempt != 0) sched_yield();
-      count = listener->table().try_forgive(prefix);
-    }
-    out.count += count.value_or(0);
-    out.busy = out.busy || !count;
+    ++asked->open;
+    const bool waits = !workforce.has_ready_worker(*listener);
+    if (waits) asked->count += count_within(*listener, prefix);
+    workforce.ask(*listener, ipc::Forgive{prefix}, answered);
   }
-  return out;
+  answered(0);
 }
 
 }  // namespace bulkhead::control

@@ -36,7 +36,7 @@ struct Totals {
 };
 
 ordered_json counts_json(const World& world, const net::Listener& listener) {
-  const ipc::Counts counts = listener.table().counts();
+  const ipc::Counts counts = listener.counts();
   ordered_json refused = ordered_json::object();
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
     refused[std::string(ipc::refusal_text(static_cast<ipc::Refusal>(i)))] = counts.refused[i];

@@ -23,6 +23,12 @@ struct HandlerNames {
   std::vector<std::string> names;
 };
 
+// What the master wants done with a slot (worker/ipc/master_word.h), and no worker has done yet.
+struct OrderHandover {
+  std::uint32_t slot = 0;
+  std::uint64_t word = 0;
+};
+
 struct ListenerHandover {
   std::string path;
   std::uint32_t number = 0;
@@ -33,6 +39,14 @@ struct ListenerHandover {
   int bell = -1;
   int drain_read = -1;
   int drain_write = -1;
+  std::uint32_t room = 0;  // of the table
+  std::uint32_t first_use = 0;
+  std::uint32_t most_slots = 0;
+  std::uint32_t max_connections = 0;  // the limits in force
+  std::uint32_t rate_count = 0;
+  std::int64_t rate_per_ns = 0;
+  std::vector<std::uint64_t> counts;  // as shown: completed, crashed, refused
+  std::vector<OrderHandover> orders;
   std::vector<SocketHandover> sockets;  // empty: the listener is stopped
   std::vector<HandlerNames> handlers;
 };

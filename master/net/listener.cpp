@@ -21,6 +21,11 @@ namespace {
 // Room to grow into by a reload; slots that were never used cost no memory.
 constexpr std::uint32_t kLeastRoom = 65'536;
 constexpr std::uint32_t kGrowth = 16;
+constexpr std::size_t kFewOrders = 64;
+constexpr std::size_t kOrdersAtOnce = 1000;
+// A table that is made anew goes on with uses far above those of the one before.
+constexpr std::uint32_t kUsesOfTable = 1U << 26;
+constexpr std::uint32_t kAllUses = 1U << 31;
 
 ipc::Shape shape_of(const config::Listener& config) {
   const config::Rate& rate = config.max_connection_rate;
@@ -42,16 +47,94 @@ sys::Error too_many(const config::ListenAddress& address) {
 Listener::Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited)
     : number_(number), path_(std::move(path)), config_(std::move(config)), inherited_(inherited) {}
 
+void Listener::take_limits(const config::Listener& config) noexcept {
+  limits_ = shape_of(config);
+  most_slots_ = std::max(most_slots_, limits_.capacity);
+}
+
 std::optional<sys::Error> Listener::make_table() {
-  auto memfd = ipc::Table::create(shape_of(config_));
+  take_limits(config_);
+  auto memfd = ipc::create_table(limits_);
   if (!memfd) return memfd.error();
-  auto table = ipc::Table::map(memfd->get());
+  auto table = ipc::TableView::map(memfd->get(), ipc::room_of(limits_));
   if (!table) return table.error();
   bell_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!bell_) return sys::Error{"eventfd", path_, errno};
   table_fd_ = std::move(*memfd);
   table_ = std::move(*table);
   return std::nullopt;
+}
+
+std::optional<sys::Error> Listener::renew_table(std::span<const ipc::KeptSlot> kept) {
+  const ipc::Counts counts = this->counts();
+  ipc::Shape shape = limits_;
+  shape.room = table_.room().slots;
+  auto memfd = ipc::create_table(shape);
+  if (!memfd) return memfd.error();
+  ipc::TableRoom room = ipc::room_of(shape);
+  room.first_use = (table_.room().first_use + kUsesOfTable) & (kAllUses - 1);
+  auto table = ipc::TableView::map(memfd->get(), room);
+  if (!table) return table.error();
+  if (!ipc::fill_table(memfd->get(), room, kept, counts)) return sys::Error{"write", "connection table", errno};
+  orders_.clear();
+  open_ = {};
+  table_ = std::move(*table);
+  table_fd_ = std::move(*memfd);
+  for (const ipc::KeptSlot& one : kept) adopt(one.index, one.slot.use);
+  return std::nullopt;
+}
+
+const ipc::Counts& Listener::counts() const {
+  const std::optional<ipc::Counts> counts = table_.counts();  // first: an end that is carried out now is seen once
+  if (workers_ == 0) return tally_.update(counts, open_);
+  OpenEnds open;  // as far as nobody has carried them out by now; of many, none: what only grows does not go back
+  if (orders_.size() > kFewOrders) return tally_.update(counts, open);
+  for (const auto& [slot, order] : orders_) {
+    if (table_.is_open(slot, order.word)) count(open, order, 1);
+  }
+  return tally_.update(counts, open);
+}
+
+void Listener::count(OpenEnds& ends, const Order& order, std::uint32_t by) noexcept {
+  if (!order.serving) return;
+  ends.serving += by;
+  if (order.word.wish != ipc::MasterWord::Wish::release) ends.ended += by;
+  if (order.word.crashed) ends.crashed += by;
+}
+
+void Listener::order(std::uint32_t slot, const ipc::MasterWord& word) {
+  constexpr std::uint32_t kOneLess = 0xffffffff;
+  const auto before = orders_.find(slot);
+  const auto copy = table_.copy(slot);
+  const Order order{word, copy && copy->use == word.use && copy->state == ipc::SlotState::serving};
+  if (before != orders_.end()) count(open_, before->second, kOneLess);
+  table_.write(slot, word);
+  orders_[slot] = order;
+  count(open_, order, 1);
+}
+
+void Listener::adopt(std::uint32_t slot, std::uint32_t use) noexcept {
+  ipc::MasterWord word;
+  word.use = use;
+  word.wish = ipc::MasterWord::Wish::adopted;
+  table_.write(slot, word);
+}
+
+std::optional<ipc::Collect> Listener::to_collect() const {
+  if (orders_.empty()) return wants_repair_ ? std::optional(ipc::Collect{}) : std::nullopt;
+  auto last = orders_.begin();
+  for (std::size_t i = 1; i < kOrdersAtOnce && std::next(last) != orders_.end(); ++i) ++last;
+  return ipc::Collect{orders_.begin()->first, last->first + 1};
+}
+
+void Listener::collected(const ipc::Collect& range) {
+  if (range.first == range.end) wants_repair_ = false;
+  constexpr std::uint32_t kOneLess = 0xffffffff;
+  for (auto at = orders_.lower_bound(range.first); at != orders_.end() && at->first < range.end;) {
+    const bool open = table_.is_open(at->first, at->second.word);
+    if (!open) count(open_, at->second, kOneLess);
+    at = open ? std::next(at) : orders_.erase(at);
+  }
 }
 
 std::optional<sys::Error> Listener::open(const Lend& lend) {
@@ -90,8 +173,20 @@ ListenerHandover Listener::hand_over() const {
                        bell_.get(),
                        drain_read_.get(),
                        drain_write_.get(),
+                       table_.room().slots,
+                       table_.room().first_use,
+                       most_slots_,
+                       limits_.capacity,
+                       limits_.rate_count,
+                       limits_.rate_per_ns,
+                       {},
+                       {},
                        {},
                        {}};
+  const ipc::Counts& shown = counts();
+  out.counts = {shown.completed, shown.crashed};
+  out.counts.insert(out.counts.end(), std::begin(shown.refused), std::end(shown.refused));
+  for (const auto& [slot, order] : orders_) out.orders.push_back({slot, ipc::word_of(order.word)});
   for (const ListeningSocket& socket : sockets_) {
     out.sockets.push_back({socket.number, socket.address.text, socket.fd.get(), socket.file->path(),
                            socket.file->device(), socket.file->inode(), inherited_.number_of(socket.lease)});
@@ -124,9 +219,19 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
     sockets_.push_back(std::move(socket));
   }
   if (error || from.table < 0) return error;
-  auto table = ipc::Table::map(table_fd_.get());
+  limits_ = {from.max_connections, from.rate_count, from.rate_per_ns, from.room};
+  most_slots_ = from.most_slots;
+  auto table = ipc::TableView::map(table_fd_.get(), {from.room, {}, from.first_use});
   if (!table) return table.error();
   table_ = std::move(*table);
+  for (const OrderHandover& one : from.orders) order(one.slot, ipc::master_word(one.word));
+  ipc::Counts shown;
+  if (from.counts.size() == 2 + ipc::kRefusals) {
+    shown.completed = from.counts[0];
+    shown.crashed = from.counts[1];
+    std::copy(from.counts.begin() + 2, from.counts.end(), std::begin(shown.refused));
+  }
+  tally_.resume(shown);
   return std::nullopt;
 }
 
@@ -178,14 +283,14 @@ std::vector<ListeningSocket> Listener::take(std::vector<Place> places) {
 }
 
 std::optional<sys::Error> Listener::check_room(const config::Listener& config) const {
-  if (!table_fd_ || config.max_connections <= table_.room()) return std::nullopt;
-  return sys::Error{fmt::format("max_connections above {} needs a restart of the daemon", table_.room()), "", 0};
+  if (!table_fd_ || config.max_connections <= table_.room().slots) return std::nullopt;
+  return sys::Error{fmt::format("max_connections above {} needs a restart of the daemon", table_.room().slots), "", 0};
 }
 
 std::optional<sys::Error> Listener::change_closed(const config::Listener& config) {
   if (auto error = check_room(config)) return error;
   config_ = config;
-  if (table_fd_) (void)table_.try_limit(shape_of(config));  // no other process uses the table
+  take_limits(config);
   return std::nullopt;
 }
 
@@ -253,12 +358,11 @@ std::optional<sys::Error> Listener::repair(std::uint16_t number) {
   return error;
 }
 
-bool Listener::limit(const config::Listener& config) noexcept {
-  if (!table_.try_limit(shape_of(config))) return false;
+ipc::Limits Listener::limit(const config::Listener& config) noexcept {
+  take_limits(config);
   config_.max_connections = config.max_connections;
   tell(config.remarks);
-  ring();
-  return true;
+  return {limits_};
 }
 
 bool Listener::refuse_left_over() noexcept {

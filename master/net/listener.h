@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,10 @@
 #include "master/net/handover.h"
 #include "master/net/inherited_sockets.h"
 #include "master/net/listening_socket.h"
+#include "master/net/tally.h"
 #include "master/supervision/event.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/message.h"
+#include "worker/ipc/table_view.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -59,8 +62,9 @@ class Listener {
   [[nodiscard]] std::optional<sys::Error> repair(std::uint16_t number);
   // How often a socket has been replaced, or made to listen again: workers that started before need to get it.
   [[nodiscard]] std::uint64_t repairs() const noexcept { return repairs_; }
-  // Applies the limits of `config` at once. False: the table is busy, try again.
-  [[nodiscard]] bool limit(const config::Listener& config) noexcept;
+  // Other limits: for workers that are started from now on, and, by the message, for one that lives to carry out.
+  [[nodiscard]] ipc::Limits limit(const config::Listener& config) noexcept;
+  [[nodiscard]] const ipc::Shape& limits() const noexcept { return limits_; }
   // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
   void refuse_new_connections() noexcept;
   void close() noexcept;
@@ -75,8 +79,31 @@ class Listener {
   [[nodiscard]] std::string handler_name(std::uint32_t generation, std::uint32_t number) const;
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
   [[nodiscard]] const ListeningSocket* socket(std::uint16_t number) const noexcept;  // null: it no longer exists
-  [[nodiscard]] ipc::Table& table() noexcept { return table_; }
-  [[nodiscard]] const ipc::Table& table() const noexcept { return table_; }
+  [[nodiscard]] const ipc::TableView& table() const noexcept { return table_; }
+  // As they are shown: see Tally.
+  [[nodiscard]] const ipc::Counts& counts() const;
+  // As many slots as a sweep looks at: no honest worker has ever used one from here on, whatever the table says.
+  [[nodiscard]] std::uint32_t most_slots() const noexcept { return most_slots_; }
+  // The end of a connection without a worker: stands beside its slot until a worker carries it out.
+  void order(std::uint32_t slot, const ipc::MasterWord& word);
+  // Marks the slot as the master's.
+  void adopt(std::uint32_t slot, std::uint32_t use) noexcept;
+  // The slots of the next orders that no worker has carried out; nothing: there are none.
+  [[nodiscard]] std::optional<ipc::Collect> to_collect() const;
+  // A worker says that it has looked at these: those that are done leave.
+  void collected(const ipc::Collect& range);
+  // Its worker processes, from before the fork until they have been reaped.
+  void worker_begins() noexcept {
+    ++workers_;
+    wants_repair_ = false;  // its first deed
+  }
+  void worker_gone() noexcept {
+    --workers_;
+    wants_repair_ = true;  // it may have held the lock
+  }
+  [[nodiscard]] bool has_workers() const noexcept { return workers_ != 0; }
+  // Another table in place of one that workers fail at, with these slots. It must have no worker.
+  [[nodiscard]] std::optional<sys::Error> renew_table(std::span<const ipc::KeptSlot> kept);
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   void ring() const noexcept;
@@ -105,6 +132,12 @@ class Listener {
     std::vector<ListeningSocket> made;
   };
   [[nodiscard]] std::optional<sys::Error> make_table();
+  void take_limits(const config::Listener& config) noexcept;
+  struct Order {
+    ipc::MasterWord word;
+    bool serving = false;  // the table counts its connection
+  };
+  static void count(OpenEnds& ends, const Order& order, std::uint32_t by) noexcept;
   [[nodiscard]] std::optional<sys::Error> check_room(const config::Listener& config) const;
   [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
@@ -125,7 +158,14 @@ class Listener {
   sys::Fd bell_;
   sys::Fd drain_read_;
   sys::Fd drain_write_;
-  ipc::Table table_;
+  ipc::TableView table_;
+  ipc::Shape limits_;
+  std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
+  std::map<std::uint32_t, Order> orders_;  // by slot
+  OpenEnds open_;                          // all of them
+  std::uint32_t workers_ = 0;
+  bool wants_repair_ = false;
+  mutable Tally tally_;
   const config::ListenAddress* failed_address_ = nullptr;
   std::vector<std::string> remarks_;  // remarks about options that the system changed, each logged once
   std::uint16_t next_socket_ = 0;

@@ -23,8 +23,9 @@ Endings::Endings(loop::Loop& loop, running::Engine& engine, running::Listeners& 
 
 std::vector<net::Listener*> Endings::to_end(const std::string& path) const {
   std::vector<net::Listener*> out = listeners_.below(path);
-  std::erase_if(
-      out, [](const net::Listener* listener) { return !listener->is_open() && listener->table().counts().used == 0; });
+  std::erase_if(out, [this](const net::Listener* listener) {
+    return !listener->is_open() && !workforce_.has_connections(*listener);
+  });
   return out;
 }
 

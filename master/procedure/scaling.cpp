@@ -7,7 +7,7 @@
 
 #include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/limits.h"
 
 namespace bulkhead::procedure {
 

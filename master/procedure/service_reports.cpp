@@ -21,7 +21,7 @@ void ServiceReports::report(Phase phase) {
   std::uint64_t serving = 0;
   std::uint64_t completed = 0;
   for (const net::Listener* listener : listeners_.all()) {
-    const ipc::Counts counts = listener->table().counts();
+    const ipc::Counts counts = listener->counts();
     serving += counts.serving;
     completed += counts.completed;
   }

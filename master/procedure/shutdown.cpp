@@ -54,7 +54,7 @@ void Shutdown::tree_terminated(const supervision::TreeTerminated& end, bool read
 
 void Shutdown::on_phase(Phase phase) {
   std::uint32_t connections = 0;
-  for (const net::Listener* listener : listeners_.all()) connections += listener->table().counts().serving;
+  for (const net::Listener* listener : listeners_.all()) connections += listener->counts().serving;
   observer_.on_phase(phase);
   narrator_.on_the_way_down("root", phase, sequence_.lame_duck(), connections);
 }

@@ -135,7 +135,7 @@ void StopSequence::worker_gone(net::Listener& listener) {
 
 bool StopSequence::no_connections() const {
   return std::all_of(listeners_.begin(), listeners_.end(),
-                     [](net::Listener* listener) { return listener->table().counts().used == 0; });
+                     [this](net::Listener* listener) { return !workforce_.has_connections(*listener); });
 }
 
 void StopSequence::tick() {
@@ -181,7 +181,7 @@ void StopSequence::begin_terminating() {
 }
 
 void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, double share) {
-  const auto end = static_cast<std::uint32_t>(listener.table().high_water() * share);
+  const auto end = static_cast<std::uint32_t>(std::min(listener.table().high_water(), listener.most_slots()) * share);
   for (; next < end; ++next) {
     const auto slot = listener.table().copy(next);
     if (slot) (void)workforce_.signal_connection(listener, next, slot->use, SIGTERM);

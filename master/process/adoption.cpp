@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <span>
 #include <utility>
 
-#include "master/process/source_rules.h"
 #include "master/process/worker_plan.h"
-#include "worker/ipc/penalty_log.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
@@ -16,9 +15,11 @@ namespace bulkhead::process {
 
 namespace {
 
-constexpr int kAttempts = 64;  // a holder needs some nanoseconds
 constexpr std::int64_t kParkFor = 5'000'000'000;
 constexpr std::size_t kMaxParked = 4096;
+constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
+constexpr std::size_t kBatch = 128;
+constexpr std::uint32_t kMostTold = 100;  // lines of a sweep
 
 bool kills_groups(const net::Listener& listener) {
   return listener.config().child.kill_mode == config::KillMode::group;
@@ -29,38 +30,72 @@ bool kills_groups(const net::Listener& listener) {
 Adoption::Adoption(ChildSystem& system, bool log_ends, std::function<bool(pid_t)> is_ours, OnCrash on_crash)
     : system_(system), log_ends_(log_ends), is_ours_(std::move(is_ours)), on_crash_(std::move(on_crash)) {}
 
-bool Adoption::tell(const net::Listener& listener, pid_t pid, int signal) {
-  const bool sent = system_.signal(pid, signal, kills_groups(listener));
-  if (signal == SIGTERM) system_.signal(pid, SIGCONT, kills_groups(listener));
+// Asked each time: a program may have become another user's.
+bool Adoption::may_signal(pid_t pid, const Connection& connection) {
+  return !connection.user || system_.real_user(pid) == connection.user;
+}
+
+bool Adoption::tell(pid_t pid, const Connection& connection, int signal) {
+  if (!may_signal(pid, connection)) return false;
+  const bool group = kills_groups(*connection.listener);
+  const bool sent = system_.signal(pid, signal, group);
+  if (signal == SIGTERM) system_.signal(pid, SIGCONT, group);
   return sent;
 }
 
-std::uint32_t Adoption::sweep(net::Listener& listener, supervision::RunId run) {
-  ipc::Table& table = listener.table();
-  table.try_repair();
-  std::uint32_t adopted = 0;
-  for (std::uint32_t slot = 0; slot < table.high_water(); ++slot) {
-    const auto copy = table.copy(slot);
-    if (!copy || copy->owner != run || copy->state == ipc::SlotState::free) continue;
-    table.adopt(slot);
-    if (copy->state == ipc::SlotState::ending) {
-      lingering_.push_back({&listener, slot, copy->pid, copy->deadline_ns});
-    } else if (copy->state != ipc::SlotState::serving || copy->pid == 0) {
-      change({&listener, slot, Deferred::What::release});
-    } else if (adopt_slot(listener, slot, *copy)) {
-      ++adopted;
-    }
+bool Adoption::sweep(Sweep& sweep) {
+  const net::Listener& listener = *sweep.listener;
+  const std::int64_t began = sys::monotonic_ns();
+  ipc::Slot batch[kBatch];
+  while (sweep.next < listener.most_slots()) {
+    const std::uint32_t first = sweep.next;
+    const std::size_t wanted = std::min<std::size_t>(kBatch, listener.most_slots() - first);
+    const std::size_t got = listener.table().copy(first, std::span(batch).first(wanted));
+    if (got == 0) break;
+    for (std::uint32_t i = 0; i < got; ++i) sweep_slot(sweep, first + i, batch[i]);
+    sweep.next = first + static_cast<std::uint32_t>(got);
+    if (sys::monotonic_ns() - began >= kSlice) return false;
   }
-  return adopted;
+  sweep.next = listener.most_slots();
+  if (sweep.untold == 0) return true;
+  log::Line(log::Level::warning, listener.path())
+      .text("more connections of a worker that is gone had ended than are logged one by one")
+      .field("suppressed", static_cast<std::int64_t>(sweep.untold))
+      .write();
+  return true;
 }
 
-bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy) {
+void Adoption::sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy) {
+  if (copy.owner != sweep.run || copy.state == ipc::SlotState::free) return;
+  net::Listener& listener = *sweep.listener;
+  ipc::MasterWord word;
+  word.use = copy.use;
+  if (copy.state == ipc::SlotState::ending) {
+    word.wish = ipc::MasterWord::Wish::end;
+    const std::int64_t latest = sys::monotonic_ns() + listener.config().connection_shutdown.count();
+    linger({&listener, slot, word, copy.pid, sweep.user, std::min(copy.deadline_ns, latest)});
+  } else if (copy.state != ipc::SlotState::serving || copy.pid == 0) {
+    word.wish = ipc::MasterWord::Wish::release;
+    listener.order(slot, word);
+  } else if (adopt_slot(sweep, slot, copy)) {
+    ++sweep.adopted;
+  }
+}
+
+void Adoption::add(pid_t pid, const Connection& connection) {
+  connection.listener->adopt(connection.slot, connection.use);
+  adopted_.emplace(pid, connection);
+  ++counts_[connection.listener];
+  if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, pid);
+}
+
+bool Adoption::adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy) {
+  net::Listener& listener = *sweep.listener;
   const std::int64_t deadline = believable_deadline(copy, sys::monotonic_ns());
-  const Connection connection{&listener, slot, copy.use, copy.asked != 0, copy.lifetime, deadline};
+  const Connection connection{&listener, slot, copy.use, sweep.user, copy.asked != 0, copy.lifetime, deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
   if (believable && system_.is_child(copy.pid)) {
-    adopted_.emplace(copy.pid, connection);
-    if (deadline != 0) deadlines_.emplace(deadline, copy.pid);
+    add(copy.pid, connection);
     return true;
   }
   // Already reaped: by the worker, which died before it could report it, or by the master, before it knew whose child
@@ -78,7 +113,7 @@ bool Adoption::adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc
     how.wait_status = parked->wait_status;
     parked_.erase(parked);
   }
-  ended(connection, copy, how, rusage{}, false);
+  ended(connection, copy, how, rusage{}, false, &sweep);
   return false;
 }
 
@@ -94,20 +129,29 @@ std::optional<ipc::Origin> Adoption::find(const net::Listener& listener, pid_t l
   return ipc::Origin{leader, ipc::connection_id(copy->use, listener.number(), *slot), copy->peer};
 }
 
+void Adoption::forget_one(const net::Listener* listener) {
+  const auto found = counts_.find(listener);
+  if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+}
+
 void Adoption::reap(pid_t pid) {
   const auto found = adopted_.find(pid);
   if (found == adopted_.end()) return;
   const Connection connection = found->second;
   forget_deadline(found);
   adopted_.erase(found);
-  const auto end = system_.reap(pid, kills_groups(*connection.listener));
+  forget_one(connection.listener);
+  const auto end = system_.reap(pid, kills_groups(*connection.listener) && may_signal(pid, connection));
   if (!end) return;
-  const auto copy = connection.listener->table().copy(connection.slot);
-  if (!copy || copy->use != connection.use) return;
+  // The slot is only what the log says of it; what is to become of it is ours to know.
+  auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use) copy = ipc::Slot{};
+  copy->use = connection.use;
+  copy->pid = pid;
   ended(connection, *copy,
         {true, end->wait_status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
          copy->built_in != 0, normal_exits(connection.listener->config())},
-        end->usage, end->group_lives);
+        end->usage, end->group_lives, nullptr);
 }
 
 // The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
@@ -123,7 +167,8 @@ std::optional<supervision::Instant> Adoption::next_deadline() const {
 
 void Adoption::on_deadline(supervision::Instant now) {
   const std::int64_t now_ns = now.time_since_epoch().count();
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns) {
+  const std::int64_t began = sys::monotonic_ns();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns && sys::monotonic_ns() - began < kSlice) {
     const pid_t pid = deadlines_.begin()->second;
     deadlines_.erase(deadlines_.begin());
     if (const auto found = adopted_.find(pid); found != adopted_.end()) overdue(pid, found->second, now_ns);
@@ -136,7 +181,7 @@ void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
   connection.lifetime = terminate ? ipc::Lifetime::terminated : ipc::Lifetime::killed;
   connection.deadline_ns = terminate ? now_ns + listener.config().connection_shutdown.count() : 0;
   if (terminate) deadlines_.emplace(connection.deadline_ns, pid);
-  tell(listener, pid, terminate ? SIGTERM : SIGKILL);
+  if (!tell(pid, connection, terminate ? SIGTERM : SIGKILL)) return;
   const auto copy = listener.table().copy(connection.slot);
   if (!copy) return;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
@@ -144,71 +189,46 @@ void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
 }
 
 void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
-                     bool group_lives) {
+                     bool group_lives, Sweep* sweep) {
   net::Listener& listener = *connection.listener;
-  const bool crashed = ipc::is_crash(how);
-  const std::int64_t now = sys::monotonic_ns();
-  const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
-  admission::Charge charge = charge_of(listener.config(), slot, how);
-  (void)try_penalise(listener, connection.slot, charge);
-  // A group that outlives its leader keeps its slot until it is gone. If the lock is busy, which is rare, the group is
-  // ended without that.
-  const std::int64_t deadline = now + listener.config().connection_shutdown.count();
-  const bool penalised = charge.offence == admission::Offence::none;
-  if (penalised && group_lives && listener.table().try_linger(connection.slot, crashed, deadline)) {
-    lingering_.push_back({&listener, connection.slot, slot.pid, deadline});
+  ipc::MasterWord word;
+  word.use = connection.use;
+  word.wish = ipc::MasterWord::Wish::end;
+  word.known = how.known;
+  word.asked = how.asked;
+  word.timed_out = how.timed_out;
+  word.crashed = ipc::is_crash(how);
+  word.wait_status = static_cast<std::uint16_t>(how.wait_status);
+  if (group_lives) {
+    const std::int64_t deadline = sys::monotonic_ns() + listener.config().connection_shutdown.count();
+    linger({&listener, connection.slot, word, slot.pid, connection.user, deadline});
   } else {
-    change({&listener, connection.slot, crashed ? Deferred::What::end_crashed : Deferred::What::end, charge});
+    listener.order(connection.slot, word);
   }
-  if (crashed || log_ends_) ipc::log_connection_ended(listener.path(), id, slot, how, now);
-  if (crashed) on_crash_({listener, id, slot, how.wait_status, usage});
+  tell_end(connection, slot, how, usage, sweep);
 }
 
-// The penalty of the client's source for this ending, as a worker would decide it.
-admission::Charge Adoption::charge_of(const config::Listener& config, const ipc::Slot& slot, const ipc::Ended& how) {
-  if (config.penalties.mode == config::PenaltyMode::off || exempt(config.penalties, slot.peer)) return {};
-  return admission::charge_for(ipc::ending_of(how), source_rules(config).penalties);
+// A group that outlives its leader keeps its slot until it is gone.
+void Adoption::linger(const Lingering& group) {
+  if (end_lingering(group, 0)) return;
+  ipc::MasterWord word = group.word;
+  word.wish = ipc::MasterWord::Wish::linger;
+  group.listener->order(group.slot, word);
+  lingering_.push_back(group);
 }
 
-// True if nothing is left to charge.
-bool Adoption::try_penalise(net::Listener& listener, std::uint32_t slot, admission::Charge& charge) {
-  if (charge.offence == admission::Offence::none) return true;
-  const admission::SourceRules rules = source_rules(listener.config());
-  const std::int64_t now = sys::monotonic_ns();
-  const auto copy = listener.table().copy(slot);
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const auto what = listener.table().try_penalise(slot, charge, rules.penalties, now);
-    if (!what) continue;
-    if (copy) {
-      const ipc::SourceKey source = ipc::source_of(copy->peer, rules.prefix4, rules.prefix6);
-      ipc::log_penalised(listener.path(), source, charge, *what, rules.penalties, penalty_limit_, now);
-    }
-    charge = {};
-    return true;
+void Adoption::tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
+                        Sweep* sweep) {
+  const bool crashed = ipc::is_crash(how);
+  if (!crashed && !log_ends_) return;
+  if (sweep != nullptr && ++sweep->told > kMostTold) {
+    ++sweep->untold;
+    return;
   }
-  return false;
-}
-
-bool Adoption::try_change(Deferred& change) {
-  if (!try_penalise(*change.listener, change.slot, change.charge)) return false;
-  ipc::Table& table = change.listener->table();
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    std::optional<bool> ring;
-    switch (change.what) {
-      case Deferred::What::release: ring = table.try_release(change.slot); break;
-      case Deferred::What::end: ring = table.try_end(change.slot, false); break;
-      case Deferred::What::end_crashed: ring = table.try_end(change.slot, true); break;
-      case Deferred::What::finish: ring = table.try_finish(change.slot); break;
-    }
-    if (!ring) continue;
-    if (*ring) change.listener->ring();
-    return true;
-  }
-  return false;
-}
-
-void Adoption::change(Deferred wanted) {
-  if (!try_change(wanted)) deferred_.push_back(wanted);
+  const net::Listener& listener = *connection.listener;
+  const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
+  ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
+  if (crashed) on_crash_({*connection.listener, id, slot, how.wait_status, usage});
 }
 
 void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {
@@ -220,7 +240,7 @@ std::uint32_t Adoption::signal_all(net::Listener& listener, int signal) {
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener) continue;
     connection.asked = true;
-    if (tell(listener, pid, signal)) ++count;
+    if (tell(pid, connection, signal)) ++count;
   }
   return count;
 }
@@ -229,27 +249,54 @@ bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener || connection.slot != slot || connection.use != use) continue;
     connection.asked = true;
-    return tell(listener, pid, signal);
+    return tell(pid, connection, signal);
   }
   return false;
 }
 
 bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
-  if (sys::end_left_over(group.group, now_ns >= group.deadline_ns) == sys::LeftoverGroup::alive) return false;
-  change({group.listener, group.slot, Deferred::What::finish});
+  const bool own = !is_ours_(group.group);
+  if (own && system_.end_left_over(group.group, group.user, now_ns >= group.deadline_ns) == sys::LeftoverGroup::alive) {
+    return false;
+  }
+  group.listener->order(group.slot, group.word);
   return true;
 }
 
-bool Adoption::tick(std::int64_t now_ns) {
+void Adoption::tick(std::int64_t now_ns) {
   std::erase_if(lingering_, [this, now_ns](const Lingering& group) { return end_lingering(group, now_ns); });
   std::erase_if(parked_, [now_ns](const Parked& parked) { return parked.until_ns < now_ns; });
-  std::erase_if(deferred_, [this](Deferred& wanted) { return try_change(wanted); });
-  return !deferred_.empty();
 }
 
 std::uint32_t Adoption::count(const net::Listener& listener) const {
-  return static_cast<std::uint32_t>(std::count_if(
-      adopted_.begin(), adopted_.end(), [&listener](const auto& entry) { return entry.second.listener == &listener; }));
+  const auto found = counts_.find(&listener);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+bool Adoption::has_any(const net::Listener& listener) const {
+  return count(listener) != 0 ||
+         std::ranges::any_of(lingering_, [&listener](const auto& group) { return group.listener == &listener; });
+}
+
+std::vector<ipc::KeptSlot> Adoption::slots_of(const net::Listener& listener) const {
+  std::vector<ipc::KeptSlot> out;
+  const auto keep = [&](std::uint32_t index, std::uint32_t use, ipc::SlotState state, pid_t pid) {
+    auto copy = listener.table().copy(index);
+    if (!copy || copy->use != use) copy = ipc::Slot{};
+    copy->use = use;
+    copy->state = state;
+    copy->pid = pid;
+    copy->owner = kMaster;
+    copy->source = 0;
+    out.push_back({index, *copy});
+  };
+  for (const auto& [pid, connection] : adopted_) {
+    if (connection.listener == &listener) keep(connection.slot, connection.use, ipc::SlotState::serving, pid);
+  }
+  for (const Lingering& group : lingering_) {
+    if (group.listener == &listener) keep(group.slot, group.word.use, ipc::SlotState::ending, group.group);
+  }
+  return out;
 }
 
 void Adoption::forget(const net::Listener& listener) {
@@ -258,7 +305,7 @@ void Adoption::forget(const net::Listener& listener) {
     if (entry->second.listener == &listener) forget_deadline(entry);
     entry = entry->second.listener == &listener ? adopted_.erase(entry) : std::next(entry);
   }
-  std::erase_if(deferred_, concerns);
+  counts_.erase(&listener);
   std::erase_if(lingering_, concerns);
 }
 

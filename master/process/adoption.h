@@ -2,8 +2,10 @@
 // (PR_SET_CHILD_SUBREAPER, prctl(2)). They continue, stay in their listener's table, counted and limited, and are
 // reaped here.
 //
-// The tables are hostile input: a slot is copied before it is read, and a pid is used only if waitid() confirms that it
-// is an unreaped child of the master. A busy lock is tried again from tick(); the master never waits for a lock.
+// The tables are hostile input: everything is decided on copies (worker/ipc/table_view.h), no pid is believed that
+// waitid() does not confirm to be an unreaped child of ours, and none is signalled whose real user is not the one that
+// its worker ran as. What becomes of a slot is an order to the next worker (net::Listener::order); the master changes
+// no table.
 #pragma once
 
 #include <sys/resource.h>
@@ -23,7 +25,6 @@
 #include "master/supervision/event.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/connection_output.h"
-#include "worker/log/log.h"
 
 namespace bulkhead::process {
 
@@ -45,13 +46,24 @@ class Adoption {
 
   void set_log_ends(bool log_ends) { log_ends_ = log_ends; }
 
-  // The worker of `run` has been reaped. Takes over its slots; returns how many connections continue without it.
-  std::uint32_t sweep(net::Listener& listener, supervision::RunId run);
+  // A worker that has been reaped, and whose slots are to be looked through.
+  struct Sweep {
+    net::Listener* listener = nullptr;
+    supervision::RunId run = 0;
+    std::optional<std::uint32_t>
+        user;                   // that its connections run as; nothing: any, root's worker may have become anybody
+    std::uint32_t next = 0;     // slot
+    std::uint32_t adopted = 0;  // so far: connections that continue without it
+    std::uint32_t told = 0;     // log lines
+    std::uint64_t untold = 0;
+  };
+  // Takes over its slots, for some milliseconds. True: done; false: call again.
+  [[nodiscard]] bool sweep(Sweep& sweep);
 
   // The connection of this listener whose first process is `leader`, even if only that process's group is left.
   [[nodiscard]] std::optional<ipc::Origin> find(const net::Listener& listener, pid_t leader) const;
   [[nodiscard]] bool knows(pid_t pid) const { return adopted_.contains(pid); }
-  // An adopted child is a zombie: asks what is left of its group to end, reaps it, frees its slot.
+  // An adopted child is a zombie: asks what is left of its group to end, reaps it, orders its slot to be freed.
   void reap(pid_t pid);
   // An unknown child was reaped. If it belongs to a worker whose death has not been noticed yet, the sweep that follows
   // will ask for it; otherwise it was not a connection.
@@ -65,16 +77,19 @@ class Adoption {
   void on_deadline(supervision::Instant now);
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const;
 
-  // Retries the steps that a busy lock delayed, and ends lingering groups. True: call again within milliseconds.
-  bool tick(std::int64_t now_ns);
+  // Ends what lingers.
+  void tick(std::int64_t now_ns);
 
   [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
-  // For another program to continue with, once no step is delayed; and the continuation there, once all workers that
-  // the tables may name are known.
-  [[nodiscard]] bool is_settled() const noexcept { return deferred_.empty(); }
+  // Also not what is left of one's group.
+  [[nodiscard]] bool has_any(const net::Listener& listener) const;
+  // The slots that these take in the listener's table, for another one in its place.
+  [[nodiscard]] std::vector<ipc::KeptSlot> slots_of(const net::Listener& listener) const;
+  // For another program to go on with; and its continuation there, when everybody else who may be in the tables is
+  // known.
   [[nodiscard]] AdoptionHandover hand_over() const;
-  void resume(const std::vector<net::Listener*>& listeners, const AdoptionHandover& from);
-  // The listener is being removed: forgets its connections.
+  void resume(const std::function<net::Listener*(const std::string&)>& find, const AdoptionHandover& from);
+  // The listener is going away: forgets what concerns it.
   void forget(const net::Listener& listener);
 
  private:
@@ -82,20 +97,17 @@ class Adoption {
     net::Listener* listener;
     std::uint32_t slot;
     std::uint32_t use;
+    std::optional<std::uint32_t> user;
     bool asked;
     ipc::Lifetime lifetime;
     std::int64_t deadline_ns;  // 0: none
   };
-  struct Deferred {
-    net::Listener* listener;
-    std::uint32_t slot;
-    enum class What { release, end, end_crashed, finish } what;
-    admission::Charge charge{};  // to be charged to the source first
-  };
   struct Lingering {
     net::Listener* listener;
     std::uint32_t slot;
+    ipc::MasterWord word;  // once it is gone
     pid_t group;
+    std::optional<std::uint32_t> user;
     std::int64_t deadline_ns;
   };
   struct Parked {
@@ -108,28 +120,29 @@ class Adoption {
 
   [[nodiscard]] static std::int64_t believable_deadline(const ipc::Slot& copy, std::int64_t now_ns);
   void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
-  bool tell(const net::Listener& listener, pid_t pid, int signal);
+  [[nodiscard]] bool may_signal(pid_t pid, const Connection& connection);
+  bool tell(pid_t pid, const Connection& connection, int signal);
   void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
-  [[nodiscard]] bool adopt_slot(net::Listener& listener, std::uint32_t slot, const ipc::Slot& copy);
+  void sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
+  [[nodiscard]] bool adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
+  void add(pid_t pid, const Connection& connection);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
-             bool group_lives);
-  [[nodiscard]] static admission::Charge charge_of(const config::Listener& config, const ipc::Slot& slot,
-                                                   const ipc::Ended& how);
-  [[nodiscard]] bool try_penalise(net::Listener& listener, std::uint32_t slot, admission::Charge& charge);
-  void change(Deferred wanted);
-  [[nodiscard]] bool try_change(Deferred& change);
+             bool group_lives, Sweep* sweep);
+  void tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
+                Sweep* sweep);
+  void linger(const Lingering& group);
   [[nodiscard]] bool end_lingering(const Lingering& group, std::int64_t now_ns);
+  void forget_one(const net::Listener* listener);
 
   ChildSystem& system_;
   bool log_ends_;
   std::function<bool(pid_t)> is_ours_;
   OnCrash on_crash_;
   Adopted adopted_;
-  std::set<std::pair<std::int64_t, pid_t>> deadlines_;  // of connections that have a deadline, the earliest first
-  std::vector<Deferred> deferred_;
+  std::unordered_map<const net::Listener*, std::uint32_t> counts_;  // of adopted_
+  std::set<std::pair<std::int64_t, pid_t>> deadlines_;              // of those that have one, the next first
   std::vector<Lingering> lingering_;
   std::vector<Parked> parked_;
-  log::RateLimit penalty_limit_;
 };
 
 }  // namespace bulkhead::process

@@ -1,8 +1,43 @@
 #include "master/process/child_system.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "worker/sys/fd.h"
 
 namespace bulkhead::process {
+
+namespace {
+
+std::string contents_of(const char* path) {
+  const sys::Fd file(open(path, O_RDONLY | O_CLOEXEC));
+  std::string out;
+  char piece[4096];
+  for (ssize_t got = 0; (got = ::read(file.get(), piece, sizeof piece)) > 0;)
+    out.append(piece, static_cast<std::size_t>(got));
+  return out;
+}
+
+bool is_ours(idtype_t kind, pid_t id) noexcept {
+  siginfo_t info{};
+  return waitid(kind, static_cast<id_t>(id), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+// proc_pid_children(5); empty where the kernel does not have it.
+std::string own_children() {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/children", gettid());
+  return contents_of(path);
+}
+
+}  // namespace
 
 pid_t ChildSystem::some_ended() noexcept {
   siginfo_t info{};
@@ -10,8 +45,48 @@ pid_t ChildSystem::some_ended() noexcept {
 }
 
 bool ChildSystem::is_child(pid_t pid) noexcept {
-  siginfo_t info{};
-  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  return is_ours(P_PID, pid);
+}
+
+std::optional<std::uint32_t> ChildSystem::real_user(pid_t child) noexcept {
+  constexpr std::string_view kKey = "\nUid:\t";
+  char path[32];
+  std::snprintf(path, sizeof path, "/proc/%d/status", child);
+  const std::string status = contents_of(path);
+  const std::size_t at = status.find(kKey);
+  if (at == std::string::npos) return std::nullopt;
+  std::uint32_t user = 0;
+  const char* const text = status.data() + at + kKey.size();
+  if (std::from_chars(text, status.data() + status.size(), user).ec != std::errc()) return std::nullopt;
+  return user;
+}
+
+namespace {
+
+// Whether there are children of ours in it, all of them this user's.
+bool is_group_of(ChildSystem& system, pid_t group, std::uint32_t user) {
+  const std::string children = own_children();
+  bool any = false;
+  const char* const end = children.data() + children.size();
+  for (const char* at = children.data(); at < end;) {
+    pid_t child = 0;
+    const auto [next, error] = std::from_chars(at, end, child);
+    if (error != std::errc()) break;
+    at = next + 1;
+    if (getpgid(child) != group) continue;
+    if (system.real_user(child) != user) return false;
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace
+
+sys::LeftoverGroup ChildSystem::end_left_over(pid_t group, std::optional<std::uint32_t> user, bool due) noexcept {
+  if (!sys::is_left_over(group) || !is_ours(P_PGID, group)) return sys::LeftoverGroup::gone;
+  if (!due) return sys::LeftoverGroup::alive;
+  if (user && !is_group_of(*this, group, *user)) return sys::LeftoverGroup::gone;
+  return sys::end_left_over(group, true);
 }
 
 }  // namespace bulkhead::process

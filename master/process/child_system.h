@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -40,6 +41,13 @@ class ChildSystem {
   // Whether `pid` is a child of this process, alive or not reaped yet. The only call for a pid that another process
   // names.
   [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;
+  // The real user of a child, alive or not reaped yet. Nothing: it cannot be seen.
+  [[nodiscard]] virtual std::optional<std::uint32_t> real_user(pid_t child) noexcept;
+  // What is left of the process group whose leader has been reaped, and SIGKILL for it if it is `due`. It is only ever
+  // signalled while children of ours are in it, which hold its number, and all of these are `user`'s, where one is
+  // named.
+  [[nodiscard]] virtual sys::LeftoverGroup end_left_over(pid_t group, std::optional<std::uint32_t> user,
+                                                         bool due) noexcept;
   // sys::end_group().
   [[nodiscard]] virtual std::optional<sys::Ended> reap(pid_t child, bool group) noexcept {
     return sys::end_group(child, group);

@@ -17,7 +17,7 @@ std::vector<WorkerHandover> Workers::hand_over() const {
   for (const auto& [run, worker] : workers_) {
     out.push_back({worker.node, run, worker.path, worker.index, worker.generation, worker.incarnation, worker.pid,
                    static_cast<std::uint32_t>(worker.state), worker.retiring, worker.drained, worker.in_hand,
-                   worker.failure, worker.start_deadline, worker.unanswered_since, worker.channel.get(),
+                   worker.user, worker.failure, worker.start_deadline, worker.unanswered_since, worker.channel.get(),
                    worker.lines ? worker.lines->hand_over() : LinesHandover{}});
   }
   return out;
@@ -35,6 +35,8 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.retiring = from.retiring;
   worker.drained = from.drained;
   worker.in_hand = from.in_hand;
+  worker.user = from.user;
+  listener.worker_begins();
   worker.failure = from.failure;
   worker.start_deadline = from.start_deadline;
   worker.unanswered_since = from.unanswered_since;
@@ -156,26 +158,28 @@ void HandlerErrors::resume(const ErrorsHandover& from, const net::Listener& list
 
 AdoptionHandover Adoption::hand_over() const {
   AdoptionHandover out;
-  for (const auto& [pid, connection] : adopted_) {
-    out.adopted.push_back(
-        {pid, connection.asked, static_cast<std::uint32_t>(connection.lifetime), connection.deadline_ns});
+  for (const auto& [pid, one] : adopted_) {
+    out.adopted.push_back({pid, one.listener->path(), one.slot, one.use, one.user, one.asked,
+                           static_cast<std::uint32_t>(one.lifetime), one.deadline_ns});
+  }
+  for (const Lingering& one : lingering_) {
+    out.lingering.push_back(
+        {one.listener->path(), one.slot, ipc::word_of(one.word), one.group, one.user, one.deadline_ns});
   }
   for (const Parked& parked : parked_) out.parked.push_back({parked.pid, parked.wait_status, parked.until_ns});
   return out;
 }
 
-void Adoption::resume(const std::vector<net::Listener*>& listeners, const AdoptionHandover& from) {
+// One that has ended by now is still a zombie, and reaped like any other.
+void Adoption::resume(const std::function<net::Listener*(const std::string&)>& find, const AdoptionHandover& from) {
   for (const ParkedHandover& one : from.parked) parked_.push_back({one.pid, one.wait_status, one.until_ns});
-  for (net::Listener* listener : listeners) (void)sweep(*listener, kMaster);
   for (const AdoptedHandover& one : from.adopted) {
-    const auto found = adopted_.find(one.pid);
-    if (found == adopted_.end()) continue;
-    Connection& connection = found->second;
-    forget_deadline(found);
-    connection.asked = one.asked;
-    connection.lifetime = static_cast<ipc::Lifetime>(one.lifetime);
-    connection.deadline_ns = one.deadline_ns;
-    if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, one.pid);
+    add(one.pid, {find(one.listener), one.slot, one.use, one.user, one.asked, static_cast<ipc::Lifetime>(one.lifetime),
+                  one.deadline_ns});
+  }
+  for (const LingeringHandover& one : from.lingering) {
+    lingering_.push_back(
+        {find(one.listener), one.slot, ipc::master_word(one.word), one.group, one.user, one.deadline_ns});
   }
 }
 

@@ -35,6 +35,7 @@ struct WorkerHandover {
   bool retiring = false;
   bool drained = false;
   std::uint64_t in_hand = 0;
+  std::optional<std::uint32_t> user;  // that its connections run as; nothing: any
   std::string failure;
   std::optional<supervision::Instant> start_deadline;
   std::optional<supervision::Instant> unanswered_since;
@@ -85,11 +86,23 @@ struct ErrorsHandover {
   int write = -1;
 };
 
-// Adopted connections are in their listener's table; these are the facts that the table does not hold.
+// Adopted connections, and what is left of the groups of those that have ended.
 struct AdoptedHandover {
   pid_t pid = 0;
+  std::string listener;
+  std::uint32_t slot = 0;
+  std::uint32_t use = 0;
+  std::optional<std::uint32_t> user;  // that it may be signalled as; nothing: any
   bool asked = false;
   std::uint32_t lifetime = 0;  // ipc::Lifetime
+  std::int64_t deadline_ns = 0;
+};
+struct LingeringHandover {
+  std::string listener;
+  std::uint32_t slot = 0;
+  std::uint64_t word = 0;  // worker/ipc/master_word.h: how the connection ended
+  pid_t group = 0;
+  std::optional<std::uint32_t> user;
   std::int64_t deadline_ns = 0;
 };
 struct ParkedHandover {
@@ -99,6 +112,7 @@ struct ParkedHandover {
 };
 struct AdoptionHandover {
   std::vector<AdoptedHandover> adopted;
+  std::vector<LingeringHandover> lingering;
   std::vector<ParkedHandover> parked;
 };
 

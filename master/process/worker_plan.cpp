@@ -17,7 +17,7 @@
 #include "master/process/source_rules.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/slot.h"
 
 namespace bulkhead::process {
 
@@ -249,6 +249,9 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_identity = plan.strings({log.identity});
   header.log_connection_start = log.connection_start ? 1 : 0;
   header.log_connection_end = log.connection_end ? 1 : 0;
+  header.table_room = listener.table().room().slots;
+  header.table_first_use = listener.table().room().first_use;
+  header.limits = listener.limits();
   header.suspended = listener.gate().accepting() ? 0 : 1;
   header.captures_errors = how.captures_errors ? 1 : 0;
   header.log_rate_limit = keys.log_rate_limit.value_or(0);

@@ -51,6 +51,13 @@ std::string failure_text(const ipc::Fail& message) {
   return fmt::format("failed while {}: {}", ipc::stage_text(message.stage), text);
 }
 
+// Nothing where the kernel's own rules, or root's right, decide whom a signal of the worker's connections may reach.
+std::optional<std::uint32_t> user_of(const config::Listener& listener) {
+  const auto& identity = listener.child.identity;
+  if (geteuid() != 0 || !identity || identity->uid == 0) return std::nullopt;
+  return identity->uid;
+}
+
 constexpr const char* kModuleWorker = "bulkhead-module-worker";
 
 std::filesystem::path own_program() {
@@ -128,6 +135,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   worker.index = index;
   worker.generation = settings_.generation;
   worker.incarnation = settings_.incarnation;
+  worker.user = user_of(listener.config());
   worker.held_back = !listener.gate().accepting();
   worker.repairs = listener.repairs();
   worker.start_deadline = deadline;
@@ -157,6 +165,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   if (config::has_drain_notice(listener.config())) request.descriptors.push_back({listener.drain_notice(), next++});
 
   if (auto error = workers_.forked(run, system_.begin(request))) return error;
+  listener.worker_begins();
   errors_.worker_started(listener, index);
   return std::nullopt;
 }
@@ -219,10 +228,7 @@ bool Workers::read_messages(RunId run, int limit) {
 void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
   std::visit(sys::Overloaded{[&](const ipc::Hello& hello) { on_hello(worker, hello); },
                              [&](const ipc::Ready&) { on_ready(worker); },
-                             [&](const ipc::Fail& fail) {
-                               worker.failure = failure_text(fail);
-                               worker.shortage = is_shortage(fail.error);
-                             },
+                             [&](const ipc::Fail& fail) { on_fail(worker, fail); },
                              [&](const ipc::Retiring& leaves) {
                                worker.retiring = true;
                                worker.in_hand = leaves.count;
@@ -232,6 +238,7 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
                                worker.in_hand = drained.count;
                              },
                              [&](const ipc::Signalled&) { worker.unanswered_since.reset(); },
+                             [&](const ipc::Done& done) { on_done(worker, done); },
                              [&](const ipc::Crash& crash) { observer_.on_news(worker, crash); },
                              [&](const ipc::Paused& paused) { observer_.on_news(worker, paused); },
                              [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); }},
@@ -249,7 +256,102 @@ void Workers::on_ready(WorkerProcess& worker) {
   if (worker.lines) worker.lines->read_rest();  // what it wrote before stands before
   tell_whether_to_accept(worker);
   give_repaired(worker);
+  net::Listener& listener = *worker.listener;
   observer_.on_ready(worker);
+  go_on(listener);
+}
+
+void Workers::on_fail(WorkerProcess& worker, const ipc::Fail& fail) {
+  worker.failure = failure_text(fail);
+  worker.shortage = is_shortage(fail.error);
+  const bool table = fail.stage == ipc::Stage::table && fail.error != ENOMEM;
+  if (table && observer_.on_table_failed) observer_.on_table_failed(worker);
+}
+
+void Workers::ask(net::Listener& listener, const ipc::Down& message, Answered answered) {
+  errands_[&listener].push_back({message, std::move(answered)});
+  go_on(listener);
+}
+
+bool Workers::has_ready(const net::Listener& listener) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
+    return one.second.listener == &listener && one.second.state == WorkerProcess::State::ready;
+  });
+}
+
+bool Workers::has_errand_under_way(const net::Listener& listener) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
+    return one.second.listener == &listener && one.second.errand_since.has_value();
+  });
+}
+
+bool Workers::has_errands() const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [](const auto& one) { return one.second.errand_since.has_value(); });
+}
+
+void Workers::go_on(net::Listener& listener) {
+  if (has_errand_under_way(listener)) return;
+  if (!has_ready(listener)) return nobody_is_ready(listener);
+  std::deque<Errand>& errands = errands_[&listener];
+  if (errands.empty()) {
+    if (const auto collect = listener.to_collect()) errands.push_back({*collect, nullptr});
+  }
+  if (errands.empty()) {
+    errands_.erase(&listener);
+    return;
+  }
+  for (auto& [run, worker] : workers_) {
+    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
+    if (!ready || !ipc::send(worker.channel.get(), errands.front().message)) continue;
+    worker.errand_since = now();
+    return;
+  }
+}
+
+void Workers::nobody_is_ready(net::Listener& listener) {
+  const auto found = errands_.find(&listener);
+  if (found == errands_.end()) return;
+  std::vector<Answered> answers;
+  for (Errand& errand : found->second) {
+    if (errand.answered) answers.push_back(std::exchange(errand.answered, nullptr));
+  }
+  std::erase_if(found->second, [](const Errand& one) { return !std::holds_alternative<ipc::Forgive>(one.message); });
+  for (const Answered& answered : answers) answered(0);
+}
+
+void Workers::on_done(WorkerProcess& worker, const ipc::Done& done) {
+  const auto found = errands_.find(worker.listener);
+  const auto type_of = [](const auto& message) { return message.kType; };
+  if (!worker.errand_since || found == errands_.end() || found->second.empty() ||
+      std::visit(type_of, found->second.front().message) != done.what) {
+    return protocol_error(worker, "an answer to no question");
+  }
+  net::Listener& listener = *worker.listener;
+  worker.errand_since.reset();
+  const Errand errand = std::move(found->second.front());
+  found->second.pop_front();
+  if (const auto* collect = std::get_if<ipc::Collect>(&errand.message)) listener.collected(*collect);
+  if (errand.answered) errand.answered(done.count);
+  go_on(listener);
+}
+
+void Workers::forget(net::Listener& listener) {
+  const auto gone = errands_.extract(&listener);
+  if (gone.empty()) return;
+  for (const Errand& errand : gone.mapped()) {
+    if (errand.answered) errand.answered(0);
+  }
+}
+
+void Workers::replace_all(net::Listener& listener, const char* why) {
+  for (auto& [run, worker] : workers_) {
+    if (worker.listener != &listener || system_.has_ended(worker.pid)) continue;
+    worker.failure = why;
+    worker.shortage = true;  // while it starts: no fault of its own
+    if (worker.state == WorkerProcess::State::ready) worker.state = WorkerProcess::State::leaving;
+    system_.signal(worker.pid, SIGKILL, false);
+  }
 }
 
 void Workers::protocol_error(WorkerProcess& worker, const char* what) {
@@ -321,15 +423,19 @@ void Workers::kill_hung(Instant now) {
   forget_ended_lines();
   for (auto& [run, worker] : workers_) {
     if (worker.state == WorkerProcess::State::starting) continue;
-    const std::int64_t last = worker.listener->table().worker(worker.index).heartbeat_ns;
+    const bool silent = worker.errand_since && now - *worker.errand_since >= kHung;
+    const std::int64_t last = worker.listener->table().heartbeat_ns(worker.index);
     const bool late = now.time_since_epoch() - std::chrono::nanoseconds(last) >= kHung;
-    const bool hangs = late && std::exchange(worker.late, late);
+    const bool hangs = silent || (late && std::exchange(worker.late, late));
     worker.late = late;
     if (!hangs) continue;
     worker.failure = "did not answer";
     system_.signal(worker.pid, SIGKILL, false);
     observer_.on_hung(worker);
   }
+  std::vector<net::Listener*> waiting;  // a worker's channel may have been full
+  for (const auto& [listener, errands] : errands_) waiting.push_back(listener);
+  for (net::Listener* listener : waiting) go_on(*listener);
 }
 
 void Workers::replace_log(const config::Log& log, int handler_error_fd) {
@@ -403,6 +509,7 @@ WorkerProcess Workers::take(pid_t pid) {
     if (!worker.lines->at_end()) left_lines_.push_back(std::move(worker.lines));
   }
   workers_.drop(run);
+  worker.listener->worker_gone();
   return worker;
 }
 

@@ -5,7 +5,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +62,8 @@ struct WorkerProcess {
   std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
+  std::optional<Instant> errand_since;      // it has the first errand of its listener
+  std::optional<std::uint32_t> user;        // that its connections run as; nothing: root's worker may become anybody
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
   std::unique_ptr<loop::Timer> pause;  // no message is read until it is due
@@ -88,7 +92,8 @@ class Workers {
   struct Observer {
     std::function<void(WorkerProcess&)> on_ready;
     std::function<void(WorkerProcess&, const WorkerNews&)> on_news;
-    std::function<void(WorkerProcess&)> on_hung;  // it has been killed
+    std::function<void(WorkerProcess&)> on_hung;               // it has been killed
+    std::function<void(WorkerProcess&)> on_table_failed = {};  // it leaves because it cannot work with its table
   };
 
   // `system` and `errors` must outlive it.
@@ -105,6 +110,18 @@ class Workers {
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
   void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);
+  // Has one of its workers carry out a Limits, Collect or Forgive; `answered` gets the count of its Done. Errands wait
+  // for one another. Without a ready worker they wait for the next one, but nobody waits for the answer: it is 0 then,
+  // and a Limits is dropped, because a new worker begins with the limits in force.
+  using Answered = std::function<void(std::uint32_t count)>;
+  void ask(net::Listener& listener, const ipc::Down& message, Answered answered);
+  // The listener has orders for the slots of connections (net::Listener::order), it may be.
+  void go_on(net::Listener& listener);
+  [[nodiscard]] bool has_ready(const net::Listener& listener) const;
+  [[nodiscard]] bool has_errands() const;  // some worker has one
+  void forget(net::Listener& listener);
+  // Ends all of them, as we want it: replaced, and not counted.
+  void replace_all(net::Listener& listener, const char* why);
   // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from
   // being ended, and once it is gone the master ends them.
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
@@ -152,6 +169,10 @@ class Workers {
   void on_message(WorkerProcess& worker, const ipc::Up& message);
   void on_hello(WorkerProcess& worker, const ipc::Hello& hello);
   void on_ready(WorkerProcess& worker);
+  void on_fail(WorkerProcess& worker, const ipc::Fail& fail);
+  void on_done(WorkerProcess& worker, const ipc::Done& done);
+  [[nodiscard]] bool has_errand_under_way(const net::Listener& listener) const;
+  void nobody_is_ready(net::Listener& listener);
   static void tell_whether_to_accept(const WorkerProcess& worker);
   static void give_repaired(const WorkerProcess& worker);
   void protocol_error(WorkerProcess& worker, const char* what);
@@ -181,6 +202,11 @@ class Workers {
   RunTable<WorkerProcess> workers_;
   // Workers that are gone, but whose modules' connections may still write lines.
   std::vector<std::unique_ptr<WorkerLines>> left_lines_;
+  struct Errand {
+    ipc::Down message;
+    Answered answered;
+  };
+  std::map<net::Listener*, std::deque<Errand>> errands_;  // the first of each may be under way
 };
 
 }  // namespace bulkhead::process

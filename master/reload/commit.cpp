@@ -89,11 +89,11 @@ void Commit::give_limits(const std::string& path) {
 void Commit::limit(const std::string& path, const Done& done) {
   net::Listener* const listener = parts_.listeners.at(path);
   if (listener == nullptr || !listener->is_open()) return done({});
-  if (!listener->limit(*parts_.catalogue.find(path)->listener)) {
-    return parts_.later([this, path, done] { limit(path, done); });
-  }
-  parts_.children.send(*listener, ipc::Kick{});
-  done({});
+  const ipc::Limits limits = listener->limit(*parts_.catalogue.find(path)->listener);
+  parts_.children.ask(*listener, limits, [this, path, done](std::uint32_t) {
+    if (net::Listener* const still = parts_.listeners.at(path)) parts_.children.send(*still, ipc::Kick{});
+    done({});
+  });
 }
 
 // The existing workers empty the queues of addresses that are removed, before they exit.

@@ -13,6 +13,7 @@
 #include "master/process/exit_judgement.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/log/log.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/overloaded.h"
 
@@ -51,11 +52,13 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
       errors_(loop, [this](const net::Listener& listener, pid_t leader) { return adoption_.find(listener, leader); }),
       workers_(loop, system, errors_, {settings.log, settings.generation, settings.handler_error_fd, 1},
                {[this](process::WorkerProcess& worker) {
+                  table_failures_.erase(worker.listener);
                   observer_.on_worker_ready(worker);
                   observer_.apply(ChildReady{worker.node, worker.run});
                 },
                 [this](process::WorkerProcess& worker, const process::WorkerNews& news) { on_news(worker, news); },
-                [this](process::WorkerProcess& worker) { narrator_.worker_hung(worker.path, worker.pid); }}),
+                [this](process::WorkerProcess& worker) { narrator_.worker_hung(worker.path, worker.pid); },
+                [this](process::WorkerProcess& worker) { on_table_failed(worker); }}),
       processes_(loop, system,
                  {[this](process::ProcessChild& child) {
                     observer_.apply(ChildReady{child.node, child.run});
@@ -68,7 +71,8 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
           [this](const process::Adoption::Crash& crash) {
             if (!may_publish(crash.listener)) return;
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
-          }) {
+          }),
+      next_slice_(loop, [this] { go_on_with_gone(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
   listeners_.on_made([this](net::Listener& listener) { watch(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
@@ -88,6 +92,9 @@ void Children::forget(net::Listener& listener) {
   adoption_.forget(listener);
   errors_.forget(listener);
   news_.erase(&listener);
+  workers_.forget(listener);
+  table_failures_.erase(&listener);
+  renewed_.erase(&listener);
 }
 
 void Children::renew_news(std::int64_t now_ns) {
@@ -114,6 +121,9 @@ bool Children::is_superfluous(const net::Listener* listener) const {
 
 void Children::start(const NodeView& child, const NodeView& parent, RunId run, const config::Node& node) {
   const bool worker = child.spec->type == NodeType::worker;
+  if (worker && renewed_.contains(listeners_.at(parent.path))) {
+    return observer_.apply(StartFailed{child.id, run, ExitReason::shortage, "waits for its connection table"});
+  }
   if (worker && is_superfluous(listeners_.at(parent.path))) {
     return observer_.apply(StartFailed{child.id, run, ExitReason::permanent_failure, "is no longer needed"});
   }
@@ -142,7 +152,8 @@ std::optional<sys::Error> Children::start_process(const NodeView& child, RunId r
 }
 
 bool Children::announce_end(RunId run) {
-  if (workers_.has_ended(run) || processes_.has_ended(run)) return false;
+  const bool gone = std::ranges::any_of(gone_, [run](const Gone& one) { return one.end.run == run; });
+  if (gone || workers_.has_ended(run) || processes_.has_ended(run)) return false;
   asked_.insert(run);
   return true;
 }
@@ -184,6 +195,7 @@ void Children::reap() {
     if (!reap_one(pid)) break;
   }
   finish_processes();
+  collect();
 }
 
 // False: there was nothing to reap.
@@ -230,26 +242,104 @@ void Children::finish_processes() {
 void Children::on_worker_end(pid_t pid) {
   const auto how = system_.reap(pid, false).value_or(sys::Ended{});
   const process::WorkerProcess worker = workers_.take(pid);
-  net::Listener& listener = *worker.listener;
   using State = process::WorkerProcess::State;
-  process::ChildEnd end;
-  end.node = worker.node;
-  end.run = worker.run;
-  end.path = worker.path;
-  end.wait_status = how.wait_status;
-  end.adopted = adoption_.sweep(listener, worker.run);
-  end.failure = worker.failure;
-  end.start_failed = worker.state == State::starting;
-  end.expected = worker.retiring || worker.state == State::leaving;
-  if (!workers_.has(listener, worker.index)) errors_.worker_gone(listener, worker.index);
+  Gone gone;
+  gone.sweep.listener = worker.listener;
+  gone.sweep.run = worker.run;
+  gone.sweep.user = worker.user;
+  gone.state = worker.state;
+  gone.index = worker.index;
+  gone.shortage = worker.shortage;
+  gone.end.node = worker.node;
+  gone.end.run = worker.run;
+  gone.end.path = worker.path;
+  gone.end.wait_status = how.wait_status;
+  gone.end.failure = worker.failure;
+  gone.end.start_failed = worker.state == State::starting;
+  gone.end.expected = worker.retiring || worker.state == State::leaving;
+  gone_.push_back(std::move(gone));
+  go_on_with_gone();
+}
+
+bool Children::is_being_swept(const net::Listener& listener) const {
+  return std::ranges::any_of(gone_, [&](const Gone& one) { return one.sweep.listener == &listener && !one.swept; });
+}
+
+// False: the rest comes in the loop's next turn, so that nobody waits for long.
+bool Children::sweep_gone() {
+  for (Gone& gone : gone_) {
+    if (!gone.swept) gone.swept = adoption_.sweep(gone.sweep);
+    if (!gone.swept) return false;
+  }
+  return true;
+}
+
+void Children::go_on_with_gone() {
+  if (!sweep_gone()) next_slice_.start(std::chrono::nanoseconds(0));
+  renew_tables();
+  for (;;) {
+    const auto next = std::ranges::find_if(
+        gone_, [this](const Gone& one) { return one.swept && !renewed_.contains(one.sweep.listener); });
+    if (next == gone_.end()) return;
+    Gone gone = std::move(*next);
+    gone_.erase(next);
+    worker_gone(std::move(gone));
+  }
+}
+
+void Children::worker_gone(Gone gone) {
+  net::Listener& listener = *gone.sweep.listener;
+  process::ChildEnd& end = gone.end;
+  end.adopted = gone.sweep.adopted;
+  if (!workers_.has(listener, gone.index)) errors_.worker_gone(listener, gone.index);
   tell(end);
   if (end.adopted != 0) narrator_.adopted(listener.path(), end.path, end.adopted);
   observer_.on_worker_gone(listener);
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
-  end.reason = process::judge_worker_exit(worker.state, is_superfluous(&listener));
-  if (end.start_failed && worker.shortage && end.reason == ExitReason::abnormal) end.reason = ExitReason::shortage;
+  workers_.go_on(listener);
+  end.reason = process::judge_worker_exit(gone.state, is_superfluous(&listener));
+  if (end.start_failed && gone.shortage && end.reason == ExitReason::abnormal) end.reason = ExitReason::shortage;
   ended(end);
+}
+
+// One may be an accident. What two in a row cannot work with, a third one could not either.
+void Children::on_table_failed(const process::WorkerProcess& worker) {
+  net::Listener& listener = *worker.listener;
+  if (++table_failures_[&listener] < 2 || !renewed_.insert(&listener).second) return;
+  log::Line(log::Level::error, listener.path())
+      .text("its connection table is unusable: all workers are replaced, and it is made anew")
+      .write();
+  workers_.replace_all(listener, "has an unusable connection table");
+}
+
+// Once nobody has the old one any more, and the connections of its workers are ours.
+void Children::renew_tables() {
+  std::erase_if(renewed_, [this](net::Listener* listener) {
+    if (listener->has_workers() || is_being_swept(*listener)) return false;
+    const auto kept = adoption_.slots_of(*listener);
+    const auto error = listener->renew_table(kept);
+    log::Line line(error ? log::Level::error : log::Level::warning, listener->path());
+    if (error) {
+      line.text("cannot make its connection table anew: ").text(error->text());
+    } else {
+      line.text("its connection table is made anew; penalties and rates begin again");
+    }
+    line.field("connections", static_cast<std::int64_t>(kept.size())).write();
+    table_failures_.erase(listener);
+    return true;
+  });
+}
+
+bool Children::has_connections(const net::Listener& listener) const {
+  return adoption_.has_any(listener) || is_being_swept(listener) ||
+         (listener.has_workers() && listener.counts().used != 0);
+}
+
+void Children::collect() {
+  for (net::Listener* listener : listeners_.all()) {
+    if (listener->to_collect()) workers_.go_on(*listener);
+  }
 }
 
 void Children::on_process_end(pid_t pid) {
@@ -291,13 +381,12 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
              news);
 }
 
-bool Children::tick() {
-  const bool again = adoption_.tick(sys::monotonic_ns());
+void Children::tick() {
+  adoption_.tick(sys::monotonic_ns());
   reap();  // a safety net: signals can be lost to a debugger
   errors_.tick(sys::monotonic_ns());
   renew_news(sys::monotonic_ns());
   workers_.kill_hung(now());
-  return again;
 }
 
 void Children::on_deadline() {
@@ -340,9 +429,10 @@ void Children::signal_connections(net::Listener& listener, int signal) {
 }
 
 bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
+  if (adoption_.signal_one(listener, slot, use, signal)) return true;
   const auto copy = listener.table().copy(slot);
   if (!copy || copy->use != use || copy->state != ipc::SlotState::serving) return false;
-  if (copy->owner == process::Adoption::kMaster) return adoption_.signal_one(listener, slot, use, signal);
+  if (copy->owner == process::Adoption::kMaster) return false;
   workers_.send(listener, ipc::Signal{slot, use, signal});
   return true;
 }
@@ -368,7 +458,7 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
     processes_.resume(child, *node.process, node.spec.shutdown);
   }
   for (const process::RemainsHandover& remains : from.remains) processes_.resume(remains, now());
-  adoption_.resume(listeners_.all(), from.adoption);
+  adoption_.resume([this](const std::string& path) { return listeners_.at(path); }, from.adoption);
 }
 
 }  // namespace bulkhead::running

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -84,8 +85,7 @@ class Children final : public Workforce {
   void kill_everything();  // and the remains of groups
 
   void reap();
-  // Call it once a second; true: call again within milliseconds.
-  [[nodiscard]] bool tick();
+  void tick();  // once a second
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
@@ -117,6 +117,12 @@ class Children final : public Workforce {
   void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
     workers_.give_socket(listener, socket);
   }
+  void ask(net::Listener& listener, const ipc::Down& message, process::Workers::Answered answered) override {
+    workers_.ask(listener, message, std::move(answered));
+  }
+  [[nodiscard]] bool has_ready_worker(const net::Listener& listener) const override {
+    return workers_.has_ready(listener);
+  }
   void retire(RunId worker) override { workers_.stop(worker); }
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const override {
     return workers_.all_drained(listener, patient);
@@ -130,12 +136,13 @@ class Children final : public Workforce {
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
     workers_.kill_unresponsive(listener, patience);
   }
+  [[nodiscard]] bool has_connections(const net::Listener& listener) const override;
   void for_each_worker(const std::function<void(const process::WorkerProcess&)>& visit) const override {
     workers_.for_each(visit);
   }
 
-  // For another program to continue with, once is_settled(), and the continuation there.
-  [[nodiscard]] bool is_settled() const noexcept { return adoption_.is_settled(); }
+  // For another program to continue with, once is_settled(), and its continuation there.
+  [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.has_errands(); }
   [[nodiscard]] ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }
   [[nodiscard]] const process::WorkerPrograms& programs() const noexcept { return workers_.programs(); }
@@ -149,6 +156,22 @@ class Children final : public Workforce {
   [[nodiscard]] std::optional<sys::Error> start_process(const NodeView& child, RunId run, const config::Node& node);
   [[nodiscard]] bool is_superfluous(const net::Listener* listener) const;
   void on_worker_end(pid_t pid);
+  // A worker that has been reaped: its slots are looked through, then its end is told.
+  struct Gone {
+    process::Adoption::Sweep sweep;
+    process::ChildEnd end;
+    process::WorkerProcess::State state = process::WorkerProcess::State::starting;
+    std::uint32_t index = 0;
+    bool shortage = false;
+    bool swept = false;
+  };
+  void go_on_with_gone();
+  [[nodiscard]] bool sweep_gone();
+  [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
+  void worker_gone(Gone gone);
+  void on_table_failed(const process::WorkerProcess& worker);
+  void renew_tables();
+  void collect();
   void on_process_end(pid_t pid);
   [[nodiscard]] bool reap_one(pid_t pid);
   void reap_behind();
@@ -180,8 +203,12 @@ class Children final : public Workforce {
   void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
 
   std::map<const net::Listener*, News> news_;
-  std::set<RunId> asked_;         // to end
-  bool everything_ends_ = false;  // the tree is stopping
+  std::list<Gone> gone_;
+  loop::Timer next_slice_;
+  std::map<net::Listener*, int> table_failures_;  // of workers in a row
+  std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
+  std::set<RunId> asked_;                         // to end
+  bool everything_ends_ = false;                  // the tree is stopping
 };
 
 }  // namespace bulkhead::running

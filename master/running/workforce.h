@@ -20,6 +20,9 @@ class Workforce {
   virtual void send(net::Listener& listener, const ipc::Down& message) = 0;
   // To the same: another listening socket in place of the one with its number.
   virtual void give_socket(net::Listener& listener, const net::ListeningSocket& socket) = 0;
+  // Has one ready worker of this listener carry it out: see process::Workers::ask().
+  virtual void ask(net::Listener& listener, const ipc::Down& message, process::Workers::Answered answered) = 0;
+  [[nodiscard]] virtual bool has_ready_worker(const net::Listener& listener) const = 0;
   // Asks a worker to leave; its connections are adopted.
   virtual void retire(supervision::RunId worker) = 0;
 
@@ -39,6 +42,10 @@ class Workforce {
   // Kills workers that have not answered a signal for `patience`: a hanging worker must not keep its connections from
   // being ended.
   virtual void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) = 0;
+
+  // Some connection of it lives, as far as the master knows: one that it has adopted, or, while workers live, what
+  // their table says.
+  [[nodiscard]] virtual bool has_connections(const net::Listener& listener) const = 0;
 
   virtual void for_each_worker(const std::function<void(const process::WorkerProcess&)>& visit) const = 0;
 };

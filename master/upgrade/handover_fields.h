@@ -59,10 +59,13 @@ BULKHEAD_FIELDS(net::SocketHandover,
   BULKHEAD_FIELD(number); BULKHEAD_FIELD(address); BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(file);
   BULKHEAD_FIELD(device); BULKHEAD_FIELD(inode); BULKHEAD_FIELD(inherited));
 BULKHEAD_FIELDS(net::HandlerNames, BULKHEAD_FIELD(generation); BULKHEAD_FIELD(names));
+BULKHEAD_FIELDS(net::OrderHandover, BULKHEAD_FIELD(slot); BULKHEAD_FIELD(word));
 BULKHEAD_FIELDS(net::ListenerHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(number); BULKHEAD_FIELD(announced); BULKHEAD_FIELD(suspended);
   BULKHEAD_FIELD(next_socket); BULKHEAD_DESCRIPTOR(table); BULKHEAD_DESCRIPTOR(bell);
-  BULKHEAD_DESCRIPTOR(drain_read); BULKHEAD_DESCRIPTOR(drain_write); BULKHEAD_FIELD(sockets);
+  BULKHEAD_DESCRIPTOR(drain_read); BULKHEAD_DESCRIPTOR(drain_write); BULKHEAD_FIELD(room); BULKHEAD_FIELD(first_use);
+  BULKHEAD_FIELD(most_slots); BULKHEAD_FIELD(max_connections); BULKHEAD_FIELD(rate_count); BULKHEAD_FIELD(rate_per_ns);
+  BULKHEAD_FIELD(counts); BULKHEAD_FIELD(orders); BULKHEAD_FIELD(sockets);
   BULKHEAD_FIELD(handlers));
 BULKHEAD_FIELDS(net::InheritedHandover, BULKHEAD_FIELD(number); BULKHEAD_FIELD(name); BULKHEAD_DESCRIPTOR(fd));
 
@@ -71,8 +74,8 @@ BULKHEAD_FIELDS(process::LinesHandover,
 BULKHEAD_FIELDS(process::WorkerHandover,
   BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(index); BULKHEAD_FIELD(generation);
   BULKHEAD_FIELD(incarnation); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state); BULKHEAD_FIELD(retiring); BULKHEAD_FIELD(drained);
-  BULKHEAD_FIELD(in_hand); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(start_deadline); BULKHEAD_FIELD(unanswered_since);
-  BULKHEAD_DESCRIPTOR(channel); BULKHEAD_FIELD(lines));
+  BULKHEAD_FIELD(in_hand); BULKHEAD_FIELD(user); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(start_deadline);
+  BULKHEAD_FIELD(unanswered_since); BULKHEAD_DESCRIPTOR(channel); BULKHEAD_FIELD(lines));
 BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(line); BULKHEAD_FIELD(dropping));
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error));
 BULKHEAD_FIELDS(process::GroupEndHandover,
@@ -88,10 +91,16 @@ BULKHEAD_FIELDS(process::RemainsHandover,
 BULKHEAD_FIELDS(process::ErrorsHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(index); BULKHEAD_DESCRIPTOR(read); BULKHEAD_DESCRIPTOR(write));
 BULKHEAD_FIELDS(process::AdoptedHandover,
-  BULKHEAD_FIELD(pid); BULKHEAD_FIELD(asked); BULKHEAD_FIELD(lifetime); BULKHEAD_FIELD(deadline_ns));
+  BULKHEAD_FIELD(pid); BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(use); BULKHEAD_FIELD(user);
+  BULKHEAD_FIELD(asked);
+  BULKHEAD_FIELD(lifetime); BULKHEAD_FIELD(deadline_ns));
+BULKHEAD_FIELDS(process::LingeringHandover,
+  BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(word); BULKHEAD_FIELD(group);
+  BULKHEAD_FIELD(user); BULKHEAD_FIELD(deadline_ns));
 BULKHEAD_FIELDS(process::ParkedHandover,
   BULKHEAD_FIELD(pid); BULKHEAD_FIELD(wait_status); BULKHEAD_FIELD(until_ns));
-BULKHEAD_FIELDS(process::AdoptionHandover, BULKHEAD_FIELD(adopted); BULKHEAD_FIELD(parked));
+BULKHEAD_FIELDS(process::AdoptionHandover,
+  BULKHEAD_FIELD(adopted); BULKHEAD_FIELD(lingering); BULKHEAD_FIELD(parked));
 
 BULKHEAD_FIELDS(journal::RunHandover,
   BULKHEAD_FIELD(run); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(stop_signal); BULKHEAD_FIELD(asked); BULKHEAD_FIELD(ended);

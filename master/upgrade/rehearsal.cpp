@@ -17,7 +17,7 @@
 #include "master/supervision/path.h"
 #include "master/supervision/tree.h"
 #include "worker/ipc/message.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/slot.h"
 #include "worker/sys/enum_words.h"
 
 namespace bulkhead::upgrade {
@@ -38,7 +38,9 @@ std::string check_listener(const net::ListenerHandover& from, const config::Node
       return fmt::format("{} cannot listen at {}", from.path, socket.address);
     }
   }
-  return "";
+  const bool fits = from.room <= ipc::kMaxConnections && from.most_slots <= from.room &&
+                    from.max_connections <= from.room && from.rate_count <= ipc::kMaxRate && from.rate_per_ns >= 0;
+  return fits ? "" : from.path + " has an impossible table";
 }
 
 template <class Run>
@@ -46,6 +48,13 @@ bool is_in(const supervision::Tree& tree, const Run& run) {
   const auto view = tree.node(run.node, now());
   return view && view->path == run.path && view->run == run.run && run.pid > 1 &&
          run.state < sys::up_to(process::RunState::leaving);
+}
+
+template <class Connection>
+bool has_slot(const Handover& from, const Connection& one) {
+  return std::ranges::any_of(from.listeners, [&one](const net::ListenerHandover& listener) {
+    return listener.path == one.listener && listener.table >= 0 && one.slot < listener.room;
+  });
 }
 
 std::string check_runs(const Handover& from, const supervision::Tree& tree, const FindEntry& find) {
@@ -67,7 +76,12 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
     if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
   }
   for (const process::AdoptedHandover& one : from.adoption.adopted) {
-    if (one.lifetime >= sys::up_to(ipc::Lifetime::killed)) return "an adopted connection has an impossible state";
+    if (one.lifetime >= sys::up_to(ipc::Lifetime::killed) || one.pid <= 1 || !has_slot(from, one)) {
+      return "an adopted connection has an impossible state";
+    }
+  }
+  for (const process::LingeringHandover& one : from.adoption.lingering) {
+    if (one.group <= 1 || !has_slot(from, one)) return "a connection that ends has an impossible state";
   }
   return "";
 }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "worker/ipc/table.h"
+#include "worker/ipc/table_view.h"
 
 using namespace bulkhead;
 using namespace bulkhead::ipc;
@@ -30,6 +31,7 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::uint32_t kSlots = 24;
 constexpr SourceRoom kRoom{4, 6};
+constexpr Shape kShape{kSlots, 3, kSecond, kSlots};
 
 [[noreturn]] void fail(const char* what, long number = 0) {
   std::fprintf(stderr, "FAILED: %s (%ld)\n", what, number);
@@ -58,13 +60,13 @@ SourceKey source(std::uint32_t number) {
 }
 
 Table map(const sys::Fd& memfd) {
-  auto table = Table::map(memfd.get());
+  auto table = Table::map(memfd.get(), room_of(kShape, kRoom));
   check(bool(table), "map");
   return std::move(*table);
 }
 
 sys::Fd create() {
-  auto memfd = Table::create({kSlots, 3, kSecond, kSlots}, kRoom);
+  auto memfd = create_table(kShape, kRoom);
   check(bool(memfd), "create");
   return std::move(*memfd);
 }
@@ -133,7 +135,7 @@ class Churn {
   }
   void other() {
     if (number(4) == 0) {
-      (void)table_.try_forgive(source(number(20)));
+      (void)table_.forgive(source(number(20)));
     } else if (!serving_.empty()) {
       (void)table_.release(take(serving_));
     }
@@ -148,24 +150,22 @@ class Churn {
   std::vector<std::uint32_t> lingering_;
 };
 
-// Adopts the slots of a dead worker, as the master does.
-void sweep(Table& table, std::uint64_t run) {
-  table.try_repair();
+// What the master writes beside the slots of a worker that is gone, and what the next worker makes of it.
+void sweep(Table& table, int memfd, std::uint64_t run) {
+  auto view = TableView::map(memfd, table.room_of_it());
+  check(bool(view), "view");
+  table.repair();
   for (std::uint32_t index = 0; index < table.high_water(); ++index) {
-    const auto slot = table.copy(index);
+    const auto slot = view->copy(index);
     check(slot.has_value(), "copy", index);
     if (slot->owner != run || slot->state == SlotState::free) continue;
-    table.adopt(index);
-    std::optional<bool> done;
-    while (!done) {
-      if (slot->state == SlotState::ending) {
-        done = table.try_finish(index);
-      } else if (slot->state == SlotState::serving) {
-        done = table.try_end(index, false);
-      } else {
-        done = table.try_release(index);
-      }
-    }
+    MasterWord word;
+    word.use = slot->use;
+    const bool counts = slot->state == SlotState::serving || slot->state == SlotState::ending;
+    word.wish = counts ? MasterWord::Wish::end : MasterWord::Wish::release;
+    view->write(index, word);
+    check(table.wish(index) == word, "an order", index);
+    check(table.collect(index, word, {}, {}, 0).done, "carried out", index);
   }
 }
 
@@ -205,7 +205,7 @@ void kill_at_random(int kills, unsigned seed) {
     check(waitpid(victim.pid, nullptr, 0) == victim.pid, "waitpid");
     const std::uint32_t word = table.lock_of_it().word.load();
     if ((word & FUTEX_OWNER_DIED) != 0) ++inside;
-    sweep(table, victim.run);
+    sweep(table, memfd.get(), victim.run);
     victim = {start_worker(memfd, next_run), next_run};
     ++next_run;
     if (i % 16 == 0) check(table.consistent(), "consistent while the others go on", i);
@@ -213,7 +213,7 @@ void kill_at_random(int kills, unsigned seed) {
   for (const Worker& worker : workers) {
     kill(worker.pid, SIGKILL);
     check(waitpid(worker.pid, nullptr, 0) == worker.pid, "waitpid");
-    sweep(table, worker.run);
+    sweep(table, memfd.get(), worker.run);
   }
   check(table.consistent(), "consistent at the end");
   const Counts counts = table.counts();
@@ -232,12 +232,16 @@ class Copy {
     to_ = static_cast<char*>(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, memfd_.get(), 0));
     check(from_ != MAP_FAILED && to_ != MAP_FAILED, "mmap");
   }
+  [[nodiscard]] int memfd() const { return memfd_.get(); }
   Table& take_dead() {
     for (off_t at = 0; (at = lseek(original_, at, SEEK_DATA)) >= 0;) {
       const off_t end = lseek(original_, at, SEEK_HOLE);
       std::memcpy(to_ + at, from_ + at, static_cast<std::size_t>(end - at));
       at = end;
     }
+    auto view = TableView::map(memfd_.get(), table_.room_of_it());
+    check(bool(view), "view");
+    for (std::uint32_t slot = 0; slot < kSlots; ++slot) view->write(slot, {});  // of the deaths before
     table_.lock_of_it().word = FUTEX_OWNER_DIED;
     return table_;
   }
@@ -285,10 +289,10 @@ void kill_at_every_instruction(int turns) {
     ++inside;
     Table& dead = copy.take_dead();
     const std::uint64_t before = dead.counts().completed;
-    dead.try_repair();
+    dead.repair();
     check(dead.consistent(), "consistent after a death at step", steps);
     check(dead.counts().completed - before <= 1, "one end is counted once", steps);
-    sweep(dead, 7);
+    sweep(dead, copy.memfd(), 7);
     check(dead.consistent() && dead.counts().used == 0, "nothing is left after a death at step", steps);
   }
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the traced worker ends by itself", status);

@@ -87,6 +87,13 @@ class Layering(unittest.TestCase):
             for folder in free:
                 del left[folder]
 
+    def test_the_master_has_only_a_view_of_the_connection_tables(self):
+        """Their lock and their algorithms are the workers'; the program does not even link them."""
+        workers = ["worker/ipc/table.h", "worker/ipc/table_header.h", "worker/ipc/source_table.h", "worker/ipc/penalty_log.h"]
+        wrong = [(path, name) for path in sources("master", ".h", ".cpp") for name in includes(path) if name in workers]
+        self.assertEqual(wrong, [])
+        self.assertNotIn("bulkhead_table", text("master/CMakeLists.txt"))
+
     def test_only_main_knows_the_daemon(self):
         knows = [path for path in sources("master", ".h", ".cpp") if "master/daemon.h" in includes(path)]
         self.assertEqual(sorted(knows), ["master/daemon.cpp", "master/main.cpp"])

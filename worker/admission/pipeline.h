@@ -10,7 +10,7 @@
 //   6                max_connection_rate, max_connections
 //
 // Steps 1 and 3 are here and pure. Step 2 takes time and is waited for without a slot. Steps 4 to 6 are decided at once
-// under the lock of the connection table (worker/ipc/table.h, admit). Only step 6 depends on capacity, and on
+// under the lock of the connection table (worker/ipc/slot.h, admit). Only step 6 depends on capacity, and on
 // `on_full`: with `queue` it comes before the accept, so that clients wait in the kernel.
 #pragma once
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "worker/ipc/exit_statuses.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/slot.h"
 #include "worker/log/log.h"
 #include "worker/sys/enum_words.h"
 

@@ -8,12 +8,14 @@
 #include <string_view>
 #include <variant>
 
+#include "worker/ipc/slot.h"
+#include "worker/ipc/source_key.h"
 #include "worker/log/log.h"
 #include "worker/sys/enum_words.h"
 
 namespace bulkhead::ipc {
 
-// Another one whenever the bytes of any message change.
+// Another one whenever the bytes of any message, of the plan or of the connection table change.
 inline constexpr std::uint32_t kProtocolVersion = 3;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
@@ -39,6 +41,9 @@ enum class MessageType : std::uint32_t {
   log,
   signal,
   kick,
+  limits,
+  collect,
+  forgive,
   socket,
   // up
   hello = 64,
@@ -49,7 +54,8 @@ enum class MessageType : std::uint32_t {
   signalled,
   crash,
   paused,
-  resumed
+  resumed,
+  done
 };
 
 enum class RetireReason : std::uint32_t { asked, terminated, count_ };
@@ -97,7 +103,7 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "setting the user",
                                                    "executing the program",
                                                    "reading the plan",
-                                                   "mapping the connection table",
+                                                   "working with the connection table",
                                                    "loading the handler module",
                                                    "initialising the handler module",
                                                    "setting up its loop"};
@@ -172,6 +178,23 @@ struct Socket {
   static constexpr auto kType = MessageType::socket;
   std::uint32_t number = 0;
 };
+// Other limits from now on; the answer is Done.
+struct Limits {
+  static constexpr auto kType = MessageType::limits;
+  Shape limits;
+};
+// Carry out what the master has written beside the slots from `first` on, before `end` (worker/ipc/master_word.h).
+// Without any: a worker has died, repair the table. The answer is Done.
+struct Collect {
+  static constexpr auto kType = MessageType::collect;
+  std::uint32_t first = 0;
+  std::uint32_t end = 0;
+};
+// Forget the penalties of all sources within `prefix`. The answer is Done, with how many there were.
+struct Forgive {
+  static constexpr auto kType = MessageType::forgive;
+  SourceKey prefix;
+};
 
 // Up, from a worker to the master.
 
@@ -239,8 +262,19 @@ struct Paused {
 struct Resumed {
   static constexpr auto kType = MessageType::resumed;
 };
+// The answer to Limits, Collect or Forgive: one of them is under way at a time.
+struct Done {
+  static constexpr auto kType = MessageType::done;
+  MessageType what = MessageType::collect;
+  std::uint32_t count = 0;
 
-using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Socket>;
-using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed>;
+
+  [[nodiscard]] constexpr bool in_range() const noexcept {
+    return what == MessageType::limits || what == MessageType::collect || what == MessageType::forgive;
+  }
+};
+
+using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket>;
+using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done>;
 
 }  // namespace bulkhead::ipc

@@ -16,6 +16,7 @@
 #include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/peer.h"
+#include "worker/ipc/slot.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -121,7 +122,10 @@ struct PlanHeader {
   std::uint32_t asks_sources = 0;  // else the next two are not looked at
   PlanPrefixes exempt;             // from penalties: value 1
   admission::SourceRules sources;
-  PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
+  std::uint32_t table_room = 0;       // slots of the connection table
+  std::uint32_t table_first_use = 0;  // TableRoom::first_use
+  Shape limits;                       // in force when the worker was started
+  PlanStrings refusal_words;          // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
 
 // The descriptor of the drain notice, if the plan has one: it follows the sockets.

@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
+#include <ctime>
 
 namespace bulkhead::ipc {
 
@@ -23,9 +25,30 @@ void set_pending(RobustLock* robust) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept {
-  return syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
+           const timespec* timeout = nullptr) noexcept {
+  return syscall(SYS_futex, &word, operation, value, timeout, nullptr, 0);
 }
+
+// Many short waits, so that a machine that was stopped as a whole counts as one of them.
+constexpr timespec kPatience{0, 100'000'000};
+constexpr int kMostWaits = 10;
+void (*when_stuck)() = nullptr;
+
+// Nobody let go of the lock in all that time.
+class Impatience {
+ public:
+  void timed_out(std::uint32_t holder) noexcept {
+    waits_ = holder == holder_ ? waits_ + 1 : 1;
+    holder_ = holder;
+    if (waits_ >= kMostWaits && when_stuck != nullptr) when_stuck();
+  }
+  void woken() noexcept { waits_ = 0; }
+
+ private:
+  std::uint32_t holder_ = 0;
+  int waits_ = 0;
+};
 
 bool is_free(std::uint32_t value) noexcept {
   return (value & FUTEX_TID_MASK) == 0;
@@ -52,12 +75,8 @@ void register_robust_list() noexcept {
   syscall(SYS_set_robust_list, list_head, sizeof *list_head);
 }
 
-Locked try_lock(RobustLock& robust) noexcept {
-  set_pending(&robust);
-  std::uint32_t value = robust.word.load(std::memory_order_relaxed);
-  if (is_free(value) && take(robust, value, 0)) return result(value);
-  set_pending(nullptr);
-  return Locked::busy;
+void call_when_stuck(void (*handler)()) noexcept {
+  when_stuck = handler;
 }
 
 Locked lock(RobustLock& robust) noexcept {
@@ -65,6 +84,7 @@ Locked lock(RobustLock& robust) noexcept {
   std::uint32_t value = robust.word.load(std::memory_order_relaxed);
   // A waiter cannot know whether others still wait, so the bit stays set and unlock wakes one too many.
   std::uint32_t extra = 0;
+  Impatience impatience;
   for (;;) {
     if (is_free(value)) {
       if (take(robust, value, extra)) return result(value);
@@ -74,7 +94,11 @@ Locked lock(RobustLock& robust) noexcept {
         !robust.word.compare_exchange_strong(value, value | FUTEX_WAITERS, std::memory_order_relaxed)) {
       continue;
     }
-    futex(robust.word, FUTEX_WAIT, value | FUTEX_WAITERS);
+    if (futex(robust.word, FUTEX_WAIT, value | FUTEX_WAITERS, &kPatience) != 0 && errno == ETIMEDOUT) {
+      impatience.timed_out(value & FUTEX_TID_MASK);
+    } else {
+      impatience.woken();
+    }
     extra = FUTEX_WAITERS;
     value = robust.word.load(std::memory_order_relaxed);
   }

@@ -3,7 +3,7 @@
 // it and repairs the data that the lock guards.
 //
 // Not a robust pthread mutex: glibc keeps list pointers inside the mutex and follows them on unlock, and here the
-// memory is shared with processes that the master does not trust. Here the shared memory holds one word and nothing of
+// memory is shared with processes that do not trust one another. Here the shared memory holds one word and nothing of
 // it is ever used as a pointer: a process holds at most one such lock at a time, so the kernel's `list_op_pending`,
 // which lives in private memory, names it for as long as it is held.
 #pragma once
@@ -18,16 +18,18 @@ struct RobustLock {
       0};  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits
 };
 
-enum class Locked { yes, after_death, busy };
+enum class Locked { yes, after_death };
 
 // Call once per process, before its first lock, and again after fork. Replaces glibc's own robust list of this thread:
 // a process that calls this must not use robust pthread mutexes.
 void register_robust_list() noexcept;
 
+// `handler`, which does not return, is called when lock() has waited for a second and nobody let go: what another
+// process has written there may be anything. Without one, lock() waits for as long as it takes.
+void call_when_stuck(void (*handler)()) noexcept;
+
 // Blocks until the lock is held: yes, or after_death when the last holder died with it.
 [[nodiscard]] Locked lock(RobustLock& robust) noexcept;
-// Never blocks: the master's form.
-[[nodiscard]] Locked try_lock(RobustLock& robust) noexcept;
 void unlock(RobustLock& robust) noexcept;
 
 }  // namespace bulkhead::ipc

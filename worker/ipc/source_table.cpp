@@ -19,22 +19,6 @@ namespace {
 
 constexpr int kForgetAtOnce = 64;
 
-struct Layout {
-  Layout(std::uint32_t slots, const SourceRoom& room) noexcept
-      : sources(1 + slots + 2 * room.penalised + room.remembered),
-        heads(std::bit_ceil(sources / 2)),
-        heads_at(kPage),
-        heaps_at(heads_at + round_to_page(std::size_t{heads} * sizeof(std::uint32_t))),
-        sources_at(heaps_at + round_to_page(std::size_t{room.penalised} * 2 * sizeof(std::uint32_t))),
-        size(sources_at + round_to_page(std::size_t{sources} * sizeof(Source))) {}
-  std::uint32_t sources;
-  std::uint32_t heads;
-  std::size_t heads_at;
-  std::size_t heaps_at;
-  std::size_t sources_at;
-  std::size_t size;
-};
-
 bool is_ipv6(const SourceKey& key) noexcept {
   return key.family == AF_INET6;
 }
@@ -45,35 +29,11 @@ std::uint32_t max_sources(const admission::PenaltyRules& rules, const SourceKey&
 
 }  // namespace
 
-struct Sources::Header {
-  HashKey key;
-  SourceRoom room;
-  std::uint32_t fresh;  // sources from here on were never used
-  std::uint32_t oldest;
-  std::uint32_t newest;
-  std::uint32_t penalised[2];
-};
-
-std::size_t Sources::size_of(std::uint32_t slots, const SourceRoom& room) noexcept {
-  return Layout(slots, room).size;
-}
-
-void Sources::create(void* memory, const SourceRoom& room, const HashKey& key) noexcept {
-  auto* header = new (memory) Header{};
-  header->key = key;
-  header->room = room;
-  header->fresh = 1;
-}
-
-std::optional<Sources> Sources::map(void* memory, std::size_t size, std::uint32_t slots) noexcept {
-  if (size < kPage) return std::nullopt;
-  Sources out;
+Sources Sources::map(void* memory, std::uint32_t slots, const SourceRoom& room) noexcept {
+  const SourceLayout layout(slots, room);
   auto* const bytes = static_cast<char*>(memory);
+  Sources out;
   out.header_ = reinterpret_cast<Header*>(bytes);
-  const SourceRoom room = out.header_->room;
-  if (room.penalised > admission::kMaxPenalised || room.remembered > 2 * admission::kMaxPenalised) return std::nullopt;
-  const Layout layout(slots, room);
-  if (layout.size > size) return std::nullopt;
   out.heads_ = reinterpret_cast<std::uint32_t*>(bytes + layout.heads_at);
   out.heaps_ = reinterpret_cast<std::uint32_t*>(bytes + layout.heaps_at);
   out.sources_ = reinterpret_cast<Source*>(bytes + layout.sources_at);
@@ -388,18 +348,6 @@ bool Sources::consistent(const Slot* slots, std::uint32_t count) const {
     ++listed;
   }
   return listed == idle_ones && header_->newest == before && penalised == header_->penalised[0] + header_->penalised[1];
-}
-
-void Sources::penalties(std::int64_t now_ns, const std::function<void(const PenaltyRecord&)>& visit) const {
-  const std::uint32_t last = touched();
-  for (std::uint32_t index = 1; index <= last; ++index) {
-    const Source& source = at(index);
-    const Penalty penalty(source.penalty);
-    if (!penalty.any() || penalty.over(now_ns)) continue;
-    const PenaltyRecord record{source.key, penalty, source.connections};
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (source.penalty == penalty.word() && source.key == record.source) visit(record);
-  }
 }
 
 }  // namespace bulkhead::ipc

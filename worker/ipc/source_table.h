@@ -16,38 +16,19 @@
 // Only each source's key, penalty and rate, and each slot's source, are authoritative; these change by single stores or
 // in an order that leaves a half-written source vacant. The rest (chains, list, heaps, counts) is rebuilt from them
 // after a holder of the lock was killed. No index is followed before it is checked and no loop relies on the memory to
-// end it, because the master uses this code too.
+// end it. The master does not use this code: it reads copies (worker/ipc/table_view.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 
 #include "worker/admission/source_rules.h"
-#include "worker/ipc/source_key.h"
+#include "worker/ipc/source_layout.h"
 
 namespace bulkhead::ipc {
 
-inline constexpr std::uint32_t kNoSource = 0;
 struct Slot;
-
-struct alignas(64) Source {
-  SourceKey key;  // family 0: vacant
-  std::uint32_t connections = 0;
-  std::uint32_t next = kNoSource;   // in the chain of its head
-  std::uint32_t older = kNoSource;  // in the idle list
-  std::uint32_t newer = kNoSource;
-  std::uint32_t place = 0;    // in the heap of its family, from 1; 0: not penalised
-  std::uint64_t penalty = 0;  // admission::Penalty
-  std::int64_t rate_full_at_ns = 0;
-};
-
-// The room of a table; tests take less.
-struct SourceRoom {
-  std::uint32_t penalised = admission::kMaxPenalised;  // of each family
-  std::uint32_t remembered = 2 * 65'536;               // idle ones, for their rates
-};
 
 // The question about the source of a connection.
 struct SourceQuestion {
@@ -74,22 +55,11 @@ struct Penalised {
   std::int64_t until_ns = 0;
 };
 
-struct PenaltyRecord {
-  SourceKey source;
-  admission::Penalty penalty;
-  std::uint32_t connections = 0;
-};
-
 class Sources {
  public:
   Sources() = default;
-  // Bytes that the part needs for `slots` connections, a multiple of the page.
-  [[nodiscard]] static std::size_t size_of(std::uint32_t slots, const SourceRoom& room) noexcept;
-  // `memory` is zeroed and as large as size_of() says. Touches one page.
-  static void create(void* memory, const SourceRoom& room, const HashKey& key) noexcept;
-  // Nothing if the contents do not fit into `size`. The room is copied, so that later changes of the shared memory
-  // cannot move a bound.
-  [[nodiscard]] static std::optional<Sources> map(void* memory, std::size_t size, std::uint32_t slots) noexcept;
+  // `memory` is what SourceLayout says. The room is ours, so that no change of the shared memory moves a bound.
+  [[nodiscard]] static Sources map(void* memory, std::uint32_t slots, const SourceRoom& room) noexcept;
 
   // Under the lock.
 
@@ -111,15 +81,12 @@ class Sources {
   // For tests: whether recover() would change nothing.
   [[nodiscard]] bool consistent(const Slot* slots, std::uint32_t count) const;
 
-  // Without the lock: a snapshot of the penalties that are not over; each is whole, though not all of the same moment.
-  void penalties(std::int64_t now_ns, const std::function<void(const PenaltyRecord&)>& visit) const;
-
   // For tests: how many sources are looked at to find this one; how many ever took memory.
   [[nodiscard]] std::uint32_t probes(const SourceKey& key) const noexcept;
   [[nodiscard]] std::uint32_t touched() const noexcept;
 
  private:
-  struct Header;
+  using Header = SourcesHeader;
   // A binary heap of the sources of one family that are penalised.
   struct Heap {
     std::uint32_t* sources;

@@ -1,11 +1,10 @@
-#include <fcntl.h>
+#include "worker/ipc/table.h"
+
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <new>
 #include <utility>
 
 #include "worker/ipc/table_header.h"
@@ -14,42 +13,9 @@ namespace bulkhead::ipc {
 
 namespace {
 
-constexpr std::uint32_t kTableMagic = 0x62684b54;
-constexpr std::uint32_t kVersion = 2;
-
-}  // namespace
-
-std::uint64_t connection_id(std::uint32_t use, std::uint32_t listener, std::uint32_t slot) noexcept {
-  return std::uint64_t{use} << 32 | std::uint64_t{listener} << 20 | slot;
-}
-
-ConnectionName connection_name(std::uint64_t id) noexcept {
-  return {static_cast<std::uint32_t>(id >> 32), static_cast<std::uint32_t>(id >> 20) & 0xfff,
-          static_cast<std::uint32_t>(id) & 0xfffff};
-}
-static_assert(kMaxConnections < 1u << 20 && kMaxListeners <= 1u << 12);
-
-namespace {
-
-// Header, rate, slots, sources: each part on pages of its own.
-struct Layout {
-  std::size_t rate;
-  std::size_t slots;
-  std::size_t sources;
-};
-
-Layout layout_of(const Shape& shape, std::size_t header) noexcept {
-  Layout out{};
-  out.rate = round_to_page(header);
-  // Room for any rate: one that changes keeps its place.
-  out.slots = out.rate + round_to_page(std::size_t{kMaxRate} * sizeof(std::int64_t));
-  out.sources = out.slots + round_to_page(std::size_t{shape.room} * sizeof(Slot));
-  return out;
-}
-
-bool is_sound(const Shape& shape) noexcept {
-  return shape.room <= kMaxConnections && shape.capacity <= shape.room && shape.rate_count <= kMaxRate &&
-         shape.rate_per_ns >= 0;
+// Another process may have written anything there, and a count below 0 would be a table that is full for ever.
+void take_one(std::uint32_t& count) noexcept {
+  if (count != 0) --count;
 }
 
 }  // namespace
@@ -64,7 +30,8 @@ Table& Table::operator=(Table&& other) noexcept {
   std::swap(sources_, other.sources_);
   std::swap(rate_, other.rate_);
   std::swap(size_, other.size_);
-  std::swap(shape_, other.shape_);
+  std::swap(words_, other.words_);
+  std::swap(room_, other.room_);
   return *this;
 }
 
@@ -72,57 +39,30 @@ Table::~Table() {
   if (header_ != nullptr) munmap(header_, size_);
 }
 
-sys::Result<sys::Fd> Table::create(const Shape& wanted, const SourceRoom& room) {
-  Shape shape = wanted;
-  shape.room = std::max(shape.room, shape.capacity);
-  sys::Fd memfd(memfd_create("bulkhead-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memfd) return sys::Error{"memfd_create", "connection table", errno};
-  HashKey key;
-  if (getrandom(&key, sizeof key, 0) != sizeof key) return sys::Error{"getrandom", "connection table", errno};
-  const Layout layout = layout_of(shape, sizeof(Header));
-  const std::size_t size = layout.sources + Sources::size_of(shape.room, room);
-  if (ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) return sys::Error{"ftruncate", "connection table", errno};
-  fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
-  if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
-  auto* header = new (memory) Header{};
-  header->magic = kTableMagic;
-  header->version = kVersion;
-  header->shape = shape;
-  header->free_head = kNoSlot;
-  Sources::create(static_cast<char*>(memory) + layout.sources, room, key);
-  munmap(memory, size);
-  return memfd;
-}
-
-sys::Result<Table> Table::map(int memfd) {
+sys::Result<Table> Table::map(int memfd, const TableRoom& room) {
   struct stat status {};
   if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "connection table", errno};
-  const auto size = static_cast<std::size_t>(status.st_size);
-  if (size < round_to_page(sizeof(Header))) return sys::Error{"map", "connection table", EINVAL};
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  const TableLayout layout(room);
+  if (room.slots > kMaxConnections || static_cast<std::size_t>(status.st_size) != layout.size) {
+    return sys::Error{"map", "connection table", EINVAL};
+  }
+  void* memory = mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
+  auto* const bytes = static_cast<char*>(memory);
   Table table;
   table.header_ = static_cast<Header*>(memory);
-  table.size_ = size;
-  const Header& header = *table.header_;
-  table.shape_ = header.shape;
-  const sys::Error unfit{"map", "connection table", EINVAL};
-  if (header.magic != kTableMagic || header.version != kVersion || !is_sound(table.shape_)) return unfit;
-  const Layout layout = layout_of(table.shape_, sizeof(Header));
-  if (layout.sources > size) return unfit;
-  auto* const bytes = static_cast<char*>(memory);
-  const auto sources = Sources::map(bytes + layout.sources, size - layout.sources, table.shape_.room);
-  if (!sources) return unfit;
-  table.sources_ = *sources;
+  table.size_ = layout.size;
+  table.room_ = room;
+  table.sources_ = Sources::map(bytes + layout.sources, room.slots, room.sources);
   table.rate_ = reinterpret_cast<std::int64_t*>(bytes + layout.rate);
   table.slots_ = reinterpret_cast<Slot*>(bytes + layout.slots);
-  madvise(memory, size, MADV_DONTFORK);
+  table.words_ = reinterpret_cast<std::atomic<std::uint64_t>*>(bytes + layout.words);
+  madvise(memory, layout.size, MADV_DONTFORK);
   return table;
 }
 
 std::uint32_t Table::capacity() const noexcept {
-  return std::min(header_->shape.capacity, shape_.room);
+  return std::min(header_->shape.capacity, room_.slots);
 }
 bool Table::has_rate() const noexcept {
   return header_->shape.rate_count != 0;
@@ -144,9 +84,9 @@ std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
   if (!has_rate()) return 0;
   constexpr std::int64_t kSoon = 2'000'000;  // until a claim has become a connection, or not
   const Header& header = *header_;
-  const Shape& shape = header.shape;
+  const Shape shape = header.shape;
   const std::uint32_t held = header.claimed;
-  if (held >= shape.rate_count) return now_ns + kSoon;
+  if (held >= shape.rate_count || shape.rate_count > kMaxRate) return now_ns + kSoon;
   const std::int64_t last = rate_[(header.rate_next + held) % shape.rate_count];
   const std::int64_t until = last == 0 ? 0 : last + shape.rate_per_ns;
   if (until <= now_ns) return 0;
@@ -156,13 +96,14 @@ std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
 Grant Table::claim_locked(const Demand& demand) noexcept {
   Header& header = *header_;
   if (const std::int64_t until = rate_wait(demand.now_ns); until != 0) return {kNoSlot, Refusal::rate, until};
-  const bool fresh = header.free_head == kNoSlot;
-  if (header.counts.used >= header.shape.capacity || (fresh && header.fresh >= shape_.room)) {
+  const std::uint32_t index = header.counts.used < header.shape.capacity ? free_one() : kNoSlot;
+  if (index == kNoSlot) {
     if (demand.waits) header.waiting = 1;
     return {kNoSlot, Refusal::max_connections, 0};
   }
-  const std::uint32_t index = fresh ? header.fresh : header.free_head;
   Slot& slot = slots_[index];
+  const bool fresh = index == header.fresh;
+  slot.use = use_after_lift(slot.use);
   slot.owner = demand.owner;
   slot.worker = demand.worker;
   slot.pid = 0;
@@ -184,18 +125,78 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   return {index, Refusal::count_, 0};
 }
 
-bool Table::try_limit(const Shape& limits) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return false;
+// The freed one whose memory is warm, else one that was never used. What another process may have written here never
+// leads out of the table, and never to a slot that is taken.
+std::uint32_t Table::free_one() noexcept {
+  Header& header = *header_;
+  const std::uint32_t head = header.free_head;
+  if (head < room_.slots && head < header.fresh && slots_[head].state == SlotState::free) return head;
+  header.free_head = kNoSlot;
+  while (header.fresh < room_.slots && slots_[header.fresh].state != SlotState::free) ++header.fresh;
+  return header.fresh < room_.slots ? header.fresh : kNoSlot;
+}
+
+// Uses of the table before this one are not used again (TableRoom::first_use), as far as 32 bits go.
+std::uint32_t Table::use_after_lift(std::uint32_t use) const noexcept {
+  const bool before = room_.first_use != 0 && use - room_.first_use >= 1U << 31;
+  return before ? room_.first_use : use;
+}
+
+void Table::limit(const Shape& limits) noexcept {
+  const TableGuard guard(*this);
   Header& header = *header_;
   if (limits.rate_count != header.shape.rate_count || limits.rate_per_ns != header.shape.rate_per_ns) {
-    std::fill_n(rate_, limits.rate_count, 0);
+    std::fill_n(rate_, std::min(limits.rate_count, kMaxRate), 0);
     header.rate_next = 0;
   }
   header.shape.rate_per_ns = limits.rate_per_ns;
   header.shape.rate_count = std::min(limits.rate_count, kMaxRate);
-  header.shape.capacity = std::min(limits.capacity, shape_.room);
-  return true;
+  header.shape.capacity = std::min(limits.capacity, room_.slots);
+}
+
+void Table::repair(const Shape& limits) noexcept {
+  repair();
+  limit(limits);
+}
+
+void Table::repair() noexcept {
+  const TableGuard guard(*this);
+  recover();
+}
+
+std::optional<MasterWord> Table::wish(std::uint32_t slot) const noexcept {
+  if (slot >= room_.slots) return std::nullopt;
+  const MasterWord word = master_word(words_[slot].load(std::memory_order_acquire));
+  const bool holds = word.is_order() && word.use == slots_[slot].use && slots_[slot].state != SlotState::free;
+  const bool done = word.wish == MasterWord::Wish::linger && slots_[slot].state == SlotState::ending;
+  return holds && !done ? std::optional(word) : std::nullopt;
+}
+
+Collected Table::collect(std::uint32_t slot, const MasterWord& word, const admission::Charge& charge,
+                         const admission::PenaltyRules& rules, std::int64_t now_ns) noexcept {
+  using Wish = MasterWord::Wish;
+  const TableGuard guard(*this);
+  Collected out;
+  if (wish(slot) != word) return out;  // another worker was faster
+  if (slot >= header_->fresh) {        // which cannot be
+    header_->fresh = slot + 1;
+    recover();
+  }
+  const SlotState state = slots_[slot].state;
+  const bool counted = state != SlotState::serving;
+  if (!counted && word.wish != Wish::release)
+    out.penalised = sources_.penalise(slots_[slot].source, charge, rules, now_ns);
+  out.done = true;
+  if (word.wish == Wish::linger) {
+    if (!counted) linger_locked(slot, word.crashed, 0);
+  } else if (state == SlotState::ending) {
+    out.ring = finish_locked(slot);
+  } else if (word.wish == Wish::release || counted) {
+    out.ring = release_locked(slot);
+  } else {
+    out.ring = end_locked(slot, word.crashed);
+  }
+  return out;
 }
 
 Grant Table::claim(const Demand& demand) noexcept {
@@ -212,7 +213,7 @@ void Table::free_slot(std::uint32_t index) noexcept {
   slot.state = SlotState::free;
   order();
   header_->free_head = index;
-  --header_->counts.used;
+  take_one(header_->counts.used);
 }
 
 bool Table::take_waiting() noexcept {
@@ -221,9 +222,9 @@ bool Table::take_waiting() noexcept {
 
 bool Table::release_locked(std::uint32_t slot) noexcept {
   if (slots_[slot].state == SlotState::serving) {
-    --header_->counts.serving;
+    take_one(header_->counts.serving);
   } else {
-    --header_->claimed;
+    take_one(header_->claimed);
   }
   free_slot(slot);
   return take_waiting();
@@ -234,15 +235,9 @@ bool Table::release(std::uint32_t slot) noexcept {
   return release_locked(slot);
 }
 
-std::optional<bool> Table::try_release(std::uint32_t slot) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
-  return release_locked(slot);
-}
-
 void Table::serve(std::uint32_t slot) noexcept {
   const TableGuard guard(*this);
-  if (const std::uint32_t count = header_->shape.rate_count; count != 0) {
+  if (const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate); count != 0) {
     // The entry first: if the process is killed between the two, the next connection overwrites the entry.
     std::uint32_t& next = header_->rate_next;
     rate_[next % count] = slots_[slot].started_ns;
@@ -251,7 +246,7 @@ void Table::serve(std::uint32_t slot) noexcept {
   }
   order();
   slots_[slot].state = SlotState::serving;
-  --header_->claimed;
+  take_one(header_->claimed);
   ++header_->counts.serving;
 }
 
@@ -266,7 +261,7 @@ void Table::journal_end(std::uint32_t slot, bool crashed) noexcept {
   order();
   header.counts.completed = header.journal_completed;
   header.counts.crashed = header.journal_crashed;
-  --header.counts.serving;
+  take_one(header.counts.serving);
 }
 
 bool Table::end_locked(std::uint32_t slot, bool crashed) noexcept {
@@ -280,12 +275,6 @@ bool Table::end_locked(std::uint32_t slot, bool crashed) noexcept {
 
 bool Table::end(std::uint32_t slot, bool crashed) noexcept {
   const TableGuard guard(*this);
-  return end_locked(slot, crashed);
-}
-
-std::optional<bool> Table::try_end(std::uint32_t slot, bool crashed) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
   return end_locked(slot, crashed);
 }
 
@@ -303,12 +292,6 @@ void Table::linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) n
   linger_locked(slot, crashed, deadline_ns);
 }
 
-bool Table::try_linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (guard.held()) linger_locked(slot, crashed, deadline_ns);
-  return guard.held();
-}
-
 bool Table::finish_locked(std::uint32_t slot) noexcept {
   free_slot(slot);
   return take_waiting();
@@ -319,18 +302,8 @@ bool Table::finish(std::uint32_t slot) noexcept {
   return finish_locked(slot);
 }
 
-std::optional<bool> Table::try_finish(std::uint32_t slot) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
-  return finish_locked(slot);
-}
-
 bool Table::somebody_waits() const noexcept {
   return header_->waiting != 0;
-}
-
-void Table::try_repair() noexcept {
-  const TableGuard guard(*this, std::nothrow);
 }
 
 void Table::refuse(Refusal reason) noexcept {
@@ -338,27 +311,13 @@ void Table::refuse(Refusal reason) noexcept {
   ++header_->counts.refused[static_cast<std::size_t>(reason)];
 }
 
-void Table::adopt(std::uint32_t slot) noexcept {
-  slots_[slot].owner = 0;
-}
-
 std::uint32_t Table::high_water() const noexcept {
   if (header_ == nullptr) return 0;
-  return header_->fresh < shape_.room ? header_->fresh : shape_.room;
+  return header_->fresh < room_.slots ? header_->fresh : room_.slots;
 }
 
 Counts Table::counts() const noexcept {
   return header_ == nullptr ? Counts{} : header_->counts;
-}
-
-std::optional<Slot> Table::copy(std::uint32_t index) const noexcept {
-  if (index >= shape_.room) return std::nullopt;
-  for (int attempt = 0; attempt < 8; ++attempt) {
-    const Slot copy = slots_[index];
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (slots_[index].use == copy.use && slots_[index].state == copy.state) return copy;
-  }
-  return std::nullopt;
 }
 
 void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept {
@@ -382,11 +341,11 @@ void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& f
 // A holder of the lock was killed. `fresh` may lag behind by the one slot that was being claimed.
 void Table::recover() noexcept {
   Header& header = *header_;
-  if (header.fresh < shape_.room && slots_[header.fresh].state != SlotState::free) ++header.fresh;
+  while (header.fresh < room_.slots && slots_[header.fresh].state != SlotState::free) ++header.fresh;
   if (header.journal_open != 0) {
     header.counts.completed = header.journal_completed;
     header.counts.crashed = header.journal_crashed;
-    if (header.journal_slot < shape_.room) {
+    if (header.journal_slot < room_.slots) {
       Slot& slot = slots_[header.journal_slot];
       if (header.journal_linger != 0) {
         slot.state = SlotState::ending;
@@ -410,8 +369,8 @@ bool Table::consistent() noexcept {
   Counts counted;
   const Counts before = header_->counts;
   std::uint32_t length = 0;
-  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= shape_.room; at = slots_[at].next_free) {
-    if (at >= shape_.room || slots_[at].state != SlotState::free) return false;
+  for (std::uint32_t at = header_->free_head; at != kNoSlot && length <= room_.slots; at = slots_[at].next_free) {
+    if (at >= room_.slots || slots_[at].state != SlotState::free) return false;
     ++length;
   }
   std::uint32_t free_head = kNoSlot;

@@ -36,16 +36,8 @@ Penalised Table::penalise(std::uint32_t slot, const admission::Charge& charge, c
   return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
 }
 
-std::optional<Penalised> Table::try_penalise(std::uint32_t slot, const admission::Charge& charge,
-                                             const admission::PenaltyRules& rules, std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
-  return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
-}
-
-std::optional<std::uint32_t> Table::try_forgive(const SourceKey& prefix) noexcept {
-  const TableGuard guard(*this, std::nothrow);
-  if (!guard.held()) return std::nullopt;
+std::uint32_t Table::forgive(const SourceKey& prefix) noexcept {
+  const TableGuard guard(*this);
   return sources_.forgive(prefix);
 }
 

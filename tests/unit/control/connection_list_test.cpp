@@ -6,12 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "worker/ipc/table.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::control {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+ipc::Table table_of(const net::Listener& listener) {
+  auto table = ipc::Table::map(listener.table_fd(), listener.table().room());
+  REQUIRE(table);
+  return std::move(*table);
+}
 
 class Tables {
  public:
@@ -21,17 +28,18 @@ class Tables {
     config.max_connections = capacity;
     auto listener = std::make_unique<net::Listener>(next_++, path, config, inherited);
     REQUIRE_FALSE(listener->open());
-    for (std::uint32_t i = 0; i < connections; ++i) connect(*listener);
+    ipc::Table table = table_of(*listener);
+    for (std::uint32_t i = 0; i < connections; ++i) connect(table);
     return *(listeners[path] = std::move(listener));
   }
-  static std::uint32_t connect(net::Listener& listener) {
-    const std::uint32_t index = listener.table().claim({1, 3, sys::monotonic_ns()}).slot;
-    ipc::Slot& slot = listener.table().slot(index);
+  static std::uint32_t connect(ipc::Table& table) {
+    const std::uint32_t index = table.claim({1, 3, sys::monotonic_ns()}).slot;
+    ipc::Slot& slot = table.slot(index);
     slot.peer = {AF_INET6, 50'000, 0, {0x20, 1, 0xd, 0xb8}, 0, 0, 0};
     slot.local = {AF_INET, 4040, 0, {127, 0, 0, 1}, 0, 0, 0};
     slot.pid = static_cast<std::int32_t>(1000 + index);
     slot.started_ns = sys::monotonic_ns();
-    listener.table().serve(index);
+    table.serve(index);
     return index;
   }
 
@@ -110,7 +118,8 @@ TEST_CASE("two thousand connections are listed completely, in small pieces") {
 TEST_CASE("a long run of free slots is scanned in many short pieces") {
   Tables tables;
   net::Listener& listener = tables.add("root/a", 50'000, 50'000);
-  for (std::uint32_t slot = 1; slot + 1 < 50'000; ++slot) (void)listener.table().end(slot, false);
+  ipc::Table table = table_of(listener);
+  for (std::uint32_t slot = 1; slot + 1 < 50'000; ++slot) (void)table.end(slot, false);
   ConnectionList list(tables.listeners);
   Taken taken;
   take(list, taken, 1'000'000);
@@ -130,7 +139,7 @@ TEST_CASE("a connection that stays is listed once, even if others change between
   (void)tables.add("root/a/inner", 1000, 5);
   (void)tables.add("root/a", 1000, 3);  // another one of that name
   take(list, taken, 3);
-  (void)stays.table().end(99, false);
+  (void)table_of(stays).end(99, false);
   tables.listeners.erase("root/c");
   take(list, taken, 1000);
   std::set<std::string> ids;

@@ -197,7 +197,7 @@ TEST_CASE("a listener that gave up and is not started again closes its port; its
   net::Listener& echo = f.rig.listener_at("root/echo");
   f.rig.end("root/echo/1");
   CHECK_FALSE(echo.is_open());
-  CHECK(echo.table().counts().serving == 1);
+  CHECK(echo.counts().serving == 1);
 }
 
 TEST_CASE("a listener that gave up and is permanent keeps its port until it is started again") {

@@ -161,7 +161,7 @@ TEST_CASE("a restart keeps the connections") {
   rig.operations.restart("root/echo", asked.done());
   rig.settle();
   CHECK(asked.is_done());
-  CHECK(rig.listener_at("root/echo").table().counts().used == 1);
+  CHECK(rig.listener_at("root/echo").counts().used == 1);
   CHECK(rig.children.adopted(rig.listener_at("root/echo")) == 1);
 }
 

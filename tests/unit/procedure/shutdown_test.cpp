@@ -55,7 +55,7 @@ TEST_CASE("the daemon waits for its connections and exits after the last one") {
   rig.shutdown.graceful(true);
   rig.tick(1s);
   CHECK(rig.shutdown.phase() == Phase::draining);
-  (void)rig.listener_at("root/echo").table().end(slot, false);
+  (void)rig.table_at("root/echo").end(slot, false);
   rig.tick(50ms);
   CHECK(rig.is_done);
 }

@@ -9,6 +9,7 @@
 
 #include "tests/unit/rig/rig.h"
 #include "worker/ipc/robust_lock.h"
+#include "worker/ipc/table.h"
 
 namespace bulkhead::procedure {
 namespace {
@@ -35,6 +36,9 @@ struct Script final : running::Workforce {
     deeds.push_back("one " + std::to_string(slot));
     return true;
   }
+  void ask(net::Listener&, const ipc::Down&, process::Workers::Answered) override {}
+  bool has_ready_worker(const net::Listener&) const override { return true; }
+  bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }
   void kill_unresponsive(net::Listener&, std::chrono::nanoseconds) override {}
   void for_each_worker(const std::function<void(const process::WorkerProcess&)>&) const override {}
 };
@@ -43,6 +47,7 @@ struct Fixture {
   net::InheritedSockets inherited;
   config::Config config = rig::config_of(rig::file_with(rig::listener_entry("echo")));
   net::Listener listener{0, "root/echo", *config.root.children[0].listener, inherited};
+  ipc::Table table;
   supervision::Instant time{};
   Script script;
   StopSequence sequence;
@@ -55,6 +60,9 @@ struct Fixture {
       : sequence(script, times, [this] { return time; }) {
     ipc::register_robust_list();
     REQUIRE_FALSE(listener.open());
+    auto mapped = ipc::Table::map(listener.table_fd(), listener.table().room());
+    REQUIRE(mapped);
+    table = std::move(*mapped);
     sequence.set_world({[this] { return std::vector{&listener}; }, [this] { ++tree_stops; }, [this] { ++kills; },
                         [this](Phase phase) { phases.push_back(phase); }, [this] { ++ends; }});
   }
@@ -63,8 +71,8 @@ struct Fixture {
     sequence.tick();
   }
   std::uint32_t connect() {
-    const std::uint32_t slot = listener.table().claim({1, 1, 0}).slot;
-    listener.table().serve(slot);
+    const std::uint32_t slot = table.claim({1, 1, 0}).slot;
+    table.serve(slot);
     return slot;
   }
   void drain() {
@@ -138,7 +146,7 @@ TEST_CASE("a drain ends when no connection is left") {
   f.pass(1h);
   CHECK_FALSE(f.listener.is_open());
   CHECK(f.sequence.phase() == Phase::draining);
-  (void)f.listener.table().end(slot, false);
+  (void)f.table.end(slot, false);
   f.pass(10ms);
   CHECK(f.tree_stops == 1);
 }
@@ -220,7 +228,7 @@ TEST_CASE("when the tree has ended by itself, connections are ended and it is no
   const auto slot = f.connect();
   f.sequence.tree_gone();
   CHECK(f.sequence.phase() == Phase::terminating);
-  (void)f.listener.table().end(slot, false);
+  (void)f.table.end(slot, false);
   f.pass(10ms);
   CHECK(f.tree_stops == 0);
   CHECK(f.ends == 1);

@@ -114,7 +114,7 @@ Rig::Rig(std::string_view text)
                clock()),
       reload(loop, {engine, catalogue, listeners, children, later, operations, scaling, log}, events, manager,
              {[this] { return readiness.is_ready(); }, {}, [this] { shutdown.set_times(stop_times()); }, [] {}}) {
-  ipc::register_robust_list();  // as main() does: the master locks tables
+  ipc::register_robust_list();  // as a worker does: the rig plays workers
   listeners.on_bound([this](const net::Listener& listener) { narrator.bound(listener); });
   listeners.on_forgotten([this](net::Listener& listener) {
     shutdown.forget(listener);
@@ -217,9 +217,16 @@ std::size_t Rig::count(std::string_view event) const {
       std::ranges::count_if(events.records(), [event](const auto& record) { return record.event == event; }));
 }
 
+ipc::Table& Rig::table_at(const std::string& path) {
+  const net::Listener& listener = listener_at(path);
+  auto table = ipc::Table::map(listener.table_fd(), listener.table().room());
+  if (!table) throw std::logic_error(table.error().text());
+  return tables[path] = std::move(*table);
+}
+
 std::uint32_t Rig::connect(const std::string& worker, pid_t pid) {
   const supervision::NodeView view = *engine.view(worker);
-  ipc::Table& table = listener_at(engine.view(view.parent)->path).table();
+  ipc::Table& table = table_at(engine.view(view.parent)->path);
   const std::uint32_t slot = table.claim({view.run, 1, 0}).slot;
   table.slot(slot).pid = pid;
   table.serve(slot);

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "master/running/later.h"
 #include "master/running/listeners.h"
 #include "tests/unit/rig/scripted_system.h"
+#include "worker/ipc/table.h"
 #include "worker/loop/loop.h"
 
 namespace bulkhead::rig {
@@ -75,6 +77,8 @@ class Rig final : private running::Engine::Effects {
   [[nodiscard]] std::size_t count(std::string_view event) const;  // in the ring
   [[nodiscard]] net::Listener& listener_at(const std::string& path) const { return *listeners.at(path); }
   [[nodiscard]] supervision::RunId run_of(const std::string& path) const { return engine.view(path)->run; }
+  // The listener's table as its workers have it.
+  [[nodiscard]] ipc::Table& table_at(const std::string& path);
   // A connection that this worker serves, by a process that exists only in the table.
   std::uint32_t connect(const std::string& worker, pid_t pid);
 
@@ -102,6 +106,7 @@ class Rig final : private running::Engine::Effects {
   host::ServiceManager manager;
   reload::Reload reload;
 
+  std::map<std::string, ipc::Table> tables;
   std::set<pid_t> strangers;
   std::vector<std::string> sockets_lost{};  // paths of listeners, as workers report it
   std::vector<pid_t> strangers_reaped;

@@ -1,6 +1,7 @@
 #include "tests/unit/rig/scripted_system.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 #include <utility>
 #include <variant>
 
+#include "worker/ipc/plan.h"
+#include "worker/ipc/table.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/signal_name.h"
 
@@ -26,6 +29,44 @@ int placed_at(const process::SpawnRequest& request, int number) {
   return found == request.descriptors.end() ? -1 : found->from;
 }
 
+ipc::TableRoom room_in(int plan) {
+  auto mapped = ipc::Plan::map(plan);
+  if (!mapped) throw std::logic_error(mapped.error().text());
+  const ipc::PlanHeader& header = mapped->header();
+  const ipc::TableRoom out{header.table_room, {}, header.table_first_use};
+  munmap(const_cast<ipc::PlanHeader*>(&header), header.size);
+  return out;
+}
+
+ipc::Table table_of(const ScriptedChild& child) {
+  auto table = ipc::Table::map(child.table.get(), child.room);
+  if (!table) throw std::logic_error(table.error().text());
+  return std::move(*table);
+}
+
+// As worker/connections.cpp does it, without penalties.
+void collect(const ScriptedChild& child, std::uint32_t first, std::uint32_t end) {
+  ipc::Table table = table_of(child);
+  if (first == end) table.repair();
+  for (std::uint32_t slot = first; slot < std::min(end, table.room()); ++slot) {
+    if (const auto word = table.wish(slot)) (void)table.collect(slot, *word, {}, {}, 0);
+  }
+}
+
+void carry_out(const ScriptedChild& child, const ipc::Collect& order) {
+  collect(child, order.first, order.end);
+  child.say(ipc::Done{order.kType, 0});
+}
+void carry_out(const ScriptedChild& child, const ipc::Limits& order) {
+  table_of(child).limit(order.limits);
+  child.say(ipc::Done{order.kType, 0});
+}
+void carry_out(const ScriptedChild& child, const ipc::Forgive& order) {
+  child.say(ipc::Done{order.kType, table_of(child).forgive(order.prefix)});
+}
+template <class T>
+void carry_out(const ScriptedChild&, const T&) {}
+
 std::string text_of(const ipc::Down& message) {
   return std::visit(
       sys::Overloaded{[](const ipc::Retire&) { return std::string("retire"); },
@@ -35,6 +76,9 @@ std::string text_of(const ipc::Down& message) {
                       [](const ipc::Log&) { return std::string("log"); },
                       [](const ipc::Signal& s) { return "signal " + std::to_string(s.signal); },
                       [](const ipc::Kick&) { return std::string("kick"); },
+                      [](const ipc::Limits&) { return std::string("limits"); },
+                      [](const ipc::Collect&) { return std::string("collect"); },
+                      [](const ipc::Forgive&) { return std::string("forgive"); },
                       [](const ipc::Socket& socket) { return "socket " + std::to_string(socket.number); }},
       message);
 }
@@ -102,6 +146,9 @@ sys::Result<pid_t> ScriptedSystem::begin(const process::SpawnRequest& request) {
     if (child.notify) (void)!::write(child.notify.get(), "\n", 1);
     return child.pid;
   }
+  child.table = copy_of(placed_at(request, ipc::kTableFd));
+  child.room = room_in(placed_at(request, ipc::kPlanFd));
+  collect(child, 0, table_of(child).high_water());
   child.say(ipc::Hello{ipc::kProtocolVersion, {}});
   child.say(ipc::Ready{});
   return child.pid;
@@ -171,6 +218,7 @@ void ScriptedSystem::hear(ScriptedChild& child, const ipc::Down& message) {
   if (!child.obeys) return;
   if (std::holds_alternative<ipc::Drain>(message)) child.say(ipc::Drained{0});
   if (std::holds_alternative<ipc::Signal>(message)) child.say(ipc::Signalled{1});
+  std::visit([&child](const auto& order) { carry_out(child, order); }, message);
   if (!std::holds_alternative<ipc::Retire>(message)) return;
   deeds_.push_back("retire " + child.path);
   child.say(ipc::Retiring{ipc::RetireReason::asked, 0});

@@ -14,6 +14,7 @@
 
 #include "master/process/child_system.h"
 #include "worker/ipc/channel.h"
+#include "worker/ipc/table_layout.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::rig {
@@ -33,6 +34,8 @@ struct ScriptedChild {
   bool is_worker = false;
   bool obeys = true;               // ends when it is asked to, answers its messages
   sys::Fd channel;                 // a worker's end
+  sys::Fd table;                   // and its connection table
+  ipc::TableRoom room;
   sys::Fd report;                  // a process's: closed by exec
   sys::Fd notify;                  // a process's descriptor 3
   std::vector<std::string> heard;  // "drain", "signal 15"
@@ -56,6 +59,7 @@ struct ScriptedChild {
 class ScriptedSystem final : public process::ChildSystem {
  public:
   static constexpr pid_t kFirstPid = 5'000'001;  // above pid_max
+  static constexpr std::uint32_t kNobody = 65'534;
 
   // From now on children started at `path` behave so. The others serve.
   void conduct(const std::string& path, Conduct conduct) { conducts_[path] = conduct; }
@@ -75,6 +79,7 @@ class ScriptedSystem final : public process::ChildSystem {
   enum class Companion { obeys, is_deaf, is_deaf_and_no_child };
   void accompany(const std::string& path, Companion companion) { companions_[at(path).pid] = companion; }
   [[nodiscard]] bool is_accompanied(pid_t leader) const { return companions_.contains(leader); }
+  void be_of_user(pid_t pid, std::uint32_t user) { users_[pid] = user; }
 
   // Every child reads its messages and answers. True: some child did something.
   bool play();
@@ -89,6 +94,11 @@ class ScriptedSystem final : public process::ChildSystem {
   pid_t some_ended() noexcept override { return ended_.empty() ? 0 : ended_.front(); }
   bool has_ended(pid_t child) noexcept override;
   bool is_child(pid_t child) noexcept override;
+  // Of a connection: nobody, as its listener's workers, unless the test says otherwise.
+  std::optional<std::uint32_t> real_user(pid_t child) noexcept override {
+    const auto found = users_.find(child);
+    return found == users_.end() ? kNobody : found->second;
+  }
   std::optional<sys::Ended> reap(pid_t child, bool group) noexcept override;
   int status_of(pid_t child) noexcept override;
   bool has_living_child_in(pid_t leader) noexcept override;
@@ -109,6 +119,7 @@ class ScriptedSystem final : public process::ChildSystem {
   std::map<pid_t, int> unknown_;
   std::set<pid_t> connections_;
   std::map<pid_t, Companion> companions_;  // by leader
+  std::map<pid_t, std::uint32_t> users_;
   std::vector<std::string> deeds_;
 };
 

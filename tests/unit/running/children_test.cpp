@@ -176,7 +176,7 @@ TEST_CASE("a worker's last message is read before its end is judged") {
   rig.system.end(worker, exited(1));
   rig.children.reap();
   REQUIRE(all<StartFailed>(rig).size() == 1);
-  CHECK(all<StartFailed>(rig).front().how.find("mapping the connection table") != std::string::npos);
+  CHECK(all<StartFailed>(rig).front().how.find("working with the connection table") != std::string::npos);
 }
 
 TEST_CASE("an operator's stop asks a worker over its channel and a process with its signal") {
@@ -282,7 +282,7 @@ TEST_CASE("when a worker ends, the others of its listener are woken") {
   Rig rig(file_with(listener_entry("echo") + "," + listener_entry("other", R"("workers":1)")));
   rig.start();
   rig.end("root/echo/1");
-  CHECK(rig.system.at("root/echo/2").heard == Words{"kick"});
+  CHECK(rig.system.at("root/echo/2").heard == Words{"kick", "collect"});
   CHECK(rig.system.at("root/other/1").heard.empty());
 }
 
@@ -302,9 +302,9 @@ TEST_CASE("a worker whose loop turns between two checks is left alone") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   (void)rig.children.tick();
-  rig.listener_at("root/echo").table().worker(1).heartbeat_ns = now().time_since_epoch().count();
+  rig.table_at("root/echo").worker(1).heartbeat_ns = now().time_since_epoch().count();
   (void)rig.children.tick();
-  rig.listener_at("root/echo").table().worker(1).heartbeat_ns = 0;
+  rig.table_at("root/echo").worker(1).heartbeat_ns = 0;
   (void)rig.children.tick();
   CHECK(rig.system.at("root/echo/1").signals.empty());
 }

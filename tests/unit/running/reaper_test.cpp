@@ -1,5 +1,9 @@
 // The reaper: to which child an end belongs, and the adoption of a worker's connections.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <cerrno>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -35,7 +39,7 @@ TEST_CASE("children are reaped in the order in which they ended, each by the par
   CHECK(rig.system.deeds() ==
         Words{"reap 6000001", "reap root/db", "start root/db", "reap root/echo/1", "reap 6000002", "reap 6000003"});
   CHECK(rig.children.adopted(echo) == 0);
-  CHECK(echo.table().counts().completed == 1);
+  CHECK(echo.counts().completed == 1);
   CHECK(rig.strangers_reaped == std::vector<pid_t>{kStranger});
 }
 
@@ -47,7 +51,7 @@ TEST_CASE("the connections of a dead worker are adopted, and this is reported") 
   net::Listener& echo = rig.listener_at("root/echo");
   CHECK(rig.children.adopted(echo) == 1);
   CHECK(rig.count("children_adopted") == 1);
-  CHECK(echo.table().counts().serving == 1);
+  CHECK(echo.counts().serving == 1);
 }
 
 TEST_CASE("a connection that was reaped before its worker's end is seen keeps its exit status") {
@@ -57,11 +61,11 @@ TEST_CASE("a connection that was reaped before its worker's end is seen keeps it
   rig.system.end_unknown(kConnection, killed_by(SIGSEGV));
   rig.children.reap();
   net::Listener& echo = rig.listener_at("root/echo");
-  CHECK(echo.table().counts().serving == 1);  // its worker may be about to count it
+  CHECK(echo.counts().serving == 1);  // its worker may be about to count it
   rig.end("root/echo/1");
   CHECK(rig.children.adopted(echo) == 0);
-  CHECK(echo.table().counts().serving == 0);
-  CHECK(echo.table().counts().crashed == 1);
+  CHECK(echo.counts().serving == 0);
+  CHECK(echo.counts().crashed == 1);
 }
 
 TEST_CASE("a table cannot claim a worker, a process child or a foreign process as its connection") {
@@ -74,7 +78,7 @@ TEST_CASE("a table cannot claim a worker, a process child or a foreign process a
   (void)claim(kStranger);
   rig.end("root/echo/1");
   CHECK(rig.children.adopted(rig.listener_at("root/echo")) == 0);
-  CHECK(rig.listener_at("root/echo").table().counts().used == 0);
+  CHECK(rig.listener_at("root/echo").counts().used == 0);
   CHECK(rig.is_running("root/echo/2"));
   CHECK(rig.is_running("root/db"));
 }
@@ -100,6 +104,64 @@ TEST_CASE("a slot that has been reused by another connection is not signalled") 
   const auto slot = rig.connect("root/echo/1", kConnection);
   net::Listener& echo = rig.listener_at("root/echo");
   CHECK_FALSE(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use + 1, SIGTERM));
+}
+
+TEST_CASE("what runs as another user than its listener is adopted and counted, and never signalled") {
+  if (geteuid() != 0) return;  // then the kernel sees to it
+  Rig rig(file_with(listener_entry("echo", kOne)));
+  rig.start();
+  const auto slot = rig.connect("root/echo/1", kConnection);
+  rig.system.be_of_user(kConnection, 0);
+  rig.end("root/echo/1");
+  net::Listener& echo = rig.listener_at("root/echo");
+  CHECK(rig.children.adopted(echo) == 1);
+  (void)rig.system.take_deeds();
+  CHECK_FALSE(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use, SIGTERM));
+  rig.children.signal_adopted(echo, SIGKILL);
+  CHECK(rig.system.deeds().empty());
+}
+
+TEST_CASE("the ends of connections wait for the next worker, but are counted at once") {
+  Rig rig(file_with(listener_entry("echo", kOne)));
+  rig.start();
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.system.conduct("root/echo/1", Conduct::is_silent);
+  rig.end("root/echo/1");
+  net::Listener& echo = rig.listener_at("root/echo");
+  rig.system.end_unknown(kConnection, exited(0));
+  rig.settle();
+  CHECK(rig.table_at("root/echo").counts().serving == 1);
+  CHECK(echo.counts().serving == 0);
+  CHECK(echo.counts().completed == 1);
+  rig.system.conduct("root/echo/1", Conduct::serves);
+  rig.end("root/echo/1");
+  rig.pass(std::chrono::seconds(10));
+  CHECK(rig.table_at("root/echo").counts().serving == 0);
+  CHECK(rig.table_at("root/echo").counts().completed == 1);
+  CHECK(echo.counts().completed == 1);
+}
+
+TEST_CASE("two workers in a row that cannot work with their table get another one, with what lives in it") {
+  Rig rig(file_with(listener_entry("echo")));
+  rig.start();
+  const auto slot = rig.connect("root/echo/1", kConnection);
+  rig.end("root/echo/1");
+  net::Listener& echo = rig.listener_at("root/echo");
+  const auto use = echo.table().copy(slot)->use;
+  const std::uint32_t before = echo.table().room().first_use;
+  for (const char* path : {"root/echo/1", "root/echo/2"}) {
+    rig.system.at(path).say(ipc::Fail{ipc::Stage::table, ETIMEDOUT, ""});
+    rig.system.end(rig.system.at(path), exited(1));
+  }
+  rig.settle();
+  rig.pass(std::chrono::seconds(10));
+  CHECK(echo.table().room().first_use > before);
+  REQUIRE(echo.table().copy(slot));
+  CHECK(echo.table().copy(slot)->use == use);
+  CHECK(echo.table().copy(slot)->state == ipc::SlotState::serving);
+  CHECK(rig.children.adopted(echo) == 1);
+  CHECK(rig.is_running("root/echo/1"));
+  CHECK(rig.is_running("root/echo/2"));
 }
 
 TEST_CASE("workers and processes take one path at their end: the log, the event, then the tree") {

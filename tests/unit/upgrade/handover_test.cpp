@@ -45,8 +45,25 @@ Handover sample() {
   root.blame = {"because"};
   root.supervisor = supervisor;
   out.tree = {2, 3, 0xffffffffffffffffULL, {root}};
-  out.listeners.push_back(
-      {"root/echo", 0, true, false, 1, 34, 35, 41, 42, {{0, "127.0.0.1:1", 36, "/x", 1, 2, -1}}, {{1, {"echo"}}}});
+  out.listeners.push_back({"root/echo",
+                           0,
+                           true,
+                           false,
+                           1,
+                           34,
+                           35,
+                           41,
+                           42,
+                           65536,
+                           0,
+                           1024,
+                           512,
+                           3,
+                           1000,
+                           {7, 1},
+                           {{2, 99}},
+                           {{0, "127.0.0.1:1", 36, "/x", 1, 2, -1}},
+                           {{1, {"echo"}}}});
   process::WorkerHandover worker;
   worker.path = "root/echo/1";
   worker.start_deadline = Instant(Duration(1));
@@ -59,7 +76,9 @@ Handover sample() {
   out.processes.push_back(child);
   out.remains.push_back({"root/old", Instant(Duration(4)), {}});
   out.errors.push_back({"root/echo", 1, 39, 40});
-  out.adoption = {{{100, true, 1, 55}}, {{101, 256, 66}}};
+  out.adoption = {{{100, "root/echo", 3, 7, 65534, true, 1, 55}},
+                  {{"root/echo", 4, 0x900000004, 102, std::nullopt, 77}},
+                  {{101, 256, 66}}};
   out.runs.push_back({1, 812, 15, true, false, 0, "so"});
   out.last_seq = 2;
   out.descriptors.push_back({30, "file 1 2"});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "worker/ipc/table.h"
+#include "worker/ipc/table_view.h"
 
 using namespace bulkhead::ipc;
 using namespace bulkhead::admission;
@@ -24,10 +25,11 @@ constexpr std::int64_t kNow = 1'000 * kSecond;
 struct Fixture {
   explicit Fixture(std::uint32_t capacity, SourceRoom room = {}) {
     register_robust_list();
-    auto memfd = Table::create({capacity, 0, 0}, room);
+    const Shape shape{capacity, 0, 0};
+    auto memfd = create_table(shape, room);
     REQUIRE(memfd);
     fd = std::move(*memfd);
-    auto mapped = Table::map(fd.get());
+    auto mapped = Table::map(fd.get(), room_of(shape, room));
     REQUIRE(mapped);
     table = std::move(*mapped);
     rules.penalties.mode = PenaltyMode::enforce;
@@ -45,6 +47,11 @@ struct Fixture {
   Grant ask(const SourceKey& key, std::uint32_t max_connections, bool exempt, std::int64_t now = kNow) {
     return table.admit({1, 0, now, false, {key, &rules, max_connections, exempt}}, kNoSlot);
   }
+  [[nodiscard]] TableView view() const {
+    auto out = TableView::map(fd.get(), table.room_of_it());
+    REQUIRE(out);
+    return std::move(*out);
+  }
   void end(std::uint32_t slot) { (void)table.end(slot, false); }
   Penalised crash(const SourceKey& key, std::int64_t seconds, std::int64_t now = kNow) {
     const std::uint32_t slot = connect(key, now);
@@ -55,7 +62,7 @@ struct Fixture {
   }
   std::size_t penalised(std::int64_t now = kNow) const {
     std::size_t count = 0;
-    table.sources().penalties(now, [&count](const PenaltyRecord&) { ++count; });
+    view().penalties(now, [&count](const PenaltyRecord&) { ++count; });
     return count;
   }
 
@@ -286,13 +293,13 @@ TEST_CASE("Clearing removes all penalties within the prefix and keeps the others
   (void)f.crash(source(0x20010000, AF_INET6), 90);
   SourceKey prefix = source(0x0a000000);
   prefix.bits = 24;
-  CHECK(f.table.try_forgive(prefix) == 256U);
+  CHECK(f.table.forgive(prefix) == 256U);
   CHECK(f.penalised() == 45);
   CHECK(f.table.consistent());
   CHECK(f.connect(source(0x0a0000ff)) != kNoSlot);
   CHECK(f.connect(source(0x0a000100)) == kNoSlot);
-  CHECK(f.table.try_forgive(source(0x0b000000)) == 0U);
-  CHECK(f.table.try_forgive(source(0x20010000, AF_INET6)) == 1U);
+  CHECK(f.table.forgive(source(0x0b000000)) == 0U);
+  CHECK(f.table.forgive(source(0x20010000, AF_INET6)) == 1U);
 }
 
 TEST_CASE("A long random history stays consistent and agrees with a simple model") {
@@ -325,7 +332,7 @@ TEST_CASE("A long random history stays consistent and agrees with a simple model
       --connections[from];
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(at));
     }
-    if (random() % 500 == 0) (void)f.table.try_forgive(source(1 + random() % 60));
+    if (random() % 500 == 0) (void)f.table.forgive(source(1 + random() % 60));
     if (round % 100 == 0) REQUIRE(f.table.consistent());
   }
   CHECK(f.table.consistent());

@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "worker/ipc/table_view.h"
+
 using namespace bulkhead::ipc;
 namespace sys = bulkhead::sys;
 
@@ -15,10 +17,11 @@ namespace {
 struct Fixture {
   explicit Fixture(std::uint32_t capacity, std::uint32_t rate_count = 0, std::int64_t rate_per_ns = 0) {
     register_robust_list();
-    auto memfd = Table::create({capacity, rate_count, rate_per_ns});
+    const Shape shape{capacity, rate_count, rate_per_ns};
+    auto memfd = create_table(shape);
     REQUIRE(memfd);
     fd = std::move(*memfd);
-    auto mapped = Table::map(fd.get());
+    auto mapped = Table::map(fd.get(), room_of(shape));
     REQUIRE(mapped);
     table = std::move(*mapped);
   }
@@ -94,12 +97,159 @@ TEST_CASE("Refusals are counted by reason") {
   CHECK(std::string(refusal_text(Refusal::max_connections)) == "max_connections");
 }
 
-TEST_CASE("The master's forms do nothing while a worker holds the lock") {
-  Fixture f(1);
-  const auto slot = f.claim(7, 0);
-  f.table.serve(slot);
-  CHECK(f.table.try_end(slot, false).has_value());
+namespace {
+
+using Wish = MasterWord::Wish;
+
+MasterWord order(const Table& table, std::uint32_t slot, Wish wish, bool crashed = false) {
+  MasterWord out;
+  out.use = const_cast<Table&>(table).slot(slot).use;
+  out.wish = wish;
+  out.crashed = crashed;
+  return out;
+}
+
+Collected collect(Fixture& f, std::uint32_t slot) {
+  const auto word = f.table.wish(slot);
+  return word ? f.table.collect(slot, *word, {}, {}, 0) : Collected{};
+}
+
+}  // namespace
+
+TEST_CASE("A word is what it was, and any number is some word") {
+  MasterWord word{0xdeadbeef, Wish::linger, true, false, true, true, 0x8b};
+  CHECK(master_word(word_of(word)) == word);
+  CHECK(master_word(~std::uint64_t{0}).wish == Wish::none);
+  CHECK_FALSE(master_word(0).is_order());
+}
+
+TEST_CASE("A worker carries out what the master has written beside a slot, once") {
+  Fixture f(4);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  const auto crashed = f.claim();
+  f.table.serve(crashed);
+  const auto claimed = f.claim();
+  view->write(crashed, order(f.table, crashed, Wish::end, true));
+  view->write(claimed, order(f.table, claimed, Wish::release));
+  CHECK(view->is_open(crashed, view->word(crashed)));
+  CHECK(collect(f, crashed).done);
+  CHECK(collect(f, claimed).done);
+  CHECK_FALSE(collect(f, crashed).done);
+  CHECK_FALSE(view->is_open(crashed, view->word(crashed)));
   CHECK(f.table.counts().completed == 1);
+  CHECK(f.table.counts().crashed == 1);
+  CHECK(f.table.counts().used == 0);
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("A group that is left keeps the slot until the master says that it is gone") {
+  Fixture f(1);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  const auto slot = f.claim();
+  f.table.serve(slot);
+  view->write(slot, order(f.table, slot, Wish::linger));
+  CHECK(collect(f, slot).done);
+  CHECK_FALSE(collect(f, slot).done);
+  CHECK(f.table.counts().completed == 1);
+  CHECK(f.claim() == kNoSlot);
+  view->write(slot, order(f.table, slot, Wish::end));
+  CHECK(collect(f, slot).ring);
+  CHECK(f.table.counts().completed == 1);
+  CHECK(f.claim() == slot);
+}
+
+TEST_CASE("A word for another use of the slot, or for a free one, is no order") {
+  Fixture f(1);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  const auto slot = f.claim();
+  const MasterWord word = order(f.table, slot, Wish::end);
+  (void)f.table.release(slot);
+  view->write(slot, word);
+  CHECK_FALSE(f.table.wish(slot));
+  CHECK(f.claim() == slot);
+  CHECK_FALSE(f.table.wish(slot));
+  CHECK_FALSE(f.table.wish(kNoSlot));
+}
+
+TEST_CASE("A view's copies are what the workers' side has, and name the master's slots") {
+  Fixture f(4);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  const auto slot = f.claim(7, 3);
+  f.table.slot(slot).pid = 99;
+  f.table.serve(slot);
+  REQUIRE(view->copy(slot));
+  CHECK(view->copy(slot)->pid == 99);
+  CHECK(view->copy(slot)->owner == 7);
+  view->write(slot, order(f.table, slot, Wish::adopted));
+  CHECK(view->copy(slot)->owner == 0);
+  CHECK_FALSE(view->copy(4));
+  REQUIRE(view->counts());
+  CHECK(view->counts()->serving == 1);
+}
+
+TEST_CASE("Counts are not read while somebody holds the lock") {
+  Fixture f(1);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  f.table.lock_of_it().word = 1;
+  CHECK_FALSE(view->counts());
+  f.table.lock_of_it().word = 0;
+  CHECK(view->counts());
+}
+
+TEST_CASE("Whatever is written into the header, a worker repairs what it begins with") {
+  Fixture f(8);
+  const auto slot = f.claim();
+  f.table.serve(slot);
+  auto* const header =
+      static_cast<TableHeader*>(mmap(nullptr, sizeof(TableHeader), PROT_READ | PROT_WRITE, MAP_SHARED, f.fd.get(), 0));
+  REQUIRE(header != MAP_FAILED);
+  header->free_head = 0x7fffffff;
+  header->fresh = 0;
+  header->claimed = 77;
+  header->counts.used = 0xffffffff;
+  header->shape = {0xffffffff, 0xffffffff, -1, 0};
+  f.table.repair({8, 0, 0});
+  CHECK(f.table.consistent());
+  CHECK(f.table.counts().used == 1);
+  for (int i = 0; i < 7; ++i) CHECK(f.claim() != slot);
+  CHECK(f.claim() == kNoSlot);
+  // And while it works, no index leads out of the table.
+  header->free_head = 0x7fffffff;
+  header->counts.used = 0;
+  CHECK(f.claim() == kNoSlot);
+  munmap(header, sizeof(TableHeader));
+}
+
+TEST_CASE("A table that is made anew has the slots that live, and other uses for the rest") {
+  const Shape shape{4, 0, 0};
+  TableRoom room = room_of(shape);
+  room.first_use = 1U << 26;
+  auto memfd = create_table(shape);
+  REQUIRE(memfd);
+  KeptSlot kept{2, {}};
+  kept.slot.use = 5;
+  kept.slot.state = SlotState::serving;
+  Counts counts;
+  counts.completed = 41;
+  REQUIRE(fill_table(memfd->get(), room, {&kept, 1}, counts));
+  auto table = Table::map(memfd->get(), room);
+  REQUIRE(table);
+  register_robust_list();
+  table->repair(shape);
+  CHECK(table->counts().completed == 41);
+  CHECK(table->counts().serving == 1);
+  for (int i = 0; i < 3; ++i) {
+    const auto slot = table->claim({1, 0, 0}).slot;
+    REQUIRE(slot != kNoSlot);
+    CHECK(table->slot(slot).use == 1U << 26);
+  }
+  CHECK(table->slot(2).use == 5);
+  CHECK(table->consistent());
 }
 
 TEST_CASE("A long random history stays consistent") {
@@ -149,11 +299,14 @@ TEST_CASE("A connection's id is unique to its use, listener and slot") {
   CHECK(name.slot == 999'999);
 }
 
-TEST_CASE("Memory that is not a table is refused") {
+TEST_CASE("Memory of another size than the plan says is not mapped as a table") {
+  const TableRoom room = room_of({8, 0, 0});
   sys::Fd null(memfd_create("test", MFD_CLOEXEC));
-  CHECK_FALSE(Table::map(null.get()));
+  CHECK_FALSE(Table::map(null.get(), room));
+  CHECK_FALSE(TableView::map(null.get(), room));
   REQUIRE(ftruncate(null.get(), 1 << 20) == 0);
-  CHECK_FALSE(Table::map(null.get()));
+  CHECK_FALSE(Table::map(null.get(), room));
+  CHECK_FALSE(TableView::map(null.get(), room));
 }
 
 namespace {

@@ -1,0 +1,100 @@
+// What stands in a connection table (worker/ipc/table.h), for everybody who reads one: slots, counts, limits and names.
+// Values only; nothing here touches shared memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "worker/ipc/limits.h"
+#include "worker/ipc/peer.h"
+#include "worker/sys/enum_words.h"
+
+namespace bulkhead::ipc {
+
+inline constexpr std::uint32_t kNoSource = 0;
+inline constexpr std::uint32_t kNoSlot = 0xffffffff;
+
+enum class SlotState : std::uint32_t { free, claimed, serving, ending };
+enum class Refusal : std::uint32_t {
+  denied,
+  proxy,
+  proxy_timeout,
+  penalty,
+  per_source,
+  rate_per_source,
+  rate,
+  max_connections,
+  handler_start,
+  count_
+};
+// How far a connection is with its max_lifetime (worker/lifetimes.h).
+enum class Lifetime : std::uint32_t { going_on, terminated, killed };
+
+inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
+// The config's and the control protocol's words.
+inline constexpr sys::EnumWords<Refusal> kRefusalWords{"denied",  "proxy",           "proxy_timeout",
+                                                       "penalty", "per_source",      "rate_per_source",
+                                                       "rate",    "max_connections", "handler_start"};
+[[nodiscard]] constexpr std::string_view refusal_text(Refusal refusal) noexcept {
+  return kRefusalWords.text(refusal, "unknown");
+}
+
+// The room of a table, and its listener's limits, which may change within it.
+struct Shape {
+  std::uint32_t capacity = 0;    // max_connections
+  std::uint32_t rate_count = 0;  // max_connection_rate: so many in any window of rate_per_ns; 0: unlimited
+  std::int64_t rate_per_ns = 0;
+  std::uint32_t room = 0;  // slots; 0: as many as `capacity` has at the beginning
+  std::uint32_t reserved = 0;
+};
+
+struct Slot {
+  std::uint32_t use = 0;
+  SlotState state = SlotState::free;
+  std::uint32_t next_free = kNoSlot;
+  std::uint32_t worker = 0;  // index of the worker that claimed it; stays when the master adopts
+  std::uint64_t owner = 0;   // run of the owning worker; 0: the master
+  std::int32_t pid = 0;      // written by the kernel at clone (CLONE_PARENT_SETTID)
+  std::uint32_t generation = 0;
+  std::uint32_t asked = 0;           // it was signalled by us: its status does not count as a crash
+  std::uint16_t handler = 0;         // number in the plan of its generation
+  std::uint16_t built_in = 0;        // a built-in, whose exit status is an ExitCode
+  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
+  Peer peer;                         // the client; with a PROXY header, the one that it names
+  Peer local;
+  Peer real_peer;  // the balancer; AF_UNSPEC: none
+  std::int64_t started_ns = 0;
+  // serving: when its lifetime is over, or once that was, when it gets SIGKILL; 0: never.
+  // ending: when what is left of the group gets SIGKILL.
+  std::int64_t deadline_ns = 0;
+  Lifetime lifetime = Lifetime::going_on;
+  std::uint32_t reserved = 0;
+};
+
+struct WorkerRecord {
+  std::uint64_t run = 0;
+  std::int64_t heartbeat_ns = 0;
+  std::uint64_t accepted = 0;       // given to a child by this run
+  std::uint64_t empty_accepts = 0;  // woken for nothing: another worker was faster
+};
+
+struct Counts {
+  std::uint32_t serving = 0;
+  std::uint32_t used = 0;  // claimed, serving and ending: what max_connections limits
+  std::uint64_t completed = 0;
+  std::uint64_t crashed = 0;
+  std::uint64_t refused[kRefusals] = {};
+};
+
+// A connection's name for people, unique for the daemon's life: (use, listener, slot) in one number, written in hex.
+[[nodiscard]] std::uint64_t connection_id(std::uint32_t use, std::uint32_t listener, std::uint32_t slot) noexcept;
+struct ConnectionName {
+  std::uint32_t use;
+  std::uint32_t listener;
+  std::uint32_t slot;
+};
+[[nodiscard]] ConnectionName connection_name(std::uint64_t id) noexcept;
+inline constexpr std::uint32_t kMaxListeners = 4096;
+
+}  // namespace bulkhead::ipc

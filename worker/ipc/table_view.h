@@ -1,0 +1,74 @@
+// The master's side of a connection table (worker/ipc/table.h): copies, by value, of memory that hostile processes
+// change at any moment. It has no lock and no algorithm, its mapping of the header is read-only, and all that it can
+// write is one word for each slot that the master owns.
+//
+// Every value is loaded once. Callers check the copy before they use it as an index, a pid or a length, and believe
+// none of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "worker/ipc/master_word.h"
+#include "worker/ipc/slot.h"
+#include "worker/ipc/source_layout.h"
+#include "worker/ipc/table_layout.h"
+#include "worker/sys/result.h"
+
+namespace bulkhead::ipc {
+
+// A taken slot of a table that is made anew.
+struct KeptSlot {
+  std::uint32_t index = 0;
+  Slot slot;
+};
+
+class TableView {
+ public:
+  TableView() = default;
+  TableView(TableView&& other) noexcept;
+  TableView& operator=(TableView&& other) noexcept;
+  TableView(const TableView&) = delete;
+  TableView& operator=(const TableView&) = delete;
+  ~TableView();
+
+  // `memfd` must stay open for as long as the view.
+  [[nodiscard]] static sys::Result<TableView> map(int memfd, const TableRoom& room);
+  [[nodiscard]] const TableRoom& room() const noexcept { return room_; }
+
+  // A view that is not mapped (yet) is that of an empty table.
+
+  // Nothing while somebody changes them: the ones before hold. At most kMaxConnections each for serving and used.
+  [[nodiscard]] std::optional<Counts> counts() const noexcept;
+  [[nodiscard]] std::uint32_t high_water() const noexcept;  // at most the room; for lists only
+  [[nodiscard]] std::int64_t heartbeat_ns(std::uint32_t worker) const noexcept;
+  // Owner 0: the master's, by its own word.
+  [[nodiscard]] std::optional<Slot> copy(std::uint32_t slot) const noexcept;
+  // Copies as many slots from `first` on as there are, and returns how many. Untouched memory stays untouched.
+  [[nodiscard]] std::size_t copy(std::uint32_t first, std::span<Slot> out) const noexcept;
+
+  [[nodiscard]] MasterWord word(std::uint32_t slot) const noexcept;
+  void write(std::uint32_t slot, const MasterWord& word) noexcept;
+  // A word that is an order and has not been carried out.
+  [[nodiscard]] bool is_open(std::uint32_t slot, const MasterWord& word) const noexcept;
+
+  // The penalties that are not over, not all of the same moment.
+  void penalties(std::int64_t now_ns, const std::function<void(const PenaltyRecord&)>& visit) const;
+
+ private:
+  const TableHeader* header_ = nullptr;
+  std::uint64_t* words_ = nullptr;
+  int memfd_ = -1;
+  TableRoom room_;
+};
+
+// Fills a table that nobody else has yet: these slots, these counts. What else there is of it a worker rebuilds before
+// it is ready.
+[[nodiscard]] bool fill_table(int memfd, const TableRoom& room, std::span<const KeptSlot> slots,
+                              const Counts& counts) noexcept;
+
+}  // namespace bulkhead::ipc
