@@ -249,7 +249,7 @@ TEST_CASE("a leader that waits for its group hides nobody who ended after it") {
   rig.system.end_unknown(kConnection, exited(0));
   rig.system.end_unknown(kUnknown, exited(0));
   rig.children.reap();
-  CHECK(rig.listener_at("root/echo").table().counts().completed == 1);
+  CHECK(rig.listener_at("root/echo").counts().completed == 1);
   CHECK_FALSE(rig.system.has_ended(kUnknown));
 }
 
