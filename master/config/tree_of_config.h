@@ -10,9 +10,9 @@ namespace bulkhead::config {
 // Joins the spec of each entry with those of its children. A listener gets its workers, "1" to "N".
 [[nodiscard]] supervision::ChildSpec tree_of_config(const config::Node& node);
 
-// Worker `number` of a listener: a permanent child that restarts at once, except if it died before it had been ready for
-// a second. `of_listener` is the listener's own delay. Its workers have the same, unless it is the default: then they
-// wait 0, 100 ms, 200 ms … 5 s, because a port that nobody serves is dearer than a fork.
+// Worker `number` of a listener: a permanent child that restarts at once, except if it died before it had been ready
+// for a second. `of_listener` is the listener's own delay. Its workers have the same, unless it is the default: then
+// they wait 0, 100 ms, 200 ms … 5 s, because a port that nobody serves is dearer than a fork.
 [[nodiscard]] supervision::ChildSpec worker_spec(std::uint32_t number, const supervision::RestartDelay& of_listener);
 
 }  // namespace bulkhead::config

@@ -73,7 +73,7 @@ void ConnectionList::next_of(const net::Listener& listener, std::uint32_t last, 
   const std::uint32_t end = std::min(last, slot_ + kSlotsPerPiece);
   for (std::uint32_t listed = 0; slot_ < end && listed < kPerPiece; ++slot_) {
     const auto slot = listener.table().copy(slot_);
-    if (!slot || slot->state != ipc::SlotState::serving) continue;
+    if (!slot || slot->state != ipc::SlotState::serving || listener.has_ended(slot_, slot->use)) continue;
     if (std::exchange(any_, true)) out += ',';
     // A table may hold any bytes: invalid UTF-8 is replaced, because dump() would throw.
     out += connection_json(listener, slot_, *slot).dump(-1, ' ', false, ordered_json::error_handler_t::replace);

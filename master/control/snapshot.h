@@ -19,8 +19,8 @@ struct World {
   std::uint32_t generation;
 };
 
-// The word for a node's state. A listener waits when all of its workers do: its port queues. A process that has ended is
-// stopping as long as others of its group live.
+// The word for a node's state. A listener waits when all of its workers do: its port queues. A process that has ended
+// is stopping as long as others of its group live.
 [[nodiscard]] std::string_view state_text(const World& world, const supervision::NodeView& view);
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);

@@ -113,6 +113,11 @@ void Listener::order(std::uint32_t slot, const ipc::MasterWord& word) {
   count(open_, order, 1);
 }
 
+bool Listener::has_ended(std::uint32_t slot, std::uint32_t use) const {
+  const auto found = orders_.find(slot);
+  return found != orders_.end() && found->second.word.use == use && found->second.word.is_order();
+}
+
 void Listener::adopt(std::uint32_t slot, std::uint32_t use) noexcept {
   ipc::MasterWord word;
   word.use = use;

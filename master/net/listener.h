@@ -86,6 +86,8 @@ class Listener {
   [[nodiscard]] std::uint32_t most_slots() const noexcept { return most_slots_; }
   // The end of a connection without a worker: stands beside its slot until a worker carries it out.
   void order(std::uint32_t slot, const ipc::MasterWord& word);
+  // Whether such an end stands beside this use of the slot: its process is gone, whatever the table says of it.
+  [[nodiscard]] bool has_ended(std::uint32_t slot, std::uint32_t use) const;
   // Marks the slot as the master's.
   void adopt(std::uint32_t slot, std::uint32_t use) noexcept;
   // The slots of the next orders that no worker has carried out; nothing: there are none.

@@ -233,7 +233,7 @@ class FailedSteps(TestCase):
                             preexec=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
         daemon.expected_status = 71
         self.assertEqual(daemon.wait_exit(20), 71)
-        self.assertTrue(daemon.log("Resource temporarily unavailable", path="root/third"), daemon.log_text())
+        daemon.wait_log("Resource temporarily unavailable", path="root/third")
         self.assertFalse(os.path.exists(ran))
 
     @needs_root
@@ -268,7 +268,7 @@ class FailedSteps(TestCase):
             os.rmdir(inside)
             signal_process(one.pid, signal.SIGKILL)
             self.assertEqual(daemon.wait_exit(20), 70)
-            self.assertTrue(daemon.log("changing directory: No such file or directory"))
+            daemon.wait_log("changing directory: No such file or directory")
 
     def static_sleeper(self):
         source = self.write("sleep.c", "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")

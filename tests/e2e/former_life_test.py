@@ -31,8 +31,10 @@ class FormerLifeTestCase(ControlledTestCase):
         with open(self.runs) as file:
             return file.read()
 
-    def killed(self, *children, ports=()):
+    def killed(self, *children, ports=(), armed=None):
         daemon = self.live(*children)
+        if armed:
+            daemon.wait_log("^armed$", path=armed)
         for port in ports:
             wait_until(lambda port=port: listening_on(port), 5, "a server")
         daemon.kill_master()
@@ -51,8 +53,8 @@ class Left(FormerLifeTestCase):
         self.assertEqual(len([one for one in first.left_over() if one.state != "Z"]), 0)
 
     def test_what_is_deaf_is_killed(self):
-        script = 'trap "" TERM; sleep 1000 & trap - TERM; exec sleep 1000'
-        self.killed(shell("deaf", script, shutdown="400ms"))
+        script = 'trap "" TERM; sleep 1000 & trap - TERM; echo armed; exec sleep 1000'
+        self.killed(shell("deaf", script, shutdown="400ms"), armed="root/deaf")
         second = self.live(shell("deaf", script, shutdown="400ms"))
         self.assertEqual(len(second.log("^killed what an earlier life of the daemon left$", path="root/deaf")), 1)
 

@@ -87,7 +87,7 @@ class Lifetime(AdmissionTestCase):
         with Client(daemon.address()) as client:
             self.assertEqual(client.rest(), b"")
         self.assertEqual(self.refused(daemon), {"penalty": 1})
-        self.assertTrue(daemon.log("a source is refused for", reason="timeout"))
+        daemon.wait_log("a source is refused for", reason="timeout")
 
     def test_penalties_count_it_as_a_timeout(self):
         daemon = self.supervise(listener(max_lifetime="200ms", penalties=PENALTIES))

@@ -199,7 +199,7 @@ class AcceptErrors(TestCase):
                 storm = Storm(daemon.address(), count=20, threads=2).wait()
             self.assertEqual(storm.failed, {}, error)
             self.assertEqual(trace.injected(), 3, error)
-            self.assertTrue(daemon.log("cannot accept", errno=error))
+            daemon.wait_log("cannot accept", errno=error)
             wait_until(lambda: len(daemon.log("accepting again")) == len(daemon.log("cannot accept")), 5, "the end is told")
         self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
         self.assertEqual(len(daemon.log("cannot accept")), len(PAUSED))

@@ -76,7 +76,7 @@ class Package(TestCase):
         daemon = self.start(module_listener(module, workers=1, options={"prefix": "x" * 64}), wait=False)
         daemon.expected_status = 70
         self.assertEqual(daemon.wait_exit(15), 70)
-        self.assertTrue(daemon.log('by_hand.so says: the option "prefix" has to be a string of less than 64'))
+        daemon.wait_log('by_hand.so says: the option "prefix" has to be a string of less than 64')
 
     def test_the_example_of_the_manual_works(self):
         with open(os.path.join(SOURCE, "man", "bulkhead_handler.3")) as file:
@@ -84,7 +84,7 @@ class Package(TestCase):
         daemon = self.serve(self.with_pkg_config(self.write("since.c", example.replace("\\e", "\\"))), options={"a": 1})
         with Client(daemon.address()) as client:
             self.assertRegex(client.rest(), rb"^here since ... ... .. ..:..:.. \d{4}\n$")
-        self.assertTrue(daemon.log(r'^{"a":1}$', level="info"))
+        daemon.wait_log(r'^{"a":1}$', level="info")
 
     def test_the_header_stands_alone(self):
         for compiler, language, standard in (("cc", "c", "c11"), ("cc", "c", "c17"), ("c++", "c++", "c++11"), ("c++", "c++", "c++20")):

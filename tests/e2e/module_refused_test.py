@@ -131,14 +131,14 @@ class Broken(ControlledTestCase):
         daemon.expected_status = 70
         self.break_and_kill(daemon)
         self.assertEqual(daemon.wait_exit(), 70)
-        self.assertTrue(daemon.log("own.so changed the umask"))
-        self.assertTrue(daemon.log("^gave up: ", path="root"))
+        daemon.wait_log("own.so changed the umask")
+        daemon.wait_log("^gave up: ", path="root")
 
     def test_a_refused_module_ends_the_start_of_the_daemon(self):
         daemon = self.start(module_listener(self.module("ctor_exits"), workers=1), listener(), wait=False)
         daemon.expected_status = 70
         self.assertEqual(daemon.wait_exit(15), 70)
-        self.assertTrue(daemon.log(r"ctor_exits.so called exit\(3\)", path="root/own/1"))
+        daemon.wait_log(r"ctor_exits.so called exit\(3\)", path="root/own/1")
 
     def test_a_missing_module_worker_fails_only_modules(self):
         """Without bulkhead-module-worker a daemon serves everything except modules."""

@@ -63,7 +63,7 @@ class OnFull(AdmissionTestCase):
             self.refuse(daemon, form)
             self.wait_counts(daemon, active=0, accepted=self.LIMIT)
             self.assertEqual(self.refused(daemon), {"rate": self.MORE})
-            self.assertTrue(daemon.log("^refused a connection: max_connection_rate is 20 per 1h$", reason="rate"))
+            daemon.wait_log("^refused a connection: max_connection_rate is 20 per 1h$", reason="rate")
 
     def test_queue_serves_every_client_in_the_end(self):
         daemon = self.supervise(listener(max_connections=self.LIMIT))
@@ -113,7 +113,7 @@ class OnFull(AdmissionTestCase):
             self.assertEqual(outcome(honest), (BUSY.encode(), "end"))
             self.assertTrue(first.echo())
             if os.geteuid() == 0:
-                wait_until(lambda: list(worker.fd_kinds().values()).count("socket") == 2, 3, "the channel and the listener")
+                wait_until(lambda: list(worker.fd_kinds().values()).count("socket") == 3, 3, "the channel, the log and the listener")
         self.measured(sent_kilobytes=sent >> 10, gone_after=gone_after)
         self.assertLess(gone_after, 2)
 
@@ -158,7 +158,7 @@ class Rate(AdmissionTestCase):
             self.assertGreaterEqual(moment, number // 5 * 0.3 - 0.05)
         self.assertLess(served[-1], 0.9 + 1.0)
         self.assertEqual(self.refused(daemon), {})
-        self.assertTrue(daemon.log("^max_connection_rate reached"))
+        daemon.wait_log("^max_connection_rate reached")
         paused = daemon.events.of("accept_paused")
         self.assertEqual({event["reason"] for event in paused}, {"max_connection_rate"})
         daemon.wait_log("accepting again")

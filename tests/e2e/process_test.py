@@ -71,7 +71,7 @@ class Readiness(ControlledTestCase):
         self.assertEqual(len(told), 1)
         self.assertIn("root/broken", told[0]["message"])
         self.assertTrue(daemon.log("exec", path="root/broken"), "stage and reason of the failure")
-        self.assertTrue(daemon.log("o such file or directory", path="root/broken"))
+        daemon.wait_log("o such file or directory", path="root/broken")
         self.assertIn("root/broken failed while executing the program: No such file or directory; so root could not start",
                       told[0]["message"])
         daemon = self.supervise(program("broken", broken, ready="fork", restart="temporary"), sleeper())

@@ -44,7 +44,7 @@ class Limits(AdmissionTestCase):
         for number in (1, 2, 3):
             self.assertEqual([self.served(daemon, number) for _ in range(3)], [True, True, False], number)
         self.assertEqual(self.refused(daemon), {"rate_per_source": 3})
-        self.assertTrue(daemon.log("max_rate_per_source is 2 per 1h, source 203.0.113.1/32$", reason="rate_per_source"))
+        daemon.wait_log("max_rate_per_source is 2 per 1h, source 203.0.113.1/32$", reason="rate_per_source")
 
     def test_a_mapped_claim_and_a_plain_one_are_one_source(self):
         daemon = self.supervise(listener(proxy_protocol="auto", max_connections_per_source=1))

@@ -261,7 +261,7 @@ class Known(ProxyTestCase):
             client.send(proxy_v1(("203.0.113.1", 1)))
             self.assertTrue(client.echo())
         self.assertEqual(self.refused(daemon, denied=2), {"denied": 2})
-        self.assertTrue(daemon.log(reason="denied", peer="192.0.2.7:56324"))
+        daemon.wait_log("", reason="denied", peer="192.0.2.7:56324")
 
 
 class Refused(ProxyTestCase):
@@ -284,7 +284,7 @@ class Refused(ProxyTestCase):
         self.assertLess(len(lines), count)
         for line in lines:
             self.assertRegex(line["message"], r'proxy_protocol.*auto.*: \w')
-        self.assertTrue(daemon.log("a header longer than 4096|checksum|no PROXY signature|bad source port|version|command"))
+        daemon.wait_log("a header longer than 4096|checksum|no PROXY signature|bad source port|version|command")
 
     def test_a_header_of_the_other_version_is_refused(self):
         for configured, sent in (("v1", proxy_v2()), ("v2", proxy_v1())):
@@ -413,7 +413,7 @@ class Room(ProxyTestCase):
             for client in held.clients:
                 self.assertEqual(client.rest(), b"")
         self.refused(daemon, proxy_timeout=10)
-        self.assertTrue(daemon.log("wait in the kernel's queue"))
+        daemon.wait_log("wait in the kernel's queue")
 
 
 if __name__ == "__main__":

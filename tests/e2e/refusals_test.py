@@ -100,7 +100,7 @@ class Reasons(AdmissionTestCase):
         daemon = self.supervise(exec_listener([program], "echo", workers=1))
         words = "its handler could not be started"
         self.refuse(daemon, "handler_start", words, self.turned_away(daemon.address()))
-        self.assertTrue(daemon.log("no-program failed: Exec format error", errno="ENOEXEC"))
+        daemon.wait_log("no-program failed: Exec format error", errno="ENOEXEC")
 
 
 if __name__ == "__main__":

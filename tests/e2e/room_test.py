@@ -165,7 +165,7 @@ class Cgroups(RoomTestCase):
             json.dump({**config_of(listener()), "log": {"target": daemon.log_path, "format": "json", "level": "debug"}}, file)
         self.set("pids.max", 50)
         self.assertEqual(daemon.control.run("reload", "--wait")[0], 0)
-        self.assertEqual(self.warnings(daemon)[1:], [first.replace("27", "47").replace("30", "50")])
+        self.assertEqual(self.warnings(daemon)[1:], [first.replace("to 27:", "to 47:").replace(" is 30 ", " is 50 ")])
         with Hold(daemon.address(), 47) as hold:
             self.assertEqual(hold.echo_all(), 47)
 

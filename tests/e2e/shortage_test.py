@@ -29,7 +29,7 @@ class Shortage(ControlledTestCase):
                     daemon.control.run("tree")
                 self.assertEqual(daemon.control.run("status")[0], 0)
         self.assertEqual(canary.errors, 0)
-        self.assertTrue(daemon.log("epoll_ctl .*: No space left on device|epoll_ctl .*: Cannot allocate memory", level="error"))
+        daemon.wait_log("epoll_ctl .*: No space left on device|epoll_ctl .*: Cannot allocate memory", level="error")
 
     @tool("strace")
     @needs_root

@@ -204,7 +204,7 @@ class Penalties(SourcesTestCase):
             self.assertEqual(self.served(daemon, "127.0.0.2"), [])
         self.assertEqual(self.refused(daemon, "penalty"), 3)
         self.assertEqual(len(self.served(daemon, "127.0.0.3")), 1)
-        self.assertTrue(daemon.log("penalties", reason="penalty"))
+        daemon.wait_log("penalties", reason="penalty")
         status, text, _ = daemon.control.run("penalties")
         self.assertEqual(status, 0)
         self.assertRegex(text, r"root/told +127\.0\.0\.2/32 +crash")
@@ -260,7 +260,7 @@ class Penalties(SourcesTestCase):
         self.wait_penalties(daemon, 1)
         self.assertEqual(len(self.served(daemon, "127.0.0.2", 3)), 3)
         self.assertEqual(self.refused(daemon, "penalty"), 3)
-        self.assertTrue(daemon.log("would have refused"))
+        daemon.wait_log("would have refused")
 
     def test_beyond_max_sources_new_sources_are_denied_or_the_first_to_expire_forgotten(self):
         daemon = self.told(max_sources4=2, overflow="deny-all", exempt=["127.0.0.9"])
@@ -400,7 +400,7 @@ class Ipv6(SourcesTestCase):
                          {"denied": 2, "rate_per_source": 2, "penalty": 2})
         line = daemon.log("^refused a connection: deny contains 2001:db8:1:dd::/64$", reason="denied")[0]
         self.assertEqual(line["peer"].rsplit(":", 1)[0], f"[{denied}]")
-        self.assertTrue(daemon.log(" source 2001:db8:1:2::/64$", reason="rate_per_source"))
+        daemon.wait_log(" source 2001:db8:1:2::/64$", reason="rate_per_source")
         self.assertEqual(daemon.control.run("penalties", "clear", neighbour)[0], 1)  # not the whole of its source
         self.assertEqual(daemon.control.run("penalties", "clear", "2001:db8:1:1::/64")[0], 0)
         self.assertEqual(served(neighbour), [True])

@@ -268,7 +268,6 @@ struct Done {
   MessageType what = MessageType::collect;
   std::uint32_t count = 0;
 
-
   [[nodiscard]] constexpr bool in_range() const noexcept {
     return what == MessageType::limits || what == MessageType::collect || what == MessageType::forgive;
   }

@@ -32,9 +32,9 @@ struct ScriptedChild {
   pid_t pid = 0;
   process::SpawnRequest request;
   bool is_worker = false;
-  bool obeys = true;               // ends when it is asked to, answers its messages
-  sys::Fd channel;                 // a worker's end
-  sys::Fd table;                   // and its connection table
+  bool obeys = true;  // ends when it is asked to, answers its messages
+  sys::Fd channel;    // a worker's end
+  sys::Fd table;      // and its connection table
   ipc::TableRoom room;
   sys::Fd report;                  // a process's: closed by exec
   sys::Fd notify;                  // a process's descriptor 3
