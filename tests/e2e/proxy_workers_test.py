@@ -3,6 +3,7 @@
 import signal
 
 from harness import Client, main, needs_root, signal_process, wait_until
+from harness.daemon import listening_on
 from harness.proxy_header import proxy_v1
 from proxy_test import LINE, ProxyTestCase
 
@@ -98,10 +99,11 @@ class Workers(ProxyTestCase):
         daemon = self.echo(workers=1)
         half = self.half(daemon, 2)
         self.seen(daemon, half)
+        port = daemon.address()[1]
         daemon.events.close()
         daemon.control.close()
         daemon.kill_master()
-        daemon.wait_log("the master is gone")
+        wait_until(lambda: not listening_on(port), 5, "the worker has closed its socket")
         for client in half:
             client.send(proxy_v1()[20:])
             self.assertTrue(client.echo())

@@ -36,7 +36,7 @@ def drop_everything(sock):
 class SocketCase(ControlledTestCase):
     def as_nobody(self, *children):
         """A configuration for a daemon that may write nowhere else."""
-        os.chmod(self.directory, 0o777)
+        os.chmod(self.directory, 0o1777)
         return {**config_of(*children), "log": {"target": "stderr"},
                 "control": {"socket": self.path(f"control{len(self.daemons)}.sock")}}
 
@@ -285,11 +285,11 @@ class Files(SocketCase):
     def test_no_client_connects_before_the_owner_is_set(self):
         trace = self.path("trace")
         self.start(listener(listen=f"unix:{self.path()}", owner="nobody"), prefix=(
-            "env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-qq", "-o", trace, "-e", "trace=bind,lchown,fchownat,listen,umask", "--"))
+            "env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-qq", "-o", trace, "-e", "trace=bind,fchownat,listen,umask", "--"))
         with open(trace) as file:
-            calls = [line.split("(")[0] for line in file if "/s\"" in line or line.startswith(("listen", "umask"))]
+            calls = [line.split("(")[0] for line in file if "/s\"" in line or line.startswith(("fchownat", "listen", "umask"))]
         at = calls.index("bind", calls.index("bind") + 1) if calls.count("bind") > 1 else calls.index("bind")
-        self.assertEqual(calls[at - 1:at + 4], ["umask", "bind", "umask", "lchown", "listen"])
+        self.assertEqual(calls[at - 1:at + 4], ["umask", "bind", "umask", "fchownat", "listen"])
 
     def test_the_file_of_a_killed_daemon_is_replaced_at_once(self):
         path = self.path()

@@ -118,6 +118,9 @@ int become_daemon() {
   setsid();
   const int null = open("/dev/null", O_RDWR);
   for (int fd = 0; fd < 3; ++fd) dup2(null, fd);
+  for (int fd = 3; fd < 32; ++fd) {
+    if (fd != ends[1]) close(fd);
+  }
   (void)!write(ends[1], "x", 1);
   sleep(60);
   return 0;
