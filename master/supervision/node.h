@@ -46,6 +46,7 @@ struct Node {
   RunId run = 0;
   std::uint64_t restarts = 0;
   bool exit_pending = false;          // it has ended, and the message about that waits in its supervisor's mailbox
+  bool called_off = false;            // an operator has ended the start of the present run
   std::optional<Instant> ready_at;    // of the present run
   std::optional<Duration> ready_for;  // of the last run
   std::optional<Instant> due;         // waiting: when it restarts
@@ -83,7 +84,7 @@ struct DelayOver {
 struct Stop {};
 using Message = std::variant<ChildGone, TryAgain, DelayOver, Stop, OperationRequested>;
 
-// The answer for which a busy supervisor waits; it is handled before the mailbox.
+// The answer for which a job waits; it is handled before the mailbox.
 struct Answer {
   enum class Kind : std::uint8_t { up, start_failed, down };
   NodeId supervisor;

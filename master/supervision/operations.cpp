@@ -1,5 +1,5 @@
 // The operations of an operator: OTP's terminate_child, restart_child, delete_child, start_child and which_children,
-// with OTP's answers. Each is handled when the supervisor is idle, so the states below are settled.
+// with OTP's answers. Each is handled when its child is not occupied, so the states below are settled.
 #include <utility>
 
 #include "master/supervision/supervisor.h"
@@ -28,20 +28,45 @@ void Supervisor::handle(const OperationRequested& request) {
   }
 }
 
+Supervisor::Ids Supervisor::touched_by(const OperationRequested& request) const {
+  Ids out;
+  const auto touch = [&](std::string_view id) {
+    if (const Node* child = find_child(id)) out.push_back(child->id);
+  };
+  switch (request.operation) {
+    case Operation::terminate_child:
+    case Operation::restart_child:
+    case Operation::delete_child: touch(request.id); break;
+    case Operation::start_child: touch(request.spec.id); break;
+    case Operation::start_children:
+      for (const ChildSpec& spec : request.spec.children) touch(spec.id);
+      break;
+    case Operation::which_children: break;
+  }
+  return out;
+}
+
+// It is answered from what is known already: the child is being restarted.
+bool Supervisor::asks_about_attempt(const Message& message) const {
+  const auto* request = std::get_if<OperationRequested>(&message);
+  if (request == nullptr || request->operation == Operation::terminate_child) return false;
+  return std::ranges::any_of(touched_by(*request), [this](NodeId id) { return is_restarting(*tree_.find(id)); });
+}
+
 // Also ends the attempts of a child that is restarting or waiting.
 void Supervisor::terminate_child(std::uint64_t token, Node& child) {
   begin(Job{.kind = Job::Kind::terminate_child, .subject = child.id, .token = token, .stops = {child.id}});
 }
 
 void Supervisor::operator_restart(std::uint64_t token, Node& child) {
-  if (child.is_restarting()) return reply(token, ReplyError::restarting);
+  if (is_restarting(child)) return reply(token, ReplyError::restarting);
   if (child.has_process()) return reply(token, ReplyError::running);
   child.backoff.forget();
   begin(Job{.kind = Job::Kind::restart_child, .subject = child.id, .token = token, .starts = {child.id}});
 }
 
 void Supervisor::delete_child(std::uint64_t token, Node& child) {
-  if (child.is_restarting()) return reply(token, ReplyError::restarting);
+  if (is_restarting(child)) return reply(token, ReplyError::restarting);
   if (child.has_process()) return reply(token, ReplyError::running);
   remove_child(child.id);
   reply(token, ReplyError::none);
@@ -51,7 +76,8 @@ void Supervisor::start_child(const OperationRequested& request) {
   const std::uint64_t token = request.token;
   if (!check_child_spec(request.spec, flags().auto_shutdown).empty()) return reply(token, ReplyError::invalid_spec);
   if (const Node* present = find_child(request.spec.id)) {
-    return reply(token, present->has_process() ? ReplyError::already_started : ReplyError::already_present);
+    const bool started = present->has_process() && !is_attempted(*present);
+    return reply(token, started ? ReplyError::already_started : ReplyError::already_present);
   }
   const Node& child = add_child(std::make_shared<const ChildSpec>(request.spec));
   begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
@@ -63,7 +89,7 @@ void Supervisor::start_children(const OperationRequested& request) {
   for (const ChildSpec& spec : request.spec.children) {
     if (!check_child_spec(spec, flags().auto_shutdown).empty()) return reply(request.token, ReplyError::invalid_spec);
     const Node* present = find_child(spec.id);
-    if (present != nullptr && present->is_restarting()) return reply(request.token, ReplyError::restarting);
+    if (present != nullptr && is_restarting(*present)) return reply(request.token, ReplyError::restarting);
     if (present != nullptr && present->has_process()) return reply(request.token, ReplyError::running);
   }
   for (const ChildSpec& spec : request.spec.children) {
@@ -83,8 +109,8 @@ void Supervisor::which_children(std::uint64_t token) {
   Reply answer{token, ReplyError::none};
   for (const NodeId id : children_) {
     const Node& child = *tree_.find(id);
-    answer.children.push_back(
-        {child.spec->id, child.spec->type, child.exit_pending ? NodeState::running : child.state});
+    const NodeState state = is_attempted(child) ? NodeState::restarting : child.state;
+    answer.children.push_back({child.spec->id, child.spec->type, child.exit_pending ? NodeState::running : state});
   }
   tree_.emit(std::move(answer));
 }

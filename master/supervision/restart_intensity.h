@@ -24,6 +24,9 @@ class RestartIntensity {
   // max_restarts instants, or kMostRemembered, however often it is called.
   [[nodiscard]] bool count(Instant now);
 
+  // Whether one more at `now` would be one too many.
+  [[nodiscard]] bool is_used_up(Instant now) const { return max_restarts_ && in_window(now) >= *max_restarts_; }
+
   // Changes the limits from now on. Restarts that were counted still count, as far as the new limits use them.
   void limit(Limit max_restarts, Duration max_seconds);
 

@@ -1,6 +1,7 @@
 #include "master/supervision/supervisor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "master/supervision/cause_chain.h"
@@ -8,6 +9,14 @@
 #include "master/supervision/tree_context.h"
 
 namespace bulkhead::supervision {
+
+namespace {
+
+bool contains(const std::vector<NodeId>& ids, NodeId id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
+
+}  // namespace
 
 Supervisor::Supervisor(TreeContext& tree, Node& self)
     : tree_(tree), self_(self), intensity_(self.spec->flags.max_restarts, self.spec->flags.max_seconds) {}
@@ -30,21 +39,142 @@ void Supervisor::spec_changed() {
 
 void Supervisor::receive(Message message) {
   mailbox_.push_back(std::move(message));
-  if (!job_) tree_.schedule(self_.id);
+  tree_.schedule(self_.id);
 }
 
 void Supervisor::handle_next() {
-  if (job_ || mailbox_.empty()) return;
-  const Message message = std::move(mailbox_.front());
-  mailbox_.pop_front();
+  const auto next = next_message();
+  if (next == mailbox_.end()) return;
+  const Message message = std::move(*next);
+  mailbox_.erase(next);
   std::visit([this](const auto& known) { handle(known); }, message);
-  if (!job_ && !mailbox_.empty()) tree_.schedule(self_.id);
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
-// A child that has been stopped or started again since then has no exit pending, or has another run.
+// The first message that touches nothing that is occupied, or touched by an earlier one.
+std::deque<Message>::iterator Supervisor::next_message() {
+  if (is_ending()) return mailbox_.end();
+  Ids claimed;
+  for (auto message = mailbox_.begin(); message != mailbox_.end(); ++message) {
+    const Ids touched = touched_by(*message);
+    const auto is_claimed = [&](NodeId id) { return std::ranges::find(claimed, id) != claimed.end(); };
+    const auto is_occupied = [&](NodeId id) { return occupant(id) != nullptr; };
+    if (std::ranges::none_of(touched, is_claimed)) {
+      make_way(*message);
+      if (std::ranges::none_of(touched, is_occupied) || asks_about_attempt(*message)) return message;
+    }
+    claimed.insert(claimed.end(), touched.begin(), touched.end());
+  }
+  return mailbox_.end();
+}
+
+Supervisor::Ids Supervisor::touched_by(const Message& message) const {
+  if (const auto* gone = std::get_if<ChildGone>(&message)) return touched_by(*gone);
+  if (const auto* request = std::get_if<OperationRequested>(&message)) return touched_by(*request);
+  const auto* again = std::get_if<TryAgain>(&message);
+  const auto* over = std::get_if<DelayOver>(&message);
+  if (again == nullptr && over == nullptr) return {};
+  const Node* child = tree_.find(again != nullptr ? again->child : over->child);
+  if (child == nullptr) return {};
+  return again != nullptr ? touched_by_restart(*child) : restart_group(*child);
+}
+
+Supervisor::Ids Supervisor::touched_by(const ChildGone& message) const {
+  if (news(message) == nullptr) return {};
+  const Node& child = *tree_.find(message.child);
+  if (calls_for_restart(child, message.reason)) return touched_by_restart(child);
+  const bool during_start = occupied_by(Job::Kind::start);
+  return during_start && triggers_auto_shutdown(child) ? children_ : Ids{child.id};
+}
+
+Supervisor::Ids Supervisor::touched_by_restart(const Node& child) const {
+  Ids out = restart_group(child);
+  if (!intensity_.is_used_up(tree_.now())) return out;
+  std::ranges::copy_if(children_, std::back_inserter(out), [this](NodeId id) { return is_attempted(*tree_.find(id)); });
+  return out;
+}
+
+bool Supervisor::awaits(NodeId child) const {
+  return std::ranges::any_of(jobs_, [child](const Job& job) { return contains(job.awaited, child); });
+}
+
+bool Supervisor::occupied_by(Job::Kind kind) const {
+  return std::ranges::any_of(jobs_, [kind](const Job& job) { return job.kind == kind; });
+}
+
+bool Supervisor::is_independent(const Job& job) const {
+  return job.kind == Job::Kind::start_children ||
+         (job.kind == Job::Kind::start && flags().strategy == Strategy::one_for_one);
+}
+
+bool Supervisor::occupies(const Job& job, NodeId child) const {
+  if (job.kind == Job::Kind::end || contains(job.awaited, child)) return true;
+  const auto first = is_independent(job) ? static_cast<std::ptrdiff_t>(job.next_start) : 0;
+  if (std::find(job.starts.begin() + first, job.starts.end(), child) != job.starts.end()) return true;
+  return !is_independent(job) && (job.subject == child || contains(job.stops, child));
+}
+
+const Supervisor::Job* Supervisor::occupant(NodeId child) const {
+  const auto found = std::ranges::find_if(jobs_, [&](const Job& job) { return occupies(job, child); });
+  return found == jobs_.end() ? nullptr : &*found;
+}
+
+// Its restart is under way; it has not failed yet.
+bool Supervisor::is_attempted(const Node& child) const {
+  if (child.state != NodeState::starting) return false;
+  const Job* const job = occupant(child.id);
+  return job != nullptr && (job->kind == Job::Kind::restart || job->kind == Job::Kind::replace);
+}
+
+bool Supervisor::is_stopped_by_operator(NodeId child) const {
+  const Job* const job = occupant(child);
+  return job != nullptr && job->kind == Job::Kind::terminate_child;
+}
+
+// A terminate_child ends the start that is in its way, or takes the child off the list of those to be started.
+void Supervisor::make_way(const Message& message) {
+  const auto* request = std::get_if<OperationRequested>(&message);
+  if (request == nullptr || request->operation != Operation::terminate_child) return;
+  Node* const child = find_child(request->id);
+  const auto job = child == nullptr
+                       ? jobs_.end()
+                       : std::ranges::find_if(jobs_, [&](const Job& one) { return occupies(one, child->id); });
+  if (job == jobs_.end()) return;
+  if (contains(job->awaited, child->id)) {
+    if (!job->starting || child->state != NodeState::starting) return;
+    child->called_off = true;
+    (void)tree_.stop(*child);
+  } else if (is_independent(*job)) {
+    job->starts.erase(
+        std::find(job->starts.begin() + static_cast<std::ptrdiff_t>(job->next_start), job->starts.end(), child->id));
+  }
+}
+
+std::optional<NodeId> Supervisor::waits_for(const Node& child) const {
+  const auto awaited_of = [](const Job* job) {
+    return job == nullptr || job->awaited.empty() ? std::nullopt : std::optional(job->awaited.front());
+  };
+  const Job* const own = occupant(child.id);
+  if (own != nullptr) return contains(own->awaited, child.id) ? std::nullopt : awaited_of(own);
+  for (const Message& message : mailbox_) {
+    const Ids touched = touched_by(message);
+    if (!contains(touched, child.id)) continue;
+    for (const NodeId id : touched) {
+      if (const auto busy = awaited_of(occupant(id))) return busy;
+    }
+  }
+  return std::nullopt;
+}
+
+// Nothing if it is old: a child that has been stopped or started again since then has no exit pending, or another run.
+const ChildGone* Supervisor::news(const ChildGone& message) const {
+  const Node* child = tree_.find(message.child);
+  return child != nullptr && child->exit_pending && child->run == message.run ? &message : nullptr;
+}
+
 void Supervisor::handle(const ChildGone& message) {
+  if (news(message) == nullptr) return;
   Node* child = tree_.find(message.child);
-  if (child == nullptr || !child->exit_pending || child->run != message.run) return;
   child->exit_pending = false;
   if (!child->is_supervisor()) child->ending = ending_of(message.reason);
   restart_child(*child, message.reason);
@@ -65,16 +195,24 @@ void Supervisor::handle(const Stop&) {
   end(self_.id == kRoot ? Cause::request : Cause::parent);
 }
 
-void Supervisor::restart_child(Node& child, ExitReason reason) {
+bool Supervisor::calls_for_restart(const Node& child, ExitReason reason) {
   switch (reason) {
-    case ExitReason::retired: return begin(Job{.kind = Job::Kind::replace, .subject = child.id, .starts = {child.id}});
-    case ExitReason::permanent_failure: return finished(child, NodeState::failed);
+    case ExitReason::retired:
+    case ExitReason::permanent_failure: return false;
     case ExitReason::normal:
-    case ExitReason::shutdown:
-      return child.spec->restart == Restart::permanent ? restart(child) : finished(child, NodeState::stopped);
+    case ExitReason::shutdown: return child.spec->restart == Restart::permanent;
     case ExitReason::shortage:
-    case ExitReason::abnormal: return child.is_temporary() ? finished(child, NodeState::stopped) : restart(child);
+    case ExitReason::abnormal: return !child.is_temporary();
   }
+  return false;
+}
+
+void Supervisor::restart_child(Node& child, ExitReason reason) {
+  if (calls_for_restart(child, reason)) return restart(child);
+  if (reason == ExitReason::retired) {
+    return begin(Job{.kind = Job::Kind::replace, .subject = child.id, .starts = {child.id}});
+  }
+  finished(child, reason == ExitReason::permanent_failure ? NodeState::failed : NodeState::stopped);
 }
 
 // The entry is removed before the supervisor ends, as in OTP, so what is reported about the child is reported first.
@@ -86,11 +224,13 @@ void Supervisor::finished(Node& child, NodeState state) {
   if (ends_us) end(Cause::auto_shutdown);
 }
 
-// OTP checks what is left in its list: children that run, restart, or are dead with the exit still in the mailbox.
+// OTP checks what is left in its list: children that run, restart, or are dead with the exit still in the mailbox. One
+// that an operator is stopping is no longer left.
 bool Supervisor::triggers_auto_shutdown(const Node& child) const {
   const auto is_left = [&](NodeId id) {
     const Node& other = *tree_.find(id);
-    return id != child.id && other.spec->significant && (other.has_process() || other.is_restarting());
+    return id != child.id && other.spec->significant && !is_stopped_by_operator(id) &&
+           (other.has_process() || other.is_restarting());
   };
   if (!child.spec->significant || flags().auto_shutdown == AutoShutdown::never) return false;
   return flags().auto_shutdown == AutoShutdown::any_significant || std::ranges::none_of(children_, is_left);
@@ -122,40 +262,45 @@ void Supervisor::give_up(const Node& child) {
   end(Cause::intensity);
 }
 
+// Interrupts everything. A stop that an operator has asked for is under way anyway, and is answered when it is done.
 void Supervisor::end(Cause cause) {
   self_.ending = starved_ && cause == Cause::start_failed ? Ending::shortage : ending_of(cause);
   tree_.set_state(self_, NodeState::stopping);
+  std::erase_if(jobs_, [this](const Job& job) {
+    if (job.kind == Job::Kind::terminate_child) return false;
+    if (job.token != 0) interrupted_.push_back(job.token);
+    return true;
+  });
   begin(Job{.kind = Job::Kind::end, .cause = cause, .stops = {children_.rbegin(), children_.rend()}});
 }
 
 void Supervisor::begin(Job job) {
-  job_ = std::move(job);
-  awaited_.clear();
-  advance();
+  jobs_.push_back(std::move(job));
+  advance(jobs_.back());
 }
 
-void Supervisor::advance() {
-  while (job_ && awaited_.empty()) {
-    if (job_->next_stop < job_->stops.size()) {
-      stop_next();
-    } else if (job_->delay > Duration::zero()) {
-      tree_.wait(*tree_.find(job_->subject), job_->delay);
-      finish();
-    } else if (job_->next_start < job_->starts.size()) {
-      const bool together = job_->kind == Job::Kind::start_children;
+void Supervisor::advance(Job& job) {
+  while (job.awaited.empty()) {
+    if (job.next_stop < job.stops.size()) {
+      stop_next(job);
+    } else if (job.delay > Duration::zero()) {
+      tree_.wait(*tree_.find(job.subject), job.delay);
+      return finish(job);
+    } else if (job.next_start < job.starts.size()) {
       do {
-        start_next();  // a child that was up immediately may have been the last awaited one
-      } while (together && job_ && job_->next_start < job_->starts.size());
+        start_next(job);
+      } while (job.kind == Job::Kind::start_children && job.next_start < job.starts.size());
     } else {
-      finish();
+      return finish(job);
     }
   }
 }
 
-void Supervisor::stop_next() {
-  Node& child = *tree_.find(job_->stops[job_->next_stop++]);
+void Supervisor::stop_next(Job& job) {
+  Node& child = *tree_.find(job.stops[job.next_stop++]);
+  job.starting = false;
   if (tree_.stop(child)) {
-    awaited_.push_back(child.id);
+    job.awaited.push_back(child.id);
   } else {
     settle(child);
   }
@@ -163,19 +308,35 @@ void Supervisor::stop_next() {
 
 // Marked as awaited before it starts, because an empty supervisor is up immediately. A child that has failed for good,
 // even while the others were being stopped, is not started with them.
-void Supervisor::start_next() {
-  Node& child = *tree_.find(job_->starts[job_->next_start++]);
-  if (job_->kind == Job::Kind::restart && child.state == NodeState::failed) return;
-  if (job_->kind == Job::Kind::restart) ++child.restarts;
-  awaited_.push_back(child.id);
+void Supervisor::start_next(Job& job) {
+  Node& child = *tree_.find(job.starts[job.next_start++]);
+  if (job.kind == Job::Kind::restart && child.state == NodeState::failed) return;
+  if (job.kind == Job::Kind::restart) ++child.restarts;
+  job.starting = true;
+  job.awaited.push_back(child.id);
   tree_.start(child);
 }
 
-void Supervisor::answered(Node& child, Answer::Kind kind) {
-  if (!job_ || std::erase(awaited_, child.id) == 0) return;
-  if (kind == Answer::Kind::down) settle(child);
-  if (kind == Answer::Kind::start_failed) child_not_started(child);
-  advance();
+// Our end and an operator's stop may wait for the same child.
+void Supervisor::answered(NodeId child, Answer::Kind kind) {
+  std::vector<Job*> waiting;
+  for (Job& job : jobs_) {
+    if (contains(job.awaited, child) && (kind != Answer::Kind::up || job.starting)) waiting.push_back(&job);
+  }
+  for (Job* const job : waiting) {
+    const bool exists = std::ranges::any_of(jobs_, [job](const Job& one) { return &one == job; });
+    if (exists) take_answer(*job, child, kind);
+  }
+}
+
+void Supervisor::take_answer(Job& job, NodeId id, Answer::Kind kind) {
+  std::erase(job.awaited, id);
+  if (kind != Answer::Kind::up) {
+    Node& child = *tree_.find(id);
+    if (job.starting) return child_not_started(job, child);
+    settle(child);
+  }
+  advance(job);
 }
 
 // In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child.
@@ -183,7 +344,7 @@ void Supervisor::settle(Node& child) {
   if (child.state != NodeState::failed) tree_.forget_run(child);
   child.exit_pending = false;
   child.ending = Ending::stopped;
-  const bool stays = job_->kind == Job::Kind::end || !child.is_temporary();
+  const bool stays = is_ending() || !child.is_temporary();
   if (!stays) remove_child(child.id);
 }
 
@@ -193,35 +354,42 @@ void Supervisor::child_never_starts(Node& child) {
   receive(ChildGone{child.id, child.run, ExitReason::permanent_failure});
 }
 
-void Supervisor::child_not_started(Node& child) {
-  if (job_->kind == Job::Kind::start_children) {
-    job_->failed = true;
-    if (std::ranges::find(job_->added, child.id) != job_->added.end()) remove_child(child.id);
-    return;
+void Supervisor::child_not_started(Job& job, Node& child) {
+  using Kind = Job::Kind;
+  const bool by_operator = job.kind == Kind::start_child || job.kind == Kind::restart_child;
+  if (job.kind == Kind::start_children) {
+    job.failed = true;
+    if (contains(job.added, child.id)) remove_child(child.id);
+    return advance(job);
   }
-  const bool by_operator = job_->kind == Job::Kind::start_child || job_->kind == Job::Kind::restart_child;
-  if (child.state == NodeState::failed && !by_operator) return child_never_starts(child);
-  const Job job = *std::exchange(job_, std::nullopt);
-  switch (job.kind) {
-    case Job::Kind::start:
+  if (child.state == NodeState::failed && !by_operator) {
+    child_never_starts(child);
+    return advance(job);
+  }
+  if (job.kind == Kind::start && child.called_off) return advance(job);
+  const Job done = take(job);
+  switch (done.kind) {
+    case Kind::start:
       self_.blame = blame_failed_start(self_, child);
       starved_ = child.ending == Ending::shortage;
       return end(Cause::start_failed);
-    case Job::Kind::restart:
-    case Job::Kind::replace:
-      // From here on the failed child is the one that is being restarted, not the one that caused the restart.
-      if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
-      if (child.ending == Ending::shortage) return postpone(child);
-      // Returns to the mailbox before the next attempt, so that an operation or a stop can come in between.
-      tree_.set_state(child, NodeState::restarting);
-      return receive(TryAgain{child.id});
-    case Job::Kind::start_child: remove_child(child.id); [[fallthrough]];
-    case Job::Kind::restart_child: reply(job.token, ReplyError::start_failed); break;
-    case Job::Kind::start_children:  // continues
-    case Job::Kind::terminate_child:
-    case Job::Kind::end: break;  // these start nothing
+    case Kind::restart:
+    case Kind::replace: return restart_failed(done, child);
+    case Kind::start_child: remove_child(child.id); [[fallthrough]];
+    case Kind::restart_child: return reply(done.token, ReplyError::start_failed);
+    case Kind::start_children:  // continues
+    case Kind::terminate_child:
+    case Kind::end: break;  // these start nothing
   }
-  if (!mailbox_.empty()) tree_.schedule(self_.id);
+}
+
+// From here on the failed child is the one that is being restarted, not the one that caused the restart. Returns to the
+// mailbox before the next attempt, so that an operation or a stop can come in between.
+void Supervisor::restart_failed(const Job& job, Node& child) {
+  if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
+  if (child.ending == Ending::shortage) return postpone(child);
+  tree_.set_state(child, NodeState::restarting);
+  receive(TryAgain{child.id});
 }
 
 // DelayOver follows, which counts nothing.
@@ -232,11 +400,19 @@ void Supervisor::postpone(Node& child) {
   const Duration delay = std::min(kLongest, kFirst * (1U << std::min(child.shortages++, kDoublings)));
   tree_.report(report::RestartPostponed{child.id, child.path, delay});
   tree_.wait(child, delay);
-  if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
-void Supervisor::finish() {
-  const Job job = *std::exchange(job_, std::nullopt);
+// Whatever waited for it can be handled next.
+Supervisor::Job Supervisor::take(const Job& job) {
+  const auto place = std::ranges::find_if(jobs_, [&job](const Job& one) { return &one == &job; });
+  Job out = std::move(*place);
+  jobs_.erase(place);
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
+  return out;
+}
+
+void Supervisor::finish(Job& done) {
+  const Job job = take(done);
   switch (job.kind) {
     case Job::Kind::start: tree_.up(self_); break;
     case Job::Kind::restart:
@@ -247,12 +423,12 @@ void Supervisor::finish() {
     case Job::Kind::start_children: reply(job.token, job.failed ? ReplyError::start_failed : ReplyError::none); break;
     case Job::Kind::end: return ended(job.cause);
   }
-  if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
 // Senders that still wait for an answer get noproc, because the supervisor no longer exists.
 void Supervisor::ended(Cause cause) {
   tree_.report(report::SupervisorTerminated{self_.id, self_.path, cause});
+  for (const std::uint64_t token : interrupted_) reply(token, ReplyError::noproc);
   for (const Message& message : mailbox_) {
     if (const auto* request = std::get_if<OperationRequested>(&message)) reply(request->token, ReplyError::noproc);
   }
@@ -274,7 +450,7 @@ Supervisor::Job Supervisor::group_restart(const Node& child) const {
   return job;
 }
 
-std::vector<NodeId> Supervisor::restart_group(const Node& child) const {
+Supervisor::Ids Supervisor::restart_group(const Node& child) const {
   switch (flags().strategy) {
     case Strategy::one_for_one: break;
     case Strategy::one_for_all: return children_;

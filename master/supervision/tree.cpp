@@ -110,9 +110,14 @@ void Tree::Impl::start_failed(Node& node, ExitReason reason) {
   context.start_failed(node, reason);
 }
 
+// A start that was ended by a stop has failed, too.
 void Tree::Impl::exited(Node& node, ExitReason reason) {
   const bool asked = node.state == NodeState::stopping;
-  context.report(report::ChildExited{node.id, node.path, node.run, reason, asked});
+  if (node.ready_at) {
+    context.report(report::ChildExited{node.id, node.path, node.run, reason, asked});
+  } else {
+    context.report(report::StartFailed{node.id, node.path, node.run});
+  }
   context.gone(node, reason);
 }
 
@@ -208,6 +213,12 @@ std::optional<NodeView> Tree::node(NodeId id, Instant now) const {
     view.children = node->supervisor->children();
   }
   return view;
+}
+
+std::optional<NodeId> Tree::waits_for(NodeId id) const {
+  const Node* node = impl_->context.find(id);
+  const Node* parent = node == nullptr ? nullptr : impl_->context.find(node->parent);
+  return parent == nullptr || !parent->supervisor ? std::nullopt : parent->supervisor->waits_for(*node);
 }
 
 std::optional<NodeId> Tree::find(std::string_view path) const {

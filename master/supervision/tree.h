@@ -69,6 +69,9 @@ class Tree {
   [[nodiscard]] std::optional<NodeView> node(NodeId id, Instant now) const;
   [[nodiscard]] std::optional<NodeId> find(std::string_view path) const;  // "root", "root/web", "root/web/echo/2"
   [[nodiscard]] std::optional<NodeView> view(std::string_view path, Instant now) const;
+  // The sibling for which an entry waits, or an exit or operation of it: it is being started or stopped. Nothing: it
+  // does not wait.
+  [[nodiscard]] std::optional<NodeId> waits_for(NodeId id) const;
 
  private:
   struct Impl;

@@ -38,6 +38,7 @@ void TreeContext::set_state(Node& node, NodeState state) {
 void TreeContext::start(Node& node) {
   node.run = ++last_run_;
   node.exit_pending = false;
+  node.called_off = false;
   node.due.reset();
   disarm(node);
   node.ready_at.reset();
@@ -56,6 +57,7 @@ void TreeContext::start(Node& node) {
 
 bool TreeContext::stop(Node& node) {
   if (node.exit_pending || !node.has_process()) return false;
+  if (node.state == NodeState::stopping) return true;
   set_state(node, NodeState::stopping);
   if (node.supervisor) {
     post(node.id, Stop{});
@@ -155,8 +157,8 @@ void TreeContext::run() {
 
 void TreeContext::deliver(const Answer& answer) {
   Node* parent = find(answer.supervisor);
-  Node* child = find(answer.child);
-  if (parent != nullptr && parent->supervisor && child != nullptr) parent->supervisor->answered(*child, answer.kind);
+  const bool both_exist = parent != nullptr && parent->supervisor && find(answer.child) != nullptr;
+  if (both_exist) parent->supervisor->answered(answer.child, answer.kind);
 }
 
 void TreeContext::arm(Node& node, Duration delay) {

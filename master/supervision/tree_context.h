@@ -33,7 +33,8 @@ class TreeContext {
   void set_state(Node& node, NodeState state);
 
   // For leaves and supervisors. An Answer always follows start(); it follows stop() unless that returns false, because
-  // the node was not alive.
+  // the node was not alive. A node that is starting is stopped like any other, and one that is stopping already is only
+  // waited for.
   void start(Node& node);
   [[nodiscard]] bool stop(Node& node);
   void wait(Node& node, Duration delay);  // the state becomes waiting; DelayOver follows

@@ -48,16 +48,10 @@ SupervisorRecord Supervisor::record() const {
   for (const Message& message : mailbox_) {
     if (!std::holds_alternative<OperationRequested>(message)) out.mailbox.push_back(record_of(message));
   }
-  out.awaited = awaited_.empty() ? 0 : awaited_.front();
-  if (!job_) return out;
-  out.job = JobRecord{static_cast<std::uint32_t>(job_->kind),
-                      job_->subject,
-                      job_->delay,
-                      job_->cause,
-                      job_->stops,
-                      job_->starts,
-                      job_->next_stop,
-                      job_->next_start};
+  for (const Job& job : jobs_) {
+    out.jobs.push_back({static_cast<std::uint32_t>(job.kind), job.subject, job.delay, job.cause, job.stops, job.starts,
+                        job.next_stop, job.next_start, job.awaited, job.starting});
+  }
   return out;
 }
 
@@ -71,26 +65,29 @@ bool Supervisor::resume(const SupervisorRecord& record) {
     if (!message) return false;
     mailbox_.push_back(std::move(*message));
   }
-  if (record.awaited != 0) awaited_ = {record.awaited};
-  if (!record.job) return awaited_.empty() && mailbox_.empty();
-  const JobRecord& job = *record.job;
+  return std::ranges::all_of(record.jobs, [this](const JobRecord& job) { return resume(job); }) &&
+         (mailbox_.empty() || !jobs_.empty());
+}
+
+// A job of an operation is finished like any other; its answer is not needed, because its operator is gone.
+bool Supervisor::resume(const JobRecord& job) {
   const auto known = [this](NodeId id) { return std::ranges::find(children_, id) != children_.end(); };
-  if (job.kind > static_cast<std::uint32_t>(Job::Kind::start_children) || job.next_stop > job.stops.size() ||
-      job.next_start > job.starts.size() || !std::ranges::all_of(job.stops, known) ||
-      !std::ranges::all_of(job.starts, known) || !known(record.awaited)) {
-    return false;
-  }
-  // A job of an operation is finished like any other; its answer is not needed, because its operator is gone.
-  job_ = Job{static_cast<Job::Kind>(job.kind),
-             job.subject,
-             0,
-             job.delay,
-             job.cause,
-             job.stops,
-             job.starts,
-             static_cast<std::size_t>(job.next_stop),
-             static_cast<std::size_t>(job.next_start)};
-  return job.subject == 0 || known(job.subject);
+  const bool makes_sense = job.kind <= static_cast<std::uint32_t>(Job::Kind::start_children) &&
+                           job.next_stop <= job.stops.size() && job.next_start <= job.starts.size() &&
+                           std::ranges::all_of(job.stops, known) && std::ranges::all_of(job.starts, known) &&
+                           !job.awaited.empty() && std::ranges::all_of(job.awaited, known);
+  if (!makes_sense || (job.subject != 0 && !known(job.subject))) return false;
+  jobs_.push_back(Job{.kind = static_cast<Job::Kind>(job.kind),
+                      .subject = job.subject,
+                      .delay = job.delay,
+                      .cause = job.cause,
+                      .stops = job.stops,
+                      .starts = job.starts,
+                      .next_stop = static_cast<std::size_t>(job.next_stop),
+                      .next_start = static_cast<std::size_t>(job.next_start),
+                      .awaited = job.awaited,
+                      .starting = job.starting});
+  return true;
 }
 
 TreeState TreeContext::state() const {

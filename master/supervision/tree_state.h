@@ -28,14 +28,15 @@ struct JobRecord {
   std::vector<NodeId> starts;
   std::uint64_t next_stop = 0;
   std::uint64_t next_start = 0;
+  std::vector<NodeId> awaited;
+  bool starting = false;
 };
 
 struct SupervisorRecord {
   std::vector<Instant> restarts;  // restarts that may still count
   std::vector<NodeId> children;   // in order of start
   std::vector<MessageRecord> mailbox;
-  std::optional<JobRecord> job;
-  NodeId awaited = 0;
+  std::vector<JobRecord> jobs;
 };
 
 struct NodeRecord {

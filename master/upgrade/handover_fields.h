@@ -42,10 +42,10 @@ BULKHEAD_FIELDS(supervision::MessageRecord,
   BULKHEAD_FIELD(kind); BULKHEAD_FIELD(child); BULKHEAD_FIELD(run); BULKHEAD_FIELD(reason));
 BULKHEAD_FIELDS(supervision::JobRecord,
   BULKHEAD_FIELD(kind); BULKHEAD_FIELD(subject); BULKHEAD_FIELD(delay); BULKHEAD_FIELD(cause); BULKHEAD_FIELD(stops);
-  BULKHEAD_FIELD(starts); BULKHEAD_FIELD(next_stop); BULKHEAD_FIELD(next_start));
+  BULKHEAD_FIELD(starts); BULKHEAD_FIELD(next_stop); BULKHEAD_FIELD(next_start);
+  BULKHEAD_FIELD(awaited); BULKHEAD_FIELD(starting));
 BULKHEAD_FIELDS(supervision::SupervisorRecord,
-  BULKHEAD_FIELD(restarts); BULKHEAD_FIELD(children); BULKHEAD_FIELD(mailbox); BULKHEAD_FIELD(job);
-  BULKHEAD_FIELD(awaited));
+  BULKHEAD_FIELD(restarts); BULKHEAD_FIELD(children); BULKHEAD_FIELD(mailbox); BULKHEAD_FIELD(jobs));
 BULKHEAD_FIELDS(supervision::NodeRecord,
   BULKHEAD_FIELD(id); BULKHEAD_FIELD(parent); BULKHEAD_FIELD(name); BULKHEAD_FIELD(type); BULKHEAD_FIELD(state);
   BULKHEAD_FIELD(since); BULKHEAD_FIELD(run); BULKHEAD_FIELD(restarts); BULKHEAD_FIELD(exit_pending);

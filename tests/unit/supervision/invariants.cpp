@@ -26,6 +26,8 @@ void WatchedTree::step(const Event& event, Instant now) {
   now_ = now;
   note(event);
   const bool was_over = over_;
+  ending_.clear();
+  note_who_is_ending(kRoot);
   for (const Command& command : tree_.step(event, now)) {
     require(!was_over || std::holds_alternative<Reply>(command), "a tree that is over only answers");
     std::visit([this](const auto& known) { check(known); }, command);
@@ -47,7 +49,6 @@ void WatchedTree::note(const Event& event) {
     if (process != processes_.end() && process->second.node == exited->node) processes_.erase(process);
   } else if (const auto* operation = std::get_if<OperationRequested>(&event)) {
     unanswered_.insert(operation->token);
-    if (operation->operation == Operation::start_children) together_[operation->token] = operation->supervisor;
   }
   stop_requested_ = stop_requested_ || std::holds_alternative<StopRequested>(event);
 }
@@ -60,22 +61,21 @@ void WatchedTree::check(const StartChild& command) {
     require(process.node != command.node, "a child is not started while it runs");
     require(run < command.run, "runs are numbered upwards");
   }
-  const auto root = tree_.node(kRoot, now_);
-  require(root->state != NodeState::stopping || view->parent != kRoot, "a root that stops starts nothing");
+  const auto parent = tree_.node(view->parent, now_);
+  require(!ending_.contains(parent->path), "a supervisor that ends starts nothing");
   processes_[command.run] = Process{command.node, Phase::starting};
 }
 
 void WatchedTree::check(const StopChild& command) {
   const auto process = processes_.find(command.run);
   require(process != processes_.end() && process->second.node == command.node, "only a running process is stopped");
-  require(process->second.phase == Phase::running, "a child is stopped once, and not while it starts");
+  require(process->second.phase != Phase::stopping, "a child is stopped once");
   process->second.phase = Phase::stopping;
 }
 
 void WatchedTree::check(const KillChild& command) {
   const auto process = processes_.find(command.run);
   require(process != processes_.end() && process->second.node == command.node, "only a running process is killed");
-  require(process->second.phase != Phase::starting, "a child is not killed while it starts");
   require(!process->second.killed, "a child is killed once");
   process->second.killed = true;
   process->second.phase = Phase::stopping;
@@ -83,8 +83,6 @@ void WatchedTree::check(const KillChild& command) {
 
 void WatchedTree::check(const Reply& command) {
   require(unanswered_.erase(command.token) == 1, "every operation is answered once, and only those that were asked");
-  together_.erase(command.token);
-  for (auto& [path, window] : windows_) window.last_stopped = 0;
 }
 
 void WatchedTree::check(const Report& report) {
@@ -102,7 +100,7 @@ void WatchedTree::check(const TreeTerminated& command) {
 void WatchedTree::check_report(const report::SupervisorStarted& report) {
   const auto view = tree_.node(report.node, now_);
   windows_.erase(report.path);
-  expect_new_order(parent_of(report.path));
+  ending_.erase(report.path);
   if (!view) return;  // removed again within the step
   windows_[report.path] = Window{view->spec->flags.max_restarts, view->spec->flags.max_seconds};
 }
@@ -116,22 +114,20 @@ void WatchedTree::check_report(const report::SupervisorTerminated& report) {
   }
 }
 
-// Entries are numbered in start order, so entries that are stopped for one reason are stopped with falling numbers.
+// Entries are numbered in start order, so a supervisor that ends stops them with falling numbers. The kills of stops
+// that were under way before may come at any time.
 void WatchedTree::check_report(const report::ChildStopping& report) {
   const auto window = windows_.find(parent_of(report.path));
-  if (window == windows_.end()) return;
+  if (window == windows_.end() || !ending_.contains(parent_of(report.path)) || report.kill) return;
   const NodeId last = window->second.last_stopped;
-  require(last == 0 || report.node < last || (report.node == last && report.kill), "stops come in reverse order");
+  require(last == 0 || report.node < last, "stops come in reverse order");
   window->second.last_stopped = report.node;
 }
 
-void WatchedTree::expect_new_order(const std::string& supervisor) {
-  const auto window = windows_.find(supervisor);
-  if (window != windows_.end()) window->second.last_stopped = 0;
-}
-
-void WatchedTree::check_report(const report::ChildStarted& report) {
-  expect_new_order(parent_of(report.path));
+void WatchedTree::note_who_is_ending(NodeId id) {
+  const auto view = tree_.node(id, now_);
+  if (supervises(view->spec->type) && view->state == NodeState::stopping) ending_.insert(view->path);
+  for (const NodeId child : view->children) note_who_is_ending(child);
 }
 
 void WatchedTree::check_report(const report::ChildExited& report) {
@@ -139,7 +135,6 @@ void WatchedTree::check_report(const report::ChildExited& report) {
 }
 
 void WatchedTree::check_report(const report::ChildRestarting& report) {
-  expect_new_order(parent_of(report.path));
   const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end()) return;
   std::deque<Instant>& restarts = window->second.restarts;
@@ -156,7 +151,6 @@ void WatchedTree::check_report(const report::IntensityExceeded& report) {
   std::deque<Instant>& restarts = window->second.restarts;
   while (!restarts.empty() && now_ - restarts.front() > window->second.max_seconds) restarts.pop_front();
   require(restarts.size() == window->second.max_restarts, "a supervisor gives up only when max_restarts are used up");
-  expect_new_order(report.path);
 }
 
 void WatchedTree::check_views() {
@@ -183,17 +177,11 @@ std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
   require(!limit || view.restarts_in_window <= *limit, "the window holds max_restarts at most");
   require(std::ranges::is_sorted(view.children), "entries are in start order");
   std::size_t living = 0;
-  std::size_t starting = 0;
-  std::size_t stopping = 0;
   for (const NodeId child : view.children) {
     const NodeView below = *tree_.node(child, now_);
     require(below.parent == view.id, "a child knows its supervisor");
-    if (!supervises(below.spec->type) && below.state == NodeState::starting) ++starting;
-    if (!supervises(below.spec->type) && below.state == NodeState::stopping) ++stopping;
     living += check_view(below);
   }
-  const bool together = std::ranges::any_of(together_, [&](const auto& one) { return one.second == view.path; });
-  require(starting + stopping <= 1 || (together && stopping == 0), "children start and stop one at a time");
   return living;
 }
 

@@ -48,7 +48,7 @@ class WatchedTree {
     std::optional<std::uint32_t> max_restarts;
     Duration max_seconds;
     std::deque<Instant> restarts{};
-    NodeId last_stopped = 0;  // since something else was decided or started
+    NodeId last_stopped = 0;  // since it is ending
   };
 
   void note(const Event& event);
@@ -60,7 +60,6 @@ class WatchedTree {
   void check(const TreeTerminated& command);
   void check_report(const report::SupervisorStarted& report);
   void check_report(const report::SupervisorTerminated& report);
-  void check_report(const report::ChildStarted& report);
   void check_report(const report::ChildStopping& report);
   void check_report(const report::ChildExited& report);
   void check_report(const report::ChildRestarting& report);
@@ -68,7 +67,7 @@ class WatchedTree {
   template <typename Other>
   void check_report(const Other&) {}
 
-  void expect_new_order(const std::string& supervisor);
+  void note_who_is_ending(NodeId id);
   void check_views();
   // How many leaves have a process: this node or the ones below it.
   [[nodiscard]] std::size_t check_view(const NodeView& view) const;
@@ -80,7 +79,7 @@ class WatchedTree {
   Tree tree_;
   Instant now_{};
   std::map<RunId, Process> processes_;
-  std::map<std::uint64_t, std::string> together_;  // start_children under way, by token
+  std::set<std::string> ending_;  // supervisors that were, before this step
   std::set<std::uint64_t> unanswered_;
   std::map<std::string, Window> windows_;  // of the running supervisors, by path
   bool stop_requested_ = false;

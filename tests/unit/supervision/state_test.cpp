@@ -132,6 +132,14 @@ TEST_CASE("an entry that is not in the configuration needs its spec from the cal
   CHECK(knowing.find("root/more"));
 }
 
+// A consistent job of the root.
+JobRecord& some_job(TreeState& state) {
+  SupervisorRecord& root = *state.nodes[0].supervisor;
+  JobRecord& job = root.jobs.emplace_back();
+  job.awaited = {root.children[0]};
+  return job;
+}
+
 TEST_CASE("an inconsistent state is refused") {
   Tree before(specs());
   obey(before, before.step(Start{}, at(0)), 0);
@@ -156,13 +164,15 @@ TEST_CASE("an inconsistent state is refused") {
       [](TreeState& s) { s.nodes[0].supervisor->children.push_back(77); },
       [](TreeState& s) { s.nodes[0].supervisor->children.push_back(s.nodes[0].supervisor->children[0]); },
       [](TreeState& s) { s.nodes[0].supervisor->children.pop_back(); },
-      [](TreeState& s) { s.nodes[0].supervisor->awaited = 2; },
       [](TreeState& s) {
         s.nodes[0].supervisor->mailbox.push_back({9, 2, 1, ExitReason::normal});
       },
-      [](TreeState& s) { s.nodes[0].supervisor->job.emplace().kind = 77; },
-      [](TreeState& s) { s.nodes[0].supervisor->job.emplace().starts = {77}; },
-      [](TreeState& s) { s.nodes[0].supervisor->job.emplace().next_stop = 1; }};
+      [](TreeState& s) { s.nodes[0].supervisor->jobs.emplace_back(); },
+      [](TreeState& s) { s.nodes[0].supervisor->jobs.emplace_back().awaited = {77}; },
+      [](TreeState& s) { some_job(s).kind = 77; },
+      [](TreeState& s) { some_job(s).subject = 77; },
+      [](TreeState& s) { some_job(s).starts = {77}; },
+      [](TreeState& s) { some_job(s).next_stop = 1; }};
   std::size_t number = 0;
   for (const Change change : changes) {
     INFO(number++);
