@@ -34,8 +34,7 @@ Handover sample() {
   supervisor.restarts = {Instant(Duration(-5)), Instant(Duration(5))};
   supervisor.children = {2};
   supervisor.mailbox = {{0, 2, 3, supervision::ExitReason::retired}};
-  supervisor.job = supervision::JobRecord{1, 2, Duration(9), supervision::Cause::start_failed, {2}, {2}, 1, 0};
-  supervisor.awaited = 2;
+  supervisor.jobs = {{1, 2, Duration(9), supervision::Cause::start_failed, {2}, {2}, 1, 0, {2}, true}};
   supervision::NodeRecord root;
   root.id = 1;
   root.name = "root";
