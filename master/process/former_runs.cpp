@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr int kLookAgainMs = 20;
 constexpr auto kMostPatience = 30s;
-constexpr auto kAfterKill = 2s;
+constexpr auto kLeftAfterKill = 2s;
 
 template <class T>
 bool next_number(std::string_view& text, T& out) {
@@ -79,7 +79,7 @@ void kill_group(Ending& ending, supervision::Instant now) {
   }
   ending.killed = true;
   for (const ProcessFacts& one : ending.known) signal_exactly(one, SIGKILL);
-  if (now < ending.deadline + kAfterKill) return;
+  if (now < ending.deadline + kLeftAfterKill) return;
   ending.over = true;
   log::Line(log::Level::error, ending.group.path).text("could not end what an earlier life of the daemon left").write();
 }

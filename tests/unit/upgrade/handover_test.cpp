@@ -175,7 +175,7 @@ TEST_CASE("enumerators and numbers outside their ranges are refused") {
   for (const auto& [pointer, value] :
        std::initializer_list<std::pair<const char*, ordered_json>>{{"/tree/nodes/0/type", 4},
                                                                    {"/tree/nodes/0/state", 7},
-                                                                   {"/tree/nodes/0/supervisor/job/cause", 5},
+                                                                   {"/tree/nodes/0/supervisor/jobs/0/cause", 5},
                                                                    {"/tree/nodes/0/id", -1},
                                                                    {"/tree/nodes/0/id", 4294967296},
                                                                    {"/pid", 2147483648}}) {
