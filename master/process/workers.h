@@ -141,6 +141,7 @@ class Workers {
   // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return workers_.knows(pid); }
+  [[nodiscard]] bool is_starting(pid_t pid) const { return workers_.of(pid).state == WorkerProcess::State::starting; }
   // The process has been reaped: returns its record, after its remaining messages have been read.
   [[nodiscard]] WorkerProcess take(pid_t pid);
 

@@ -240,6 +240,9 @@ void Children::finish_processes() {
 }
 
 void Children::on_worker_end(pid_t pid) {
+  // A process that a refused module has left still has the listening sockets. Until the worker is reaped, the number of
+  // its group is ours.
+  if (workers_.is_starting(pid)) (void)system_.signal(pid, SIGKILL, true);
   const auto how = system_.reap(pid, false).value_or(sys::Ended{});
   const process::WorkerProcess worker = workers_.take(pid);
   using State = process::WorkerProcess::State;

@@ -29,7 +29,8 @@ UNFIT = {
 INITS = {
     "init_refuses": "says: the moon is not right", "init_returns": r"returned 7 from init\(\)",
     "init_throws": "threw an exception: as told", "init_exits": r"called exit\(5\)",
-    "init_umask": "changed the umask to 0000", "init_thread": "left 1 thread running"}
+    "init_umask": "changed the umask to 0000", "init_thread": "left 1 thread running",
+    "init_forks": "left a process running"}
 
 
 class Refused(ControlledTestCase):

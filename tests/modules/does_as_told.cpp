@@ -219,6 +219,10 @@ int init(const bulkhead_host* host, void** state, char* error, std::size_t size)
   if (asked("init_crashes")) *reinterpret_cast<volatile int*>(16) = 1;
   if (asked("init_hangs")) sleep(60);
   if (asked("init_umask")) umask(0);
+  if (asked("init_forks") && fork() == 0) {
+    sleep(60);
+    _exit(0);
+  }
   if (asked("init_thread")) {
     pthread_t thread;
     pthread_create(&thread, nullptr, spin, nullptr);
