@@ -254,7 +254,7 @@ class World:
 
     def _starve(self, model, path):
         node = model.find(path)
-        if node is None or node.state != "running":
+        if node is None or node.type == "supervisor" or node.state != "running":
             return
         try:
             NO_FORKS.close()
