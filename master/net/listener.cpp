@@ -412,11 +412,6 @@ void Listener::close() noexcept {
   sockets_.clear();
 }
 
-void Listener::ring() const noexcept {
-  const std::uint64_t one = 1;
-  (void)!::write(bell_.get(), &one, sizeof one);
-}
-
 void Listener::remember_handlers(std::uint32_t generation) {
   constexpr std::size_t kGenerations = 100;
   std::vector<std::string>& names = handler_names_[generation];

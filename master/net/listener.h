@@ -108,7 +108,6 @@ class Listener {
   [[nodiscard]] std::optional<sys::Error> renew_table(std::span<const ipc::KeptSlot> kept);
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
-  void ring() const noexcept;
   // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. The
   // master holds the only writing end, so that closing it is seen by all connections, those of dead workers included,
   // and no connection can take it away from the others.
