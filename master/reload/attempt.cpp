@@ -23,7 +23,20 @@ void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_
   plan = std::move(new_plan);
   renewals.clear();
   lenders.clear();
+  note_scaled();
   steps.begin();
+}
+
+void Attempt::note_scaled() {
+  scaled.clear();
+  for (const net::Listener* listener : parts.listeners.all()) {
+    const auto view = parts.engine.view(listener->path());
+    const config::Node* const before = parts.catalogue.find(listener->path());
+    if (!view || before == nullptr || !before->listener || parts.listeners.serving_at(listener->path()) == nullptr)
+      continue;
+    const auto present = static_cast<std::uint32_t>(view->children.size());
+    if (present != before->listener->workers) scaled[listener->path()] = {before->listener->workers, present};
+  }
 }
 
 config::Node* Attempt::new_node(const std::string& path) const {

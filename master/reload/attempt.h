@@ -2,6 +2,7 @@
 // uses. Its trial and its commit share it.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,8 +66,14 @@ class Attempt {
   ReloadPlan plan;
   std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
   std::set<std::string> lenders;                             // listeners whose sockets others share for a while
+  struct Scaled {
+    std::uint32_t in_file = 0;  // workers, by the configuration before
+    std::uint32_t present = 0;
+  };
+  std::map<std::string, Scaled> scaled;  // listeners to which operators have given another number of workers
 
  private:
+  void note_scaled();
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
   [[nodiscard]] std::optional<std::string> why_not_free(const std::string& path) const;
   [[nodiscard]] bool is_supervised(const std::string& path) const;

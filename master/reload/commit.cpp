@@ -126,16 +126,13 @@ void Commit::end_removed(const std::string& path, bool wait) {
   });
 }
 
-// Changes by `scale` and `suspend` last until this point; and once it has the new children, the list gets its order.
+// Once the tree has the new children, the list gets its order. A listener that an operator suspended stays suspended.
 void Commit::settle_everything() {
   parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
   for (const net::Listener* listener : parts_.listeners.all()) {
     const std::string path = listener->path();
     const config::Node* const node = attempt_.new_node(path);
     if (node == nullptr || !node->listener || parts_.listeners.serving_at(path) == nullptr) continue;
-    if (listener->gate().is_held_by(net::Gate::Holder::operators)) {
-      parts_.operations.resume(path, [](const Outcome&) {});
-    }
     settle_workers(path);
   }
   tell_processes();
@@ -146,8 +143,15 @@ void Commit::settle_workers(const std::string& path) {
     net::Listener* const listener = parts_.listeners.serving_at(path);
     if (listener == nullptr) return done({});
     listener->close_left_over();
-    parts_.scaling.set(path, parts_.catalogue.find(path)->listener->workers, done);
+    parts_.scaling.set(path, workers_of(path), done);
   });
+}
+
+// Of the new file; but the number that an operator has chosen, as long as the file's is as before.
+std::uint32_t Commit::workers_of(const std::string& path) const {
+  const std::uint32_t in_file = parts_.catalogue.find(path)->listener->workers;
+  const auto scaled = attempt_.scaled.find(path);
+  return scaled != attempt_.scaled.end() && scaled->second.in_file == in_file ? scaled->second.present : in_file;
 }
 
 // Processes that this reload has started have read their files already.

@@ -31,6 +31,7 @@ class Commit {
   void end_removed(const std::string& path, bool wait);
   void settle_everything();
   void settle_workers(const std::string& path);
+  [[nodiscard]] std::uint32_t workers_of(const std::string& path) const;
   void tell_processes();
   void then(std::function<void()> deed);
 

@@ -8,18 +8,6 @@ def _reloads(step):
     return [one for one in parts(step) if one[0] == "reload"]
 
 
-def _suspended_before_reload(model, step):
-    """A reload resumes what an operator has suspended."""
-    suspends = any(one[0] == "suspend" for one in parts(step))
-    return _reloads(step) and (suspends or any(node.suspended for _, node in model.listeners()))
-
-
-def _scaled_before_reload(model, step):
-    """A reload undoes scale."""
-    scales = any(one[0] == "scale" for one in parts(step))
-    return _reloads(step) and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
-
-
 def _gone_before_reload(model, step):
     """A reload does not bring back what has no entry."""
     deletes = any(one[0] in ("delete", "stop", "restart", "kill_process") for one in parts(step))
@@ -46,11 +34,6 @@ def _scaled_before_restart(model, step):
     return restarts and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
 
 
-def _left_by_a_killed_master(model, step):
-    """What a killed master's processes have started goes on beside the next master's."""
-    return any(one[0] == "master_dies" for one in parts(step))
-
-
 def _killed_in_a_reload(model, step):
     """A worker that is killed while a reload starts its listener in the place of something else is not started again."""
     kills = any(one[0] in ("kill_worker", "kill_process") for one in parts(step))
@@ -59,11 +42,8 @@ def _killed_in_a_reload(model, step):
 
 # name -> (which steps meet it, a sequence that shows it)
 KNOWN_OPEN = {
-    "left by a killed master": (_left_by_a_killed_master, [["master_dies"]]),
     "stopped before a reload": (_stopped_before_reload, [["stop", "root/w"], ["reload", 9]]),
     "scaled before a restart": (_scaled_before_restart, [["scale", "root/u", 2], ["restart", "root/u"]]),
-    "suspended before a reload": (_suspended_before_reload, [["suspend", "root/u"], ["reload", 0]]),
-    "scaled before a reload": (_scaled_before_reload, [["scale", "root/u", 4], ["reload", 0]]),
     "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),
     "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
     "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),

@@ -165,16 +165,24 @@ TEST_CASE("the reload signal goes only to processes that stay") {
   CHECK(f.rig.system.at("root/added").signals.empty());
 }
 
-TEST_CASE("changes by scale and suspend last until a reload") {
+TEST_CASE("a reload leaves suspended what an operator suspended, and scaled what the file does not change") {
   const std::string same = listener_entry("echo");
   Fixture f(same);
   f.rig.scaling.set("root/echo", 3, [](const procedure::Outcome&) {});
   f.rig.operations.suspend("root/echo", [](const procedure::Outcome&) {});
   f.rig.settle();
   REQUIRE(f.rig.is_running("root/echo/3"));
-  f.reload(same);
-  CHECK(f.rig.listener_at("root/echo").gate().accepting());
-  CHECK(f.rig.engine.view("root/echo")->children.size() == 2);
+  SECTION("the same file") { f.reload(same); }
+  SECTION("another handler, for which the workers are replaced") {
+    f.reload(listener_entry("echo", R"("handler":"discard")"));
+    f.rig.settle();
+  }
+  CHECK_FALSE(f.rig.listener_at("root/echo").gate().accepting());
+  CHECK(f.rig.engine.view("root/echo")->children.size() == 3);
+  SECTION("another number of workers") {
+    f.reload(listener_entry("echo", R"("workers":1)"));
+    CHECK(f.rig.engine.view("root/echo")->children.size() == 1);
+  }
 }
 
 TEST_CASE("a child that an operator has added is not added again") {
