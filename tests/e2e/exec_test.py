@@ -279,7 +279,7 @@ class Crashes(TestCase):
         self.assertEqual((line["path"], line["signal"], line["level"]), ("root/run", "SIGSEGV", "warning"))
         self.assertGreater(line["pid"], 1)
         self.assertGreaterEqual(line["age_seconds"], 0.0)
-        self.assertEqual(len(daemon.log("crashed")), 1)
+        self.assertEqual(len(daemon.wait_log("crashed", count=1)), 1)
 
     def test_an_exit_status_is_logged(self):
         program = self.write("fails", "#!/bin/sh\nexit 42\n", 0o755)

@@ -28,7 +28,7 @@ class Lifetime(AdmissionTestCase):
         self.assertGreaterEqual(last, 0.7)
         self.assertLess(last, 1.7)
         self.wait_counts(daemon, active=0, completed=41, crashed=0)
-        self.assertEqual(len(daemon.log("reached its max_lifetime: sending SIGTERM", reason="timeout")), 40)
+        self.assertEqual(len(daemon.wait_log("reached its max_lifetime: sending SIGTERM", reason="timeout", count=40)), 40)
         daemon.wait_log("ended: max_lifetime reached", count=40, reason="timeout", signal="SIGTERM")
 
     def test_programs_that_ignore_term_are_killed_after_shutdown(self):

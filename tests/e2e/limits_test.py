@@ -202,7 +202,7 @@ class AcceptErrors(TestCase):
             daemon.wait_log("cannot accept", errno=error)
             wait_until(lambda: len(daemon.log("accepting again")) == len(daemon.log("cannot accept")), 5, "the end is told")
         self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
-        self.assertEqual(len(daemon.log("cannot accept")), len(PAUSED))
+        self.assertEqual(len(daemon.wait_log("cannot accept", count=len(PAUSED))), len(PAUSED))
 
     def test_a_broken_socket_costs_only_the_worker(self):
         for error in BROKEN:
@@ -237,7 +237,7 @@ class Forks(TestCase):
                 self.assertEqual(trace.injected(), 2)
                 self.assertLess(took, 1.0)
             self.assertEqual([one.pid for one in daemon.workers()], [worker.pid])
-            self.assertEqual(len(daemon.log("cannot start a process for a connection")), 1)
+            self.assertEqual(len(daemon.wait_log("cannot start a process for a connection", count=1)), 1)
 
     def test_a_long_shortage_refuses_soon_and_recovers(self):
         daemon = self.start(listener(workers=1))

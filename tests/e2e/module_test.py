@@ -142,7 +142,7 @@ class Serving(ControlledTestCase):
             rule("127.0.3.0/24", env={"WHO": "friend"}),
             rule("127.0.4.0/24", handler={"module": self.module("does_as_told_too"), "options": {"is": "second"}}),
             rule("127.0.5.0/24", handler="echo")]))
-        self.assertEqual(len(daemon.log("^initialised$")), 3)
+        self.assertEqual(len(daemon.wait_log("^initialised$", count=3)), 3)
         for source, version, options, who in (("127.0.2.1", "a", "first", "anybody"), ("127.0.3.1", "a", "first", "friend"),
                                               ("127.0.4.1", "b", "second", "anybody")):
             with Told(daemon.address(), source=(source, 0)) as client:
@@ -216,8 +216,8 @@ class Ends(ControlledTestCase):
         stats = self.daemon.control.node("root/own")["connections"]
         crashes = sum(expected.get("status") != 0 for expected in self.variants.values())
         self.assertEqual((stats["crashed"], stats["refused"]["handler_start"]), (crashes, 0))
-        self.assertEqual(len(self.daemon.log("threw an exception: as told", level="error")), 1)
-        self.assertEqual(len(self.daemon.log("threw an exception$", level="error")), 1)
+        self.assertEqual(len(self.daemon.wait_log("threw an exception: as told", level="error", count=1)), 1)
+        self.assertEqual(len(self.daemon.wait_log("threw an exception$", level="error", count=1)), 1)
 
     def test_return_and_exit_run_only_the_atexit_handlers_of_serve(self):
         diary = self.write("diary", "", 0o666)

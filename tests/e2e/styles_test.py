@@ -125,7 +125,7 @@ class Ucspi(TestCase):
             self.assertEqual("From: " + rest, body.format(number))
             # mailfront knows its client from TCPREMOTEIP and TCPLOCALIP.
             self.assertRegex(received.replace("\n", " "), r"Received: from .*127\.0\.0\.1.* by .*127\.0\.0\.1.* with E?SMTP via TCP")
-        self.assertEqual(len(re.findall("mailfront.* MAIL FROM:<a", daemon.stderr_text())), 20)
+        wait_until(lambda: len(re.findall("mailfront.* MAIL FROM:<a", daemon.stderr_text())) == 20, 5, "all lines of mailfront")
 
     @tool(MAILFRONT, "curl")
     def test_curl_over_ipv6(self):

@@ -33,7 +33,7 @@ class AChild(TestCase):
                 self.assertEqual(line["signal"], number.name)
                 self.assertIsInstance(line["age_seconds"], float)
                 self.assertEqual(line["level"], "warning")
-                self.assertEqual(len(daemon.log("crashed", pid=child.pid)), 1)
+                self.assertEqual(len(daemon.wait_log("crashed", pid=child.pid, count=1)), 1)
                 held.clients.remove(victim)
             self.assertEqual(held.echo_all(), 18)
         self.measured(killed=2, others_lost=0)
@@ -55,7 +55,7 @@ class Workers(TestCase):
             self.every_child_has_a_parent_in_the_tree(daemon)
         self.assertEqual(canary.errors, 0)
         self.assertLess(restart, 1.0)
-        self.assertEqual(len(daemon.log("killed by SIGKILL", path="root/echo/1")), 1)
+        self.assertEqual(len(daemon.wait_log("killed by SIGKILL", path="root/echo/1", count=1)), 1)
         self.measured(held=50, lost=0, restart=restart, canary_gap=canary.max_gap)
 
     def every_child_has_a_parent_in_the_tree(self, daemon):
