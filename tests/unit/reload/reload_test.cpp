@@ -172,7 +172,9 @@ TEST_CASE("a reload leaves suspended what an operator suspended, and scaled what
   f.rig.operations.suspend("root/echo", [](const procedure::Outcome&) {});
   f.rig.settle();
   REQUIRE(f.rig.is_running("root/echo/3"));
-  SECTION("the same file") { f.reload(same); }
+  SECTION("the same file") {
+    f.reload(same);
+  }
   SECTION("another handler, for which the workers are replaced") {
     f.reload(listener_entry("echo", R"("handler":"discard")"));
     f.rig.settle();
