@@ -29,7 +29,7 @@ std::string local_text(const net::Listener& listener, const ipc::Peer& local) {
 
 ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
   char hex[17];
-  const std::int64_t age = sys::monotonic_ns() - slot.started_ns;
+  const std::int64_t age = std::max<std::int64_t>(0, sys::monotonic_ns() - slot.started_ns);
   const bool adopted = slot.owner == 0;
   ordered_json worker = nullptr;
   if (!adopted) worker = listener.path() + "/" + std::to_string(slot.worker);

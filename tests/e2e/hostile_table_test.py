@@ -47,7 +47,7 @@ class HostileTable(ControlledTestCase):
             self.kill_workers(daemon)
             self.serves(daemon)
             self.assertEqual(held.echo_all(), 3)
-            self.assertEqual(self.counts(daemon)["active"], 3)
+            wait_until(lambda: self.counts(daemon)["active"] == 3, 5, "the fourth has been counted as ended")
 
     def test_a_lock_that_nobody_gives_back_costs_the_table_and_no_connection(self):
         daemon = self.daemon_with(workers=2)

@@ -53,6 +53,7 @@ class Sockets(ReloadTestCase):
             queued = self.waiting(daemon, "a", "root/a")
             self.rewrite(daemon, steady("a", listen=two), steady("b", listen=one))
             self.assertEqual(self.changes(self.reload(daemon)), [("new_workers", "root/a", "listen"), ("new_workers", "root/b", "listen")])
+            self.assertEqual(daemon.control.run("resume", "root/a")[0], 0)
             self.assertEqual(queued.receive(11), b"still here\n")
             first.stop(), second.stop()
             self.assertEqual((first.failed, second.failed), ({}, {}))

@@ -10,7 +10,7 @@ enum class AcceptVerdict : std::uint8_t {
   empty,  // no connection is waiting
   retry,  // an error of one client's connection: try the next
   pause,  // the system has run out of something: stop for a while
-  dead,   // the socket no longer listens: some process has shut it down (shutdown(2))
+  dead,   // some process may have shut the socket down (shutdown(2)): the caller looks
   broken  // a bug: this worker cannot continue
 };
 

@@ -13,6 +13,11 @@ namespace bulkhead::ipc {
 
 namespace {
 
+// Times of the monotonic clock: the difference to the present one then cannot overflow.
+std::int64_t at_least_zero(std::int64_t time) noexcept {
+  return std::max<std::int64_t>(0, time);
+}
+
 constexpr std::size_t kBatch = 128;
 constexpr int kAttempts = 16;
 
@@ -103,7 +108,7 @@ std::uint32_t TableView::high_water() const noexcept {
 }
 
 std::int64_t TableView::heartbeat_ns(std::uint32_t worker) const noexcept {
-  return header_ == nullptr ? 0 : load(header_->workers[worker % kMaxWorkers].heartbeat_ns);
+  return header_ == nullptr ? 0 : at_least_zero(load(header_->workers[worker % kMaxWorkers].heartbeat_ns));
 }
 
 std::size_t TableView::copy(std::uint32_t first, std::span<Slot> out) const noexcept {
@@ -113,6 +118,8 @@ std::size_t TableView::copy(std::uint32_t first, std::span<Slot> out) const noex
   for (std::size_t i = 0; i < got; ++i) {
     const MasterWord mine = word(first + static_cast<std::uint32_t>(i));
     if (mine.wish != MasterWord::Wish::none && mine.use == wanted[i].use) wanted[i].owner = 0;
+    wanted[i].started_ns = at_least_zero(wanted[i].started_ns);
+    wanted[i].deadline_ns = at_least_zero(wanted[i].deadline_ns);
   }
   return got;
 }

@@ -46,7 +46,7 @@ class TableView {
   [[nodiscard]] std::optional<Counts> counts() const noexcept;
   [[nodiscard]] std::uint32_t high_water() const noexcept;  // at most the room; for lists only
   [[nodiscard]] std::int64_t heartbeat_ns(std::uint32_t worker) const noexcept;
-  // Owner 0: the master's, by its own word.
+  // Owner 0: the master's, by its own word. No time is below 0.
   [[nodiscard]] std::optional<Slot> copy(std::uint32_t slot) const noexcept;
   // Copies as many slots from `first` on as there are, and returns how many. Untouched memory stays untouched.
   [[nodiscard]] std::size_t copy(std::uint32_t first, std::span<Slot> out) const noexcept;
