@@ -13,16 +13,11 @@
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/shut_down.h"
 
 namespace bulkhead::worker {
 
 namespace {
-
-// Whether some process has shut it down (shutdown(2)); the master would not repair one that listens.
-bool is_shut_down(int socket) noexcept {
-  pollfd look{socket, POLLRDHUP, 0};
-  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLRDHUP)) != 0;
-}
 
 // How long an accepted connection waits for a process before it is refused: short enough that its client, or the
 // balancer in front of it, can still go elsewhere.
@@ -208,8 +203,8 @@ void Acceptor::on_accept_error(std::uint32_t socket, int error) {
       break;
     case admission::AcceptVerdict::retry: break;  // level-triggered: the next turn tries again
     case admission::AcceptVerdict::pause: pause(ipc::PauseReason::accept_error, error); break;
-    case admission::AcceptVerdict::dead:
-      if (!is_shut_down(sockets_[socket].fd.get())) return observer_.on_broken(error);
+    case admission::AcceptVerdict::dead:  // the master repairs no socket that still listens
+      if (!sys::is_shut_down(sockets_[socket].fd.get())) return observer_.on_broken(error);
       on_dead(socket, error);
       break;
     case admission::AcceptVerdict::broken: observer_.on_broken(error); break;

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "master/config/default_socket.h"
-#include "master/net/socket_repair.h"
+#include "worker/sys/shut_down.h"
 
 namespace bulkhead::control {
 
@@ -104,7 +104,7 @@ sys::Fd pidfd_of(int fd, pid_t pid) {
 // A process whose parent ends meanwhile gets another one, so only a chain that is found twice counts.
 bool is_below(pid_t pid, int pidfd, pid_t ancestor) {
   constexpr int kAttempts = 8;
-  if (pid == 0) return false;  // outside of our pid namespace, which whoever is below us cannot leave
+  if (pid == 0) return false;  // it is outside our pid namespace, which our descendants cannot leave
   std::optional<std::vector<Link>> before;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto chain = chain_of(pid, ancestor);
@@ -127,7 +127,7 @@ sys::Result<ControlSocket> open_control_socket(const config::Control& config) {
 }
 
 bool listens(const ControlSocket& socket) noexcept {
-  return !net::is_shut_down(socket.fd.get()) && socket.file.is_there();
+  return !sys::is_shut_down(socket.fd.get()) && socket.file.is_there();
 }
 
 bool admit(int fd, std::optional<std::uint32_t> group, Peer& peer) {

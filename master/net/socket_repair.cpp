@@ -1,6 +1,5 @@
 #include "master/net/socket_repair.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -9,14 +8,9 @@
 #include <vector>
 
 #include "master/net/socket_address.h"
+#include "worker/sys/shut_down.h"
 
 namespace bulkhead::net {
-
-// A TCP socket that was shut down hangs up; a Unix socket has at least no more to read (tcp(7), unix(7)).
-bool is_shut_down(int fd) noexcept {
-  pollfd look{fd, POLLRDHUP, 0};
-  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLRDHUP | POLLNVAL)) != 0;
-}
 
 namespace {
 
@@ -27,7 +21,7 @@ bool is_unix(const ListeningSocket& socket) {
 }
 
 bool listens(const ListeningSocket& socket) noexcept {
-  return !is_shut_down(socket.fd.get()) && (is_unix(socket) || bound_text(socket.fd.get()) == socket.text);
+  return !sys::is_shut_down(socket.fd.get()) && (is_unix(socket) || bound_text(socket.fd.get()) == socket.text);
 }
 
 config::ListenAddress same_address(const ListeningSocket& socket) {

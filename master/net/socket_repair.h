@@ -18,8 +18,6 @@ enum class Fault : std::uint8_t {
   unreachable  // its file is gone, or another one is there
 };
 
-// A listening socket that some process has shut down.
-[[nodiscard]] bool is_shut_down(int fd) noexcept;
 // A few system calls, none of which blocks.
 [[nodiscard]] Fault fault_of(const ListeningSocket& socket) noexcept;
 
