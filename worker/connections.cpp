@@ -158,8 +158,7 @@ std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int s
     const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
     if (!ours || (!all && slot.use != use)) continue;
     slot.asked = 1;
-    if (sys::signal_child(slot.pid, signal, header_.kill_group != 0)) ++count;
-    if (signal == SIGTERM) sys::signal_child(slot.pid, SIGCONT, header_.kill_group != 0);
+    if (sys::signal_and_wake(slot.pid, signal, header_.kill_group != 0)) ++count;
   }
   return count;
 }

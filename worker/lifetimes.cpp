@@ -53,8 +53,7 @@ void Lifetimes::terminate(std::uint32_t index, std::int64_t now_ns) noexcept {
   terminated_.push_back(index);
   slot.deadline_ns = now_ns + header_.shutdown_ns;
   slot.lifetime = ipc::Lifetime::terminated;
-  sys::signal_child(slot.pid, SIGTERM, header_.kill_group != 0);
-  sys::signal_child(slot.pid, SIGCONT, header_.kill_group != 0);
+  sys::signal_and_wake(slot.pid, SIGTERM, header_.kill_group != 0);
   ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, SIGTERM, now_ns);
 }
 
