@@ -40,24 +40,20 @@ Table::~Table() {
 }
 
 sys::Result<Table> Table::map(int memfd, const TableRoom& room) {
-  struct stat status {};
-  if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "connection table", errno};
-  const TableLayout layout(room);
-  if (room.slots > kMaxConnections || static_cast<std::size_t>(status.st_size) != layout.size) {
-    return sys::Error{"map", "connection table", EINVAL};
-  }
-  void* memory = mmap(nullptr, layout.size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+  auto layout = layout_in(memfd, room);
+  if (!layout) return layout.error();
+  void* memory = mmap(nullptr, layout->size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
   auto* const bytes = static_cast<char*>(memory);
   Table table;
   table.header_ = static_cast<Header*>(memory);
-  table.size_ = layout.size;
+  table.size_ = layout->size;
   table.room_ = room;
-  table.sources_ = Sources::map(bytes + layout.sources, room.slots, room.sources);
-  table.rate_ = reinterpret_cast<std::int64_t*>(bytes + layout.rate);
-  table.slots_ = reinterpret_cast<Slot*>(bytes + layout.slots);
-  table.words_ = reinterpret_cast<std::atomic<std::uint64_t>*>(bytes + layout.words);
-  madvise(memory, layout.size, MADV_DONTFORK);
+  table.sources_ = Sources::map(bytes + layout->sources, room.slots, room.sources);
+  table.rate_ = reinterpret_cast<std::int64_t*>(bytes + layout->rate);
+  table.slots_ = reinterpret_cast<Slot*>(bytes + layout->slots);
+  table.words_ = reinterpret_cast<std::atomic<std::uint64_t>*>(bytes + layout->words);
+  madvise(memory, layout->size, MADV_DONTFORK);
   return table;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,16 @@ TableLayout::TableLayout(const TableRoom& room) noexcept
       words(slots + round_to_page(std::size_t{room.slots} * sizeof(Slot))),
       sources(words + round_to_page(std::size_t{room.slots} * sizeof(std::uint64_t))),
       size(sources + SourceLayout(room.slots, room.sources).size) {}
+
+sys::Result<TableLayout> layout_in(int memfd, const TableRoom& room) {
+  struct stat status {};
+  if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "connection table", errno};
+  const TableLayout layout(room);
+  if (room.slots > kMaxConnections || static_cast<std::size_t>(status.st_size) != layout.size) {
+    return sys::Error{"map", "connection table", EINVAL};
+  }
+  return layout;
+}
 
 TableRoom room_of(const Shape& shape, const SourceRoom& sources) noexcept {
   return {std::min(std::max(shape.room, shape.capacity), kMaxConnections), sources, 0};

@@ -1,6 +1,6 @@
 // How a connection table (worker/ipc/table.h) lies in its memfd: header, rate, slots, the master's words, sources, each
-// on pages of its own. What never changes, the room of each part, is not in it: it stands in the sealed plan of a
-// worker, and the master knows it.
+// on pages of its own. The room of each part never changes and is not in the table: a worker has it from its sealed
+// plan, and the master knows it.
 #pragma once
 
 #include <cstddef>
@@ -52,6 +52,9 @@ struct TableLayout {
   std::size_t sources;
   std::size_t size;
 };
+
+// Where the parts of a table with this room are. An error: `memfd` cannot be one, by its size.
+[[nodiscard]] sys::Result<TableLayout> layout_in(int memfd, const TableRoom& room);
 
 // The room that a table of this shape has.
 [[nodiscard]] TableRoom room_of(const Shape& shape, const SourceRoom& sources = {}) noexcept;

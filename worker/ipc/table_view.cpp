@@ -70,11 +70,8 @@ TableView::~TableView() {
 }
 
 sys::Result<TableView> TableView::map(int memfd, const TableRoom& room) {
-  struct stat status {};
-  if (fstat(memfd, &status) != 0) return sys::Error{"fstat", "connection table", errno};
-  if (room.slots > kMaxConnections) return sys::Error{"map", "connection table", EINVAL};
-  const TableLayout layout(room);
-  if (static_cast<std::size_t>(status.st_size) != layout.size) return sys::Error{"map", "connection table", EINVAL};
+  auto layout = layout_in(memfd, room);
+  if (!layout) return layout.error();
   TableView out;
   out.memfd_ = memfd;
   out.room_ = room;
@@ -82,7 +79,7 @@ sys::Result<TableView> TableView::map(int memfd, const TableRoom& room) {
   if (header == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
   out.header_ = static_cast<const TableHeader*>(header);
   void* const words =
-      mmap(nullptr, words_size(room), PROT_READ | PROT_WRITE, MAP_SHARED, memfd, static_cast<off_t>(layout.words));
+      mmap(nullptr, words_size(room), PROT_READ | PROT_WRITE, MAP_SHARED, memfd, static_cast<off_t>(layout->words));
   if (words == MAP_FAILED) return sys::Error{"mmap", "connection table", errno};
   out.words_ = static_cast<std::uint64_t*>(words);
   return out;
