@@ -51,7 +51,8 @@ std::string failure_text(const ipc::Fail& message) {
   return fmt::format("failed while {}: {}", ipc::stage_text(message.stage), text);
 }
 
-// Nothing where the kernel's own rules, or root's right, decide whom a signal of the worker's connections may reach.
+// The only user whose processes a signal to the worker's connections may reach. Nothing: any user's, because the worker
+// runs as root, or only our own, by the kernel's rules.
 std::optional<std::uint32_t> user_of(const config::Listener& listener) {
   const auto& identity = listener.child.identity;
   if (geteuid() != 0 || !identity || identity->uid == 0) return std::nullopt;
@@ -268,80 +269,10 @@ void Workers::on_fail(WorkerProcess& worker, const ipc::Fail& fail) {
   if (table && observer_.on_table_failed) observer_.on_table_failed(worker);
 }
 
-void Workers::ask(net::Listener& listener, const ipc::Down& message, Answered answered) {
-  errands_[&listener].push_back({message, std::move(answered)});
-  go_on(listener);
-}
-
 bool Workers::has_ready(const net::Listener& listener) const {
   return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
     return one.second.listener == &listener && one.second.state == WorkerProcess::State::ready;
   });
-}
-
-bool Workers::has_errand_under_way(const net::Listener& listener) const {
-  return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
-    return one.second.listener == &listener && one.second.errand_since.has_value();
-  });
-}
-
-bool Workers::has_errands() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const auto& one) { return one.second.errand_since.has_value(); });
-}
-
-void Workers::go_on(net::Listener& listener) {
-  if (has_errand_under_way(listener)) return;
-  if (!has_ready(listener)) return nobody_is_ready(listener);
-  std::deque<Errand>& errands = errands_[&listener];
-  if (errands.empty()) {
-    if (const auto collect = listener.to_collect()) errands.push_back({*collect, nullptr});
-  }
-  if (errands.empty()) {
-    errands_.erase(&listener);
-    return;
-  }
-  for (auto& [run, worker] : workers_) {
-    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
-    if (!ready || !ipc::send(worker.channel.get(), errands.front().message)) continue;
-    worker.errand_since = now();
-    return;
-  }
-}
-
-void Workers::nobody_is_ready(net::Listener& listener) {
-  const auto found = errands_.find(&listener);
-  if (found == errands_.end()) return;
-  std::vector<Answered> answers;
-  for (Errand& errand : found->second) {
-    if (errand.answered) answers.push_back(std::exchange(errand.answered, nullptr));
-  }
-  std::erase_if(found->second, [](const Errand& one) { return !std::holds_alternative<ipc::Forgive>(one.message); });
-  for (const Answered& answered : answers) answered(0);
-}
-
-void Workers::on_done(WorkerProcess& worker, const ipc::Done& done) {
-  const auto found = errands_.find(worker.listener);
-  const auto type_of = [](const auto& message) { return message.kType; };
-  if (!worker.errand_since || found == errands_.end() || found->second.empty() ||
-      std::visit(type_of, found->second.front().message) != done.what) {
-    return protocol_error(worker, "an answer to no question");
-  }
-  net::Listener& listener = *worker.listener;
-  worker.errand_since.reset();
-  const Errand errand = std::move(found->second.front());
-  found->second.pop_front();
-  if (const auto* collect = std::get_if<ipc::Collect>(&errand.message)) listener.collected(*collect);
-  if (errand.answered) errand.answered(done.count);
-  go_on(listener);
-}
-
-void Workers::forget(net::Listener& listener) {
-  const auto gone = errands_.extract(&listener);
-  if (gone.empty()) return;
-  for (const Errand& errand : gone.mapped()) {
-    if (errand.answered) errand.answered(0);
-  }
 }
 
 void Workers::replace_all(net::Listener& listener, const char* why) {
