@@ -202,6 +202,13 @@ class Model:
         node = parent.child(path.rpartition("/")[2])
         return (node, parent, None) if node else (None, None, "not_found")
 
+    @staticmethod
+    def _why_not_ended(choose, node):
+        """The answer to what only an ended child allows; None if this one has."""
+        if node.state == CRASHING:
+            return choose("running", "restarting")
+        return "running" if node.state == RUNNING else None
+
     def stop(self, choose, path):
         node, parent, error = self._addressed(path)
         if error:
@@ -213,12 +220,9 @@ class Model:
 
     def start(self, choose, path):
         node, _, error = self._addressed(path)
+        error = error or self._why_not_ended(choose, node)
         if error:
             return error
-        if node.state == CRASHING:
-            return choose("running", "restarting")
-        if node.state == RUNNING:
-            return "running"
         self._start(node)
         return OK
 
@@ -235,12 +239,9 @@ class Model:
 
     def delete(self, choose, path):
         node, parent, error = self._addressed(path)
+        error = error or self._why_not_ended(choose, node)
         if error:
             return error
-        if node.state == CRASHING:
-            return choose("running", "restarting")
-        if node.state == RUNNING:
-            return "running"
         self._remove(parent, node, "deleted")
         return OK
 

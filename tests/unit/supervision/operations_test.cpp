@@ -136,20 +136,6 @@ TEST_CASE("an operation that is pending when its supervisor ends answers noproc"
   CHECK(tree.states() == "s:running s/x:running s/y:running");
 }
 
-TEST_CASE("operations wait for a busy child and are answered in order") {
-  Rehearsal tree({child("a"), child("b")});
-  tree.slow_to_stop = {"root/a"};
-  tree.start();
-  CHECK(tree.terminate_child("root", "a") == "-");
-  CHECK(tree.restart_child("root", "a") == "-");
-  CHECK(tree.delete_child("root", "a") == "-");
-  tree.exit("root/a");
-  CHECK(tree.answer(1) == "ok");
-  CHECK(tree.answer(2) == "ok");
-  CHECK(tree.answer(3) == "running");
-  CHECK(tree.states() == "a:running b:running");
-}
-
 TEST_CASE("deleting and adding again moves a child to the end, as a new node") {
   Rehearsal tree({child("a"), child("b")});
   tree.start();

@@ -51,6 +51,7 @@ TEST_CASE("what concerns the same child waits, and is handled in order of arriva
   CHECK(tree.answer(1) == "ok");
   CHECK(tree.answer(2) == "ok");
   CHECK(tree.answer(3) == "running");
+  CHECK(tree.states() == "a:running b:running");
 }
 
 TEST_CASE("a group restart occupies its group, and an exit in it waits") {
