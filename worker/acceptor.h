@@ -71,8 +71,8 @@ class Acceptor {
   void tick(std::int64_t now_ns);
 
  private:
-  // A listening socket. Those of the plan come first and keep their places; behind them stand those that have been
-  // replaced, until their queues are empty.
+  // A listening socket. The sockets of the plan come first and keep their places; after them come the ones that have
+  // been replaced, until their queues are empty.
   struct Socket {
     sys::Fd fd;                          // empty: it has been closed
     std::uint32_t of = 0;                // the socket of the plan that it is, or was

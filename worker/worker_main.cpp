@@ -225,7 +225,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
 }
 
 int Worker::run() {
-  // As the listener's user: what stands in the table may be anything.
+  // After the change to the listener's user, because the table may hold any bytes.
   table_.repair(header_.limits);
   connections_.collect(0, table_.high_water());
   ipc::WorkerRecord& record = table_.worker(header_.worker);

@@ -23,7 +23,7 @@ constexpr std::uint32_t kLeastRoom = 65'536;
 constexpr std::uint32_t kGrowth = 16;
 constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
-// A table that is made anew goes on with uses far above those of the one before.
+// The uses of a table that is made anew begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
 

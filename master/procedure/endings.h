@@ -33,8 +33,8 @@ class Endings {
   // Answers when it has ended, with the tree's answer to terminate_child. A second request without a lame duck ends the
   // lame duck of an ending at once.
   void end(const std::string& path, supervision::Duration lame_duck, const Answered& answered);
-  // Calls off an ending that is still in its lame duck, so that no client has noticed; the requests for it are answered
-  // with `restarting`. False: it has passed its lame duck, or there is none.
+  // Calls off an ending that is still in its lame duck, which no client has noticed; the requests for the ending are
+  // answered with `restarting`. False: the lame duck is over, or nothing is ending.
   [[nodiscard]] bool call_off(const std::string& path);
 
   // True if a node at, above or below the path is ending.

@@ -104,7 +104,7 @@ class Processes {
   // Sends reload_signal to the ready processes that have one; only to the process itself, because its group did not ask
   // for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
-  void stop(RunId run);  // stop_signal, then CONT, to whom kill_mode says
+  void stop(RunId run);  // sends stop_signal, then CONT; kill_mode decides to which processes
   void kill(RunId run);  // SIGKILL to its group
   void abort_starts(const std::function<void(RunId, const std::string&)>&
                         tell);  // the daemon stops: a process that is not ready yet will not become ready

@@ -156,7 +156,7 @@ class Children final : public Workforce {
   [[nodiscard]] std::optional<sys::Error> start_process(const NodeView& child, RunId run, const config::Node& node);
   [[nodiscard]] bool is_superfluous(const net::Listener* listener) const;
   void on_worker_end(pid_t pid);
-  // A worker that has been reaped: its slots are looked through, then its end is told.
+  // A worker that has been reaped. The master looks through its slots before it reports the end.
   struct Gone {
     process::Adoption::Sweep sweep;
     process::ChildEnd end;
