@@ -79,6 +79,7 @@ class BrokenChild(ControlledTestCase):
     def test_a_storm_of_term_to_workers_is_throttled(self):
         daemon = self.supervise(listener(workers=2))
         with Hold(daemon.address(), 20) as held:
+            self.assertEqual(held.echo_all(), 20)  # a connection's process that has just begun still has the worker's title
             deadline = time.monotonic() + 3
             while time.monotonic() < deadline:
                 for worker in daemon.workers():

@@ -14,6 +14,7 @@ from .waiting import Timeout, wait_until
 WINDOW = 0.02        # seconds over which processor time is taken
 IDLE = 0.25          # the share of the window that one process may use
 PATIENCE = 2.0       # until all is at rest
+PIPES = 2            # of a process child that runs: its output and its errors
 MEMORY = 16 * 1024   # kilobytes that the master may have more than when it became ready: rings of events, buffers
 
 # From these on the master has other descriptors than when it became ready.
@@ -24,7 +25,9 @@ class Baseline:
     """What the master has when it is ready."""
 
     def __init__(self, pid):
+        before = _programs(pid)
         self.descriptors = collections.Counter(process(pid).fd_kinds().values())
+        self.programs = min(before, _programs(pid))
         self.kilobytes = process(pid).kilobytes()
 
 
@@ -138,8 +141,15 @@ def _no_more_open(daemon):
     if daemon.baseline is None or CHANGED.search(daemon.log_text()):
         return []
     now = process(daemon.pid)
-    more = collections.Counter(now.fd_kinds().values()) - daemon.baseline.descriptors if now else {}
-    return sorted(more.elements()) if more else []
+    if now is None:
+        return []
+    allowed = daemon.baseline.descriptors + collections.Counter(pipe=PIPES * max(0, _programs(daemon.pid) - daemon.baseline.programs))
+    return sorted((collections.Counter(now.fd_kinds().values()) - allowed).elements())
+
+
+def _programs(pid):
+    """The number of process children: one may have been between two runs when the daemon became ready."""
+    return sum(one.state != "Z" and not one.title.startswith("bulkheadd: ") for one in children_of(pid))
 
 
 def _memory(daemon):
