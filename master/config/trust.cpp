@@ -1,113 +1,124 @@
 #include "master/config/trust.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <deque>
 #include <filesystem>
-
-#include "master/config/paths.h"
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace bulkhead::config {
 
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel has it
+constexpr int kMostLinks = 40;  // as many as the kernel follows
 
-bool is_ours_or_roots(const struct stat& status) {
-  return status.st_uid == 0 || status.st_uid == geteuid();
+sys::Error untrusted(std::string sentence) {
+  return {std::move(sentence), "", 0};
 }
 
 // A link of /proc leads to an open file, not to what its text says.
-bool is_in_proc(const std::string& path) {
+bool is_in_proc(const sys::Fd& link) {
   struct statfs system {};
-  const std::string directory = std::filesystem::path(path).parent_path();
-  return statfs(directory.c_str(), &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
+  return fstatfs(link.get(), &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
 }
 
-// The walk along a path as the kernel does it: the names that are left, and where it has come.
+// Follows a path as the kernel does, one name after another, each from the directory before.
 class Walk {
  public:
-  explicit Walk(const std::string& path) { push(path); }
+  explicit Walk(const std::string& path) : path_(path) { put_before(path); }
 
-  // Returns the problem; empty: it has arrived, or nothing is there.
-  [[nodiscard]] std::string run() {
-    std::string problem = check_directory("/");
-    while (problem.empty() && !names_.empty()) {
-      const std::string name = names_.front();
-      names_.pop_front();
-      problem = name == ".." ? leave() : enter(name);
+  sys::Result<sys::Fd> to_the_end() {
+    if (auto error = begin_at_root()) return std::move(*error);
+    while (!names_.empty()) {
+      if (auto error = step()) return std::move(*error);
     }
-    return problem;
+    return std::move(at_);
   }
 
  private:
-  void push(const std::filesystem::path& path) {
-    auto at = names_.begin();
-    for (const auto& part : path) {
-      if (part == "/" || part == "." || part.empty()) continue;
-      at = names_.insert(at, part.string()) + 1;
+  // The names of `path`, the first one last.
+  void put_before(std::string_view path) {
+    std::vector<std::string> names;
+    while (!path.empty()) {
+      const std::string_view name = path.substr(0, path.find('/'));
+      if (!name.empty() && name != ".") names.emplace_back(name);
+      path.remove_prefix(std::min(path.size(), name.size() + 1));
     }
+    names_.insert(names_.end(), names.rbegin(), names.rend());
   }
 
-  std::string leave() {
-    at_ = at_.parent_path();
-    return "";
+  std::optional<sys::Error> begin_at_root() {
+    walked_ = directory_ = "/";
+    return enter(open("/", O_PATH | O_CLOEXEC));
   }
 
-  std::string enter(const std::string& name) {
-    const std::filesystem::path next = at_ / name;
-    struct stat status {};
-    if (lstat(next.c_str(), &status) != 0) return stop();
-    if (!S_ISLNK(status.st_mode)) {
-      at_ = next;
-      return judge(next, status);
+  std::optional<sys::Error> step() {
+    const std::string name = std::move(names_.back());
+    names_.pop_back();
+    walked_ = (std::filesystem::path(walked_) / name).lexically_normal();
+    if (auto error = enter(openat(at_.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC))) return error;
+    if (S_ISLNK(status_.st_mode)) return follow(name);
+    if (!S_ISDIR(status_.st_mode) && !names_.empty()) return sys::Error{"open", path_, ENOTDIR};
+    directory_ = walked_;
+    return std::nullopt;
+  }
+
+  // Judges what has just been opened as walked_, and stands there unless it is a link.
+  std::optional<sys::Error> enter(int opened) {
+    sys::Fd found(opened);
+    if (!found || fstat(found.get(), &status_) != 0) return sys::Error{"open", walked_, errno};
+    if (auto error = judge()) return error;
+    (S_ISLNK(status_.st_mode) ? link_ : at_) = std::move(found);
+    return std::nullopt;
+  }
+
+  // The mode of a link means nothing. What is neither a file nor a directory cannot be obeyed: its user finds out.
+  std::optional<sys::Error> judge() const {
+    if (S_ISLNK(status_.st_mode)) {
+      if (is_ours_or_roots(status_)) return std::nullopt;
+      return untrusted(fmt::format("{} is a link of uid {}", walked_, status_.st_uid));
     }
-    if (!is_ours_or_roots(status)) return fmt::format("{} is a link of uid {}", next.string(), status.st_uid);
-    return follow(next);
+    const bool counts = S_ISREG(status_.st_mode) || S_ISDIR(status_.st_mode);
+    if (!counts || !others_may_write(status_)) return std::nullopt;
+    return untrusted(fmt::format("others may write to {}: {}", walked_, mode_and_owner(status_)));
   }
 
-  std::string follow(const std::filesystem::path& link) {
-    if (is_in_proc(link)) {
-      at_ = link;
-      struct stat status {};
-      return stat(link.c_str(), &status) == 0 ? judge(link, status) : stop();
-    }
-    std::error_code error;
-    const std::filesystem::path target = std::filesystem::read_symlink(link, error);
-    if (error || ++links_ > kMostLinks) return fmt::format("{}: too many links", link.string());
-    push(target);
-    if (target.is_absolute()) at_ = "/";
-    return "";
+  std::optional<sys::Error> follow(const std::string& name) {
+    if (++links_ > kMostLinks) return sys::Error{"open", path_, ELOOP};
+    if (is_in_proc(link_)) return enter(openat(at_.get(), name.c_str(), O_PATH | O_CLOEXEC));
+    char target[PATH_MAX];
+    const ssize_t length = readlinkat(link_.get(), "", target, sizeof target);
+    if (length <= 0) return sys::Error{"readlink", walked_, length < 0 ? errno : ENOENT};
+    const std::string_view text(target, static_cast<std::size_t>(length));
+    put_before(text);
+    walked_ = directory_;
+    return text.front() == '/' ? begin_at_root() : std::nullopt;
   }
 
-  // The open(2) that follows reports what is wrong.
-  std::string stop() {
-    names_.clear();
-    return "";
-  }
-
-  static std::string judge(const std::filesystem::path& path, const struct stat& status) {
-    const bool is_obeyed = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
-    if (!is_obeyed || !others_may_write(status)) return "";
-    return fmt::format("others may write to {}: {}", path.string(), mode_and_owner(status));
-  }
-
-  static std::string check_directory(const std::filesystem::path& path) {
-    struct stat status {};
-    return stat(path.c_str(), &status) == 0 ? judge(path, status) : "";
-  }
-
-  std::deque<std::string> names_;
-  std::filesystem::path at_ = "/";
+  const std::string path_;
+  std::vector<std::string> names_;  // to go, the next one last
+  sys::Fd at_;
+  sys::Fd link_;
+  struct stat status_ {};        // of what was opened last
+  std::string walked_ = "/";     // its name, for messages
+  std::string directory_ = "/";  // at_'s, unless at_ is the file
   int links_ = 0;
 };
 
 }  // namespace
+
+bool is_ours_or_roots(const struct stat& status) {
+  return status.st_uid == 0 || status.st_uid == geteuid();
+}
 
 bool others_may_write(const struct stat& status) {
   const mode_t others = geteuid() == 0 ? S_IWGRP | S_IWOTH : S_IWOTH;
@@ -120,9 +131,14 @@ std::string mode_and_owner(const struct stat& status) {
                      status.st_gid);
 }
 
+sys::Result<sys::Fd> open_trusted(const std::string& path) {
+  return Walk(path).to_the_end();
+}
+
 std::string why_not_trusted(const std::string& path) {
   std::error_code error;
-  return Walk(std::filesystem::absolute(path, error)).run();
+  const auto opened = open_trusted(std::filesystem::absolute(path, error));
+  return opened || opened.error().code != 0 ? "" : opened.error().text();
 }
 
 }  // namespace bulkhead::config

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "master/config/default_socket.h"
+#include "master/config/trust.h"
 #include "worker/sys/shut_down.h"
 
 namespace bulkhead::control {
@@ -42,8 +43,7 @@ MaybeError prepare_directory(const std::string& path) {
   // The default path can be guessed, and may be in /tmp: another user who creates it first could pose as the daemon.
   struct stat status {};
   if (stat(directory.c_str(), &status) != 0) return failed("stat", directory);
-  const bool trusted = status.st_uid == 0 || status.st_uid == geteuid();
-  if (!trusted && path == config::default_control_socket()) {
+  if (!config::is_ours_or_roots(status) && path == config::default_control_socket()) {
     errno = EPERM;
     return failed("use of another user's directory", directory);
   }
@@ -101,7 +101,8 @@ sys::Fd pidfd_of(int fd, pid_t pid) {
 
 }  // namespace
 
-// A process whose parent ends meanwhile gets another one, so only a chain that is found twice counts.
+// The parent of a process may end while the chain is read, and the process then gets another parent. So a chain counts
+// only when it was read twice and was the same.
 bool is_below(pid_t pid, int pidfd, pid_t ancestor) {
   constexpr int kAttempts = 8;
   if (pid == 0) return false;  // it is outside our pid namespace, which our descendants cannot leave

@@ -12,19 +12,17 @@
 #include <optional>
 #include <string_view>
 
+#include "master/config/trust.h"
+
 namespace bulkhead::host {
 
 namespace {
-
-bool ours_or_roots(uid_t owner) {
-  return owner == 0 || owner == geteuid();
-}
 
 std::optional<sys::Error> untrusted_directory(const std::string& directory) {
   constexpr const char* kOperation = "pid file in";
   struct stat status {};
   if (stat(directory.c_str(), &status) != 0) return sys::Error{kOperation, directory, errno};
-  if (!ours_or_roots(status.st_uid)) {
+  if (!config::is_ours_or_roots(status)) {
     return sys::Error{kOperation, directory + ", which belongs to another user", EPERM};
   }
   const bool shared = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0;
@@ -34,7 +32,7 @@ std::optional<sys::Error> untrusted_directory(const std::string& directory) {
 
 std::string untrusted_file(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
-  if (!ours_or_roots(status.st_uid)) return "it belongs to another user";
+  if (!config::is_ours_or_roots(status)) return "it belongs to another user";
   return status.st_nlink > 1 ? "it has a second name" : "";
 }
 

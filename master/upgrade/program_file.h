@@ -16,10 +16,8 @@ namespace bulkhead::upgrade {
 // The running program itself, even if its file has been replaced or removed.
 [[nodiscard]] sys::Result<sys::Fd> open_own_program();
 
-// What is at `path` now, to be executed and for nothing else (O_PATH). Symbolic links are followed. An error in words,
-// or the system's: it has to be a regular file that may be executed; it, every directory and every link on the way must
-// belong to root or to us; and nobody else may be able to write to the file or to a directory, but for directories with
-// the sticky bit.
+// What is at `path` now, to be executed and for nothing else: config::open_trusted(). An error in words, or the
+// system's: it has to be a regular file that may be executed.
 [[nodiscard]] sys::Result<sys::Fd> open_program(const std::string& path);
 
 }  // namespace bulkhead::upgrade

@@ -43,7 +43,7 @@ class Broken(UpgradeTestCase):
                  ("fails", lambda: self.install("/bin/false"), ("exited with status 1",)),
                  ("succeeds at something else", lambda: self.install("/bin/true"), ("cannot take over from another program",)),
                  ("says something else", lambda: self.install("/bin/echo"), ("cannot take over from another program",)),
-                 ("writable for others", lambda: self.install(self.next, mode=0o757), ("others may write to it",)))
+                 ("writable for others", lambda: self.install(self.next, mode=0o757), ("others may write to ",)))
         with Hold(daemon.address(), 20) as hold, Storm(daemon.address(), threads=2, pause=0.005) as storm:
             for name, break_it, reason in cases:
                 with self.subTest(name):
