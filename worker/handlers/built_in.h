@@ -49,8 +49,9 @@ struct BuiltIn {
   std::string_view help;                                // begins its entry in bulkhead.json(5)
 };
 
-// A new handler is declared above and entered here. The configuration's words, the plan, the titles and the tests of
-// the documentation follow. Only the worker links the functions: the master uses the table at compile time.
+// A new handler is a file in handlers/built_in/, declared above and entered here. The configuration's words, the plan,
+// the titles and the tests of the documentation follow. Only the worker links the functions: the master uses the table
+// at compile time.
 inline constexpr std::array kBuiltIns{
     BuiltIn{"echo", serve<echo>, "Sends every line back exactly as received, regardless of its bytes and its length."},
     BuiltIn{"discard", serve<discard>, "Reads the input and discards it (RFC 863)."},
