@@ -38,9 +38,7 @@ bool Adoption::may_signal(pid_t pid, const Connection& connection) {
 bool Adoption::tell(pid_t pid, const Connection& connection, int signal) {
   if (!may_signal(pid, connection)) return false;
   const bool group = kills_groups(*connection.listener);
-  const bool sent = system_.signal(pid, signal, group);
-  if (signal == SIGTERM) system_.signal(pid, SIGCONT, group);
-  return sent;
+  return signal == SIGTERM ? system_.ask_to_end(pid, signal, group) : system_.signal(pid, signal, group);
 }
 
 bool Adoption::sweep(Sweep& sweep) {

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -24,6 +25,12 @@ class ChildSystem {
   [[nodiscard]] virtual sys::Result<pid_t> begin(const SpawnRequest& request) { return spawn(request); }
   // kill(2), for the child or for the process group that it leads. False: errno says why.
   virtual bool signal(pid_t child, int signal, bool group) noexcept { return sys::signal_child(child, signal, group); }
+  // The same for a signal that asks it to end. SIGCONT follows, because a stopped process would not act on it.
+  bool ask_to_end(pid_t child, int signal, bool group) noexcept {
+    const bool sent = this->signal(child, signal, group);
+    this->signal(child, SIGCONT, group);
+    return sent;
+  }
 
   // A child that has ended, and stays a zombie until reap(); 0: none has.
   [[nodiscard]] virtual pid_t some_ended() noexcept;

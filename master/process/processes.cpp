@@ -68,11 +68,6 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
 Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
     : loop_(loop), system_(system), observer_(std::move(observer)) {}
 
-void Processes::ask_to_end(const ProcessChild& child, int signal, bool group) {
-  system_.signal(child.pid, signal, group);
-  system_.signal(child.pid, SIGCONT, group);
-}
-
 void Processes::kill_now(ProcessChild& child) {
   child.group.killed(now());
   system_.signal(child.pid, SIGKILL, !has_mode(child, config::KillMode::process));
@@ -265,7 +260,7 @@ void Processes::stop(RunId run) {
   ProcessChild* const child = leave(run);
   if (child == nullptr) return;
   child->group.asked(terms_of(*child), now());
-  ask_to_end(*child, child->config.stop_signal, has_mode(*child, config::KillMode::group));
+  system_.ask_to_end(child->pid, child->config.stop_signal, has_mode(*child, config::KillMode::group));
 }
 
 void Processes::kill(RunId run) {
@@ -365,7 +360,7 @@ ChildEnd Processes::leader_ended(pid_t pid) {
   child.next_scan = time;
   child.ended_at = time;
   switch (child.group.leader_ended(terms_of(child), time)) {
-    case GroupEnd::Deed::ask: ask_to_end(child, SIGTERM, true); break;
+    case GroupEnd::Deed::ask: system_.ask_to_end(child.pid, SIGTERM, true); break;
     case GroupEnd::Deed::kill: system_.signal(pid, SIGKILL, true); break;
     default: break;
   }

@@ -124,7 +124,8 @@ class Processes {
   // Reaps the leaders of the runs that are over. To be called after any child has ended, and after on_deadline().
   [[nodiscard]] std::vector<ChildEnd> take_over(Instant now);
 
-  // For another program to continue with, and the continuation there: the children, and the remains of earlier ones.
+  // The state that the next program takes over in an upgrade, and how it does: the children, and what earlier ones
+  // left.
   [[nodiscard]] std::vector<ProcessHandover> hand_over() const;
   [[nodiscard]] std::vector<RemainsHandover> hand_over_remains() const { return remains_.hand_over(); }
   void resume(const ProcessHandover& from, const config::Process& config, const supervision::Shutdown& shutdown);
@@ -150,7 +151,6 @@ class Processes {
   void on_notification(ProcessChild& child, const Notification& news);
   void become_ready(ProcessChild& child);
   [[nodiscard]] ProcessChild* leave(RunId run);
-  void ask_to_end(const ProcessChild& child, int signal, bool group);
   void kill_now(ProcessChild& child);
   void expire_start(ProcessChild& child);
   void expire_watchdog(ProcessChild& child, Instant now);

@@ -301,22 +301,21 @@ void Children::worker_gone(Gone gone) {
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
   workers_.go_on(listener);
-  end.reason = process::judge_worker_exit(gone.state, is_superfluous(&listener));
-  if (end.start_failed && gone.shortage && end.reason == ExitReason::abnormal) end.reason = ExitReason::shortage;
+  end.reason = process::judge_worker_exit(gone.state, is_superfluous(&listener), gone.shortage);
   ended(end);
 }
 
-// One may be an accident. What two in a row cannot work with, a third one could not either.
+// One failure may be an accident. A table that two workers in a row cannot use would not serve a third one either.
 void Children::on_table_failed(const process::WorkerProcess& worker) {
   net::Listener& listener = *worker.listener;
   if (++table_failures_[&listener] < 2 || !renewed_.insert(&listener).second) return;
   log::Line(log::Level::error, listener.path())
-      .text("its connection table is unusable: all workers are replaced, and it is made anew")
+      .text("its connection table is unusable: replacing all workers and recreating it")
       .write();
   workers_.replace_all(listener, "has an unusable connection table");
 }
 
-// Once nobody has the old one any more, and the connections of its workers are ours.
+// Waits until no worker has the old table and the connections of its workers are adopted.
 void Children::renew_tables() {
   std::erase_if(renewed_, [this](net::Listener* listener) {
     if (listener->has_workers() || is_being_swept(*listener)) return false;
@@ -324,9 +323,9 @@ void Children::renew_tables() {
     const auto error = listener->renew_table(kept);
     log::Line line(error ? log::Level::error : log::Level::warning, listener->path());
     if (error) {
-      line.text("cannot make its connection table anew: ").text(error->text());
+      line.text("cannot recreate its connection table: ").text(error->text());
     } else {
-      line.text("its connection table is made anew; penalties and rates begin again");
+      line.text("its connection table has been recreated; penalties and rates start over");
     }
     line.field("connections", static_cast<std::int64_t>(kept.size())).write();
     table_failures_.erase(listener);
