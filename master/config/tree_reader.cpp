@@ -174,7 +174,7 @@ void read_children(Context& context, const Value& children, const std::string& p
     if (child.kind == Value::Kind::object) {
       read_child(context, section, parent, effective);
     } else {
-      context.report(child.at, section.pointer, fmt::format("expected a child, an object, got {}", describe(child)));
+      context.report(child.at, section.pointer, fmt::format("expected a child (an object), got {}", describe(child)));
     }
   }
 }

@@ -26,7 +26,7 @@ struct ControlSocket {
 // and the errors of the system calls.
 [[nodiscard]] sys::Result<ControlSocket> open_control_socket(const config::Control& config);
 
-// A client can reach it: it was not shut down, and its file is there.
+// Whether a client can connect to it: it was not shut down, and its file still exists.
 [[nodiscard]] bool listens(const ControlSocket& socket) noexcept;
 
 // The process at the other end, as the kernel knew it at connect(2) (SO_PEERCRED, unix(7)).

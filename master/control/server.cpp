@@ -81,7 +81,7 @@ void Server::look_again() {
   look();
 }
 
-// Looking whether somebody else listens there means to connect, so not every second for ever.
+// To look whether another program listens there, it must connect. So the pauses between two looks grow.
 void Server::on_lost(const sys::Error& error) {
   next_look_ = clock_() + look_pause_;
   look_pause_ = std::min<std::chrono::seconds>(look_pause_ * 2, 30s);

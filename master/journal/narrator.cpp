@@ -188,7 +188,7 @@ void Narrator::drain_called_off(const std::string& path) {
 
 void Narrator::abandoned(const std::string& listener) {
   log::Line(log::Level::warning, listener)
-      .text("port closed: it is not started again; its existing connections continue")
+      .text("port closed: the listener will not be restarted; its existing connections continue")
       .write();
 }
 

@@ -147,7 +147,8 @@ void Commit::settle_workers(const std::string& path) {
   });
 }
 
-// Of the new file; but the number that an operator has chosen, as long as the file's is as before.
+// The number in the new file. If an operator has scaled the listener and the file's number has not changed: the
+// operator's.
 std::uint32_t Commit::workers_of(const std::string& path) const {
   const std::uint32_t in_file = parts_.catalogue.find(path)->listener->workers;
   const auto scaled = attempt_.scaled.find(path);

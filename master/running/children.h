@@ -141,7 +141,7 @@ class Children final : public Workforce {
     workers_.for_each(visit);
   }
 
-  // For another program to continue with, once is_settled(), and its continuation there.
+  // The state that the next program takes over in an upgrade. To be called once is_settled().
   [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.has_errands(); }
   [[nodiscard]] ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }

@@ -58,7 +58,7 @@ class HostileTable(ControlledTestCase):
             ids = {one["id"] for one in daemon.control.value("connections")}
             self.scribble(daemon, "lock")
             self.serves(daemon, 20)
-            daemon.wait_log("its connection table is made anew", connections=3)
+            daemon.wait_log("its connection table has been recreated", connections=3)
             self.assertEqual(held.echo_all(), 3)
             wait_until(lambda: self.counts(daemon)["active"] == 3, 5, "the held ones are counted")
             self.assertEqual({one["id"] for one in daemon.control.value("connections")}, ids)

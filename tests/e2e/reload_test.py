@@ -11,7 +11,7 @@ from harness import Client, Hold, ReloadTestCase, Storm, free_port, main, needs_
 from harness import steady as listener
 
 
-class WhatChanges(ReloadTestCase):
+class Changes(ReloadTestCase):
     def test_an_unchanged_file_changes_nothing(self):
         daemon = self.supervise(listener())
         workers = [one.pid for one in daemon.workers()]
@@ -255,7 +255,7 @@ class WhatChanges(ReloadTestCase):
         daemon.wait_log("^reloaded")
 
 
-class WhatIsRefused(ReloadTestCase):
+class Refused(ReloadTestCase):
     def unchanged(self, daemon, workers):
         self.assertEqual([one.pid for one in daemon.workers()], workers)
         self.assertEqual(daemon.control.value("status")["generation"], 1)

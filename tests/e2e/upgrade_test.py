@@ -19,7 +19,7 @@ def sleeper(name="sleeper", **keys):
     return {"id": name, "type": "process", "argv": ["/bin/sleep", "1000"], "ready": "exec", **keys}
 
 
-class WhatGoesOn(UpgradeTestCase):
+class Continuity(UpgradeTestCase):
     def test_connections_counts_events_and_processes_continue(self):
         rounds, held = (4, 100) if self.sanitized else (20, 300)
         daemon = self.supervise(echo_listener(), sleeper())
@@ -177,7 +177,7 @@ class Large(UpgradeTestCase):
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
 
-class WhatStaysTheSame(UpgradeTestCase):
+class Unchanged(UpgradeTestCase):
     def attributes(self, daemon):
         def text(name):
             with open(f"/proc/{daemon.pid}/{name}") as file:
@@ -201,7 +201,7 @@ class WhatStaysTheSame(UpgradeTestCase):
     def test_attributes_descriptors_and_environment_are_the_same(self):
         rounds = 3 if self.sanitized else 20
         daemon = self.supervise(exec_listener(["/usr/bin/env"], pass_env=["PATH", "TESTED"]), sleeper(),
-                                environment={**os.environ, "TESTED": "yes"}, preexec=WhatStaysTheSame.unusual)
+                                environment={**os.environ, "TESTED": "yes"}, preexec=Unchanged.unusual)
 
         def variables():
             with Client(daemon.address("run")) as client:

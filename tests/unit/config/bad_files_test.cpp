@@ -25,7 +25,7 @@ constexpr BadFile kBadFiles[] = {
     {"children that are an object", Shape::whole, R"({"supervisor":{"children":{}}})",
      R"(bad.json:1:27: /supervisor/children: expected a list of objects, got an object)"},
     {"a child that is a string", Shape::child, R"("echo")",
-     R"(bad.json:2:1: /supervisor/children/0: expected a child, an object, got the string "echo")"},
+     R"(bad.json:2:1: /supervisor/children/0: expected a child (an object), got the string "echo")"},
     {"an unknown key at the top", Shape::top, R"("supervisors":{})",
      R"(bad.json:2:1: /supervisors: unknown key "supervisors" at the top level; did you mean "supervisor"?)"},
     {"an unknown key without a similar one", Shape::top, R"("plugins":{})",

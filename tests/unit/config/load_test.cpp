@@ -138,7 +138,7 @@ TEST_CASE("problems of included files name their file and come after those of th
   const std::string b = directory.write("conf.d/b.json", "{}");
   const std::string c = directory.write("conf.d/c.json", "[");
   const Loaded loaded = load_including(directory, "conf.d/*.json", child("a", "1") + ",5");
-  CHECK(texts(loaded) == "main.json:1:113: /supervisor/children/1: expected a child, an object, got the number 5\n" +
+  CHECK(texts(loaded) == "main.json:1:113: /supervisor/children/1: expected a child (an object), got the number 5\n" +
                              a + ":2:38: /0/listen: \"x\" has no port; write \"ADDRESS:PORT\"\n" + a +
                              ":2:66: /1/id: the id \"a\" is already used by /supervisor/children/0 of main.json\n" + a +
                              ":2:97: /1/listen: \"1\" is already used by /supervisor/children/0/listen of main.json "
