@@ -1,8 +1,10 @@
 #include "master/running/catalogue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "master/config/find_node.h"
+#include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::running {
@@ -34,9 +36,14 @@ config::Node* Catalogue::find_in_config(const std::string& path) {
   return config::find_node(config_->root, "root", path);
 }
 
+supervision::ChildSpec Catalogue::spec_of(const config::Node& node, const std::string& path) const {
+  return overrides_.applied_to(config::tree_of_config(node), path);
+}
+
 void Catalogue::take_over(std::shared_ptr<config::Config> config, std::string effective, const TagOf& tag_of,
                           const Changed& changed) {
   adopt(config->root, "root", config, tag_of, changed);
+  overrides_.take_over(config_->root, config->root);
   config_ = std::move(config);
   effective_ = std::move(effective);
 }
@@ -78,6 +85,10 @@ void Catalogue::for_each_top(
     const std::function<void(const std::string& path, const config::Node& node)>& visit) const {
   visit("root", config_->root);
   for (const Added& one : added_) visit(one.path(), *one.node);
+}
+
+bool Catalogue::is_added(const std::string& path) const {
+  return std::ranges::any_of(added_, [&path](const Added& one) { return one.path() == path; });
 }
 
 std::vector<AddedChild> Catalogue::added() const {
