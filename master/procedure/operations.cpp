@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "master/config/tree_of_config.h"
+#include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::procedure {
@@ -19,14 +20,39 @@ void Operations::operate(Operation operation, const std::string& path, Done done
       std::move(spec));
 }
 
-void Operations::stop(const std::string& path, Done done) {
-  if (supervision::parent_of(path).empty()) return done(refused("root is stopped with shutdown"));
-  endings_.end(path, {}, [path, done = std::move(done)](ReplyError error) { done(outcome_of(error, path)); });
+bool Operations::is_up(const std::string& path) const {
+  const auto view = engine_.view(path);
+  return view && view->state != NodeState::stopped && view->state != NodeState::failed;
 }
 
+// The wish is remembered from now on, because another program may have to complete it; and once more in the end,
+// because a restart may have come first.
+void Operations::end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered) {
+  if (!is_up(path)) return endings_.end(path, lame_duck, answered);
+  catalogue_.overrides().stop(path);
+  endings_.end(path, lame_duck, [this, path, answered](ReplyError error) {
+    if (error == ReplyError::none && !is_up(path)) {
+      catalogue_.overrides().stop(path);
+    } else {
+      catalogue_.overrides().unstop(path);
+    }
+    answered(error);
+  });
+}
+
+void Operations::stop(const std::string& path, Done done) {
+  if (supervision::parent_of(path).empty()) return done(refused("root is stopped with shutdown"));
+  end(path, {}, [path, done = std::move(done)](ReplyError error) { done(outcome_of(error, path)); });
+}
+
+// One that an operator's command leaves stopped is one that operators have stopped.
 void Operations::start(const std::string& path, Done done) {
   operate(Operation::restart_child, path, [this, path, done = std::move(done)](const Outcome& started) {
-    if (!started) endings_.close_stopped(path);
+    if (started) return done(started);
+    endings_.close_stopped(path);
+    const auto view = engine_.view(path);
+    const bool failed = started.word == ReplyError::start_failed;
+    if (failed && view && view->state == NodeState::stopped) catalogue_.overrides().stop(path);
     done(started);
   });
 }
@@ -53,10 +79,22 @@ void Operations::remove(const std::string& path, Done done) {
 }
 
 void Operations::erase(const std::string& path, const Done& done) {
-  operate(Operation::delete_child, path, [this, path, done](const Outcome& erased) {
-    if (erased) forget(path);
+  const auto view = engine_.view(path);
+  const bool worker = view && view->spec->type == supervision::NodeType::worker;
+  operate(Operation::delete_child, path, [this, path, worker, done](const Outcome& erased) {
+    if (erased) {
+      forget(path);
+      catalogue_.overrides().erase(path);
+    }
+    if (erased && worker) one_fewer(supervision::parent_of(path));
     done(erased);
   });
+}
+
+void Operations::one_fewer(const std::string& listener) {
+  const auto view = engine_.view(listener);
+  const auto left = view ? static_cast<std::uint32_t>(view->children.size()) : 0;
+  if (left > 0) remember_workers(engine_, catalogue_, listener, left);
 }
 
 void Operations::forget(const std::string& path) {
@@ -99,7 +137,7 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
     if (--*left == 0) done(*worst);
   };
   for (const std::string& path : paths) {
-    endings_.end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });
+    end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });
   }
 }
 

@@ -38,8 +38,11 @@ class Operations {
 
  private:
   void operate(supervision::Operation operation, const std::string& path, Done done, supervision::ChildSpec spec = {});
+  void end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered);
+  [[nodiscard]] bool is_up(const std::string& path) const;
   void erase(const std::string& path, const Done& done);
   void forget(const std::string& path);
+  void one_fewer(const std::string& listener);  // a worker of it has been deleted
   void set_suspended(const std::string& listener, bool on, const Done& done);
 
   running::Engine& engine_;

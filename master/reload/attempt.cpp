@@ -17,25 +17,25 @@ using supervision::is_at_or_below;
 using supervision::NodeState;
 using supervision::Operation;
 
-void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan) {
+void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan,
+                    bool reset_all) {
   config = std::move(new_config);
   effective = std::move(new_effective);
   plan = std::move(new_plan);
   renewals.clear();
   lenders.clear();
-  note_scaled();
+  reset = reset_all;
   steps.begin();
 }
 
-void Attempt::note_scaled() {
-  scaled.clear();
-  for (const net::Listener* listener : parts.listeners.all()) {
-    const auto view = parts.engine.view(listener->path());
-    const config::Node* const before = parts.catalogue.find(listener->path());
-    if (!view || before == nullptr || !before->listener || parts.listeners.serving_at(listener->path()) == nullptr)
-      continue;
-    const auto present = static_cast<std::uint32_t>(view->children.size());
-    if (present != before->listener->workers) scaled[listener->path()] = {before->listener->workers, present};
+bool Attempt::is_down(const std::string& path) const {
+  const auto view = parts.engine.view(path);
+  return view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+}
+
+void Attempt::take_spec_only(const std::string& path) {
+  for (Change& change : plan.changes) {
+    if (change.path == path && change.kind == Change::Kind::restarted) change.kind = Change::Kind::in_place;
   }
 }
 
@@ -69,8 +69,9 @@ void Attempt::end_child(const std::string& path, const Done& done) {
   const bool worker = view->spec->type == supervision::NodeType::worker;
   parts.operations.stop(path, [this, path, tag, worker, done](const Outcome& stopped) {
     if (!stopped) return done(stopped);
-    parts.operations.remove(path, [this, tag, worker, done](const Outcome& removed) {
+    parts.operations.remove(path, [this, path, tag, worker, done](const Outcome& removed) {
       if (removed && !worker) parts.catalogue.forget(tag);
+      if (removed) parts.catalogue.overrides().forget(path);  // no operator has deleted it
       done(removed);
     });
   });
@@ -86,7 +87,17 @@ bool Attempt::is_supervised(const std::string& path) const {
   return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
 }
 
+// A temporary listener has left the tree with its end.
+void Attempt::forget_ended(const std::string& path) {
+  if (parts.engine.has(path)) return;
+  const auto lives = [this](const net::Listener* one) {
+    return one->is_open() || parts.children.has_connections(*one);
+  };
+  if (std::ranges::none_of(parts.listeners.below(path), lives)) parts.listeners.forget(path);
+}
+
 void Attempt::add(const std::string& path, const Done& done) {
+  forget_ended(path);
   if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
   if (!is_supervised(path)) return done({});
   config::Node& node = *new_node(path);

@@ -41,8 +41,10 @@ class Attempt {
   using Done = procedure::Done;
   Attempt(Parts with, Steps& in) : parts(with), steps(in) {}
 
-  // Takes over the configuration that has been read; everything of an earlier attempt is discarded.
-  void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan);
+  // Takes over the configuration that has been read; everything of an earlier attempt is discarded. `reset_all`: what
+  // operators have changed ends, too.
+  void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan,
+             bool reset_all);
 
   // The entry of the new configuration, even after that has taken effect.
   [[nodiscard]] config::Node* new_node(const std::string& path) const;
@@ -52,6 +54,10 @@ class Attempt {
 
   // Starts the new entry at `path`, unless its supervisor does not run and will start it later.
   void add(const std::string& path, const Done& done);
+  // True if the node is in the tree, and has ended and is not started again by itself.
+  [[nodiscard]] bool is_down(const std::string& path) const;
+  // The node at `path` is not started after all, because it no longer runs.
+  void take_spec_only(const std::string& path);
   // Stops it as an operator would, which drains a listener, and removes it.
   void end_child(const std::string& path, const Done& done);
   // Sockets stay, with the clients that wait in their queues, where an address goes from one listener to another.
@@ -66,14 +72,10 @@ class Attempt {
   ReloadPlan plan;
   std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
   std::set<std::string> lenders;                             // listeners whose sockets others share for a while
-  struct Scaled {
-    std::uint32_t in_file = 0;  // workers, by the configuration before
-    std::uint32_t present = 0;
-  };
-  std::map<std::string, Scaled> scaled;  // listeners to which operators have given another number of workers
+  bool reset = false;
 
  private:
-  void note_scaled();
+  void forget_ended(const std::string& path);
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
   [[nodiscard]] std::optional<std::string> why_not_free(const std::string& path) const;
   [[nodiscard]] bool is_supervised(const std::string& path) const;

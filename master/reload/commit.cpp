@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
@@ -46,8 +45,13 @@ void Commit::take_over() {
   parts_.catalogue.take_over(
       std::exchange(attempt_.config, nullptr), std::move(attempt_.effective), tag_of,
       [this](const std::string& path, const config::Node& node) { parts_.listeners.describe(path, node); });
-  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  if (attempt_.reset) parts_.catalogue.overrides().unscale();
+  update_specs();
   taken_over_();
+}
+
+void Commit::update_specs() {
+  parts_.engine.update(parts_.catalogue.spec_of(parts_.catalogue.config().root, "root"));
 }
 
 void Commit::commit(const Change& change) {
@@ -65,7 +69,17 @@ void Commit::commit(const Change& change) {
     case Change::Kind::replaced:
       end_removed(path, true);
       return attempt_.steps.then([this, path](const Done& done) { attempt_.add(path, done); });
+    case Change::Kind::started: return start_stopped(path);
+    case Change::Kind::resumed:
+      return attempt_.steps.then([this, path](const Done& done) { parts_.operations.resume(path, done); });
   }
+}
+
+void Commit::start_stopped(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) {
+    if (!attempt_.is_down(path)) return done({});
+    parts_.operations.start(path, done);
+  });
 }
 
 void Commit::change_in_place(const std::string& path) {
@@ -128,7 +142,7 @@ void Commit::end_removed(const std::string& path, bool wait) {
 
 // Once the tree has the new children, the list gets its order. A listener that an operator suspended stays suspended.
 void Commit::settle_everything() {
-  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  update_specs();
   for (const net::Listener* listener : parts_.listeners.all()) {
     const std::string path = listener->path();
     const config::Node* const node = attempt_.new_node(path);
@@ -143,16 +157,8 @@ void Commit::settle_workers(const std::string& path) {
     net::Listener* const listener = parts_.listeners.serving_at(path);
     if (listener == nullptr) return done({});
     listener->close_left_over();
-    parts_.scaling.set(path, workers_of(path), done);
+    parts_.scaling.settle(path, done);
   });
-}
-
-// The number in the new file. If an operator has scaled the listener and the file's number has not changed: the
-// operator's.
-std::uint32_t Commit::workers_of(const std::string& path) const {
-  const std::uint32_t in_file = parts_.catalogue.find(path)->listener->workers;
-  const auto scaled = attempt_.scaled.find(path);
-  return scaled != attempt_.scaled.end() && scaled->second.in_file == in_file ? scaled->second.present : in_file;
 }
 
 // Processes that this reload has started have read their files already.
@@ -160,7 +166,7 @@ void Commit::tell_processes() {
   parts_.children.tell_to_reload([this](const std::string& path) {
     return std::ranges::none_of(attempt_.plan.changes, [&path](const Change& change) {
       const bool starts = change.kind == Change::Kind::added || change.kind == Change::Kind::restarted ||
-                          change.kind == Change::Kind::replaced;
+                          change.kind == Change::Kind::replaced || change.kind == Change::Kind::started;
       return starts && supervision::is_at_or_below(path, change.path);
     });
   });

@@ -29,9 +29,10 @@ class Commit {
   void leave_addresses(const std::string& path);
   void replace_workers(const std::string& path);
   void end_removed(const std::string& path, bool wait);
+  void start_stopped(const std::string& path);
+  void update_specs();
   void settle_everything();
   void settle_workers(const std::string& path);
-  [[nodiscard]] std::uint32_t workers_of(const std::string& path) const;
   void tell_processes();
   void then(std::function<void()> deed);
 

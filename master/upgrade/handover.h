@@ -72,6 +72,7 @@ struct Handover {
   std::vector<net::InheritedHandover> inherited;
   upgrade::ServerHandover control;
   std::vector<running::AddedChild> added;
+  running::OverridesRecord overrides;
   std::vector<IdentityHandover> identities;  // of `config` and `added`
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;

@@ -116,6 +116,9 @@ BULKHEAD_FIELDS(Settled,
   BULKHEAD_FIELD(log_level); BULKHEAD_FIELD(log_target); BULKHEAD_FIELD(pid_file); BULKHEAD_FIELD(control_socket));
 BULKHEAD_FIELDS(running::AddedChild,
   BULKHEAD_FIELD(supervisor); BULKHEAD_FIELD(text); BULKHEAD_FIELD(file); BULKHEAD_FIELD(directory));
+BULKHEAD_FIELDS(running::ScaledRecord, BULKHEAD_FIELD(path); BULKHEAD_FIELD(workers));
+BULKHEAD_FIELDS(running::OverridesRecord,
+  BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
@@ -126,6 +129,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added);
+  BULKHEAD_FIELD(overrides);
   BULKHEAD_FIELD(identities);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);

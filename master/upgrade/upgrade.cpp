@@ -163,6 +163,7 @@ Handover Upgrade::hand_over() const {
   out.inherited = estate_.inherited.hand_over();
   out.control = surroundings_.hand_over_clients();
   out.added = catalogue.added();
+  out.overrides = catalogue.overrides().record();
   catalogue.for_each_top(
       [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
   out.tree = estate_.engine.state();
