@@ -57,7 +57,7 @@ std::string leaf_text(const Json& node, const std::string& type) {
 }
 
 // Details that have no column of their own.
-std::string remarks_of(const Json& node) {
+std::string details_of(const Json& node) {
   const std::string type = member_text(node, "type");
   if (type == "supervisor") {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
@@ -71,6 +71,11 @@ std::string remarks_of(const Json& node) {
     out += ", suspended";
   }
   return out + connections_of(node);
+}
+
+std::string remarks_of(const Json& node) {
+  const std::string busy = member_text(node, "waits_for");
+  return details_of(node) + (busy.empty() ? "" : ", waits for " + busy);
 }
 
 class TreeTable {

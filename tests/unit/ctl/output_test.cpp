@@ -38,6 +38,13 @@ TEST_CASE("the tree is drawn as a tree") {
         "`- job       failed               0  process, temporary\n");
 }
 
+TEST_CASE("a node that waits for another one says for which") {
+  const Json node = Json::parse(
+      R"({"id":"a","path":"root/a","type":"process","state":"stopped","restarts":0,"waits_for":"root/b","sentences":[]})");
+  CHECK(tree_text(node, kPlain).ends_with("process, waits for root/b\n"));
+  CHECK(explain_text(node, kPlain) == "root/a is stopped and waits for root/b.\n");
+}
+
 TEST_CASE("lines and colours are used if the terminal supports them") {
   const std::string text = tree_text(kTree, {true, true});
   CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);
