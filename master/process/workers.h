@@ -120,6 +120,9 @@ class Workers {
   [[nodiscard]] bool has_ready(const net::Listener& listener) const;
   [[nodiscard]] bool has_errands() const;  // some worker has one
   void forget(net::Listener& listener);
+  // Those Forgives that wait for a worker, for another program to continue with, and their continuation there.
+  [[nodiscard]] std::vector<ForgiveHandover> hand_over_forgiveness() const;
+  void resume(const ForgiveHandover& from, net::Listener& listener);
   // Ends all of them, as we want it: replaced, and not counted.
   void replace_all(net::Listener& listener, const char* why);
   // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from

@@ -42,6 +42,7 @@ struct ChildrenHandover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
 };
 
 class Children final : public Workforce {
