@@ -14,13 +14,6 @@ def _gone_before_reload(model, step):
     return _reloads(step) and (deletes or any(getattr(node, "gone", None) for _, node in model.nodes()))
 
 
-def _same_port(model, step):
-    """An address cannot move to another one with the same port."""
-    now = model.find("root/a") or model.find("root/c")
-    wide = now is not None and now.type == "listener" and now.spec["listen"][0].startswith("0.0.0.0")
-    return any(one[1] == 8 for one in _reloads(step)) or (_reloads(step) and wide)
-
-
 def _stopped_before_reload(model, step):
     """A reload that changes a process starts it, even if an operator has stopped it or it has ended by itself."""
     stops = any(one[0] in ("stop", "end_process") for one in parts(step))
@@ -45,7 +38,6 @@ KNOWN_OPEN = {
     "stopped before a reload": (_stopped_before_reload, [["stop", "root/w"], ["reload", 9]]),
     "scaled before a restart": (_scaled_before_restart, [["scale", "root/u", 2], ["restart", "root/u"]]),
     "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),
-    "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
     "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),
 }
 
