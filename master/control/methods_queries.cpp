@@ -75,7 +75,8 @@ void Methods::explain(const Params& params, Reply reply) {
     const auto view = parts_.engine.view(supervisor);
     return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
   };
-  reply({journal::explain(parts_.events, path, state_text(world(), *node), grouped), std::nullopt});
+  const journal::Explained explained{path, state_text(world(), *node), parts_.engine.waits_for(node->id)};
+  reply({journal::explain(parts_.events, explained, grouped), std::nullopt});
 }
 
 }  // namespace bulkhead::control

@@ -145,6 +145,7 @@ ordered_json node_json(const World& world, const Differences& differences, NodeI
   if (leaf) add_leaf(world, *view, out);
   out["restart"] = kRestartWords.text(view->spec->restart);
   out["restarts"] = view->restarts;
+  if (const auto busy = world.engine.waits_for(id)) out["waits_for"] = *busy;
   if (const auto due = due_of(world.engine, *view)) out["restart_in_seconds"] = std::max(0.0, seconds(*due - now()));
   if (view->spec->type == NodeType::worker) {
     const auto worker = world.children.view(view->run);

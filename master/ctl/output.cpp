@@ -194,8 +194,10 @@ std::string status_text(const Json& status, const Style& style) {
 
 std::string explain_text(const Json& explanation, const Style& style) {
   const std::string state = member_text(explanation, "state");
-  std::string out = fmt::format("{} is {}.\n", member_text(explanation, "path"),
-                                painted(state, colour_of_state(state), style.colour));
+  const std::string busy = member_text(explanation, "waits_for");
+  std::string out =
+      fmt::format("{} is {}{}.\n", member_text(explanation, "path"),
+                  painted(state, colour_of_state(state), style.colour), busy.empty() ? "" : " and waits for " + busy);
   const Json& sentences = member(explanation, "sentences");
   if (!sentences.is_array()) return out;
   for (const Json& sentence : sentences) {

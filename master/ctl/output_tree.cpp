@@ -91,7 +91,8 @@ std::string details_of(const Json& node) {
 }
 
 std::string remarks_of(const Json& node) {
-  return details_of(node) + differences_of(node);
+  const std::string busy = member_text(node, "waits_for");
+  return details_of(node) + (busy.empty() ? "" : ", waits for " + busy) + differences_of(node);
 }
 
 class TreeTable {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "master/config/find_node.h"
+#include "master/config/listen_address.h"
 #include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 
@@ -124,21 +126,27 @@ bool Attempt::gives_up(const std::string& path, const config::ListenAddress& add
     if (goes) return is_at_or_below(path, change.path);
     if (change.kind != Change::Kind::new_workers || path != change.path || !config) return false;
     const auto& listen = config::find_node(config->root, "root", path)->listener->listen;
-    return std::ranges::find(listen, address.text, &config::ListenAddress::text) == listen.end();
+    return std::ranges::none_of(listen, [&](const auto& one) { return config::same_place(one, address); });
   });
 }
 
 net::Listener::Lend Attempt::lend_to(const std::string& borrower) {
-  return [this, borrower](const config::ListenAddress& address) {
+  return [this, borrower](const config::ListenAddress& address) -> sys::Result<net::Listener::GivenUp> {
+    net::Listener::GivenUp out;
     for (net::Listener* listener : parts.listeners.all()) {
-      const bool own = is_at_or_below(listener->path(), borrower);
-      if (own || listener->is_ending() || !gives_up(listener->path(), address)) continue;
-      auto lent = listener->lend(address);
-      if (lent && lent->empty()) continue;
-      lenders.insert(listener->path());
-      return lent;
+      const std::string& path = listener->path();
+      if (is_at_or_below(path, borrower)) continue;
+      if (!listener->is_ending() && gives_up(path, address)) {
+        auto same = listener->lend(address);
+        if (!same) return same.error();
+        if (!same->empty()) lenders.insert(path);
+        std::ranges::move(*same, std::back_inserter(out.same));
+      }
+      for (const net::ListeningSocket* socket : listener->in_the_way(address)) {
+        if (listener->is_ending() || gives_up(path, socket->address)) out.in_the_way.push_back(socket->fd.get());
+      }
     }
-    return sys::Result<std::vector<net::ListeningSocket>>(std::vector<net::ListeningSocket>{});
+    return out;
   };
 }
 

@@ -14,6 +14,8 @@ namespace {
 using procedure::Outcome;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
+constexpr std::chrono::milliseconds kNextLook(20);
+constexpr int kLooks = 100;
 
 }  // namespace
 
@@ -21,7 +23,7 @@ Commit::Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_o
     : attempt_(attempt),
       parts_(attempt.parts),
       taken_over_(std::move(taken_over)),
-      pause_(loop, [this] { std::exchange(after_pause_, nullptr)({}); }) {}
+      pause_(loop, [this] { std::exchange(after_pause_, nullptr)(); }) {}
 
 void Commit::then(std::function<void()> deed) {
   attempt_.steps.then([deed = std::move(deed)](const Done& done) {
@@ -37,6 +39,7 @@ void Commit::plan_steps() {
 }
 
 void Commit::take_over() {
+  for (const sys::Error& error : parts_.listeners.begin_listening()) attempt_.steps.note(error.text());
   attempt_.end_trial("root");
   const auto tag_of = [this](const std::string& path, supervision::NodeType type) -> std::optional<std::uint32_t> {
     const auto view = parts_.engine.view(path);
@@ -115,9 +118,24 @@ void Commit::leave_addresses(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
     net::Listener* const listener = parts_.listeners.at(path);
     if (listener == nullptr || !listener->refuse_left_over()) return done({});
-    after_pause_ = done;
+    looks_left_ = kLooks;
+    after_pause_ = [this, path, done] { empty_queues(path, done); };
     pause_.start(kHandshakes);
   });
+}
+
+// Clients that wait at an address that goes away are served even if the listener is suspended, as when it ends.
+void Commit::empty_queues(const std::string& path, const Done& done) {
+  net::Listener* const listener = parts_.listeners.at(path);
+  if (listener == nullptr) return done({});
+  const bool suspended = !listener->gate().accepting();
+  if (looks_left_-- == 0 || !listener->has_left_over_clients()) {
+    if (suspended) parts_.children.send(*listener, ipc::Suspend{});
+    return done({});
+  }
+  if (suspended) parts_.children.send_to_older(*listener, parts_.catalogue.generation(), ipc::Resume{});
+  after_pause_ = [this, path, done] { empty_queues(path, done); };
+  pause_.start(kNextLook);
 }
 
 // The workers of the trial stay until the number of workers is settled, and so serve meanwhile.

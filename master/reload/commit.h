@@ -27,6 +27,7 @@ class Commit {
   void give_limits(const std::string& path);
   void limit(const std::string& path, const Done& done);
   void leave_addresses(const std::string& path);
+  void empty_queues(const std::string& path, const Done& done);
   void replace_workers(const std::string& path);
   void end_removed(const std::string& path, bool wait);
   void start_stopped(const std::string& path);
@@ -40,7 +41,8 @@ class Commit {
   Parts& parts_;
   std::function<void()> taken_over_;
   loop::Timer pause_;
-  Done after_pause_;
+  std::function<void()> after_pause_;
+  int looks_left_ = 0;
 };
 
 }  // namespace bulkhead::reload

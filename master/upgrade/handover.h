@@ -82,6 +82,7 @@ struct Handover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
   std::vector<journal::RunHandover> runs;
   std::uint64_t descriptor_limit = 0;  // the soft limit at the first start (host/descriptor_limit.h)
   std::uint64_t last_seq = 0;

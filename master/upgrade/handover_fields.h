@@ -90,6 +90,8 @@ BULKHEAD_FIELDS(process::RemainsHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::ErrorsHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(index); BULKHEAD_DESCRIPTOR(read); BULKHEAD_DESCRIPTOR(write));
+BULKHEAD_FIELDS(process::ForgiveHandover,
+  BULKHEAD_FIELD(listener); BULKHEAD_FIELD(family); BULKHEAD_FIELD(bits); BULKHEAD_FIELD(address));
 BULKHEAD_FIELDS(process::AdoptedHandover,
   BULKHEAD_FIELD(pid); BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(use); BULKHEAD_FIELD(user);
   BULKHEAD_FIELD(asked);
@@ -133,7 +135,8 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(identities);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);
-  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(runs);
+  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(forgive);
+  BULKHEAD_FIELD(runs);
   BULKHEAD_FIELD(descriptor_limit); BULKHEAD_FIELD(last_seq);
   BULKHEAD_FIELD(descriptors));
 // clang-format on

@@ -71,9 +71,14 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
       return fmt::format("there is no process {}", child.path);
     }
   }
+  const auto is_listener = [&from](const std::string& path) {
+    return std::ranges::any_of(from.listeners, [&path](const auto& one) { return one.path == path; });
+  };
+  for (const process::ForgiveHandover& one : from.forgive) {
+    if (!is_listener(one.listener)) return fmt::format("there is no listener {}", one.listener);
+  }
   for (const process::ErrorsHandover& errors : from.errors) {
-    const bool known =
-        std::ranges::any_of(from.listeners, [&](const auto& one) { return one.path == errors.listener; });
+    const bool known = is_listener(errors.listener);
     if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
   }
   for (const process::AdoptedHandover& one : from.adoption.adopted) {

@@ -178,6 +178,7 @@ Handover Upgrade::hand_over() const {
   out.lines = std::move(children.lines);
   out.errors = std::move(children.errors);
   out.adoption = std::move(children.adoption);
+  out.forgive = std::move(children.forgive);
   out.runs = estate_.narrator.hand_over();
   for (journal::RunHandover& run : out.runs) run.asked = run.asked || estate_.children.was_asked(run.run);
   out.descriptor_limit = host::original_descriptor_limit();

@@ -8,11 +8,6 @@ def _reloads(step):
     return [one for one in parts(step) if reads(one)]
 
 
-def _same_port(model, step):
-    """An address cannot move to another one with the same port."""
-    now = model.find("root/a") or model.find("root/c")
-    wide = now is not None and now.type == "listener" and now.spec["listen"][0].startswith("0.0.0.0")
-    return any(one[1] == 8 for one in _reloads(step)) or (_reloads(step) and wide)
 
 
 def _killed_in_a_reload(model, step):
@@ -23,7 +18,6 @@ def _killed_in_a_reload(model, step):
 
 # name -> (which steps meet it, a sequence that shows it)
 KNOWN_OPEN = {
-    "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
     "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),
 }
 

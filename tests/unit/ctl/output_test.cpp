@@ -70,6 +70,13 @@ TEST_CASE("a diff tells what a reload would do and what it would leave") {
         "Reloaded:\n  root/a is started\n  root/b accepts connections again\n");
 }
 
+TEST_CASE("a node that waits for another one says for which") {
+  const Json node = Json::parse(
+      R"({"id":"a","path":"root/a","type":"process","state":"stopped","restarts":0,"waits_for":"root/b","sentences":[]})");
+  CHECK(tree_text(node, kPlain).ends_with("process, waits for root/b\n"));
+  CHECK(explain_text(node, kPlain) == "root/a is stopped and waits for root/b.\n");
+}
+
 TEST_CASE("lines and colours are used if the terminal supports them") {
   const std::string text = tree_text(kTree, {true, true});
   CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);
