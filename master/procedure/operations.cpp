@@ -28,7 +28,7 @@ bool Operations::is_up(const std::string& path) const {
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
 // because a restart may have come first.
 void Operations::end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered) {
-  if (!is_up(path)) return endings_.end(path, lame_duck, answered);
+  if (!is_up(path) && !catalogue_.overrides().is_interrupted(path)) return endings_.end(path, lame_duck, answered);
   catalogue_.overrides().stop(path);
   endings_.end(path, lame_duck, [this, path, answered](ReplyError error) {
     if (error == ReplyError::none && !is_up(path)) {

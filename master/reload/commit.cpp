@@ -78,10 +78,15 @@ void Commit::commit(const Change& change) {
   }
 }
 
+// An operator's stop may still be under way.
 void Commit::start_stopped(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
-    if (!attempt_.is_down(path)) return done({});
-    parts_.operations.start(path, done);
+    if (!parts_.catalogue.overrides().is_stopped(path)) return done({});  // the trial has started it
+    parts_.operations.stop(path, [this, path, done](const Outcome& stopped) {
+      if (!stopped) return done(stopped);
+      if (!parts_.engine.has(path)) return attempt_.add(path, done);  // it was temporary
+      parts_.operations.start(path, done);
+    });
   });
 }
 

@@ -14,11 +14,15 @@ using supervision::child_of;
 using supervision::NodeState;
 using supervision::NodeView;
 
-Presence presence_at(const running::Engine& engine, const std::string& path) {
-  if (const auto view = engine.view(path)) {
-    return view->state == NodeState::stopped || view->state == NodeState::failed ? Presence::down : Presence::up;
-  }
-  const auto supervisor = engine.view(supervision::parent_of(path));
+Presence presence_of(const NodeView& node, const running::Overrides& overrides) {
+  const bool down = node.state == NodeState::stopped || node.state == NodeState::failed;
+  if (down && overrides.is_interrupted(node.path)) return Presence::interrupted;
+  return down || overrides.is_stopped(node.path) ? Presence::down : Presence::up;
+}
+
+Presence presence_at(const Look& look, const std::string& path) {
+  if (const auto view = look.engine.view(path)) return presence_of(*view, look.catalogue.overrides());
+  const auto supervisor = look.engine.view(supervision::parent_of(path));
   const bool runs = supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
   return runs ? Presence::gone : Presence::out_of_reach;
 }
@@ -43,7 +47,7 @@ class Search {
 
   void look_at(const config::Node& node, const std::string& path) {
     if (look_.catalogue.is_added(path)) return;  // an operator's, in the place of what the file has
-    const Presence presence = presence_at(look_.engine, path);
+    const Presence presence = presence_at(look_, path);
     if (presence == Presence::gone) return look_at_missing(node, path);
     if (presence == Presence::out_of_reach) return;
     const bool stopped = look_at_stopped(path);
@@ -60,8 +64,7 @@ class Search {
   }
 
   bool look_at_stopped(const std::string& path) {
-    const bool stopped =
-        look_.catalogue.overrides().is_stopped(path) && presence_at(look_.engine, path) == Presence::down;
+    const bool stopped = look_.catalogue.overrides().is_stopped(path);
     if (stopped) found_.push_back({.how = How::stopped, .path = path});
     return stopped;
   }
@@ -121,7 +124,7 @@ std::vector<Difference> differences(const Look& look) {
 }
 
 Present present_of(const Look& look, bool reset) {
-  return {[&engine = look.engine](const std::string& path) { return presence_at(engine, path); },
+  return {[look](const std::string& path) { return presence_at(look, path); },
           [&overrides = look.catalogue.overrides(), reset](const std::string& path) {
             return overrides.is_erased(path) || (reset && overrides.is_stopped(path));
           }};

@@ -67,6 +67,7 @@ std::vector<std::string> common_ids(const ordered_json& children, const ordered_
 
 Change::Kind kind_of(const ordered_json& old_node, const ordered_json& new_node, const std::vector<std::string>& keys,
                      Presence presence) {
+  if (presence == Presence::interrupted) return Change::Kind::started;
   if (presence != Presence::up) return Change::Kind::in_place;
   return grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(new_node.value("type", "supervisor"), keys);
 }
@@ -80,8 +81,9 @@ bool comes_back(const ordered_json& before, const ordered_json& after, const std
 
 void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path,
              const Present& present, ReloadPlan& plan) {
-  if (auto keys = different_keys(old_node, new_node); !keys.empty()) {
-    const auto kind = kind_of(old_node, new_node, keys, present.at(path));
+  const Presence presence = present.at(path);
+  if (auto keys = different_keys(old_node, new_node); !keys.empty() || presence == Presence::interrupted) {
+    const auto kind = kind_of(old_node, new_node, keys, presence);
     plan.changes.push_back({kind, path, std::move(keys)});
   }
   if (common_ids(old_node, new_node) != common_ids(new_node, old_node)) {

@@ -14,7 +14,8 @@
 //                is another one in the new file
 //   removed      ended as by `stop` (a listener drains), then deleted
 //   replaced     another type under the same id: removed, then added
-//   started      (--reset) an operator had stopped it
+//   started      an earlier reload has left it stopped, because it failed and could not be undone; with --reset also
+//                what an operator has stopped
 //   resumed      (--reset) an operator had suspended it
 #pragma once
 
@@ -70,7 +71,8 @@ struct ReloadPlan {
 // What the tree has at the path of an entry.
 enum class Presence : std::uint8_t {
   up,
-  down,         // stopped or failed
+  down,         // stopped or failed, or about to be stopped by an operator
+  interrupted,  // stopped, but only because a reload could not start it again
   gone,         // its supervisor runs without it
   out_of_reach  // its supervisor does not run, and starts it when it does
 };

@@ -113,12 +113,13 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
 
   void begin(const Done& done) {
     const auto view = attempt_.parts.engine.view(path_);
-    if (!view || attempt_.is_down(path_)) {  // it has ended since this was planned
+    const bool interrupted = attempt_.parts.catalogue.overrides().is_interrupted(path_);
+    if (!view || (attempt_.is_down(path_) && !interrupted)) {  // it has ended since this was planned
       attempt_.take_spec_only(path_);
       return done({});
     }
     running::Catalogue& catalogue = attempt_.parts.catalogue;
-    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag)});
+    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), !interrupted});
     const config::Node& node = *attempt_.new_node(path_);
     ChildSpec spec = config::tree_of_config(node);
     spec.tag = view->spec->tag;
@@ -135,9 +136,11 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   void undo(const Done& done) {
     if (!before_) return done({});
     attempt_.parts.catalogue.put(before_->spec.tag, before_->entry);
-    restart(before_->spec, [path = path_, done](const Outcome& started) {
-      done(started ? started
-                   : procedure::refused(path + " did not start again with the previous configuration, and is stopped"));
+    if (!before_->ran) return end_again(done);
+    restart(before_->spec, [self = shared_from_this(), done](const Outcome& started) {
+      if (started) return done(started);
+      self->leave_stopped();
+      done(procedure::refused(self->path_ + " did not start again with the previous configuration, and is stopped"));
     });
   }
 
@@ -145,7 +148,21 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   struct Before {
     ChildSpec spec;
     running::Catalogue::Entry entry;
+    bool ran;
   };
+
+  void end_again(const Done& done) {
+    attempt_.parts.engine.update(path_, before_->spec);
+    attempt_.operate(Operation::terminate_child, path_, [self = shared_from_this(), done](const Outcome& ended) {
+      self->leave_stopped();
+      done(ended);
+    });
+  }
+  // The next reload tries again, unless an operator has stopped it.
+  void leave_stopped() {
+    if (attempt_.is_down(path_) && !is_stopped()) attempt_.parts.catalogue.overrides().interrupt(path_);
+  }
+  [[nodiscard]] bool is_stopped() const { return attempt_.parts.catalogue.overrides().is_stopped(path_); }
 
   // Ends the running process and starts it as `spec` says.
   void restart(ChildSpec spec, const Done& done) {
@@ -158,9 +175,8 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   }
   // A temporary child has left the list with its end.
   void start(const ChildSpec& spec, const Done& done) {
-    const bool stopped = attempt_.parts.catalogue.overrides().is_stopped(path_);
     attempt_.parts.engine.update(path_, spec);
-    if (stopped) {
+    if (is_stopped()) {
       attempt_.take_spec_only(path_);
       return done({});
     }
@@ -187,7 +203,9 @@ void plan_trials(Attempt& attempt) {
     if (change.kind == Change::Kind::new_workers) try_new_workers(attempt, change.path);
   }
   for (const Change& change : attempt.plan.changes) {
-    if (change.kind == Change::Kind::restarted) try_process(attempt, change.path);
+    const bool interrupted =
+        change.kind == Change::Kind::started && attempt.parts.catalogue.overrides().is_interrupted(change.path);
+    if (change.kind == Change::Kind::restarted || interrupted) try_process(attempt, change.path);
   }
 }
 

@@ -22,6 +22,11 @@ std::optional<std::uint32_t> workers_in(const config::Node& root, const std::str
 
 }  // namespace
 
+void Overrides::stop(const std::string& path) {
+  stopped_.insert(path);
+  interrupted_.erase(path);
+}
+
 void Overrides::erase(const std::string& path) {
   forget(path);
   deleted_.insert(path);
@@ -41,14 +46,16 @@ std::optional<std::uint32_t> Overrides::workers_of(const std::string& listener) 
 }
 
 void Overrides::forget(const std::string& path) {
-  std::erase_if(stopped_, [&path](const std::string& one) { return is_at_or_below(one, path); });
-  std::erase_if(deleted_, [&path](const std::string& one) { return is_at_or_below(one, path); });
+  for (std::set<std::string>* paths : {&stopped_, &deleted_, &interrupted_}) {
+    std::erase_if(*paths, [&path](const std::string& one) { return is_at_or_below(one, path); });
+  }
   std::erase_if(scaled_, [&path](const auto& one) { return is_at_or_below(one.first, path); });
 }
 
 void Overrides::started(const std::string& path) {
   stopped_.erase(path);
   deleted_.erase(path);
+  interrupted_.erase(path);
 }
 
 void Overrides::told(const supervision::Report& report) {
@@ -80,7 +87,10 @@ supervision::ChildSpec Overrides::applied_to(supervision::ChildSpec spec, const 
 }
 
 OverridesRecord Overrides::record() const {
-  OverridesRecord out{{stopped_.begin(), stopped_.end()}, {deleted_.begin(), deleted_.end()}, {}};
+  OverridesRecord out{{stopped_.begin(), stopped_.end()},
+                      {deleted_.begin(), deleted_.end()},
+                      {interrupted_.begin(), interrupted_.end()},
+                      {}};
   for (const auto& [path, workers] : scaled_) out.scaled.push_back({path, workers});
   return out;
 }
@@ -88,6 +98,7 @@ OverridesRecord Overrides::record() const {
 void Overrides::resume(const OverridesRecord& from) {
   stopped_ = {from.stopped.begin(), from.stopped.end()};
   deleted_ = {from.deleted.begin(), from.deleted.end()};
+  interrupted_ = {from.interrupted.begin(), from.interrupted.end()};
   scaled_.clear();
   for (const ScaledRecord& one : from.scaled) scaled_[one.path] = one.workers;
 }

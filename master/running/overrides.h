@@ -1,7 +1,8 @@
 // What operators have changed in the tree since it was started from the configuration: nodes that they have stopped or
 // deleted, and listeners to which they have given another number of workers. (Suspended listeners are remembered by
-// their gates, added children by the catalogue.) A record outlives reloads, restarts and upgrades; it goes with the
-// next start of its node, or with the node itself. Pure.
+// their gates, added children by the catalogue.) Also processes that a failed reload has left stopped, which nobody
+// wanted. A record outlives reloads, restarts and upgrades; it goes with the next start of its node, or with the node
+// itself. Pure.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +26,20 @@ struct ScaledRecord {
 struct OverridesRecord {
   std::vector<std::string> stopped;
   std::vector<std::string> deleted;
+  std::vector<std::string> interrupted;
   std::vector<ScaledRecord> scaled;
 };
 
 class Overrides {
  public:
   // An operator wants it stopped. A temporary child leaves the tree with its end, and the record stays.
-  void stop(const std::string& path) { stopped_.insert(path); }
+  void stop(const std::string& path);
   void unstop(const std::string& path) { stopped_.erase(path); }
   [[nodiscard]] bool is_stopped(const std::string& path) const { return stopped_.contains(path); }
+
+  // A failed reload could not start it again: the next one does.
+  void interrupt(const std::string& path) { interrupted_.insert(path); }
+  [[nodiscard]] bool is_interrupted(const std::string& path) const { return interrupted_.contains(path); }
 
   // An operator has deleted its entry; whatever was recorded about it, or about a node below it, is forgotten.
   void erase(const std::string& path);
@@ -63,6 +69,7 @@ class Overrides {
 
   std::set<std::string> stopped_;
   std::set<std::string> deleted_;
+  std::set<std::string> interrupted_;
   std::map<std::string, std::uint32_t> scaled_;
 };
 

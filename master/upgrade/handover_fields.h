@@ -120,7 +120,7 @@ BULKHEAD_FIELDS(running::AddedChild,
   BULKHEAD_FIELD(supervisor); BULKHEAD_FIELD(text); BULKHEAD_FIELD(file); BULKHEAD_FIELD(directory));
 BULKHEAD_FIELDS(running::ScaledRecord, BULKHEAD_FIELD(path); BULKHEAD_FIELD(workers));
 BULKHEAD_FIELDS(running::OverridesRecord,
-  BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(scaled));
+  BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(interrupted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));

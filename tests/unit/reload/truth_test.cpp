@@ -316,6 +316,49 @@ TEST_CASE("a diff shows what a reload leaves different") {
   CHECK(words_of(result.left) == Words{"root/db stopped", "root/web scaled"});
 }
 
+TEST_CASE("a process that a failed reload could not start again is started by the next one") {
+  Fixture f(kDb);
+  f.rig.system.conduct("root/db", Conduct::no_fork);
+  CHECK(f.reload(kOtherDb).size() == 2);
+  CHECK(f.rig.state("root/db") == NodeState::stopped);
+  CHECK(f.differ().empty());
+  SECTION("which may fail, too") {
+    CHECK(f.reload(kOtherDb) == Words{"root/db did not start with the new configuration"});
+    f.rig.system.conduct("root/db", Conduct::serves);
+    CHECK(f.reload(kOtherDb) == Words{"started root/db argv"});
+    CHECK(f.program("root/db") == "/bin/false");
+  }
+  SECTION("with the file as it was") {
+    f.rig.system.conduct("root/db", Conduct::serves);
+    CHECK(f.reload(kDb) == Words{"started root/db"});
+    CHECK(f.program("root/db") == "/bin/true");
+  }
+  SECTION("unless an operator stops it") {
+    f.stop("root/db");
+    f.rig.system.conduct("root/db", Conduct::serves);
+    CHECK(f.reload(kDb).empty());
+    CHECK(f.differ() == Words{"root/db stopped"});
+  }
+}
+
+TEST_CASE("a reload with reset waits for a stop that is under way, and starts the node again") {
+  Fixture f(kDb);
+  f.rig.system.at("root/db").obeys = false;
+  Asked stopped;
+  f.rig.operations.stop("root/db", stopped.done());
+  f.rig.settle();
+  CHECK(f.differ() == Words{"root/db stopped"});
+  Words changes;
+  f.rig.file.write(file_with(kOtherDb));
+  f.rig.reload.begin([&changes](const Reload::Result& got) { changes = words_of(got.plan); }, true);
+  f.rig.settle();
+  CHECK(changes.empty());
+  f.rig.end("root/db", exited(0));
+  CHECK(stopped.is_done());
+  CHECK(changes == Words{"in_place root/db argv", "started root/db"});
+  CHECK(f.program("root/db") == "/bin/false");
+}
+
 TEST_CASE("a drain that is called off leaves nothing different") {
   Rig rig(file_with(listener_entry("echo"), R"("lame_duck":"10s")"));
   rig.start();

@@ -29,6 +29,7 @@ Handover sample() {
   out.inherited.push_back({3, "http", 31});
   out.control = {32, "/run/x.sock", 1, 2, {{33, "7", "x"}}};
   out.added.push_back({"root", "{}", "f", "/"});
+  out.overrides = {{"root/a"}, {"root/b"}, {"root/c"}, {{"root/echo", 3}}};
   out.identities.push_back({"root/db", "alice", 1000, 1001, {1001, 2000}});
   supervision::SupervisorRecord supervisor;
   supervisor.restarts = {Instant(Duration(-5)), Instant(Duration(5))};
