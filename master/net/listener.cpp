@@ -40,15 +40,17 @@ ipc::Shape shape_of(const config::Listener& config) {
 // Sockets of `unclaimed` for an entry of `listen`; all that have its name, if they were inherited. A port that the
 // kernel has chosen may be named since, and the name be left out again.
 std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, const config::ListenAddress& address) {
-  const auto as_named = [&](const ListeningSocket* one) { return config::same_place(one->address, address); };
+  const auto as_named = [&](const ListeningSocket* one) {
+    return !one->gave_way && config::same_place(one->address, address);
+  };
   const auto as_bound = [&](const ListeningSocket* one) {
     config::ListenAddress bound = bound_address(*one);
     if (address.port == 0 && one->any_port) bound.port = 0;
-    return config::same_place(bound, address);
+    return !one->gave_way && config::same_place(bound, address);
   };
   auto end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_named);
   if (end == unclaimed.begin()) end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_bound);
-  if (!address.is_inherited()) end = std::min(end, std::next(unclaimed.begin()));
+  if (!address.is_inherited() && end != unclaimed.begin()) end = std::next(unclaimed.begin());
   std::vector<ListeningSocket*> out(unclaimed.begin(), end);
   unclaimed.erase(unclaimed.begin(), end);
   return out;
@@ -328,7 +330,8 @@ sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAdd
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
     for (const ListeningSocket& socket : *sockets) {
-      if (!config::same_place(socket.address, address) || is_shared(socket) || socket.reserved) continue;
+      if (!config::same_place(socket.address, address) || is_shared(socket) || socket.reserved || socket.gave_way)
+        continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
@@ -394,6 +397,18 @@ std::optional<sys::Error> Listener::change(const config::Listener& config, const
     if (socket->fd) left_over.push_back(std::move(*socket));
   }
   sockets_ = std::move(sockets);
+std::vector<int> Listener::give_way(const config::ListenAddress& address) {
+  std::vector<int> out;
+  for (auto* const sockets : {&sockets_, &left_over_}) {
+    for (ListeningSocket& socket : *sockets) {
+      if (!is_in_the_way(socket, address)) continue;
+      socket.gave_way = true;
+      out.push_back(socket.fd.get());
+    }
+  }
+  return out;
+}
+
   left_over_ = std::move(left_over);
   config_ = config;
   tell(std::move(remarks));

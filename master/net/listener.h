@@ -65,6 +65,8 @@ class Listener {
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
   // Its sockets that collide with the address and serve it so far.
   [[nodiscard]] std::vector<const ListeningSocket*> in_the_way(const config::ListenAddress& address) const;
+  // The same sockets, by their descriptors, when another one is about to listen in their place.
+  [[nodiscard]] std::vector<int> give_way(const config::ListenAddress& address);
   // Its reserved sockets listen from now on, in the place of others. After an error a socket is `waiting`, and is tried
   // again like one that was lost.
   struct Others {
