@@ -16,6 +16,7 @@
 #include "master/net/socket_options.h"
 #include "master/net/socket_repair.h"
 #include "worker/log/log.h"
+#include "worker/sys/clock.h"
 
 namespace bulkhead::net {
 
@@ -26,6 +27,8 @@ constexpr std::uint32_t kLeastRoom = 65'536;
 constexpr std::uint32_t kGrowth = 16;
 constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
+constexpr std::size_t kSlotsAtOnce = 128;
+constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 // The uses of a table that is made anew begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
@@ -40,18 +43,39 @@ ipc::Shape shape_of(const config::Listener& config) {
 // Sockets of `unclaimed` for an entry of `listen`; all that have its name, if they were inherited. A port that the
 // kernel has chosen may be named since, and the name be left out again.
 std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, const config::ListenAddress& address) {
-  const auto as_named = [&](const ListeningSocket* one) { return config::same_place(one->address, address); };
+  const auto as_named = [&](const ListeningSocket* one) {
+    return !one->gave_way && config::same_place(one->address, address);
+  };
   const auto as_bound = [&](const ListeningSocket* one) {
     config::ListenAddress bound = bound_address(*one);
     if (address.port == 0 && one->any_port) bound.port = 0;
-    return config::same_place(bound, address);
+    return !one->gave_way && config::same_place(bound, address);
   };
   auto end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_named);
   if (end == unclaimed.begin()) end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_bound);
-  if (!address.is_inherited()) end = std::min(end, std::next(unclaimed.begin()));
+  if (!address.is_inherited() && end != unclaimed.begin()) end = std::next(unclaimed.begin());
   std::vector<ListeningSocket*> out(unclaimed.begin(), end);
   unclaimed.erase(unclaimed.begin(), end);
   return out;
+}
+
+ipc::MasterWord adopted(std::uint32_t use) noexcept {
+  ipc::MasterWord word;
+  word.use = use;
+  word.wish = ipc::MasterWord::Wish::adopted;
+  return word;
+}
+
+// What `table` says of the connection, if it is the same; the rest is the master's own knowledge.
+ipc::Slot slot_of(const ipc::TableView& table, const ipc::KeptUse& kept) {
+  auto copy = table.copy(kept.index);
+  if (!copy || copy->use != kept.use) copy = ipc::Slot{};
+  copy->use = kept.use;
+  copy->state = kept.state;
+  copy->pid = kept.pid;
+  copy->owner = 0;
+  copy->source = ipc::kNoSource;
+  return *copy;
 }
 
 bool is_in_the_way(const ListeningSocket& socket, const config::ListenAddress& address) {
@@ -85,8 +109,7 @@ std::optional<sys::Error> Listener::make_table() {
   return std::nullopt;
 }
 
-std::optional<sys::Error> Listener::renew_table(std::span<const ipc::KeptSlot> kept) {
-  const ipc::Counts counts = this->counts();
+std::optional<sys::Error> Listener::begin_renewing(std::vector<ipc::KeptUse> kept) {
   ipc::Shape shape = limits_;
   shape.room = table_.room().slots;
   auto memfd = ipc::create_table(shape);
@@ -95,13 +118,41 @@ std::optional<sys::Error> Listener::renew_table(std::span<const ipc::KeptSlot> k
   room.first_use = (table_.room().first_use + kUsesOfTable) & (kAllUses - 1);
   auto table = ipc::TableView::map(memfd->get(), room);
   if (!table) return table.error();
-  if (!ipc::fill_table(memfd->get(), room, kept, counts)) return sys::Error{"write", "connection table", errno};
-  orders_.clear();
-  open_ = {};
-  table_ = std::move(*table);
-  table_fd_ = std::move(*memfd);
-  for (const ipc::KeptSlot& one : kept) adopt(one.index, one.slot.use);
+  if (!ipc::fill_table(memfd->get(), room, {}, counts())) return sys::Error{"write", "connection table", errno};
+  renewal_.emplace(Renewal{std::move(*memfd), std::move(*table), counts(), std::move(kept), 0, {}});
   return std::nullopt;
+}
+
+sys::Result<bool> Listener::go_on_renewing() {
+  Renewal& renewal = *renewal_;
+  const std::int64_t began = sys::monotonic_ns();
+  std::vector<ipc::KeptSlot> batch;
+  while (renewal.next < renewal.kept.size() && sys::monotonic_ns() - began < kSlice) {
+    batch.clear();
+    for (; batch.size() < kSlotsAtOnce && renewal.next < renewal.kept.size(); ++renewal.next) {
+      const ipc::KeptUse& one = renewal.kept[renewal.next];
+      batch.push_back({one.index, slot_of(table_, one)});
+      renewal.table.write(one.index, adopted(one.use));
+    }
+    if (!ipc::fill_table(renewal.memfd.get(), renewal.table.room(), batch, renewal.counts)) {
+      renewal_.reset();
+      return sys::Error{"write", "connection table", errno};
+    }
+  }
+  if (renewal.next < renewal.kept.size()) return false;
+  finish_renewing();
+  return true;
+}
+
+// What has ended since it began stands in the other table as if it lived.
+void Listener::finish_renewing() {
+  Renewal done = std::move(*renewal_);
+  renewal_.reset();
+  const std::map<std::uint32_t, Order> before = std::exchange(orders_, {});
+  open_ = {};
+  table_ = std::move(done.table);
+  table_fd_ = std::move(done.memfd);
+  for (const std::uint32_t slot : done.ordered) order(slot, before.at(slot).word);
 }
 
 const ipc::Counts& Listener::counts() const {
@@ -124,6 +175,7 @@ void Listener::count(OpenEnds& ends, const Order& order, std::uint32_t by) noexc
 
 void Listener::order(std::uint32_t slot, const ipc::MasterWord& word) {
   constexpr std::uint32_t kOneLess = 0xffffffff;
+  if (renewal_) renewal_->ordered.push_back(slot);
   const auto before = orders_.find(slot);
   const auto copy = table_.copy(slot);
   const Order order{word, copy && copy->use == word.use && copy->state == ipc::SlotState::serving};
@@ -139,10 +191,7 @@ bool Listener::has_ended(std::uint32_t slot, std::uint32_t use) const {
 }
 
 void Listener::adopt(std::uint32_t slot, std::uint32_t use) noexcept {
-  ipc::MasterWord word;
-  word.use = use;
-  word.wish = ipc::MasterWord::Wish::adopted;
-  table_.write(slot, word);
+  table_.write(slot, adopted(use));
 }
 
 std::optional<ipc::Collect> Listener::to_collect() const {
@@ -328,7 +377,8 @@ sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAdd
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
     for (const ListeningSocket& socket : *sockets) {
-      if (!config::same_place(socket.address, address) || is_shared(socket) || socket.reserved) continue;
+      if (!config::same_place(socket.address, address) || is_shared(socket) || socket.reserved || socket.gave_way)
+        continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
@@ -342,6 +392,18 @@ std::vector<const ListeningSocket*> Listener::in_the_way(const config::ListenAdd
   for (const auto* const sockets : {&sockets_, &left_over_}) {
     for (const ListeningSocket& socket : *sockets) {
       if (is_in_the_way(socket, address)) out.push_back(&socket);
+    }
+  }
+  return out;
+}
+
+std::vector<int> Listener::give_way(const config::ListenAddress& address) {
+  std::vector<int> out;
+  for (auto* const sockets : {&sockets_, &left_over_}) {
+    for (ListeningSocket& socket : *sockets) {
+      if (!is_in_the_way(socket, address)) continue;
+      socket.gave_way = true;
+      out.push_back(socket.fd.get());
     }
   }
   return out;

@@ -65,6 +65,8 @@ class Listener {
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
   // Its sockets that collide with the address and serve it so far.
   [[nodiscard]] std::vector<const ListeningSocket*> in_the_way(const config::ListenAddress& address) const;
+  // The same sockets, by their descriptors, when another one is about to listen in their place.
+  [[nodiscard]] std::vector<int> give_way(const config::ListenAddress& address);
   // Its reserved sockets listen from now on, in the place of others. After an error a socket is `waiting`, and is tried
   // again like one that was lost.
   struct Others {
@@ -121,8 +123,12 @@ class Listener {
     wants_repair_ = true;  // it may have held the lock
   }
   [[nodiscard]] bool has_workers() const noexcept { return workers_ != 0; }
-  // Another table in place of one that workers fail at, with these slots. It must have no worker.
-  [[nodiscard]] std::optional<sys::Error> renew_table(std::span<const ipc::KeptSlot> kept);
+  // Another table in place of one that workers fail at, with these slots, without a worker until it is done. Then, as
+  // long as go_on_renewing() says false, it is to be called again: it works for some milliseconds. Connections may end
+  // meanwhile. After an error the table is the old one.
+  [[nodiscard]] std::optional<sys::Error> begin_renewing(std::vector<ipc::KeptUse> kept);
+  [[nodiscard]] sys::Result<bool> go_on_renewing();
+  [[nodiscard]] bool is_renewing() const noexcept { return renewal_.has_value(); }
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. The
@@ -151,6 +157,15 @@ class Listener {
     std::vector<ListeningSocket> made;
   };
   [[nodiscard]] std::optional<sys::Error> make_table();
+  struct Renewal {
+    sys::Fd memfd;
+    ipc::TableView table;
+    ipc::Counts counts;
+    std::vector<ipc::KeptUse> kept;
+    std::size_t next = 0;
+    std::vector<std::uint32_t> ordered;  // slots, since it began
+  };
+  void finish_renewing();
   void take_limits(const config::Listener& config) noexcept;
   struct Order {
     ipc::MasterWord word;
@@ -180,6 +195,7 @@ class Listener {
   sys::Fd drain_read_;
   sys::Fd drain_write_;
   ipc::TableView table_;
+  std::optional<Renewal> renewal_;
   ipc::Shape limits_;
   std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
   std::map<std::uint32_t, Order> orders_;  // by slot

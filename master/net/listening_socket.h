@@ -32,6 +32,7 @@ struct ListeningSocket {
   std::shared_ptr<const void> lease;  // proof of use of an inherited socket
   bool waiting = false;               // it was lost and could not be repaired yet (socket_repair.h)
   bool reserved = false;              // bound, but it does not listen until listen_in_place_of()
+  bool gave_way = false;              // to such a one: it gets no new connection any more
 };
 
 // The address of the configuration with the port that the kernel chose, if it chose one.

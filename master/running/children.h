@@ -136,7 +136,7 @@ class Children final : public Workforce {
     return workers_.any_in_hand(listener);
   }
   void signal_connections(net::Listener& listener, int signal) override;
-  void signal_adopted(net::Listener& listener, int signal) override { adoption_.signal_all(listener, signal); }
+  void signal_adopted(net::Listener& listener, int signal) override;
   bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
     workers_.kill_unresponsive(listener, patience);
@@ -171,11 +171,13 @@ class Children final : public Workforce {
     bool swept = false;
   };
   void go_on_with_gone();
+  void go_on();
   [[nodiscard]] bool sweep_gone();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);
   void on_table_failed(const process::WorkerProcess& worker);
-  void renew_tables();
+  [[nodiscard]] bool renew_tables();
+  [[nodiscard]] bool renew_table(net::Listener& listener);
   void collect();
   void on_process_end(pid_t pid);
   [[nodiscard]] bool reap_one(pid_t pid);
@@ -210,6 +212,7 @@ class Children final : public Workforce {
   std::map<const net::Listener*, News> news_;
   std::list<Gone> gone_;
   loop::Timer next_slice_;
+  bool more_ended_ = false;                       // reap() has not come to all of them
   std::map<net::Listener*, int> table_failures_;  // of workers in a row
   std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
   std::set<RunId> asked_;                         // to end

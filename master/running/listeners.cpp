@@ -70,7 +70,7 @@ std::vector<sys::Error> Listeners::begin_listening() {
     net::Listener::Others out;
     for (const auto& [path, listener] : listeners_) {
       std::vector<int>& where = listener->is_ending() ? out.leaving : out.in_the_way;
-      for (const net::ListeningSocket* socket : listener->in_the_way(address)) where.push_back(socket->fd.get());
+      for (const int socket : listener->give_way(address)) where.push_back(socket);
     }
     return out;
   };
