@@ -345,8 +345,10 @@ bool Children::renew_tables() {
 // True: it is over, well or not.
 bool Children::renew_table(net::Listener& listener) {
   std::optional<sys::Error> error;
-  if (!listener.is_renewing()) error = listener.begin_renewing(adoption_.slots_of(listener));
-  if (!error) {
+  if (!listener.is_renewing()) {
+    error = listener.begin_renewing(adoption_.slots_of(listener));
+    if (!error) return false;
+  } else {
     auto done = listener.go_on_renewing();
     if (done && !*done) return false;
     if (!done) error = done.error();

@@ -1,4 +1,4 @@
-"""A child that stops for an hour or starts for a minute: its siblings and the commands for them go on, and what waits for it says so."""
+"""A child that stops for an hour or starts for a minute: its siblings and the commands for them are not held up, and what waits for it says so."""
 
 import os
 import signal

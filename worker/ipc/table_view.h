@@ -66,7 +66,7 @@ class TableView {
   TableRoom room_;
 };
 
-// A slot that goes on in another table: who uses it, as the master knows it.
+// A slot whose connection continues in another table, as the master knows it.
 struct KeptUse {
   std::uint32_t index = 0;
   std::uint32_t use = 0;

@@ -110,6 +110,7 @@ TEST_CASE("a table with many connections is recreated in slices, and those that 
           if (std::exchange(first, false)) {
             REQUIRE_FALSE(f.listener.begin_renewing(f.adoption.slots_of(f.listener)));
             for (const std::uint32_t slot : kEnded) f.adoption.reap(kFirstPid + static_cast<pid_t>(slot));
+            return false;
           }
           auto done = f.listener.go_on_renewing();
           REQUIRE(done);
