@@ -39,6 +39,10 @@ struct Script final : running::Workforce {
   void ask(net::Listener&, const ipc::Down&, process::Workers::Answered) override {}
   bool has_ready_worker(const net::Listener&) const override { return true; }
   bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }
+  bool let_go(net::Listener&, process::LetGo how) override {
+    deeds.push_back("let go " + std::to_string(static_cast<int>(how)));
+    return drained;
+  }
   void kill_unresponsive(net::Listener&, std::chrono::nanoseconds) override {}
   void for_each_worker(const std::function<void(const process::WorkerProcess&)>&) const override {}
 };
