@@ -230,6 +230,7 @@ void StopSequence::leave(bool ports_stay) {
   if (phase_ != Phase::idle) return;
   begin();
   leaves_ = true;
+  ports_stay_ = ports_stay;
   enter(Phase::leaving);
   if (ports_stay) return;
   for (net::Listener* listener : listeners_) listener->refuse_new_connections();
@@ -242,10 +243,19 @@ bool StopSequence::all_let_go() {
   bool all = true;
   for (net::Listener* listener : listeners_) {
     const bool gone = workforce_.let_go(*listener, how);
-    if (gone) listener->close();
+    if (gone) close(*listener);
     all = all && gone;
   }
   return all;
+}
+
+// A worker may say that it has closed its sockets, and keep them: the next start needs the address.
+void StopSequence::close(net::Listener& listener) const {
+  if (leaves_ && !ports_stay_) {
+    listener.close_for_all();
+  } else {
+    listener.close();
+  }
 }
 
 void StopSequence::tick_leaving() {
@@ -255,7 +265,7 @@ void StopSequence::tick_leaving() {
 
 void StopSequence::begin_stopping_tree() {
   enter(Phase::stopping_tree);
-  for (net::Listener* listener : listeners_) listener->close();
+  for (net::Listener* listener : listeners_) close(*listener);
   if (tree_gone_) {
     enter(Phase::done);
     world_.on_done();

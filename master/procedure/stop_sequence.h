@@ -87,6 +87,7 @@ class StopSequence {
   void tick_terminating();
   void tick_leaving();
   [[nodiscard]] bool all_let_go();
+  void close(net::Listener& listener) const;
   void step_up();
   void signal_share(net::Listener& listener, std::uint32_t& next, double share);
   void tick_spread();
@@ -101,7 +102,8 @@ class StopSequence {
   Phase phase_ = Phase::idle;
   bool tree_gone_ = false;
   bool leaves_ = false;
-  bool signalled_ = false;  // since it leaves
+  bool ports_stay_ = false;  // when it leaves
+  bool signalled_ = false;   // since it leaves
   supervision::Instant since_{};
   std::vector<net::Listener*> listeners_;
   std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first slot that has not been asked to end

@@ -298,6 +298,28 @@ TEST_CASE("who leaves does not touch sockets that others keep") {
   }
 }
 
+TEST_CASE("who leaves frees the address, even if a worker keeps the socket") {
+  Fixture f;
+  net::Listener tcp(1, "root/tcp",
+                    rig::config_of(rig::file_with(rig::listener_entry("tcp", R"("listen":"127.0.0.1:0")")))
+                        .root.children[0]
+                        .listener.value(),
+                    f.inherited);
+  REQUIRE_FALSE(tcp.open());
+  f.sequence.set_world({[&tcp] { return std::vector{&tcp}; }, [] {}, [] {}, [](Phase) {}, [] {}});
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  const sys::Fd kept(fcntl(tcp.sockets()[0].fd.get(), F_DUPFD_CLOEXEC, 3));
+  getsockname(kept.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  f.sequence.leave(false);
+  f.pass(50ms);
+  const sys::Fd next(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(next.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  CHECK(bind(next.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  CHECK(listen(next.get(), 1) == 0);
+}
+
 TEST_CASE("a first signal changes nothing for who leaves, a second one kills what is left of the tree") {
   Fixture f;
   f.script.drained = false;
