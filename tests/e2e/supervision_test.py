@@ -27,10 +27,10 @@ class Intensity(ControlledTestCase):
         address = daemon.address()
         with Client(address) as client:
             self.assertTrue(client.echo())
+            child = daemon.child_of(client)
             kills = self.kill_until_it_ends(daemon, 10)
             self.assertEqual(daemon.wait_exit(), 70)
             self.assertTrue(client.echo(b"without a daemon\n"))
-            child = next(one for one in daemon.left_over() if one.state != "Z")
         self.wait_gone([child])
         self.assertEqual(kills, 3)
         chain = daemon.log("^gave up: ", path="root", level="error")
