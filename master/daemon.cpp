@@ -123,8 +123,10 @@ void Daemon::told(const Report& report) {
   if (stopping == nullptr || children_.announce_end(stopping->run)) narrator_.tell(report);
 }
 
-void Daemon::over(const TreeTerminated& end) {
-  shutdown_.tree_terminated(end, readiness_.is_ready());
+// The end of process 1 ends all other processes of its namespace, so nothing would continue.
+void Daemon::ending(const TreeEnding& end) {
+  const bool leave = catalogue_.config().on_give_up == config::OnGiveUp::leave && getpid() != 1;
+  shutdown_.tree_ending(end, readiness_.is_ready(), {leave, services_.manager().listens()});
 }
 
 void Daemon::settled() {
@@ -178,6 +180,7 @@ std::string Daemon::resume(upgrade::Handover& from, const std::string& rolled_ba
 }
 
 int Daemon::run_on() {
+  runs_.resume();
   turn();
   services_.store_sockets(shutdown_.phase());
   upgrade_.resumed();
@@ -205,11 +208,16 @@ void Daemon::on_ready() {
 void Daemon::what_is_under_way_changed() {
   sys::choose_signals(signals_.get(), procedure::readable_signals({readiness_.is_ready(), reload_.under_way(),
                                                                    upgrade_.under_way(), shutdown_.is_stopping()}));
-  services_.store_sockets(shutdown_.phase());
+  store_sockets();
   later_([this] {
     upgrade_.go_on();
     reload_.go_on();
   });
+}
+
+// A daemon that leaves its connections leaves its sockets, too, with whoever keeps them.
+void Daemon::store_sockets() {
+  if (!shutdown_.leaves()) services_.store_sockets(shutdown_.phase());
 }
 
 void Daemon::on_signal() {
@@ -248,7 +256,7 @@ void Daemon::tick() {
   runs_.tick();
   if (!shutdown_.is_stopping()) sockets_.look();
   server_.look();
-  services_.store_sockets(shutdown_.phase());
+  store_sockets();
   services_.report(shutdown_.phase());
 }
 
@@ -278,7 +286,7 @@ void Daemon::on_phase(Phase phase) {
 }
 
 void Daemon::finish() {
-  runs_.forget();
+  runs_.end();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();
   loop_.stop();

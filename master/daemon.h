@@ -68,7 +68,8 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void stop(supervision::RunId run) override { children_.stop(run); }
   void kill(supervision::RunId run) override { children_.kill(run); }
   void told(const supervision::Report& report) override;
-  void over(const supervision::TreeTerminated& end) override;
+  void ending(const supervision::TreeEnding& end) override;
+  void over(const supervision::TreeTerminated& end) override { shutdown_.tree_terminated(end); }
   void settled() override;
 
   [[nodiscard]] running::Children::Observer children_observer();
@@ -85,6 +86,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void on_deadline();
   void on_phase(procedure::StopSequence::Phase phase);
   void what_is_under_way_changed();
+  void store_sockets();
   void finish();
 
   DaemonOptions options_;

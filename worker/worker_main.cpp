@@ -400,13 +400,15 @@ void Worker::retire(ipc::RetireReason reason) {
   leave_if_idle();
 }
 
-// No master could adopt the children, so they keep their parent until they end.
+// No master could adopt the children, so they keep their parent until they end. A master that has let this worker go
+// waits to hear that its sockets are closed.
 void Worker::on_master_gone() {
   orphaned_ = true;
   channel_poll_.stop();
   acceptor_.close();
+  (void)ipc::send(ipc::kChannelFd, ipc::Drained{static_cast<std::uint32_t>(acceptor_.in_hand())});
   log::Line(log::Level::warning, path_)
-      .text("the master is gone: not accepting; existing connections continue until they end")
+      .text("no longer has a master: not accepting; existing connections continue until they end")
       .field("connections", connections_.active())
       .write();
   leave_if_idle();

@@ -531,6 +531,11 @@ void Listener::close() noexcept {
   left_over_.clear();
 }
 
+void Listener::close_for_all() noexcept {
+  for (const ListeningSocket& socket : sockets_) end_for_all(socket);
+  close();
+}
+
 void Listener::remember_handlers(std::uint32_t generation) {
   constexpr std::size_t kGenerations = 100;
   std::vector<std::string>& names = handler_names_[generation];

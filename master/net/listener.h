@@ -87,6 +87,9 @@ class Listener {
   // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
   void refuse_new_connections() noexcept;
   void close() noexcept;
+  // The same for every process that still has the sockets, except those that were inherited or that other listeners
+  // have too.
+  void close_for_all() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }

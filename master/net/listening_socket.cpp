@@ -195,6 +195,10 @@ std::string why_not_opened(const ListenAddress& address, int error) {
   }
 }
 
+void end_for_all(const ListeningSocket& socket) noexcept {
+  if (!is_shared(socket) && !socket.address.is_inherited()) (void)shutdown(socket.fd.get(), SHUT_RD);
+}
+
 int refuse_new_connections(ListeningSocket& socket) noexcept {
   if (is_shared(socket)) return 0;
   switch (socket.address.form) {

@@ -70,9 +70,12 @@ struct ListeningSocket {
 // From now on no new connection begins, while handshakes in progress still complete, so that late clients see "refused"
 // and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths: the path is
 // removed. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the queue;
-// this is final and affects all users of the socket, so nothing else in the daemon does it. Inherited and shared
-// sockets stay open for their other users. Returns an errno if the system allows no filter; late clients may then be
-// reset.
+// this is final and affects all users of the socket, so only end_for_all() does it too. Inherited and shared sockets
+// stay open for their other users. Returns an errno if the system allows no filter; late clients may then be reset.
 [[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
+
+// It no longer listens, for no process that has it, and its address can be bound again. Inherited and shared sockets
+// stay.
+void end_for_all(const ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net

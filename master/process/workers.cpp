@@ -360,7 +360,7 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
 void Workers::kill_hung(Instant now) {
   forget_ended_lines();
   for (auto& [run, worker] : workers_) {
-    if (worker.state == WorkerProcess::State::starting) continue;
+    if (worker.state == WorkerProcess::State::starting || worker.alone) continue;
     const bool silent = worker.errand_since && now - *worker.errand_since >= kHung;
     const std::int64_t last = worker.listener->table().heartbeat_ns(worker.index);
     const bool late = now.time_since_epoch() - std::chrono::nanoseconds(last) >= kHung;

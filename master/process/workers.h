@@ -53,6 +53,8 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it reported that it leaves on purpose
   bool drained = false;
+  bool told_to_drain = false;     // to be let go
+  bool alone = false;             // the channel is closed in its direction
   bool held_back = false;         // it was started not accepting
   std::uint64_t in_hand = 0;      // drained or retiring: connections that it has accepted and that have no child yet
   bool late = false;              // at the last check
@@ -77,6 +79,13 @@ struct WorkerPrograms {
 // Looks next to the own program, in ../libexec/bulkhead, and in the installation directory; never where a variable
 // says.
 [[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
+
+// How urgently workers are let go.
+enum class LetGo : std::uint8_t {
+  asked,    // they drain: clients in the queue are still accepted
+  at_once,  // they close their sockets as if the master were gone
+  killed    // those that have not closed them are killed
+};
 
 // News from a worker that changes nothing here.
 using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
@@ -107,6 +116,10 @@ class Workers {
                                                 std::uint32_t index, std::optional<Instant> deadline);
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
+  // See running::Workforce.
+  [[nodiscard]] bool let_go(const net::Listener& listener, LetGo how);
+  // A worker that has been let go; null: it has not been, or is gone.
+  [[nodiscard]] const WorkerProcess* find_let_go(RunId run) const;
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
   void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message);
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.

@@ -117,6 +117,7 @@ void Children::renew_news(std::int64_t now_ns) {
 
 // True while the listener is ending: another worker would only open the port again.
 bool Children::is_superfluous(const net::Listener* listener) const {
+  if (leaves_) return true;
   return !everything_ends_ && listener != nullptr && listener->is_ending() && !listener->is_open();
 }
 
@@ -154,18 +155,27 @@ std::optional<sys::Error> Children::start_process(const NodeView& child, RunId r
 
 bool Children::announce_end(RunId run) {
   const bool gone = std::ranges::any_of(gone_, [run](const Gone& one) { return one.end.run == run; });
-  if (gone || workers_.has_ended(run) || processes_.has_ended(run)) return false;
+  if (gone || workers_.has_ended(run) || processes_.has_ended(run) || workers_.find_let_go(run)) return false;
   asked_.insert(run);
   return true;
 }
 
+// For the tree; its process stays with its connections.
+bool Children::ended_by_letting_go(RunId run) {
+  const process::WorkerProcess* const worker = workers_.find_let_go(run);
+  if (worker != nullptr) observer_.apply(ChildExited{worker->node, run, ExitReason::shutdown, "was let go"});
+  return worker != nullptr;
+}
+
 void Children::stop(RunId run) {
+  if (ended_by_letting_go(run)) return;
   if (!asked_.contains(run)) return;
   workers_.stop(run);
   processes_.stop(run);
 }
 
 void Children::kill(RunId run) {
+  if (ended_by_letting_go(run)) return;
   if (!asked_.contains(run)) return;
   workers_.kill(run);
   processes_.kill(run);
@@ -182,7 +192,9 @@ void Children::abort_starts() {
 }
 
 void Children::kill_everything() {
-  workers_.for_each([this](const process::WorkerProcess& worker) { system_.signal(worker.pid, SIGKILL, false); });
+  workers_.for_each([this](const process::WorkerProcess& worker) {
+    if (workers_.find_let_go(worker.run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
+  });
   processes_.kill_all();
 }
 

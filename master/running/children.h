@@ -83,7 +83,7 @@ class Children final : public Workforce {
   // The whole tree is about to stop: kills the children that have not become ready, because their supervisors would
   // wait for them.
   void abort_starts();
-  void kill_everything();  // and the remains of groups
+  void kill_everything();  // and the remains of groups; not workers that have been let go
 
   void reap();
   void tick();  // once a second
@@ -129,6 +129,10 @@ class Children final : public Workforce {
     return workers_.has_ready(listener);
   }
   void retire(RunId worker) override { workers_.stop(worker); }
+  [[nodiscard]] bool let_go(net::Listener& listener, process::LetGo how) override {
+    leaves_ = true;
+    return workers_.let_go(listener, how);
+  }
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const override {
     return workers_.all_drained(listener, patient);
   }
@@ -179,6 +183,7 @@ class Children final : public Workforce {
   [[nodiscard]] bool renew_tables();
   [[nodiscard]] bool renew_table(net::Listener& listener);
   void collect();
+  [[nodiscard]] bool ended_by_letting_go(RunId run);
   void on_process_end(pid_t pid);
   [[nodiscard]] bool reap_one(pid_t pid);
   void reap_behind();
@@ -217,6 +222,7 @@ class Children final : public Workforce {
   std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
   std::set<RunId> asked_;                         // to end
   bool everything_ends_ = false;                  // the tree is stopping
+  bool leaves_ = false;                           // workers are being let go
 };
 
 }  // namespace bulkhead::running

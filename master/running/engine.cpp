@@ -10,7 +10,7 @@ namespace bulkhead::running {
 using namespace supervision;
 
 Engine::Engine(ChildSpec root, std::uint64_t seed, Clock clock, Effects& effects)
-    : clock_(std::move(clock)), effects_(effects), tree_(std::move(root), seed) {}
+    : clock_(std::move(clock)), effects_(effects), tree_(std::move(root), seed, RootEnd::asks) {}
 
 void Engine::apply(Event event) {
   events_.push_back(std::move(event));
@@ -36,6 +36,7 @@ void Engine::carry_out(const Command& command) {
     void operator()(const KillChild& c) const { engine.effects_.kill(c.run); }
     void operator()(const Reply& reply) const { engine.answer(reply); }
     void operator()(const Report& report) const { engine.effects_.told(report); }
+    void operator()(const TreeEnding& end) const { engine.effects_.ending(end); }
     void operator()(const TreeTerminated& end) const { engine.effects_.over(end); }
   };
   std::visit(Deeds{*this}, command);

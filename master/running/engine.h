@@ -4,6 +4,7 @@
 //
 //   event ──▶ Tree::step ──▶ command ──▶ Effects::start, stop, kill     the children
 //                                   ├──▶ Effects::told                  the narrator, and the procedures that act on it
+//                                   ├──▶ Effects::ending                the root would end by itself
 //                                   ├──▶ Effects::over                  the root has ended
 //                                   └──▶ the caller of operate()
 //
@@ -37,6 +38,8 @@ class Engine {
     virtual void stop(supervision::RunId run) = 0;  // answered by ChildExited, like kill()
     virtual void kill(supervision::RunId run) = 0;
     virtual void told(const supervision::Report& report) = 0;
+    // Nothing ends before StopRequested is applied: supervision::RootEnd::asks.
+    virtual void ending(const supervision::TreeEnding& end) = 0;
     virtual void over(const supervision::TreeTerminated& end) = 0;
     virtual void settled() = 0;  // an event and everything that followed from it have been applied
   };

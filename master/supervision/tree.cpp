@@ -10,7 +10,7 @@
 namespace bulkhead::supervision {
 
 struct Tree::Impl {
-  Impl(ChildSpec spec, std::uint64_t seed) : context(seed) {
+  Impl(ChildSpec spec, std::uint64_t seed, RootEnd root_end) : context(seed, root_end == RootEnd::asks) {
     spec.id = "root";
     context.add(0, std::make_shared<const ChildSpec>(std::move(spec)), "root");
   }
@@ -127,6 +127,7 @@ void Tree::Impl::on(const DeadlineReached&) {
 
 void Tree::Impl::on(const StopRequested&) {
   if (!std::exchange(begun, true)) context.emit(TreeTerminated{Cause::request, {"root was asked to stop"}});
+  if (root().supervisor && root().supervisor->proceed()) return;
   context.post(kRoot, Stop{});
 }
 
@@ -139,7 +140,8 @@ void Tree::Impl::on(const OperationRequested& event) {
   }
 }
 
-Tree::Tree(ChildSpec root, std::uint64_t seed) : impl_(std::make_unique<Impl>(std::move(root), seed)) {}
+Tree::Tree(ChildSpec root, std::uint64_t seed, RootEnd root_end)
+    : impl_(std::make_unique<Impl>(std::move(root), seed, root_end)) {}
 Tree::~Tree() = default;
 
 std::vector<Command> Tree::step(const Event& event, Instant now) {

@@ -162,6 +162,11 @@ void Rig::told(const supervision::Report& report) {
   if (stopping == nullptr || children.announce_end(stopping->run)) narrator.tell(report);
 }
 
+void Rig::ending(const supervision::TreeEnding& end) {
+  const bool leave = catalogue.config().on_give_up == config::OnGiveUp::leave;
+  shutdown.tree_ending(end, readiness.is_ready(), {leave, ports_stay});
+}
+
 void Rig::settled() {
   endings.close_abandoned();
   readiness.look();

@@ -230,10 +230,15 @@ bool ScriptedSystem::play() {
   for (const auto& child : children_) {
     ipc::Down message;
     sys::Fd descriptor;
-    while (child->channel && ipc::receive_down(child->channel.get(), message, descriptor) == ipc::Received::message) {
+    auto got = ipc::Received::message;
+    while (child->channel &&
+           (got = ipc::receive_down(child->channel.get(), message, descriptor)) == ipc::Received::message) {
       hear(*child, message);
       any = true;
     }
+    if (got != ipc::Received::closed || !child->is_worker || std::exchange(child->is_alone, true)) continue;
+    if (child->obeys) child->say(ipc::Drained{0});
+    any = true;
   }
   return any;
 }
