@@ -1,6 +1,7 @@
 // The number of a listener's workers: adds or ends one worker at a time until it is right, always the one with the
 // highest number. Requests for one listener are carried out one after another, because "one more" means one more than
-// the result of the request before.
+// the result of the request before. They wait while workers are replaced (hold()), which starts more of them for a
+// while.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +23,19 @@ class Scaling {
 
   void set(const std::string& listener, std::int64_t workers, Done done);
   void change(const std::string& listener, std::int64_t by, Done done);
+  // As set(), also while it is held: for whoever holds it.
+  void settle(const std::string& listener, std::int64_t workers, Done done);
+
+  void hold() noexcept { held_ = true; }
+  void release();
+  // True if no request is being carried out: it can be held.
+  [[nodiscard]] bool is_idle() const noexcept { return requests_.empty(); }
+  // Called whenever it has become idle.
+  void on_idle(std::function<void()> hear) { on_idle_ = std::move(hear); }
 
  private:
   using Wanted = std::function<std::int64_t(std::int64_t present)>;
+  void ask(const std::string& listener, Wanted wanted, Done done);
   void request(const std::string& listener, Wanted wanted, Done done);
   void begin(const std::string& listener, const Wanted& wanted, const Done& done);
   void next(const std::string& listener);
@@ -33,6 +44,9 @@ class Scaling {
   running::Engine& engine_;
   running::Later& later_;
   std::map<std::string, std::deque<std::function<void()>>> requests_;  // by listener, the first under way
+  std::deque<std::function<void()>> waiting_;                          // until it is released
+  bool held_ = false;
+  std::function<void()> on_idle_;
 };
 
 }  // namespace bulkhead::procedure
