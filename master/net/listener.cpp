@@ -249,7 +249,7 @@ sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listene
     failed_address_ = &address;
     Place& place = out.emplace_back();
     for (ListeningSocket* socket : old) {
-      if (socket->address.text != address.text) continue;
+      if (socket->address.text != address.text || !welcome_new_connections(*socket)) continue;
       if (!same_binding(socket->address, address)) {
         return sys::Error{address.text + ": a change of ipv6only or device needs a restart of the daemon", "", 0};
       }
@@ -302,9 +302,9 @@ std::optional<sys::Error> Listener::change_closed(const config::Listener& config
 sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAddress& address) {
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
-    for (const ListeningSocket& socket : *sockets) {
+    for (ListeningSocket& socket : *sockets) {
       const bool same = socket.address.text == address.text && same_binding(socket.address, address);
-      if (!same || is_shared(socket)) continue;
+      if (!same || is_shared(socket) || !welcome_new_connections(socket)) continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
@@ -406,6 +406,13 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
 
 void Listener::refuse_new_connections() noexcept {
   refuse_new_connections_at(sockets_);
+}
+
+void Listener::welcome() {
+  for (ListeningSocket& socket : std::exchange(sockets_, {})) {
+    auto& where = welcome_new_connections(socket) ? sockets_ : left_over_;
+    where.push_back(std::move(socket));
+  }
 }
 
 void Listener::close() noexcept {

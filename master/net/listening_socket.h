@@ -65,5 +65,7 @@ struct ListeningSocket {
 // sockets stay open for their other users. Returns an errno if the system allows no filter; late clients may then be
 // reset.
 [[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
+// Takes that back. False: it cannot be, and clients need another socket, because the path is gone.
+[[nodiscard]] bool welcome_new_connections(ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net
