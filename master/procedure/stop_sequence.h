@@ -52,11 +52,14 @@ class StopSequence {
   void set_times(Times times) { times_ = times; }
   [[nodiscard]] supervision::Duration lame_duck() const noexcept { return times_.lame_duck; }
   void set_world(World world) { world_ = std::move(world); }
-  void graceful();                         // TERM
-  void without_lame_duck();                // QUIT
-  void fast();                             // INT
-  void end_lame_duck();                    // does nothing in other phases
-  [[nodiscard]] bool call_off();           // only in the lame duck, which no client has noticed; false: too late
+  void graceful();                // TERM
+  void without_lame_duck();       // QUIT
+  void fast();                    // INT
+  void end_lame_duck();           // does nothing in other phases
+  [[nodiscard]] bool call_off();  // only in the lame duck, which no client has noticed; false: too late
+  // Before the tree is being stopped: the listeners get no more signals, and are open for clients again as far as their
+  // sockets still are (Listener::welcome()); false: too late.
+  [[nodiscard]] bool take_back();
   void forget(const net::Listener& gone);  // about to be destroyed
   void tree_gone();  // also without stop_tree(): the connections are ended, then on_done is called
   // A worker became ready: it may have missed a message that the others got.
@@ -65,9 +68,19 @@ class StopSequence {
   void worker_gone(net::Listener& listener);
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
+  // For another program, which continues with its next tick.
+  struct Progress {
+    Phase phase = Phase::idle;
+    supervision::Instant since{};
+  };
+  [[nodiscard]] Progress progress() const noexcept { return {phase_, since_}; }
+  void resume(Progress from);
+
   // Call it every kTick while is_ticking().
   void tick();
-  [[nodiscard]] bool is_ticking() const noexcept { return phase_ >= Phase::lame_duck && phase_ <= Phase::terminating; }
+  [[nodiscard]] bool is_ticking() const noexcept {
+    return (phase_ >= Phase::lame_duck && phase_ <= Phase::terminating) || stops_tree_again_;
+  }
 
  private:
   void enter(Phase phase);
@@ -92,6 +105,7 @@ class StopSequence {
   World world_;
   Phase phase_ = Phase::idle;
   bool tree_gone_ = false;
+  bool stops_tree_again_ = false;  // the other program had begun to
   supervision::Instant since_{};
   std::vector<net::Listener*> listeners_;
   std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first slot that has not been asked to end

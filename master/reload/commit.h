@@ -28,7 +28,8 @@ class Commit {
   void limit(const std::string& path, const Done& done);
   void leave_addresses(const std::string& path);
   void replace_workers(const std::string& path);
-  void end_removed(const std::string& path, bool wait);
+  void end_removed(const std::string& path);
+  void add(const std::string& path, int attempts_left, const Done& done);
   void settle_everything();
   void settle_workers(const std::string& path);
   [[nodiscard]] std::uint32_t workers_of(const std::string& path) const;

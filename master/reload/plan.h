@@ -11,11 +11,14 @@
 //   added        started after its older siblings, as OTP's start_child does; then it has its place in the list
 //   removed      ended as by `stop` (a listener drains), then deleted
 //   replaced     another type under the same id: removed, then added
+//   taken_back   an earlier file removed it, and it has not ended: its end is called off. A listener, also one below
+//   it,
+//                gets new workers, because the old ones have closed its sockets
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,13 +28,13 @@
 namespace bulkhead::reload {
 
 struct Change {
-  enum class Kind : std::uint8_t { in_place, new_workers, restarted, added, removed, replaced, reordered };
+  enum class Kind : std::uint8_t { in_place, new_workers, restarted, added, removed, replaced, reordered, taken_back };
   Kind kind = Kind::in_place;
   std::string path;               // "root/web/echo"; or "daemon" or "log", which are not nodes
   std::vector<std::string> keys;  // the keys that differ; none: the whole node
 };
-inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::reordered)> kChangeWords{
-    "in_place", "new_workers", "restarted", "added", "removed", "replaced", "reordered"};
+inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_back)> kChangeWords{
+    "in_place", "new_workers", "restarted", "added", "removed", "replaced", "reordered", "taken_back"};
 
 // The options that a reload cannot change, because the daemon reads them only at its start. JSON pointers of options,
 // or of whole sections.
@@ -51,6 +54,14 @@ struct ReloadPlan {
   std::vector<std::string> needs_restart;  // JSON pointers of options that only a restart of the daemon changes
 };
 
-[[nodiscard]] ReloadPlan plan_reload(const nlohmann::ordered_json& old_file, const nlohmann::ordered_json& new_file);
+// A child that an earlier file removed, and that has not ended. Where the file in effect has another one of its name,
+// that waits for its end.
+struct Leaving {
+  std::string path;
+  nlohmann::ordered_json entry;
+  bool can_be_taken_back = true;
+};
+[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, const nlohmann::ordered_json& new_file,
+                                     std::vector<Leaving> leaving = {});
 
 }  // namespace bulkhead::reload

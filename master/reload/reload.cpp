@@ -52,7 +52,15 @@ Reload::Result Reload::diff(const std::string& file) const {
 ReloadPlan Reload::plan(const std::string& effective, const config::Config& config) const {
   const running::Catalogue& now = parts_.catalogue;
   return plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
-                     with_host_facts(ordered_json::parse(effective), config));
+                     with_host_facts(ordered_json::parse(effective), config), leaving());
+}
+
+std::vector<Leaving> Reload::leaving() const {
+  std::vector<Leaving> out;
+  parts_.catalogue.for_each_leaving([&](const std::string& path, const config::Node& node, const std::string& entry) {
+    out.push_back({path, with_host_facts(ordered_json::parse(entry), node), parts_.operations.can_take_back(path)});
+  });
+  return out;
 }
 
 void Reload::begin(Answered answered) {
@@ -61,6 +69,7 @@ void Reload::begin(Answered answered) {
     return answered({{kStopping}, {}});
   }
   waiting_.push_back(std::move(answered));
+  attempt_.hurry();
   go_on();
 }
 
@@ -76,6 +85,7 @@ void Reload::daemon_stops() {
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});
   if (!under_way()) return;
   steps_.abandon();
+  attempt_.abandon();
   commit_.abandon();
   attempt_.end_trial("root");
   if (!attempt_.config) return finished({"the daemon is stopping: the reload is incomplete"});
