@@ -34,19 +34,12 @@ def _scaled_before_restart(model, step):
     return restarts and (scales or any(node.workers != node.spec["workers"] for _, node in model.listeners()))
 
 
-def _killed_in_a_reload(model, step):
-    """A worker that is killed while a reload starts its listener in the place of something else is not started again."""
-    kills = any(one[0] in ("kill_worker", "kill_process") for one in parts(step))
-    return _reloads(step) and kills
-
-
 # name -> (which steps meet it, a sequence that shows it)
 KNOWN_OPEN = {
     "stopped before a reload": (_stopped_before_reload, [["stop", "root/w"], ["reload", 9]]),
     "scaled before a restart": (_scaled_before_restart, [["scale", "root/u", 2], ["restart", "root/u"]]),
     "gone before a reload": (_gone_before_reload, [["stop", "root/j"], ["delete", "root/j"], ["reload", 0]]),
     "same port, another address": (_same_port, [["reload", 8], ["reload", 0]]),
-    "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),
 }
 
 
