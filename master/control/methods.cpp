@@ -162,11 +162,13 @@ void Methods::penalties(const Params& params, Reply reply) {
 }
 
 void Methods::reload(const Params& params, Reply reply) {
+  const bool reset = params.value("reset", false);
   if (!params.value("wait", false)) {
-    parts_.reload.begin([](const reload::Reload::Result&) {});
+    parts_.reload.begin([](const reload::Reload::Result&) {}, reset);
     return reply(ok());
   }
-  parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); });
+  parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); },
+                      reset);
 }
 
 upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {

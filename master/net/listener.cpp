@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "master/config/listen_address.h"
+#include "master/net/address_move.h"
 #include "master/net/socket_options.h"
 #include "master/net/socket_repair.h"
 #include "worker/log/log.h"
@@ -34,8 +37,27 @@ ipc::Shape shape_of(const config::Listener& config) {
   return {config.max_connections, rate.count, rate.per.count(), std::max(room, config.max_connections)};
 }
 
-bool same_binding(const config::ListenAddress& a, const config::ListenAddress& b) {
-  return a.ipv6only == b.ipv6only && a.device == b.device;
+// Sockets of `unclaimed` for an entry of `listen`; all that have its name, if they were inherited. A port that the
+// kernel has chosen may be named since, and the name be left out again.
+std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, const config::ListenAddress& address) {
+  const auto as_named = [&](ListeningSocket* one) {
+    return config::same_place(one->address, address) && welcome_new_connections(*one);
+  };
+  const auto as_bound = [&](ListeningSocket* one) {
+    config::ListenAddress bound = bound_address(*one);
+    if (address.port == 0 && one->any_port) bound.port = 0;
+    return config::same_place(bound, address) && welcome_new_connections(*one);
+  };
+  auto end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_named);
+  if (end == unclaimed.begin()) end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_bound);
+  if (!address.is_inherited()) end = std::min(end, std::next(unclaimed.begin()));
+  std::vector<ListeningSocket*> out(unclaimed.begin(), end);
+  unclaimed.erase(unclaimed.begin(), end);
+  return out;
+}
+
+bool is_in_the_way(const ListeningSocket& socket, const config::ListenAddress& address) {
+  return !socket.reserved && config::collide(bound_address(socket), address);
 }
 
 sys::Error too_many(const config::ListenAddress& address) {
@@ -241,48 +263,53 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
 }
 
 sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
-                                                           const std::vector<ListeningSocket*>& old, const Lend& lend,
+                                                           std::vector<ListeningSocket*> old, const Lend& lend,
                                                            std::vector<std::string>& remarks) {
   std::vector<Place> out;
+  for (const config::ListenAddress& address : config.listen) out.push_back({&address, claim(old, address), {}});
   std::size_t count = 0;
-  for (const config::ListenAddress& address : config.listen) {
-    failed_address_ = &address;
-    Place& place = out.emplace_back();
-    for (ListeningSocket* socket : old) {
-      if (socket->address.text != address.text || !welcome_new_connections(*socket)) continue;
-      if (!same_binding(socket->address, address)) {
-        return sys::Error{address.text + ": a change of ipv6only or device needs a restart of the daemon", "", 0};
+  for (Place& place : out) {
+    failed_address_ = place.address;
+    if (place.kept.empty()) {
+      auto given = lend ? lend(*place.address) : GivenUp{};
+      if (!given) return given.error();
+      for (const ListeningSocket* one : old) {
+        if (is_in_the_way(*one, *place.address)) given->in_the_way.push_back(one->fd.get());
       }
-      place.kept.push_back(socket);
-    }
-    if (place.kept.empty() && lend) {
-      auto lent = lend(address);
-      if (!lent) return lent.error();
-      place.made = std::move(*lent);
-      for (ListeningSocket& socket : place.made) {
-        if (auto error = set_options(socket, config.sockets, remarks)) return std::move(*error);
-      }
-    }
-    if (place.kept.empty() && place.made.empty()) {
-      auto made = open_listening_sockets(address, config.sockets, inherited_, remarks);
-      if (!made) return made.error();
-      place.made = std::move(*made);
+      if (auto error = make(place, config.sockets, std::move(*given), remarks)) return std::move(*error);
     }
     count += place.kept.size() + place.made.size();
-    if (count > config::kMaxSocketsOfListener) return too_many(address);
+    if (count > config::kMaxSocketsOfListener) return too_many(*place.address);
   }
   failed_address_ = nullptr;
   return out;
 }
 
+std::optional<sys::Error> Listener::make(Place& place, const config::SocketOptions& options, GivenUp given,
+                                         std::vector<std::string>& remarks) {
+  if (given.same.empty()) {
+    auto made = open_listening_sockets(*place.address, options, inherited_, remarks, given.in_the_way);
+    if (!made) return made.error();
+    place.made = std::move(*made);
+    return std::nullopt;
+  }
+  place.made = std::move(given.same);
+  for (ListeningSocket& socket : place.made) {
+    if (auto error = set_options(socket, options, remarks)) return error;
+  }
+  return std::nullopt;
+}
+
 std::vector<ListeningSocket> Listener::take(std::vector<Place> places) {
   std::vector<ListeningSocket> out;
   for (Place& place : places) {
+    const std::size_t before = out.size();
     for (ListeningSocket* socket : place.kept) out.push_back(std::move(*socket));
     for (ListeningSocket& socket : place.made) {
       socket.number = next_socket_++;
       out.push_back(std::move(socket));
     }
+    for (std::size_t i = before; i < out.size(); ++i) out[i].address = *place.address;
   }
   return out;
 }
@@ -303,14 +330,38 @@ sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAdd
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
     for (ListeningSocket& socket : *sockets) {
-      const bool same = socket.address.text == address.text && same_binding(socket.address, address);
-      if (!same || is_shared(socket) || !welcome_new_connections(socket)) continue;
+      const bool same = config::same_place(socket.address, address);
+      if (!same || is_shared(socket) || socket.reserved || !welcome_new_connections(socket)) continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
     }
   }
   return out;
+}
+
+std::vector<const ListeningSocket*> Listener::in_the_way(const config::ListenAddress& address) const {
+  std::vector<const ListeningSocket*> out;
+  for (const auto* const sockets : {&sockets_, &left_over_}) {
+    for (const ListeningSocket& socket : *sockets) {
+      if (is_in_the_way(socket, address)) out.push_back(&socket);
+    }
+  }
+  return out;
+}
+
+std::vector<sys::Error> Listener::begin_listening(const std::function<Others(const config::ListenAddress&)>& others) {
+  std::vector<sys::Error> errors;
+  for (ListeningSocket& socket : sockets_) {
+    if (!socket.reserved) continue;
+    const Others found = others(socket.address);
+    const int backlog = static_cast<int>(config_.sockets.backlog);
+    const int error = listen_in_place_of(socket.fd.get(), backlog, found.in_the_way, found.leaving);
+    socket.reserved = false;
+    socket.waiting = error != 0;
+    if (error != 0) errors.push_back({"listen", socket.address.text, error});
+  }
+  return errors;
 }
 
 void Listener::restore_options() {
@@ -375,6 +426,13 @@ bool Listener::refuse_left_over() noexcept {
   return !std::ranges::all_of(left_over_, is_shared);
 }
 
+bool Listener::has_left_over_clients() const noexcept {
+  return std::ranges::any_of(left_over_, [](const ListeningSocket& socket) {
+    pollfd queue{socket.fd.get(), POLLIN, 0};
+    return !socket.reserved && !is_shared(socket) && ::poll(&queue, 1, 0) > 0 && (queue.revents & POLLIN) != 0;
+  });
+}
+
 void Listener::close_left_over() noexcept {
   left_over_.clear();
 }
@@ -406,6 +464,7 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
 
 void Listener::refuse_new_connections() noexcept {
   refuse_new_connections_at(sockets_);
+  refuse_new_connections_at(left_over_);
 }
 
 void Listener::welcome() {
@@ -417,6 +476,7 @@ void Listener::welcome() {
 
 void Listener::close() noexcept {
   sockets_.clear();
+  left_over_.clear();
 }
 
 void Listener::remember_handlers(std::uint32_t generation) {

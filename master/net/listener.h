@@ -31,10 +31,15 @@ class Listener {
   // `inherited` has to outlive it.
   Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited);
 
+  // What other listeners give up for an address: sockets that are bound to it, which are shared with them; or those
+  // that collide with it, by their descriptors, which a new one is bound beside.
+  struct GivenUp {
+    std::vector<ListeningSocket> same;
+    std::vector<int> in_the_way;
+  };
+  using Lend = std::function<sys::Result<GivenUp>(const config::ListenAddress&)>;
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the address that
-  // caused it, if any. `lend` is asked first for sockets that another listener gives up; it returns none if no listener
-  // has any.
-  using Lend = std::function<sys::Result<std::vector<ListeningSocket>>(const config::ListenAddress&)>;
+  // caused it, if any. `lend` is asked first for what other listeners give up.
   [[nodiscard]] std::optional<sys::Error> open(const Lend& lend = nullptr);
   // In place of open(), for a worker that must not serve clients.
   [[nodiscard]] std::optional<sys::Error> open_without_sockets();
@@ -46,16 +51,28 @@ class Listener {
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
   // Changes to another configuration. Addresses that both configurations name keep their sockets, which get the new
   // options; new addresses are bound; addresses that are no longer named stay open, for the existing workers, until
-  // close_left_over(). On failure nothing has changed. Undone by changing back.
+  // close_left_over(). A new address that collides with one of those is `reserved`, until begin_listening(). On failure
+  // nothing has changed. Undone by changing back.
   [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config, const Lend& lend = nullptr);
   // The same for a listener that is closed and has no workers, before it is opened again.
   [[nodiscard]] std::optional<sys::Error> change_closed(const config::Listener& config);
   // False: there are none, or other listeners continue with them.
   [[nodiscard]] bool refuse_left_over() noexcept;
   void close_left_over() noexcept;
+  [[nodiscard]] bool has_left_over_clients() const noexcept;  // in a queue
   // Shares the sockets that are bound to this address with another listener. They have the options of the listener that
   // set them last.
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
+  // Its sockets that collide with the address and serve it so far.
+  [[nodiscard]] std::vector<const ListeningSocket*> in_the_way(const config::ListenAddress& address) const;
+  // Its reserved sockets listen from now on, in the place of others. After an error a socket is `waiting`, and is tried
+  // again like one that was lost.
+  struct Others {
+    std::vector<int> in_the_way;
+    std::vector<int> leaving;  // they refuse already
+  };
+  [[nodiscard]] std::vector<sys::Error> begin_listening(
+      const std::function<Others(const config::ListenAddress&)>& others);
   void restore_options();
   // Repairs the socket with this number, which has a fault (socket_repair.h), where no other listener has it too. After
   // an error it is `waiting`.
@@ -132,6 +149,7 @@ class Listener {
  private:
   // The sockets for one entry of `listen`: existing ones, or new ones.
   struct Place {
+    const config::ListenAddress* address;
     std::vector<ListeningSocket*> kept;
     std::vector<ListeningSocket> made;
   };
@@ -145,8 +163,10 @@ class Listener {
   [[nodiscard]] std::optional<sys::Error> check_room(const config::Listener& config) const;
   [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
-                                                       const std::vector<ListeningSocket*>& old, const Lend& lend,
+                                                       std::vector<ListeningSocket*> old, const Lend& lend,
                                                        std::vector<std::string>& remarks);
+  [[nodiscard]] std::optional<sys::Error> make(Place& place, const config::SocketOptions& options, GivenUp given,
+                                               std::vector<std::string>& remarks);
   [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
   void tell(std::vector<std::string> remarks);
   void refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,18 +28,25 @@ struct ListeningSocket {
   // The socket file that the daemon created. It is declared after `fd`, so that it is removed before `fd` is closed.
   // All users of the same socket share it.
   std::shared_ptr<SocketFile> file = std::make_shared<SocketFile>();
+  bool any_port = false;              // the kernel chose the port
   std::shared_ptr<const void> lease;  // proof of use of an inherited socket
   bool waiting = false;               // it was lost and could not be repaired yet (socket_repair.h)
+  bool reserved = false;              // bound, but it does not listen until listen_in_place_of()
 };
+
+// The address of the configuration with the port that the kernel chose, if it chose one.
+[[nodiscard]] config::ListenAddress bound_address(const ListeningSocket& socket);
 
 // Binds and listens, or takes inherited sockets ("systemd:NAME" may stand for several). The sockets are close-on-exec
 // and nonblocking and have all options set. EADDRINUSE is returned immediately; the caller decides whether to wait. A
 // stale socket file is replaced, one in use never. Errors without an errno name in words what the configuration asks
-// for and the system does not have. `remarks` says which options the system changed.
+// for and the system does not have. `remarks` says which options the system changed. With sockets `in_the_way`, which
+// collide with the address and are about to be given up, the new one is bound beside them and `reserved`.
 [[nodiscard]] sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const config::ListenAddress& address,
                                                                                const config::SocketOptions& options,
                                                                                InheritedSockets& inherited,
-                                                                               std::vector<std::string>& remarks);
+                                                                               std::vector<std::string>& remarks,
+                                                                               std::span<const int> in_the_way = {});
 
 // A socket that another program has opened, unchanged and without its lease.
 [[nodiscard]] ListeningSocket resume_listening_socket(const SocketHandover& from, const config::ListenAddress& address);

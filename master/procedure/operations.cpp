@@ -8,6 +8,7 @@
 #include "master/config/check.h"
 #include "master/config/host.h"
 #include "master/config/tree_of_config.h"
+#include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::procedure {
@@ -117,6 +118,26 @@ void Operations::tell_gone(const std::string& path) {
   for (const auto& deed : deeds) deed();
 }
 
+bool Operations::is_up(const std::string& path) const {
+  const auto view = engine_.view(path);
+  return view && view->state != NodeState::stopped && view->state != NodeState::failed;
+}
+
+// The wish is remembered from now on, because another program may have to complete it; and once more in the end,
+// because a restart may have come first.
+void Operations::end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered) {
+  if (!is_up(path)) return endings_.end(path, lame_duck, answered);
+  catalogue_.overrides().stop(path);
+  endings_.end(path, lame_duck, [this, path, answered](ReplyError error) {
+    if (error == ReplyError::none && !is_up(path)) {
+      catalogue_.overrides().stop(path);
+    } else {
+      catalogue_.overrides().unstop(path);
+    }
+    answered(error);
+  });
+}
+
 void Operations::stop(const std::string& path, Done done) {
   if (supervision::parent_of(path).empty()) return done(refused("root is stopped with shutdown"));
   request({.verb = Verb::stop, .path = path}, std::move(done));
@@ -124,9 +145,10 @@ void Operations::stop(const std::string& path, Done done) {
 
 void Operations::begin_stop(Place request) {
   request->last = true;
-  endings_.end(request->path, {}, [this, request](ReplyError error) { over(request, error); });
+  end(request->path, {}, [this, request](ReplyError error) { over(request, error); });
 }
 
+// One that an operator's command leaves stopped is one that operators have stopped.
 void Operations::start(const std::string& path, Done done) {
   request({.verb = Verb::start, .path = path}, std::move(done));
 }
@@ -140,6 +162,9 @@ void Operations::begin_start(Place request) {
       error = ReplyError::start_failed;
     }
     if (error != ReplyError::none) endings_.close_stopped(request->path);
+    const auto view = engine_.view(request->path);
+    const bool failed = error == ReplyError::start_failed && view && view->state == NodeState::stopped;
+    if (failed) catalogue_.overrides().stop(request->path);
     over(request, error);
   });
 }
@@ -179,10 +204,23 @@ void Operations::begin_remove(Place request) {
 }
 
 void Operations::erase(Place request) {
-  operate(Operation::delete_child, request, [this, request](ReplyError error) {
-    if (error == ReplyError::none) forget(request->path);
+  const std::string path = request->path;
+  const auto view = engine_.view(path);
+  const bool worker = view && view->spec->type == supervision::NodeType::worker;
+  operate(Operation::delete_child, request, [this, request, path, worker](ReplyError error) {
+    if (error == ReplyError::none) {
+      forget(path);
+      catalogue_.overrides().erase(path);
+    }
+    if (error == ReplyError::none && worker) one_fewer(supervision::parent_of(path));
     over(request, error);
   });
+}
+
+void Operations::one_fewer(const std::string& listener) {
+  const auto view = engine_.view(listener);
+  const auto left = view ? static_cast<std::uint32_t>(view->children.size()) : 0;
+  if (left > 0) remember_workers(engine_, catalogue_, listener, left);
 }
 
 void Operations::forget(const std::string& path) {
@@ -308,7 +346,7 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
     if (--*left == 0) done(*worst);
   };
   for (const std::string& path : paths) {
-    endings_.end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });
+    end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });
   }
 }
 

@@ -95,7 +95,10 @@ class Operations {
   void operate(supervision::Operation operation, Place request, running::Engine::Answered answered,
                supervision::ChildSpec spec = {});
   void tell_gone(const std::string& path);
+  void end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered);
+  [[nodiscard]] bool is_up(const std::string& path) const;
   void forget(const std::string& path);
+  void one_fewer(const std::string& listener);  // a worker of it has been deleted
   void set_suspended(const std::string& listener, bool on, const Done& done);
   [[nodiscard]] Requests::const_iterator discard_of(const std::string& path) const;
 

@@ -1,7 +1,7 @@
 // The number of a listener's workers: adds or ends one worker at a time until it is right, always the one with the
 // highest number. Requests for one listener are carried out one after another, because "one more" means one more than
 // the result of the request before. They wait while workers are replaced (hold()), which starts more of them for a
-// while.
+// while. A number that an operator has set is remembered (running/overrides.h).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <string>
 
 #include "master/procedure/outcome.h"
+#include "master/running/catalogue.h"
 #include "master/running/engine.h"
 #include "master/running/later.h"
 
@@ -18,13 +19,15 @@ namespace bulkhead::procedure {
 
 class Scaling {
  public:
-  // Both must outlive it.
-  Scaling(running::Engine& engine, running::Later& later) : engine_(engine), later_(later) {}
+  // All references must outlive it.
+  Scaling(running::Engine& engine, running::Catalogue& catalogue, running::Later& later)
+      : engine_(engine), catalogue_(catalogue), later_(later) {}
 
+  // Requests of operators.
   void set(const std::string& listener, std::int64_t workers, Done done);
   void change(const std::string& listener, std::int64_t by, Done done);
-  // As set(), also while it is held: for whoever holds it.
-  void settle(const std::string& listener, std::int64_t workers, Done done);
+  // A reload, also while it is held: the number of the file, or else the one that an operator has set.
+  void settle(const std::string& listener, Done done);
 
   void hold() noexcept { held_ = true; }
   void release();
@@ -35,13 +38,16 @@ class Scaling {
 
  private:
   using Wanted = std::function<std::int64_t(std::int64_t present)>;
+  using Deed = std::function<void(const Done& done)>;
   void ask(const std::string& listener, Wanted wanted, Done done);
+  void request(const std::string& listener, Deed deed, Done done);
   void request(const std::string& listener, Wanted wanted, Done done);
   void begin(const std::string& listener, const Wanted& wanted, const Done& done);
   void next(const std::string& listener);
   void step(const std::string& listener, std::uint32_t wanted, const Done& done);
 
   running::Engine& engine_;
+  running::Catalogue& catalogue_;
   running::Later& later_;
   std::map<std::string, std::deque<std::function<void()>>> requests_;  // by listener, the first under way
   std::deque<std::function<void()>> waiting_;                          // until it is released

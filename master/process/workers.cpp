@@ -327,6 +327,13 @@ void Workers::give_socket(const net::Listener& listener, const net::ListeningSoc
   }
 }
 
+void Workers::send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message) {
+  for (const auto& [run, worker] : workers_) {
+    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
+    if (ready && worker.generation < generation) (void)ipc::send(worker.channel.get(), message);
+  }
+}
+
 void Workers::send(net::Listener& listener, const ipc::Down& message) {
   const bool signal = std::holds_alternative<ipc::Signal>(message);
   for (auto& [run, worker] : workers_) {

@@ -108,6 +108,7 @@ class Workers {
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
+  void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message);
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
   void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);
   // Has one of its workers carry out a Limits, Collect or Forgive; `answered` gets the count of its Done. Errands wait
@@ -119,6 +120,9 @@ class Workers {
   void go_on(net::Listener& listener);
   [[nodiscard]] bool has_ready(const net::Listener& listener) const;
   [[nodiscard]] bool has_errands() const;  // some worker has one
+  // Those Forgives that wait for a worker, for another program to continue with, and their continuation there.
+  [[nodiscard]] std::vector<ForgiveHandover> hand_over_forgiveness() const;
+  void resume(const ForgiveHandover& from, net::Listener& listener);
   void forget(net::Listener& listener);
   // Ends all of them, as we want it: replaced, and not counted.
   void replace_all(net::Listener& listener, const char* why);

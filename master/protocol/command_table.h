@@ -72,7 +72,8 @@ inline constexpr std::array kKill{
 inline constexpr std::array kFile{
     Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration (default: the daemon's own)"}};
 inline constexpr std::array kReload{
-    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait for the result; report why it was refused"}};
+    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait for the result; report why it was refused"},
+    Parameter{"reset", Kind::flag, false, "", "--reset", "Also end what operators have made different from the file"}};
 inline constexpr std::array kUpgrade{
     Parameter{"wait", Kind::flag, false, "", "--wait", "Wait for the result; report why the old program continues"}};
 inline constexpr std::array kShutdown{

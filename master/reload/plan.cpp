@@ -105,15 +105,28 @@ std::optional<Change::Kind> taken_back(const std::string& type, const std::strin
   return below && type == "listener" ? std::optional(Change::Kind::new_workers) : std::nullopt;
 }
 
+Change::Kind kind_of(const ordered_json& old_node, const ordered_json& new_node, const std::vector<std::string>& keys,
+                     Presence presence) {
+  if (presence != Presence::up) return Change::Kind::in_place;
+  return grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(new_node.value("type", "supervisor"), keys);
+}
+
+// An entry that the tree has not, although its supervisor runs. A temporary child that has ended is complete, until the
+// file has another one.
+bool comes_back(const ordered_json& before, const ordered_json& after, const std::string& path,
+                const Present& present) {
+  return before != after || before.value("restart", "") != "temporary" || present.is_deleted(path);
+}
+
 void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path,
-             const std::vector<std::string>& tops, ReloadPlan& plan) {
+             const Present& present, const std::vector<std::string>& tops, ReloadPlan& plan) {
   const std::string type = new_node.value("type", "supervisor");
   auto keys = different_keys(old_node, new_node);
   if (const auto back = taken_back(type, path, tops)) {
     plan.changes.push_back({*back, path, type == "process" ? std::vector<std::string>() : std::exchange(keys, {})});
   }
   if (!keys.empty()) {
-    const auto kind = grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(type, keys);
+    const auto kind = kind_of(old_node, new_node, keys, present.at(path));
     plan.changes.push_back({kind, path, std::move(keys)});
   }
   if (common_ids(old_node, new_node) != common_ids(new_node, old_node)) {
@@ -127,12 +140,14 @@ void compare(const ordered_json& old_node, const ordered_json& new_node, const s
   }
   for (const ordered_json& child : member(new_node, "children")) {
     const ordered_json* before = child_of(old_node, member(child, "id"));
-    if (before == nullptr) {
+    const bool is_gone = before != nullptr && present.at(path_of(child)) == Presence::gone;
+    if (is_gone && !comes_back(*before, child, path_of(child), present)) continue;
+    if (before == nullptr || is_gone) {
       plan.changes.push_back({Change::Kind::added, path_of(child), {}});
     } else if (member(*before, "type") != member(child, "type")) {
       plan.changes.push_back({Change::Kind::replaced, path_of(child), {"type"}});
     } else {
-      compare(*before, child, path_of(child), tops, plan);
+      compare(*before, child, path_of(child), present, tops, plan);
     }
   }
 }
@@ -160,7 +175,8 @@ void compare_section(const ordered_json& old_file, const ordered_json& new_file,
 
 }  // namespace
 
-ReloadPlan plan_reload(ordered_json old_file, const ordered_json& new_file, std::vector<Leaving> leaving) {
+ReloadPlan plan_reload(ordered_json old_file, const ordered_json& new_file, const Present& present,
+                       std::vector<Leaving> leaving) {
   ReloadPlan plan;
   std::vector<std::string> tops;
   // What is above another comes first.
@@ -171,7 +187,7 @@ ReloadPlan plan_reload(ordered_json old_file, const ordered_json& new_file, std:
   for (const auto& [name, value] : new_file.items()) {
     if (name != "supervisor" && name != "$schema") compare_section(old_file, new_file, name, plan);
   }
-  compare(member(old_file, "supervisor"), member(new_file, "supervisor"), "root", tops, plan);
+  compare(member(old_file, "supervisor"), member(new_file, "supervisor"), "root", present, tops, plan);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/reload/host_facts.h"
 #include "master/reload/trial.h"
 #include "worker/log/log.h"
@@ -46,13 +47,22 @@ Reload::Result Reload::check(const std::string& file) const {
 Reload::Result Reload::diff(const std::string& file) const {
   const config::Loaded loaded = load(file);
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
-  return {{}, plan(loaded.effective, *loaded.config)};
+  ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
+  std::vector<Difference> left = left_by(planned, differences(look()));
+  return {{}, std::move(planned), std::move(left)};
 }
 
-ReloadPlan Reload::plan(const std::string& effective, const config::Config& config) const {
+ReloadPlan Reload::plan(const std::string& effective, const config::Config& config, bool reset) const {
   const running::Catalogue& now = parts_.catalogue;
-  return plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
-                     with_host_facts(ordered_json::parse(effective), config), leaving());
+  ReloadPlan out =
+      plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
+                  with_host_facts(ordered_json::parse(effective), config), present_of(look(), reset), leaving());
+  if (!reset) return out;
+  const auto names = [&config](const std::string& path) {
+    return config::find_node(config.root, "root", path) != nullptr;
+  };
+  plan_reset(out, left_by(out, differences(look())), names);
+  return out;
 }
 
 std::vector<Leaving> Reload::leaving() const {
@@ -63,12 +73,13 @@ std::vector<Leaving> Reload::leaving() const {
   return out;
 }
 
-void Reload::begin(Answered answered) {
+void Reload::begin(Answered answered, bool reset) {
   if (stopping_) {
     log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
     return answered({{kStopping}, {}});
   }
   waiting_.push_back(std::move(answered));
+  reset_ = reset_ || reset;
   attempt_.hurry();
   go_on();
 }
@@ -100,6 +111,7 @@ void Reload::resume(const std::string& last) {
 
 void Reload::run() {
   if (!under_way()) return;  // the daemon has begun to stop in the meantime
+  const bool reset = std::exchange(reset_, false);
   surroundings_.on_change();
   events_.publish("reload_started", "root");
   manager_.reloading();
@@ -109,8 +121,8 @@ void Reload::run() {
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
   config->control = parts_.catalogue.config().control;
-  ReloadPlan planned = plan(loaded.effective, *config);
-  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned));
+  ReloadPlan planned = plan(loaded.effective, *config, reset);
+  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned), reset);
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
   plan_trials(attempt_);
   commit_.plan_steps();

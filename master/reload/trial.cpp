@@ -16,11 +16,15 @@ using supervision::NodeState;
 using supervision::Operation;
 
 void try_added(Attempt& attempt, const std::string& path) {
+  const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
-                      [&attempt, path](const Done& done) {
+                      [&attempt, path, was_deleted](const Done& done) {
                         // They have served no client, and shared queues belong to other listeners.
                         for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
-                        attempt.end_child(path, done);
+                        attempt.end_child(path, [&attempt, path, was_deleted, done](const Outcome& ended) {
+                          if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
+                          done(ended);
+                        });
                       });
 }
 
@@ -107,17 +111,20 @@ void try_new_workers(Attempt& attempt, const std::string& path) {
                       [workers](const Done& done) { workers->undo(done); });
 }
 
-// A process that takes the place of the one that runs; where it does not start, the other one is started again.
+// A process that takes the place of the one that runs; where it does not start, the other one is started again. Nothing
+// is started that an operator stops meanwhile.
 class Replacement : public std::enable_shared_from_this<Replacement> {
  public:
   Replacement(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
 
   void begin(const Done& done) {
     const auto view = attempt_.parts.engine.view(path_);
-    if (!view) return done({});  // its supervisor is stopped, or it is temporary and has ended
+    if (!view || attempt_.is_down(path_)) {  // it has ended since this was planned
+      attempt_.take_spec_only(path_);
+      return done({});
+    }
     running::Catalogue& catalogue = attempt_.parts.catalogue;
-    const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
-    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), ran});
+    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag)});
     const config::Node& node = *attempt_.new_node(path_);
     ChildSpec spec = config::tree_of_config(node);
     spec.tag = view->spec->tag;
@@ -134,10 +141,6 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   void undo(const Done& done) {
     if (!before_) return done({});
     attempt_.parts.catalogue.put(before_->spec.tag, before_->entry);
-    if (!before_->ran) {
-      attempt_.parts.engine.update(path_, before_->spec);
-      return attempt_.operate(Operation::terminate_child, path_, done);
-    }
     restart(before_->spec, [path = path_, done](const Outcome& started) {
       done(started ? started
                    : procedure::refused(path + " did not start again with the previous configuration, and is stopped"));
@@ -148,7 +151,6 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   struct Before {
     ChildSpec spec;
     running::Catalogue::Entry entry;
-    bool ran;
   };
 
   // Ends the running process and starts it as `spec` says.
@@ -162,8 +164,13 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   }
   // A temporary child has left the list with its end.
   void start(const ChildSpec& spec, const Done& done) {
-    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
+    const bool stopped = attempt_.parts.catalogue.overrides().is_stopped(path_);
     attempt_.parts.engine.update(path_, spec);
+    if (stopped) {
+      attempt_.take_spec_only(path_);
+      return done({});
+    }
+    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
     attempt_.operate(Operation::restart_child, path_, done);
   }
 

@@ -6,6 +6,7 @@
 
 #include "master/config/find_node.h"
 #include "master/config/paths.h"
+#include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 #include "master/supervision/words.h"
 
@@ -77,9 +78,14 @@ config::Node* Catalogue::find_in_config(const std::string& path) {
   return config::find_node(config_->root, "root", path);
 }
 
+supervision::ChildSpec Catalogue::spec_of(const config::Node& node, const std::string& path) const {
+  return overrides_.applied_to(config::tree_of_config(node), path);
+}
+
 void Catalogue::take_over(std::shared_ptr<config::Config> config, std::string effective, const TagOf& tag_of,
                           const Changed& changed) {
   adopt(config->root, "root", config, tag_of, changed);
+  overrides_.take_over(config_->root, config->root);
   config_ = std::move(config);
   effective_ = std::move(effective);
 }
@@ -123,6 +129,10 @@ void Catalogue::for_each_top(
   for (const auto* list : {&added_, &leaving_}) {
     for (const Added& one : *list) visit(one.path(), *one.node);
   }
+}
+
+bool Catalogue::is_added(const std::string& path) const {
+  return std::ranges::any_of(added_, [&path](const Added& one) { return one.path() == path; });
 }
 
 std::vector<AddedChild> Catalogue::added() const {

@@ -1,5 +1,5 @@
 // Knows what the daemon is configured to run: the configuration in effect, the entry behind each node of the tree, and
-// the children that operators have added. Pure: it starts nothing, opens nothing and knows no clock.
+// what operators have added or changed. Pure: it starts nothing, opens nothing and knows no clock.
 //
 // A node of the tree finds its entry by ChildSpec::tag, because the entry at its path may have changed: a child of an
 // earlier configuration keeps the entry from which it was started, and `owner` keeps that entry alive.
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/running/overrides.h"
 
 namespace bulkhead::running {
 
@@ -59,6 +60,11 @@ class Catalogue {
   // configuration in effect has there, or an operator.
   [[nodiscard]] const config::Node* find(const std::string& path) const;
   [[nodiscard]] config::Node* find_in_config(const std::string& path);
+  // What the tree is to run for the entry `node` at `path`: as it says, with the changes by operators.
+  [[nodiscard]] supervision::ChildSpec spec_of(const config::Node& node, const std::string& path) const;
+
+  [[nodiscard]] Overrides& overrides() noexcept { return overrides_; }
+  [[nodiscard]] const Overrides& overrides() const noexcept { return overrides_; }
 
   // Another configuration takes effect. A node that exists in the tree, according to `tag_of`, keeps its tag, which
   // from now on names the new entry; the others get tags for their start. `changed` is called for each new entry of an
@@ -72,6 +78,7 @@ class Catalogue {
   const config::Node& add(config::Node node, AddedChild origin);
   void remove_added(const std::string& path);  // at and below it
   [[nodiscard]] std::vector<AddedChild> added() const;
+  [[nodiscard]] bool is_added(const std::string& path) const;
 
   // The root, each child that operators have added, and each that is leaving.
   void for_each_top(const std::function<void(const std::string& path, const config::Node& node)>& visit) const;
@@ -105,6 +112,7 @@ class Catalogue {
   std::vector<Entry> entries_;  // by tag
   std::vector<Added> added_;
   std::vector<Added> leaving_;
+  Overrides overrides_;
 };
 
 }  // namespace bulkhead::running

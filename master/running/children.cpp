@@ -440,8 +440,9 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
 }
 
 ChildrenHandover Children::hand_over() const {
-  return {workers_.hand_over(),           workers_.hand_over_lines(), processes_.hand_over(),
-          processes_.hand_over_remains(), errors_.hand_over(),        adoption_.hand_over()};
+  return {
+      workers_.hand_over(), workers_.hand_over_lines(), processes_.hand_over(),          processes_.hand_over_remains(),
+      errors_.hand_over(),  adoption_.hand_over(),      workers_.hand_over_forgiveness()};
 }
 
 void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
@@ -450,6 +451,7 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
   for (const process::LinesHandover& lines : from.lines) workers_.resume(lines);
+  for (const process::ForgiveHandover& one : from.forgive) workers_.resume(one, *listeners_.at(one.listener));
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *listeners_.at(errors.listener);
     errors_.resume(errors, listener);

@@ -42,6 +42,7 @@ struct ChildrenHandover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
 };
 
 class Children final : public Workforce {
@@ -114,6 +115,10 @@ class Children final : public Workforce {
 
   // Workforce
   void send(net::Listener& listener, const ipc::Down& message) override { workers_.send(listener, message); }
+  // To those of an earlier generation.
+  void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message) {
+    workers_.send_to_older(listener, generation, message);
+  }
   void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
     workers_.give_socket(listener, socket);
   }

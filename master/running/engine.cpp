@@ -75,4 +75,10 @@ std::optional<NodeView> Engine::view(NodeId node) const {
   return tree_.node(node, clock_());
 }
 
+std::optional<std::string> Engine::waits_for(NodeId node) const {
+  const auto busy = tree_.waits_for(node);
+  const auto found = busy ? view(*busy) : std::nullopt;
+  return found ? std::optional(found->path) : std::nullopt;
+}
+
 }  // namespace bulkhead::running

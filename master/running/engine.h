@@ -63,9 +63,16 @@ class Engine {
   [[nodiscard]] std::optional<supervision::NodeView> view(supervision::NodeId node) const;
   [[nodiscard]] bool has(const std::string& path) const { return tree_.find(path).has_value(); }
 
-  // Tree::update().
+  // The path of the node that this one waits for, so that it can be started or stopped, or what happened to it be
+  // handled: one that stops or starts, for a restart of a group or an operator. Nothing: it waits for none.
+  [[nodiscard]] std::optional<std::string> waits_for(supervision::NodeId node) const;
+
+  // Tree::update() and set_children().
   void update(supervision::ChildSpec root) { tree_.update(std::move(root)); }
   void update(const std::string& path, supervision::ChildSpec spec) { tree_.update(path, std::move(spec)); }
+  void set_children(const std::string& path, std::vector<supervision::ChildSpec> children) {
+    tree_.set_children(path, std::move(children));
+  }
 
   // When apply(DeadlineReached{}) is due; nothing: never.
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const { return tree_.next_deadline(); }

@@ -171,6 +171,24 @@ void Tree::update(std::string_view path, ChildSpec spec) {
   impl_->update(*node, std::make_shared<const ChildSpec>(std::move(spec)));
 }
 
+// A supervisor starts its children from its own spec, so the specs of all supervisors above change with it.
+void Tree::set_children(std::string_view path, std::vector<ChildSpec> children) {
+  Node* node = impl_->find(path);
+  if (node == nullptr) return;
+  ChildSpec spec = *node->spec;
+  spec.children = std::move(children);
+  node->spec = std::make_shared<const ChildSpec>(spec);
+  while ((node = impl_->context.find(node->parent)) != nullptr) {
+    ChildSpec above = *node->spec;
+    const auto same = [&spec](const ChildSpec& one) { return one.id == spec.id && one.type == spec.type; };
+    const auto place = std::ranges::find_if(above.children, same);
+    if (place == above.children.end()) return;
+    *place = std::move(spec);
+    spec = above;
+    node->spec = std::make_shared<const ChildSpec>(std::move(above));
+  }
+}
+
 TreeState Tree::state() const {
   return impl_->context.state();
 }

@@ -53,6 +53,9 @@ class Tree {
   // The same for one entry, if an entry of that type exists; the specs with which its supervisor restarts do not
   // change.
   void update(std::string_view path, ChildSpec spec);
+  // The children with which the supervisor at `path` starts from now on, whatever starts it: itself or a supervisor
+  // above it. It starts and stops nothing.
+  void set_children(std::string_view path, std::vector<ChildSpec> children);
 
   // The tree as values, so that another program can continue with it. Not during a step, and not while an operation is
   // unanswered.

@@ -74,6 +74,7 @@ struct Handover {
   upgrade::ServerHandover control;
   std::vector<running::AddedChild> added;    // by operators
   std::vector<running::AddedChild> leaving;  // removed by a reload, and not at their end
+  running::OverridesRecord overrides;
   std::vector<IdentityHandover> identities;  // of all of these
   std::vector<procedure::OperationHandover> operations;
   std::vector<procedure::EndingHandover> endings;
@@ -86,6 +87,7 @@ struct Handover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
   std::vector<journal::RunHandover> runs;
   std::uint64_t descriptor_limit = 0;  // the soft limit at the first start (host/descriptor_limit.h)
   std::uint64_t last_seq = 0;

@@ -95,6 +95,8 @@ BULKHEAD_FIELDS(process::RemainsHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::ErrorsHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(index); BULKHEAD_DESCRIPTOR(read); BULKHEAD_DESCRIPTOR(write));
+BULKHEAD_FIELDS(process::ForgiveHandover,
+  BULKHEAD_FIELD(listener); BULKHEAD_FIELD(family); BULKHEAD_FIELD(bits); BULKHEAD_FIELD(address));
 BULKHEAD_FIELDS(process::AdoptedHandover,
   BULKHEAD_FIELD(pid); BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(use); BULKHEAD_FIELD(user);
   BULKHEAD_FIELD(asked);
@@ -126,6 +128,9 @@ BULKHEAD_FIELDS(procedure::OperationHandover,
   BULKHEAD_FIELD(verb); BULKHEAD_FIELD(path); BULKHEAD_FIELD(begun); BULKHEAD_FIELD(last); BULKHEAD_FIELD(child));
 BULKHEAD_FIELDS(procedure::EndingHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(phase); BULKHEAD_FIELD(since); BULKHEAD_FIELD(lame_duck));
+BULKHEAD_FIELDS(running::ScaledRecord, BULKHEAD_FIELD(path); BULKHEAD_FIELD(workers));
+BULKHEAD_FIELDS(running::OverridesRecord,
+  BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
@@ -136,11 +141,13 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added); BULKHEAD_FIELD(leaving);
+  BULKHEAD_FIELD(overrides);
   BULKHEAD_FIELD(identities);
   BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);
-  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(runs);
+  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(forgive);
+  BULKHEAD_FIELD(runs);
   BULKHEAD_FIELD(descriptor_limit); BULKHEAD_FIELD(last_seq);
   BULKHEAD_FIELD(descriptors));
 // clang-format on

@@ -16,6 +16,7 @@
 #include "master/process/workers.h"
 #include "master/supervision/path.h"
 #include "master/supervision/tree.h"
+#include "worker/ipc/limits.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/slot.h"
 #include "worker/sys/enum_words.h"
@@ -70,9 +71,14 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
       return fmt::format("there is no process {}", child.path);
     }
   }
+  const auto is_listener = [&from](const std::string& path) {
+    return std::ranges::any_of(from.listeners, [&path](const auto& one) { return one.path == path; });
+  };
+  for (const process::ForgiveHandover& one : from.forgive) {
+    if (!is_listener(one.listener)) return fmt::format("there is no listener {}", one.listener);
+  }
   for (const process::ErrorsHandover& errors : from.errors) {
-    const bool known =
-        std::ranges::any_of(from.listeners, [&](const auto& one) { return one.path == errors.listener; });
+    const bool known = is_listener(errors.listener);
     if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
   }
   for (const process::AdoptedHandover& one : from.adoption.adopted) {
@@ -84,6 +90,14 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
     if (one.group <= 1 || !has_slot(from, one)) return "a connection that ends has an impossible state";
   }
   return "";
+}
+
+std::string check_overrides(const running::OverridesRecord& from) {
+  const auto is_wrong = [](const running::ScaledRecord& one) {
+    return one.workers < 1 || one.workers > ipc::kMaxWorkers;
+  };
+  const auto wrong = std::ranges::find_if(from.scaled, is_wrong);
+  return wrong == from.scaled.end() ? "" : wrong->path + " has an impossible number of workers";
 }
 
 // Included files are part of the effective configuration already.
@@ -182,6 +196,7 @@ std::string rehearse_resume(const Handover& from, int pid) {
       problem = listener.path + " has modules, and there is no bulkhead-module-worker";
     }
   }
+  if (problem.empty()) problem = check_overrides(from.overrides);
   return problem.empty() ? check_runs(from, tree, find) : problem;
 }
 

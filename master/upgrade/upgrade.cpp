@@ -202,6 +202,7 @@ Handover Upgrade::hand_over() const {
   out.reload_asked = estate_.reload.is_asked_for();
   out.added = catalogue.added();
   out.leaving = catalogue.leaving();
+  out.overrides = catalogue.overrides().record();
   catalogue.for_each_top(
       [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
   out.tree = estate_.engine.state();
@@ -216,6 +217,7 @@ Handover Upgrade::hand_over() const {
   out.lines = std::move(children.lines);
   out.errors = std::move(children.errors);
   out.adoption = std::move(children.adoption);
+  out.forgive = std::move(children.forgive);
   out.runs = estate_.narrator.hand_over();
   for (journal::RunHandover& run : out.runs) run.asked = run.asked || estate_.children.was_asked(run.run);
   out.descriptor_limit = host::original_descriptor_limit();

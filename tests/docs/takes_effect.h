@@ -82,10 +82,7 @@ inline std::string takes_effect(const config::Option& option) {
       if (key == "id") return "at reload, as the end of one child and the start of another";
       if (key == "type") return "at reload, as the end of one child and the start of another";
       return words_of_child({"listener", "process", "supervisor"}, key);
-    case Scope::listener:
-      // A bound socket keeps these options (net::Listener::change).
-      if (key == "ipv6only" || key == "device") return "at restart of the daemon; a reload that changes it is refused";
-      return words_of_child({"listener"}, key);
+    case Scope::listener: return words_of_child({"listener"}, key);
     case Scope::process: return words_of_child({"process"}, key);
     case Scope::child_keys: return words_of_child({"listener", "process"}, key);
     case Scope::supervisor: return key == "children" ? "child by child" : words_of_child({"supervisor"}, key);

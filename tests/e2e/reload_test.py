@@ -144,7 +144,7 @@ class Changes(ReloadTestCase):
             self.assertEqual(daemon.control.run("stop", path)[0], 0)
         self.rewrite(daemon, group(2000, sleeper("more")), listener("echo", listen=address, handler="chargen"))
         self.assertEqual(self.changes(self.reload(daemon)), [
-            ("restarted", "root/group/job", "argv"), ("added", "root/group/more"), ("new_workers", "root/echo", "handler")])
+            ("in_place", "root/group/job", "argv"), ("added", "root/group/more"), ("in_place", "root/echo", "handler")])
         self.assertEqual(daemon.control.node("root/group")["state"], "stopped")
         self.assertRaises(ConnectionRefusedError, Client, daemon.address())
         for path in "root/group", "root/echo":

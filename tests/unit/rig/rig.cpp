@@ -107,7 +107,7 @@ Rig::Rig(std::string_view text)
       endings(
           loop, engine, listeners, children, narrator, [this] { return stop_times(); }, clock()),
       operations(engine, catalogue, listeners, endings, narrator),
-      scaling(engine, later),
+      scaling(engine, catalogue, later),
       readiness(engine, listeners, narrator, -1, [this] { ++times_ready; }),
       shutdown(loop, engine, listeners, children, narrator, stop_times(),
                {[this](procedure::StopSequence::Phase) { reload.daemon_stops(); }, [this] { is_done = true; }},
@@ -153,6 +153,7 @@ void Rig::start(const supervision::NodeView& child, const supervision::NodeView&
 
 void Rig::told(const supervision::Report& report) {
   using supervision::Cause;
+  catalogue.overrides().told(report);
   if (const auto* ended = std::get_if<supervision::report::SupervisorTerminated>(&report);
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings.gave_up(ended->path);

@@ -47,7 +47,7 @@ ipc::Table table_of(const ScriptedChild& child) {
 // As worker/connections.cpp does it, without penalties.
 void collect(const ScriptedChild& child, std::uint32_t first, std::uint32_t end) {
   ipc::Table table = table_of(child);
-  if (first == end) table.repair();
+  if (first == end) table.repair(nullptr, 0);
   for (std::uint32_t slot = first; slot < std::min(end, table.room()); ++slot) {
     if (const auto word = table.wish(slot)) (void)table.collect(slot, *word, {}, {}, 0);
   }

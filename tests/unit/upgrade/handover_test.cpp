@@ -81,6 +81,7 @@ Handover sample() {
   out.adoption = {{{100, "root/echo", 3, 7, 65534, true, 1, 55}},
                   {{"root/echo", 4, 0x900000004, 102, std::nullopt, 77}},
                   {{101, 256, 66}}};
+  out.forgive.push_back({"root/echo", 2, 24, {192, 0, 2}});
   out.runs.push_back({1, 812, 15, true, false, 0, "so"});
   out.last_seq = 2;
   out.descriptors.push_back({30, "file 1 2"});
