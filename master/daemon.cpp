@@ -49,8 +49,8 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       reload_(loop_, {engine_, catalogue_, listeners_, children_, later_, operations_, scaling_, log_}, events_,
               services_.manager(), reload_surroundings()),
       upgrade_(loop_,
-               {engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, log_, services_, reload_,
-                events_, narrator_, options_.inherited, options_.pid_file, started_},
+               {engine_, catalogue_, listeners_, children_, later_, endings_, operations_, readiness_, log_, services_,
+                reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
       methods_({engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
                 shutdown_, log_, reload_, upgrade_, events_, options_.version, started_}),
@@ -59,6 +59,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       deadline_(loop_, [this] { on_deadline(); }),
       tick_(loop_, [this] { tick(); }) {
+  scaling_.on_idle([this] { reload_.go_on(); });
   listeners_.on_bound([this](const net::Listener& listener) { narrator_.bound(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) {
     shutdown_.forget(listener);
@@ -88,7 +89,7 @@ procedure::StopSequence::Times Daemon::stop_times() const {
 }
 
 reload::Reload::Surroundings Daemon::reload_surroundings() {
-  return {[this] { return readiness_.is_ready() && !upgrade_.renewing(); }, options_.overrule,
+  return {[this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); }, options_.overrule,
           [this] {
             shutdown_.set_times(stop_times());
             sockets_.look_again();
@@ -173,8 +174,12 @@ std::string Daemon::resume(upgrade::Handover& from, const std::string& rolled_ba
   if (!error && rolled_back.empty()) error = children_.find_programs();
   if (error) return error->text();
   if (std::string problem = upgrade_.resume(from, rolled_back); !problem.empty()) return problem;
-  for (control::Reply& reply : server_.resume(catalogue_.config().control, from.control)) {
-    upgrade_.await(control::Methods::answer_to_upgrade(std::move(reply)));
+  for (control::Unanswered& call : server_.resume(catalogue_.config().control, from.control)) {
+    if (call.method == "upgrade") {
+      upgrade_.await(control::Methods::answer_to_upgrade(std::move(call.reply)));
+    } else {
+      unanswered_.push_back(std::move(call));
+    }
   }
   return "";
 }
@@ -184,6 +189,8 @@ int Daemon::run_on() {
   turn();
   services_.store_sockets(shutdown_.phase());
   upgrade_.resumed();
+  for (control::Unanswered& call : std::exchange(unanswered_, {})) methods_.call_again(std::move(call));
+  operations_.go_on();
   children_.reap();
   loop_.run();
   return shutdown_.status();
@@ -209,9 +216,11 @@ void Daemon::what_is_under_way_changed() {
   sys::choose_signals(signals_.get(), procedure::readable_signals({readiness_.is_ready(), reload_.under_way(),
                                                                    upgrade_.under_way(), shutdown_.is_stopping()}));
   store_sockets();
+  if (replaces_workers()) scaling_.hold();
   later_([this] {
     upgrade_.go_on();
     reload_.go_on();
+    if (!replaces_workers()) scaling_.release();
   });
 }
 

@@ -59,6 +59,14 @@ void Methods::call(const std::string& name, const Params& params, Reply reply) {
   (this->*method->carry_out)(params, std::move(reply));
 }
 
+void Methods::call_again(Unanswered call) {
+  try {
+    this->call(call.method, call.params, call.reply);
+  } catch (const std::exception&) {  // not what the other program would write
+    call.reply(refused("the request was lost in an upgrade"));
+  }
+}
+
 void Methods::restart(const Params& params, Reply reply) {
   parts_.operations.restart(path_of(params), answer_with(std::move(reply)));
 }
@@ -103,9 +111,7 @@ void Methods::add(const Params& params, Reply reply) {
   }
   running::AddedChild origin;
   origin.supervisor = supervisor;
-  origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)",
-                            supervision::kAutoShutdownWords.text(view->spec->flags.auto_shutdown)) +
-                params.at("child").get<std::string>() + "]}}";
+  origin.text = running::text_with(params.at("child").get<std::string>(), view->spec->flags.auto_shutdown);
   origin.file = params.value("file", "child");
   origin.directory = params.value("directory", "/");
   config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);

@@ -54,6 +54,8 @@ class Methods final : public Backend {
   explicit Methods(Parts parts) : parts_(parts) {}
 
   void call(const std::string& method, const nlohmann::ordered_json& params, Reply reply) override;
+  // What a client has asked another program, which has not answered.
+  void call_again(Unanswered call);
   // Answers `upgrade` to a client that had asked the previous program.
   [[nodiscard]] static upgrade::Upgrade::Answered answer_to_upgrade(Reply reply);
 

@@ -116,7 +116,8 @@ std::string changes_text(const Json& result, bool would) {
                 {"replaced", "is replaced"},
                 {"reordered", "gets its children in another order"},
                 {"started", "is started"},
-                {"resumed", "accepts connections again"}};
+                {"resumed", "accepts connections again"},
+                {"taken_back", "is taken back before it has ended"}};
   const Json& changes = member(result, "changes");
   if (!changes.is_array()) return "The reload has begun.\n";  // without --wait
   std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";

@@ -43,13 +43,13 @@ ipc::Shape shape_of(const config::Listener& config) {
 // Sockets of `unclaimed` for an entry of `listen`; all that have its name, if they were inherited. A port that the
 // kernel has chosen may be named since, and the name be left out again.
 std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, const config::ListenAddress& address) {
-  const auto as_named = [&](const ListeningSocket* one) {
-    return !one->gave_way && config::same_place(one->address, address);
+  const auto as_named = [&](ListeningSocket* one) {
+    return !one->gave_way && config::same_place(one->address, address) && welcome_new_connections(*one);
   };
-  const auto as_bound = [&](const ListeningSocket* one) {
+  const auto as_bound = [&](ListeningSocket* one) {
     config::ListenAddress bound = bound_address(*one);
     if (address.port == 0 && one->any_port) bound.port = 0;
-    return !one->gave_way && config::same_place(bound, address);
+    return !one->gave_way && config::same_place(bound, address) && welcome_new_connections(*one);
   };
   auto end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_named);
   if (end == unclaimed.begin()) end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_bound);
@@ -376,9 +376,9 @@ std::optional<sys::Error> Listener::change_closed(const config::Listener& config
 sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAddress& address) {
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
-    for (const ListeningSocket& socket : *sockets) {
-      if (!config::same_place(socket.address, address) || is_shared(socket) || socket.reserved || socket.gave_way)
-        continue;
+    for (ListeningSocket& socket : *sockets) {
+      const bool lendable = !is_shared(socket) && !socket.reserved && !socket.gave_way;
+      if (!config::same_place(socket.address, address) || !lendable || !welcome_new_connections(socket)) continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
@@ -524,6 +524,13 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
 void Listener::refuse_new_connections() noexcept {
   refuse_new_connections_at(sockets_);
   refuse_new_connections_at(left_over_);
+}
+
+void Listener::welcome() {
+  for (ListeningSocket& socket : std::exchange(sockets_, {})) {
+    auto& where = welcome_new_connections(socket) ? sockets_ : left_over_;
+    where.push_back(std::move(socket));
+  }
 }
 
 void Listener::close() noexcept {

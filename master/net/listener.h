@@ -86,6 +86,9 @@ class Listener {
   [[nodiscard]] const ipc::Shape& limits() const noexcept { return limits_; }
   // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
   void refuse_new_connections() noexcept;
+  // Takes that back, as far as sockets are open. Sockets that clients can no longer reach are left over for the
+  // existing workers; change() makes others.
+  void welcome();
   void close() noexcept;
   // The same for every process that still has the sockets, except those that were inherited or that other listeners
   // have too.

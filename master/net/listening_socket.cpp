@@ -217,4 +217,11 @@ int refuse_new_connections(ListeningSocket& socket) noexcept {
   return setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 ? 0 : errno;
 }
 
+bool welcome_new_connections(ListeningSocket& socket) noexcept {
+  if (socket.address.form == Form::unix_path) return socket.file->inode() != 0;
+  const int unused = 0;
+  if (socket.address.is_ip()) setsockopt(socket.fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  return true;
+}
+
 }  // namespace bulkhead::net

@@ -73,6 +73,8 @@ struct ListeningSocket {
 // this is final and affects all users of the socket, so only end_for_all() does it too. Inherited and shared sockets
 // stay open for their other users. Returns an errno if the system allows no filter; late clients may then be reset.
 [[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
+// Takes that back. False: it cannot be, and clients need another socket, because the path is gone.
+[[nodiscard]] bool welcome_new_connections(ListeningSocket& socket) noexcept;
 
 // It no longer listens, for no process that has it, and its address can be bound again. Inherited and shared sockets
 // stay.

@@ -16,13 +16,24 @@ using supervision::Operation;
 using supervision::ReplyError;
 
 void Scaling::set(const std::string& listener, std::int64_t workers, Done done) {
-  request(
+  ask(
       listener, [workers](std::int64_t) { return workers; }, std::move(done));
 }
 
 void Scaling::change(const std::string& listener, std::int64_t by, Done done) {
-  request(
+  ask(
       listener, [by](std::int64_t present) { return present + by; }, std::move(done));
+}
+
+void Scaling::ask(const std::string& listener, Wanted wanted, Done done) {
+  if (!held_) return request(listener, std::move(wanted), std::move(done));
+  waiting_.emplace_back(
+      [this, listener, wanted = std::move(wanted), done = std::move(done)] { request(listener, wanted, done); });
+}
+
+void Scaling::release() {
+  held_ = false;
+  for (const auto& deed : std::exchange(waiting_, {})) deed();
 }
 
 void Scaling::settle(const std::string& listener, Done done) {
@@ -57,6 +68,7 @@ void Scaling::next(const std::string& listener) {
   requests.pop_front();
   if (requests.empty()) {
     requests_.erase(listener);
+    if (is_idle() && on_idle_) on_idle_();
   } else {
     requests.front()();
   }

@@ -82,6 +82,29 @@ bool StopSequence::call_off() {
   return true;
 }
 
+bool StopSequence::take_back() {
+  if (phase_ < Phase::lame_duck || phase_ > Phase::terminating) return false;
+  const bool closed = phase_ >= Phase::closing;
+  enter(Phase::idle);
+  for (net::Listener* listener : std::exchange(listeners_, {})) {
+    if (closed) listener->welcome();
+  }
+  return true;
+}
+
+// Connections that were to be asked to end by now have been.
+void StopSequence::resume(Progress from) {
+  begin();
+  phase_ = from.phase;
+  since_ = from.since;
+  for (net::Listener* listener : listeners_) listener->set_end_phase(phase_);
+  stops_tree_again_ = phase_ == Phase::stopping_tree;
+  if (phase_ < Phase::terminating) return;
+  for (net::Listener* listener : listeners_) listener->gate().hold(net::Gate::Holder::ending);
+  to_kill_ = listeners_;
+  if (in_phase() < times_.close_spread) next_slot_.assign(listeners_.size(), 0);
+}
+
 void StopSequence::forget(const net::Listener& gone) {
   const auto found = std::find(listeners_.begin(), listeners_.end(), &gone);
   if (found == listeners_.end()) return;
@@ -154,8 +177,10 @@ void StopSequence::tick() {
     case Phase::draining: tick_draining(); break;
     case Phase::terminating: tick_terminating(); break;
     case Phase::leaving: tick_leaving(); break;
-    case Phase::idle:
     case Phase::stopping_tree:
+      if (std::exchange(stops_tree_again_, false)) world_.stop_tree();
+      break;
+    case Phase::idle:
     case Phase::done: break;
   }
 }

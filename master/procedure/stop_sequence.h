@@ -61,8 +61,11 @@ class StopSequence {
   // Connections are neither waited for nor signalled. `ports_stay`: others keep the listening sockets, and serve their
   // queues later. A first signal during it changes nothing, a second one kills what is left of the tree.
   void leave(bool ports_stay);
-  void end_lame_duck();                    // does nothing in other phases
-  [[nodiscard]] bool call_off();           // only in the lame duck, which no client has noticed; false: too late
+  void end_lame_duck();           // does nothing in other phases
+  [[nodiscard]] bool call_off();  // only in the lame duck, which no client has noticed; false: too late
+  // Before the tree is being stopped: the listeners get no more signals, and are open for clients again as far as their
+  // sockets still are (Listener::welcome()); false: too late.
+  [[nodiscard]] bool take_back();
   void forget(const net::Listener& gone);  // about to be destroyed
   void tree_gone();  // also without stop_tree(): the connections are drained, then on_done is called
   // A worker became ready: it may have missed a message that the others got.
@@ -71,9 +74,19 @@ class StopSequence {
   void worker_gone(net::Listener& listener);
   [[nodiscard]] Phase phase() const noexcept { return phase_; }
 
+  // For another program, which continues with its next tick.
+  struct Progress {
+    Phase phase = Phase::idle;
+    supervision::Instant since{};
+  };
+  [[nodiscard]] Progress progress() const noexcept { return {phase_, since_}; }
+  void resume(Progress from);
+
   // Call it every kTick while is_ticking().
   void tick();
-  [[nodiscard]] bool is_ticking() const noexcept { return phase_ >= Phase::lame_duck && phase_ <= Phase::leaving; }
+  [[nodiscard]] bool is_ticking() const noexcept {
+    return (phase_ >= Phase::lame_duck && phase_ <= Phase::leaving) || stops_tree_again_;
+  }
 
  private:
   void enter(Phase phase);
@@ -102,8 +115,9 @@ class StopSequence {
   Phase phase_ = Phase::idle;
   bool tree_gone_ = false;
   bool leaves_ = false;
-  bool ports_stay_ = false;  // when it leaves
-  bool signalled_ = false;   // since it leaves
+  bool ports_stay_ = false;        // when it leaves
+  bool signalled_ = false;         // since it leaves
+  bool stops_tree_again_ = false;  // the other program had begun to
   supervision::Instant since_{};
   std::vector<net::Listener*> listeners_;
   std::vector<std::uint32_t> next_slot_;  // terminating: per listener, the first slot that has not been asked to end

@@ -66,16 +66,13 @@ void Attempt::operate(Operation operation, const std::string& path, const Done& 
 
 void Attempt::end_child(const std::string& path, const Done& done) {
   const auto view = parts.engine.view(path);
-  if (!view) return done({});
-  const std::uint32_t tag = view->spec->tag;
-  const bool worker = view->spec->type == supervision::NodeType::worker;
-  parts.operations.stop(path, [this, path, tag, worker, done](const Outcome& stopped) {
-    if (!stopped) return done(stopped);
-    parts.operations.remove(path, [this, path, tag, worker, done](const Outcome& removed) {
-      if (removed && !worker) parts.catalogue.forget(tag);
-      if (removed) parts.catalogue.overrides().forget(path);  // no operator has deleted it
-      done(removed);
-    });
+  const auto tag = view ? std::optional(view->spec->tag) : std::nullopt;
+  parts.operations.discard(path, [this, path, tag, done](const Outcome& gone) {
+    if (gone && !parts.engine.has(path)) {  // else it was taken back
+      if (tag) parts.catalogue.forget(*tag);
+      parts.catalogue.overrides().forget(path);  // no operator has deleted it
+    }
+    done(gone);
   });
 }
 
@@ -99,6 +96,22 @@ void Attempt::forget_ended(const std::string& path) {
 }
 
 void Attempt::add(const std::string& path, const Done& done) {
+  give_up_ = [path, done] {
+    done(procedure::refused(path + ": what was there has not ended, and another reload begins"));
+  };
+  parts.operations.when_gone(path, while_patient_([this, path, done] {
+                               give_up_ = nullptr;
+                               add_now(path, done);
+                             }));
+}
+
+void Attempt::hurry() {
+  if (!give_up_) return;
+  while_patient_.cut();
+  std::exchange(give_up_, nullptr)();
+}
+
+void Attempt::add_now(const std::string& path, const Done& done) {
   forget_ended(path);
   if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
   if (!is_supervised(path)) return done({});
@@ -119,13 +132,24 @@ void Attempt::add(const std::string& path, const Done& done) {
       config::tree_of_config(node));
 }
 
-// Whether the listener at `path` gives up the address: it is removed, or its new entry does not name the address.
+bool Attempt::is_taken_back(const std::string& path) const {
+  return std::ranges::any_of(plan.changes, [&path](const Change& change) {
+    return change.kind == Change::Kind::taken_back && is_at_or_below(path, change.path);
+  });
+}
+
+// Whether the listener at `path` gives up the address: it is removed, by this reload or by an earlier one, or its new
+// entry does not name the address.
 bool Attempt::gives_up(const std::string& path, const config::ListenAddress& address) const {
+  if (parts.catalogue.is_leaving(path) && !is_taken_back(path)) return true;
   return std::ranges::any_of(plan.changes, [&](const Change& change) {
     const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;
     if (goes) return is_at_or_below(path, change.path);
-    if (change.kind != Change::Kind::new_workers || path != change.path || !config) return false;
-    const auto& listen = config::find_node(config->root, "root", path)->listener->listen;
+    const bool changes = change.kind == Change::Kind::new_workers || change.kind == Change::Kind::taken_back;
+    if (!changes || path != change.path || !config) return false;
+    const auto& node = *config::find_node(config->root, "root", path);
+    if (!node.listener) return false;
+    const auto& listen = node.listener->listen;
     return std::ranges::none_of(listen, [&](const auto& one) { return config::same_place(one, address); });
   });
 }
@@ -136,7 +160,7 @@ net::Listener::Lend Attempt::lend_to(const std::string& borrower) {
     for (net::Listener* listener : parts.listeners.all()) {
       const std::string& path = listener->path();
       if (is_at_or_below(path, borrower)) continue;
-      if (!listener->is_ending() && gives_up(path, address)) {
+      if (gives_up(path, address)) {
         auto same = listener->lend(address);
         if (!same) return same.error();
         if (!same->empty()) lenders.insert(path);

@@ -14,6 +14,7 @@ namespace {
 using procedure::Outcome;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
+constexpr int kAttempts = 3;
 constexpr std::chrono::milliseconds kNextLook(20);
 constexpr int kLooks = 100;
 
@@ -45,6 +46,12 @@ void Commit::take_over() {
     const auto view = parts_.engine.view(path);
     return view && view->spec->type == type ? std::optional(view->spec->tag) : std::nullopt;
   };
+  for (const Change& change : attempt_.plan.changes) {
+    using Kind = Change::Kind;
+    const bool goes = change.kind == Kind::removed || change.kind == Kind::replaced;
+    if (goes && parts_.engine.has(change.path)) parts_.catalogue.leave(change.path);
+    if (change.kind == Kind::taken_back) parts_.catalogue.stays(change.path);
+  }
   parts_.catalogue.take_over(
       std::exchange(attempt_.config, nullptr), std::move(attempt_.effective), tag_of,
       [this](const std::string& path, const config::Node& node) { parts_.listeners.describe(path, node); });
@@ -64,14 +71,15 @@ void Commit::commit(const Change& change) {
     case Change::Kind::restarted:
     case Change::Kind::reordered: return;  // done
     case Change::Kind::in_place: return change_in_place(path);
+    case Change::Kind::taken_back:
     case Change::Kind::new_workers:
       leave_addresses(path);
       replace_workers(path);
       return give_limits(path);
-    case Change::Kind::removed: return end_removed(path, false);
+    case Change::Kind::removed: return end_removed(path);
     case Change::Kind::replaced:
-      end_removed(path, true);
-      return attempt_.steps.then([this, path](const Done& done) { attempt_.add(path, done); });
+      end_removed(path);
+      return attempt_.steps.then([this, path](const Done& done) { add(path, kAttempts, done); });
     case Change::Kind::started: return start_stopped(path);
     case Change::Kind::resumed:
       return attempt_.steps.then([this, path](const Done& done) { parts_.operations.resume(path, done); });
@@ -152,14 +160,22 @@ void Commit::replace_workers(const std::string& path) {
   });
 }
 
-// A listener that drains must not delay the rest, unless the next step needs its name.
-void Commit::end_removed(const std::string& path, bool wait) {
-  attempt_.steps.then([this, path, wait](const Done& done) {
-    if (wait) return attempt_.end_child(path, done);
+// A listener that drains must not delay the rest.
+void Commit::end_removed(const std::string& path) {
+  then([this, path] {
     attempt_.end_child(path, [](const Outcome& ended) {
       if (!ended) log::Line(log::Level::error, "root").text("reloaded, but: ").text(ended.text).write();
     });
-    done({});
+  });
+}
+
+// What was there before has gone, so there is no way back: a start that fails for any reason, as when somebody kills
+// the new process, is tried again.
+void Commit::add(const std::string& path, int attempts_left, const Done& done) {
+  attempt_.add(path, [this, path, attempts_left, done](const Outcome& started) {
+    const bool failed = started.word == supervision::ReplyError::start_failed;
+    if (!failed || attempts_left == 0) return done(started);
+    parts_.later([this, path, attempts_left, done] { add(path, attempts_left - 1, done); });
   });
 }
 

@@ -29,7 +29,8 @@ class Commit {
   void leave_addresses(const std::string& path);
   void empty_queues(const std::string& path, const Done& done);
   void replace_workers(const std::string& path);
-  void end_removed(const std::string& path, bool wait);
+  void end_removed(const std::string& path);
+  void add(const std::string& path, int attempts_left, const Done& done);
   void start_stopped(const std::string& path);
   void update_specs();
   void settle_everything();

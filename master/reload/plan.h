@@ -14,6 +14,8 @@
 //                is another one in the new file
 //   removed      ended as by `stop` (a listener drains), then deleted
 //   replaced     another type under the same id: removed, then added
+//   taken_back   an earlier file removed it, and it has not ended: its end is called off. A listener, also one below
+//                it, gets new workers, because the old ones have closed its sockets
 //   started      an earlier reload has left it stopped, because it failed and could not be undone; with --reset also
 //                what an operator has stopped
 //   resumed      (--reset) an operator had suspended it
@@ -22,7 +24,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,14 +43,16 @@ struct Change {
     replaced,
     reordered,
     started,
-    resumed
+    resumed,
+    taken_back
   };
   Kind kind = Kind::in_place;
   std::string path;               // "root/web/echo"; or "daemon" or "log", which are not nodes
   std::vector<std::string> keys;  // the keys that differ; none: the whole node
 };
-inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::resumed)> kChangeWords{
-    "in_place", "new_workers", "restarted", "added", "removed", "replaced", "reordered", "started", "resumed"};
+inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_back)> kChangeWords{
+    "in_place", "new_workers", "restarted", "added",   "removed",
+    "replaced", "reordered",   "started",   "resumed", "taken_back"};
 
 // The options that a reload cannot change, because the daemon reads them only at its start. JSON pointers of options,
 // or of whole sections.
@@ -68,6 +72,13 @@ struct ReloadPlan {
   std::vector<std::string> needs_restart;  // JSON pointers of options that only a restart of the daemon changes
 };
 
+// A child that an earlier file removed, and that has not ended. Where the file in effect has another one of its name,
+// that waits for its end.
+struct Leaving {
+  std::string path;
+  nlohmann::ordered_json entry;
+  bool can_be_taken_back = true;
+};
 // What the tree has at the path of an entry.
 enum class Presence : std::uint8_t {
   up,
@@ -82,7 +93,7 @@ struct Present {
   std::function<bool(const std::string& path)> is_deleted = [](const std::string&) { return false; };
 };
 
-[[nodiscard]] ReloadPlan plan_reload(const nlohmann::ordered_json& old_file, const nlohmann::ordered_json& new_file,
-                                     const Present& present = {});
+[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, const nlohmann::ordered_json& new_file,
+                                     const Present& present = {}, std::vector<Leaving> leaving = {});
 
 }  // namespace bulkhead::reload

@@ -54,13 +54,22 @@ Reload::Result Reload::diff(const std::string& file) const {
 
 ReloadPlan Reload::plan(const std::string& effective, const config::Config& config, bool reset) const {
   const running::Catalogue& now = parts_.catalogue;
-  ReloadPlan out = plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
-                               with_host_facts(ordered_json::parse(effective), config), present_of(look(), reset));
+  ReloadPlan out =
+      plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
+                  with_host_facts(ordered_json::parse(effective), config), present_of(look(), reset), leaving());
   if (!reset) return out;
   const auto names = [&config](const std::string& path) {
     return config::find_node(config.root, "root", path) != nullptr;
   };
   plan_reset(out, left_by(out, differences(look())), names);
+  return out;
+}
+
+std::vector<Leaving> Reload::leaving() const {
+  std::vector<Leaving> out;
+  parts_.catalogue.for_each_leaving([&](const std::string& path, const config::Node& node, const std::string& entry) {
+    out.push_back({path, with_host_facts(ordered_json::parse(entry), node), parts_.operations.can_take_back(path)});
+  });
   return out;
 }
 
@@ -71,6 +80,7 @@ void Reload::begin(Answered answered, bool reset) {
   }
   waiting_.push_back(std::move(answered));
   reset_ = reset_ || reset;
+  attempt_.hurry();
   go_on();
 }
 
@@ -86,6 +96,7 @@ void Reload::daemon_stops() {
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});
   if (!under_way()) return;
   steps_.abandon();
+  attempt_.abandon();
   commit_.abandon();
   attempt_.end_trial("root");
   if (!attempt_.config) return finished({"the daemon is stopping: the reload is incomplete"});

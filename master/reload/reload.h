@@ -37,7 +37,7 @@ class Reload {
   };
   using Answered = std::function<void(const Result&)>;
   struct Surroundings {
-    std::function<bool()> may_begin;                // not while the daemon starts, or workers are being replaced
+    std::function<bool()> may_begin;                // not while the daemon starts, or an upgrade is under way
     std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
     std::function<void()> taken_over;               // the new configuration is in effect
     std::function<void()> on_change;                // begun or over
@@ -68,6 +68,7 @@ class Reload {
   [[nodiscard]] config::Loaded load(const std::string& file) const;
   [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config, bool reset) const;
   [[nodiscard]] Look look() const { return {parts_.engine, parts_.catalogue, parts_.listeners}; }
+  [[nodiscard]] std::vector<Leaving> leaving() const;
   void run();
   void take_back_generation();
   void over(const Steps::End& end);

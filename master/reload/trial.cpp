@@ -34,9 +34,9 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
   NewWorkers(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
 
   void begin(const Done& done) {
-    net::Listener* const listener = attempt_.parts.listeners.serving_at(path_);
+    net::Listener* const listener = attempt_.parts.listeners.at(path_);
     const auto view = attempt_.parts.engine.view(path_);
-    if (listener == nullptr || !view) return done({});
+    if (listener == nullptr || !view || !serves(*listener, view->state)) return done({});
     const config::Node& node = *attempt_.new_node(path_);
     before_.emplace(Before{listener->config(), view->spec->tag, attempt_.parts.catalogue.entry(view->spec->tag)});
     if (const auto error = listener->change(*node.listener, attempt_.lend_to(path_))) {
@@ -60,6 +60,12 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
   }
 
  private:
+  [[nodiscard]] bool is_taken_back() const { return attempt_.is_taken_back(path_); }
+  // One that is taken back may have closed its sockets.
+  [[nodiscard]] bool serves(const net::Listener& listener, NodeState state) const {
+    const bool stopped = state == NodeState::stopped || state == NodeState::failed;
+    return !listener.is_ending() && !stopped && (listener.is_open() || is_taken_back());
+  }
   procedure::WorkerRenewal& renewal() {
     const auto is_old = [now = attempt_.parts.catalogue.generation()](const process::WorkerProcess& worker) {
       return worker.generation < now;
@@ -76,7 +82,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
     describe(before_->entry);
     net::Listener* const listener = attempt_.parts.listeners.at(path_);
-    if (listener != nullptr && listener->is_open()) (void)listener->change(before_->config);
+    if (listener != nullptr && listener->is_open() && !is_taken_back()) (void)listener->change(before_->config);
   }
   // Done last, because the workers on trial would serve until they are gone.
   void finish(const Done& done, Outcome outcome) {
@@ -195,12 +201,34 @@ void try_process(Attempt& attempt, const std::string& path) {
                       [process](const Done& done) { process->undo(done); });
 }
 
+// In the same turn of the loop as the plan, which says that this is possible.
+void take_back(Attempt& attempt, const std::string& path) {
+  attempt.steps.trial(
+      [&attempt, path](const Done& done) {
+        attempt.parts.operations.take_back(path);
+        done({});
+      },
+      [&attempt, path](const Done& done) {
+        attempt.parts.operations.discard(path, [](const Outcome&) {});
+        done({});
+      });
+}
+
+bool is_listener(const Attempt& attempt, const std::string& path) {
+  const config::Node* const node = attempt.new_node(path);
+  return node != nullptr && node->listener.has_value();
+}
+
 }  // namespace
 
 void plan_trials(Attempt& attempt) {
   for (const Change& change : attempt.plan.changes) {
+    if (change.kind == Change::Kind::taken_back) take_back(attempt, change.path);
+  }
+  for (const Change& change : attempt.plan.changes) {
+    const bool back = change.kind == Change::Kind::taken_back && is_listener(attempt, change.path);
     if (change.kind == Change::Kind::added) try_added(attempt, change.path);
-    if (change.kind == Change::Kind::new_workers) try_new_workers(attempt, change.path);
+    if (change.kind == Change::Kind::new_workers || back) try_new_workers(attempt, change.path);
   }
   for (const Change& change : attempt.plan.changes) {
     const bool interrupted =

@@ -1,5 +1,6 @@
 #include "master/running/engine.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -42,25 +43,29 @@ void Engine::carry_out(const Command& command) {
   std::visit(Deeds{*this}, command);
 }
 
-void Engine::operate(Operation operation, const std::string& path, Answered answered, ChildSpec spec) {
-  request({0, operation, parent_of(path), id_of(path), std::move(spec)}, std::move(answered));
+void Engine::operate(Operation operation, const std::string& path, Answered answered, ChildSpec spec, Asker asker) {
+  request({0, operation, parent_of(path), id_of(path), std::move(spec)}, std::move(answered), asker);
 }
 
 void Engine::start_together(const std::string& supervisor, std::vector<ChildSpec> children, Answered answered) {
   ChildSpec together;
   together.children = std::move(children);
-  request({0, Operation::start_children, supervisor, "", std::move(together)}, std::move(answered));
+  request({0, Operation::start_children, supervisor, "", std::move(together)}, std::move(answered), Asker::here);
 }
 
-void Engine::request(OperationRequested request, Answered answered) {
+void Engine::request(OperationRequested request, Answered answered, Asker asker) {
   request.token = ++last_token_;
-  unanswered_[request.token] = std::move(answered);
+  unanswered_[request.token] = {std::move(answered), asker};
   apply(std::move(request));
 }
 
 void Engine::answer(const Reply& reply) {
   auto asked = unanswered_.extract(reply.token);
-  if (asked) asked.mapped()(reply.error);
+  if (asked) asked.mapped().answered(reply.error);
+}
+
+bool Engine::has_unanswered() const noexcept {
+  return std::ranges::any_of(unanswered_, [](const auto& one) { return one.second.asker == Asker::here; });
 }
 
 std::optional<NodeView> Engine::view(const std::string& path) const {

@@ -44,6 +44,11 @@ class Engine {
     virtual void settled() = 0;  // an event and everything that followed from it have been applied
   };
   using Answered = std::function<void(supervision::ReplyError)>;
+  // Who gets the answer if another program takes over before it comes.
+  enum class Asker : std::uint8_t {
+    here,        // nobody: it must not take over yet
+    everywhere,  // whoever asked also asks there
+  };
 
   // `effects` must outlive it.
   Engine(supervision::ChildSpec root, std::uint64_t seed, Clock clock, Effects& effects);
@@ -52,7 +57,7 @@ class Engine {
   // One of OTP's operations on the child at `path`; answered exactly once, at once or later. `spec` is the child of
   // start_child, whose id names the path's last part.
   void operate(supervision::Operation operation, const std::string& path, Answered answered,
-               supervision::ChildSpec spec = {});
+               supervision::ChildSpec spec = {}, Asker asker = Asker::here);
   // Operation::start_children.
   void start_together(const std::string& supervisor, std::vector<supervision::ChildSpec> children, Answered answered);
 
@@ -75,9 +80,10 @@ class Engine {
   // When apply(DeadlineReached{}) is due; nothing: never.
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const { return tree_.next_deadline(); }
 
-  // Nothing is queued and no operation is unanswered: its state is whole, and another program can continue with it.
-  [[nodiscard]] bool is_quiet() const noexcept { return !turning_ && events_.empty() && unanswered_.empty(); }
-  [[nodiscard]] bool has_unanswered() const noexcept { return !unanswered_.empty(); }
+  // Nothing is queued, and no operation of Asker::here is unanswered: its state is whole, and another program can
+  // continue with it.
+  [[nodiscard]] bool is_quiet() const noexcept { return !turning_ && events_.empty() && !has_unanswered(); }
+  [[nodiscard]] bool has_unanswered() const noexcept;
   [[nodiscard]] supervision::TreeState state() const { return tree_.state(); }
   // In place of Start. Returns the problem of the state; empty: none.
   [[nodiscard]] std::string restore(const supervision::TreeState& state, const supervision::Tree::FindAdded& added) {
@@ -86,7 +92,7 @@ class Engine {
 
  private:
   void carry_out(const supervision::Command& command);
-  void request(supervision::OperationRequested request, Answered answered);
+  void request(supervision::OperationRequested request, Answered answered, Asker asker);
   void answer(const supervision::Reply& reply);
 
   Clock clock_;
@@ -95,7 +101,11 @@ class Engine {
   std::deque<supervision::Event> events_;
   bool turning_ = false;
   std::uint64_t last_token_ = 0;
-  std::map<std::uint64_t, Answered> unanswered_;
+  struct Unanswered {
+    Answered answered;
+    Asker asker = Asker::here;
+  };
+  std::map<std::uint64_t, Unanswered> unanswered_;
 };
 
 }  // namespace bulkhead::running

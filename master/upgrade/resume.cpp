@@ -40,6 +40,9 @@ std::string Upgrade::resume_children(const Handover& from) {
     estate_.catalogue.add(std::move(blueprint.added[i]), from.added[i]);
   }
   running::Catalogue& catalogue = estate_.catalogue;
+  for (std::size_t i = 0; i < blueprint.leaving.size(); ++i) {
+    catalogue.leave(std::move(blueprint.leaving[i]), from.leaving[i]);
+  }
   catalogue.overrides().resume(from.overrides);
   const auto find = [&catalogue](const std::string& path) { return catalogue.find(path); };
   std::string problem = estate_.engine.restore(
@@ -59,13 +62,17 @@ std::string Upgrade::resume_children(const Handover& from) {
   }
   estate_.children.resume(
       {from.workers, from.lines, from.processes, from.remains, from.errors, from.adoption, from.forgive}, asked, find);
+  estate_.endings.resume(from.endings);
+  estate_.operations.resume(from.operations);
+  reload_asked_ = from.reload_asked;
   return "";
 }
 
 void Upgrade::resumed() {
   estate_.services.manager().ready();
+  stage_ = Stage::renewing;  // so that the reload waits
+  if (std::exchange(reload_asked_, false)) estate_.reload.begin([](const reload::Reload::Result&) {});
   if (!came_back_.empty()) return rolled_back(came_back_);
-  stage_ = Stage::renewing;
   surroundings_.on_change();
   done();
   renewal_.begin(incarnation_, [this](const procedure::Outcome& outcome) { renewed(outcome); });

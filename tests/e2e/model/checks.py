@@ -50,7 +50,7 @@ def _compare_process(node, told, must, pids):
         must("has a pid", "pid" in told)
         if node.starts == 0:
             must(f"is still {pid}", told.get("pid") == pid)
-        else:
+        elif node.starts is not None:
             must(f"is no longer {pid}", told.get("pid") != pid)
     if node.state == STOPPED:
         must("has no pid", "pid" not in told)

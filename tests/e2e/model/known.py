@@ -1,25 +1,8 @@
 """Operations that meet known faults, which are left out until those are mended. An entry goes when its fault does;
 `model_test.py --known` runs the sequences that show them."""
 
-from .steps import parts, reads
-
-
-def _reloads(step):
-    return [one for one in parts(step) if reads(one)]
-
-
-
-
-def _killed_in_a_reload(model, step):
-    """A worker that is killed while a reload starts its listener in the place of something else is not started again."""
-    kills = any(one[0] in ("kill_worker", "kill_process") for one in parts(step))
-    return _reloads(step) and kills
-
-
 # name -> (which steps meet it, a sequence that shows it)
-KNOWN_OPEN = {
-    "killed in a reload": (_killed_in_a_reload, [["at_once", [["reload", 7], ["kill_worker", "root/p", "KILL"]], 30], ["reload", 0]] * 12),
-}
+KNOWN_OPEN = {}
 
 
 def met(model, step, but=()):

@@ -18,7 +18,7 @@ class Node:
         self.spec = spec
         self.origin = origin
         self.state = STOPPED
-        self.starts = 0         # processes: how often it has been started since the last look
+        self.starts = 0         # processes: how often it has been started since the last look; None: not known
         self.children = []      # supervisors, in their order
         self.restarts = 0       # supervisors: those that count against max_restarts
         self.gone = {}          # supervisors: id -> why a child of the file has no entry
@@ -147,7 +147,7 @@ class Model:
         node.accepted = old.accepted
 
     def _start_process(self, node):
-        node.starts += 1
+        node.starts = None if node.starts is None else node.starts + 1
         if node.id in self.broken:
             node.state = CRASHING
         else:
@@ -475,8 +475,17 @@ class Model:
                 node.children.append(Node(child))
                 node.children[-1].accepted = None if self.loose else 0
                 self._start(node.children[-1], below)
+                if self.loose:
+                    self._perhaps_taken_back(node.children[-1])
         node.gone = {name: why for name, why in node.gone.items() if name in new}
         node.children += added
+
+    def _perhaps_taken_back(self, node):
+        """A reload at the same time may have removed it, and it has not ended yet."""
+        for _, one in node.walk(""):
+            one.starts, one.renewed = None, "any"
+            if one.type == "listener":
+                one.suspended, one.workers = None, None
 
     def _comes_back(self, choose, parent, child, old):
         """The file is the truth: what has no entry is started, unless it is temporary, has ended, and is unchanged."""
