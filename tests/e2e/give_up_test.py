@@ -142,13 +142,12 @@ class Leave(GiveUpTestCase):
         self.measured(exit_after=took)
 
     def test_clients_in_the_queue_are_accepted_first(self):
-        daemon = self.live(self.echo(workers=1), self.bad(restart="temporary"), self.bad() | {"id": "worse"})
+        daemon = self.live(self.echo(workers=1), self.bad())
         worker = daemon.workers("echo")[0]
         signal_process(worker.pid, signal.SIGSTOP)
         with Hold(daemon.address("echo"), 10) as queued:
             for client in queued.clients:
                 client.send(b"in the queue\n")
-            self.give_up()
             self.give_up()
             daemon.wait_log("^leaving: ")
             signal_process(worker.pid, signal.SIGCONT)
