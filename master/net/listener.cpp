@@ -29,7 +29,7 @@ constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
 constexpr std::size_t kSlotsAtOnce = 128;
 constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
-// The uses of a table that is made anew begin this far above those of the one before.
+// The uses of a table that is recreated begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
 
@@ -516,7 +516,8 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
     const int error = net::refuse_new_connections(socket);
     if (error == 0) continue;
     log::Line line(log::Level::warning, path_);
-    line.text("clients that connect while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
+    line.text("cannot attach a socket filter to ").text(socket.text);
+    line.text(": clients that connect while it is being closed may be reset: ");
     line.text(strerrordesc_np(error)).write();
   }
 }

@@ -8,12 +8,12 @@
 #include "master/config/check.h"
 #include "master/config/host.h"
 #include "master/config/tree_of_config.h"
+#include "master/procedure/countdown.h"
 #include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::procedure {
 
-using supervision::NodeState;
 using supervision::Operation;
 using supervision::ReplyError;
 using supervision::touch;
@@ -110,17 +110,17 @@ void Operations::over(Place request, const Outcome& outcome) {
 
 // After those who have waited for the same, so that they do not end what this starts.
 void Operations::tell_gone(const std::string& path) {
-  std::vector<std::function<void()>> deeds;
+  std::vector<std::function<void()>> actions;
   std::erase_if(for_gone_, [&](auto& one) {
-    if (one.first == path) deeds.push_back(std::move(one.second));
+    if (one.first == path) actions.push_back(std::move(one.second));
     return one.first == path;
   });
-  for (const auto& deed : deeds) deed();
+  for (const auto& action : actions) action();
 }
 
 bool Operations::is_up(const std::string& path) const {
   const auto view = engine_.view(path);
-  return view && view->state != NodeState::stopped && view->state != NodeState::failed;
+  return view && !supervision::has_ended(view->state);
 }
 
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
@@ -163,7 +163,7 @@ void Operations::begin_start(Place request) {
     }
     if (error != ReplyError::none) endings_.close_stopped(request->path);
     const auto view = engine_.view(request->path);
-    const bool failed = error == ReplyError::start_failed && view && view->state == NodeState::stopped;
+    const bool failed = error == ReplyError::start_failed && view && view->state == supervision::NodeState::stopped;
     if (failed) catalogue_.overrides().stop(request->path);
     over(request, error);
   });
@@ -194,7 +194,7 @@ void Operations::begin_remove(Place request) {
   const bool again = std::exchange(request->last, false);
   if (!again && endings_.touches(path)) return over(request, ReplyError::running);
   const auto view = engine_.view(path);
-  const bool ended = view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+  const bool ended = view && supervision::has_ended(view->state);
   if (!again && (!ended || endings_.to_end(path).empty())) return erase(request);
   // Its supervisor gave up, and its connections continue.
   endings_.end(path, {}, [this, request](ReplyError error) {
@@ -255,9 +255,9 @@ Operations::Requests::const_iterator Operations::discard_of(const std::string& p
                               [&path](const Request& one) { return one.verb == Verb::discard && one.path == path; });
 }
 
-void Operations::when_gone(const std::string& path, std::function<void()> deed) {
-  if (discard_of(path) == requests_.end()) return deed();
-  for_gone_.emplace_back(path, std::move(deed));
+void Operations::when_gone(const std::string& path, std::function<void()> action) {
+  if (discard_of(path) == requests_.end()) return action();
+  for_gone_.emplace_back(path, std::move(action));
 }
 
 bool Operations::can_take_back(const std::string& path) const {
@@ -339,11 +339,11 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
     if (!listener || one->path() == *listener) paths.push_back(one->path());
   }
   if (paths.empty()) return done({});
-  const auto left = std::make_shared<std::size_t>(paths.size());
   const auto worst = std::make_shared<Outcome>();
-  const auto ended = [left, worst, done = std::move(done)](const std::string& path, ReplyError error) {
+  const auto one_ended = countdown(paths.size(), [worst, done = std::move(done)] { done(*worst); });
+  const auto ended = [worst, one_ended](const std::string& path, ReplyError error) {
     if (error == ReplyError::restarting) *worst = refused(path + ": drain called off");
-    if (--*left == 0) done(*worst);
+    one_ended();
   };
   for (const std::string& path : paths) {
     end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });

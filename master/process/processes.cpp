@@ -17,12 +17,14 @@
 #include "master/host/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
+#include "master/process/failure_text.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
 #include "master/process/process_launch.h"
 #include "master/process/spawn.h"
 #include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/shortage.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
 
@@ -53,7 +55,7 @@ bool has_mode(const ProcessChild& child, config::KillMode mode) {
   return child.config.child.kill_mode == mode;
 }
 
-// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe anew.
+// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe again.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
   const auto& who = config.child.identity;
   if (!who || geteuid() != 0) return;
@@ -159,10 +161,8 @@ void Processes::read_report(ProcessChild& child) {
   child.report.close();
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
   if (!failure) return;
-  child.shortage = is_shortage(failure->error);
-  const char* reason = strerrordesc_np(failure->error);
-  child.failure =
-      fmt::format("failed while {}: {}", ipc::stage_text(failure->stage), reason != nullptr ? reason : "unknown error");
+  child.shortage = sys::is_shortage(failure->error);
+  child.failure = failure_text(failure->stage, failure->error);
 }
 
 void Processes::read_notify(ProcessChild& child) {
@@ -281,7 +281,7 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
     if (child.state != ProcessChild::State::starting || system_.has_ended(child.pid)) continue;
     tell(run, child.path);
     child.start_deadline.reset();
-    child.failure = "was still starting when the daemon began to stop";
+    child.failure = kStillStarting;
     kill_now(child);
   }
 }
@@ -302,7 +302,7 @@ void Processes::on_deadline(Instant now) {
 
 void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
-  child.failure = "was not ready within start_timeout";
+  child.failure = kNotReadyInTime;
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
   kill_now(child);
 }
@@ -341,7 +341,7 @@ ChildEnd Processes::end_of(const ProcessChild& child, int wait_status) {
   if (child.failure.empty()) {
     end.reason = judge_exit(wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
   }
-  if (end.start_failed && child.shortage) end.reason = supervision::ExitReason::shortage;
+  end.reason = judge_start(end.start_failed, child.shortage, end.reason);
   end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
   return end;
 }
@@ -360,8 +360,8 @@ ChildEnd Processes::leader_ended(pid_t pid) {
   child.next_scan = time;
   child.ended_at = time;
   switch (child.group.leader_ended(terms_of(child), time)) {
-    case GroupEnd::Deed::ask: system_.ask_to_end(child.pid, SIGTERM, true); break;
-    case GroupEnd::Deed::kill: system_.signal(pid, SIGKILL, true); break;
+    case GroupEnd::Action::ask: system_.ask_to_end(child.pid, SIGTERM, true); break;
+    case GroupEnd::Action::kill: system_.signal(pid, SIGKILL, true); break;
     default: break;
   }
   return end;
@@ -390,16 +390,16 @@ bool Processes::group_lives(ProcessChild& child, Instant now) {
 bool Processes::is_over(ProcessChild& child, Instant now) {
   const bool lives = group_lives(child, now);
   switch (child.group.look(lives, now)) {
-    case GroupEnd::Deed::over: return true;
-    case GroupEnd::Deed::give_up:
+    case GroupEnd::Action::over: return true;
+    case GroupEnd::Action::give_up:
       log::Line(log::Level::error, child.path).text("could not end the rest of its process group").write();
       return true;
-    case GroupEnd::Deed::kill:
+    case GroupEnd::Action::kill:
       log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
       system_.signal(child.pid, SIGKILL, true);
       return false;
-    case GroupEnd::Deed::ask:
-    case GroupEnd::Deed::none: break;
+    case GroupEnd::Action::ask:
+    case GroupEnd::Action::none: break;
   }
   if (child.ended_at && now >= *child.ended_at + kScanAgain) {
     child.ended_at.reset();

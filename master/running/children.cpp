@@ -14,8 +14,10 @@
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
+#include "worker/log/suppressed.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/overloaded.h"
+#include "worker/sys/shortage.h"
 
 namespace bulkhead::running {
 
@@ -73,7 +75,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
             if (!may_publish(crash.listener)) return;
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
           }),
-      next_slice_(loop, [this] { go_on(); }) {
+      next_slice_(loop, [this] { do_slice(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
   listeners_.on_made([this](net::Listener& listener) { watch(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
@@ -93,25 +95,19 @@ void Children::forget(net::Listener& listener) {
   adoption_.forget(listener);
   errors_.forget(listener);
   news_.erase(&listener);
-  workers_.forget(listener);
+  workers_.errands().forget(listener);
   table_failures_.erase(&listener);
   renewed_.erase(&listener);
 }
 
 void Children::renew_news(std::int64_t now_ns) {
-  for (auto& [listener, news] : news_) {
-    if (now_ns < news.second_end_ns) continue;
-    news.second_end_ns = now_ns + 1'000'000'000;
-    const std::uint64_t suppressed = news.budget.renew();
+  for (auto& [listener, budget] : news_) {
+    const std::uint64_t suppressed = budget.renew_each_second(now_ns);
     if (suppressed == 0) continue;
-    log::Line(log::Level::warning, listener->path())
-        .number(static_cast<std::int64_t>(suppressed))
-        .text(suppressed == 1 ? " event was not published: its workers report more than "
-                              : " events were not published: its workers report more than ")
-        .number(news.budget.limits().lines)
-        .text(" a second")
-        .field("suppressed", static_cast<std::int64_t>(suppressed))
-        .write();
+    log::Line line(log::Level::warning, listener->path());
+    log::add_suppressed(line, budget.limits().lines, suppressed,
+                        {.does = "its workers report", .thing = "event", .what_was_not_done = "published"});
+    line.write();
   }
 }
 
@@ -132,7 +128,7 @@ void Children::start(const NodeView& child, const NodeView& parent, RunId run, c
   const auto error = worker ? start_worker(child, parent, run, node) : start_process(child, run, node);
   if (!error) return;
   narrator_.start_failed(child.path, *error);
-  const auto reason = process::is_shortage(error->code) ? ExitReason::shortage : ExitReason::abnormal;
+  const auto reason = process::judge_start(true, sys::is_shortage(error->code), ExitReason::abnormal);
   observer_.apply(StartFailed{child.id, run, reason, "could not be started (" + error->text() + ")"});
 }
 
@@ -192,9 +188,7 @@ void Children::abort_starts() {
 }
 
 void Children::kill_everything() {
-  workers_.for_each([this](const process::WorkerProcess& worker) {
-    if (workers_.find_let_go(worker.run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
-  });
+  workers_.kill_all();
   processes_.kill_all();
 }
 
@@ -237,8 +231,8 @@ bool Children::reap_one(pid_t pid) {
   return true;
 }
 
-// waitid(2) always tells of the same zombie as long as it stays. Workers and processes are few and looked at each time;
-// of all the others, some with each turn.
+// While a zombie stays, waitid(2) keeps returning the same zombie. Workers and processes are few, so all of them are
+// examined each time; of all the others, some in each turn.
 void Children::reap_behind() {
   std::vector<pid_t> known;
   workers_.for_each([&known](const process::WorkerProcess& worker) { known.push_back(worker.pid); });
@@ -282,7 +276,7 @@ void Children::on_worker_end(pid_t pid) {
   gone.end.start_failed = worker.state == State::starting;
   gone.end.expected = worker.retiring || worker.state == State::leaving;
   gone_.push_back(std::move(gone));
-  go_on_with_gone();
+  finish_gone();
 }
 
 bool Children::is_being_swept(const net::Listener& listener) const {
@@ -299,15 +293,15 @@ bool Children::sweep_gone() {
 }
 
 // What takes long is done in slices, one in a turn of the loop.
-void Children::go_on() {
+void Children::do_slice() {
   if (adoption_.signal_some()) {
-    if (!more_ended_) return go_on_with_gone();
+    if (!more_ended_) return finish_gone();
     reap();
   }
   next_slice_.start(std::chrono::nanoseconds(0));
 }
 
-void Children::go_on_with_gone() {
+void Children::finish_gone() {
   if (!sweep_gone() || !renew_tables()) next_slice_.start(std::chrono::nanoseconds(0));
   for (;;) {
     const auto next = std::ranges::find_if(
@@ -329,7 +323,7 @@ void Children::worker_gone(Gone gone) {
   observer_.on_worker_gone(listener);
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
-  workers_.go_on(listener);
+  workers_.errands().next(listener);
   end.reason = process::judge_worker_exit(gone.state, is_superfluous(&listener), gone.shortage);
   ended(end);
 }
@@ -382,7 +376,7 @@ bool Children::has_connections(const net::Listener& listener) const {
 }
 
 void Children::collect() {
-  for (net::Listener* listener : adoption_.take_ordered()) workers_.go_on(*listener);
+  for (net::Listener* listener : adoption_.take_ordered()) workers_.errands().next(*listener);
 }
 
 void Children::on_process_end(pid_t pid) {
@@ -428,7 +422,7 @@ void Children::tick() {
   adoption_.tick(sys::monotonic_ns());
   reap();  // a safety net: signals can be lost to a debugger
   for (net::Listener* listener : listeners_.all()) {
-    if (listener->to_collect()) workers_.go_on(*listener);  // those whose workers could not be asked before
+    if (listener->to_collect()) workers_.errands().next(*listener);  // those whose workers could not be asked before
   }
   errors_.tick(sys::monotonic_ns());
   renew_news(sys::monotonic_ns());
@@ -488,19 +482,21 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
   return true;
 }
 
-ChildrenHandover Children::hand_over() const {
-  return {
-      workers_.hand_over(), workers_.hand_over_lines(), processes_.hand_over(),          processes_.hand_over_remains(),
-      errors_.hand_over(),  adoption_.hand_over(),      workers_.hand_over_forgiveness()};
+process::ChildrenHandover Children::hand_over() const {
+  return {workers_.hand_over(),           workers_.logs().hand_over(), processes_.hand_over(),
+          processes_.hand_over_remains(), errors_.hand_over(),         adoption_.hand_over(),
+          workers_.errands().hand_over()};
 }
 
-void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
+void Children::resume(const process::ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
   asked_.insert(asked.begin(), asked.end());
   for (const process::WorkerHandover& worker : from.workers) {
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
-  for (const process::LinesHandover& lines : from.lines) workers_.resume(lines);
-  for (const process::ForgiveHandover& one : from.forgive) workers_.resume(one, *listeners_.at(one.listener));
+  for (const process::LinesHandover& lines : from.lines) workers_.logs().resume(lines);
+  for (const process::ForgiveHandover& one : from.forgive) {
+    workers_.errands().resume(*listeners_.at(one.listener), one);
+  }
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *listeners_.at(errors.listener);
     errors_.resume(errors, listener);

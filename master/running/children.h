@@ -25,7 +25,6 @@
 #include "master/process/child_end.h"
 #include "master/process/proc_walk.h"
 #include "master/process/processes.h"
-#include "master/process/worker_end.h"
 #include "master/process/workers.h"
 #include "master/running/listeners.h"
 #include "master/running/workforce.h"
@@ -33,17 +32,6 @@
 #include "worker/log/output_lines.h"
 
 namespace bulkhead::running {
-
-// For another program to continue with.
-struct ChildrenHandover {
-  std::vector<process::WorkerHandover> workers;
-  std::vector<process::LinesHandover> lines;
-  std::vector<process::ProcessHandover> processes;
-  std::vector<process::RemainsHandover> remains;
-  std::vector<process::ErrorsHandover> errors;
-  process::AdoptionHandover adoption;
-  std::vector<process::ForgiveHandover> forgive;
-};
 
 class Children final : public Workforce {
  public:
@@ -83,7 +71,7 @@ class Children final : public Workforce {
   // The whole tree is about to stop: kills the children that have not become ready, because their supervisors would
   // wait for them.
   void abort_starts();
-  void kill_everything();  // and the remains of groups; not workers that have been let go
+  void kill_everything();  // and what is left of their groups; not workers that have been let go
 
   void reap();
   void tick();  // once a second
@@ -122,8 +110,8 @@ class Children final : public Workforce {
   void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
     workers_.give_socket(listener, socket);
   }
-  void ask(net::Listener& listener, const ipc::Down& message, process::Workers::Answered answered) override {
-    workers_.ask(listener, message, std::move(answered));
+  void ask(net::Listener& listener, const ipc::Down& message, process::Answered answered) override {
+    workers_.errands().ask(listener, message, std::move(answered));
   }
   [[nodiscard]] bool has_ready_worker(const net::Listener& listener) const override {
     return workers_.has_ready(listener);
@@ -151,13 +139,13 @@ class Children final : public Workforce {
   }
 
   // The state that the next program takes over in an upgrade. To be called once is_settled().
-  [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.has_errands(); }
-  [[nodiscard]] ChildrenHandover hand_over() const;
+  [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.errands().any_under_way(); }
+  [[nodiscard]] process::ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }
   [[nodiscard]] const process::WorkerPrograms& programs() const noexcept { return workers_.programs(); }
   void set_programs(process::WorkerPrograms programs) noexcept { workers_.set_programs(std::move(programs)); }
   using FindNode = std::function<const config::Node*(const std::string& path)>;
-  void resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find);
+  void resume(const process::ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find);
 
  private:
   [[nodiscard]] std::optional<sys::Error> start_worker(const NodeView& child, const NodeView& parent, RunId run,
@@ -174,8 +162,8 @@ class Children final : public Workforce {
     bool shortage = false;
     bool swept = false;
   };
-  void go_on_with_gone();
-  void go_on();
+  void finish_gone();
+  void do_slice();
   [[nodiscard]] bool sweep_gone();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);
@@ -206,20 +194,16 @@ class Children final : public Workforce {
   bool walk_again_ = false;    // somebody may have ended since it began
   std::optional<Instant> next_walk_;
   std::uint64_t process_changes_ = 0;
-  struct News {  // events about one listener's connections and workers
-    log::OutputBudget budget;
-    std::int64_t second_end_ns = 0;
-  };
-  [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].budget.take_line(); }
+  [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].take_line(); }
   void renew_news(std::int64_t now_ns);
   void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
 
-  std::map<const net::Listener*, News> news_;
+  std::map<const net::Listener*, log::OutputBudget> news_;  // events about a listener's connections and workers
   std::list<Gone> gone_;
   loop::Timer next_slice_;
   bool more_ended_ = false;                       // reap() has not come to all of them
   std::map<net::Listener*, int> table_failures_;  // of workers in a row
-  std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
+  std::set<net::Listener*> renewed_;              // whose workers end before their table is recreated
   std::set<RunId> asked_;                         // to end
   bool everything_ends_ = false;                  // the tree is stopping
   bool leaves_ = false;                           // workers are being let go

@@ -1,5 +1,5 @@
-// The commands of step(), in order. Deeds (StartChild, StopChild, KillChild) go to master/process; a Reply goes back to
-// an operator; a Report is for the event ring, the log and `explain`; TreeEnding and TreeTerminated end the daemon.
+// The commands of step(), in order. Actions (StartChild, StopChild, KillChild) go to master/process; a Reply goes back
+// to an operator; a Report is for the event ring, the log and `explain`; TreeEnding and TreeTerminated end the daemon.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,11 @@ enum class NodeState : std::uint8_t {
   stopped,  // in the list, not running: finished (transient), or stopped by an operator
   failed    // ended with a permanent failure
 };
+
+// It is not running, and nothing will start it by itself.
+[[nodiscard]] constexpr bool has_ended(NodeState state) noexcept {
+  return state == NodeState::stopped || state == NodeState::failed;
+}
 
 // clang-format off
 struct StartChild { NodeId node; RunId run; };  // answer with ChildReady or StartFailed for this run

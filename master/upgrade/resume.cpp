@@ -54,14 +54,13 @@ std::string Upgrade::resume_children(const Handover& from) {
   estate_.engine.update(catalogue.spec_of(catalogue.config().root, "root"));
   for (const net::ListenerHandover& listener : from.listeners) {
     if (const auto error = estate_.listeners.resume(listener, *find(listener.path))) return error->text();
-    if (listener.announced) estate_.narrator.resume_serving(listener.path);
+    if (listener.announced) estate_.readiness.resume(listener.path);
   }
   std::vector<supervision::RunId> asked;
   for (const journal::RunHandover& run : from.runs) {
     if (run.asked && !run.ended) asked.push_back(run.run);
   }
-  estate_.children.resume(
-      {from.workers, from.lines, from.processes, from.remains, from.errors, from.adoption, from.forgive}, asked, find);
+  estate_.children.resume(from, asked, find);
   estate_.endings.resume(from.endings);
   estate_.operations.resume(from.operations);
   reload_asked_ = from.reload_asked;

@@ -1,4 +1,4 @@
-// Upgrade in place: the program's file is executed anew, as the same process, with everything that it holds
+// Upgrade in place: the program's file is executed again, as the same process, with everything that it holds
 // (handover.h). Runs in the master, on the loop, one at a time.
 //
 //   open the file ──▶ dry run, as a child, with the real state (program_check.h)
@@ -87,6 +87,8 @@ class Upgrade {
   // All references must outlive it.
   Upgrade(loop::Loop& loop, Estate estate, Surroundings surroundings);
 
+  // Why no upgrade can begin now; empty: one can.
+  [[nodiscard]] std::string why_not() const;
   // Answers when the upgrade is over. The other program may have to give the answer (await()).
   void begin(Answered answered);
   void go_on();  // begins an upgrade that has waited for the end of a reload
@@ -109,7 +111,6 @@ class Upgrade {
  private:
   enum class Stage : std::uint8_t { none, checking, waiting, renewing };
 
-  [[nodiscard]] std::string why_not() const;
   [[nodiscard]] std::optional<sys::Error> check();
   void check_again();
   void checked(const ProgramCheck::Outcome& outcome);
@@ -119,6 +120,8 @@ class Upgrade {
   void execute();
   [[nodiscard]] Handover hand_over() const;
   [[nodiscard]] static std::string essence_of(const Handover& state);
+  void add_settings(Handover& out) const;
+  void add_descriptors(Handover& out) const;
   [[nodiscard]] sys::Error become(Handover& handover);
   void done();
   void renewed(const procedure::Outcome& outcome);

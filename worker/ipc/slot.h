@@ -1,11 +1,12 @@
-// What stands in a connection table (worker/ipc/table.h), for everybody who reads one: slots, counts, limits and names.
-// Values only; nothing here touches shared memory.
+// What stands in a connection table (worker/ipc/table/table.h), for everybody who reads one: slots, counts, limits and
+// names. Values only; nothing here touches shared memory.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "worker/ipc/lifetime.h"
 #include "worker/ipc/limits.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/enum_words.h"
@@ -28,8 +29,6 @@ enum class Refusal : std::uint32_t {
   handler_start,
   count_
 };
-// How far a connection is with its max_lifetime (worker/lifetimes.h).
-enum class Lifetime : std::uint32_t { going_on, terminated, killed };
 
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 // The config's and the control protocol's words.
@@ -60,7 +59,7 @@ struct Slot {
   std::uint32_t asked = 0;           // it was signalled by us: its status does not count as a crash
   std::uint16_t handler = 0;         // number in the plan of its generation
   std::uint16_t built_in = 0;        // a built-in, whose exit status is an ExitCode
-  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
+  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/table/source_table.h)
   Peer peer;                         // the client; with a PROXY header, the one that it names
   Peer local;
   Peer real_peer;  // the balancer; AF_UNSPEC: none

@@ -35,14 +35,14 @@ TEST_CASE("a group is the recorded one if its leader is") {
   CHECK(members->size() == 2);
 }
 
-TEST_CASE("without its leader, a member from the leader's session that began before the file was true vouches for it") {
+TEST_CASE("without its leader, a group is recognised by a member of the same session that is older than the file") {
   CHECK(members_of(kGroup, kSeen, {member(501, 150), member(502, 5000)})->size() == 2);
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 1000)}));      // after it
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 150, 499)}));  // of another session
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 99)}));        // older than its leader
 }
 
-TEST_CASE("a number that is another process by now is nobody's") {
+TEST_CASE("a reused process id matches no group") {
   CHECK(members_of(kGroup, kSeen, {member(500, 101), member(501, 150)})->empty());
   CHECK(members_of(kGroup, kSeen, {})->empty());
 }
@@ -61,7 +61,7 @@ TEST_CASE("of a process alone, only the leader counts") {
   CHECK(members_of(alone, kSeen, {member(501, 150)})->empty());
 }
 
-TEST_CASE("the connections of an earlier life are the children of its workers") {
+TEST_CASE("the connections of the previous daemon are the children of its workers") {
   const std::vector<ProcessFacts> all{{10, 1, 10, 10, 5, true}, {11, 10, 11, 11, 6, true}, {12, 10, 12, 12, 6, false},
                                       {13, 1, 13, 13, 7, true}, {20, 1, 20, 20, 9, true},  {21, 20, 21, 21, 9, true}};
   const FormerConnections found = connections_of({{10, 5, "root/echo/1"}, {20, 8, "root/echo/2"}}, all);

@@ -11,7 +11,7 @@
 
 #include "master/config/tree_of_config.h"
 #include "master/host/log_target.h"
-#include "worker/ipc/robust_lock.h"
+#include "worker/ipc/table/robust_lock.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::rig {
@@ -158,6 +158,8 @@ void Rig::told(const supervision::Report& report) {
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings.gave_up(ended->path);
   }
+  if (const auto* started = std::get_if<supervision::report::SupervisorStarted>(&report))
+    readiness.started(started->path);
   const auto* stopping = std::get_if<supervision::report::ChildStopping>(&report);
   if (stopping == nullptr || children.announce_end(stopping->run)) narrator.tell(report);
 }

@@ -6,7 +6,7 @@
 using bulkhead::admission::AcceptVerdict;
 using bulkhead::admission::judge_accept_error;
 
-TEST_CASE("An error of accept is classified by its origin") {
+TEST_CASE("an error of accept is classified by its origin") {
   const struct {
     int error;
     AcceptVerdict verdict;
@@ -23,12 +23,4 @@ TEST_CASE("An error of accept is classified by its origin") {
     INFO("errno " << row.error);
     CHECK(judge_accept_error(row.error) == row.verdict);
   }
-}
-
-TEST_CASE("A temporary error of fork is a shortage") {
-  using bulkhead::admission::is_shortage;
-  CHECK(is_shortage(EAGAIN));
-  CHECK(is_shortage(ENOMEM));
-  CHECK_FALSE(is_shortage(EINVAL));
-  CHECK_FALSE(is_shortage(ENOSYS));
 }
