@@ -16,6 +16,7 @@ inline constexpr std::string_view kEverything = R"({
           "facility": "local3", "identity": "front"},
   "supervisor": {
     "strategy": "rest_for_one", "max_restarts": 0, "max_seconds": 1.5, "auto_shutdown": "all_significant",
+    "defaults": {"process": {"nice": 1}},
     "children": [
       {"id": "web", "type": "listener", "restart": "transient", "significant": true, "shutdown": "infinity",
        "start_timeout": "infinity",
