@@ -52,8 +52,8 @@ TEST_CASE("a variable may stand for a number or a boolean") {
 
 TEST_CASE("a variable that is not set or not written well is an error with its place") {
   CHECK(
-      texts(loaded(Shape::process, R"("chdir":"/x${NONE}")")) ==
-      R"(a.json:2:9: /supervisor/children/0/chdir: the variable NONE is not set in the daemon's environment; write "$${" for a literal "${")");
+      texts(loaded(Shape::process, R"("env":{"A":"/x${NONE}"})")) ==
+      R"(a.json:2:12: /supervisor/children/0/env/A: the variable NONE is not set in the daemon's environment; write "$${" for a literal "${")");
   for (const char* bad : {"${PORT", "${}", "${1A}", "${A B}"}) {
     INFO(bad);
     CHECK(texts(loaded(Shape::process, R"("env":{"A":")" + std::string(bad) + "\"}")).find(R"(write "$${")") !=
