@@ -42,15 +42,15 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
       operations_(engine_, catalogue_, listeners_, endings_, narrator_),
-      scaling_(engine_, later_),
+      scaling_(engine_, catalogue_, later_),
       readiness_(engine_, listeners_, narrator_, options_.ready_fd, [this] { on_ready(); }),
       shutdown_(loop_, engine_, listeners_, children_, narrator_, stop_times(),
                 {[this](Phase phase) { on_phase(phase); }, [this] { finish(); }}, now),
       reload_(loop_, {engine_, catalogue_, listeners_, children_, later_, operations_, scaling_, log_}, events_,
               services_.manager(), reload_surroundings()),
       upgrade_(loop_,
-               {engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, log_, services_, reload_,
-                events_, narrator_, options_.inherited, options_.pid_file, started_},
+               {engine_, catalogue_, listeners_, children_, later_, endings_, operations_, readiness_, log_, services_,
+                reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
       methods_({engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
                 shutdown_, log_, reload_, upgrade_, events_, options_.version, started_}),
@@ -59,6 +59,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       deadline_(loop_, [this] { on_deadline(); }),
       tick_(loop_, [this] { tick(); }) {
+  scaling_.on_idle([this] { reload_.go_on(); });
   listeners_.on_bound([this](const net::Listener& listener) { narrator_.bound(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) {
     shutdown_.forget(listener);
@@ -88,7 +89,7 @@ procedure::StopSequence::Times Daemon::stop_times() const {
 }
 
 reload::Reload::Surroundings Daemon::reload_surroundings() {
-  return {[this] { return readiness_.is_ready() && !upgrade_.renewing(); }, options_.overrule,
+  return {[this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); }, options_.overrule,
           [this] {
             shutdown_.set_times(stop_times());
             sockets_.look_again();
@@ -113,6 +114,7 @@ void Daemon::start(const NodeView& child, const NodeView& parent, RunId run) {
 }
 
 void Daemon::told(const Report& report) {
+  catalogue_.overrides().told(report);
   // A supervisor that was asked to end, for instance in a restart of its siblings, keeps its ports.
   if (const auto* ended = std::get_if<report::SupervisorTerminated>(&report);
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
@@ -122,8 +124,10 @@ void Daemon::told(const Report& report) {
   if (stopping == nullptr || children_.announce_end(stopping->run)) narrator_.tell(report);
 }
 
-void Daemon::over(const TreeTerminated& end) {
-  shutdown_.tree_terminated(end, readiness_.is_ready());
+// The end of process 1 ends all other processes of its namespace, so nothing would continue.
+void Daemon::ending(const TreeEnding& end) {
+  const bool leave = catalogue_.config().on_give_up == config::OnGiveUp::leave && getpid() != 1;
+  shutdown_.tree_ending(end, readiness_.is_ready(), {leave, services_.manager().listens()});
 }
 
 void Daemon::settled() {
@@ -170,16 +174,23 @@ std::string Daemon::resume(upgrade::Handover& from, const std::string& rolled_ba
   if (!error && rolled_back.empty()) error = children_.find_programs();
   if (error) return error->text();
   if (std::string problem = upgrade_.resume(from, rolled_back); !problem.empty()) return problem;
-  for (control::Reply& reply : server_.resume(catalogue_.config().control, from.control)) {
-    upgrade_.await(control::Methods::answer_to_upgrade(std::move(reply)));
+  for (control::Unanswered& call : server_.resume(catalogue_.config().control, from.control)) {
+    if (call.method == "upgrade") {
+      upgrade_.await(control::Methods::answer_to_upgrade(std::move(call.reply)));
+    } else {
+      unanswered_.push_back(std::move(call));
+    }
   }
   return "";
 }
 
 int Daemon::run_on() {
+  runs_.resume();
   turn();
   services_.store_sockets(shutdown_.phase());
   upgrade_.resumed();
+  for (control::Unanswered& call : std::exchange(unanswered_, {})) methods_.call_again(std::move(call));
+  operations_.go_on();
   children_.reap();
   loop_.run();
   return shutdown_.status();
@@ -204,11 +215,18 @@ void Daemon::on_ready() {
 void Daemon::what_is_under_way_changed() {
   sys::choose_signals(signals_.get(), procedure::readable_signals({readiness_.is_ready(), reload_.under_way(),
                                                                    upgrade_.under_way(), shutdown_.is_stopping()}));
-  services_.store_sockets(shutdown_.phase());
+  store_sockets();
+  if (replaces_workers()) scaling_.hold();
   later_([this] {
     upgrade_.go_on();
     reload_.go_on();
+    if (!replaces_workers()) scaling_.release();
   });
+}
+
+// A daemon that leaves its connections leaves its sockets, too, with whoever keeps them.
+void Daemon::store_sockets() {
+  if (!shutdown_.leaves()) services_.store_sockets(shutdown_.phase());
 }
 
 void Daemon::on_signal() {
@@ -247,7 +265,7 @@ void Daemon::tick() {
   runs_.tick();
   if (!shutdown_.is_stopping()) sockets_.look();
   server_.look();
-  services_.store_sockets(shutdown_.phase());
+  store_sockets();
   services_.report(shutdown_.phase());
 }
 
@@ -277,7 +295,7 @@ void Daemon::on_phase(Phase phase) {
 }
 
 void Daemon::finish() {
-  runs_.forget();
+  runs_.end();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();
   loop_.stop();

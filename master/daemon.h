@@ -68,7 +68,8 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void stop(supervision::RunId run) override { children_.stop(run); }
   void kill(supervision::RunId run) override { children_.kill(run); }
   void told(const supervision::Report& report) override;
-  void over(const supervision::TreeTerminated& end) override;
+  void ending(const supervision::TreeEnding& end) override;
+  void over(const supervision::TreeTerminated& end) override { shutdown_.tree_terminated(end); }
   void settled() override;
 
   [[nodiscard]] running::Children::Observer children_observer();
@@ -85,6 +86,8 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void on_deadline();
   void on_phase(procedure::StopSequence::Phase phase);
   void what_is_under_way_changed();
+  void store_sockets();
+  [[nodiscard]] bool replaces_workers() const { return reload_.under_way() || upgrade_.is_renewing(); }
   void finish();
 
   DaemonOptions options_;
@@ -111,6 +114,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   upgrade::Upgrade upgrade_;
   control::Methods methods_;
   control::Server server_;
+  std::vector<control::Unanswered> unanswered_;  // calls that another program has not answered
   sys::Fd signals_;
   loop::Poll signal_poll_;
   loop::Timer deadline_;

@@ -102,7 +102,7 @@ void describe(CLI::App& app, Arguments& arguments) {
 void override_with(const Arguments& arguments, config::Config& config) {
   if (const auto level = log::kLevelWords.find(arguments.log_level)) config.log.level = *level;
   // Resolved before detaching changes the directory.
-  if (arguments.detach) config.file = std::filesystem::absolute(config.file);
+  config.file = std::filesystem::absolute(config.file);
   if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);
   if (!arguments.control_socket.empty()) config.control.socket = std::filesystem::absolute(arguments.control_socket);
   if (arguments.detach && config.log.target == "stderr") config.log.target = "syslog";

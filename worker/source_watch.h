@@ -19,6 +19,7 @@ class SourceWatch {
 
   // Whether the listener limits or penalises sources; otherwise nothing else here is called.
   [[nodiscard]] bool asks() const noexcept { return header_.asks_sources != 0; }
+  [[nodiscard]] const admission::SourceRules& rules() const noexcept { return header_.sources; }
   [[nodiscard]] ipc::SourceQuestion question(const Arrival& arrival) const noexcept;
   // Before the slot is freed.
   void ended(std::uint32_t index, const ipc::Slot& slot, const ipc::Ended& how, std::int64_t now_ns) noexcept;

@@ -146,6 +146,7 @@ class Worker {
   void signal_connections(const ipc::Signal& order);
   static void done(ipc::MessageType what, std::uint32_t count);
   void limit(const ipc::Limits& order);
+  void repair();
   void collect(const ipc::Collect& order);
   void replace_log(const ipc::Log& log, const sys::Fd& descriptor);
   void write_log_as(const ipc::Log& log);
@@ -226,7 +227,8 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modul
 
 int Worker::run() {
   // After the change to the listener's user, because the table may hold any bytes.
-  table_.repair(header_.limits);
+  repair();
+  table_.limit(header_.limits);
   connections_.collect(0, table_.high_water());
   ipc::WorkerRecord& record = table_.worker(header_.worker);
   record = {};
@@ -292,8 +294,12 @@ void Worker::limit(const ipc::Limits& order) {
   done(order.kType, 0);
 }
 
+void Worker::repair() {
+  table_.repair(sources_.asks() ? &sources_.rules() : nullptr, sys::monotonic_ns());
+}
+
 void Worker::collect(const ipc::Collect& order) {
-  if (order.first == order.end) table_.repair();
+  if (order.first == order.end) repair();
   connections_.collect(order.first, order.end);
   done(order.kType, 0);
 }
@@ -394,13 +400,15 @@ void Worker::retire(ipc::RetireReason reason) {
   leave_if_idle();
 }
 
-// No master could adopt the children, so they keep their parent until they end.
+// No master could adopt the children, so they keep their parent until they end. A master that has let this worker go
+// waits to hear that its sockets are closed.
 void Worker::on_master_gone() {
   orphaned_ = true;
   channel_poll_.stop();
   acceptor_.close();
+  (void)ipc::send(ipc::kChannelFd, ipc::Drained{static_cast<std::uint32_t>(acceptor_.in_hand())});
   log::Line(log::Level::warning, path_)
-      .text("the master is gone: not accepting; existing connections continue until they end")
+      .text("no longer has a master: not accepting; existing connections continue until they end")
       .field("connections", connections_.active())
       .write();
   leave_if_idle();

@@ -103,6 +103,13 @@ constexpr std::array kLogSetters{
 };
 static_assert(covers(kLogSetters, Scope::log));
 
+constexpr std::array kRootSetters{
+    Setter<Config>{"on_give_up",
+                   [](Context&, Config& config, const Entry& e) { config.on_give_up = as_enum<OnGiveUp>(e); }},
+};
+static_assert(covers(kRootSetters, Scope::root));
+
+// The children come last: see read_includes().
 void set_root(Context& context, Config& config, const Entry& entry) {
   Node& root = config.root;
   root.spec.id = "root";
@@ -111,8 +118,9 @@ void set_root(Context& context, Config& config, const Entry& entry) {
   root.file = context.file();
   root.pointer = entry.pointer();
   const Section section{entry.value, root.pointer, entry.at()};
-  check_keys(context, section, {Scope::supervisor}, "in supervisor");
+  check_keys(context, section, {Scope::root, Scope::supervisor}, "in supervisor");
   Value effective = object_value({});
+  read_options(context, section, Scope::root, kRootSetters, config, effective);
   read_supervisor(context, section, root, effective);
   entry.effective = std::move(effective);
 }

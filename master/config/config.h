@@ -273,6 +273,13 @@ struct Node {
   std::string pointer;         // JSON pointer of the entry in that file
 };
 
+// What happens to the connections when the root gives up.
+enum class OnGiveUp : std::uint8_t {
+  leave,  // they continue without the daemon
+  stop    // they are drained first, as in a stop
+};
+inline constexpr sys::EnumWords<OnGiveUp, sys::up_to(OnGiveUp::stop)> kOnGiveUpWords{"leave", "stop"};
+
 struct Config {
   std::string file;  // as given
   Timeout drain_timeout = std::chrono::seconds(30);
@@ -281,6 +288,7 @@ struct Config {
   std::string pid_file;  // absolute; empty: none
   Log log;
   Control control;
+  OnGiveUp on_give_up = OnGiveUp::leave;
   Node root;
 };
 

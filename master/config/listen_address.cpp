@@ -190,4 +190,10 @@ bool collide(const ListenAddress& a, const ListenAddress& b) {
   return (a.form == b.form && a.host == b.host) || covers(a, b) || covers(b, a);
 }
 
+bool same_place(const ListenAddress& a, const ListenAddress& b) {
+  const auto families = [](const ListenAddress& one) { return one.host == "::" && one.ipv6only; };
+  return a.form == b.form && a.host == b.host && a.port == b.port && a.path == b.path && a.name == b.name &&
+         a.descriptor == b.descriptor && a.device == b.device && families(a) == families(b);
+}
+
 }  // namespace bulkhead::config

@@ -21,4 +21,8 @@ namespace bulkhead::config {
 // collides.
 [[nodiscard]] bool collide(const ListenAddress& a, const ListenAddress& b);
 
+// Whether a socket that is bound to one of them is bound to the other as well, whatever their texts: "4040" and
+// "0.0.0.0:4040".
+[[nodiscard]] bool same_place(const ListenAddress& a, const ListenAddress& b);
+
 }  // namespace bulkhead::config

@@ -69,10 +69,11 @@ constexpr sys::EnumWords<Scope, sys::up_to(Scope::rule)> kScopeWords{"the top le
                                                                      "every child",   "listener",
                                                                      "handler",       "handler with a module",
                                                                      "process",       "listener and process",
-                                                                     "rlimits",       "supervisor",
-                                                                     "restart_delay", "rate",
-                                                                     "source_prefix", "penalties",
-                                                                     "keepalive",     "rule"};
+                                                                     "rlimits",       "the root supervisor",
+                                                                     "supervisor",    "restart_delay",
+                                                                     "rate",          "source_prefix",
+                                                                     "penalties",     "keepalive",
+                                                                     "rule"};
 
 // Joins `parts`, unchanged: `"a", "b" or "c"`.
 std::string join_or(const std::vector<std::string>& parts) {

@@ -19,8 +19,8 @@
 
 namespace bulkhead::config {
 
-// The object that contains an option. `supervisor` is also the scope of the root; the options of `child` are allowed in
-// every entry of `children`, those of `child_keys` in listeners and processes.
+// The object that contains an option. `supervisor` is also the scope of the root, which alone has those of `root` too;
+// the options of `child` are allowed in every entry of `children`, those of `child_keys` in listeners and processes.
 enum class Scope : std::uint8_t {
   top,
   daemon,
@@ -33,6 +33,7 @@ enum class Scope : std::uint8_t {
   process,
   child_keys,
   rlimits,
+  root,
   supervisor,
   restart_delay,
   rate,
@@ -322,6 +323,9 @@ inline constexpr std::array kOptions{
            "Size of a file that it writes."},
     Option{Scope::rlimits, "nproc", Type::integer, computed("the daemon's"), {1, 10'000'000}, "unlimited",
            "Processes of its user."},
+
+    Option{Scope::root, "on_give_up", Type::word, by_default("\"leave\""), {}, sys::joined<kOnGiveUpWords>,
+           "What happens to the connections when the root gives up."},
 
     Option{Scope::supervisor, "strategy", Type::word, by_default("\"one_for_one\""), {},
            sys::joined<supervision::kStrategyWords>,

@@ -164,7 +164,9 @@ Value definitions() {
       add_member(out, "handler_module", object_schema({Scope::module}, ""));
       continue;
     }
-    add_member(out, std::string(option.name), object_schema({scope_of(option)}, ""));
+    std::vector<Scope> scopes{scope_of(option)};
+    if (option.name == "supervisor") scopes.insert(scopes.begin(), Scope::root);
+    add_member(out, std::string(option.name), object_schema(scopes, ""));
   }
   for (const Scope scope : {Scope::rate, Scope::rule}) {
     add_member(out, std::string(scope_text(scope)), object_schema({scope}, ""));

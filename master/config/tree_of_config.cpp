@@ -31,13 +31,16 @@ ChildSpec worker_spec(std::uint32_t number, const RestartDelay& of_listener) {
   return spec;
 }
 
+std::vector<ChildSpec> worker_specs(std::uint32_t count, const RestartDelay& of_listener) {
+  std::vector<ChildSpec> out;
+  for (std::uint32_t number = 1; number <= count; ++number) out.push_back(worker_spec(number, of_listener));
+  return out;
+}
+
 ChildSpec tree_of_config(const config::Node& node) {
   ChildSpec spec = node.spec;
   for (const config::Node& child : node.children) spec.children.push_back(tree_of_config(child));
-  if (!node.listener) return spec;
-  for (std::uint32_t i = 1; i <= node.listener->workers; ++i) {
-    spec.children.push_back(worker_spec(i, node.spec.restart_delay));
-  }
+  if (node.listener) spec.children = worker_specs(node.listener->workers, node.spec.restart_delay);
   return spec;
 }
 

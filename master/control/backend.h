@@ -12,6 +12,13 @@ using protocol::Answer;
 using protocol::Failure;
 using protocol::Reply;
 
+// A call whose answer somebody waits for.
+struct Unanswered {
+  std::string method;
+  nlohmann::ordered_json params;
+  Reply reply;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;

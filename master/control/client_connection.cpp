@@ -154,10 +154,12 @@ void ClientConnection::refuse_change(const protocol::Request& request) {
   output_ += protocol::error_line(*request.id, {protocol::kNotPermitted, text, {}});
 }
 
-Reply ClientConnection::wait_for(const protocol::RequestId& id) {
+Reply ClientConnection::wait_for(const protocol::RequestId& id, std::string method, nlohmann::ordered_json params) {
   const std::uint64_t number = ++calls_;
   pending_ = number;
   pending_id_ = id;
+  pending_method_ = std::move(method);
+  pending_params_ = std::move(params);
   return [client = weak_from_this(), number, id](const Answer& result) {
     if (const auto alive = client.lock()) alive->answer(number, id, result);
   };
@@ -165,20 +167,25 @@ Reply ClientConnection::wait_for(const protocol::RequestId& id) {
 
 std::optional<upgrade::ClientHandover> ClientConnection::hand_over() const {
   if (dead_ || closing_ || feed_ || pieces_ || has_output()) return std::nullopt;
-  const bool waits = pending_ != 0 && pending_id_;
-  return upgrade::ClientHandover{fd_.get(),
-                                 waits ? pending_id_->dump(-1, ' ', true, Json::error_handler_t::replace) : "", input_};
+  const auto text = [](const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); };
+  upgrade::ClientHandover out{fd_.get(), "", "", "", input_};
+  if (pending_ == 0 || !pending_id_) return out;
+  out.id = text(*pending_id_);
+  out.method = pending_method_;
+  out.params = text(pending_params_);
+  return out;
 }
 
-std::optional<Reply> ClientConnection::resume(const upgrade::ClientHandover& from) {
+std::optional<Unanswered> ClientConnection::resume(const upgrade::ClientHandover& from) {
   input_ = from.input;
   if (from.id.empty()) return std::nullopt;
-  return wait_for(Json::parse(from.id, nullptr, false));
+  const Json params = Json::parse(from.params, nullptr, false);
+  return Unanswered{from.method, params, wait_for(Json::parse(from.id, nullptr, false), from.method, params)};
 }
 
 void ClientConnection::call(const protocol::Request& request) {
   if (request.command->changes) tell(*request.command, request.params, peer_);
-  const Reply reply = wait_for(request.id);
+  const Reply reply = wait_for(request.id, std::string(request.command->name), request.params);
   const std::uint64_t number = pending_;
   try {
     world_->backend.call(std::string(request.command->name), request.params, reply);
@@ -192,6 +199,7 @@ void ClientConnection::call(const protocol::Request& request) {
 void ClientConnection::answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer) {
   if (dead_ || pending_ != number) return;
   pending_ = 0;
+  pending_params_ = nullptr;
   active_ = now();
   if (id && answer.pieces) {
     output_ += protocol::result_head(*id);

@@ -65,8 +65,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // For another program to continue with; nothing: it is in the middle of an answer, or of events.
   [[nodiscard]] std::optional<upgrade::ClientHandover> hand_over() const;
   // In place of a new connection, before start(). If the client had asked the other program and waits for the answer,
-  // returns the Reply for it.
-  [[nodiscard]] std::optional<Reply> resume(const upgrade::ClientHandover& from);
+  // returns the call that gives it.
+  [[nodiscard]] std::optional<Unanswered> resume(const upgrade::ClientHandover& from);
 
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || pieces_ || (feed_ && feed_->answering()); }
@@ -81,7 +81,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   [[nodiscard]] bool take_request();
   void handle(std::string_view line);
   void call(const protocol::Request& request);
-  [[nodiscard]] Reply wait_for(const protocol::RequestId& id);
+  [[nodiscard]] Reply wait_for(const protocol::RequestId& id, std::string method, nlohmann::ordered_json params);
   void follow_events(const protocol::Request& request);
   void answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
@@ -111,6 +111,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
   std::uint64_t calls_ = 0;
   protocol::RequestId pending_id_;
+  std::string pending_method_;
+  nlohmann::ordered_json pending_params_;
   int watched_ = 0;
   bool input_ended_ = false;
   bool closing_ = false;  // once the output is out

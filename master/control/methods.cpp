@@ -26,6 +26,20 @@ std::string path_of(const nlohmann::ordered_json& params) {
 
 }  // namespace
 
+// A wrong path is answered with the nearest one.
+procedure::Done Methods::answer_about(std::string path, Reply reply) const {
+  return [this, path = std::move(path), reply = std::move(reply)](const Outcome& outcome) {
+    const bool unknown =
+        outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
+    if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
+      return reply(answer_of(outcome));
+    }
+    Outcome nearest = procedure::no_such(parts_.engine, "node", path);
+    nearest.word = outcome.word;
+    reply(answer_of(nearest));
+  };
+}
+
 const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While::always},
                                              {"tree", &Methods::tree, While::always},
                                              {"connections", &Methods::connections, While::always},
@@ -59,20 +73,28 @@ void Methods::call(const std::string& name, const Params& params, Reply reply) {
   (this->*method->carry_out)(params, std::move(reply));
 }
 
+void Methods::call_again(Unanswered call) {
+  try {
+    this->call(call.method, call.params, call.reply);
+  } catch (const std::exception&) {  // not what the other program would write
+    call.reply(refused("the request was lost in an upgrade"));
+  }
+}
+
 void Methods::restart(const Params& params, Reply reply) {
-  parts_.operations.restart(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.restart(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::stop(const Params& params, Reply reply) {
-  parts_.operations.stop(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.stop(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::start(const Params& params, Reply reply) {
-  parts_.operations.start(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.start(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::remove(const Params& params, Reply reply) {
-  parts_.operations.remove(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.remove(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::suspend(const Params& params, Reply reply) {
@@ -103,9 +125,7 @@ void Methods::add(const Params& params, Reply reply) {
   }
   running::AddedChild origin;
   origin.supervisor = supervisor;
-  origin.text = fmt::format(R"({{"supervisor":{{"auto_shutdown":"{}","children":[)",
-                            supervision::kAutoShutdownWords.text(view->spec->flags.auto_shutdown)) +
-                params.at("child").get<std::string>() + "]}}";
+  origin.text = running::text_with(params.at("child").get<std::string>(), view->spec->flags.auto_shutdown);
   origin.file = params.value("file", "child");
   origin.directory = params.value("directory", "/");
   config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);
@@ -156,11 +176,13 @@ void Methods::penalties(const Params& params, Reply reply) {
 }
 
 void Methods::reload(const Params& params, Reply reply) {
+  const bool reset = params.value("reset", false);
   if (!params.value("wait", false)) {
-    parts_.reload.begin([](const reload::Reload::Result&) {});
+    parts_.reload.begin([](const reload::Reload::Result&) {}, reset);
     return reply(ok());
   }
-  parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); });
+  parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); },
+                      reset);
 }
 
 upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {

@@ -54,6 +54,8 @@ class Methods final : public Backend {
   explicit Methods(Parts parts) : parts_(parts) {}
 
   void call(const std::string& method, const nlohmann::ordered_json& params, Reply reply) override;
+  // What a client has asked another program, which has not answered.
+  void call_again(Unanswered call);
   // Answers `upgrade` to a client that had asked the previous program.
   [[nodiscard]] static upgrade::Upgrade::Answered answer_to_upgrade(Reply reply);
 
@@ -66,6 +68,7 @@ class Methods final : public Backend {
     While allowed;
   };
   static const Method kMethods[];
+  [[nodiscard]] procedure::Done answer_about(std::string path, Reply reply) const;
 
   void status(const Params& params, Reply reply);
   void tree(const Params& params, Reply reply);

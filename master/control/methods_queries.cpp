@@ -17,7 +17,7 @@ namespace bulkhead::control {
 using nlohmann::ordered_json;
 
 World Methods::world() const {
-  return {parts_.engine, parts_.listeners, parts_.children, parts_.catalogue.generation()};
+  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
 }
 
 void Methods::tree(const Params&, Reply reply) {
@@ -43,7 +43,10 @@ void Methods::check(const Params& params, Reply reply) {
 }
 
 void Methods::diff(const Params& params, Reply reply) {
-  reply(answer_of(parts_.reload.diff(params.value("file", ""))));
+  const reload::Reload::Result result = parts_.reload.diff(params.value("file", ""));
+  Answer answer = answer_of(result);
+  if (result.problems.empty()) answer.result["differs"] = differences_json(result.left);
+  reply(std::move(answer));
 }
 
 const char* Methods::state() const {
@@ -72,7 +75,8 @@ void Methods::explain(const Params& params, Reply reply) {
     const auto view = parts_.engine.view(supervisor);
     return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
   };
-  reply({journal::explain(parts_.events, path, state_text(world(), *node), grouped), std::nullopt});
+  const journal::Explained explained{path, state_text(world(), *node), parts_.engine.waits_for(node->id)};
+  reply({journal::explain(parts_.events, explained, grouped), std::nullopt});
 }
 
 }  // namespace bulkhead::control

@@ -104,17 +104,17 @@ upgrade::ServerHandover Server::hand_over() const {
   return out;
 }
 
-std::vector<Reply> Server::resume(const config::Control& config, const upgrade::ServerHandover& from) {
+std::vector<Unanswered> Server::resume(const config::Control& config, const upgrade::ServerHandover& from) {
   ControlSocket socket;
   socket.fd.reset(from.fd);
   socket.file = net::SocketFile(from.file, from.device, from.inode);
   serve(std::move(socket), config);
-  std::vector<Reply> out;
+  std::vector<Unanswered> out;
   for (const upgrade::ClientHandover& one : from.clients) {
     Peer peer;
     (void)admit(one.fd, config_.group, peer);  // it was admitted before; this only fills in `peer`
     const auto client = add(sys::Fd(one.fd), peer);
-    if (auto reply = client->resume(one)) out.push_back(std::move(*reply));
+    if (auto call = client->resume(one)) out.push_back(std::move(*call));
     if (client->start() != 0) client->start_later();
   }
   return out;

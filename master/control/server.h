@@ -41,8 +41,8 @@ class Server {
   [[nodiscard]] upgrade::ServerHandover hand_over() const;
   // True if a client is in the middle of an answer; that client would be lost.
   [[nodiscard]] bool is_answering() const;
-  // In place of open(). Returns the Replies for clients that wait for an answer.
-  [[nodiscard]] std::vector<Reply> resume(const config::Control& config, const upgrade::ServerHandover& from);
+  // In place of open(). Returns the calls of clients that wait for an answer.
+  [[nodiscard]] std::vector<Unanswered> resume(const config::Control& config, const upgrade::ServerHandover& from);
   // Sends as much as possible without blocking, closes all connections and removes the socket file. Does nothing if it
   // is not open. May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "master/host/clock.h"
+#include "master/supervision/path.h"
 #include "master/supervision/words.h"
 
 namespace bulkhead::control {
@@ -60,9 +62,36 @@ void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   if (!run->status.empty()) out["status"] = run->status;
 }
 
-ordered_json node_json(const World& world, NodeId id);
+// Paths of nodes, and what operators have made different about them.
+using Differences = std::map<std::string, std::vector<reload::Difference>>;
 
-void add_supervisor(const World& world, const NodeView& view, ordered_json& out) {
+Differences by_path(const std::vector<reload::Difference>& all) {
+  Differences out;
+  for (const reload::Difference& one : all) out[one.path].push_back(one);
+  return out;
+}
+
+void add_differences(const std::vector<reload::Difference>& differences, ordered_json& out) {
+  for (const reload::Difference& one : differences) {
+    out["differs"].push_back(reload::kDifferenceWords.text(one.how));
+    if (one.how == reload::Difference::How::scaled) out["file_workers"] = one.file_workers;
+  }
+}
+
+// Children of the file that its list has not.
+void add_missing(const World& world, const NodeView& supervisor, const Differences& differences, ordered_json& out) {
+  for (const auto& [path, all] : differences) {
+    if (all.front().in_tree || parent_of(path) != supervisor.path) continue;
+    const config::Node& node = *world.catalogue.find(path);
+    ordered_json missing{{"id", id_of(path)}, {"path", path}, {"type", kNodeTypeWords.text(node.spec.type)}};
+    add_differences(all, missing);
+    out["missing"].push_back(std::move(missing));
+  }
+}
+
+ordered_json node_json(const World& world, const Differences& differences, NodeId id);
+
+void add_supervisor(const World& world, const NodeView& view, const Differences& differences, ordered_json& out) {
   const SupervisorFlags& flags = view.spec->flags;
   const net::Listener* const found = world.listeners.at(view.path);
   const bool is_listener = found != nullptr;
@@ -85,7 +114,8 @@ void add_supervisor(const World& world, const NodeView& view, ordered_json& out)
     out["connections"] = counts_json(world, listener);
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();
-  for (const NodeId child : view.children) children.push_back(node_json(world, child));
+  for (const NodeId child : view.children) children.push_back(node_json(world, differences, child));
+  add_missing(world, view, differences, out);
 }
 
 // When the first of its workers is due, if all of them wait.
@@ -104,7 +134,7 @@ std::optional<Instant> due_of(const running::Engine& engine, const NodeView& vie
   return may_wait_with_its_workers ? all_wait_until(engine, view) : view.due;
 }
 
-ordered_json node_json(const World& world, NodeId id) {
+ordered_json node_json(const World& world, const Differences& differences, NodeId id) {
   const auto view = world.engine.view(id);
   if (!view) return nullptr;
   ordered_json out{{"id", view->parent == 0 ? "root" : view->spec->id},
@@ -115,12 +145,14 @@ ordered_json node_json(const World& world, NodeId id) {
   if (leaf) add_leaf(world, *view, out);
   out["restart"] = kRestartWords.text(view->spec->restart);
   out["restarts"] = view->restarts;
+  if (const auto busy = world.engine.waits_for(id)) out["waits_for"] = *busy;
   if (const auto due = due_of(world.engine, *view)) out["restart_in_seconds"] = std::max(0.0, seconds(*due - now()));
   if (view->spec->type == NodeType::worker) {
     const auto worker = world.children.view(view->run);
-    out["generation"] = worker ? worker->generation : world.generation;
+    out["generation"] = worker ? worker->generation : world.catalogue.generation();
   }
-  if (!leaf) add_supervisor(world, *view, out);
+  if (const auto own = differences.find(view->path); own != differences.end()) add_differences(own->second, out);
+  if (!leaf) add_supervisor(world, *view, differences, out);
   return out;
 }
 
@@ -133,7 +165,18 @@ std::string_view state_text(const World& world, const NodeView& view) {
 }
 
 ordered_json tree_json(const World& world) {
-  return node_json(world, kRoot);
+  return node_json(world, by_path(reload::differences({world.engine, world.catalogue, world.listeners})), kRoot);
+}
+
+ordered_json differences_json(const std::vector<reload::Difference>& differences) {
+  ordered_json out = ordered_json::array();
+  for (const auto& [path, all] : by_path(differences)) {
+    ordered_json one{{"path", path}};
+    add_differences(all, one);
+    if (all.back().workers != 0) one["workers"] = all.back().workers;
+    out.push_back(std::move(one));
+  }
+  return out;
 }
 
 ordered_json stats_json(const World& world) {

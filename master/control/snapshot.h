@@ -6,6 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "master/reload/differences.h"
+#include "master/running/catalogue.h"
 #include "master/running/children.h"
 #include "master/running/engine.h"
 #include "master/running/listeners.h"
@@ -14,9 +16,9 @@ namespace bulkhead::control {
 
 struct World {
   const running::Engine& engine;
+  const running::Catalogue& catalogue;
   const running::Listeners& listeners;
   const running::Children& children;
-  std::uint32_t generation;
 };
 
 // The word for a node's state. A listener waits when all of its workers do: its port queues. A process that has ended
@@ -25,5 +27,7 @@ struct World {
 
 [[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
+// [{"path","differs":["stopped"]}, …], one object a path.
+[[nodiscard]] nlohmann::ordered_json differences_json(const std::vector<reload::Difference>& differences);
 
 }  // namespace bulkhead::control

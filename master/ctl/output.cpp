@@ -70,8 +70,37 @@ std::string last_upgrade_text(const Json& upgrade) {
 }
 
 std::string upgrade_text(const Json& result) {
-  if (!member(result, "version").is_string()) return "The upgrade has begun.\n";  // without --wait
+  if (!member(result, "version").is_string()) return "The upgrade has begun.\n";  // with --no-wait
   return fmt::format("Upgraded from {} to {}.\n", member_text(result, "previous"), member_text(result, "version"));
+}
+
+// "is stopped, is suspended"
+std::string difference_words(const Json& node) {
+  static constexpr struct {
+    const char* how;
+    const char* words;
+  } kHow[] = {
+      {"stopped", "is stopped"}, {"suspended", "is suspended"}, {"added", "was added"}, {"deleted", "was deleted"}};
+  std::string out;
+  for (const Json& how : member(node, "differs")) {
+    std::string words = plain(how);
+    for (const auto& known : kHow) {
+      if (words == known.how) words = known.words;
+    }
+    if (words == "scaled") {
+      words =
+          fmt::format("has {} instead of {} workers", member_text(node, "workers"), member_text(node, "file_workers"));
+    }
+    out += (out.empty() ? "" : ", ") + words;
+  }
+  return out;
+}
+
+std::string differences_text(const Json& nodes) {
+  if (!nodes.is_array() || nodes.empty()) return {};
+  std::string out = "Operators have made this different from the file, and only a reload with --reset ends it:\n";
+  for (const Json& node : nodes) out += fmt::format("  {} {}\n", member_text(node, "path"), difference_words(node));
+  return out;
 }
 
 // One line for each node that changes: what happens to it, and because of which keys.
@@ -85,9 +114,12 @@ std::string changes_text(const Json& result, bool would) {
                 {"added", "is added"},
                 {"removed", "is ended and removed"},
                 {"replaced", "is replaced"},
-                {"reordered", "gets its children in another order"}};
+                {"reordered", "gets its children in another order"},
+                {"started", "is started"},
+                {"resumed", "accepts connections again"},
+                {"taken_back", "is taken back before it has ended"}};
   const Json& changes = member(result, "changes");
-  if (!changes.is_array()) return "The reload has begun.\n";  // without --wait
+  if (!changes.is_array()) return "The reload has begun.\n";  // with --no-wait
   std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";
   for (const Json& change : changes) {
     const std::string kind = member_text(change, "kind");
@@ -103,7 +135,7 @@ std::string changes_text(const Json& result, bool would) {
   for (const Json& pointer : member(result, "needs_restart")) {
     out += fmt::format("Only a restart of the daemon changes {}.\n", plain(pointer));
   }
-  return out;
+  return out + differences_text(member(result, "differs"));
 }
 
 }  // namespace
@@ -163,8 +195,10 @@ std::string status_text(const Json& status, const Style& style) {
 
 std::string explain_text(const Json& explanation, const Style& style) {
   const std::string state = member_text(explanation, "state");
-  std::string out = fmt::format("{} is {}.\n", member_text(explanation, "path"),
-                                painted(state, colour_of_state(state), style.colour));
+  const std::string busy = member_text(explanation, "waits_for");
+  std::string out =
+      fmt::format("{} is {}{}.\n", member_text(explanation, "path"),
+                  painted(state, colour_of_state(state), style.colour), busy.empty() ? "" : " and waits for " + busy);
   const Json& sentences = member(explanation, "sentences");
   if (!sentences.is_array()) return out;
   for (const Json& sentence : sentences) {

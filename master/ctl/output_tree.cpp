@@ -11,6 +11,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kMissing = "missing";  // in the place of a state
+
 struct Lines {
   const char* branch;
   const char* last;
@@ -56,14 +58,30 @@ std::string leaf_text(const Json& node, const std::string& type) {
   return status.empty() ? out : out + ", \"" + status + "\"";
 }
 
+// What operators have made different from the file, but for what the state and the other remarks say already.
+std::string differences_of(const Json& node) {
+  std::string out;
+  const Json& differences = member(node, "differs");
+  if (!differences.is_array()) return out;
+  for (const Json& one : differences) {
+    if (one == "stopped") out += ", stopped by an operator";
+    if (one == "added") out += ", added by an operator";
+    if (one == "deleted") out += ", deleted by an operator";
+    if (one == "scaled") out += fmt::format(", scaled ({} in the file)", member_text(node, "file_workers"));
+  }
+  return out;
+}
+
 // Details that have no column of their own.
-std::string remarks_of(const Json& node) {
+std::string details_of(const Json& node) {
   const std::string type = member_text(node, "type");
+  if (member_text(node, "state") == kMissing) return type;
   if (type == "supervisor") {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }
   if (type != "listener") return leaf_text(node, type);
-  std::string out = "listener " + endpoints_text(node);
+  const std::string endpoints = endpoints_text(node);
+  std::string out = endpoints.empty() ? "listener" : "listener " + endpoints;
   const std::string phase = member_text(node, "phase");
   if (!phase.empty()) {
     out += ", ending: " + phase;
@@ -71,6 +89,11 @@ std::string remarks_of(const Json& node) {
     out += ", suspended";
   }
   return out + connections_of(node);
+}
+
+std::string remarks_of(const Json& node) {
+  const std::string busy = member_text(node, "waits_for");
+  return details_of(node) + (busy.empty() ? "" : ", waits for " + busy) + differences_of(node);
 }
 
 class TreeTable {
@@ -85,7 +108,14 @@ class TreeTable {
                 {member_text(node, "pid"), "", true},
                 {member_text(node, "restarts"), "", true},
                 {remarks_of(node)}});
-    add_all(member(node, member(node, "workers").is_array() ? "workers" : "children"), below);
+    Json children = member(node, member(node, "workers").is_array() ? "workers" : "children");
+    if (!children.is_array()) children = Json::array();
+    const Json& missing = member(node, "missing");
+    for (const Json& one : missing.is_array() ? missing : Json::array()) {
+      children.push_back(one);
+      if (one.is_object()) children.back()["state"] = kMissing;
+    }
+    add_all(children, below);
   }
   [[nodiscard]] std::string text() const { return table_.text(colour_); }
 

@@ -112,11 +112,12 @@ std::string sentence_of(const EventRecord& record) {
   return event.is_discarded() ? "" : timed_sentence(event, record.path, words_for(record.event, event));
 }
 
-ordered_json explain(const EventRing& events, const std::string& path, std::string_view state,
+ordered_json explain(const EventRing& events, const Explained& node,
                      const std::function<bool(const std::string&)>& grouped) {
+  const std::string& path = node.path;
   const std::vector<std::string> line = lineage(path);
   const auto concerns = [&](const EventRecord& record) {
-    if (record.path == path) return true;
+    if (record.path == path || record.path == node.waits_for) return true;
     const bool above = std::find(line.begin(), line.end(), record.path) != line.end();
     if (above) return record.event != "children_adopted" && !record.event.starts_with("accept_");
     // A sibling of the node or of a supervisor above it, whose end stops others as well.
@@ -126,7 +127,7 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
     return sibling && is_cause && grouped(parent);
   };
   std::deque<std::string> sentences;
-  bool exit_reported = state != "failed";
+  bool exit_reported = node.state != "failed";
   // Backwards, because the ring is long and only its end is reported.
   for (auto record = events.records().rbegin(); record != events.records().rend(); ++record) {
     if (!concerns(*record)) continue;
@@ -139,7 +140,10 @@ ordered_json explain(const EventRing& events, const std::string& path, std::stri
     if (std::string sentence = sentence_of(*record); !sentence.empty()) sentences.push_front(std::move(sentence));
     if (sentences.size() >= kMaxSentences) break;
   }
-  return {{"path", path}, {"state", state}, {"sentences", sentences}};
+  ordered_json out{{"path", path}, {"state", node.state}};
+  if (node.waits_for) out["waits_for"] = *node.waits_for;
+  out["sentences"] = sentences;
+  return out;
 }
 
 }  // namespace bulkhead::journal

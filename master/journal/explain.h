@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,16 @@ namespace bulkhead::journal {
 // events that explain nothing.
 [[nodiscard]] std::string sentence_of(const EventRecord& record);
 
-// {"path", "state", "sentences"}: what happened to the node, to the supervisors above it, and to the siblings of either
-// whose end stops others as well. `grouped(path)`: the supervisor at `path` restarts siblings together.
-[[nodiscard]] nlohmann::ordered_json explain(const EventRing& events, const std::string& path, std::string_view state,
+struct Explained {
+  std::string path;
+  std::string_view state;
+  std::optional<std::string> waits_for;  // the path of another node
+};
+
+// {"path", "state", "waits_for", "sentences"}: what happened to the node, to the supervisors above it, to the siblings
+// of either whose end stops others as well, and to the node that it waits for. Without the key if it waits for none.
+// `grouped(path)`: the supervisor at `path` restarts siblings together.
+[[nodiscard]] nlohmann::ordered_json explain(const EventRing& events, const Explained& node,
                                              const std::function<bool(const std::string&)>& grouped);
 
 }  // namespace bulkhead::journal

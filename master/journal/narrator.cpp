@@ -146,11 +146,11 @@ void Narrator::resume(const std::vector<RunHandover>& from) {
     runs_[one.run] = {one.pid, one.stop_signal, one.asked, one.ended, one.wait_status, one.remark};
 }
 
-void Narrator::gave_up(const TreeTerminated& end) {
+void Narrator::gave_up(Cause cause, const std::vector<std::string>& chain) {
   log::Line line(log::Level::error, "root");
-  line.text(end.cause == Cause::start_failed ? "could not start: " : "gave up: ");
+  line.text(cause == Cause::start_failed ? "could not start: " : "gave up: ");
   bool first = true;
-  for (const std::string& sentence : end.chain) {
+  for (const std::string& sentence : chain) {
     if (!first) line.text("; ");
     line.text(sentence);
     first = false;
@@ -171,6 +171,7 @@ void Narrator::on_the_way_down(const std::string& path, net::EndPhase phase, con
       break;
     case Phase::closing: line.text("shutting down: existing connections continue until they end"); break;
     case Phase::terminating: line.text("ending the remaining connections"); break;
+    case Phase::leaving: line.text("leaving: existing connections continue without the daemon"); break;
     case Phase::stopping_tree:
       if (draining_.erase(path) != 0) events_.publish("drain_done", path);  // a fast stop has none
       return;

@@ -38,7 +38,8 @@ class Narrator {
              const std::string& remark);
   // A decision of the tree.
   void tell(const supervision::Report& report);
-  void gave_up(const supervision::TreeTerminated& end);
+  // The root ends by itself; `chain` as in supervision::TreeEnding.
+  void gave_up(supervision::Cause cause, const std::vector<std::string>& chain);
   // The end of a listener, or of the daemon ("root"), has reached this phase. drain_done is published only after
   // drain_started. The line has a count of connections only if one is given.
   void on_the_way_down(const std::string& path, net::EndPhase phase, config::Duration lame_duck,

@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
@@ -12,6 +14,8 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "master/config/listen_address.h"
 #include "master/net/socket_address.h"
@@ -62,25 +66,60 @@ std::optional<ListenAddress> parse_row_address(std::string_view text) {
   return out;
 }
 
-// The inode of the socket that is in the way: preferably a listening one (state 0A), otherwise any socket on the port,
-// such as an outgoing connection.
+struct Row {
+  ListenAddress address;
+  bool listens = false;
+  unsigned uid = 0;
+  unsigned long inode = 0;
+};
+
+std::optional<Row> parse_row(const std::string& line) {
+  std::array<char, 64> local{};
+  std::array<char, 8> state{};
+  Row row;
+  if (std::sscanf(line.c_str(), "%*s %63s %*s %7s %*s %*s %*s %u %*s %lu", local.data(), state.data(), &row.uid,
+                  &row.inode) != 4) {
+    return std::nullopt;
+  }
+  auto address = parse_row_address(local.data());
+  if (!address) return std::nullopt;
+  row.address = std::move(*address);
+  row.listens = std::string_view(state.data()) == "0A";
+  return row;
+}
+
+// The inode of the socket that is in the way: preferably a listening one, otherwise any socket on the port, such as an
+// outgoing connection.
 unsigned long colliding_inode(const char* file, const ListenAddress& address) {
   std::ifstream lines(file);
   std::string line;
   std::getline(lines, line);
   unsigned long other = 0;
   while (std::getline(lines, line)) {
-    std::array<char, 64> local{};
-    std::array<char, 8> state{};
-    unsigned long inode = 0;
-    if (std::sscanf(line.c_str(), "%*s %63s %*s %7s %*s %*s %*s %*s %*s %lu", local.data(), state.data(), &inode) != 3)
-      continue;
-    const auto row = parse_row_address(local.data());
-    if (!row || inode == 0 || !config::collide(*row, address)) continue;
-    if (std::string_view(state.data()) == "0A") return inode;
-    other = inode;
+    const auto row = parse_row(line);
+    if (!row || row->inode == 0 || !config::collide(row->address, address)) continue;
+    if (row->listens) return row->inode;
+    other = row->inode;
   }
   return other;
+}
+
+// The rows of listening sockets come first. They do not say whether a socket has both families; one that has would
+// already be in the way of an existing IPv4 socket.
+bool listens_too(const char* file, const ListenAddress& address, const std::vector<unsigned long>& ours) {
+  std::ifstream lines(file);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    const auto row = parse_row(line);
+    if (!row) continue;
+    if (!row->listens) return false;
+    const bool other_family =
+        row->address.form == ListenAddress::Form::ipv6 && address.form == ListenAddress::Form::ipv4;
+    if (other_family || row->uid != geteuid() || !config::collide(row->address, address)) continue;
+    if (std::find(ours.begin(), ours.end(), row->inode) == ours.end()) return true;
+  }
+  return false;
 }
 
 bool has_descriptor(const fs::path& process, const std::string& target) {
@@ -113,6 +152,15 @@ std::string holder_of(const ListenAddress& address) {
     if (const unsigned long inode = colliding_inode(file, address); inode != 0) return holder_of_inode(inode);
   }
   return kSomebody;
+}
+
+bool is_held_by_others(const ListenAddress& address, std::span<const int> ours) {
+  std::vector<unsigned long> inodes;
+  for (const int fd : ours) {
+    struct stat status {};
+    if (fstat(fd, &status) == 0) inodes.push_back(status.st_ino);
+  }
+  return listens_too("/proc/net/tcp", address, inodes) || listens_too("/proc/net/tcp6", address, inodes);
 }
 
 }  // namespace bulkhead::net

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -10,9 +11,12 @@
 #include <cstring>
 #include <utility>
 
+#include "master/config/listen_address.h"
+#include "master/net/address_move.h"
 #include "master/net/socket_options.h"
 #include "master/net/socket_repair.h"
 #include "worker/log/log.h"
+#include "worker/sys/clock.h"
 
 namespace bulkhead::net {
 
@@ -23,6 +27,8 @@ constexpr std::uint32_t kLeastRoom = 65'536;
 constexpr std::uint32_t kGrowth = 16;
 constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
+constexpr std::size_t kSlotsAtOnce = 128;
+constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 // The uses of a table that is made anew begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
@@ -34,8 +40,46 @@ ipc::Shape shape_of(const config::Listener& config) {
   return {config.max_connections, rate.count, rate.per.count(), std::max(room, config.max_connections)};
 }
 
-bool same_binding(const config::ListenAddress& a, const config::ListenAddress& b) {
-  return a.ipv6only == b.ipv6only && a.device == b.device;
+// Sockets of `unclaimed` for an entry of `listen`; all that have its name, if they were inherited. A port that the
+// kernel has chosen may be named since, and the name be left out again.
+std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, const config::ListenAddress& address) {
+  const auto as_named = [&](ListeningSocket* one) {
+    return !one->gave_way && config::same_place(one->address, address) && welcome_new_connections(*one);
+  };
+  const auto as_bound = [&](ListeningSocket* one) {
+    config::ListenAddress bound = bound_address(*one);
+    if (address.port == 0 && one->any_port) bound.port = 0;
+    return !one->gave_way && config::same_place(bound, address) && welcome_new_connections(*one);
+  };
+  auto end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_named);
+  if (end == unclaimed.begin()) end = std::stable_partition(unclaimed.begin(), unclaimed.end(), as_bound);
+  if (!address.is_inherited() && end != unclaimed.begin()) end = std::next(unclaimed.begin());
+  std::vector<ListeningSocket*> out(unclaimed.begin(), end);
+  unclaimed.erase(unclaimed.begin(), end);
+  return out;
+}
+
+ipc::MasterWord adopted(std::uint32_t use) noexcept {
+  ipc::MasterWord word;
+  word.use = use;
+  word.wish = ipc::MasterWord::Wish::adopted;
+  return word;
+}
+
+// What `table` says of the connection, if it is the same; the rest is the master's own knowledge.
+ipc::Slot slot_of(const ipc::TableView& table, const ipc::KeptUse& kept) {
+  auto copy = table.copy(kept.index);
+  if (!copy || copy->use != kept.use) copy = ipc::Slot{};
+  copy->use = kept.use;
+  copy->state = kept.state;
+  copy->pid = kept.pid;
+  copy->owner = 0;
+  copy->source = ipc::kNoSource;
+  return *copy;
+}
+
+bool is_in_the_way(const ListeningSocket& socket, const config::ListenAddress& address) {
+  return !socket.reserved && config::collide(bound_address(socket), address);
 }
 
 sys::Error too_many(const config::ListenAddress& address) {
@@ -65,8 +109,7 @@ std::optional<sys::Error> Listener::make_table() {
   return std::nullopt;
 }
 
-std::optional<sys::Error> Listener::renew_table(std::span<const ipc::KeptSlot> kept) {
-  const ipc::Counts counts = this->counts();
+std::optional<sys::Error> Listener::begin_renewing(std::vector<ipc::KeptUse> kept) {
   ipc::Shape shape = limits_;
   shape.room = table_.room().slots;
   auto memfd = ipc::create_table(shape);
@@ -75,13 +118,41 @@ std::optional<sys::Error> Listener::renew_table(std::span<const ipc::KeptSlot> k
   room.first_use = (table_.room().first_use + kUsesOfTable) & (kAllUses - 1);
   auto table = ipc::TableView::map(memfd->get(), room);
   if (!table) return table.error();
-  if (!ipc::fill_table(memfd->get(), room, kept, counts)) return sys::Error{"write", "connection table", errno};
-  orders_.clear();
-  open_ = {};
-  table_ = std::move(*table);
-  table_fd_ = std::move(*memfd);
-  for (const ipc::KeptSlot& one : kept) adopt(one.index, one.slot.use);
+  if (!ipc::fill_table(memfd->get(), room, {}, counts())) return sys::Error{"write", "connection table", errno};
+  renewal_.emplace(Renewal{std::move(*memfd), std::move(*table), counts(), std::move(kept), 0, {}});
   return std::nullopt;
+}
+
+sys::Result<bool> Listener::go_on_renewing() {
+  Renewal& renewal = *renewal_;
+  const std::int64_t began = sys::monotonic_ns();
+  std::vector<ipc::KeptSlot> batch;
+  while (renewal.next < renewal.kept.size() && sys::monotonic_ns() - began < kSlice) {
+    batch.clear();
+    for (; batch.size() < kSlotsAtOnce && renewal.next < renewal.kept.size(); ++renewal.next) {
+      const ipc::KeptUse& one = renewal.kept[renewal.next];
+      batch.push_back({one.index, slot_of(table_, one)});
+      renewal.table.write(one.index, adopted(one.use));
+    }
+    if (!ipc::fill_table(renewal.memfd.get(), renewal.table.room(), batch, renewal.counts)) {
+      renewal_.reset();
+      return sys::Error{"write", "connection table", errno};
+    }
+  }
+  if (renewal.next < renewal.kept.size()) return false;
+  finish_renewing();
+  return true;
+}
+
+// What has ended since it began stands in the other table as if it lived.
+void Listener::finish_renewing() {
+  Renewal done = std::move(*renewal_);
+  renewal_.reset();
+  const std::map<std::uint32_t, Order> before = std::exchange(orders_, {});
+  open_ = {};
+  table_ = std::move(done.table);
+  table_fd_ = std::move(done.memfd);
+  for (const std::uint32_t slot : done.ordered) order(slot, before.at(slot).word);
 }
 
 const ipc::Counts& Listener::counts() const {
@@ -104,6 +175,7 @@ void Listener::count(OpenEnds& ends, const Order& order, std::uint32_t by) noexc
 
 void Listener::order(std::uint32_t slot, const ipc::MasterWord& word) {
   constexpr std::uint32_t kOneLess = 0xffffffff;
+  if (renewal_) renewal_->ordered.push_back(slot);
   const auto before = orders_.find(slot);
   const auto copy = table_.copy(slot);
   const Order order{word, copy && copy->use == word.use && copy->state == ipc::SlotState::serving};
@@ -119,10 +191,7 @@ bool Listener::has_ended(std::uint32_t slot, std::uint32_t use) const {
 }
 
 void Listener::adopt(std::uint32_t slot, std::uint32_t use) noexcept {
-  ipc::MasterWord word;
-  word.use = use;
-  word.wish = ipc::MasterWord::Wish::adopted;
-  table_.write(slot, word);
+  table_.write(slot, adopted(use));
 }
 
 std::optional<ipc::Collect> Listener::to_collect() const {
@@ -241,48 +310,53 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
 }
 
 sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listener& config,
-                                                           const std::vector<ListeningSocket*>& old, const Lend& lend,
+                                                           std::vector<ListeningSocket*> old, const Lend& lend,
                                                            std::vector<std::string>& remarks) {
   std::vector<Place> out;
+  for (const config::ListenAddress& address : config.listen) out.push_back({&address, claim(old, address), {}});
   std::size_t count = 0;
-  for (const config::ListenAddress& address : config.listen) {
-    failed_address_ = &address;
-    Place& place = out.emplace_back();
-    for (ListeningSocket* socket : old) {
-      if (socket->address.text != address.text) continue;
-      if (!same_binding(socket->address, address)) {
-        return sys::Error{address.text + ": a change of ipv6only or device needs a restart of the daemon", "", 0};
+  for (Place& place : out) {
+    failed_address_ = place.address;
+    if (place.kept.empty()) {
+      auto given = lend ? lend(*place.address) : GivenUp{};
+      if (!given) return given.error();
+      for (const ListeningSocket* one : old) {
+        if (is_in_the_way(*one, *place.address)) given->in_the_way.push_back(one->fd.get());
       }
-      place.kept.push_back(socket);
-    }
-    if (place.kept.empty() && lend) {
-      auto lent = lend(address);
-      if (!lent) return lent.error();
-      place.made = std::move(*lent);
-      for (ListeningSocket& socket : place.made) {
-        if (auto error = set_options(socket, config.sockets, remarks)) return std::move(*error);
-      }
-    }
-    if (place.kept.empty() && place.made.empty()) {
-      auto made = open_listening_sockets(address, config.sockets, inherited_, remarks);
-      if (!made) return made.error();
-      place.made = std::move(*made);
+      if (auto error = make(place, config.sockets, std::move(*given), remarks)) return std::move(*error);
     }
     count += place.kept.size() + place.made.size();
-    if (count > config::kMaxSocketsOfListener) return too_many(address);
+    if (count > config::kMaxSocketsOfListener) return too_many(*place.address);
   }
   failed_address_ = nullptr;
   return out;
 }
 
+std::optional<sys::Error> Listener::make(Place& place, const config::SocketOptions& options, GivenUp given,
+                                         std::vector<std::string>& remarks) {
+  if (given.same.empty()) {
+    auto made = open_listening_sockets(*place.address, options, inherited_, remarks, given.in_the_way);
+    if (!made) return made.error();
+    place.made = std::move(*made);
+    return std::nullopt;
+  }
+  place.made = std::move(given.same);
+  for (ListeningSocket& socket : place.made) {
+    if (auto error = set_options(socket, options, remarks)) return error;
+  }
+  return std::nullopt;
+}
+
 std::vector<ListeningSocket> Listener::take(std::vector<Place> places) {
   std::vector<ListeningSocket> out;
   for (Place& place : places) {
+    const std::size_t before = out.size();
     for (ListeningSocket* socket : place.kept) out.push_back(std::move(*socket));
     for (ListeningSocket& socket : place.made) {
       socket.number = next_socket_++;
       out.push_back(std::move(socket));
     }
+    for (std::size_t i = before; i < out.size(); ++i) out[i].address = *place.address;
   }
   return out;
 }
@@ -302,15 +376,51 @@ std::optional<sys::Error> Listener::change_closed(const config::Listener& config
 sys::Result<std::vector<ListeningSocket>> Listener::lend(const config::ListenAddress& address) {
   std::vector<ListeningSocket> out;
   for (auto* const sockets : {&sockets_, &left_over_}) {
-    for (const ListeningSocket& socket : *sockets) {
-      const bool same = socket.address.text == address.text && same_binding(socket.address, address);
-      if (!same || is_shared(socket)) continue;
+    for (ListeningSocket& socket : *sockets) {
+      const bool lendable = !is_shared(socket) && !socket.reserved && !socket.gave_way;
+      if (!config::same_place(socket.address, address) || !lendable || !welcome_new_connections(socket)) continue;
       auto shared = share(socket);
       if (!shared) return shared.error();
       out.push_back(std::move(*shared));
     }
   }
   return out;
+}
+
+std::vector<const ListeningSocket*> Listener::in_the_way(const config::ListenAddress& address) const {
+  std::vector<const ListeningSocket*> out;
+  for (const auto* const sockets : {&sockets_, &left_over_}) {
+    for (const ListeningSocket& socket : *sockets) {
+      if (is_in_the_way(socket, address)) out.push_back(&socket);
+    }
+  }
+  return out;
+}
+
+std::vector<int> Listener::give_way(const config::ListenAddress& address) {
+  std::vector<int> out;
+  for (auto* const sockets : {&sockets_, &left_over_}) {
+    for (ListeningSocket& socket : *sockets) {
+      if (!is_in_the_way(socket, address)) continue;
+      socket.gave_way = true;
+      out.push_back(socket.fd.get());
+    }
+  }
+  return out;
+}
+
+std::vector<sys::Error> Listener::begin_listening(const std::function<Others(const config::ListenAddress&)>& others) {
+  std::vector<sys::Error> errors;
+  for (ListeningSocket& socket : sockets_) {
+    if (!socket.reserved) continue;
+    const Others found = others(socket.address);
+    const int backlog = static_cast<int>(config_.sockets.backlog);
+    const int error = listen_in_place_of(socket.fd.get(), backlog, found.in_the_way, found.leaving);
+    socket.reserved = false;
+    socket.waiting = error != 0;
+    if (error != 0) errors.push_back({"listen", socket.address.text, error});
+  }
+  return errors;
 }
 
 void Listener::restore_options() {
@@ -375,6 +485,13 @@ bool Listener::refuse_left_over() noexcept {
   return !std::ranges::all_of(left_over_, is_shared);
 }
 
+bool Listener::has_left_over_clients() const noexcept {
+  return std::ranges::any_of(left_over_, [](const ListeningSocket& socket) {
+    pollfd queue{socket.fd.get(), POLLIN, 0};
+    return !socket.reserved && !is_shared(socket) && ::poll(&queue, 1, 0) > 0 && (queue.revents & POLLIN) != 0;
+  });
+}
+
 void Listener::close_left_over() noexcept {
   left_over_.clear();
 }
@@ -406,10 +523,24 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
 
 void Listener::refuse_new_connections() noexcept {
   refuse_new_connections_at(sockets_);
+  refuse_new_connections_at(left_over_);
+}
+
+void Listener::welcome() {
+  for (ListeningSocket& socket : std::exchange(sockets_, {})) {
+    auto& where = welcome_new_connections(socket) ? sockets_ : left_over_;
+    where.push_back(std::move(socket));
+  }
 }
 
 void Listener::close() noexcept {
   sockets_.clear();
+  left_over_.clear();
+}
+
+void Listener::close_for_all() noexcept {
+  for (const ListeningSocket& socket : sockets_) end_for_all(socket);
+  close();
 }
 
 void Listener::remember_handlers(std::uint32_t generation) {

@@ -31,10 +31,15 @@ class Listener {
   // `inherited` has to outlive it.
   Listener(std::uint32_t number, std::string path, config::Listener config, InheritedSockets& inherited);
 
+  // What other listeners give up for an address: sockets that are bound to it, which are shared with them; or those
+  // that collide with it, by their descriptors, which a new one is bound beside.
+  struct GivenUp {
+    std::vector<ListeningSocket> same;
+    std::vector<int> in_the_way;
+  };
+  using Lend = std::function<sys::Result<GivenUp>(const config::ListenAddress&)>;
   // Binds every address and makes the table. On failure nothing stays open, and failed_address() is the address that
-  // caused it, if any. `lend` is asked first for sockets that another listener gives up; it returns none if no listener
-  // has any.
-  using Lend = std::function<sys::Result<std::vector<ListeningSocket>>(const config::ListenAddress&)>;
+  // caused it, if any. `lend` is asked first for what other listeners give up.
   [[nodiscard]] std::optional<sys::Error> open(const Lend& lend = nullptr);
   // In place of open(), for a worker that must not serve clients.
   [[nodiscard]] std::optional<sys::Error> open_without_sockets();
@@ -46,16 +51,30 @@ class Listener {
   [[nodiscard]] bool is_open() const noexcept { return !sockets_.empty(); }
   // Changes to another configuration. Addresses that both configurations name keep their sockets, which get the new
   // options; new addresses are bound; addresses that are no longer named stay open, for the existing workers, until
-  // close_left_over(). On failure nothing has changed. Undone by changing back.
+  // close_left_over(). A new address that collides with one of those is `reserved`, until begin_listening(). On failure
+  // nothing has changed. Undone by changing back.
   [[nodiscard]] std::optional<sys::Error> change(const config::Listener& config, const Lend& lend = nullptr);
   // The same for a listener that is closed and has no workers, before it is opened again.
   [[nodiscard]] std::optional<sys::Error> change_closed(const config::Listener& config);
   // False: there are none, or other listeners continue with them.
   [[nodiscard]] bool refuse_left_over() noexcept;
   void close_left_over() noexcept;
+  [[nodiscard]] bool has_left_over_clients() const noexcept;  // in a queue
   // Shares the sockets that are bound to this address with another listener. They have the options of the listener that
   // set them last.
   [[nodiscard]] sys::Result<std::vector<ListeningSocket>> lend(const config::ListenAddress& address);
+  // Its sockets that collide with the address and serve it so far.
+  [[nodiscard]] std::vector<const ListeningSocket*> in_the_way(const config::ListenAddress& address) const;
+  // The same sockets, by their descriptors, when another one is about to listen in their place.
+  [[nodiscard]] std::vector<int> give_way(const config::ListenAddress& address);
+  // Its reserved sockets listen from now on, in the place of others. After an error a socket is `waiting`, and is tried
+  // again like one that was lost.
+  struct Others {
+    std::vector<int> in_the_way;
+    std::vector<int> leaving;  // they refuse already
+  };
+  [[nodiscard]] std::vector<sys::Error> begin_listening(
+      const std::function<Others(const config::ListenAddress&)>& others);
   void restore_options();
   // Repairs the socket with this number, which has a fault (socket_repair.h), where no other listener has it too. After
   // an error it is `waiting`.
@@ -67,7 +86,13 @@ class Listener {
   [[nodiscard]] const ipc::Shape& limits() const noexcept { return limits_; }
   // First step of ending it: see refuse_new_connections(). Then close(), once every worker has emptied the queue.
   void refuse_new_connections() noexcept;
+  // Takes that back, as far as sockets are open. Sockets that clients can no longer reach are left over for the
+  // existing workers; change() makes others.
+  void welcome();
   void close() noexcept;
+  // The same for every process that still has the sockets, except those that were inherited or that other listeners
+  // have too.
+  void close_for_all() noexcept;
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -104,8 +129,12 @@ class Listener {
     wants_repair_ = true;  // it may have held the lock
   }
   [[nodiscard]] bool has_workers() const noexcept { return workers_ != 0; }
-  // Another table in place of one that workers fail at, with these slots. It must have no worker.
-  [[nodiscard]] std::optional<sys::Error> renew_table(std::span<const ipc::KeptSlot> kept);
+  // Another table in place of one that workers fail at, with these slots, without a worker until it is done. Then, as
+  // long as go_on_renewing() says false, it is to be called again: it works for some milliseconds. Connections may end
+  // meanwhile. After an error the table is the old one.
+  [[nodiscard]] std::optional<sys::Error> begin_renewing(std::vector<ipc::KeptUse> kept);
+  [[nodiscard]] sys::Result<bool> go_on_renewing();
+  [[nodiscard]] bool is_renewing() const noexcept { return renewal_.has_value(); }
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] int bell() const noexcept { return bell_.get(); }
   // The drain notice of bulkhead/handler.h: the reading end of a pipe, for listeners with handlers that want it. The
@@ -129,10 +158,20 @@ class Listener {
  private:
   // The sockets for one entry of `listen`: existing ones, or new ones.
   struct Place {
+    const config::ListenAddress* address;
     std::vector<ListeningSocket*> kept;
     std::vector<ListeningSocket> made;
   };
   [[nodiscard]] std::optional<sys::Error> make_table();
+  struct Renewal {
+    sys::Fd memfd;
+    ipc::TableView table;
+    ipc::Counts counts;
+    std::vector<ipc::KeptUse> kept;
+    std::size_t next = 0;
+    std::vector<std::uint32_t> ordered;  // slots, since it began
+  };
+  void finish_renewing();
   void take_limits(const config::Listener& config) noexcept;
   struct Order {
     ipc::MasterWord word;
@@ -142,8 +181,10 @@ class Listener {
   [[nodiscard]] std::optional<sys::Error> check_room(const config::Listener& config) const;
   [[nodiscard]] std::optional<sys::Error> make_drain_notice();
   [[nodiscard]] sys::Result<std::vector<Place>> gather(const config::Listener& config,
-                                                       const std::vector<ListeningSocket*>& old, const Lend& lend,
+                                                       std::vector<ListeningSocket*> old, const Lend& lend,
                                                        std::vector<std::string>& remarks);
+  [[nodiscard]] std::optional<sys::Error> make(Place& place, const config::SocketOptions& options, GivenUp given,
+                                               std::vector<std::string>& remarks);
   [[nodiscard]] std::vector<ListeningSocket> take(std::vector<Place> places);
   void tell(std::vector<std::string> remarks);
   void refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept;
@@ -160,6 +201,7 @@ class Listener {
   sys::Fd drain_read_;
   sys::Fd drain_write_;
   ipc::TableView table_;
+  std::optional<Renewal> renewal_;
   ipc::Shape limits_;
   std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
   std::map<std::uint32_t, Order> orders_;  // by slot

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "master/net/address_move.h"
 #include "master/net/holder.h"
 #include "master/net/socket_address.h"
 #include "master/net/socket_options.h"
@@ -44,7 +45,7 @@ sys::Error about_file(const ListenAddress& address, const sys::Error& error) {
   return {fmt::format("bind {}: no directory {}", address.text, directory), "", 0};
 }
 
-MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options) {
+MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options, std::span<const int> in_the_way) {
   const ListenAddress& address = socket.address;
   const auto backlog = static_cast<int>(options.backlog);
   if (address.form == Form::unix_path) {
@@ -54,27 +55,34 @@ MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options) {
     return std::nullopt;
   }
   const SocketAddress target = socket_address(address);
+  if (!in_the_way.empty() && address.is_ip()) {
+    socket.reserved = true;
+    const int error = bind_beside(socket.fd.get(), address, in_the_way);
+    return error == 0 ? std::nullopt : MaybeError({"bind", address.text, error});
+  }
   if (bind(socket.fd.get(), target.raw(), target.length) != 0) return sys::Error{"bind", address.text, errno};
   if (listen(socket.fd.get(), backlog) != 0) return sys::Error{"listen", address.text, errno};
   return std::nullopt;
 }
 
-MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
+MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks,
+                std::span<const int> in_the_way) {
   const ListenAddress& address = socket.address;
   const int family = address.form == Form::ipv4 ? AF_INET : address.form == Form::ipv6 ? AF_INET6 : AF_UNIX;
+  socket.any_port = address.port == 0;
   socket.fd.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.fd) return sys::Error{"socket", address.text, errno};
   if (address.is_ip()) {
     if (auto error = set_bind_options(socket.fd.get(), address, options.freebind)) return error;
   }
   if (auto error = set_connection_options(socket.fd.get(), address.text, options, remarks)) return error;
-  return listen_on(socket, options);
+  return listen_on(socket, options, in_the_way);
 }
 
 // Also sets the backlog: listen(2) on a listening socket changes nothing else.
 MaybeError adapt(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks) {
   if (auto error = set_connection_options(socket.fd.get(), socket.address.text, options, remarks)) return error;
-  if (listen(socket.fd.get(), static_cast<int>(options.backlog)) == 0) return std::nullopt;
+  if (socket.reserved || listen(socket.fd.get(), static_cast<int>(options.backlog)) == 0) return std::nullopt;
   return sys::Error{"listen", socket.address.text, errno};
 }
 
@@ -119,7 +127,8 @@ std::string what_is_at(const std::string& path) {
 sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAddress& address,
                                                                  const SocketOptions& options,
                                                                  InheritedSockets& inherited,
-                                                                 std::vector<std::string>& remarks) {
+                                                                 std::vector<std::string>& remarks,
+                                                                 std::span<const int> in_the_way) {
   std::vector<ListeningSocket> out;
   if (!address.is_inherited()) {
     ListeningSocket& socket = out.emplace_back();
@@ -127,7 +136,7 @@ sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAdd
     auto stored = make_from_store(socket, options, inherited, remarks);
     if (!stored) return stored.error();
     if (!*stored) {
-      if (auto error = make(socket, options, remarks)) return std::move(*error);
+      if (auto error = make(socket, options, remarks, in_the_way)) return std::move(*error);
     }
   } else {
     auto lent = inherited.open(address);
@@ -144,6 +153,12 @@ sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const ListenAdd
   return out;
 }
 
+ListenAddress bound_address(const ListeningSocket& socket) {
+  ListenAddress out = socket.address;
+  if (out.is_ip()) out.port = socket.local.port;
+  return out;
+}
+
 sys::Result<ListeningSocket> share(const ListeningSocket& socket) {
   ListeningSocket out;
   out.fd.reset(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 3));
@@ -153,6 +168,7 @@ sys::Result<ListeningSocket> share(const ListeningSocket& socket) {
   out.wildcard = socket.wildcard;
   out.path = socket.path;
   out.text = socket.text;
+  out.any_port = socket.any_port;
   out.file = socket.file;
   out.lease = socket.lease;
   return out;
@@ -162,6 +178,7 @@ ListeningSocket resume_listening_socket(const SocketHandover& from, const Listen
   ListeningSocket socket;
   socket.number = static_cast<std::uint16_t>(from.number);
   socket.address = address;
+  socket.any_port = address.port == 0;
   socket.fd.reset(from.fd);
   if (from.inode != 0) *socket.file = SocketFile(from.file, from.device, from.inode);
   describe(socket);
@@ -176,6 +193,10 @@ std::string why_not_opened(const ListenAddress& address, int error) {
     case EADDRNOTAVAIL: return "; no interface has this address (see \"freebind\")";
     default: return "";
   }
+}
+
+void end_for_all(const ListeningSocket& socket) noexcept {
+  if (!is_shared(socket) && !socket.address.is_inherited()) (void)shutdown(socket.fd.get(), SHUT_RD);
 }
 
 int refuse_new_connections(ListeningSocket& socket) noexcept {
@@ -194,6 +215,13 @@ int refuse_new_connections(ListeningSocket& socket) noexcept {
                                       BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   return setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 ? 0 : errno;
+}
+
+bool welcome_new_connections(ListeningSocket& socket) noexcept {
+  if (socket.address.form == Form::unix_path) return socket.file->inode() != 0;
+  const int unused = 0;
+  if (socket.address.is_ip()) setsockopt(socket.fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  return true;
 }
 
 }  // namespace bulkhead::net

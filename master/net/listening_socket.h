@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,18 +28,26 @@ struct ListeningSocket {
   // The socket file that the daemon created. It is declared after `fd`, so that it is removed before `fd` is closed.
   // All users of the same socket share it.
   std::shared_ptr<SocketFile> file = std::make_shared<SocketFile>();
+  bool any_port = false;              // the kernel chose the port
   std::shared_ptr<const void> lease;  // proof of use of an inherited socket
   bool waiting = false;               // it was lost and could not be repaired yet (socket_repair.h)
+  bool reserved = false;              // bound, but it does not listen until listen_in_place_of()
+  bool gave_way = false;              // to such a one: it gets no new connection any more
 };
+
+// The address of the configuration with the port that the kernel chose, if it chose one.
+[[nodiscard]] config::ListenAddress bound_address(const ListeningSocket& socket);
 
 // Binds and listens, or takes inherited sockets ("systemd:NAME" may stand for several). The sockets are close-on-exec
 // and nonblocking and have all options set. EADDRINUSE is returned immediately; the caller decides whether to wait. A
 // stale socket file is replaced, one in use never. Errors without an errno name in words what the configuration asks
-// for and the system does not have. `remarks` says which options the system changed.
+// for and the system does not have. `remarks` says which options the system changed. With sockets `in_the_way`, which
+// collide with the address and are about to be given up, the new one is bound beside them and `reserved`.
 [[nodiscard]] sys::Result<std::vector<ListeningSocket>> open_listening_sockets(const config::ListenAddress& address,
                                                                                const config::SocketOptions& options,
                                                                                InheritedSockets& inherited,
-                                                                               std::vector<std::string>& remarks);
+                                                                               std::vector<std::string>& remarks,
+                                                                               std::span<const int> in_the_way = {});
 
 // A socket that another program has opened, unchanged and without its lease.
 [[nodiscard]] ListeningSocket resume_listening_socket(const SocketHandover& from, const config::ListenAddress& address);
@@ -61,9 +70,14 @@ struct ListeningSocket {
 // From now on no new connection begins, while handshakes in progress still complete, so that late clients see "refused"
 // and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths: the path is
 // removed. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the queue;
-// this is final and affects all users of the socket, so nothing else in the daemon does it. Inherited and shared
-// sockets stay open for their other users. Returns an errno if the system allows no filter; late clients may then be
-// reset.
+// this is final and affects all users of the socket, so only end_for_all() does it too. Inherited and shared sockets
+// stay open for their other users. Returns an errno if the system allows no filter; late clients may then be reset.
 [[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
+// Takes that back. False: it cannot be, and clients need another socket, because the path is gone.
+[[nodiscard]] bool welcome_new_connections(ListeningSocket& socket) noexcept;
+
+// It no longer listens, for no process that has it, and its address can be bound again. Inherited and shared sockets
+// stay.
+void end_for_all(const ListeningSocket& socket) noexcept;
 
 }  // namespace bulkhead::net

@@ -24,17 +24,11 @@ bool listens(const ListeningSocket& socket) noexcept {
   return !sys::is_shut_down(socket.fd.get()) && (is_unix(socket) || bound_text(socket.fd.get()) == socket.text);
 }
 
-config::ListenAddress same_address(const ListeningSocket& socket) {
-  config::ListenAddress out = socket.address;
-  if (out.is_ip()) out.port = socket.local.port;  // 0 has become a number
-  return out;
-}
-
 // A port that the kernel chose is lost with the shutdown, a fixed one is still bound.
 bool listens_again(const ListeningSocket& socket, int backlog) {
   SocketAddress address;
   if (socket.address.is_ip()) {
-    address = socket_address(same_address(socket));
+    address = socket_address(bound_address(socket));
   } else {
     address.length = sizeof address.storage;
     getsockname(socket.fd.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.length);
@@ -50,6 +44,7 @@ bool listens_again(const ListeningSocket& socket, int backlog) {
 }  // namespace
 
 Fault fault_of(const ListeningSocket& socket) noexcept {
+  if (socket.reserved) return Fault::none;
   if (!listens(socket)) return Fault::shut_down;
   return socket.file->inode() != 0 && !socket.file->is_there() ? Fault::unreachable : Fault::none;
 }
@@ -67,7 +62,7 @@ std::optional<sys::Error> repair(ListeningSocket& socket, const config::SocketOp
     socket.fd = std::move(nameless);
   }
   std::vector<std::string> remarks;  // made at the first opening
-  auto opened = open_listening_sockets(same_address(socket), options, inherited, remarks);
+  auto opened = open_listening_sockets(bound_address(socket), options, inherited, remarks);
   if (!opened) return opened.error();
   ListeningSocket& fresh = opened->front();
   *socket.file = std::move(*fresh.file);  // before the old socket is closed (socket_file.h)

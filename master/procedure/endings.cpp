@@ -9,6 +9,7 @@ namespace bulkhead::procedure {
 
 using supervision::is_at_or_below;
 using supervision::ReplyError;
+using supervision::touch;
 using Phase = StopSequence::Phase;
 
 Endings::Endings(loop::Loop& loop, running::Engine& engine, running::Listeners& listeners,
@@ -30,9 +31,11 @@ std::vector<net::Listener*> Endings::to_end(const std::string& path) const {
 }
 
 bool Endings::touches(const std::string& path) const {
-  return std::ranges::any_of(endings_, [&path](const auto& ending) {
-    return is_at_or_below(path, ending.first) || is_at_or_below(ending.first, path);
-  });
+  return std::ranges::any_of(endings_, [&path](const auto& ending) { return touch(path, ending.first); });
+}
+
+bool Endings::ends(const std::string& path) const {
+  return std::ranges::any_of(endings_, [&path](const auto& ending) { return is_at_or_below(path, ending.first); });
 }
 
 bool Endings::all() const {
@@ -45,27 +48,30 @@ bool Endings::all() const {
   return any;
 }
 
-void Endings::end(const std::string& path, supervision::Duration lame_duck, const Answered& answered) {
+void Endings::end(const std::string& path, supervision::Duration lame_duck, const Answered& answered, For why) {
   if (const auto found = endings_.find(path); found != endings_.end()) {
-    found->second.askers.push_back(answered);
+    found->second.askers.push_back({answered, why});
     if (lame_duck == supervision::Duration::zero()) found->second.sequence->end_lame_duck();
     return;
   }
   if (touches(path)) {
-    waiting_.emplace_back([this, path, lame_duck, answered] { end(path, lame_duck, answered); });
+    waiting_.push_back({path, lame_duck, {answered, why}});
     return;
   }
   std::vector<net::Listener*> listeners = to_end(path);
   if (listeners.empty()) return terminate(path, answered);
-  endings_[path].askers.push_back(answered);
-  begin(path, lame_duck, std::move(listeners));
+  endings_[path].askers.push_back({answered, why});
+  make_sequence(path, lame_duck, std::move(listeners));
+  timer_.start(StopSequence::kTick, StopSequence::kTick);
+  endings_.at(path).sequence->graceful();
 }
 
 void Endings::terminate(const std::string& path, const Answered& answered) {
-  engine_.operate(supervision::Operation::terminate_child, path, answered);
+  engine_.operate(supervision::Operation::terminate_child, path, answered, {}, running::Engine::Asker::everywhere);
 }
 
-void Endings::begin(const std::string& path, supervision::Duration lame_duck, std::vector<net::Listener*> listeners) {
+void Endings::make_sequence(const std::string& path, supervision::Duration lame_duck,
+                            std::vector<net::Listener*> listeners) {
   StopSequence::Times times = times_();
   times.lame_duck = lame_duck;
   const auto sequence = std::make_shared<StopSequence>(workforce_, times, clock_);
@@ -82,8 +88,6 @@ void Endings::begin(const std::string& path, supervision::Duration lame_duck, st
                        [] {},
                        [this, path, lame_duck](Phase phase) { narrator_.on_the_way_down(path, phase, lame_duck); },
                        [this, path, outcome] { over(path, *outcome); }});
-  timer_.start(StopSequence::kTick, StopSequence::kTick);
-  sequence->graceful();
 }
 
 void Endings::tick() {
@@ -101,8 +105,9 @@ void Endings::over(const std::string& path, ReplyError outcome) {
     listener->gate().release(net::Gate::Holder::operators);
   }
   const auto ended = endings_.extract(path);
-  for (const Answered& answered : ended.mapped().askers) answered(outcome);
-  for (const auto& deed : std::exchange(waiting_, {})) deed();
+  for (const Asker& asker : ended.mapped().askers) asker.answered(outcome);
+  for (const Waiting& one : std::exchange(waiting_, {}))
+    end(one.path, one.lame_duck, one.asker.answered, one.asker.why);
 }
 
 bool Endings::call_off(const std::string& path) {
@@ -113,6 +118,41 @@ bool Endings::call_off(const std::string& path) {
   narrator_.drain_called_off(path);
   over(path, ReplyError::restarting);
   return true;
+}
+
+bool Endings::can_take_back(const std::string& path) const {
+  if (std::ranges::any_of(waiting_, [&path](const Waiting& one) { return one.path == path; })) return true;
+  const auto found = endings_.find(path);
+  return found != endings_.end() && found->second.sequence->phase() < Phase::stopping_tree;
+}
+
+void Endings::take_back(const std::string& path) {
+  std::erase_if(waiting_, [&path](const Waiting& one) { return one.path == path && one.asker.why == For::good; });
+  const auto found = endings_.find(path);
+  if (found == endings_.end()) return;
+  std::erase_if(found->second.askers, [](const Asker& asker) { return asker.why == For::good; });
+  const auto sequence = found->second.sequence;
+  if (!found->second.askers.empty() || !sequence->take_back()) return;
+  narrator_.drain_called_off(path);
+  over(path, ReplyError::restarting);
+}
+
+std::vector<EndingHandover> Endings::hand_over() const {
+  std::vector<EndingHandover> out;
+  for (const auto& [path, ending] : endings_) {
+    const auto progress = ending.sequence->progress();
+    out.push_back({path, progress.phase, progress.since, ending.sequence->lame_duck()});
+  }
+  return out;
+}
+
+void Endings::resume(const std::vector<EndingHandover>& from) {
+  for (const EndingHandover& one : from) {
+    endings_[one.path];
+    make_sequence(one.path, one.lame_duck, listeners_.below(one.path));
+    endings_.at(one.path).sequence->resume({one.phase, one.since});
+  }
+  if (!from.empty()) timer_.start(StopSequence::kTick, StopSequence::kTick);
 }
 
 void Endings::worker_ready(const process::WorkerProcess& worker) {

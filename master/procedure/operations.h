@@ -1,11 +1,20 @@
 // The operations on nodes of the tree: stop, start, restart, delete, add, drain, suspend, resume. Control methods,
 // signals and reloads all use them. Runs in the master, on the loop; every `done` is called once, at once or later.
+//
+// What is asked of a node while an operation of several steps has more of them to come for it, for a node above it or
+// for one below it, waits for that and keeps its place in the order: otherwise the stop of a reload would come between
+// the two halves of a restart. Requests without an answer are handed over to another program, which continues with them
+// (hand_over(), resume()).
 #pragma once
 
+#include <cstdint>
+#include <list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "master/procedure/endings.h"
+#include "master/procedure/handover.h"
 #include "master/procedure/outcome.h"
 #include "master/running/catalogue.h"
 #include "master/running/engine.h"
@@ -36,17 +45,71 @@ class Operations {
   void resume(const std::string& listener, const Done& done) { set_suspended(listener, false, done); }
   void suspend(const std::string& listener, const Done& done) { set_suspended(listener, true, done); }
 
+  // Stops it, as stop() does, and removes everything that is known of it. If it has gone already, that is all right.
+  void discard(const std::string& path, Done done);
+  // Calls `deed` when no discard of this very path is under way.
+  void when_gone(const std::string& path, std::function<void()> deed);
+  // True if the discard of this very path can be called off: what it ends has not been stopped yet.
+  [[nodiscard]] bool can_take_back(const std::string& path) const;
+  // Calls it off, which is answered with success. What operators wish to end goes on ending.
+  void take_back(const std::string& path);
+
+  // What is not answered, oldest first, for another program to continue with.
+  [[nodiscard]] std::vector<OperationHandover> hand_over() const;
+  // In that program: takes them on. What is asked until go_on() begins then; whoever asks for the same again, because
+  // he had asked the other program, gets the answer to it.
+  void resume(const std::vector<OperationHandover>& from);
+  void go_on();
+
  private:
-  void operate(supervision::Operation operation, const std::string& path, Done done, supervision::ChildSpec spec = {});
-  void erase(const std::string& path, const Done& done);
+  struct Request {
+    Verb verb = Verb::stop;
+    std::string path;
+    bool begun = false;
+    bool last = false;                   // the last step has been requested of the tree
+    std::optional<config::Node> node{};  // to be added, until it is begun
+    running::AddedChild child{};         // of `add`
+    bool anew = false;                   // `add`: no child was there before
+    bool taken_on = false;               // from another program, and nobody has asked for it here
+    std::vector<Done> askers{};
+  };
+  using Requests = std::list<Request>;
+  using Place = Requests::iterator;
+
+  void request(Request request, Done done);
+  [[nodiscard]] Place find_again(const Request& request);
+  void begin_next();
+  [[nodiscard]] bool may_begin(Requests::const_iterator request) const;
+  void begin(Place request);
+  void begin_stop(Place request);
+  void begin_restart(Place request);
+  void begin_start(Place request);
+  void begin_remove(Place request);
+  void begin_discard(Place request);
+  void discard_stopped(Place request);
+  void begin_add(Place request);
+  void begin_to_start(Place request, supervision::ChildSpec spec);
+  void erase(Place request);
+  void over(Place request, const Outcome& outcome);
+  void over(Place request, supervision::ReplyError error) { over(request, outcome_of(error, request->path)); }
+  void operate(supervision::Operation operation, Place request, running::Engine::Answered answered,
+               supervision::ChildSpec spec = {});
+  void tell_gone(const std::string& path);
+  void end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered);
+  [[nodiscard]] bool is_up(const std::string& path) const;
   void forget(const std::string& path);
+  void one_fewer(const std::string& listener);  // a worker of it has been deleted
   void set_suspended(const std::string& listener, bool on, const Done& done);
+  [[nodiscard]] Requests::const_iterator discard_of(const std::string& path) const;
 
   running::Engine& engine_;
   running::Catalogue& catalogue_;
   running::Listeners& listeners_;
   Endings& endings_;
   journal::Narrator& narrator_;
+  Requests requests_;  // in the order of their arrival; a callback may hold a Place until it is over
+  std::vector<std::pair<std::string, std::function<void()>>> for_gone_;  // by path
+  bool taking_on_ = false;                                               // between resume() and go_on()
 };
 
 }  // namespace bulkhead::procedure

@@ -121,7 +121,9 @@ void UpgradeRenewal::begin(std::uint64_t incarnation, Done done) {
   done_ = std::move(done);
   parts_.workforce.for_each_worker([this](const process::WorkerProcess& worker) {
     const std::string listener = supervision::parent_of(worker.path);
-    const bool is_old = worker.incarnation != incarnation_;
+    const net::Listener* const at = parts_.listeners.at(listener);
+    const bool ends = at != nullptr && at->is_ending();  // its workers have only connections left to look after
+    const bool is_old = worker.incarnation != incarnation_ && !ends;
     if (is_old && std::ranges::find(listeners_, listener) == listeners_.end()) listeners_.push_back(listener);
   });
   next_listener();

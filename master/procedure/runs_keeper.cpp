@@ -1,6 +1,7 @@
 #include "master/procedure/runs_keeper.h"
 
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "master/process/former_runs.h"
@@ -31,8 +32,18 @@ process::GroupRecord record_of(const process::ProcessChild& child, std::uint64_t
 
 }  // namespace
 
-void RunsKeeper::clear_up_after_former_life() const {
-  process::clear_up_after_former_life(file_);
+void RunsKeeper::clear_up_after_former_life() {
+  former_ = process::clear_up_after_former_life(file_);
+}
+
+void RunsKeeper::resume() {
+  auto before = file_.read();
+  if (!before || !*before) return;
+  std::set<pid_t> own;
+  children_.for_each_worker([&own](const process::WorkerProcess& worker) { own.insert(worker.pid); });
+  for (const process::WorkerRecord& worker : (*before)->workers) {
+    if (!own.contains(worker.pid) && process::lives(worker)) former_.push_back(worker);
+  }
 }
 
 std::uint64_t RunsKeeper::start_of(supervision::RunId run, pid_t pid) {
@@ -54,6 +65,8 @@ process::Runs RunsKeeper::runs() {
     if (start != 0) out.workers.push_back({worker.pid, start, worker.path});
   });
   starts_ = std::move(starts);
+  std::erase_if(former_, [](const process::WorkerRecord& worker) { return !process::lives(worker); });
+  out.workers.insert(out.workers.end(), former_.begin(), former_.end());
   out.seen = process::ticks_since_boot();
   return out;
 }
@@ -85,9 +98,11 @@ void RunsKeeper::tick() {
   if (changed || refresh) write(std::move(now));
 }
 
-void RunsKeeper::forget() {
+void RunsKeeper::end() {
   over_ = true;
-  file_.remove();
+  process::Runs left = runs();
+  if (left.groups.empty() && left.workers.empty()) return file_.remove();
+  write(std::move(left));
 }
 
 }  // namespace bulkhead::procedure

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "master/process/runs_file.h"
 #include "master/running/children.h"
@@ -19,14 +20,17 @@ class RunsKeeper {
 
   // For the holder of the control socket, before the first child is started. Blocks while it ends what a killed master
   // left.
-  void clear_up_after_former_life() const;
+  void clear_up_after_former_life();
+  // In place of that, in a program that continues: the file of the one before names the same.
+  void resume();
   // Writes at once if a process has begun or a run is over; cheap otherwise.
   void keep();
   // Once a second: writes if workers have changed, and every 10 s, so that members of a group that were forked since
   // can be verified.
   void tick();
-  // The daemon ends in order, and leaves nothing.
-  void forget();
+  // The daemon ends, and has ended its processes. Removes the file, unless workers of this life or of earlier ones
+  // continue with their connections.
+  void end();
 
  private:
   void write(process::Runs runs);
@@ -34,6 +38,7 @@ class RunsKeeper {
   [[nodiscard]] std::uint64_t start_of(supervision::RunId run, pid_t pid);
 
   const running::Children& children_;
+  std::vector<process::WorkerRecord> former_;  // workers of earlier lives
   process::RunsFile file_;
   std::optional<std::uint64_t> changes_;  // of processes, as written
   process::Runs written_;

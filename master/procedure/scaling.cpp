@@ -16,19 +16,46 @@ using supervision::Operation;
 using supervision::ReplyError;
 
 void Scaling::set(const std::string& listener, std::int64_t workers, Done done) {
-  request(
+  ask(
       listener, [workers](std::int64_t) { return workers; }, std::move(done));
 }
 
 void Scaling::change(const std::string& listener, std::int64_t by, Done done) {
-  request(
+  ask(
       listener, [by](std::int64_t present) { return present + by; }, std::move(done));
 }
 
+void Scaling::ask(const std::string& listener, Wanted wanted, Done done) {
+  if (!held_) return request(listener, std::move(wanted), std::move(done));
+  waiting_.emplace_back(
+      [this, listener, wanted = std::move(wanted), done = std::move(done)] { request(listener, wanted, done); });
+}
+
+void Scaling::release() {
+  held_ = false;
+  for (const auto& deed : std::exchange(waiting_, {})) deed();
+}
+
+void Scaling::settle(const std::string& listener, Done done) {
+  const auto settled = [this, listener](const Done& settling) {
+    const config::Node* const node = catalogue_.find(listener);
+    if (node == nullptr || !node->listener) return settling({});
+    step(listener, catalogue_.overrides().workers_of(listener).value_or(node->listener->workers), settling);
+  };
+  request(listener, Deed(settled), std::move(done));
+}
+
 void Scaling::request(const std::string& listener, Wanted wanted, Done done) {
+  const auto scaled = [this, listener, wanted = std::move(wanted)](const Done& scaling) {
+    begin(listener, wanted, scaling);
+  };
+  request(listener, Deed(scaled), std::move(done));
+}
+
+void Scaling::request(const std::string& listener, Deed deed, Done done) {
   auto& requests = requests_[listener];
-  requests.emplace_back([this, listener, wanted = std::move(wanted), done = std::move(done)] {
-    begin(listener, wanted, [this, listener, done](const Outcome& outcome) {
+  requests.emplace_back([this, listener, deed = std::move(deed), done = std::move(done)] {
+    deed([this, listener, done](const Outcome& outcome) {
       done(outcome);
       later_([this, listener] { next(listener); });
     });
@@ -41,6 +68,7 @@ void Scaling::next(const std::string& listener) {
   requests.pop_front();
   if (requests.empty()) {
     requests_.erase(listener);
+    if (is_idle() && on_idle_) on_idle_();
   } else {
     requests.front()();
   }
@@ -53,7 +81,14 @@ void Scaling::begin(const std::string& listener, const Wanted& wanted, const Don
   if (workers < 1 || workers > std::int64_t{ipc::kMaxWorkers}) {
     return done(refused(fmt::format("a listener has 1 to {} workers, not {}", ipc::kMaxWorkers, workers)));
   }
-  step(listener, static_cast<std::uint32_t>(workers), done);
+  if (view->children.empty()) return step(listener, static_cast<std::uint32_t>(workers), done);  // stopped
+  remember_workers(engine_, catalogue_, listener, static_cast<std::uint32_t>(workers));
+  step(listener, static_cast<std::uint32_t>(workers), [this, listener, done](const Outcome& outcome) {
+    const auto now = outcome ? std::nullopt : engine_.view(listener);
+    const auto present = now ? static_cast<std::uint32_t>(now->children.size()) : 0;
+    if (present > 0) remember_workers(engine_, catalogue_, listener, present);  // it did not get further
+    done(outcome);
+  });
 }
 
 void Scaling::step(const std::string& listener, std::uint32_t wanted, const Done& done) {

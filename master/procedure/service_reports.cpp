@@ -36,7 +36,7 @@ void ServiceReports::store_sockets(Phase phase) {
   for (const net::Listener* listener : listeners_.all()) {
     if (phase >= Phase::closing || listener->is_ending()) continue;
     for (const net::ListeningSocket& socket : listener->sockets()) {
-      if (socket.address.is_inherited() || socket.waiting) continue;
+      if (socket.address.is_inherited() || socket.waiting || socket.reserved) continue;
       const std::string name = net::store_name(socket.fd.get());
       const std::uint64_t cookie = net::cookie_of(socket.fd.get());
       const auto stored = stored_.find(name);

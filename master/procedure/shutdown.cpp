@@ -43,12 +43,28 @@ void Shutdown::graceful(bool ready) {
   });
 }
 
-void Shutdown::tree_terminated(const supervision::TreeTerminated& end, bool ready) {
-  const bool asked = phase() == Phase::stopping_tree || (!ready && is_stopping());
-  if (!asked && (end.cause == Cause::intensity || end.cause == Cause::start_failed)) {
-    status_ = end.shortage ? kSystemError : kGaveUp;
-    narrator_.gave_up(end);
-  }
+void Shutdown::failed(Cause cause, const std::vector<std::string>& chain, bool shortage) {
+  if (cause != Cause::intensity && cause != Cause::start_failed) return;
+  status_ = shortage ? kSystemError : kGaveUp;
+  narrator_.gave_up(cause, chain);
+}
+
+void Shutdown::tree_ending(const supervision::TreeEnding& end, bool ready, Departure departure) {
+  if (ready || !is_stopping()) failed(end.cause, end.chain, end.shortage);
+  if (is_stopping()) return;
+  leaves_ = departure.connections_stay && end.cause != Cause::auto_shutdown;
+  begin([&] {
+    if (leaves_) {
+      sequence_.leave(departure.ports_stay);
+    } else {
+      sequence_.without_lame_duck();
+    }
+  });
+}
+
+// A root that asked has been dealt with; without that, its tree was wrong from the start.
+void Shutdown::tree_terminated(const supervision::TreeTerminated& end) {
+  if (!is_stopping()) failed(end.cause, end.chain, end.shortage);
   begin([this] { sequence_.tree_gone(); });
 }
 

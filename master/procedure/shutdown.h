@@ -1,5 +1,5 @@
 // The shutdown of the daemon: a StopSequence of all its listeners, whose last step ends the whole tree. Begun by a
-// signal, by an operator, or by the tree when the root has ended by itself.
+// signal, by an operator, or by the tree when the root ends by itself.
 #pragma once
 
 #include <functional>
@@ -42,8 +42,17 @@ class Shutdown {
   // The exit status of bulkheadd.
   [[nodiscard]] int status() const noexcept { return status_; }
 
-  // The root has ended. `ready`: the daemon had become ready; before that, the end means that the start failed.
-  void tree_terminated(const supervision::TreeTerminated& end, bool ready);
+  // What becomes of the connections when the root ends by itself.
+  struct Departure {
+    bool connections_stay = false;  // they continue without the daemon; otherwise they are drained
+    bool ports_stay = false;        // somebody else keeps the listening sockets: they are left as they are
+  };
+  // The root would end by itself. `ready`: the daemon had become ready; before that, the end means that the start
+  // failed. If the daemon is stopping already, it continues to.
+  void tree_ending(const supervision::TreeEnding& end, bool ready, Departure departure);
+  void tree_terminated(const supervision::TreeTerminated& end);
+  // Connections continue without the daemon.
+  [[nodiscard]] bool leaves() const noexcept { return leaves_; }
   void worker_ready(const process::WorkerProcess& worker) { sequence_.worker_ready(worker); }
   void worker_gone(net::Listener& listener) { sequence_.worker_gone(listener); }
   void forget(const net::Listener& listener) { sequence_.forget(listener); }
@@ -54,6 +63,7 @@ class Shutdown {
  private:
   void begin(const std::function<void()>& step);
   void on_phase(Phase phase);
+  void failed(supervision::Cause cause, const std::vector<std::string>& chain, bool shortage);
 
   running::Listeners& listeners_;
   journal::Narrator& narrator_;
@@ -61,6 +71,7 @@ class Shutdown {
   StopSequence sequence_;
   loop::Timer timer_;
   int status_ = kStopped;
+  bool leaves_ = false;
 };
 
 }  // namespace bulkhead::procedure

@@ -16,6 +16,9 @@ constexpr auto kHandshakes = 50ms;
 constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer is considered hung
 constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
+// Workers that are let go: without a look at the queue, and killed.
+constexpr auto kLetGoAtOnce = 500ms;
+constexpr auto kLetGoKilled = 1s;
 
 }  // namespace
 
@@ -26,6 +29,7 @@ const char* phase_text(StopSequence::Phase phase) {
     case net::EndPhase::closing:
     case net::EndPhase::draining: return "draining";
     case net::EndPhase::terminating:
+    case net::EndPhase::leaving:
     case net::EndPhase::stopping_tree:
     case net::EndPhase::done: break;
   }
@@ -78,6 +82,29 @@ bool StopSequence::call_off() {
   return true;
 }
 
+bool StopSequence::take_back() {
+  if (phase_ < Phase::lame_duck || phase_ > Phase::terminating) return false;
+  const bool closed = phase_ >= Phase::closing;
+  enter(Phase::idle);
+  for (net::Listener* listener : std::exchange(listeners_, {})) {
+    if (closed) listener->welcome();
+  }
+  return true;
+}
+
+// Connections that were to be asked to end by now have been.
+void StopSequence::resume(Progress from) {
+  begin();
+  phase_ = from.phase;
+  since_ = from.since;
+  for (net::Listener* listener : listeners_) listener->set_end_phase(phase_);
+  stops_tree_again_ = phase_ == Phase::stopping_tree;
+  if (phase_ < Phase::terminating) return;
+  for (net::Listener* listener : listeners_) listener->gate().hold(net::Gate::Holder::ending);
+  to_kill_ = listeners_;
+  if (in_phase() < times_.close_spread) next_slot_.assign(listeners_.size(), 0);
+}
+
 void StopSequence::forget(const net::Listener& gone) {
   const auto found = std::find(listeners_.begin(), listeners_.end(), &gone);
   if (found == listeners_.end()) return;
@@ -87,6 +114,7 @@ void StopSequence::forget(const net::Listener& gone) {
 }
 
 void StopSequence::step_up() {
+  if (leaves_ && !std::exchange(signalled_, true)) return;
   if (phase_ < Phase::terminating) {
     begin_terminating();
   } else if (phase_ == Phase::terminating) {
@@ -122,13 +150,13 @@ bool StopSequence::concerns(const net::Listener& listener) const {
 }
 
 void StopSequence::worker_ready(const process::WorkerProcess& worker) {
-  if (!concerns(*worker.listener)) return;
+  if (leaves_ || !concerns(*worker.listener)) return;
   if (phase_ == Phase::draining) workforce_.send(*worker.listener, ipc::Drain{});
   if (phase_ >= Phase::terminating) workforce_.retire(worker.run);  // it still has the listening sockets
 }
 
 void StopSequence::worker_gone(net::Listener& listener) {
-  if (!concerns(listener) || phase_ < Phase::terminating) return;
+  if (leaves_ || !concerns(listener) || phase_ < Phase::terminating) return;
   const bool killed = std::find(to_kill_.begin(), to_kill_.end(), &listener) == to_kill_.end();
   workforce_.signal_adopted(listener, killed ? SIGKILL : SIGTERM);
 }
@@ -148,8 +176,11 @@ void StopSequence::tick() {
       break;
     case Phase::draining: tick_draining(); break;
     case Phase::terminating: tick_terminating(); break;
-    case Phase::idle:
+    case Phase::leaving: tick_leaving(); break;
     case Phase::stopping_tree:
+      if (std::exchange(stops_tree_again_, false)) world_.stop_tree();
+      break;
+    case Phase::idle:
     case Phase::done: break;
   }
 }
@@ -220,9 +251,46 @@ void StopSequence::tick_terminating() {
   if (no_connections() || given_up) begin_stopping_tree();
 }
 
+void StopSequence::leave(bool ports_stay) {
+  if (phase_ != Phase::idle) return;
+  begin();
+  leaves_ = true;
+  ports_stay_ = ports_stay;
+  enter(Phase::leaving);
+  if (ports_stay) return;
+  for (net::Listener* listener : listeners_) listener->refuse_new_connections();
+}
+
+bool StopSequence::all_let_go() {
+  const process::LetGo how = in_phase() >= kLetGoKilled   ? process::LetGo::killed
+                             : in_phase() >= kLetGoAtOnce ? process::LetGo::at_once
+                                                          : process::LetGo::asked;
+  bool all = true;
+  for (net::Listener* listener : listeners_) {
+    const bool gone = workforce_.let_go(*listener, how);
+    if (gone) close(*listener);
+    all = all && gone;
+  }
+  return all;
+}
+
+// A worker may say that it has closed its sockets, and keep them: the next start needs the address.
+void StopSequence::close(net::Listener& listener) const {
+  if (leaves_ && !ports_stay_) {
+    listener.close_for_all();
+  } else {
+    listener.close();
+  }
+}
+
+void StopSequence::tick_leaving() {
+  if (in_phase() < kHandshakes) return;
+  if (all_let_go() || in_phase() >= kLetGoKilled + kAfterKill) begin_stopping_tree();
+}
+
 void StopSequence::begin_stopping_tree() {
   enter(Phase::stopping_tree);
-  for (net::Listener* listener : listeners_) listener->close();
+  for (net::Listener* listener : listeners_) close(*listener);
   if (tree_gone_) {
     enter(Phase::done);
     world_.on_done();
@@ -236,8 +304,8 @@ void StopSequence::tree_gone() {
   if (phase_ == Phase::stopping_tree) {
     enter(Phase::done);
     world_.on_done();
-  } else if (phase_ < Phase::terminating) {
-    begin_terminating();
+  } else if (phase_ < Phase::closing) {
+    begin_closing();
   }
 }
 

@@ -25,4 +25,12 @@ supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::
   return config::worker_spec(number, view ? view->spec->restart_delay : supervision::RestartDelay{});
 }
 
+void remember_workers(running::Engine& engine, running::Catalogue& catalogue, const std::string& listener,
+                      std::uint32_t workers) {
+  const config::Node* const node = catalogue.find(listener);
+  if (node == nullptr || !node->listener) return;
+  catalogue.overrides().scale(listener, workers, node->listener->workers);
+  engine.set_children(listener, config::worker_specs(workers, node->spec.restart_delay));
+}
+
 }  // namespace bulkhead::procedure

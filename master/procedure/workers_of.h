@@ -17,4 +17,9 @@ namespace bulkhead::procedure {
 [[nodiscard]] supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::string& listener,
                                                     std::uint32_t number);
 
+// An operator has decided that the listener has so many workers: remembered, and the number with which it starts from
+// now on. It starts and stops nothing.
+void remember_workers(running::Engine& engine, running::Catalogue& catalogue, const std::string& listener,
+                      std::uint32_t workers);
+
 }  // namespace bulkhead::procedure

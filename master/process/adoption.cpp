@@ -74,7 +74,7 @@ void Adoption::sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& cop
     linger({&listener, slot, word, copy.pid, sweep.user, std::min(copy.deadline_ns, latest)});
   } else if (copy.state != ipc::SlotState::serving || copy.pid == 0) {
     word.wish = ipc::MasterWord::Wish::release;
-    listener.order(slot, word);
+    order(listener, slot, word);
   } else if (adopt_slot(sweep, slot, copy)) {
     ++sweep.adopted;
   }
@@ -85,6 +85,11 @@ void Adoption::add(pid_t pid, const Connection& connection) {
   adopted_.emplace(pid, connection);
   ++counts_[connection.listener];
   if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, pid);
+}
+
+void Adoption::order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word) {
+  listener.order(slot, word);
+  ordered_.insert(&listener);
 }
 
 bool Adoption::adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy) {
@@ -201,7 +206,7 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
     const std::int64_t deadline = sys::monotonic_ns() + listener.config().connection_shutdown.count();
     linger({&listener, connection.slot, word, slot.pid, connection.user, deadline});
   } else {
-    listener.order(connection.slot, word);
+    order(listener, connection.slot, word);
   }
   tell_end(connection, slot, how, usage, sweep);
 }
@@ -211,7 +216,7 @@ void Adoption::linger(const Lingering& group) {
   if (end_lingering(group, 0)) return;
   ipc::MasterWord word = group.word;
   word.wish = ipc::MasterWord::Wish::linger;
-  group.listener->order(group.slot, word);
+  order(*group.listener, group.slot, word);
   lingering_.push_back(group);
 }
 
@@ -233,14 +238,26 @@ void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {
   if (parked_.size() < kMaxParked) parked_.push_back({pid, wait_status, now_ns + kParkFor});
 }
 
-std::uint32_t Adoption::signal_all(net::Listener& listener, int signal) {
-  std::uint32_t count = 0;
+void Adoption::signal_all(const net::Listener& listener, int signal) {
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener) continue;
     connection.asked = true;
-    if (tell(pid, connection, signal)) ++count;
+    asked_.push_back({pid, &listener, connection.use, signal});
   }
-  return count;
+}
+
+// A signal takes a look at /proc.
+bool Adoption::signal_some() {
+  const std::int64_t began = sys::monotonic_ns();
+  while (!asked_.empty() && sys::monotonic_ns() - began < kSlice) {
+    const Asked next = asked_.front();
+    asked_.pop_front();
+    const auto found = adopted_.find(next.pid);
+    if (found == adopted_.end()) continue;
+    const Connection& connection = found->second;
+    if (connection.listener == next.listener && connection.use == next.use) tell(next.pid, connection, next.signal);
+  }
+  return asked_.empty();
 }
 
 bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
@@ -257,12 +274,21 @@ bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
   if (own && system_.end_left_over(group.group, group.user, now_ns >= group.deadline_ns) == sys::LeftoverGroup::alive) {
     return false;
   }
-  group.listener->order(group.slot, group.word);
+  order(*group.listener, group.slot, group.word);
   return true;
 }
 
 void Adoption::tick(std::int64_t now_ns) {
-  std::erase_if(lingering_, [this, now_ns](const Lingering& group) { return end_lingering(group, now_ns); });
+  const std::int64_t began = sys::monotonic_ns();
+  for (std::size_t left = lingering_.size(); left > 0 && sys::monotonic_ns() - began < kSlice; --left) {
+    if (next_lingering_ >= lingering_.size()) next_lingering_ = 0;
+    if (!end_lingering(lingering_[next_lingering_], now_ns)) {
+      ++next_lingering_;
+      continue;
+    }
+    lingering_[next_lingering_] = lingering_.back();
+    lingering_.pop_back();
+  }
   std::erase_if(parked_, [now_ns](const Parked& parked) { return parked.until_ns < now_ns; });
 }
 
@@ -276,28 +302,19 @@ bool Adoption::has_any(const net::Listener& listener) const {
          std::ranges::any_of(lingering_, [&listener](const auto& group) { return group.listener == &listener; });
 }
 
-std::vector<ipc::KeptSlot> Adoption::slots_of(const net::Listener& listener) const {
-  std::vector<ipc::KeptSlot> out;
-  const auto keep = [&](std::uint32_t index, std::uint32_t use, ipc::SlotState state, pid_t pid) {
-    auto copy = listener.table().copy(index);
-    if (!copy || copy->use != use) copy = ipc::Slot{};
-    copy->use = use;
-    copy->state = state;
-    copy->pid = pid;
-    copy->owner = kMaster;
-    copy->source = 0;
-    out.push_back({index, *copy});
-  };
+std::vector<ipc::KeptUse> Adoption::slots_of(const net::Listener& listener) const {
+  std::vector<ipc::KeptUse> out;
   for (const auto& [pid, connection] : adopted_) {
-    if (connection.listener == &listener) keep(connection.slot, connection.use, ipc::SlotState::serving, pid);
+    if (connection.listener == &listener)
+      out.push_back({connection.slot, connection.use, ipc::SlotState::serving, pid});
   }
   for (const Lingering& group : lingering_) {
-    if (group.listener == &listener) keep(group.slot, group.word.use, ipc::SlotState::ending, group.group);
+    if (group.listener == &listener) out.push_back({group.slot, group.word.use, ipc::SlotState::ending, group.group});
   }
   return out;
 }
 
-void Adoption::forget(const net::Listener& listener) {
+void Adoption::forget(net::Listener& listener) {
   const auto concerns = [&listener](const auto& entry) { return entry.listener == &listener; };
   for (auto entry = adopted_.begin(); entry != adopted_.end();) {
     if (entry->second.listener == &listener) forget_deadline(entry);
@@ -305,6 +322,8 @@ void Adoption::forget(const net::Listener& listener) {
   }
   counts_.erase(&listener);
   std::erase_if(lingering_, concerns);
+  std::erase_if(asked_, concerns);
+  ordered_.erase(&listener);
 }
 
 }  // namespace bulkhead::process

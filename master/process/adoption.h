@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <set>
@@ -69,28 +70,32 @@ class Adoption {
   // will ask for it; otherwise it was not a connection.
   void park(pid_t pid, int wait_status, std::int64_t now_ns);
 
-  // Signals the groups of all adopted connections of this listener; returns how many.
-  std::uint32_t signal_all(net::Listener& listener, int signal);
+  // Signals the groups of all adopted connections of this listener: as soon as signal_some() comes to them.
+  void signal_all(const net::Listener& listener, int signal);
+  // For some milliseconds. True: done; false: call again.
+  bool signal_some();
   [[nodiscard]] bool signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal);
 
   // Ends connections whose max_lifetime is over, as worker/lifetimes.h does.
   void on_deadline(supervision::Instant now);
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const;
 
-  // Ends what lingers.
+  // Ends what lingers, for some milliseconds at a time.
   void tick(std::int64_t now_ns);
+  // The listeners for which there have been orders since the last call.
+  [[nodiscard]] std::set<net::Listener*> take_ordered() noexcept { return std::exchange(ordered_, {}); }
 
   [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
   // Also not what is left of one's group.
   [[nodiscard]] bool has_any(const net::Listener& listener) const;
   // The slots that these take in the listener's table, for another one in its place.
-  [[nodiscard]] std::vector<ipc::KeptSlot> slots_of(const net::Listener& listener) const;
+  [[nodiscard]] std::vector<ipc::KeptUse> slots_of(const net::Listener& listener) const;
   // For another program to go on with; and its continuation there, when everybody else who may be in the tables is
   // known.
   [[nodiscard]] AdoptionHandover hand_over() const;
   void resume(const std::function<net::Listener*(const std::string&)>& find, const AdoptionHandover& from);
   // The listener is going away: forgets what concerns it.
-  void forget(const net::Listener& listener);
+  void forget(net::Listener& listener);
 
  private:
   struct Connection {
@@ -110,6 +115,12 @@ class Adoption {
     std::optional<std::uint32_t> user;
     std::int64_t deadline_ns;
   };
+  struct Asked {
+    pid_t pid;
+    const net::Listener* listener;
+    std::uint32_t use;
+    int signal;
+  };
   struct Parked {
     pid_t pid;
     int wait_status;
@@ -126,6 +137,7 @@ class Adoption {
   void sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   [[nodiscard]] bool adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   void add(pid_t pid, const Connection& connection);
+  void order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
              bool group_lives, Sweep* sweep);
   void tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
@@ -142,7 +154,10 @@ class Adoption {
   std::unordered_map<const net::Listener*, std::uint32_t> counts_;  // of adopted_
   std::set<std::pair<std::int64_t, pid_t>> deadlines_;              // of those that have one, the next first
   std::vector<Lingering> lingering_;
+  std::size_t next_lingering_ = 0;
   std::vector<Parked> parked_;
+  std::deque<Asked> asked_;  // in this order
+  std::set<net::Listener*> ordered_;
 };
 
 }  // namespace bulkhead::process

@@ -77,6 +77,26 @@ void Workers::on_done(WorkerProcess& worker, const ipc::Done& done) {
   go_on(listener);
 }
 
+std::vector<ForgiveHandover> Workers::hand_over_forgiveness() const {
+  std::vector<ForgiveHandover> out;
+  for (const auto& [listener, errands] : errands_) {
+    for (const Errand& errand : errands) {
+      const auto* const forgive = std::get_if<ipc::Forgive>(&errand.message);
+      if (forgive == nullptr) continue;
+      const ipc::SourceKey& prefix = forgive->prefix;
+      out.push_back(
+          {listener->path(), prefix.family, prefix.bits, {std::begin(prefix.address), std::end(prefix.address)}});
+    }
+  }
+  return out;
+}
+
+void Workers::resume(const ForgiveHandover& from, net::Listener& listener) {
+  ipc::SourceKey prefix{from.family, from.bits, {}};
+  std::copy_n(from.address.begin(), std::min(from.address.size(), sizeof prefix.address), prefix.address);
+  errands_[&listener].push_back({ipc::Forgive{prefix}, nullptr});
+}
+
 void Workers::forget(net::Listener& listener) {
   const auto gone = errands_.extract(&listener);
   if (gone.empty()) return;

@@ -205,14 +205,19 @@ void end_former_groups(const Runs& runs) {
   }
 }
 
-void clear_up_after_former_life(const RunsFile& file) {
+bool lives(const WorkerRecord& worker) noexcept {
+  const auto facts = facts_of(worker.pid);
+  return facts && facts->start == worker.start && facts->lives;
+}
+
+std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file) {
   auto runs = file.read();
-  if (!runs) {
-    if (runs.error().code == ENOENT) return;
-    log::Line(log::Level::warning, "root").text("not heeded: ").text(runs.error().text()).write();
-    return file.remove();
+  if (!runs && runs.error().code == ENOENT) return {};
+  if (!runs) log::Line(log::Level::warning, "root").text("not heeded: ").text(runs.error().text()).write();
+  if (!runs || !*runs) {
+    file.remove();
+    return {};
   }
-  if (!*runs) return file.remove();
   const FormerConnections former = connections_of((*runs)->workers, all_processes());
   if (former.connections != 0) {
     log::Line(log::Level::info, "root")
@@ -223,6 +228,8 @@ void clear_up_after_former_life(const RunsFile& file) {
   }
   end_former_groups(**runs);
   file.remove();
+  std::erase_if((*runs)->workers, [](const WorkerRecord& worker) { return !lives(worker); });
+  return std::move((*runs)->workers);
 }
 
 }  // namespace bulkhead::process

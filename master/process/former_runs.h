@@ -45,7 +45,10 @@ struct FormerConnections {
 // Ends the groups: the stop signal and CONT, KILL after the patience of each, which is at most 30 s here. Logs what it
 // does.
 void end_former_groups(const Runs& runs);
-// Reads the file of an earlier life, ends what it left, reports its connections, and removes the file.
-void clear_up_after_former_life(const RunsFile& file);
+// Reads the file of an earlier life, ends what it left, reports its connections, and removes the file. Returns the
+// workers of earlier lives that live, for the next file.
+[[nodiscard]] std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file);
+
+[[nodiscard]] bool lives(const WorkerRecord& worker) noexcept;
 
 }  // namespace bulkhead::process

@@ -86,6 +86,14 @@ struct ErrorsHandover {
   int write = -1;
 };
 
+// Penalties that are to be forgiven, which the listener's next worker carries out (ipc::Forgive).
+struct ForgiveHandover {
+  std::string listener;
+  std::uint16_t family = 0;  // of the prefix, an ipc::SourceKey
+  std::uint16_t bits = 0;
+  std::vector<std::uint8_t> address;
+};
+
 // Adopted connections, and what is left of the groups of those that have ended.
 struct AdoptedHandover {
   pid_t pid = 0;

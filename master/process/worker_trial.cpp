@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <vector>
 
 #include "master/journal/exit_text.h"
 #include "master/process/workers.h"
@@ -26,10 +28,24 @@ class Silence {
   Silence& operator=(const Silence&) = delete;
 };
 
+// A module may have forked, and its child have left the worker's process group.
+void end_what_is_left(ChildSystem& system) {
+  for (;;) {
+    ChildWalk walk;
+    const std::vector<pid_t> left = system.next_children(walk);
+    if (left.empty()) return;
+    for (const pid_t pid : left) {
+      if (!sys::signal_process(pid, SIGKILL)) return;
+      waitpid(pid, nullptr, 0);
+    }
+  }
+}
+
 }  // namespace
 
 std::string try_worker(const std::string& path, const config::Listener& config, const config::Log& log) {
   constexpr RunId kRun = 1;
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   net::InheritedSockets none;
   net::Listener listener(0, path, config, none);
   if (const auto error = listener.open_without_sockets()) return error->text();
@@ -60,9 +76,10 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   patience.start(kTrialPatience);
   loop.run();
   const bool has_ended = sys::has_ended(pid);
-  sys::signal_process(pid, SIGKILL);
+  system.signal(pid, SIGKILL, true);
   int status = 0;
   waitpid(pid, &status, 0);
+  end_what_is_left(system);
   const std::string failure = workers.take(pid).failure;
   if (is_ready) return "";
   if (!has_ended) return fmt::format("was not ready within {} s", kTrialPatience.count());

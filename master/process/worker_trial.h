@@ -1,6 +1,6 @@
 // Tests whether a worker of the programs next to this one becomes ready: starts one with a table of its own and no
-// socket, so that it never serves a client, then kills and reaps it. For a process without other children: it waits,
-// and reads SIGCHLD, which must be blocked.
+// socket, so that it never serves a client, then kills and reaps it with everything that it has started. For a process
+// without other children, which becomes a subreaper (prctl(2)): it waits, and reads SIGCHLD, which must be blocked.
 #pragma once
 
 #include <chrono>

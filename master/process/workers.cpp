@@ -327,6 +327,13 @@ void Workers::give_socket(const net::Listener& listener, const net::ListeningSoc
   }
 }
 
+void Workers::send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message) {
+  for (const auto& [run, worker] : workers_) {
+    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
+    if (ready && worker.generation < generation) (void)ipc::send(worker.channel.get(), message);
+  }
+}
+
 void Workers::send(net::Listener& listener, const ipc::Down& message) {
   const bool signal = std::holds_alternative<ipc::Signal>(message);
   for (auto& [run, worker] : workers_) {
@@ -353,7 +360,7 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
 void Workers::kill_hung(Instant now) {
   forget_ended_lines();
   for (auto& [run, worker] : workers_) {
-    if (worker.state == WorkerProcess::State::starting) continue;
+    if (worker.state == WorkerProcess::State::starting || worker.alone) continue;
     const bool silent = worker.errand_since && now - *worker.errand_since >= kHung;
     const std::int64_t last = worker.listener->table().heartbeat_ns(worker.index);
     const bool late = now.time_since_epoch() - std::chrono::nanoseconds(last) >= kHung;

@@ -53,6 +53,8 @@ struct WorkerProcess {
   State state = State::starting;
   bool retiring = false;  // it reported that it leaves on purpose
   bool drained = false;
+  bool told_to_drain = false;     // to be let go
+  bool alone = false;             // the channel is closed in its direction
   bool held_back = false;         // it was started not accepting
   std::uint64_t in_hand = 0;      // drained or retiring: connections that it has accepted and that have no child yet
   bool late = false;              // at the last check
@@ -77,6 +79,13 @@ struct WorkerPrograms {
 // Looks next to the own program, in ../libexec/bulkhead, and in the installation directory; never where a variable
 // says.
 [[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
+
+// How urgently workers are let go.
+enum class LetGo : std::uint8_t {
+  asked,    // they drain: clients in the queue are still accepted
+  at_once,  // they close their sockets as if the master were gone
+  killed    // those that have not closed them are killed
+};
 
 // News from a worker that changes nothing here.
 using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
@@ -107,7 +116,12 @@ class Workers {
                                                 std::uint32_t index, std::optional<Instant> deadline);
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
+  // See running::Workforce.
+  [[nodiscard]] bool let_go(const net::Listener& listener, LetGo how);
+  // A worker that has been let go; null: it has not been, or is gone.
+  [[nodiscard]] const WorkerProcess* find_let_go(RunId run) const;
   void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
+  void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message);
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
   void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);
   // Has one of its workers carry out a Limits, Collect or Forgive; `answered` gets the count of its Done. Errands wait
@@ -119,6 +133,9 @@ class Workers {
   void go_on(net::Listener& listener);
   [[nodiscard]] bool has_ready(const net::Listener& listener) const;
   [[nodiscard]] bool has_errands() const;  // some worker has one
+  // Those Forgives that wait for a worker, for another program to continue with, and their continuation there.
+  [[nodiscard]] std::vector<ForgiveHandover> hand_over_forgiveness() const;
+  void resume(const ForgiveHandover& from, net::Listener& listener);
   void forget(net::Listener& listener);
   // Ends all of them, as we want it: replaced, and not counted.
   void replace_all(net::Listener& listener, const char* why);

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "master/config/find_node.h"
+#include "master/config/listen_address.h"
 #include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 
@@ -17,25 +19,25 @@ using supervision::is_at_or_below;
 using supervision::NodeState;
 using supervision::Operation;
 
-void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan) {
+void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan,
+                    bool reset_all) {
   config = std::move(new_config);
   effective = std::move(new_effective);
   plan = std::move(new_plan);
   renewals.clear();
   lenders.clear();
-  note_scaled();
+  reset = reset_all;
   steps.begin();
 }
 
-void Attempt::note_scaled() {
-  scaled.clear();
-  for (const net::Listener* listener : parts.listeners.all()) {
-    const auto view = parts.engine.view(listener->path());
-    const config::Node* const before = parts.catalogue.find(listener->path());
-    if (!view || before == nullptr || !before->listener || parts.listeners.serving_at(listener->path()) == nullptr)
-      continue;
-    const auto present = static_cast<std::uint32_t>(view->children.size());
-    if (present != before->listener->workers) scaled[listener->path()] = {before->listener->workers, present};
+bool Attempt::is_down(const std::string& path) const {
+  const auto view = parts.engine.view(path);
+  return view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+}
+
+void Attempt::take_spec_only(const std::string& path) {
+  for (Change& change : plan.changes) {
+    if (change.path == path && change.kind == Change::Kind::restarted) change.kind = Change::Kind::in_place;
   }
 }
 
@@ -64,15 +66,13 @@ void Attempt::operate(Operation operation, const std::string& path, const Done& 
 
 void Attempt::end_child(const std::string& path, const Done& done) {
   const auto view = parts.engine.view(path);
-  if (!view) return done({});
-  const std::uint32_t tag = view->spec->tag;
-  const bool worker = view->spec->type == supervision::NodeType::worker;
-  parts.operations.stop(path, [this, path, tag, worker, done](const Outcome& stopped) {
-    if (!stopped) return done(stopped);
-    parts.operations.remove(path, [this, tag, worker, done](const Outcome& removed) {
-      if (removed && !worker) parts.catalogue.forget(tag);
-      done(removed);
-    });
+  const auto tag = view ? std::optional(view->spec->tag) : std::nullopt;
+  parts.operations.discard(path, [this, path, tag, done](const Outcome& gone) {
+    if (gone && !parts.engine.has(path)) {  // else it was taken back
+      if (tag) parts.catalogue.forget(*tag);
+      parts.catalogue.overrides().forget(path);  // no operator has deleted it
+    }
+    done(gone);
   });
 }
 
@@ -86,7 +86,33 @@ bool Attempt::is_supervised(const std::string& path) const {
   return supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
 }
 
+// A temporary listener has left the tree with its end.
+void Attempt::forget_ended(const std::string& path) {
+  if (parts.engine.has(path)) return;
+  const auto lives = [this](const net::Listener* one) {
+    return one->is_open() || parts.children.has_connections(*one);
+  };
+  if (std::ranges::none_of(parts.listeners.below(path), lives)) parts.listeners.forget(path);
+}
+
 void Attempt::add(const std::string& path, const Done& done) {
+  give_up_ = [path, done] {
+    done(procedure::refused(path + ": what was there has not ended, and another reload begins"));
+  };
+  parts.operations.when_gone(path, while_patient_([this, path, done] {
+                               give_up_ = nullptr;
+                               add_now(path, done);
+                             }));
+}
+
+void Attempt::hurry() {
+  if (!give_up_) return;
+  while_patient_.cut();
+  std::exchange(give_up_, nullptr)();
+}
+
+void Attempt::add_now(const std::string& path, const Done& done) {
+  forget_ended(path);
   if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
   if (!is_supervised(path)) return done({});
   config::Node& node = *new_node(path);
@@ -106,28 +132,45 @@ void Attempt::add(const std::string& path, const Done& done) {
       config::tree_of_config(node));
 }
 
-// Whether the listener at `path` gives up the address: it is removed, or its new entry does not name the address.
+bool Attempt::is_taken_back(const std::string& path) const {
+  return std::ranges::any_of(plan.changes, [&path](const Change& change) {
+    return change.kind == Change::Kind::taken_back && is_at_or_below(path, change.path);
+  });
+}
+
+// Whether the listener at `path` gives up the address: it is removed, by this reload or by an earlier one, or its new
+// entry does not name the address.
 bool Attempt::gives_up(const std::string& path, const config::ListenAddress& address) const {
+  if (parts.catalogue.is_leaving(path) && !is_taken_back(path)) return true;
   return std::ranges::any_of(plan.changes, [&](const Change& change) {
     const bool goes = change.kind == Change::Kind::removed || change.kind == Change::Kind::replaced;
     if (goes) return is_at_or_below(path, change.path);
-    if (change.kind != Change::Kind::new_workers || path != change.path || !config) return false;
-    const auto& listen = config::find_node(config->root, "root", path)->listener->listen;
-    return std::ranges::find(listen, address.text, &config::ListenAddress::text) == listen.end();
+    const bool changes = change.kind == Change::Kind::new_workers || change.kind == Change::Kind::taken_back;
+    if (!changes || path != change.path || !config) return false;
+    const auto& node = *config::find_node(config->root, "root", path);
+    if (!node.listener) return false;
+    const auto& listen = node.listener->listen;
+    return std::ranges::none_of(listen, [&](const auto& one) { return config::same_place(one, address); });
   });
 }
 
 net::Listener::Lend Attempt::lend_to(const std::string& borrower) {
-  return [this, borrower](const config::ListenAddress& address) {
+  return [this, borrower](const config::ListenAddress& address) -> sys::Result<net::Listener::GivenUp> {
+    net::Listener::GivenUp out;
     for (net::Listener* listener : parts.listeners.all()) {
-      const bool own = is_at_or_below(listener->path(), borrower);
-      if (own || listener->is_ending() || !gives_up(listener->path(), address)) continue;
-      auto lent = listener->lend(address);
-      if (lent && lent->empty()) continue;
-      lenders.insert(listener->path());
-      return lent;
+      const std::string& path = listener->path();
+      if (is_at_or_below(path, borrower)) continue;
+      if (gives_up(path, address)) {
+        auto same = listener->lend(address);
+        if (!same) return same.error();
+        if (!same->empty()) lenders.insert(path);
+        std::ranges::move(*same, std::back_inserter(out.same));
+      }
+      for (const net::ListeningSocket* socket : listener->in_the_way(address)) {
+        if (listener->is_ending() || gives_up(path, socket->address)) out.in_the_way.push_back(socket->fd.get());
+      }
     }
-    return sys::Result<std::vector<net::ListeningSocket>>(std::vector<net::ListeningSocket>{});
+    return out;
   };
 }
 

@@ -19,6 +19,7 @@
 #include "master/running/children.h"
 #include "master/running/engine.h"
 #include "master/running/later.h"
+#include "master/running/lifeline.h"
 #include "master/running/listeners.h"
 
 namespace bulkhead::reload {
@@ -41,8 +42,10 @@ class Attempt {
   using Done = procedure::Done;
   Attempt(Parts with, Steps& in) : parts(with), steps(in) {}
 
-  // Takes over the configuration that has been read; everything of an earlier attempt is discarded.
-  void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan);
+  // Takes over the configuration that has been read; everything of an earlier attempt is discarded. `reset_all`: what
+  // operators have changed ends, too.
+  void begin(std::shared_ptr<config::Config> new_config, std::string new_effective, ReloadPlan new_plan,
+             bool reset_all);
 
   // The entry of the new configuration, even after that has taken effect.
   [[nodiscard]] config::Node* new_node(const std::string& path) const;
@@ -50,12 +53,22 @@ class Attempt {
   void hold_for_trial(const std::string& path);
   void end_trial(const std::string& path);
 
-  // Starts the new entry at `path`, unless its supervisor does not run and will start it later.
+  // Starts the new entry at `path`, unless its supervisor does not run and will start it later. What was removed from
+  // there, and may still be ending, is waited for.
   void add(const std::string& path, const Done& done);
-  // Stops it as an operator would, which drains a listener, and removes it.
+  // Another reload waits, and it may want back what this one waits for: that is given up, with an answer.
+  void hurry();
+  void abandon() { while_patient_.cut(); }
+  // True if the node is in the tree, and has ended and is not started again by itself.
+  [[nodiscard]] bool is_down(const std::string& path) const;
+  // The node at `path` is not started after all, because it no longer runs.
+  void take_spec_only(const std::string& path);
+  // Stops it as an operator would, which drains a listener, and removes it. It has an answer even if it is gone.
   void end_child(const std::string& path, const Done& done);
   // Sockets stay, with the clients that wait in their queues, where an address goes from one listener to another.
   [[nodiscard]] net::Listener::Lend lend_to(const std::string& borrower);
+  // This reload takes it, or something above it, back.
+  [[nodiscard]] bool is_taken_back(const std::string& path) const;
   void operate(supervision::Operation operation, const std::string& path, const Done& done,
                supervision::ChildSpec spec = {});
 
@@ -66,14 +79,14 @@ class Attempt {
   ReloadPlan plan;
   std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
   std::set<std::string> lenders;                             // listeners whose sockets others share for a while
-  struct Scaled {
-    std::uint32_t in_file = 0;  // workers, by the configuration before
-    std::uint32_t present = 0;
-  };
-  std::map<std::string, Scaled> scaled;  // listeners to which operators have given another number of workers
+  bool reset = false;
 
  private:
-  void note_scaled();
+  void forget_ended(const std::string& path);
+  void add_now(const std::string& path, const Done& done);
+
+  running::Lifeline while_patient_;
+  std::function<void()> give_up_;  // while add() waits
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
   [[nodiscard]] std::optional<std::string> why_not_free(const std::string& path) const;
   [[nodiscard]] bool is_supervised(const std::string& path) const;

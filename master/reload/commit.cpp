@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
@@ -15,6 +14,9 @@ namespace {
 using procedure::Outcome;
 
 constexpr std::chrono::milliseconds kHandshakes(100);
+constexpr int kAttempts = 3;
+constexpr std::chrono::milliseconds kNextLook(20);
+constexpr int kLooks = 100;
 
 }  // namespace
 
@@ -22,7 +24,7 @@ Commit::Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_o
     : attempt_(attempt),
       parts_(attempt.parts),
       taken_over_(std::move(taken_over)),
-      pause_(loop, [this] { std::exchange(after_pause_, nullptr)({}); }) {}
+      pause_(loop, [this] { std::exchange(after_pause_, nullptr)(); }) {}
 
 void Commit::then(std::function<void()> deed) {
   attempt_.steps.then([deed = std::move(deed)](const Done& done) {
@@ -38,16 +40,28 @@ void Commit::plan_steps() {
 }
 
 void Commit::take_over() {
+  for (const sys::Error& error : parts_.listeners.begin_listening()) attempt_.steps.note(error.text());
   attempt_.end_trial("root");
   const auto tag_of = [this](const std::string& path, supervision::NodeType type) -> std::optional<std::uint32_t> {
     const auto view = parts_.engine.view(path);
     return view && view->spec->type == type ? std::optional(view->spec->tag) : std::nullopt;
   };
+  for (const Change& change : attempt_.plan.changes) {
+    using Kind = Change::Kind;
+    const bool goes = change.kind == Kind::removed || change.kind == Kind::replaced;
+    if (goes && parts_.engine.has(change.path)) parts_.catalogue.leave(change.path);
+    if (change.kind == Kind::taken_back) parts_.catalogue.stays(change.path);
+  }
   parts_.catalogue.take_over(
       std::exchange(attempt_.config, nullptr), std::move(attempt_.effective), tag_of,
       [this](const std::string& path, const config::Node& node) { parts_.listeners.describe(path, node); });
-  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  if (attempt_.reset) parts_.catalogue.overrides().unscale();
+  update_specs();
   taken_over_();
+}
+
+void Commit::update_specs() {
+  parts_.engine.update(parts_.catalogue.spec_of(parts_.catalogue.config().root, "root"));
 }
 
 void Commit::commit(const Change& change) {
@@ -57,15 +71,31 @@ void Commit::commit(const Change& change) {
     case Change::Kind::restarted:
     case Change::Kind::reordered: return;  // done
     case Change::Kind::in_place: return change_in_place(path);
+    case Change::Kind::taken_back:
     case Change::Kind::new_workers:
       leave_addresses(path);
       replace_workers(path);
       return give_limits(path);
-    case Change::Kind::removed: return end_removed(path, false);
+    case Change::Kind::removed: return end_removed(path);
     case Change::Kind::replaced:
-      end_removed(path, true);
-      return attempt_.steps.then([this, path](const Done& done) { attempt_.add(path, done); });
+      end_removed(path);
+      return attempt_.steps.then([this, path](const Done& done) { add(path, kAttempts, done); });
+    case Change::Kind::started: return start_stopped(path);
+    case Change::Kind::resumed:
+      return attempt_.steps.then([this, path](const Done& done) { parts_.operations.resume(path, done); });
   }
+}
+
+// An operator's stop may still be under way.
+void Commit::start_stopped(const std::string& path) {
+  attempt_.steps.then([this, path](const Done& done) {
+    if (!parts_.catalogue.overrides().is_stopped(path)) return done({});  // the trial has started it
+    parts_.operations.stop(path, [this, path, done](const Outcome& stopped) {
+      if (!stopped) return done(stopped);
+      if (!parts_.engine.has(path)) return attempt_.add(path, done);  // it was temporary
+      parts_.operations.start(path, done);
+    });
+  });
 }
 
 void Commit::change_in_place(const std::string& path) {
@@ -101,9 +131,24 @@ void Commit::leave_addresses(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
     net::Listener* const listener = parts_.listeners.at(path);
     if (listener == nullptr || !listener->refuse_left_over()) return done({});
-    after_pause_ = done;
+    looks_left_ = kLooks;
+    after_pause_ = [this, path, done] { empty_queues(path, done); };
     pause_.start(kHandshakes);
   });
+}
+
+// Clients that wait at an address that goes away are served even if the listener is suspended, as when it ends.
+void Commit::empty_queues(const std::string& path, const Done& done) {
+  net::Listener* const listener = parts_.listeners.at(path);
+  if (listener == nullptr) return done({});
+  const bool suspended = !listener->gate().accepting();
+  if (looks_left_-- == 0 || !listener->has_left_over_clients()) {
+    if (suspended) parts_.children.send(*listener, ipc::Suspend{});
+    return done({});
+  }
+  if (suspended) parts_.children.send_to_older(*listener, parts_.catalogue.generation(), ipc::Resume{});
+  after_pause_ = [this, path, done] { empty_queues(path, done); };
+  pause_.start(kNextLook);
 }
 
 // The workers of the trial stay until the number of workers is settled, and so serve meanwhile.
@@ -115,20 +160,28 @@ void Commit::replace_workers(const std::string& path) {
   });
 }
 
-// A listener that drains must not delay the rest, unless the next step needs its name.
-void Commit::end_removed(const std::string& path, bool wait) {
-  attempt_.steps.then([this, path, wait](const Done& done) {
-    if (wait) return attempt_.end_child(path, done);
+// A listener that drains must not delay the rest.
+void Commit::end_removed(const std::string& path) {
+  then([this, path] {
     attempt_.end_child(path, [](const Outcome& ended) {
       if (!ended) log::Line(log::Level::error, "root").text("reloaded, but: ").text(ended.text).write();
     });
-    done({});
+  });
+}
+
+// What was there before has gone, so there is no way back: a start that fails for any reason, as when somebody kills
+// the new process, is tried again.
+void Commit::add(const std::string& path, int attempts_left, const Done& done) {
+  attempt_.add(path, [this, path, attempts_left, done](const Outcome& started) {
+    const bool failed = started.word == supervision::ReplyError::start_failed;
+    if (!failed || attempts_left == 0) return done(started);
+    parts_.later([this, path, attempts_left, done] { add(path, attempts_left - 1, done); });
   });
 }
 
 // Once the tree has the new children, the list gets its order. A listener that an operator suspended stays suspended.
 void Commit::settle_everything() {
-  parts_.engine.update(config::tree_of_config(parts_.catalogue.config().root));
+  update_specs();
   for (const net::Listener* listener : parts_.listeners.all()) {
     const std::string path = listener->path();
     const config::Node* const node = attempt_.new_node(path);
@@ -143,16 +196,8 @@ void Commit::settle_workers(const std::string& path) {
     net::Listener* const listener = parts_.listeners.serving_at(path);
     if (listener == nullptr) return done({});
     listener->close_left_over();
-    parts_.scaling.set(path, workers_of(path), done);
+    parts_.scaling.settle(path, done);
   });
-}
-
-// The number in the new file. If an operator has scaled the listener and the file's number has not changed: the
-// operator's.
-std::uint32_t Commit::workers_of(const std::string& path) const {
-  const std::uint32_t in_file = parts_.catalogue.find(path)->listener->workers;
-  const auto scaled = attempt_.scaled.find(path);
-  return scaled != attempt_.scaled.end() && scaled->second.in_file == in_file ? scaled->second.present : in_file;
 }
 
 // Processes that this reload has started have read their files already.
@@ -160,7 +205,7 @@ void Commit::tell_processes() {
   parts_.children.tell_to_reload([this](const std::string& path) {
     return std::ranges::none_of(attempt_.plan.changes, [&path](const Change& change) {
       const bool starts = change.kind == Change::Kind::added || change.kind == Change::Kind::restarted ||
-                          change.kind == Change::Kind::replaced;
+                          change.kind == Change::Kind::replaced || change.kind == Change::Kind::started;
       return starts && supervision::is_at_or_below(path, change.path);
     });
   });

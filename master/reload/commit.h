@@ -27,11 +27,14 @@ class Commit {
   void give_limits(const std::string& path);
   void limit(const std::string& path, const Done& done);
   void leave_addresses(const std::string& path);
+  void empty_queues(const std::string& path, const Done& done);
   void replace_workers(const std::string& path);
-  void end_removed(const std::string& path, bool wait);
+  void end_removed(const std::string& path);
+  void add(const std::string& path, int attempts_left, const Done& done);
+  void start_stopped(const std::string& path);
+  void update_specs();
   void settle_everything();
   void settle_workers(const std::string& path);
-  [[nodiscard]] std::uint32_t workers_of(const std::string& path) const;
   void tell_processes();
   void then(std::function<void()> deed);
 
@@ -39,7 +42,8 @@ class Commit {
   Parts& parts_;
   std::function<void()> taken_over_;
   loop::Timer pause_;
-  Done after_pause_;
+  std::function<void()> after_pause_;
+  int looks_left_ = 0;
 };
 
 }  // namespace bulkhead::reload

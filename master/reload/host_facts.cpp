@@ -53,4 +53,9 @@ ordered_json with_host_facts(ordered_json file, const config::Config& config) {
   return file;
 }
 
+ordered_json with_host_facts(ordered_json entry, const config::Node& node) {
+  mark(entry, node);
+  return entry;
+}
+
 }  // namespace bulkhead::reload

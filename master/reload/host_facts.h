@@ -11,5 +11,7 @@ namespace bulkhead::reload {
 // The effective file of `config`, with what its modules' files, users and groups were when it was read: for
 // plan_reload().
 [[nodiscard]] nlohmann::ordered_json with_host_facts(nlohmann::ordered_json file, const config::Config& config);
+// The same for one entry of such a file.
+[[nodiscard]] nlohmann::ordered_json with_host_facts(nlohmann::ordered_json entry, const config::Node& node);
 
 }  // namespace bulkhead::reload

@@ -1,8 +1,11 @@
 #include "master/reload/plan.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
+#include <utility>
+
+#include "master/supervision/path.h"
 
 namespace bulkhead::reload {
 
@@ -56,6 +59,34 @@ const ordered_json* child_of(const ordered_json& supervisor, const ordered_json&
   return nullptr;
 }
 
+// The entry at a path; null: none.
+template <class Json>
+Json* entry_at(Json& root, const std::string& path) {
+  if (path == "root") return &root;
+  Json* const supervisor = entry_at(root, supervision::parent_of(path));
+  return supervisor == nullptr ? nullptr : const_cast<Json*>(child_of(*supervisor, supervision::id_of(path)));
+}
+
+// Has the file before say what is there: the entry, if the new one has it again, or nothing. False: nothing.
+bool put_back(ordered_json& old_root, const ordered_json& new_file, Leaving leaving) {
+  const ordered_json* const wanted = entry_at(member(new_file, "supervisor"), leaving.path);
+  ordered_json* const supervisor = entry_at(old_root, supervision::parent_of(leaving.path));
+  if (supervisor == nullptr) return false;
+  ordered_json& children = (*supervisor)["children"];
+  const ordered_json id = supervision::id_of(leaving.path);
+  const auto found = std::ranges::find_if(children, [&id](const ordered_json& one) { return member(one, "id") == id; });
+  const bool back =
+      leaving.can_be_taken_back && wanted != nullptr && member(*wanted, "type") == member(leaving.entry, "type");
+  if (found != children.end() && back) {
+    *found = std::move(leaving.entry);
+  } else if (found != children.end()) {
+    children.erase(found);
+  } else if (back) {
+    children.push_back(std::move(leaving.entry));
+  }
+  return back;
+}
+
 // The ids of `children` that both have.
 std::vector<std::string> common_ids(const ordered_json& children, const ordered_json& other) {
   std::vector<std::string> out;
@@ -65,10 +96,40 @@ std::vector<std::string> common_ids(const ordered_json& children, const ordered_
   return out;
 }
 
-void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path, ReloadPlan& plan) {
+// How a node is taken back; nothing: it is not.
+std::optional<Change::Kind> taken_back(const std::string& type, const std::string& path,
+                                       const std::vector<std::string>& tops) {
+  if (std::ranges::find(tops, path) != tops.end()) return Change::Kind::taken_back;
+  const bool below =
+      std::ranges::any_of(tops, [&path](const std::string& top) { return supervision::is_at_or_below(path, top); });
+  return below && type == "listener" ? std::optional(Change::Kind::new_workers) : std::nullopt;
+}
+
+Change::Kind kind_of(const ordered_json& old_node, const ordered_json& new_node, const std::vector<std::string>& keys,
+                     Presence presence) {
+  if (presence == Presence::interrupted) return Change::Kind::started;
+  if (presence != Presence::up) return Change::Kind::in_place;
+  return grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(new_node.value("type", "supervisor"), keys);
+}
+
+// An entry that the tree has not, although its supervisor runs. A temporary child that has ended is complete, until the
+// file has another one.
+bool comes_back(const ordered_json& before, const ordered_json& after, const std::string& path,
+                const Present& present) {
+  return before != after || before.value("restart", "") != "temporary" || present.is_deleted(path);
+}
+
+void compare(const ordered_json& old_node, const ordered_json& new_node, const std::string& path,
+             const Present& present, const std::vector<std::string>& tops, ReloadPlan& plan) {
   const std::string type = new_node.value("type", "supervisor");
-  if (auto keys = different_keys(old_node, new_node); !keys.empty()) {
-    const auto kind = grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(type, keys);
+  const Presence presence = present.at(path);
+  auto keys = different_keys(old_node, new_node);
+  const auto back = taken_back(type, path, tops);
+  if (back) {
+    plan.changes.push_back({*back, path, type == "process" ? std::vector<std::string>() : std::exchange(keys, {})});
+  }
+  if (!keys.empty() || (!back && presence == Presence::interrupted)) {
+    const auto kind = kind_of(old_node, new_node, keys, presence);
     plan.changes.push_back({kind, path, std::move(keys)});
   }
   if (common_ids(old_node, new_node) != common_ids(new_node, old_node)) {
@@ -82,12 +143,14 @@ void compare(const ordered_json& old_node, const ordered_json& new_node, const s
   }
   for (const ordered_json& child : member(new_node, "children")) {
     const ordered_json* before = child_of(old_node, member(child, "id"));
-    if (before == nullptr) {
+    const bool is_gone = before != nullptr && present.at(path_of(child)) == Presence::gone;
+    if (is_gone && !comes_back(*before, child, path_of(child), present)) continue;
+    if (before == nullptr || is_gone) {
       plan.changes.push_back({Change::Kind::added, path_of(child), {}});
     } else if (member(*before, "type") != member(child, "type")) {
       plan.changes.push_back({Change::Kind::replaced, path_of(child), {"type"}});
     } else {
-      compare(*before, child, path_of(child), plan);
+      compare(*before, child, path_of(child), present, tops, plan);
     }
   }
 }
@@ -115,12 +178,19 @@ void compare_section(const ordered_json& old_file, const ordered_json& new_file,
 
 }  // namespace
 
-ReloadPlan plan_reload(const ordered_json& old_file, const ordered_json& new_file) {
+ReloadPlan plan_reload(ordered_json old_file, const ordered_json& new_file, const Present& present,
+                       std::vector<Leaving> leaving) {
   ReloadPlan plan;
+  std::vector<std::string> tops;
+  // What is above another comes first.
+  std::ranges::sort(leaving, {}, &Leaving::path);
+  for (const Leaving& one : leaving) {
+    if (put_back(old_file["supervisor"], new_file, one)) tops.push_back(one.path);
+  }
   for (const auto& [name, value] : new_file.items()) {
     if (name != "supervisor" && name != "$schema") compare_section(old_file, new_file, name, plan);
   }
-  compare(member(old_file, "supervisor"), member(new_file, "supervisor"), "root", plan);
+  compare(member(old_file, "supervisor"), member(new_file, "supervisor"), "root", present, tops, plan);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/reload/host_facts.h"
 #include "master/reload/trial.h"
 #include "worker/log/log.h"
@@ -46,21 +47,40 @@ Reload::Result Reload::check(const std::string& file) const {
 Reload::Result Reload::diff(const std::string& file) const {
   const config::Loaded loaded = load(file);
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
-  return {{}, plan(loaded.effective, *loaded.config)};
+  ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
+  std::vector<Difference> left = left_by(planned, differences(look()));
+  return {{}, std::move(planned), std::move(left)};
 }
 
-ReloadPlan Reload::plan(const std::string& effective, const config::Config& config) const {
+ReloadPlan Reload::plan(const std::string& effective, const config::Config& config, bool reset) const {
   const running::Catalogue& now = parts_.catalogue;
-  return plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
-                     with_host_facts(ordered_json::parse(effective), config));
+  ReloadPlan out =
+      plan_reload(with_host_facts(ordered_json::parse(now.effective()), now.config()),
+                  with_host_facts(ordered_json::parse(effective), config), present_of(look(), reset), leaving());
+  if (!reset) return out;
+  const auto names = [&config](const std::string& path) {
+    return config::find_node(config.root, "root", path) != nullptr;
+  };
+  plan_reset(out, left_by(out, differences(look())), names);
+  return out;
 }
 
-void Reload::begin(Answered answered) {
+std::vector<Leaving> Reload::leaving() const {
+  std::vector<Leaving> out;
+  parts_.catalogue.for_each_leaving([&](const std::string& path, const config::Node& node, const std::string& entry) {
+    out.push_back({path, with_host_facts(ordered_json::parse(entry), node), parts_.operations.can_take_back(path)});
+  });
+  return out;
+}
+
+void Reload::begin(Answered answered, bool reset) {
   if (stopping_) {
     log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
     return answered({{kStopping}, {}});
   }
   waiting_.push_back(std::move(answered));
+  reset_ = reset_ || reset;
+  attempt_.hurry();
   go_on();
 }
 
@@ -76,6 +96,7 @@ void Reload::daemon_stops() {
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});
   if (!under_way()) return;
   steps_.abandon();
+  attempt_.abandon();
   commit_.abandon();
   attempt_.end_trial("root");
   if (!attempt_.config) return finished({"the daemon is stopping: the reload is incomplete"});
@@ -90,6 +111,7 @@ void Reload::resume(const std::string& last) {
 
 void Reload::run() {
   if (!under_way()) return;  // the daemon has begun to stop in the meantime
+  const bool reset = std::exchange(reset_, false);
   surroundings_.on_change();
   events_.publish("reload_started", "root");
   manager_.reloading();
@@ -99,8 +121,8 @@ void Reload::run() {
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
   config->control = parts_.catalogue.config().control;
-  ReloadPlan planned = plan(loaded.effective, *config);
-  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned));
+  ReloadPlan planned = plan(loaded.effective, *config, reset);
+  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned), reset);
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
   plan_trials(attempt_);
   commit_.plan_steps();

@@ -21,6 +21,7 @@
 #include "master/journal/event_ring.h"
 #include "master/reload/attempt.h"
 #include "master/reload/commit.h"
+#include "master/reload/differences.h"
 #include "master/reload/plan.h"
 #include "worker/loop/loop.h"
 
@@ -32,10 +33,11 @@ class Reload {
   struct Result {
     std::vector<std::string> problems;
     ReloadPlan plan;
+    std::vector<Difference> left{};  // diff: what operators have made different, and a reload leaves so
   };
   using Answered = std::function<void(const Result&)>;
   struct Surroundings {
-    std::function<bool()> may_begin;                // not while the daemon starts, or workers are being replaced
+    std::function<bool()> may_begin;                // not while the daemon starts, or an upgrade is under way
     std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
     std::function<void()> taken_over;               // the new configuration is in effect
     std::function<void()> on_change;                // begun or over
@@ -45,7 +47,8 @@ class Reload {
   Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::ServiceManager& manager,
          Surroundings surroundings);
 
-  void begin(Answered answered);
+  // `reset`: what operators have changed ends, too, so that the tree is what the file says.
+  void begin(Answered answered, bool reset = false);
   // Begins a reload that was requested while something else was in progress.
   void go_on();
   // Changes that have not been applied by now are given up.
@@ -63,7 +66,9 @@ class Reload {
 
  private:
   [[nodiscard]] config::Loaded load(const std::string& file) const;
-  [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config) const;
+  [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config, bool reset) const;
+  [[nodiscard]] Look look() const { return {parts_.engine, parts_.catalogue, parts_.listeners}; }
+  [[nodiscard]] std::vector<Leaving> leaving() const;
   void run();
   void take_back_generation();
   void over(const Steps::End& end);
@@ -82,6 +87,7 @@ class Reload {
   nlohmann::ordered_json last_;
   std::vector<Answered> askers_;   // of the present reload
   std::vector<Answered> waiting_;  // of the next
+  bool reset_ = false;             // some asker of the next reload wants it
   bool stopping_ = false;          // the daemon is
 };
 

@@ -16,11 +16,15 @@ using supervision::NodeState;
 using supervision::Operation;
 
 void try_added(Attempt& attempt, const std::string& path) {
+  const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
-                      [&attempt, path](const Done& done) {
+                      [&attempt, path, was_deleted](const Done& done) {
                         // They have served no client, and shared queues belong to other listeners.
                         for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
-                        attempt.end_child(path, done);
+                        attempt.end_child(path, [&attempt, path, was_deleted, done](const Outcome& ended) {
+                          if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
+                          done(ended);
+                        });
                       });
 }
 
@@ -30,9 +34,9 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
   NewWorkers(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
 
   void begin(const Done& done) {
-    net::Listener* const listener = attempt_.parts.listeners.serving_at(path_);
+    net::Listener* const listener = attempt_.parts.listeners.at(path_);
     const auto view = attempt_.parts.engine.view(path_);
-    if (listener == nullptr || !view) return done({});
+    if (listener == nullptr || !view || !serves(*listener, view->state)) return done({});
     const config::Node& node = *attempt_.new_node(path_);
     before_.emplace(Before{listener->config(), view->spec->tag, attempt_.parts.catalogue.entry(view->spec->tag)});
     if (const auto error = listener->change(*node.listener, attempt_.lend_to(path_))) {
@@ -56,6 +60,12 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
   }
 
  private:
+  [[nodiscard]] bool is_taken_back() const { return attempt_.is_taken_back(path_); }
+  // One that is taken back may have closed its sockets.
+  [[nodiscard]] bool serves(const net::Listener& listener, NodeState state) const {
+    const bool stopped = state == NodeState::stopped || state == NodeState::failed;
+    return !listener.is_ending() && !stopped && (listener.is_open() || is_taken_back());
+  }
   procedure::WorkerRenewal& renewal() {
     const auto is_old = [now = attempt_.parts.catalogue.generation()](const process::WorkerProcess& worker) {
       return worker.generation < now;
@@ -72,7 +82,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
     describe(before_->entry);
     net::Listener* const listener = attempt_.parts.listeners.at(path_);
-    if (listener != nullptr && listener->is_open()) (void)listener->change(before_->config);
+    if (listener != nullptr && listener->is_open() && !is_taken_back()) (void)listener->change(before_->config);
   }
   // Done last, because the workers on trial would serve until they are gone.
   void finish(const Done& done, Outcome outcome) {
@@ -101,17 +111,21 @@ void try_new_workers(Attempt& attempt, const std::string& path) {
                       [workers](const Done& done) { workers->undo(done); });
 }
 
-// A process that takes the place of the one that runs; where it does not start, the other one is started again.
+// A process that takes the place of the one that runs; where it does not start, the other one is started again. Nothing
+// is started that an operator stops meanwhile.
 class Replacement : public std::enable_shared_from_this<Replacement> {
  public:
   Replacement(Attempt& attempt, std::string path) : attempt_(attempt), path_(std::move(path)) {}
 
   void begin(const Done& done) {
     const auto view = attempt_.parts.engine.view(path_);
-    if (!view) return done({});  // its supervisor is stopped, or it is temporary and has ended
+    const bool interrupted = attempt_.parts.catalogue.overrides().is_interrupted(path_);
+    if (!view || (attempt_.is_down(path_) && !interrupted)) {  // it has ended since this was planned
+      attempt_.take_spec_only(path_);
+      return done({});
+    }
     running::Catalogue& catalogue = attempt_.parts.catalogue;
-    const bool ran = view->state != NodeState::stopped && view->state != NodeState::failed;
-    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), ran});
+    before_.emplace(Before{*view->spec, catalogue.entry(view->spec->tag), !interrupted});
     const config::Node& node = *attempt_.new_node(path_);
     ChildSpec spec = config::tree_of_config(node);
     spec.tag = view->spec->tag;
@@ -128,13 +142,11 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   void undo(const Done& done) {
     if (!before_) return done({});
     attempt_.parts.catalogue.put(before_->spec.tag, before_->entry);
-    if (!before_->ran) {
-      attempt_.parts.engine.update(path_, before_->spec);
-      return attempt_.operate(Operation::terminate_child, path_, done);
-    }
-    restart(before_->spec, [path = path_, done](const Outcome& started) {
-      done(started ? started
-                   : procedure::refused(path + " did not start again with the previous configuration, and is stopped"));
+    if (!before_->ran) return end_again(done);
+    restart(before_->spec, [self = shared_from_this(), done](const Outcome& started) {
+      if (started) return done(started);
+      self->leave_stopped();
+      done(procedure::refused(self->path_ + " did not start again with the previous configuration, and is stopped"));
     });
   }
 
@@ -144,6 +156,19 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
     running::Catalogue::Entry entry;
     bool ran;
   };
+
+  void end_again(const Done& done) {
+    attempt_.parts.engine.update(path_, before_->spec);
+    attempt_.operate(Operation::terminate_child, path_, [self = shared_from_this(), done](const Outcome& ended) {
+      self->leave_stopped();
+      done(ended);
+    });
+  }
+  // The next reload tries again, unless an operator has stopped it.
+  void leave_stopped() {
+    if (attempt_.is_down(path_) && !is_stopped()) attempt_.parts.catalogue.overrides().interrupt(path_);
+  }
+  [[nodiscard]] bool is_stopped() const { return attempt_.parts.catalogue.overrides().is_stopped(path_); }
 
   // Ends the running process and starts it as `spec` says.
   void restart(ChildSpec spec, const Done& done) {
@@ -156,8 +181,12 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   }
   // A temporary child has left the list with its end.
   void start(const ChildSpec& spec, const Done& done) {
-    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
     attempt_.parts.engine.update(path_, spec);
+    if (is_stopped()) {
+      attempt_.take_spec_only(path_);
+      return done({});
+    }
+    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
     attempt_.operate(Operation::restart_child, path_, done);
   }
 
@@ -172,15 +201,39 @@ void try_process(Attempt& attempt, const std::string& path) {
                       [process](const Done& done) { process->undo(done); });
 }
 
+// In the same turn of the loop as the plan, which says that this is possible.
+void take_back(Attempt& attempt, const std::string& path) {
+  attempt.steps.trial(
+      [&attempt, path](const Done& done) {
+        attempt.parts.operations.take_back(path);
+        done({});
+      },
+      [&attempt, path](const Done& done) {
+        attempt.parts.operations.discard(path, [](const Outcome&) {});
+        done({});
+      });
+}
+
+bool is_listener(const Attempt& attempt, const std::string& path) {
+  const config::Node* const node = attempt.new_node(path);
+  return node != nullptr && node->listener.has_value();
+}
+
 }  // namespace
 
 void plan_trials(Attempt& attempt) {
   for (const Change& change : attempt.plan.changes) {
-    if (change.kind == Change::Kind::added) try_added(attempt, change.path);
-    if (change.kind == Change::Kind::new_workers) try_new_workers(attempt, change.path);
+    if (change.kind == Change::Kind::taken_back) take_back(attempt, change.path);
   }
   for (const Change& change : attempt.plan.changes) {
-    if (change.kind == Change::Kind::restarted) try_process(attempt, change.path);
+    const bool back = change.kind == Change::Kind::taken_back && is_listener(attempt, change.path);
+    if (change.kind == Change::Kind::added) try_added(attempt, change.path);
+    if (change.kind == Change::Kind::new_workers || back) try_new_workers(attempt, change.path);
+  }
+  for (const Change& change : attempt.plan.changes) {
+    const bool interrupted =
+        change.kind == Change::Kind::started && attempt.parts.catalogue.overrides().is_interrupted(change.path);
+    if (change.kind == Change::Kind::restarted || interrupted) try_process(attempt, change.path);
   }
 }
 

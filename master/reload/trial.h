@@ -1,5 +1,6 @@
 // The first half of a reload: the steps that may fail, each with its undoing.
 //
+//   taken_back   its end is called off                                       undone: ended again
 //   added        started; serves no client until the reload has succeeded         undone: ended and removed
 //   new_workers  addresses bound, the first workers of the new generation     undone: the old configuration, the new
 //                started; they must become ready                              workers end, addresses closed

@@ -1,5 +1,5 @@
 // Knows what the daemon is configured to run: the configuration in effect, the entry behind each node of the tree, and
-// the children that operators have added. Pure: it starts nothing, opens nothing and knows no clock.
+// what operators have added or changed. Pure: it starts nothing, opens nothing and knows no clock.
 //
 // A node of the tree finds its entry by ChildSpec::tag, because the entry at its path may have changed: a child of an
 // earlier configuration keeps the entry from which it was started, and `owner` keeps that entry alive.
@@ -10,9 +10,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/running/overrides.h"
 
 namespace bulkhead::running {
 
@@ -23,6 +25,10 @@ struct AddedChild {
   std::string file;
   std::string directory;
 };
+
+// The configuration whose only child is this one, which is JSON. Whether it may be significant is for its supervisor to
+// say.
+[[nodiscard]] std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor);
 
 class Catalogue {
  public:
@@ -50,9 +56,15 @@ class Catalogue {
   void put(std::uint32_t tag, Entry entry) { entries_.at(tag) = std::move(entry); }
   void forget(std::uint32_t tag) { entries_.at(tag) = {}; }
 
-  // The entry that the configuration in effect, or else an operator, has at `path`.
+  // The entry that an earlier configuration has at `path`, if its node has not ended; else the one that the
+  // configuration in effect has there, or an operator.
   [[nodiscard]] const config::Node* find(const std::string& path) const;
   [[nodiscard]] config::Node* find_in_config(const std::string& path);
+  // What the tree is to run for the entry `node` at `path`: as it says, with the changes by operators.
+  [[nodiscard]] supervision::ChildSpec spec_of(const config::Node& node, const std::string& path) const;
+
+  [[nodiscard]] Overrides& overrides() noexcept { return overrides_; }
+  [[nodiscard]] const Overrides& overrides() const noexcept { return overrides_; }
 
   // Another configuration takes effect. A node that exists in the tree, according to `tag_of`, keeps its tag, which
   // from now on names the new entry; the others get tags for their start. `changed` is called for each new entry of an
@@ -66,13 +78,27 @@ class Catalogue {
   const config::Node& add(config::Node node, AddedChild origin);
   void remove_added(const std::string& path);  // at and below it
   [[nodiscard]] std::vector<AddedChild> added() const;
+  [[nodiscard]] bool is_added(const std::string& path) const;
 
-  // The root, and each child that operators have added.
+  // The root, each child that operators have added, and each that is leaving.
   void for_each_top(const std::function<void(const std::string& path, const config::Node& node)>& visit) const;
+
+  // What is about to be removed by take_over(), and ends only after it: its entry stays until it has gone. Not for an
+  // entry that the configuration does not have.
+  void leave(const std::string& path);
+  // The same in another program.
+  void leave(config::Node node, AddedChild origin);
+  void has_left(const std::string& path);                        // it and everything below it
+  void stays(const std::string& path);                           // the configuration that takes effect has it again
+  [[nodiscard]] bool is_leaving(const std::string& path) const;  // it, or something above it
+  [[nodiscard]] std::vector<AddedChild> leaving() const;
+  // Each with its path, and its text in the effective file.
+  using VisitLeaving = std::function<void(const std::string& path, const config::Node& node, const std::string& text)>;
+  void for_each_leaving(const VisitLeaving& visit) const;
 
  private:
   struct Added {
-    std::shared_ptr<config::Node> node;
+    std::shared_ptr<const config::Node> node;
     AddedChild origin;
     [[nodiscard]] std::string path() const;
   };
@@ -85,6 +111,8 @@ class Catalogue {
   std::uint32_t generation_ = 1;
   std::vector<Entry> entries_;  // by tag
   std::vector<Added> added_;
+  std::vector<Added> leaving_;
+  Overrides overrides_;
 };
 
 }  // namespace bulkhead::running

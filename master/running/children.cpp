@@ -27,6 +27,7 @@ using supervision::StartFailed;
 
 namespace {
 
+constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 constexpr auto kNextWalk = std::chrono::milliseconds(10);
 
 std::optional<supervision::Instant> earliest(std::initializer_list<std::optional<supervision::Instant>> deadlines) {
@@ -72,7 +73,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
             if (!may_publish(crash.listener)) return;
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
           }),
-      next_slice_(loop, [this] { go_on_with_gone(); }) {
+      next_slice_(loop, [this] { go_on(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
   listeners_.on_made([this](net::Listener& listener) { watch(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
@@ -116,6 +117,7 @@ void Children::renew_news(std::int64_t now_ns) {
 
 // True while the listener is ending: another worker would only open the port again.
 bool Children::is_superfluous(const net::Listener* listener) const {
+  if (leaves_) return true;
   return !everything_ends_ && listener != nullptr && listener->is_ending() && !listener->is_open();
 }
 
@@ -153,18 +155,27 @@ std::optional<sys::Error> Children::start_process(const NodeView& child, RunId r
 
 bool Children::announce_end(RunId run) {
   const bool gone = std::ranges::any_of(gone_, [run](const Gone& one) { return one.end.run == run; });
-  if (gone || workers_.has_ended(run) || processes_.has_ended(run)) return false;
+  if (gone || workers_.has_ended(run) || processes_.has_ended(run) || workers_.find_let_go(run)) return false;
   asked_.insert(run);
   return true;
 }
 
+// For the tree; its process stays with its connections.
+bool Children::ended_by_letting_go(RunId run) {
+  const process::WorkerProcess* const worker = workers_.find_let_go(run);
+  if (worker != nullptr) observer_.apply(ChildExited{worker->node, run, ExitReason::shutdown, "was let go"});
+  return worker != nullptr;
+}
+
 void Children::stop(RunId run) {
+  if (ended_by_letting_go(run)) return;
   if (!asked_.contains(run)) return;
   workers_.stop(run);
   processes_.stop(run);
 }
 
 void Children::kill(RunId run) {
+  if (ended_by_letting_go(run)) return;
   if (!asked_.contains(run)) return;
   workers_.kill(run);
   processes_.kill(run);
@@ -181,12 +192,22 @@ void Children::abort_starts() {
 }
 
 void Children::kill_everything() {
-  workers_.for_each([this](const process::WorkerProcess& worker) { system_.signal(worker.pid, SIGKILL, false); });
+  workers_.for_each([this](const process::WorkerProcess& worker) {
+    if (workers_.find_let_go(worker.run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
+  });
   processes_.kill_all();
 }
 
+// Thousands of connections may end at once.
 void Children::reap() {
+  const std::int64_t began = sys::monotonic_ns();
+  more_ended_ = false;
   for (pid_t pid = system_.some_ended(); pid != 0; pid = system_.some_ended()) {
+    if (sys::monotonic_ns() - began >= kSlice) {
+      more_ended_ = true;
+      next_slice_.start(std::chrono::nanoseconds(0));
+      break;
+    }
     if (processes_.waits_for_group(pid)) {
       walk_again_ = true;
       reap_behind();
@@ -277,9 +298,17 @@ bool Children::sweep_gone() {
   return true;
 }
 
+// What takes long is done in slices, one in a turn of the loop.
+void Children::go_on() {
+  if (adoption_.signal_some()) {
+    if (!more_ended_) return go_on_with_gone();
+    reap();
+  }
+  next_slice_.start(std::chrono::nanoseconds(0));
+}
+
 void Children::go_on_with_gone() {
-  if (!sweep_gone()) next_slice_.start(std::chrono::nanoseconds(0));
-  renew_tables();
+  if (!sweep_gone() || !renew_tables()) next_slice_.start(std::chrono::nanoseconds(0));
   for (;;) {
     const auto next = std::ranges::find_if(
         gone_, [this](const Gone& one) { return one.swept && !renewed_.contains(one.sweep.listener); });
@@ -315,22 +344,36 @@ void Children::on_table_failed(const process::WorkerProcess& worker) {
   workers_.replace_all(listener, "has an unusable connection table");
 }
 
-// Waits until no worker has the old table and the connections of its workers are adopted.
-void Children::renew_tables() {
-  std::erase_if(renewed_, [this](net::Listener* listener) {
-    if (listener->has_workers() || is_being_swept(*listener)) return false;
-    const auto kept = adoption_.slots_of(*listener);
-    const auto error = listener->renew_table(kept);
-    log::Line line(error ? log::Level::error : log::Level::warning, listener->path());
-    if (error) {
-      line.text("cannot recreate its connection table: ").text(error->text());
-    } else {
-      line.text("its connection table has been recreated; penalties and rates start over");
-    }
-    line.field("connections", static_cast<std::int64_t>(kept.size())).write();
-    table_failures_.erase(listener);
-    return true;
-  });
+// Waits until no worker has the old table and the connections of its workers are adopted. False: some need another
+// turn.
+bool Children::renew_tables() {
+  const auto renewing = std::ranges::find_if(
+      renewed_, [this](net::Listener* one) { return !one->has_workers() && !is_being_swept(*one); });
+  if (renewing == renewed_.end()) return true;
+  if (renew_table(**renewing)) renewed_.erase(renewing);
+  return false;
+}
+
+// True: it is over, well or not.
+bool Children::renew_table(net::Listener& listener) {
+  std::optional<sys::Error> error;
+  if (!listener.is_renewing()) {
+    error = listener.begin_renewing(adoption_.slots_of(listener));
+    if (!error) return false;
+  } else {
+    auto done = listener.go_on_renewing();
+    if (done && !*done) return false;
+    if (!done) error = done.error();
+  }
+  log::Line line(error ? log::Level::error : log::Level::warning, listener.path());
+  if (error) {
+    line.text("cannot recreate its connection table: ").text(error->text());
+  } else {
+    line.text("its connection table has been recreated; penalties and rates start over");
+  }
+  line.field("connections", static_cast<std::int64_t>(adoption_.count(listener))).write();
+  table_failures_.erase(&listener);
+  return true;
 }
 
 bool Children::has_connections(const net::Listener& listener) const {
@@ -339,9 +382,7 @@ bool Children::has_connections(const net::Listener& listener) const {
 }
 
 void Children::collect() {
-  for (net::Listener* listener : listeners_.all()) {
-    if (listener->to_collect()) workers_.go_on(*listener);
-  }
+  for (net::Listener* listener : adoption_.take_ordered()) workers_.go_on(*listener);
 }
 
 void Children::on_process_end(pid_t pid) {
@@ -386,6 +427,9 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
 void Children::tick() {
   adoption_.tick(sys::monotonic_ns());
   reap();  // a safety net: signals can be lost to a debugger
+  for (net::Listener* listener : listeners_.all()) {
+    if (listener->to_collect()) workers_.go_on(*listener);  // those whose workers could not be asked before
+  }
   errors_.tick(sys::monotonic_ns());
   renew_news(sys::monotonic_ns());
   workers_.kill_hung(now());
@@ -427,7 +471,12 @@ std::optional<Children::RunView> Children::view(RunId run) const {
 
 void Children::signal_connections(net::Listener& listener, int signal) {
   workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
+  signal_adopted(listener, signal);
+}
+
+void Children::signal_adopted(net::Listener& listener, int signal) {
   adoption_.signal_all(listener, signal);
+  if (!adoption_.signal_some()) next_slice_.start(std::chrono::nanoseconds(0));
 }
 
 bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
@@ -440,8 +489,9 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
 }
 
 ChildrenHandover Children::hand_over() const {
-  return {workers_.hand_over(),           workers_.hand_over_lines(), processes_.hand_over(),
-          processes_.hand_over_remains(), errors_.hand_over(),        adoption_.hand_over()};
+  return {
+      workers_.hand_over(), workers_.hand_over_lines(), processes_.hand_over(),          processes_.hand_over_remains(),
+      errors_.hand_over(),  adoption_.hand_over(),      workers_.hand_over_forgiveness()};
 }
 
 void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
@@ -450,6 +500,7 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
   for (const process::LinesHandover& lines : from.lines) workers_.resume(lines);
+  for (const process::ForgiveHandover& one : from.forgive) workers_.resume(one, *listeners_.at(one.listener));
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *listeners_.at(errors.listener);
     errors_.resume(errors, listener);

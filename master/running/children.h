@@ -42,6 +42,7 @@ struct ChildrenHandover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
 };
 
 class Children final : public Workforce {
@@ -82,7 +83,7 @@ class Children final : public Workforce {
   // The whole tree is about to stop: kills the children that have not become ready, because their supervisors would
   // wait for them.
   void abort_starts();
-  void kill_everything();  // and the remains of groups
+  void kill_everything();  // and the remains of groups; not workers that have been let go
 
   void reap();
   void tick();  // once a second
@@ -114,6 +115,10 @@ class Children final : public Workforce {
 
   // Workforce
   void send(net::Listener& listener, const ipc::Down& message) override { workers_.send(listener, message); }
+  // To those of an earlier generation.
+  void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message) {
+    workers_.send_to_older(listener, generation, message);
+  }
   void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
     workers_.give_socket(listener, socket);
   }
@@ -124,6 +129,10 @@ class Children final : public Workforce {
     return workers_.has_ready(listener);
   }
   void retire(RunId worker) override { workers_.stop(worker); }
+  [[nodiscard]] bool let_go(net::Listener& listener, process::LetGo how) override {
+    leaves_ = true;
+    return workers_.let_go(listener, how);
+  }
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const override {
     return workers_.all_drained(listener, patient);
   }
@@ -131,7 +140,7 @@ class Children final : public Workforce {
     return workers_.any_in_hand(listener);
   }
   void signal_connections(net::Listener& listener, int signal) override;
-  void signal_adopted(net::Listener& listener, int signal) override { adoption_.signal_all(listener, signal); }
+  void signal_adopted(net::Listener& listener, int signal) override;
   bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
     workers_.kill_unresponsive(listener, patience);
@@ -166,12 +175,15 @@ class Children final : public Workforce {
     bool swept = false;
   };
   void go_on_with_gone();
+  void go_on();
   [[nodiscard]] bool sweep_gone();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);
   void on_table_failed(const process::WorkerProcess& worker);
-  void renew_tables();
+  [[nodiscard]] bool renew_tables();
+  [[nodiscard]] bool renew_table(net::Listener& listener);
   void collect();
+  [[nodiscard]] bool ended_by_letting_go(RunId run);
   void on_process_end(pid_t pid);
   [[nodiscard]] bool reap_one(pid_t pid);
   void reap_behind();
@@ -205,10 +217,12 @@ class Children final : public Workforce {
   std::map<const net::Listener*, News> news_;
   std::list<Gone> gone_;
   loop::Timer next_slice_;
+  bool more_ended_ = false;                       // reap() has not come to all of them
   std::map<net::Listener*, int> table_failures_;  // of workers in a row
   std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
   std::set<RunId> asked_;                         // to end
   bool everything_ends_ = false;                  // the tree is stopping
+  bool leaves_ = false;                           // workers are being let go
 };
 
 }  // namespace bulkhead::running

@@ -65,6 +65,22 @@ std::optional<sys::Error> Listeners::add(const config::Node& node, const std::st
   return open(make(next_number_++, node, path), lend);
 }
 
+std::vector<sys::Error> Listeners::begin_listening() {
+  const auto others = [this](const config::ListenAddress& address) {
+    net::Listener::Others out;
+    for (const auto& [path, listener] : listeners_) {
+      std::vector<int>& where = listener->is_ending() ? out.leaving : out.in_the_way;
+      for (const int socket : listener->give_way(address)) where.push_back(socket);
+    }
+    return out;
+  };
+  std::vector<sys::Error> errors;
+  for (const auto& [path, listener] : listeners_) {
+    for (sys::Error& error : listener->begin_listening(others)) errors.push_back(std::move(error));
+  }
+  return errors;
+}
+
 sys::Result<net::Listener*> Listeners::open_for_worker(const config::Node& node, const std::string& path) {
   net::Listener* const listener = at(path);
   if (listener == nullptr || described_by_.at(path) != &node) {

@@ -41,6 +41,9 @@ class Listeners {
   // made so far remain.
   [[nodiscard]] std::optional<sys::Error> add(const config::Node& node, const std::string& path,
                                               const Lend& lend = nullptr);
+  // The sockets that are reserved listen from now on, in the place of those that collide with them, which are about to
+  // be closed.
+  [[nodiscard]] std::vector<sys::Error> begin_listening();
   // The listener of a worker that is about to start, open. It is made anew where an operator had deleted it and its
   // supervisor's restart has brought it back, and opened again where an operator had stopped it.
   [[nodiscard]] sys::Result<net::Listener*> open_for_worker(const config::Node& node, const std::string& path);

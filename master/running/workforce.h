@@ -26,6 +26,11 @@ class Workforce {
   // Asks a worker to leave; its connections are adopted.
   virtual void retire(supervision::RunId worker) = 0;
 
+  // Has its workers close their sockets and continue with their connections, without the master: each is let go as soon
+  // as it has said that its sockets are closed. From then on the tree takes it for ended, and no worker is started.
+  // True: all have been let go, or are gone.
+  [[nodiscard]] virtual bool let_go(net::Listener& listener, process::LetGo how) = 0;
+
   // True if all of its workers have emptied the queue, or exited. A worker that is still starting is waited for only if
   // `patient`.
   [[nodiscard]] virtual bool all_drained(const net::Listener& listener, bool patient) const = 0;

@@ -169,6 +169,8 @@ void SimulatedWorld::carry_out(const supervision::Report& report) {
   std::visit([this](const auto& known) { record(known); }, report);
 }
 
+void SimulatedWorld::carry_out(const supervision::TreeEnding&) {}  // here, roots end at once
+
 void SimulatedWorld::carry_out(const supervision::TreeTerminated&) {}  // visible in the state of the root
 
 void SimulatedWorld::record(const report::SupervisorStarted& report) {

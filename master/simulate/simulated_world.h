@@ -61,6 +61,7 @@ class SimulatedWorld {
   void carry_out(const supervision::KillChild& command);
   void carry_out(const supervision::Reply& command);
   void carry_out(const supervision::Report& report);
+  void carry_out(const supervision::TreeEnding& command);
   void carry_out(const supervision::TreeTerminated& command);
 
   void record(const supervision::report::SupervisorStarted& report);

@@ -1,5 +1,5 @@
 // The commands of step(), in order. Deeds (StartChild, StopChild, KillChild) go to master/process; a Reply goes back to
-// an operator; a Report is for the event ring, the log and `explain`; TreeTerminated ends the daemon.
+// an operator; a Report is for the event ring, the log and `explain`; TreeEnding and TreeTerminated end the daemon.
 #pragma once
 
 #include <cstdint>
@@ -74,6 +74,13 @@ struct TreeTerminated {
   bool shortage = false;  // start_failed: because the system had no process or memory
 };
 
-using Command = std::variant<StartChild, StopChild, KillChild, Reply, Report, TreeTerminated>;
+// The root is about to end by itself, with this cause; only of a tree whose root asks first (RootEnd::asks).
+struct TreeEnding {
+  Cause cause;
+  std::vector<std::string> chain;
+  bool shortage = false;
+};
+
+using Command = std::variant<StartChild, StopChild, KillChild, Reply, Report, TreeEnding, TreeTerminated>;
 
 }  // namespace bulkhead::supervision

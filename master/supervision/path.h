@@ -24,4 +24,9 @@ namespace bulkhead::supervision {
   return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
 }
 
+// True if one of them is at or below the other.
+[[nodiscard]] inline bool touch(std::string_view one, std::string_view other) {
+  return is_at_or_below(one, other) || is_at_or_below(other, one);
+}
+
 }  // namespace bulkhead::supervision

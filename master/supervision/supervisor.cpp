@@ -271,7 +271,19 @@ void Supervisor::end(Cause cause) {
     if (job.token != 0) interrupted_.push_back(job.token);
     return true;
   });
-  begin(Job{.kind = Job::Kind::end, .cause = cause, .stops = {children_.rbegin(), children_.rend()}});
+  const bool asks = self_.id == kRoot && cause != Cause::request && tree_.root_asks();
+  begin(Job{.kind = Job::Kind::end, .cause = cause, .held = asks, .stops = {children_.rbegin(), children_.rend()}});
+  if (!asks) return;
+  answer_noproc();
+  tree_.emit(TreeEnding{cause, self_.blame, self_.ending == Ending::shortage});
+}
+
+bool Supervisor::proceed() {
+  const auto held = std::ranges::find_if(jobs_, &Job::held);
+  if (held == jobs_.end()) return false;
+  held->held = false;
+  advance(*held);
+  return true;
 }
 
 void Supervisor::begin(Job job) {
@@ -280,7 +292,7 @@ void Supervisor::begin(Job job) {
 }
 
 void Supervisor::advance(Job& job) {
-  while (job.awaited.empty()) {
+  while (job.awaited.empty() && !job.held) {
     if (job.next_stop < job.stops.size()) {
       stop_next(job);
     } else if (job.delay > Duration::zero()) {
@@ -425,13 +437,17 @@ void Supervisor::finish(Job& done) {
   }
 }
 
-// Senders that still wait for an answer get noproc, because the supervisor no longer exists.
-void Supervisor::ended(Cause cause) {
-  tree_.report(report::SupervisorTerminated{self_.id, self_.path, cause});
-  for (const std::uint64_t token : interrupted_) reply(token, ReplyError::noproc);
-  for (const Message& message : mailbox_) {
+// For senders that still wait for an answer: to them the supervisor no longer exists.
+void Supervisor::answer_noproc() {
+  for (const std::uint64_t token : std::exchange(interrupted_, {})) reply(token, ReplyError::noproc);
+  for (const Message& message : std::exchange(mailbox_, {})) {
     if (const auto* request = std::get_if<OperationRequested>(&message)) reply(request->token, ReplyError::noproc);
   }
+}
+
+void Supervisor::ended(Cause cause) {
+  tree_.report(report::SupervisorTerminated{self_.id, self_.path, cause});
+  answer_noproc();
   for (const NodeId child : children_) tree_.remove(child);
   children_.clear();
   if (self_.id == kRoot) tree_.emit(TreeTerminated{cause, self_.blame, self_.ending == Ending::shortage});

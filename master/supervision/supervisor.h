@@ -30,7 +30,8 @@
 //                    |                          | ended
 //
 // Two exits wait for more: one that ends the supervisor by auto_shutdown for the end of its first start, and one for
-// which it gives up for restarts that are being attempted, as in OTP. Once it ends, nothing is handled.
+// which it gives up for restarts that are being attempted, as in OTP. Once it ends, nothing is handled. The end of a
+// root that ends by itself may be held before its first stop, until its owner is ready for it (RootEnd::asks).
 //
 // Two operations do not wait for a child that is starting. terminate_child ends the start, which is reported as failed,
 // and is then handled. While a restart is being attempted, restart_child and delete_child answer `restarting` and
@@ -84,6 +85,8 @@ class Supervisor {
   Supervisor(TreeContext& tree, Node& self);
 
   void start();
+  // The root only: an end of its own may begin now (TreeEnding). False: none waits for that.
+  [[nodiscard]] bool proceed();
   void receive(Message message);
   void handle_next();  // handles one message, if one need not wait
   void answered(NodeId child, Answer::Kind kind);
@@ -120,6 +123,7 @@ class Supervisor {
     std::uint64_t token = 0;  // operations
     Duration delay{};         // restart: between stopping and starting
     Cause cause{};            // end
+    bool held = false;        // end: waits for proceed()
     std::vector<NodeId> stops{};
     std::vector<NodeId> starts{};
     std::size_t next_stop = 0;
@@ -165,6 +169,7 @@ class Supervisor {
   [[nodiscard]] Duration delay_of_next_try(Node& child);
   void give_up(const Node& child);
   void end(Cause cause);
+  void answer_noproc();
 
   // Operations of an operator.
   void terminate_child(std::uint64_t token, Node& child);

@@ -10,7 +10,7 @@
 namespace bulkhead::supervision {
 
 struct Tree::Impl {
-  Impl(ChildSpec spec, std::uint64_t seed) : context(seed) {
+  Impl(ChildSpec spec, std::uint64_t seed, RootEnd root_end) : context(seed, root_end == RootEnd::asks) {
     spec.id = "root";
     context.add(0, std::make_shared<const ChildSpec>(std::move(spec)), "root");
   }
@@ -127,6 +127,7 @@ void Tree::Impl::on(const DeadlineReached&) {
 
 void Tree::Impl::on(const StopRequested&) {
   if (!std::exchange(begun, true)) context.emit(TreeTerminated{Cause::request, {"root was asked to stop"}});
+  if (root().supervisor && root().supervisor->proceed()) return;
   context.post(kRoot, Stop{});
 }
 
@@ -139,7 +140,8 @@ void Tree::Impl::on(const OperationRequested& event) {
   }
 }
 
-Tree::Tree(ChildSpec root, std::uint64_t seed) : impl_(std::make_unique<Impl>(std::move(root), seed)) {}
+Tree::Tree(ChildSpec root, std::uint64_t seed, RootEnd root_end)
+    : impl_(std::make_unique<Impl>(std::move(root), seed, root_end)) {}
 Tree::~Tree() = default;
 
 std::vector<Command> Tree::step(const Event& event, Instant now) {
@@ -169,6 +171,24 @@ void Tree::update(std::string_view path, ChildSpec spec) {
   Node* const node = impl_->find(path);
   if (node == nullptr || node->spec->type != spec.type) return;
   impl_->update(*node, std::make_shared<const ChildSpec>(std::move(spec)));
+}
+
+// A supervisor starts its children from its own spec, so the specs of all supervisors above change with it.
+void Tree::set_children(std::string_view path, std::vector<ChildSpec> children) {
+  Node* node = impl_->find(path);
+  if (node == nullptr) return;
+  ChildSpec spec = *node->spec;
+  spec.children = std::move(children);
+  node->spec = std::make_shared<const ChildSpec>(spec);
+  while ((node = impl_->context.find(node->parent)) != nullptr) {
+    ChildSpec above = *node->spec;
+    const auto same = [&spec](const ChildSpec& one) { return one.id == spec.id && one.type == spec.type; };
+    const auto place = std::ranges::find_if(above.children, same);
+    if (place == above.children.end()) return;
+    *place = std::move(spec);
+    spec = above;
+    node->spec = std::make_shared<const ChildSpec>(std::move(above));
+  }
 }
 
 TreeState Tree::state() const {

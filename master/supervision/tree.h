@@ -33,10 +33,18 @@ struct NodeView {
   std::vector<NodeId> children;          // supervisors, in start order
 };
 
+// What a root does that ends by itself, because it gives up or by auto_shutdown.
+enum class RootEnd : std::uint8_t {
+  at_once,  // OTP: it stops its children
+  // It emits TreeEnding and handles nothing more, like any supervisor that ends; but its children, and the supervision
+  // below them, continue until StopRequested. So connections can be cared for first.
+  asks
+};
+
 class Tree {
  public:
   // `root` must be of type supervisor; its id becomes "root". `seed` is used only for the jitter of restart delays.
-  explicit Tree(ChildSpec root, std::uint64_t seed = 0);
+  explicit Tree(ChildSpec root, std::uint64_t seed = 0, RootEnd root_end = RootEnd::at_once);
   ~Tree();
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
@@ -53,6 +61,9 @@ class Tree {
   // The same for one entry, if an entry of that type exists; the specs with which its supervisor restarts do not
   // change.
   void update(std::string_view path, ChildSpec spec);
+  // The children with which the supervisor at `path` starts from now on, whatever starts it: itself or a supervisor
+  // above it. It starts and stops nothing.
+  void set_children(std::string_view path, std::vector<ChildSpec> children);
 
   // The tree as values, so that another program can continue with it. Not during a step, and not while an operation is
   // unanswered.

@@ -9,7 +9,7 @@ Node::Node(NodeId node_id, NodeId parent_id, std::shared_ptr<const ChildSpec> ch
     : id(node_id), parent(parent_id), spec(std::move(child_spec)), path(std::move(node_path)) {}
 Node::~Node() = default;
 
-TreeContext::TreeContext(std::uint64_t seed) : jitter_(seed) {}
+TreeContext::TreeContext(std::uint64_t seed, bool root_asks) : jitter_(seed), root_asks_(root_asks) {}
 TreeContext::~TreeContext() = default;
 
 Node* TreeContext::find(NodeId id) const {

@@ -18,7 +18,7 @@ namespace bulkhead::supervision {
 
 class TreeContext {
  public:
-  explicit TreeContext(std::uint64_t seed);
+  TreeContext(std::uint64_t seed, bool root_asks);
   ~TreeContext();
   TreeContext(const TreeContext&) = delete;
   TreeContext& operator=(const TreeContext&) = delete;
@@ -30,6 +30,8 @@ class TreeContext {
   [[nodiscard]] Instant now() const { return now_; }
   void set_now(Instant now) { now_ = now; }
   [[nodiscard]] Jitter& jitter() { return jitter_; }
+  // A root that ends by itself waits until it may (RootEnd::asks).
+  [[nodiscard]] bool root_asks() const { return root_asks_; }
   void set_state(Node& node, NodeState state);
 
   // For leaves and supervisors. An Answer always follows start(); it follows stop() unless that returns false, because
@@ -74,6 +76,7 @@ class TreeContext {
 
   Instant now_{};
   Jitter jitter_;
+  bool root_asks_;
   NodeId last_id_ = 0;
   RunId last_run_ = 0;
   std::unordered_map<NodeId, std::unique_ptr<Node>> nodes_;

@@ -12,8 +12,10 @@ namespace bulkhead::upgrade {
 // the events.
 struct ClientHandover {
   int fd = -1;
-  std::string id;     // of the request whose answer it waits for, as JSON; empty: none
-  std::string input;  // the part of the next request that has arrived
+  std::string id;      // of the request whose answer it waits for, as JSON; empty: none
+  std::string method;  // of that request
+  std::string params;  // of that request, as JSON
+  std::string input;   // the part of the next request that has arrived
 };
 
 struct ServerHandover {

@@ -21,6 +21,7 @@
 #include "master/journal/event_ring.h"
 #include "master/journal/handover.h"
 #include "master/net/handover.h"
+#include "master/procedure/handover.h"
 #include "master/process/handover.h"
 #include "master/running/catalogue.h"
 #include "master/supervision/tree_state.h"
@@ -71,8 +72,13 @@ struct Handover {
   host::ServiceManager::Handover services;
   std::vector<net::InheritedHandover> inherited;
   upgrade::ServerHandover control;
-  std::vector<running::AddedChild> added;
-  std::vector<IdentityHandover> identities;  // of `config` and `added`
+  std::vector<running::AddedChild> added;    // by operators
+  std::vector<running::AddedChild> leaving;  // removed by a reload, and not at their end
+  running::OverridesRecord overrides;
+  std::vector<IdentityHandover> identities;  // of all of these
+  std::vector<procedure::OperationHandover> operations;
+  std::vector<procedure::EndingHandover> endings;
+  bool reload_asked = false;  // and not begun
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
   std::vector<process::WorkerHandover> workers;
@@ -81,6 +87,7 @@ struct Handover {
   std::vector<process::RemainsHandover> remains;
   std::vector<process::ErrorsHandover> errors;
   process::AdoptionHandover adoption;
+  std::vector<process::ForgiveHandover> forgive;
   std::vector<journal::RunHandover> runs;
   std::uint64_t descriptor_limit = 0;  // the soft limit at the first start (host/descriptor_limit.h)
   std::uint64_t last_seq = 0;

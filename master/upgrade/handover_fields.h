@@ -24,6 +24,11 @@ inline constexpr std::size_t kEnumerators<supervision::ExitReason> = sys::up_to(
 template <>
 inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 
+template <>
+inline constexpr std::size_t kEnumerators<procedure::Verb> = sys::up_to(procedure::Verb::add);
+template <>
+inline constexpr std::size_t kEnumerators<net::EndPhase> = sys::up_to(net::EndPhase::done);
+
 // NOLINTBEGIN(cppcoreguidelines-macro-usage): a name and its member, written once
 #define BULKHEAD_FIELD(member) v(#member, r.member)
 #define BULKHEAD_DESCRIPTOR(member) v.descriptor(#member, r.member)
@@ -90,6 +95,8 @@ BULKHEAD_FIELDS(process::RemainsHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::ErrorsHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(index); BULKHEAD_DESCRIPTOR(read); BULKHEAD_DESCRIPTOR(write));
+BULKHEAD_FIELDS(process::ForgiveHandover,
+  BULKHEAD_FIELD(listener); BULKHEAD_FIELD(family); BULKHEAD_FIELD(bits); BULKHEAD_FIELD(address));
 BULKHEAD_FIELDS(process::AdoptedHandover,
   BULKHEAD_FIELD(pid); BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(use); BULKHEAD_FIELD(user);
   BULKHEAD_FIELD(asked);
@@ -105,7 +112,8 @@ BULKHEAD_FIELDS(process::AdoptionHandover,
 BULKHEAD_FIELDS(journal::RunHandover,
   BULKHEAD_FIELD(run); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(stop_signal); BULKHEAD_FIELD(asked); BULKHEAD_FIELD(ended);
   BULKHEAD_FIELD(wait_status); BULKHEAD_FIELD(remark));
-BULKHEAD_FIELDS(upgrade::ClientHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(id); BULKHEAD_FIELD(input));
+BULKHEAD_FIELDS(upgrade::ClientHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(id); BULKHEAD_FIELD(method);
+  BULKHEAD_FIELD(params); BULKHEAD_FIELD(input));
 BULKHEAD_FIELDS(upgrade::ServerHandover,
   BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(file); BULKHEAD_FIELD(device); BULKHEAD_FIELD(inode);
   BULKHEAD_FIELD(clients));
@@ -116,6 +124,13 @@ BULKHEAD_FIELDS(Settled,
   BULKHEAD_FIELD(log_level); BULKHEAD_FIELD(log_target); BULKHEAD_FIELD(pid_file); BULKHEAD_FIELD(control_socket));
 BULKHEAD_FIELDS(running::AddedChild,
   BULKHEAD_FIELD(supervisor); BULKHEAD_FIELD(text); BULKHEAD_FIELD(file); BULKHEAD_FIELD(directory));
+BULKHEAD_FIELDS(procedure::OperationHandover,
+  BULKHEAD_FIELD(verb); BULKHEAD_FIELD(path); BULKHEAD_FIELD(begun); BULKHEAD_FIELD(last); BULKHEAD_FIELD(child));
+BULKHEAD_FIELDS(procedure::EndingHandover,
+  BULKHEAD_FIELD(path); BULKHEAD_FIELD(phase); BULKHEAD_FIELD(since); BULKHEAD_FIELD(lame_duck));
+BULKHEAD_FIELDS(running::ScaledRecord, BULKHEAD_FIELD(path); BULKHEAD_FIELD(workers));
+BULKHEAD_FIELDS(running::OverridesRecord,
+  BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(interrupted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
@@ -125,11 +140,14 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(next_listener); BULKHEAD_FIELD(started); BULKHEAD_FIELD(last_reload); BULKHEAD_FIELD(last_upgrade);
   BULKHEAD_FIELD(incarnation); BULKHEAD_DESCRIPTOR(own_program); BULKHEAD_DESCRIPTOR(worker_program); BULKHEAD_DESCRIPTOR(module_worker_program);
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
-  BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added);
+  BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added); BULKHEAD_FIELD(leaving);
+  BULKHEAD_FIELD(overrides);
   BULKHEAD_FIELD(identities);
+  BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);
-  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(runs);
+  BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(forgive);
+  BULKHEAD_FIELD(runs);
   BULKHEAD_FIELD(descriptor_limit); BULKHEAD_FIELD(last_seq);
   BULKHEAD_FIELD(descriptors));
 // clang-format on

@@ -16,6 +16,7 @@
 #include "master/process/workers.h"
 #include "master/supervision/path.h"
 #include "master/supervision/tree.h"
+#include "worker/ipc/limits.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/slot.h"
 #include "worker/sys/enum_words.h"
@@ -70,9 +71,14 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
       return fmt::format("there is no process {}", child.path);
     }
   }
+  const auto is_listener = [&from](const std::string& path) {
+    return std::ranges::any_of(from.listeners, [&path](const auto& one) { return one.path == path; });
+  };
+  for (const process::ForgiveHandover& one : from.forgive) {
+    if (!is_listener(one.listener)) return fmt::format("there is no listener {}", one.listener);
+  }
   for (const process::ErrorsHandover& errors : from.errors) {
-    const bool known =
-        std::ranges::any_of(from.listeners, [&](const auto& one) { return one.path == errors.listener; });
+    const bool known = is_listener(errors.listener);
     if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
   }
   for (const process::AdoptedHandover& one : from.adoption.adopted) {
@@ -86,6 +92,14 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
   return "";
 }
 
+std::string check_overrides(const running::OverridesRecord& from) {
+  const auto is_wrong = [](const running::ScaledRecord& one) {
+    return one.workers < 1 || one.workers > ipc::kMaxWorkers;
+  };
+  const auto wrong = std::ranges::find_if(from.scaled, is_wrong);
+  return wrong == from.scaled.end() ? "" : wrong->path + " has an impossible number of workers";
+}
+
 // Included files are part of the effective configuration already.
 std::string without_includes(const std::string& text) {
   ordered_json json = ordered_json::parse(text, nullptr, false);
@@ -94,17 +108,39 @@ std::string without_includes(const std::string& text) {
   return json.dump(2);
 }
 
-const config::Node* entry_at(const Blueprint& blueprint, const Handover& from, const std::string& path) {
-  const config::Node* found = config::find_node(blueprint.config->root, "root", path);
-  for (std::size_t i = blueprint.added.size(); found == nullptr && i > 0; --i) {
-    const config::Node& added = blueprint.added[i - 1];
-    found = config::find_node(added, supervision::child_of(from.added[i - 1].supervisor, added.spec.id), path);
+const config::Node* entry_in(const std::vector<config::Node>& nodes, const std::vector<running::AddedChild>& origins,
+                             const std::string& path) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::string at = supervision::child_of(origins[i].supervisor, nodes[i].spec.id);
+    if (const config::Node* found = config::find_node(nodes[i], at, path)) return found;
   }
-  return found;
+  return nullptr;
+}
+
+const config::Node* entry_at(const Blueprint& blueprint, const Handover& from, const std::string& path) {
+  const config::Node* found = entry_in(blueprint.leaving, from.leaving, path);
+  if (found == nullptr) found = config::find_node(blueprint.config->root, "root", path);
+  return found == nullptr ? entry_in(blueprint.added, from.added, path) : found;
 }
 
 std::string first_problem(const config::Loaded& loaded) {
   return loaded.problems.empty() ? "" : "the configuration: " + loaded.problems.front().text();
+}
+
+// Children outside of the configuration. Returns the problem.
+std::string read_children(const std::vector<running::AddedChild>& origins, const Handover& from,
+                          std::vector<config::Node>& out) {
+  for (const running::AddedChild& one : origins) {
+    config::Loaded loaded = config::parse(one.text, one.file, one.directory, config::patient_host());
+    if (!loaded.config) return first_problem(loaded);
+    if (loaded.config->root.children.size() != 1) {
+      return "the configuration of an added child does not contain one child";
+    }
+    config::Node& node = loaded.config->root.children.front();
+    put_identities(node, supervision::child_of(one.supervisor, node.spec.id), from.identities);
+    out.push_back(std::move(node));
+  }
+  return "";
 }
 
 }  // namespace
@@ -135,17 +171,8 @@ Blueprint blueprint_of(const Handover& from) {
   out.config->pid_file = from.settled.pid_file;
   out.config->control.socket = from.settled.control_socket;
   put_identities(out.config->root, "root", from.identities);
-  for (const running::AddedChild& one : from.added) {
-    config::Loaded added = config::parse(one.text, one.file, one.directory, config::patient_host());
-    if (!added.config || added.config->root.children.size() != 1) {
-      out.problem =
-          added.config ? "the configuration of an added child does not contain one child" : first_problem(added);
-      return out;
-    }
-    config::Node& node = added.config->root.children.front();
-    put_identities(node, supervision::child_of(one.supervisor, node.spec.id), from.identities);
-    out.added.push_back(std::move(node));
-  }
+  out.problem = read_children(from.added, from, out.added);
+  if (out.problem.empty()) out.problem = read_children(from.leaving, from, out.leaving);
   return out;
 }
 
@@ -169,6 +196,7 @@ std::string rehearse_resume(const Handover& from, int pid) {
       problem = listener.path + " has modules, and there is no bulkhead-module-worker";
     }
   }
+  if (problem.empty()) problem = check_overrides(from.overrides);
   return problem.empty() ? check_runs(from, tree, find) : problem;
 }
 

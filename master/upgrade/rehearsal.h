@@ -16,7 +16,8 @@ namespace bulkhead::upgrade {
 struct Blueprint {
   std::optional<config::Config> config;
   std::string effective;
-  std::vector<config::Node> added;  // as in Handover::added
+  std::vector<config::Node> added;    // as in Handover::added
+  std::vector<config::Node> leaving;  // as in Handover::leaving
   std::string problem;
 };
 [[nodiscard]] Blueprint blueprint_of(const Handover& from);

@@ -39,10 +39,19 @@ std::string Upgrade::resume_children(const Handover& from) {
   for (std::size_t i = 0; i < blueprint.added.size(); ++i) {
     estate_.catalogue.add(std::move(blueprint.added[i]), from.added[i]);
   }
-  const auto find = [this](const std::string& path) { return estate_.catalogue.find(path); };
+  running::Catalogue& catalogue = estate_.catalogue;
+  for (std::size_t i = 0; i < blueprint.leaving.size(); ++i) {
+    catalogue.leave(std::move(blueprint.leaving[i]), from.leaving[i]);
+  }
+  catalogue.overrides().resume(from.overrides);
+  const auto find = [&catalogue](const std::string& path) { return catalogue.find(path); };
   std::string problem = estate_.engine.restore(
-      from.tree, [&find](const std::string& path, supervision::NodeType type) { return spec_of(path, type, find); });
+      from.tree, [&](const std::string& path, supervision::NodeType type) -> std::optional<supervision::ChildSpec> {
+        auto spec = spec_of(path, type, find);
+        return spec ? std::optional(catalogue.overrides().applied_to(std::move(*spec), path)) : std::nullopt;
+      });
   if (!problem.empty()) return problem;
+  estate_.engine.update(catalogue.spec_of(catalogue.config().root, "root"));
   for (const net::ListenerHandover& listener : from.listeners) {
     if (const auto error = estate_.listeners.resume(listener, *find(listener.path))) return error->text();
     if (listener.announced) estate_.narrator.resume_serving(listener.path);
@@ -51,15 +60,19 @@ std::string Upgrade::resume_children(const Handover& from) {
   for (const journal::RunHandover& run : from.runs) {
     if (run.asked && !run.ended) asked.push_back(run.run);
   }
-  estate_.children.resume({from.workers, from.lines, from.processes, from.remains, from.errors, from.adoption}, asked,
-                          find);
+  estate_.children.resume(
+      {from.workers, from.lines, from.processes, from.remains, from.errors, from.adoption, from.forgive}, asked, find);
+  estate_.endings.resume(from.endings);
+  estate_.operations.resume(from.operations);
+  reload_asked_ = from.reload_asked;
   return "";
 }
 
 void Upgrade::resumed() {
   estate_.services.manager().ready();
+  stage_ = Stage::renewing;  // so that the reload waits
+  if (std::exchange(reload_asked_, false)) estate_.reload.begin([](const reload::Reload::Result&) {});
   if (!came_back_.empty()) return rolled_back(came_back_);
-  stage_ = Stage::renewing;
   surroundings_.on_change();
   done();
   renewal_.begin(incarnation_, [this](const procedure::Outcome& outcome) { renewed(outcome); });

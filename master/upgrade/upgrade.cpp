@@ -27,6 +27,7 @@ using nlohmann::ordered_json;
 constexpr auto kQuietWithin = 10s;
 constexpr auto kReadersWithin = 1s;  // for clients to read answers; a slower client has to ask again
 constexpr auto kLookAgain = 5ms;
+constexpr int kChecks = 3;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> out;
@@ -67,6 +68,7 @@ void Upgrade::begin(Answered answered) {
   if (estate_.reload.under_way()) return behind_reload_.push_back(std::move(answered));
   askers_.push_back(std::move(answered));
   stage_ = Stage::checking;
+  checks_left_ = kChecks;
   surroundings_.on_change();
   estate_.events.publish("upgrade_started", "root", {{"program", path_}});
   if (const auto error = check()) rolled_back(error->text());
@@ -78,6 +80,8 @@ std::optional<sys::Error> Upgrade::check() {
   if (!program) return program.error();
   program_ = std::move(*program);
   Handover handover = hand_over();
+  checked_ = essence_of(handover);
+  --checks_left_;
   if (auto error = name_descriptors(handover)) return error;
   auto state = seal_state(encode(handover));
   if (!state) return state.error();
@@ -103,6 +107,7 @@ void Upgrade::daemon_stops() {
 
 void Upgrade::checked(const ProgramCheck::Outcome& outcome) {
   if (!outcome.problem.empty()) return rolled_back(fmt::format("{}: {}", path_, outcome.problem));
+  if (stage_ != Stage::checking) return;
   log::Line(log::Level::info, "root")
       .text("upgrading")
       .field("version", outcome.version)
@@ -121,7 +126,6 @@ void Upgrade::wait_for_quiet() {
 // A step that is half done here could not be continued by another program.
 std::string Upgrade::busy_with() const {
   if (estate_.reload.under_way()) return "a reload is under way";
-  if (const std::string first = estate_.endings.first(); !first.empty()) return first + " is stopping";
   if (estate_.engine.has_unanswered()) return "a command of an operator is under way";
   if (!estate_.engine.is_quiet() || !estate_.later.is_empty()) return "the daemon is busy";
   return estate_.children.is_settled() ? "" : "a table of connections is busy";
@@ -134,6 +138,37 @@ void Upgrade::look_whether_quiet() {
   quiet_.stop();
   if (!busy.empty()) return rolled_back(busy);
   execute();
+}
+
+void Upgrade::check_again() {
+  if (checks_left_ == 0) {
+    return rolled_back("the tree of processes changed each time while the new program was checked; upgrade again");
+  }
+  stage_ = Stage::checking;
+  if (const auto error = check()) rolled_back(error->text());
+}
+
+// Everything on which the verdict of a dry run depends: a change calls for another one.
+std::string Upgrade::essence_of(const Handover& state) {
+  Handover essence;
+  essence.config = state.config;
+  essence.added = state.added;
+  essence.leaving = state.leaving;
+  essence.identities = state.identities;
+  for (const supervision::NodeRecord& node : state.tree.nodes) {
+    supervision::NodeRecord& same = essence.tree.nodes.emplace_back();
+    same.id = node.id;
+    same.parent = node.parent;
+    same.name = node.name;
+    same.type = node.type;
+  }
+  for (const net::ListenerHandover& listener : state.listeners) {
+    net::ListenerHandover& same = essence.listeners.emplace_back();
+    same.path = listener.path;
+    for (const net::SocketHandover& socket : listener.sockets)
+      same.sockets.push_back({0, socket.address, -1, "", 0, 0, -1});
+  }
+  return encode(essence);
 }
 
 Handover Upgrade::hand_over() const {
@@ -162,7 +197,12 @@ Handover Upgrade::hand_over() const {
   out.services = estate_.services.manager().hand_over();
   out.inherited = estate_.inherited.hand_over();
   out.control = surroundings_.hand_over_clients();
+  out.operations = estate_.operations.hand_over();
+  out.endings = estate_.endings.hand_over();
+  out.reload_asked = estate_.reload.is_asked_for();
   out.added = catalogue.added();
+  out.leaving = catalogue.leaving();
+  out.overrides = catalogue.overrides().record();
   catalogue.for_each_top(
       [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
   out.tree = estate_.engine.state();
@@ -177,6 +217,7 @@ Handover Upgrade::hand_over() const {
   out.lines = std::move(children.lines);
   out.errors = std::move(children.errors);
   out.adoption = std::move(children.adoption);
+  out.forgive = std::move(children.forgive);
   out.runs = estate_.narrator.hand_over();
   for (journal::RunHandover& run : out.runs) run.asked = run.asked || estate_.children.was_asked(run.run);
   out.descriptor_limit = host::original_descriptor_limit();
@@ -202,11 +243,10 @@ sys::Error Upgrade::become(Handover& handover) {
 void Upgrade::execute() {
   auto own = open_own_program();
   if (!own) return rolled_back(own.error().text());
-  estate_.services.manager().reloading();
   Handover handover = hand_over();
+  if (essence_of(handover) != checked_) return check_again();
+  estate_.services.manager().reloading();
   handover.own_program = own->get();
-  // The other program would not know of a reload that was requested and has not begun.
-  if (estate_.reload.is_asked_for()) (void)::kill(getpid(), SIGHUP);
   const sys::Error error = become(handover);
   estate_.services.manager().ready();
   rolled_back(error.text());
@@ -233,6 +273,7 @@ void Upgrade::finish(const std::string& problem) {
   stage_ = Stage::none;
   quiet_.stop();
   program_.reset();
+  checked_.clear();
   for (const Answered& answered : std::exchange(askers_, {})) {
     answered({problem, surroundings_.version, previous_version_});
   }

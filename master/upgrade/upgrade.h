@@ -3,6 +3,10 @@
 //
 //   open the file ──▶ dry run, as a child, with the real state (program_check.h)
 //                ──▶ wait until nothing is half done ──▶ write the state ──▶ execve
+//
+// What operators have asked for and is not over travels with the state (procedure/handover.h); a reload waits. If the
+// state has changed since its dry run in what that depends on, the dry run is repeated, and in the end given up.
+//
 //   in the new program: resume everything (take_over.h, resume.h) ──▶ upgrade_done ──▶ replace the workers one by one
 //
 // A failure before execve leaves the daemon as it is. A failure after it, up to upgrade_done, executes the previous
@@ -25,6 +29,7 @@
 #include "master/journal/narrator.h"
 #include "master/procedure/endings.h"
 #include "master/procedure/log_keeper.h"
+#include "master/procedure/operations.h"
 #include "master/procedure/readiness.h"
 #include "master/procedure/renewal.h"
 #include "master/procedure/service_reports.h"
@@ -49,6 +54,7 @@ struct Estate {
   running::Children& children;
   running::Later& later;
   procedure::Endings& endings;
+  procedure::Operations& operations;
   procedure::Readiness& readiness;
   procedure::LogKeeper& log;
   procedure::ServiceReports& services;
@@ -85,9 +91,8 @@ class Upgrade {
   void begin(Answered answered);
   void go_on();  // begins an upgrade that has waited for the end of a reload
   void daemon_stops();
-  [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }
-  // Workers are being replaced: a reload has to wait.
-  [[nodiscard]] bool renewing() const noexcept { return stage_ == Stage::renewing; }
+  [[nodiscard]] bool under_way() const noexcept { return stage_ != Stage::none; }  // then a reload waits
+  [[nodiscard]] bool is_renewing() const noexcept { return stage_ == Stage::renewing; }
   [[nodiscard]] const nlohmann::ordered_json& last() const noexcept { return last_; }  // `last_upgrade` of status
 
   [[nodiscard]] bool knows(pid_t pid) const noexcept { return check_.knows(pid); }  // the dry run
@@ -106,12 +111,14 @@ class Upgrade {
 
   [[nodiscard]] std::string why_not() const;
   [[nodiscard]] std::optional<sys::Error> check();
+  void check_again();
   void checked(const ProgramCheck::Outcome& outcome);
   void wait_for_quiet();
   void look_whether_quiet();
   [[nodiscard]] std::string busy_with() const;
   void execute();
   [[nodiscard]] Handover hand_over() const;
+  [[nodiscard]] static std::string essence_of(const Handover& state);
   [[nodiscard]] sys::Error become(Handover& handover);
   void done();
   void renewed(const procedure::Outcome& outcome);
@@ -129,7 +136,9 @@ class Upgrade {
   Stage stage_ = Stage::none;
   std::string path_;  // of the program, since the first start
   std::uint64_t incarnation_ = 1;
-  sys::Fd program_;  // to be executed
+  sys::Fd program_;      // to be executed
+  std::string checked_;  // what the dry run has seen: see essence_of()
+  int checks_left_ = 0;
   supervision::Instant quiet_deadline_{};
   supervision::Instant readers_deadline_{};
   nlohmann::ordered_json last_;
@@ -138,6 +147,7 @@ class Upgrade {
 
   // In a program that has taken over, until the upgrade is over.
   std::string previous_version_;
+  bool reload_asked_ = false;
   std::string came_back_;  // not empty: this is the previous program, executed again, and why
 };
 

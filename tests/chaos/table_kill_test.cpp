@@ -154,7 +154,7 @@ class Churn {
 void sweep(Table& table, int memfd, std::uint64_t run) {
   auto view = TableView::map(memfd, table.room_of_it());
   check(bool(view), "view");
-  table.repair();
+  table.repair(nullptr, 0);
   for (std::uint32_t index = 0; index < table.high_water(); ++index) {
     const auto slot = view->copy(index);
     check(slot.has_value(), "copy", index);
@@ -289,7 +289,7 @@ void kill_at_every_instruction(int turns) {
     ++inside;
     Table& dead = copy.take_dead();
     const std::uint64_t before = dead.counts().completed;
-    dead.repair();
+    dead.repair(nullptr, 0);
     check(dead.consistent(), "consistent after a death at step", steps);
     check(dead.counts().completed - before <= 1, "one end is counted once", steps);
     sweep(dead, copy.memfd(), 7);

@@ -22,6 +22,7 @@ namespace bulkhead::config {
 namespace {
 
 const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
+                                                {"ROOT SUPERVISOR", Scope::root},
                                                 {"SUPERVISOR", Scope::supervisor},
                                                 {"CHILDREN", Scope::child},
                                                 {"LISTENER", Scope::listener},

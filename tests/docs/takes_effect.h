@@ -43,6 +43,11 @@ inline std::string how_section(const char* section, std::string_view key) {
   return how(file(1), file(2));
 }
 
+inline std::string how_root(std::string_view key) {
+  const auto file = [&](int value) { return ordered_json{{"supervisor", {{std::string(key), value}}}}; };
+  return how(file(1), file(2));
+}
+
 inline std::string words_of_section(const std::string& how) {
   return how == "needs_restart" ? "at restart of the daemon" : how == "in_place" ? "at reload" : "never";
 }
@@ -83,12 +88,10 @@ inline std::string takes_effect(const config::Option& option) {
       if (key == "type") return "at reload, as the end of one child and the start of another";
       if (key == "instances") return "at reload, as the start or the end of children";
       return words_of_child({"listener", "process", "supervisor"}, key);
-    case Scope::listener:
-      // A bound socket keeps these options (net::Listener::change).
-      if (key == "ipv6only" || key == "device") return "at restart of the daemon; a reload that changes it is refused";
-      return words_of_child({"listener"}, key);
+    case Scope::listener: return words_of_child({"listener"}, key);
     case Scope::process: return words_of_child({"process"}, key);
     case Scope::child_keys: return words_of_child({"listener", "process"}, key);
+    case Scope::root: return words_of_section(how_root(key));
     case Scope::supervisor:
       if (key == "defaults") return "like the keys in it";
       return key == "children" ? "child by child" : words_of_child({"supervisor"}, key);

@@ -427,11 +427,15 @@ echo unharmed >>{report}
         signal_process(self.first.pid, signal.SIGTERM)
         self.assertEqual(daemon.wait_exit(), 0)
 
-    def test_the_exit_status_of_a_root_that_gives_up(self):
+    def test_a_root_that_gives_up_drains_and_has_its_exit_status(self):
         fails = {"id": "fails", "type": "process", "ready": "exec", "argv": ["/bin/sh", "-c", f"read line <{self.gates['end']}; exit 3"]}
-        daemon = self.begin(fails, supervisor={"max_restarts": 0})
+        daemon = self.begin(fails, listener(), supervisor={"max_restarts": 0, "on_give_up": "leave"})
         daemon.expected_status = 70
-        self.open_gate("end")
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            self.open_gate("end")
+            daemon.wait_log("^shutting down: existing connections continue until they end$", path="root")
+            self.assertTrue(client.echo(b"to the end\n"))
         self.assertEqual(daemon.wait_exit(), 70)
 
 

@@ -193,7 +193,7 @@ class GaveUp(Drain):
             self.give_up(daemon)
             self.wait_state(daemon, "root/echo", "stopped")
             wait_until(lambda: refused(daemon.address()), 5, "the port refuses")
-            daemon.wait_log("is not started again")
+            daemon.wait_log("the listener will not be restarted")
             self.assertEqual(held.echo_all(), 4)
             self.assertEqual(daemon.control.node("root/echo")["connections"]["active"], 4)
             self.assertEqual(daemon.control.run("start", "root/echo")[0], 0)

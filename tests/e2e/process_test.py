@@ -342,6 +342,7 @@ class Restarts(ControlledTestCase):
         path = "root/middle/inner/job"
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())
+            child = daemon.child_of(client)
             for _ in range(2):
                 before = daemon.events.mark()
                 signal_process(daemon.control.node(path)["pid"], signal.SIGSEGV)
@@ -349,7 +350,8 @@ class Restarts(ControlledTestCase):
                 if _ == 0:
                     daemon.events.next("child_ready", path, after=before)
             self.assertEqual(daemon.wait_exit(), 70)
-            self.assertEqual(client.rest(), b"")
+            self.assertTrue(client.echo(b"without a daemon\n"))
+        self.wait_gone([child])
         told = daemon.log("^gave up: ", path="root", level="error")
         self.assertEqual(len(told), 1)
         message = told[0]["message"]

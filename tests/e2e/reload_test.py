@@ -144,7 +144,7 @@ class Changes(ReloadTestCase):
             self.assertEqual(daemon.control.run("stop", path)[0], 0)
         self.rewrite(daemon, group(2000, sleeper("more")), listener("echo", listen=address, handler="chargen"))
         self.assertEqual(self.changes(self.reload(daemon)), [
-            ("restarted", "root/group/job", "argv"), ("added", "root/group/more"), ("new_workers", "root/echo", "handler")])
+            ("in_place", "root/group/job", "argv"), ("added", "root/group/more"), ("in_place", "root/echo", "handler")])
         self.assertEqual(daemon.control.node("root/group")["state"], "stopped")
         self.assertRaises(ConnectionRefusedError, Client, daemon.address())
         for path in "root/group", "root/echo":
@@ -289,22 +289,28 @@ class Refused(ReloadTestCase):
         self.unchanged(daemon, workers)
         self.assertEqual(len(daemon.control.node("root")["children"]), 1)
 
-    def test_a_child_that_still_exists_is_not_added_again(self):
-        address = f"127.0.0.1:{free_port()}"
-        second = listener("second", listen=address)
+    def test_a_child_that_an_operator_added_is_not_added_again(self):
+        daemon = self.supervise(listener())
+        added = sleeper("second")
+        self.assertEqual(daemon.control.value("add", "root", self.write("child.json", json.dumps(added))), {"ok": True})
+        self.rewrite(daemon, listener(), added)
+        self.assertIn("root/second still exists", self.refused(daemon))
+        self.assertEqual(daemon.control.node("root/second")["state"], "running")
+
+    def test_a_listener_that_drains_is_supervised_although_its_entry_is_gone(self):
+        second = listener("second", listen=f"127.0.0.1:{free_port()}")
         daemon = self.supervise(listener(), second)
-        with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
+        with Client(daemon.address("second")) as client:
             self.assertTrue(client.echo())
             self.rewrite(daemon, listener())
             self.reload(daemon)
-            self.rewrite(daemon, listener(), second)
-            self.assertIn("root/second still exists", self.refused(daemon))
             for worker in daemon.workers("second"):  # its entry is no longer in the daemon's configuration
                 signal_process(worker.pid, signal.SIGKILL)
             self.assertTrue(client.echo())
         wait_until(lambda: len(daemon.control.node("root")["children"]) == 1, 5, "the end of what was removed")
+        self.rewrite(daemon, listener(), second)
         self.reload(daemon)
-        with Client(("127.0.0.1", int(address.split(":")[1]))) as client:
+        with Client(daemon.address("second")) as client:
             self.assertTrue(client.echo())
 
     def test_diff_and_check_change_nothing(self):

@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 
-from harness import (Client, ControlledTestCase, exec_listener, listener, main, needs_mounts, needs_root, signal_process, tool, wait_until)
+from harness import (Client, ControlledTestCase, ReloadTestCase, exec_listener, listener, main, needs_mounts, needs_root, signal_process,
+                     steady, tool, wait_until)
 
 MANY = 1_000_000
 
@@ -49,6 +50,65 @@ class SourcesTestCase(ControlledTestCase):
         for client in clients:
             client.close()
         wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
+
+
+class Reloads(SourcesTestCase, ReloadTestCase):
+    def test_existing_connections_count_for_a_limit_that_a_reload_adds(self):
+        daemon = self.supervise(steady(workers=2))
+        held = self.served(daemon, "127.0.0.1", 2) + self.served(daemon, "127.0.0.2", 5)
+        self.assertEqual(len(held), 7)
+        self.rewrite(daemon, steady(workers=2, max_connections_per_source=3))
+        self.reload(daemon)
+        self.assertEqual([len(self.served(daemon, f"127.0.0.{number}", 5)) for number in (1, 2, 3)], [1, 0, 3])
+        for client in held[2:]:
+            client.close()
+        wait_until(lambda: len(daemon.control.call("connections")["result"]) == 6, 5, "only those that stay")
+        self.assertEqual(len(self.served(daemon, "127.0.0.2", 5)), 3)
+        for limits, more in (({"source_prefix": {"v4": 24}, "max_connections_per_source": 12}, 3), ({}, 5),
+                             ({"max_connections_per_source": 12}, 1)):
+            self.rewrite(daemon, steady(workers=2, **limits))
+            self.reload(daemon)
+            self.assertEqual(len(self.served(daemon, "127.0.0.1", 5)), more, limits)
+
+    def test_connections_that_old_workers_accept_meanwhile_count_too(self):
+        daemon = self.supervise(steady(workers=3, max_unavailable=1))
+        stop = threading.Event()
+        held = []
+
+        def connect():
+            while not stop.is_set() and len(held) < 300:
+                held.extend(self.served(daemon, "127.0.0.7"))
+        thread = threading.Thread(target=connect)
+        thread.start()
+        self.rewrite(daemon, steady(workers=3, max_unavailable=1, max_connections_per_source=1))
+        self.reload(daemon)
+        stop.set()
+        thread.join()
+        self.assertEqual(len(self.served(daemon, "127.0.0.7", 5)), 0, len(held))
+
+
+class Upgrades(SourcesTestCase, ReloadTestCase):
+    def test_existing_connections_count_after_an_upgrade(self):
+        daemon = self.supervise(steady(workers=2))
+        self.assertEqual(len(self.served(daemon, "127.0.0.1", 2)), 2)
+        self.rewrite(daemon, steady(workers=2, max_connections_per_source=3))
+        for verb in "reload", "upgrade":
+            self.assertEqual(daemon.control.run(verb, "--wait")[0], 0, verb)
+        self.assertEqual(len(self.served(daemon, "127.0.0.1", 3)), 1)
+        self.assertEqual(daemon.control.run("upgrade", "--wait")[0], 0)
+        self.assertEqual(len(self.served(daemon, "127.0.0.1", 3)), 0)
+
+
+class PendingPardon(SourcesTestCase):
+    def test_penalties_cleared_while_no_worker_runs_stay_cleared_after_an_upgrade(self):
+        told = exec_listener([self.helper("behaves_as_told")], "told", workers=1, penalties={"mode": "enforce", "crash": "1h"})
+        daemon = self.supervise(told)
+        for source in "127.0.0.1", "127.0.0.2":
+            self.open(daemon, source)[0].send(b"crash\n")
+        wait_until(lambda: len(daemon.control.value("penalties")) == 2, 5, "two penalties")
+        for command in ("stop", "root/told"), ("penalties", "clear", "127.0.0.1"), ("upgrade", "--wait"), ("start", "root/told"):
+            self.assertEqual(daemon.control.run(*command)[0], 0, command)
+        wait_until(lambda: [one["source"] for one in daemon.control.value("penalties")] == ["127.0.0.2/32"], 5, "one penalty")
 
 
 class Connections(SourcesTestCase):

@@ -3,13 +3,13 @@
 import signal
 import time
 
-from harness import Client, Hold, TestCase, listener, main, process, signal_process, wait_until
+from harness import Client, ControlledTestCase, Hold, TestCase, listener, main, process, signal_process, wait_until
 
 HARMLESS_TO_WORKERS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU,
                        signal.SIGINT, signal.SIGALRM, signal.SIGPIPE]
 
 
-class Intensity(TestCase):
+class Intensity(ControlledTestCase):
     def kill_until_it_ends(self, daemon, at_most):
         """Kills worker 1 repeatedly; returns how often."""
         kills, last = 0, 0
@@ -27,9 +27,11 @@ class Intensity(TestCase):
         address = daemon.address()
         with Client(address) as client:
             self.assertTrue(client.echo())
+            child = daemon.child_of(client)
             kills = self.kill_until_it_ends(daemon, 10)
             self.assertEqual(daemon.wait_exit(), 70)
-            self.assertEqual(client.rest(), b"")
+            self.assertTrue(client.echo(b"without a daemon\n"))
+        self.wait_gone([child])
         self.assertEqual(kills, 3)
         chain = daemon.log("^gave up: ", path="root", level="error")
         self.assertEqual(len(chain), 1)

@@ -101,6 +101,17 @@ class Broken(UpgradeTestCase):
         self.install(self.module("does_as_told"), "own.so", 0o755)
         self.assertEqual(self.upgraded(daemon, self.next), "next")
 
+    def test_a_module_that_forks_in_its_init_by_now(self):
+        module = os.path.join(self.installed, "own.so")
+        self.install(self.module("does_as_told"), "own.so", 0o755)
+        daemon = self.supervised(module_listener(module))
+        before = {one.pid for one in daemon.tree()}
+        self.install(self.module("forks_in_init"), "own.so", 0o755)
+        self.install(self.next)
+        with Hold(daemon.address("echo"), 5) as hold:
+            self.rolled_back(daemon, hold, "its worker program, for root/own: ")
+            wait_until(lambda: len(daemon.tree()) == len(before) + len(hold), 5, "nothing left of the trial")
+
     def test_states_and_workers_of_other_versions(self):
         self.install(self.helper("bulkheadd-breaks"))
         daemon = self.supervise(echo_listener())

@@ -359,7 +359,7 @@ class Links(UpgradeTestCase):
         self.lead_to("v2")
         os.lchown(self.installed, 65534, 65534)
         with Hold(daemon.address(), 5) as hold:
-            self.rolled_back(daemon, hold, f"others may write to {self.installed}")
+            self.rolled_back(daemon, hold, f"{self.installed} is a link of uid 65534")
 
 
 class Signals(UpgradeTestCase):

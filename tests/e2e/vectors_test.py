@@ -1,9 +1,10 @@
 """The named scenarios of tests/vectors, recorded from Erlang/OTP, with real processes in real time.
 
-One daemon hosts them all: each scenario's tree is added as a temporary supervisor, so that its end is seen and has no
-consequences, to a supervisor that has no other child meanwhile, because while it stops one it attends to no other.
-Several run at once. What `events` tells is put into the words of the vectors and
-compared with them: order of starts and stops, reasons, signals, answers, the living children, the state of every child."""
+One daemon hosts them all, several at once: each scenario's tree is added as a temporary supervisor, so that its end is seen and has
+no consequences, to a supervisor that has no other child meanwhile. Events are translated into the words of the vectors and compared
+with them literally: order of starts and stops, reasons, signals, answers, the living children, the state of every child. Two
+things are left out: failed starts where a scenario is tagged `nowait`, because their number depends on when a supervisor hears of
+what happens meanwhile, and the difference between the two clean statuses that a process cannot show."""
 
 import concurrent.futures
 import datetime

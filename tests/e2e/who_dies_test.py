@@ -277,7 +277,9 @@ class TheTable(ControlledTestCase):
         second = []
         self.row("the master, with a descriptor store", hold, lambda: second.append(self.next_master(daemon, **self.manager.with_store(self.helper("passes_sockets")))))
         self.manager.close()
-        self.row("the master, without one", hold, lambda: self.next_master(second[0]), unserved=True)
+        third = []
+        self.row("the master, without one", hold, lambda: third.append(self.next_master(second[0], supervisor={"max_restarts": 0})), unserved=True)
+        self.row("the root supervisor gives up", hold, lambda: self.given_up(third[0]), unserved=True)
         print("| who dies | established connections lost | refused or reset meanwhile |\n|---|---|---|", *self.rows, sep="\n", flush=True)
         self.assertEqual([one.split(" | ")[0].strip("| ") for one in self.rows], self.promised())
 
@@ -292,6 +294,13 @@ class TheTable(ControlledTestCase):
         started = self.start(*self.children, **options)
         self.assertLess(time.monotonic() - began, 1.5)
         return started
+
+    def given_up(self, daemon):
+        daemon.tree()  # remembers the processes seen
+        self.kill(next(one for one in children_of(daemon.pid) if one.name == "sleep"))
+        self.assertEqual(daemon.wait_exit(), 70)
+        daemon.killed = True  # for the harness: what remains is no fault
+        self.start(*self.children)
 
     def promised(self):
         """The first column of the table in README.md."""

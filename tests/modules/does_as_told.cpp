@@ -219,7 +219,13 @@ int init(const bulkhead_host* host, void** state, char* error, std::size_t size)
   if (asked("init_crashes")) *reinterpret_cast<volatile int*>(16) = 1;
   if (asked("init_hangs")) sleep(60);
   if (asked("init_umask")) umask(0);
-  if (asked("init_forks") && fork() == 0) {
+#ifdef FORKS
+  const bool forks = true;
+#else
+  const bool forks = asked("init_forks");
+#endif
+  if (forks && fork() == 0) {
+    setsid();
     sleep(60);
     _exit(0);
   }

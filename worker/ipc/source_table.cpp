@@ -321,6 +321,21 @@ void Sources::recover(Slot* slots, std::uint32_t count) noexcept {
   }
 }
 
+void Sources::count_others(Slot* slots, std::uint32_t count, const admission::SourceRules& rules,
+                           std::int64_t now_ns) noexcept {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Slot& slot = slots[i];
+    if (slot.state != SlotState::serving && slot.state != SlotState::ending) continue;  // others have no client yet
+    const SourceKey key = source_of(slot.peer, rules.prefix4, rules.prefix6);
+    if (key.family == 0 || (exists(slot.source) && at(slot.source).key == key)) continue;
+    leave(slot.source);
+    SourceAnswer known;
+    known.source = find(key);
+    if (known.source != kNoSource) known.rate_full_at_ns = at(known.source).rate_full_at_ns;
+    slot.source = enter(key, known, now_ns);
+  }
+}
+
 bool Sources::consistent(const Slot* slots, std::uint32_t count) const {
   const std::uint32_t last = touched();
   std::vector<std::uint32_t> connections(last + 1);

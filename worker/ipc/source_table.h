@@ -78,6 +78,10 @@ class Sources {
   // A holder of the lock was killed: rebuilds all from the sources and the first `count` slots, whose states and list
   // are right again. A slot that names no source counts for none from now on.
   void recover(Slot* slots, std::uint32_t count) noexcept;
+  // Counts the connections of the first `count` slots that do not count for their source: they began when nothing was
+  // asked of sources, or a source had another prefix.
+  void count_others(Slot* slots, std::uint32_t count, const admission::SourceRules& rules,
+                    std::int64_t now_ns) noexcept;
   // For tests: whether recover() would change nothing.
   [[nodiscard]] bool consistent(const Slot* slots, std::uint32_t count) const;
 

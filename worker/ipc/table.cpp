@@ -150,14 +150,10 @@ void Table::limit(const Shape& limits) noexcept {
   header.shape.capacity = std::min(limits.capacity, room_.slots);
 }
 
-void Table::repair(const Shape& limits) noexcept {
-  repair();
-  limit(limits);
-}
-
-void Table::repair() noexcept {
+void Table::repair(const admission::SourceRules* rules, std::int64_t now_ns) noexcept {
   const TableGuard guard(*this);
   recover();
+  if (rules != nullptr) sources_.count_others(slots_, high_water(), *rules, now_ns);
 }
 
 std::optional<MasterWord> Table::wish(std::uint32_t slot) const noexcept {

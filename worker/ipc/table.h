@@ -107,11 +107,10 @@ class Table {
   // Other limits from now on, the room stays. Connections above a lower limit continue; a rate begins anew if it is
   // another. Waiting workers should get a Kick.
   void limit(const Shape& limits) noexcept;
-  // The first deed of a worker: rebuilds what can be rebuilt, whatever the memory says, and sets the limits.
-  void repair(const Shape& limits) noexcept;
-
-  // The same without the limits, for when another worker has died.
-  void repair() noexcept;
+  // The first deed of a worker, and one when another worker has died: rebuilds what can be rebuilt, whatever the memory
+  // says. With `rules`, which the worker asks sources by, connections that others have admitted without them count for
+  // their sources too.
+  void repair(const admission::SourceRules* rules, std::int64_t now_ns) noexcept;
 
   // What the master wants done with a slot that it owns, and has not been done.
   [[nodiscard]] std::optional<MasterWord> wish(std::uint32_t slot) const noexcept;

@@ -66,8 +66,16 @@ class TableView {
   TableRoom room_;
 };
 
-// Fills a table that nobody else has yet: these slots, these counts. What else there is of it a worker rebuilds before
-// it is ready.
+// A slot whose connection continues in another table, as the master knows it.
+struct KeptUse {
+  std::uint32_t index = 0;
+  std::uint32_t use = 0;
+  SlotState state = SlotState::serving;
+  std::int32_t pid = 0;
+};
+
+// Fills a table that nobody else has yet: these slots, in several calls if there are many, and these counts. What else
+// there is of it a worker rebuilds before it is ready.
 [[nodiscard]] bool fill_table(int memfd, const TableRoom& room, std::span<const KeptSlot> slots,
                               const Counts& counts) noexcept;
 

@@ -7,14 +7,14 @@ from .tree import nodes
 def differences(model, seen, pids, control_path):
     """`pids`: (path, type) -> the pid or the set of the workers' pids, of the last look."""
     out = []
-    _compare_node(model.root, seen.tree, out, pids)
+    _compare_node(model, model.root, seen.tree, out, pids)
     _compare_sockets(model, seen, control_path, out)
     _compare_connections(model, seen, out)
     _compare_processes(model, seen, out)
     return out
 
 
-def _compare_node(node, told, out, pids):
+def _compare_node(model, node, told, out, pids):
     path = told["path"]
 
     def must(what, is_so):
@@ -24,16 +24,18 @@ def _compare_node(node, told, out, pids):
     must(f"is a {node.type}", told["type"] == node.type)
     if node.type == told["type"]:
         must(f"is {node.state}", _state_agrees(node, told))
+        differs = model.differs(path, node)
+        must(f"differs from the file: {differs}", differs in (None, told.get("differs", [])))
         {"process": _compare_process, "listener": _compare_listener, "supervisor": _compare_supervisor}[node.type](node, told, must, pids)
     if node.type == "supervisor" == told["type"]:
         for child in told.get("children", []):
             own = node.child(child["id"])
             if own:
-                _compare_node(own, child, out, pids)
+                _compare_node(model, own, child, out, pids)
 
 
 def _short(told):
-    return {key: value for key, value in told.items() if key in ("type", "state", "pid", "suspended", "endpoints", "phase")}
+    return {key: value for key, value in told.items() if key in ("type", "state", "pid", "suspended", "differs", "missing", "endpoints", "phase")}
 
 
 def _state_agrees(node, told):
@@ -48,7 +50,7 @@ def _compare_process(node, told, must, pids):
         must("has a pid", "pid" in told)
         if node.starts == 0:
             must(f"is still {pid}", told.get("pid") == pid)
-        else:
+        elif node.starts is not None:
             must(f"is no longer {pid}", told.get("pid") != pid)
     if node.state == STOPPED:
         must("has no pid", "pid" not in told)
@@ -72,6 +74,8 @@ def _compare_listener(node, told, must, pids):
 def _compare_supervisor(node, told, must, pids):
     own, theirs = [one.id for one in node.children], [one["id"] for one in told["children"]]
     must(f"has the children {own}; told are {theirs}", own == theirs)
+    missing = {name: ["stopped" if why == "stopped" else "deleted"] for name, why in node.gone.items() if why != "ended"}
+    must(f"misses {missing}", {one["id"]: one["differs"] for one in told.get("missing", [])} == missing)
 
 
 def _compare_sockets(model, seen, control_path, out):

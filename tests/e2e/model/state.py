@@ -18,10 +18,11 @@ class Node:
         self.spec = spec
         self.origin = origin
         self.state = STOPPED
-        self.starts = 0         # processes: how often it has been started since the last look
+        self.starts = 0         # processes: how often it has been started since the last look; None: not known
         self.children = []      # supervisors, in their order
         self.restarts = 0       # supervisors: those that count against max_restarts
         self.gone = {}          # supervisors: id -> why a child of the file has no entry
+        self.by_operator = False  # an operator has stopped it
         self.workers = spec.get("workers", 0)
         self.renewed = "none"   # listeners: "none", "some", "all" of the workers are others than at the last look; "any": unknown
         self.suspended = False  # None: not known, as for `workers` and `accepted`
@@ -69,11 +70,12 @@ class Model:
         self.root = Node({"id": "root", "type": "supervisor", **supervisor})
         self.supervisor = supervisor
         self.broken = set()
+        self.scaled = {}        # path -> the number of workers that an operator has set, and the file has not
         self.connections = 0
         self.unknown = set()    # connections that may have ended or not
         self.nameless = set()   # connections over Unix sockets, whose clients have no address of their own
         self.loose = False      # several steps at once: only what all orders have in common is certain
-        self._start(self.root)
+        self._start(self.root, "root")
 
     # --- looking
 
@@ -109,14 +111,25 @@ class Model:
                    or node.suspended or (node.type == "listener" and node.workers != node.spec["workers"])
                    for _, node in self.nodes())
 
+    def differs(self, path, node):
+        """What `tree` must tell; None: not known."""
+        if node.origin == "added":
+            return ["added"]
+        if node.suspended is None:
+            return None
+        words = {"stopped": node.state == STOPPED and node.by_operator, "suspended": node.suspended, "scaled": path in self.scaled}
+        return [word for word, is_so in words.items() if is_so]
+
     # --- starting and ending
 
-    def _start(self, node, old=None):
+    def _start(self, node, path, old=None):
         """`old`: the node in whose place it starts, whose listeners keep their connections."""
+        node.by_operator = False
         if node.type == "process":
             self._start_process(node)
         elif node.type == "listener":
             node.state = RUNNING
+            node.workers = self.scaled.get(path, node.spec["workers"])
             node.renewed = "any" if self.loose else "all"
         else:
             node.state = RUNNING
@@ -127,15 +140,14 @@ class Model:
                 child.accepted = None  # a listener that an earlier life of this supervisor had goes on counting
                 if before and before.type == child.type == "listener":
                     self._continue(child, before)
-                self._start(child, before)
+                self._start(child, f"{path}/{child.id}", before)
 
     def _continue(self, node, old):
         node.conns, node.queued, node.suspended = old.conns, old.queued, old.suspended
         node.accepted = old.accepted
-        node.workers = old.workers if old.workers == node.workers else None  # whether scale survives is not said
 
     def _start_process(self, node):
-        node.starts += 1
+        node.starts = None if node.starts is None else node.starts + 1
         if node.id in self.broken:
             node.state = CRASHING
         else:
@@ -156,13 +168,17 @@ class Model:
         node.state = STOPPED
         if node.type == "supervisor":
             node.children = []
-        if node.type == "listener" and (node.suspended or node.workers != node.spec["workers"]):
-            node.suspended, node.workers = None, None  # whether it is still suspended, or scaled, when it starts is not said
+        if node.type == "listener" and node.suspended:
+            node.suspended = None  # whether it is still suspended when it starts is not said
 
-    def _remove(self, parent, node, why):
+    def _remove(self, parent, node, why, path):
         parent.children.remove(node)
+        self._forget_scaled(path)
         if node.origin == "file":
             parent.gone[node.id] = why
+
+    def _forget_scaled(self, path):
+        self.scaled = {one: workers for one, workers in self.scaled.items() if one != path and not one.startswith(path + "/")}
 
     # --- what a supervisor does about an exit
 
@@ -171,7 +187,7 @@ class Model:
         if node.restart == "permanent" or (node.restart == "transient" and abnormal):
             self._restart(parent, node, path)
         elif node.restart == "temporary":
-            self._remove(parent, node, "ended")
+            self._remove(parent, node, "ended", path)
         else:
             node.state = STOPPED
 
@@ -184,9 +200,9 @@ class Model:
         for one in self._group(parent, node):
             if one.restart == "temporary" and one is not node:
                 self._drop(one)
-                self._remove(parent, one, "ended")
+                self._remove(parent, one, "ended", f"{parent_path}/{one.id}")
             else:
-                self._start(one, copy.deepcopy(one))
+                self._start(one, f"{parent_path}/{one.id}", copy.deepcopy(one))
 
     def _group(self, parent, node):
         strategy, at = parent.spec.get("strategy", "one_for_one"), parent.children.index(node)
@@ -213,9 +229,10 @@ class Model:
         node, parent, error = self._addressed(path)
         if error:
             return error
+        node.by_operator = node.by_operator or node.state != STOPPED
         self._end(node)
         if node.restart == "temporary":
-            self._remove(parent, node, "stopped")
+            self._remove(parent, node, "stopped", path)
         return OK
 
     def start(self, choose, path):
@@ -223,7 +240,7 @@ class Model:
         error = error or self._why_not_ended(choose, node)
         if error:
             return error
-        self._start(node)
+        self._start(node, path)
         return OK
 
     def restart(self, choose, path):
@@ -232,9 +249,9 @@ class Model:
             return error
         if node.restart == "temporary" and choose(False, True):
             self._end(node)
-            self._remove(parent, node, "stopped")
+            self._remove(parent, node, "ended", path)
             return "not_found"
-        self._start(node, copy.deepcopy(node))
+        self._start(node, path, copy.deepcopy(node))
         return OK
 
     def delete(self, choose, path):
@@ -242,7 +259,7 @@ class Model:
         error = error or self._why_not_ended(choose, node)
         if error:
             return error
-        self._remove(parent, node, "deleted")
+        self._remove(parent, node, "deleted", path)
         return OK
 
     def add(self, choose, path, spec):
@@ -257,7 +274,7 @@ class Model:
             return "already_started" if there.state == RUNNING else "already_present"
         node = Node(spec, "added")
         parent.children.append(node)
-        self._start(node)
+        self._start(node, f"{path}/{node.id}")
         return OK
 
     def _listener(self, choose, path):
@@ -274,11 +291,13 @@ class Model:
         if node is None:
             return answer
         if node.state == STOPPED:
-            node.workers = None
-            return choose("noproc", OK)
+            return "noproc"
         if node.workers != workers:
             node.workers = workers
             self._renew(node, "some")
+        self._forget_scaled(path)
+        if workers != node.spec["workers"]:
+            self.scaled[path] = workers
         return OK
 
     def suspend(self, choose, path, on=True):
@@ -343,7 +362,7 @@ class Model:
         self.broken.discard(name)
         for _, node in self.nodes():
             if node.id == name and node.state == CRASHING:
-                self._start(node)
+                self._start_process(node)
 
     def connect(self, choose, path, over):
         node = self.find(path)
@@ -387,7 +406,8 @@ class Model:
         """It is killed, and started again with the file that was in effect."""
         self._drop(self.root)
         self.root = Node({"id": "root", "type": "supervisor", **self.supervisor})
-        self._start(self.root)
+        self.scaled = {}
+        self._start(self.root, "root")
 
     # --- reloads and upgrades
 
@@ -401,11 +421,38 @@ class Model:
         """`supervisor`: the root as the new file has it; None: a file that is refused."""
         if supervisor is None:
             return REFUSED
+        old, new = _workers_by_path(self.supervisor, "root"), _workers_by_path(supervisor, "root")
+        self.scaled = {path: workers for path, workers in self.scaled.items() if old.get(path) == new.get(path)}
         self.supervisor = supervisor
-        self._reload_supervisor(choose, self.root, {"id": "root", "type": "supervisor", **supervisor})
+        self._reload_supervisor(choose, self.root, "root", {"id": "root", "type": "supervisor", **supervisor})
         return OK
 
-    def _reload_supervisor(self, choose, node, spec):
+    def reset(self, choose, number, supervisor):
+        """A reload with --reset."""
+        if supervisor is None:
+            return REFUSED
+        for _, node in self.nodes():
+            node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
+            for added in [one for one in node.children if one.origin == "added"]:
+                self._drop(added)
+                node.children.remove(added)
+        self.reload(choose, number, supervisor)
+        self.scaled = {}
+        for path, node in self.nodes():
+            if node.by_operator:
+                self._start(node, path)
+            if node.type == "listener" and node.state == RUNNING:
+                self._unscale(node)
+                node.suspended = False
+                self._serve_queue(node)
+        return OK
+
+    def _unscale(self, node):
+        if node.workers != node.spec["workers"]:
+            node.workers = node.spec["workers"]
+            self._renew(node, "some")
+
+    def _reload_supervisor(self, choose, node, path, spec):
         old = {one["id"]: one for one in node.spec["children"]}
         node.spec = spec
         if node.state != RUNNING:
@@ -419,16 +466,26 @@ class Model:
         added = [one for one in node.children if one.origin == "added" and one.id in kept]
         node.children = []
         for child in spec["children"]:
+            below = f"{path}/{child['id']}"
             if child["id"] in kept:
-                self._reload_child(choose, kept[child["id"]], child, old.get(child["id"], child))
+                self._reload_child(choose, kept[child["id"]], below, child, old.get(child["id"], child))
                 node.children.append(kept[child["id"]])
             elif self._comes_back(choose, node, child, old.get(child["id"])):
                 node.gone.pop(child["id"], None)
                 node.children.append(Node(child))
                 node.children[-1].accepted = None if self.loose else 0
-                self._start(node.children[-1])
+                self._start(node.children[-1], below)
+                if self.loose:
+                    self._perhaps_taken_back(node.children[-1])
         node.gone = {name: why for name, why in node.gone.items() if name in new}
         node.children += added
+
+    def _perhaps_taken_back(self, node):
+        """A reload at the same time may have removed it, and it has not ended yet."""
+        for _, one in node.walk(""):
+            one.starts, one.renewed = None, "any"
+            if one.type == "listener":
+                one.suspended, one.workers = None, None
 
     def _comes_back(self, choose, parent, child, old):
         """The file is the truth: what has no entry is started, unless it is temporary, has ended, and is unchanged."""
@@ -437,18 +494,25 @@ class Model:
             return True
         return False if why == "ended" else choose(False, True)
 
-    def _reload_child(self, choose, node, spec, old):
+    def _reload_child(self, choose, node, path, spec, old):
         changed = {key for key in {*spec, *old} if spec.get(key) != old.get(key)}
         if node.type == "supervisor":
-            return self._reload_supervisor(choose, node, spec)
+            return self._reload_supervisor(choose, node, path, spec)
         node.spec = spec
         if node.type == "listener":
-            if "workers" in changed:
-                node.workers = spec["workers"]
+            node.workers = self.scaled.get(path, spec["workers"])
             if changed and node.state == RUNNING:
                 self._renew(node, "any")
         elif changed - IN_PLACE and node.state != STOPPED:
-            self._start(node)
+            self._start(node, path)
+
+
+def _workers_by_path(spec, path):
+    """The listeners of a file and their numbers of workers."""
+    out = {path: spec["workers"]} if spec.get("type") == "listener" else {}
+    for child in spec.get("children", []):
+        out.update(_workers_by_path(child, f"{path}/{child['id']}"))
+    return out
 
 
 # --- every state that a step may lead to

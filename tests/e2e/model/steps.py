@@ -9,8 +9,8 @@ from . import configurations
 from .state import BUSY, outcomes
 
 # Commands of the control socket: what may be asked at once.
-COMMANDS = ("stop", "start", "restart", "delete", "add", "scale", "suspend", "resume", "drain", "reload", "upgrade")
-WEIGHTS = {"stop": 6, "start": 8, "restart": 6, "delete": 5, "add": 4, "scale": 4, "suspend": 3, "resume": 3, "drain": 2, "reload": 14,
+COMMANDS = ("stop", "start", "restart", "delete", "add", "scale", "suspend", "resume", "drain", "reload", "reset", "upgrade")
+WEIGHTS = {"stop": 6, "start": 8, "restart": 6, "delete": 5, "add": 4, "scale": 4, "suspend": 3, "resume": 3, "drain": 2, "reload": 14, "reset": 3,
            "upgrade": 4, "kill_process": 8, "end_process": 3, "kill_worker": 6, "kill_connection": 4, "connect": 14, "leave": 2,
            "breaks": 2, "mends": 3, "starve": 1, "master_dies": 1, "at_once": 8}
 FILES = [*range(configurations.COUNT), *range(configurations.COUNT), 0, 0, 0, 0, "invalid", "occupied"]
@@ -51,7 +51,7 @@ _ARGUMENTS = {
     "add": lambda rng: [rng.choice(configurations.SUPERVISORS), "x"],
     "scale": lambda rng: [rng.choice(configurations.LISTENERS), rng.choice([1, 2, 3, 4])],
     "drain": lambda rng: [rng.choice([None, *configurations.LISTENERS])],
-    "reload": lambda rng: [rng.choice(FILES)],
+    "reload": lambda rng: [rng.choice(FILES)], "reset": lambda rng: [rng.choice(FILES)],
     "upgrade": lambda rng: [],
     "kill_process": _process, "end_process": _process,
     "kill_worker": lambda rng: [rng.choice(configurations.LISTENERS), rng.choice(["KILL", "KILL", "TERM", "SEGV"])],
@@ -88,6 +88,11 @@ def spoils(step, path):
     return any(one[0] in ("master_dies", "starve", "end_amid") or one[:2] == ["kill_worker", path] for one in parts(step))
 
 
+def reads(step):
+    """It reads a file; `reset` is a reload with --reset."""
+    return step[0] in ("reload", "reset")
+
+
 def parts(step):
     """The steps that it consists of."""
     return step[1] if step[0] in ("at_once", "end_amid") else [step]
@@ -98,9 +103,9 @@ def apply(model, choose, step, files):
     name, *words = step
     if name == "add":
         return model.add(choose, words[0], files.added(words[1]))
-    if name == "reload":
+    if reads(step):
         good = isinstance(words[0], int)
-        return model.reload(choose, words[0], files.file(words[0])["supervisor"] if good else None)
+        return getattr(model, name)(choose, words[0], files.file(words[0])["supervisor"] if good else None)
     return getattr(model, name)(choose, *words)
 
 
@@ -128,6 +133,6 @@ def _in_order(model, choose, steps, order, files):
 
 def _as_read(choose, steps, at):
     """A reload may find the file of a later one."""
-    if steps[at][0] != "reload":
+    if not reads(steps[at]):
         return steps[at]
-    return choose(*[step for step in steps[at:] if step[0] == "reload"])
+    return choose(*[[steps[at][0], step[1]] for step in steps[at:] if reads(step)])

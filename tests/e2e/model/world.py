@@ -16,6 +16,7 @@ from harness.processes import kill_all_below, signal_process
 
 from . import configurations
 from .state import OK, REFUSED
+from .steps import reads
 from .tree import nodes
 
 DEADLINE = 10.0  # of any command, and of any change
@@ -100,7 +101,7 @@ class World:
         if own:
             return own(model, *words)
         answer = self._ask(self.control, *self._request(step))
-        self.file_in_effect = answer == OK if name == "reload" else self.file_in_effect
+        self.file_in_effect = answer == OK if reads(step) else self.file_in_effect
         return answer
 
     def _request(self, step):
@@ -108,9 +109,9 @@ class World:
         name, *words = step
         if name == "add":
             return "add", {"path": words[0], "child": self.files.added(words[1])}
-        if name == "reload":
+        if reads(step):
             self._write(words[0])
-            return "reload", {"wait": True}
+            return "reload", {"wait": True, **({"reset": True} if name == "reset" else {})}
         if name == "upgrade":
             return "upgrade", {"wait": True}
         if name == "drain":
@@ -146,7 +147,7 @@ class World:
         """Each command on a connection of its own, in order, `gap` ms apart, none waiting for another's answer."""
         answers = [None] * len(steps)
         threads, failures = [], []
-        self.file_in_effect &= not any(step[0] == "reload" for step in steps)
+        self.file_in_effect &= not any(map(reads, steps))
 
         def ask(at, control, request):
             try:

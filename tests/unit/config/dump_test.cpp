@@ -85,6 +85,7 @@ TEST_CASE("the JSON Schema names every option") {
   for (const Option& option : kOptions) {
     std::string holder(scope_text(option.scope));
     if (option.scope == Scope::child || option.scope == Scope::child_keys) holder = "child_process";
+    if (option.scope == Scope::root) holder = "supervisor";
     if (option.scope == Scope::handler) holder = "handler_exec";
     if (option.scope == Scope::module) holder = "handler_module";
     if (option.scope == Scope::listener || option.scope == Scope::process) holder = "child_" + holder;
@@ -177,7 +178,8 @@ std::string describe_config(const Config& config) {
   std::ostringstream out;
   out << config.drain_timeout.value_or(kForever).count() << config.log.target << static_cast<int>(config.log.format)
       << static_cast<int>(config.log.level) << config.log.connection_start << config.log.connection_end
-      << config.control.socket << config.control.mode << ' ' << config.control.group.value_or(0) << '\n';
+      << config.control.socket << config.control.mode << ' ' << config.control.group.value_or(0)
+      << static_cast<int>(config.on_give_up) << '\n';
   describe_node(out, config.root);
   return out.str();
 }

@@ -45,6 +45,12 @@ TEST_CASE("in the smallest file the daemon has all its defaults") {
   CHECK(config.log.connection_end);
 }
 
+TEST_CASE("connections are left to themselves when the root gives up, unless the file says otherwise") {
+  CHECK(good(kSmallest).on_give_up == OnGiveUp::leave);
+  CHECK(good(file_of(Shape::root, R"("on_give_up":"leave")")).on_give_up == OnGiveUp::leave);
+  CHECK(good(file_of(Shape::root, R"("on_give_up":"stop")")).on_give_up == OnGiveUp::stop);
+}
+
 TEST_CASE("in the smallest file the root has all its defaults") {
   const Node root = good(kSmallest).root;
   CHECK(root.spec.id == "root");
@@ -146,6 +152,7 @@ TEST_CASE("every option of the daemon and the root can be set") {
   CHECK(config.log.format == LogFormat::json);
   CHECK(config.log.level == LogLevel::warning);
   CHECK(config.log.connection_start);
+  CHECK(config.on_give_up == OnGiveUp::stop);
   CHECK(config.root.spec.flags.strategy == Strategy::rest_for_one);
   CHECK(config.root.spec.flags.max_restarts == 0);
   CHECK(config.root.spec.flags.max_seconds == 1500ms);

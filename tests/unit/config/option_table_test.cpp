@@ -36,6 +36,7 @@ const char* pointer_of(Scope scope) {
     case Scope::keepalive: return "/supervisor/children/0/keepalive";
     case Scope::process: return "/supervisor/children/1";
     case Scope::rlimits: return "/supervisor/children/0/rlimits";
+    case Scope::root:
     case Scope::supervisor: return "/supervisor";
     case Scope::rule: return "/supervisor/children/0/rules/0";
     case Scope::rate: return "/supervisor/children/0/max_connection_rate";

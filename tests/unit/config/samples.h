@@ -15,6 +15,7 @@ inline constexpr std::string_view kEverything = R"({
   "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "connections": ["start", "end"],
           "facility": "local3", "identity": "front"},
   "supervisor": {
+    "on_give_up": "stop",
     "strategy": "rest_for_one", "max_restarts": 0, "max_seconds": 1.5, "auto_shutdown": "all_significant",
     "defaults": {"process": {"nice": 1}},
     "children": [

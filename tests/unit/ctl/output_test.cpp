@@ -38,6 +38,45 @@ TEST_CASE("the tree is drawn as a tree") {
         "`- job       failed               0  process, temporary\n");
 }
 
+TEST_CASE("the tree shows what operators have made different") {
+  const Json tree = Json::parse(R"({
+    "id":"root","type":"supervisor","state":"running","restarts":0,"strategy":"one_for_one","max_restarts":3,
+    "max_seconds":5.0,"restarts_in_window":0,"children":[
+      {"id":"db","type":"process","state":"stopped","restarts":0,"differs":["stopped"]},
+      {"id":"echo","type":"listener","state":"running","restarts":0,"endpoints":[{"address":"127.0.0.1:4040"}],
+       "suspended":true,"differs":["suspended","scaled"],"file_workers":2,"workers":[]},
+      {"id":"more","type":"process","state":"running","restarts":0,"differs":["added"]}],
+    "missing":[{"id":"web","type":"supervisor","differs":["deleted"]}]})");
+  CHECK(tree_text(tree, kPlain) ==
+        "NODE     STATE    PID  RESTARTS\n"
+        "root     running              0  supervisor, one_for_one, 0 of 3 restarts in 5 s\n"
+        "|- db    stopped              0  process, stopped by an operator\n"
+        "|- echo  running              0  listener 127.0.0.1:4040, suspended, scaled (2 in the file)\n"
+        "|- more  running              0  process, added by an operator\n"
+        "`- web   missing                 supervisor, deleted by an operator\n");
+}
+
+TEST_CASE("a diff tells what a reload would do and what it would leave") {
+  const Json diff = Json::parse(R"({"ok":true,"changes":[{"path":"root/a","kind":"restarted","keys":["argv"]}],
+    "needs_restart":[],"differs":[{"path":"root/db","differs":["stopped"]},
+      {"path":"root/echo","differs":["suspended","scaled"],"file_workers":2,"workers":3}]})");
+  CHECK(readable("diff", {}, diff, kPlain) ==
+        "A reload would do this:\n  root/a is restarted (argv)\n"
+        "Operators have made this different from the file, and only a reload with --reset ends it:\n"
+        "  root/db is stopped\n  root/echo is suspended, has 3 instead of 2 workers\n");
+  const Json reset = Json::parse(R"({"ok":true,"changes":[{"path":"root/a","kind":"started","keys":[]},
+    {"path":"root/b","kind":"resumed","keys":[]}],"needs_restart":[]})");
+  CHECK(readable("reload", {}, reset, kPlain) ==
+        "Reloaded:\n  root/a is started\n  root/b accepts connections again\n");
+}
+
+TEST_CASE("a node that waits for another one says for which") {
+  const Json node = Json::parse(
+      R"({"id":"a","path":"root/a","type":"process","state":"stopped","restarts":0,"waits_for":"root/b","sentences":[]})");
+  CHECK(tree_text(node, kPlain).ends_with("process, waits for root/b\n"));
+  CHECK(explain_text(node, kPlain) == "root/a is stopped and waits for root/b.\n");
+}
+
 TEST_CASE("lines and colours are used if the terminal supports them") {
   const std::string text = tree_text(kTree, {true, true});
   CHECK(text.find("│  └─ echo   \033[32mrunning\033[0m  ") != std::string::npos);

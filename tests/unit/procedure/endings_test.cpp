@@ -221,5 +221,47 @@ TEST_CASE("a listener that is started again serves again, at the same port") {
   CHECK(f.rig.is_running("root/echo"));
 }
 
+TEST_CASE("an ending that only a reload wants can be taken back until its node is being stopped") {
+  Fixture f(listener_entry("echo", R"("workers":1)"));
+  const std::uint32_t slot = f.rig.connect("root/echo/1", kConnection);
+  f.rig.endings.end(
+      "root/echo", {}, [](ReplyError) { FAIL("nobody is told"); }, Endings::For::good);
+  f.rig.tick(200ms);
+  CHECK(f.rig.endings.can_take_back("root/echo"));
+  f.rig.endings.take_back("root/echo");
+  CHECK_FALSE(f.rig.endings.touches("root/echo"));
+  CHECK_FALSE(f.rig.listener_at("root/echo").is_ending());
+  CHECK(f.rig.is_running("root/echo"));
+  (void)slot;
+}
+
+TEST_CASE("what an operator has stopped too goes on ending") {
+  Fixture f(listener_entry("echo", R"("workers":1)"));
+  (void)f.rig.connect("root/echo/1", kConnection);
+  f.end("root/echo");
+  f.rig.endings.end(
+      "root/echo", {}, [](ReplyError) { FAIL("nobody is told"); }, Endings::For::good);
+  f.rig.endings.take_back("root/echo");
+  CHECK(f.rig.endings.touches("root/echo"));
+}
+
+TEST_CASE("another program continues with an ending") {
+  Fixture f(listener_entry("echo", R"("workers":1)"));
+  (void)f.rig.connect("root/echo/1", kConnection);
+  f.end("root/echo");
+  const auto handover = f.rig.endings.hand_over();
+  REQUIRE(handover.size() == 1);
+  CHECK(handover.front().path == "root/echo");
+  CHECK(handover.front().phase == net::EndPhase::closing);
+  Fixture other(listener_entry("echo", R"("workers":1,"listen":"unix:@other")"));
+  other.rig.endings.resume(handover);
+  CHECK(other.rig.endings.ends("root/echo"));
+  CHECK(other.rig.listener_at("root/echo").end_phase() == net::EndPhase::closing);
+  other.end("root/echo");
+  other.rig.tick(2s);
+  CHECK(other.rig.state("root/echo") == NodeState::stopped);
+  CHECK(other.answers == Words{"root/echo ok"});
+}
+
 }  // namespace
 }  // namespace bulkhead::procedure

@@ -206,5 +206,23 @@ TEST_CASE("a process has no workers to scale") {
   CHECK(asked.is_negative(ReplyError::not_found));
 }
 
+TEST_CASE("while it is held, requests wait, except those of the holder") {
+  Rig rig(file_with(listener_entry("echo")));
+  rig.start();
+  Asked waits;
+  Asked settled;
+  rig.scaling.hold();
+  rig.scaling.change("root/echo", 1, waits.done());
+  CHECK(rig.scaling.is_idle());
+  rig.scaling.settle("root/echo", settled.done());
+  rig.settle();
+  CHECK(settled.is_done());
+  CHECK(waits.answers == 0);
+  rig.scaling.release();
+  rig.settle();
+  CHECK(waits.is_done());
+  CHECK(numbers(rig) == Numbers{1, 2, 3});
+}
+
 }  // namespace
 }  // namespace bulkhead::procedure

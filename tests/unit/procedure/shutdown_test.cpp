@@ -128,20 +128,122 @@ TEST_CASE("a tree that ends with its significant child exits with 0") {
   CHECK(rig.shutdown.status() == kStopped);
 }
 
-TEST_CASE("connections that outlive the tree are ended before the daemon exits") {
-  Rig rig(file_with(listener_entry("echo", kOneWorker) + "," + process_entry("db"), "", kNoRestart));
+const std::string kStop = std::string(kNoRestart) + R"(,"on_give_up":"stop")";
+
+// The daemon whose root is about to give up because of "bad".
+std::string file_that_gives_up(const std::string& root_keys, const std::string& listener_keys = kOneWorker) {
+  return file_with(process_entry("db") + "," + listener_entry("echo", listener_keys) + "," + process_entry("bad"), "",
+                   root_keys);
+}
+
+TEST_CASE("a root that gives up leaves the connections to their workers; processes end in reverse order") {
+  Rig rig(file_that_gives_up(kNoRestart, R"("workers":2)"));
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
-  rig.end("root/db");
+  (void)rig.system.take_deeds();
+  rig.end("root/bad");
+  CHECK(rig.shutdown.leaves());
+  rig.tick(200ms);
+  CHECK(rig.is_done);
+  CHECK(rig.shutdown.status() == kGaveUp);
+  CHECK(rig.system.deeds() == Words{"reap root/bad", "SIGTERM root/db", "reap root/db"});
+  for (const char* worker : {"root/echo/1", "root/echo/2"}) {
+    CHECK(rig.system.at(worker).heard == Words{"drain"});
+    CHECK(rig.system.at(worker).is_alone);
+    CHECK_FALSE(rig.system.at(worker).has_ended);
+  }
+  CHECK_FALSE(rig.listener_at("root/echo").is_open());
+}
+
+TEST_CASE("a worker that hangs delays the exit by a second, is killed, and its connections continue") {
+  Rig rig(file_that_gives_up(kNoRestart));
+  rig.start();
+  (void)rig.connect("root/echo/1", kConnection);
+  rig.system.at("root/echo/1").obeys = false;
+  rig.end("root/bad");
+  rig.tick(500ms);
+  CHECK(rig.system.at("root/echo/1").is_alone);
+  rig.tick(490ms);
+  (void)rig.system.take_deeds();
+  rig.tick(30ms);
+  CHECK(rig.is_done);
+  CHECK(rig.system.deeds() == Words{"SIGKILL root/echo/1", "reap root/echo/1", "SIGTERM root/db", "reap root/db"});
+}
+
+TEST_CASE("a worker that ends after it has been let go is not replaced") {
+  Rig rig(file_that_gives_up(kNoRestart, R"("workers":2)"));
+  rig.start();
+  rig.system.at("root/echo/2").obeys = false;
+  rig.end("root/bad");
   rig.tick(100ms);
-  CHECK_FALSE(rig.is_done);
-  CHECK(rig.shutdown.phase() == Phase::terminating);
-  const Words deeds = rig.system.take_deeds();
-  CHECK(std::ranges::find(deeds, "SIGTERM 6000001") != deeds.end());
-  rig.system.end_unknown(kConnection, killed_by(SIGTERM));
+  rig.end("root/echo/1", exited(0));
+  rig.tick(1s);
+  CHECK(rig.is_done);
+  CHECK(rig.system.started("root/echo/1") == 1);
+}
+
+TEST_CASE("a worker that is still starting is let go like the others") {
+  Rig rig(file_that_gives_up(kNoRestart));
+  rig.start();
+  rig.system.conduct("root/echo/1", Conduct::is_silent);
+  rig.end("root/echo/1", killed_by(SIGKILL));
+  REQUIRE(rig.state("root/echo/1") == NodeState::starting);
+  rig.end("root/bad");
+  rig.tick(100ms);
+  ScriptedChild& worker = rig.system.at("root/echo/1");
+  CHECK(worker.heard == Words{"drain"});
+  worker.say(ipc::Hello{ipc::kProtocolVersion, {}});
+  worker.say(ipc::Ready{});
+  worker.say(ipc::Drained{0});
   rig.settle();
+  rig.tick(100ms);
+  CHECK(rig.is_done);
+  CHECK_FALSE(worker.has_ended);
+}
+
+TEST_CASE("with on_give_up stop, and with auto_shutdown, connections are drained before any child is stopped") {
+  struct Row {
+    std::string root_keys;
+    std::string job;
+    int status;
+  };
+  const Row rows[] = {
+      {kStop, "", kGaveUp},
+      {R"("auto_shutdown":"any_significant")", R"("restart":"transient","significant":true)", kStopped}};
+  for (const Row& row : rows) {
+    Rig rig(
+        file_with(process_entry("db") + "," + listener_entry("echo", kOneWorker) + "," + process_entry("bad", row.job),
+                  "", row.root_keys));
+    rig.start();
+    const auto slot = rig.connect("root/echo/1", kConnection);
+    (void)rig.system.take_deeds();
+    rig.end("root/bad", exited(row.job.empty() ? 1 : 0));
+    rig.tick(1s);
+    CHECK(rig.shutdown.phase() == Phase::draining);
+    CHECK_FALSE(rig.shutdown.leaves());
+    CHECK(rig.system.deeds() == Words{"reap root/bad"});
+    (void)rig.table_at("root/echo").end(slot, false);
+    (void)rig.system.take_deeds();
+    rig.tick(50ms);
+    CHECK(rig.is_done);
+    CHECK(rig.system.deeds() == Words{"retire root/echo/1", "reap root/echo/1", "SIGTERM root/db", "reap root/db"});
+    CHECK(rig.shutdown.status() == row.status);
+  }
+}
+
+TEST_CASE("a root that gives up while the daemon drains changes the exit status and nothing else") {
+  Rig rig(file_that_gives_up(kNoRestart));
+  rig.start();
+  const auto slot = rig.connect("root/echo/1", kConnection);
+  rig.shutdown.graceful(true);
+  rig.tick(200ms);
+  rig.end("root/bad");
+  rig.tick(1s);
+  CHECK(rig.shutdown.phase() == Phase::draining);
+  (void)rig.table_at("root/echo").end(slot, false);
   rig.tick(50ms);
   CHECK(rig.is_done);
+  CHECK(rig.shutdown.status() == kGaveUp);
 }
 
 TEST_CASE("the end of the root is a failure depending on its cause and on whether it was requested") {
@@ -162,7 +264,7 @@ TEST_CASE("the end of the root is a failure depending on its cause and on whethe
     Rig rig(file_with(listener_entry("echo")));
     rig.start();
     if (row.asked) rig.shutdown.without_lame_duck();
-    rig.shutdown.tree_terminated({row.cause, {}}, row.ready);
+    if (row.cause != Cause::request) rig.shutdown.tree_ending({row.cause, {}}, row.ready, {});
     CHECK(rig.shutdown.status() == row.status);
   }
 }

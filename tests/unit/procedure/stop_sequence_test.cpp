@@ -1,6 +1,10 @@
 // The phases of a shutdown, with a scripted workforce and the test's own clock.
 #include "master/procedure/stop_sequence.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -39,6 +43,10 @@ struct Script final : running::Workforce {
   void ask(net::Listener&, const ipc::Down&, process::Workers::Answered) override {}
   bool has_ready_worker(const net::Listener&) const override { return true; }
   bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }
+  bool let_go(net::Listener&, process::LetGo how) override {
+    deeds.push_back("let go " + std::to_string(static_cast<int>(how)));
+    return drained;
+  }
   void kill_unresponsive(net::Listener&, std::chrono::nanoseconds) override {}
   void for_each_worker(const std::function<void(const process::WorkerProcess&)>&) const override {}
 };
@@ -223,15 +231,104 @@ TEST_CASE("the connections of a worker that dies while terminating get the signa
   CHECK(f.script.deeds == Words{"adopted 15", "all 9", "adopted 9"});
 }
 
-TEST_CASE("when the tree has ended by itself, connections are ended and it is not stopped again") {
+TEST_CASE("when the tree has ended by itself, connections are drained and it is not stopped again") {
   Fixture f;
   const auto slot = f.connect();
   f.sequence.tree_gone();
-  CHECK(f.sequence.phase() == Phase::terminating);
+  CHECK(f.sequence.phase() == Phase::closing);
+  f.pass(50ms);
+  f.pass(1h);
+  CHECK(f.sequence.phase() == Phase::draining);
   (void)f.table.end(slot, false);
   f.pass(10ms);
   CHECK(f.tree_stops == 0);
   CHECK(f.ends == 1);
+}
+
+TEST_CASE("who leaves lets the workers go after the handshakes, waits for none, and signals no connection") {
+  Fixture f({5s, 1s, 0s});
+  (void)f.connect();
+  f.script.drained = false;
+  f.sequence.leave(false);
+  CHECK(f.phases == std::vector{Phase::leaving});
+  f.pass(49ms);
+  CHECK(f.script.deeds.empty());
+  f.pass(1ms);
+  CHECK(f.script.deeds == Words{"let go 0"});
+  CHECK(f.listener.is_open());
+  f.script.drained = true;
+  f.pass(10ms);
+  CHECK_FALSE(f.listener.is_open());
+  CHECK(f.tree_stops == 1);
+  f.sequence.worker_gone(f.listener);
+  f.sequence.tree_gone();
+  CHECK(f.script.deeds == Words{"let go 0", "let go 0"});
+  CHECK(f.phases == std::vector{Phase::leaving, Phase::stopping_tree, Phase::done});
+  CHECK(f.ends == 1);
+}
+
+TEST_CASE("workers that do not close their sockets are let go as they are after half a second, and killed after one") {
+  Fixture f;
+  f.script.drained = false;
+  f.sequence.leave(false);
+  f.pass(499ms);
+  f.pass(1ms);
+  f.pass(499ms);
+  f.pass(1ms);
+  CHECK(f.script.deeds == Words{"let go 0", "let go 1", "let go 1", "let go 2"});
+  f.pass(1999ms);
+  CHECK(f.tree_stops == 0);
+  f.pass(1ms);
+  CHECK(f.tree_stops == 1);
+}
+
+TEST_CASE("who leaves does not touch sockets that others keep") {
+  for (const bool stay : {false, true}) {
+    Fixture f;
+    sockaddr_un address{};
+    socklen_t length = sizeof address;
+    const sys::Fd copy(fcntl(f.listener.sockets()[0].fd.get(), F_DUPFD_CLOEXEC, 3));
+    f.sequence.leave(stay);
+    f.pass(50ms);
+    CHECK_FALSE(f.listener.is_open());
+    getsockname(copy.get(), reinterpret_cast<sockaddr*>(&address), &length);
+    const sys::Fd client(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const bool queued = connect(client.get(), reinterpret_cast<sockaddr*>(&address), length) == 0;
+    CHECK(queued == stay);
+  }
+}
+
+TEST_CASE("who leaves frees the address, even if a worker keeps the socket") {
+  Fixture f;
+  net::Listener tcp(1, "root/tcp",
+                    rig::config_of(rig::file_with(rig::listener_entry("tcp", R"("listen":"127.0.0.1:0")")))
+                        .root.children[0]
+                        .listener.value(),
+                    f.inherited);
+  REQUIRE_FALSE(tcp.open());
+  f.sequence.set_world({[&tcp] { return std::vector{&tcp}; }, [] {}, [] {}, [](Phase) {}, [] {}});
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  const sys::Fd kept(fcntl(tcp.sockets()[0].fd.get(), F_DUPFD_CLOEXEC, 3));
+  getsockname(kept.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  f.sequence.leave(false);
+  f.pass(50ms);
+  const sys::Fd next(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(next.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  CHECK(bind(next.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  CHECK(listen(next.get(), 1) == 0);
+}
+
+TEST_CASE("a first signal changes nothing for who leaves, a second one kills what is left of the tree") {
+  Fixture f;
+  f.script.drained = false;
+  f.sequence.leave(false);
+  f.sequence.graceful();
+  CHECK(f.kills == 0);
+  CHECK(f.sequence.phase() == Phase::leaving);
+  f.sequence.fast();
+  CHECK(f.kills == 1);
 }
 
 TEST_CASE("a further signal of any kind ends the present phase and terminates connections") {

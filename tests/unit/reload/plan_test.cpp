@@ -167,3 +167,33 @@ TEST_CASE("options that only a restart can change are named") {
   CHECK(text_of(plan_reload(before, after)) ==
         "in_place daemon drain_timeout\nin_place log target\nrestart /daemon/pid_file\nrestart /control\n");
 }
+
+TEST_CASE("a listener that has not ended is taken back, even if nothing else differs") {
+  const Leaving echo{"root/echo", ordered_json::parse(kEcho).at(0)};
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(kEcho), {}, {echo})) == "taken_back root/echo\n");
+  CHECK(text_of(plan_reload(file_with("[]"), file_with("[]"), {}, {echo})).empty());
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(kEcho))) == "added root/echo\n");
+}
+
+TEST_CASE("what differs from the entry that is taken back is a change of it") {
+  Leaving echo{"root/echo", ordered_json::parse(kEcho).at(0)};
+  echo.entry["handler"] = "discard";
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(kEcho), {}, {echo})) == "taken_back root/echo handler\n");
+  Leaving db{"root/db", {{"id", "db"}, {"type", "process"}, {"argv", {"/bin/a"}}}};
+  const char* const after = R"([{"id":"db","type":"process","argv":["/bin/b"]}])";
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(after), {}, {db})) ==
+        "taken_back root/db\nrestarted root/db argv\n");
+}
+
+TEST_CASE("another type under the name of what is ending is added") {
+  const Leaving echo{"root/echo", ordered_json::parse(kEcho).at(0)};
+  const char* const after = R"([{"id":"echo","type":"process","argv":["/bin/b"]}])";
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(after), {}, {echo})) == "added root/echo\n");
+}
+
+TEST_CASE("the listeners below a supervisor that is taken back get new workers") {
+  const std::string web = R"([{"id":"web","type":"supervisor","children":)" + std::string(kEcho) + "}]";
+  const Leaving leaving{"root/web", ordered_json::parse(web).at(0)};
+  CHECK(text_of(plan_reload(file_with("[]"), file_with(web.c_str()), {}, {leaving})) ==
+        "taken_back root/web\nnew_workers root/web/echo\n");
+}

@@ -201,24 +201,6 @@ TEST_CASE("a child that an operator has added is not added again") {
   CHECK(f.rig.system.deeds().empty());
 }
 
-TEST_CASE("a removed listener that still drains is not added again until it has ended") {
-  const std::string both = listener_entry("echo", R"("workers":1)") + "," + process_entry("db");
-  Fixture f(both);
-  const auto slot = f.rig.connect("root/echo/1", 6'000'001);
-  f.reload(process_entry("db"));
-  f.rig.tick(std::chrono::milliseconds(200));
-  f.reload(both);
-  REQUIRE(f.results.size() == 2);
-  REQUIRE(f.results[1].problems.size() == 1);
-  CHECK(f.results[1].problems[0].find("root/echo still exists") == 0);
-  (void)f.rig.table_at("root/echo").end(slot, false);
-  f.rig.tick(std::chrono::milliseconds(200));
-  CHECK_FALSE(f.rig.engine.has("root/echo"));
-  f.reload(both);
-  CHECK(f.results[2].problems.empty());
-  CHECK(f.rig.is_running("root/echo"));
-}
-
 TEST_CASE("a listener that drains during a reload finishes draining, then starts as the new file says") {
   Fixture f(listener_entry("echo", R"("workers":1)") + "," + listener_entry("other", R"("workers":1)"));
   const auto slot = f.rig.connect("root/echo/1", 6'000'001);
@@ -263,6 +245,63 @@ TEST_CASE("changes happen in the order of the new file, after the removals") {
                                       "start root/echo/1", "retire root/echo/2", "reap root/echo/2",
                                       "retire root/gone/1", "reap root/gone/1"});
   CHECK_FALSE(f.rig.engine.has("root/gone"));
+}
+
+TEST_CASE("a listener that drains is taken back with its connections and gets new workers") {
+  Fixture f(listener_entry("echo", R"("workers":1)") + "," + process_entry("db"));
+  (void)f.rig.connect("root/echo/1", 6'000'001);
+  f.reload(process_entry("db"));
+  f.rig.tick(std::chrono::milliseconds(200));
+  CHECK(f.rig.listener_at("root/echo").end_phase() == net::EndPhase::draining);
+  CHECK(f.rig.catalogue.is_leaving("root/echo"));
+  f.reload(listener_entry("echo", R"("workers":1)") + "," + process_entry("db"));
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[1].problems.empty());
+  CHECK_FALSE(f.rig.catalogue.is_leaving("root/echo"));
+  CHECK(f.rig.listeners.serving_at("root/echo") != nullptr);
+  CHECK(f.rig.listener_at("root/echo").gate().accepting());
+  CHECK(f.rig.children.view(f.rig.run_of("root/echo/1"))->generation == 3);
+  CHECK_FALSE(f.rig.endings.touches("root/echo"));
+}
+
+TEST_CASE("a reload that fails lets a listener drain on that it had taken back") {
+  Fixture f(listener_entry("echo", R"("workers":1)") + "," + process_entry("db"));
+  (void)f.rig.connect("root/echo/1", 6'000'001);
+  f.reload(process_entry("db"));
+  f.rig.tick(std::chrono::milliseconds(200));
+  f.rig.system.conduct("root/bad", Conduct::is_silent);
+  f.reload(listener_entry("echo", R"("workers":1)") + "," + process_entry("db") + "," +
+           process_entry("bad", R"("ready":"notify_fd")"));
+  f.rig.end("root/bad");
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[1].problems.size() == 1);
+  CHECK(f.rig.endings.ends("root/echo"));
+  CHECK(f.rig.catalogue.is_leaving("root/echo"));
+}
+
+TEST_CASE("a process that has not ended is waited for, and started again") {
+  Fixture f(process_entry("db") + "," + process_entry("slow"));
+  f.rig.system.at("root/slow").obeys = false;
+  f.reload(process_entry("db"));
+  CHECK(f.results.size() == 1);
+  f.reload(process_entry("db") + "," + process_entry("slow"));
+  CHECK(f.results.size() == 1);
+  f.rig.end("root/slow", exited(0));
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[1].problems.empty());
+  CHECK(f.rig.is_running("root/slow"));
+}
+
+TEST_CASE("a reload removes what is being restarted meanwhile") {
+  Fixture f(process_entry("db") + "," + process_entry("slow"));
+  f.rig.system.at("root/slow").obeys = false;
+  int answers = 0;
+  f.rig.operations.restart("root/slow", [&answers](const procedure::Outcome&) { ++answers; });
+  f.reload(process_entry("db"));
+  f.rig.end("root/slow", exited(0));
+  CHECK(answers == 1);
+  CHECK_FALSE(f.rig.engine.has("root/slow"));
+  CHECK_FALSE(f.rig.catalogue.is_leaving("root/slow"));
 }
 
 }  // namespace

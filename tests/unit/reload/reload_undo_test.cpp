@@ -174,18 +174,21 @@ TEST_CASE("a stop during a trial leaves nothing half done") {
   CHECK(f.rig.is_done);
 }
 
-TEST_CASE("undoing restores stopped children as stopped and temporary ones as running") {
-  Rig rig(file_with(process_entry("idle") + "," + process_entry("once", R"("restart":"temporary")")));
+TEST_CASE("undoing leaves stopped children stopped, and restores temporary ones as running") {
+  Rig rig(file_with(process_entry("idle") + "," + process_entry("once", R"("restart":"temporary")") + "," +
+                    process_entry("bad", R"("ready":"notify_fd")")));
   rig.start();
   rig.operations.stop("root/idle", [](const procedure::Outcome&) {});
   rig.settle();
-  rig.system.conduct("root/idle", Conduct::no_fork);
+  rig.system.conduct("root/bad", Conduct::no_fork);
   rig.file.write(file_with(R"({"id":"once","type":"process","argv":["/bin/cat"],"restart":"temporary"},)"
-                           R"({"id":"idle","type":"process","argv":["/bin/false"]})"));
+                           R"({"id":"idle","type":"process","argv":["/bin/false"]},)"
+                           R"({"id":"bad","type":"process","argv":["/bin/false"],"ready":"notify_fd"})"));
   Words problems;
   rig.reload.begin([&problems](const Reload::Result& got) { problems = got.problems; });
   rig.settle();
-  CHECK(problems == Words{"root/idle did not start with the new configuration"});
+  REQUIRE(problems.size() == 2);  // nor does it start again
+  CHECK(problems[0] == "root/bad did not start with the new configuration");
   CHECK(rig.state("root/idle") == supervision::NodeState::stopped);
   CHECK(rig.system.at("root/once").request.argv.front() == "/bin/true");
 }

@@ -107,7 +107,7 @@ Rig::Rig(std::string_view text)
       endings(
           loop, engine, listeners, children, narrator, [this] { return stop_times(); }, clock()),
       operations(engine, catalogue, listeners, endings, narrator),
-      scaling(engine, later),
+      scaling(engine, catalogue, later),
       readiness(engine, listeners, narrator, -1, [this] { ++times_ready; }),
       shutdown(loop, engine, listeners, children, narrator, stop_times(),
                {[this](procedure::StopSequence::Phase) { reload.daemon_stops(); }, [this] { is_done = true; }},
@@ -153,12 +153,18 @@ void Rig::start(const supervision::NodeView& child, const supervision::NodeView&
 
 void Rig::told(const supervision::Report& report) {
   using supervision::Cause;
+  catalogue.overrides().told(report);
   if (const auto* ended = std::get_if<supervision::report::SupervisorTerminated>(&report);
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings.gave_up(ended->path);
   }
   const auto* stopping = std::get_if<supervision::report::ChildStopping>(&report);
   if (stopping == nullptr || children.announce_end(stopping->run)) narrator.tell(report);
+}
+
+void Rig::ending(const supervision::TreeEnding& end) {
+  const bool leave = catalogue.config().on_give_up == config::OnGiveUp::leave;
+  shutdown.tree_ending(end, readiness.is_ready(), {leave, ports_stay});
 }
 
 void Rig::settled() {

@@ -113,13 +113,15 @@ class Rig final : private running::Engine::Effects {
   std::vector<supervision::Event> applied;  // by the children
   int times_ready = 0;
   bool is_done = false;
+  bool ports_stay = false;  // a service manager keeps the sockets
 
  private:
   void start(const supervision::NodeView& child, const supervision::NodeView& parent, supervision::RunId run) override;
   void stop(supervision::RunId run) override { children.stop(run); }
   void kill(supervision::RunId run) override { children.kill(run); }
   void told(const supervision::Report& report) override;
-  void over(const supervision::TreeTerminated& end) override { shutdown.tree_terminated(end, readiness.is_ready()); }
+  void ending(const supervision::TreeEnding& end) override;
+  void over(const supervision::TreeTerminated& end) override { shutdown.tree_terminated(end); }
   void settled() override;
   [[nodiscard]] running::Children::Observer children_observer();
   [[nodiscard]] procedure::StopSequence::Times stop_times() const;

@@ -47,7 +47,7 @@ ipc::Table table_of(const ScriptedChild& child) {
 // As worker/connections.cpp does it, without penalties.
 void collect(const ScriptedChild& child, std::uint32_t first, std::uint32_t end) {
   ipc::Table table = table_of(child);
-  if (first == end) table.repair();
+  if (first == end) table.repair(nullptr, 0);
   for (std::uint32_t slot = first; slot < std::min(end, table.room()); ++slot) {
     if (const auto word = table.wish(slot)) (void)table.collect(slot, *word, {}, {}, 0);
   }
@@ -230,10 +230,15 @@ bool ScriptedSystem::play() {
   for (const auto& child : children_) {
     ipc::Down message;
     sys::Fd descriptor;
-    while (child->channel && ipc::receive_down(child->channel.get(), message, descriptor) == ipc::Received::message) {
+    auto got = ipc::Received::message;
+    while (child->channel &&
+           (got = ipc::receive_down(child->channel.get(), message, descriptor)) == ipc::Received::message) {
       hear(*child, message);
       any = true;
     }
+    if (got != ipc::Received::closed || !child->is_worker || std::exchange(child->is_alone, true)) continue;
+    if (child->obeys) child->say(ipc::Drained{0});
+    any = true;
   }
   return any;
 }

@@ -40,6 +40,7 @@ struct ScriptedChild {
   sys::Fd notify;                  // a process's descriptor 3
   std::vector<std::string> heard;  // "drain", "signal 15"
   std::vector<std::string> signals;
+  bool is_alone = false;  // a worker whose master has closed the channel; it stays, as one with connections does
   bool has_ended = false;
   int wait_status = 0;
 

@@ -74,6 +74,45 @@ TEST_CASE("a node of an earlier configuration keeps its entry while it runs") {
   CHECK(catalogue.at(tag) == nullptr);
 }
 
+const char* const kEffective =
+    R"({"supervisor":{"children":[{"id":"a","type":"process"},{"id":"gone","type":"process","argv":["/bin/gone"]}]}})";
+
+// A catalogue whose entry `gone` leaves.
+Catalogue leaving_catalogue() {
+  Catalogue catalogue(config_of({process("a"), process("gone")}), kEffective);
+  const Existing existing{{{"root", 0}, {"root/a", 1}, {"root/gone", 2}}};
+  catalogue.leave("root/gone");
+  catalogue.take_over(std::make_shared<config::Config>(config_of({process("a")})), "{}", existing.tag_of(),
+                      kNobodyAsks);
+  return catalogue;
+}
+
+TEST_CASE("an entry that leaves is found until it has left") {
+  Catalogue catalogue = leaving_catalogue();
+  REQUIRE(catalogue.find("root/gone") != nullptr);
+  CHECK(catalogue.find("root/gone")->process->argv.front() == "/bin/gone");
+  CHECK(catalogue.is_leaving("root/gone"));
+  CHECK_FALSE(catalogue.is_leaving("root/a"));
+  catalogue.has_left("root/gone");
+  CHECK(catalogue.find("root/gone") == nullptr);
+  CHECK(catalogue.at(2) == nullptr);
+}
+
+TEST_CASE("an entry that leaves is handed over as a child of its own") {
+  const Catalogue catalogue = leaving_catalogue();
+  REQUIRE(catalogue.leaving().size() == 1);
+  CHECK(catalogue.leaving().front().supervisor == "root");
+  CHECK(catalogue.leaving().front().text ==
+        R"({"supervisor":{"auto_shutdown":"never","children":[{"id":"gone","type":"process","argv":["/bin/gone"]}]}})");
+}
+
+TEST_CASE("an entry that stays after all keeps its tag") {
+  Catalogue catalogue = leaving_catalogue();
+  catalogue.stays("root/gone");
+  CHECK_FALSE(catalogue.is_leaving("root/gone"));
+  CHECK(catalogue.at(2)->process->argv.front() == "/bin/gone");
+}
+
 TEST_CASE("an entry can be replaced and restored") {
   Catalogue catalogue(config_of({process("a")}), "{}");
   const std::uint32_t tag = catalogue.find("root/a")->spec.tag;

@@ -51,6 +51,7 @@ struct Script final : Engine::Effects {
   void told(const Report& report) override {
     if (std::holds_alternative<report::ChildReady>(report)) deeds.push_back("ready");
   }
+  void ending(const TreeEnding&) override { deeds.emplace_back("ending"); }
   void over(const TreeTerminated&) override { deeds.emplace_back("over"); }
   void settled() override { deeds.emplace_back("settled"); }
 };
@@ -78,7 +79,23 @@ TEST_CASE("an event raised by an effect is applied after the commands before it"
   Wheel wheel({process("a")});
   wheel.script.starts_succeed = false;
   wheel.engine.apply(Start{});
-  CHECK(wheel.script.deeds == std::vector<std::string>{"start root/a", "over", "settled"});
+  CHECK(wheel.script.deeds == std::vector<std::string>{"start root/a", "ending", "settled"});
+}
+
+TEST_CASE("a root that ends by itself stops nothing before it is asked to") {
+  Wheel wheel({process("a"), process("b")});
+  wheel.engine.apply(Start{});
+  const auto b = *wheel.engine.view("root/b");
+  for (int crashes = 0; crashes < 4; ++crashes) {
+    wheel.script.deeds.clear();
+    wheel.engine.apply(ChildExited{b.id, wheel.engine.view("root/b")->run, ExitReason::abnormal});
+  }
+  CHECK(wheel.script.deeds == std::vector<std::string>{"ending", "settled"});
+  CHECK(wheel.engine.view("root")->state == NodeState::stopping);
+  CHECK(wheel.engine.view("root/a")->state == NodeState::running);
+  wheel.script.deeds.clear();
+  wheel.engine.apply(StopRequested{});
+  CHECK(wheel.script.deeds == std::vector<std::string>{"stop", "settled"});
 }
 
 TEST_CASE("every operation is answered exactly once, with the tree's result") {

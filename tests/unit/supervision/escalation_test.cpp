@@ -17,6 +17,52 @@ TEST_CASE("one restart too many stops the others in reverse order and ends the s
                             "allows; root gave up"});
 }
 
+TEST_CASE("a root that asks ends its children when it is told to; below it, they are supervised until then") {
+  Rehearsal tree({child("a"), supervisor("s", {child("x")}), child("b")}, flags(Strategy::one_for_one, 0),
+                 RootEnd::asks);
+  tree.slow_to_stop = {"root/a"};
+  tree.start();
+  CHECK(tree.terminate_child("root", "a") == "-");
+  CHECK(tree.restart_child("root", "a") == "-");
+  (void)tree.log();
+  tree.exit("root/b");
+  CHECK(tree.log() == Log{"exit root/b", "exceeded root/b", "ending intensity"});
+  CHECK(tree.chain().size() == 1);
+  CHECK(tree.answer(2) == "noproc");
+  tree.exit("root/s/x");
+  CHECK(tree.log() == Log{"exit root/s/x", "restart root/s/x 0 ms #1", "start root/s/x", "ready root/s/x"});
+  tree.exit("root/a");
+  CHECK(tree.answer(1) == "ok");
+  CHECK(tree.states() == "a:stopped s:running s/x:running b:stopped");
+  (void)tree.log();
+  tree.stop();
+  CHECK(tree.log() ==
+        Log{"stop root/s/x", "stopped root/s/x", "- root/s parent", "- root intensity", "over intensity"});
+}
+
+TEST_CASE("a root that asks does so for auto_shutdown and for a start that fails, and not when it is asked to stop") {
+  Rehearsal job({significant("job", Restart::transient)},
+                flags(Strategy::one_for_one, 3, AutoShutdown::any_significant), RootEnd::asks);
+  job.start();
+  job.exit("root/job", ExitReason::normal);
+  CHECK(job.log({"ending", "over"}) == Log{"ending auto_shutdown"});
+  job.stop();
+  CHECK(job.log({"ending", "over"}) == Log{"over auto_shutdown"});
+
+  Rehearsal failing({child("a"), child("b")}, {}, RootEnd::asks);
+  failing.failing["root/b"] = 1;
+  failing.start();
+  CHECK(failing.log() ==
+        Log{"+ root", "start root/a", "ready root/a", "start root/b", "failed root/b", "ending start_failed"});
+  failing.stop();
+  CHECK(failing.log({"stop", "over"}) == Log{"stop root/a", "over start_failed"});
+
+  Rehearsal asked({child("a")}, {}, RootEnd::asks);
+  asked.start();
+  asked.stop();
+  CHECK(asked.log({"ending", "over"}) == Log{"over request"});
+}
+
 TEST_CASE("a nested supervisor that gave up is restarted as a whole, with an empty history, and counts above") {
   Rehearsal tree({child("a"), supervisor("s", {child("x"), child("y")}, flags(Strategy::one_for_one, 1))});
   tree.start();

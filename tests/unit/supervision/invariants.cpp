@@ -16,7 +16,8 @@ bool is_alive(NodeState state) {
 
 }  // namespace
 
-WatchedTree::WatchedTree(const ChildSpec& root, std::uint64_t seed) : tree_(root, seed) {}
+WatchedTree::WatchedTree(const ChildSpec& root, std::uint64_t seed)
+    : tree_(root, seed, seed % 2 == 1 ? RootEnd::asks : RootEnd::at_once) {}
 
 void WatchedTree::require(bool holds, const char* what) {
   if (!holds) throw InvariantViolated(what);
@@ -87,6 +88,13 @@ void WatchedTree::check(const Reply& command) {
 
 void WatchedTree::check(const Report& report) {
   std::visit([this](const auto& known) { check_report(known); }, report);
+}
+
+void WatchedTree::check(const TreeEnding& command) {
+  require(!over_ && !asked_, "a root asks once, before it has ended");
+  require(!stop_requested_, "a root that ends on request does not ask");
+  require(command.cause != Cause::request && !command.chain.empty(), "a root that ends by itself has a cause");
+  asked_ = true;
 }
 
 void WatchedTree::check(const TreeTerminated& command) {
@@ -196,6 +204,10 @@ void WatchedTree::settle(Instant now) {
         if (process.phase == Phase::stopping) step(ChildExited{process.node, run, ExitReason::shutdown}, now);
         continue;
       }
+    }
+    if (asked_ && !stop_requested_) {
+      step(StopRequested{}, now);
+      continue;
     }
     if (!tree_.next_deadline()) break;
     now = std::max(now, *tree_.next_deadline());

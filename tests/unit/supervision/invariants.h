@@ -30,6 +30,7 @@ class WatchedTree {
     bool killed = false;
   };
 
+  // Its root asks before it ends by itself, if the seed is odd.
   WatchedTree(const ChildSpec& root, std::uint64_t seed);
 
   // Throws InvariantViolated.
@@ -57,6 +58,7 @@ class WatchedTree {
   void check(const KillChild& command);
   void check(const Reply& command);
   void check(const Report& report);
+  void check(const TreeEnding& command);
   void check(const TreeTerminated& command);
   void check_report(const report::SupervisorStarted& report);
   void check_report(const report::SupervisorTerminated& report);
@@ -82,6 +84,7 @@ class WatchedTree {
   std::set<std::string> ending_;  // supervisors that were, before this step
   std::set<std::uint64_t> unanswered_;
   std::map<std::string, Window> windows_;  // of the running supervisors, by path
+  bool asked_ = false;                     // the root would end by itself
   bool stop_requested_ = false;
   bool over_ = false;
 };

@@ -67,8 +67,8 @@ SupervisorFlags flags(Strategy strategy, std::uint32_t max_restarts, AutoShutdow
   return {strategy, max_restarts, seconds(5), auto_shutdown};
 }
 
-Rehearsal::Rehearsal(std::vector<ChildSpec> children, SupervisorFlags flags)
-    : tree_(root(std::move(children), flags)) {}
+Rehearsal::Rehearsal(std::vector<ChildSpec> children, SupervisorFlags flags, RootEnd root_end)
+    : tree_(root(std::move(children), flags), 0, root_end) {}
 
 void Rehearsal::feed(const Event& event) {
   for (const Command& command : tree_.step(event, now_)) {
@@ -134,6 +134,11 @@ void Rehearsal::carry_out(const Reply& command) {
 
 void Rehearsal::carry_out(const Report& report) {
   log_.push_back(std::visit(Words{}, report));
+}
+
+void Rehearsal::carry_out(const TreeEnding& command) {
+  log_.push_back(std::string("ending ") + kCauses.at(static_cast<std::size_t>(command.cause)));
+  chain_ = command.chain;
 }
 
 void Rehearsal::carry_out(const TreeTerminated& command) {

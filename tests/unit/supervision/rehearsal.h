@@ -26,7 +26,7 @@ using std::chrono::seconds;
 
 class Rehearsal {
  public:
-  explicit Rehearsal(std::vector<ChildSpec> children, SupervisorFlags flags = {});
+  explicit Rehearsal(std::vector<ChildSpec> children, SupervisorFlags flags = {}, RootEnd root_end = RootEnd::at_once);
 
   // Paths that the test answers itself.
   std::set<std::string> slow_to_start;  // StartChild is not answered
@@ -55,7 +55,7 @@ class Rehearsal {
 
   // The events since the last call: "start root/a", "ready root/a", "failed root/a", "stop root/a", "kill
   // root/a", "exit root/a", "restart root/a 0 ms #1", "removed root/a", "exceeded root/a", "+ root/web", "- root/web
-  // intensity", "over intensity".
+  // intensity", "ending intensity", "over intensity".
   [[nodiscard]] Log log();
   // Only the lines that begin with one of these words.
   [[nodiscard]] Log log(const std::set<std::string>& words);
@@ -73,6 +73,7 @@ class Rehearsal {
   void carry_out(const KillChild& command);
   void carry_out(const Reply& command);
   void carry_out(const Report& report);
+  void carry_out(const TreeEnding& command);
   void carry_out(const TreeTerminated& command);
   std::string operate(Operation operation, const std::string& supervisor, const std::string& id, ChildSpec spec = {});
   void add_states(NodeId id, std::string& out) const;

@@ -64,6 +64,25 @@ TEST_CASE("an update gives the children its order, and children that are not in 
   CHECK(tree.log({"stop"}) == Log{"stop root/b", "stop root/a", "stop root/c"});
 }
 
+TEST_CASE("other children of a supervisor begin with its next start, whatever starts it") {
+  const auto team = [](std::vector<ChildSpec> children) { return supervisor("team", std::move(children)); };
+  Rehearsal tree({supervisor("web", {team({child("1"), child("2")}), child("z")}), child("y")},
+                 flags(Strategy::one_for_all, 9));
+  tree.start();
+  tree.tree().set_children("root/web/team", {child("1"), child("2"), child("3")});
+  tree.tree().set_children("root/nobody", {child("1")});
+  CHECK_FALSE(tree.view("root/web/team/3"));
+  SECTION("an operator") {
+    CHECK(tree.terminate_child("root/web", "team") == "ok");
+    CHECK(tree.restart_child("root/web", "team") == "ok");
+  }
+  SECTION("its supervisor's supervisor, with all its children") {
+    tree.exit("root/y");
+  }
+  CHECK(tree.state("root/web/team/3") == "running");
+  CHECK(tree.state("root/web/z") == "running");
+}
+
 TEST_CASE("an update of one entry leaves the others alone") {
   Rehearsal tree({child("a"), child("b")});
   tree.start();

@@ -27,8 +27,12 @@ Handover sample() {
   out.last_upgrade = "null";
   out.own_program = 30;
   out.inherited.push_back({3, "http", 31});
-  out.control = {32, "/run/x.sock", 1, 2, {{33, "7", "x"}}};
+  out.control = {32, "/run/x.sock", 1, 2, {{33, "7", "stop", "{}", "x"}}};
   out.added.push_back({"root", "{}", "f", "/"});
+  out.overrides = {{"root/a"}, {"root/b"}, {"root/c"}, {{"root/echo", 3}}};
+  out.leaving.push_back({"root", "{}", "g", "/"});
+  out.operations.push_back({procedure::Verb::restart, "root/db", true, false, {"root", "{}", "h", "/"}});
+  out.endings.push_back({"root/echo", net::EndPhase::draining, Instant(Duration(4)), Duration(5)});
   out.identities.push_back({"root/db", "alice", 1000, 1001, {1001, 2000}});
   supervision::SupervisorRecord supervisor;
   supervisor.restarts = {Instant(Duration(-5)), Instant(Duration(5))};
@@ -78,6 +82,7 @@ Handover sample() {
   out.adoption = {{{100, "root/echo", 3, 7, 65534, true, 1, 55}},
                   {{"root/echo", 4, 0x900000004, 102, std::nullopt, 77}},
                   {{101, 256, 66}}};
+  out.forgive.push_back({"root/echo", 2, 24, {192, 0, 2}});
   out.runs.push_back({1, 812, 15, true, false, 0, "so"});
   out.last_seq = 2;
   out.descriptors.push_back({30, "file 1 2"});

@@ -41,7 +41,11 @@ struct Fixture {
   std::uint32_t connect(const SourceKey& key, std::int64_t now = kNow) {
     const Grant grant = ask(key, rules.max_connections, false, now);
     verdict = grant.source.verdict;
-    if (grant.slot != kNoSlot) table.serve(grant.slot);
+    if (grant.slot == kNoSlot) return kNoSlot;
+    Peer& peer = table.slot(grant.slot).peer;
+    peer.family = key.family;
+    std::copy_n(key.address, sizeof key.address, peer.address);
+    table.serve(grant.slot);
     return grant.slot;
   }
   Grant ask(const SourceKey& key, std::uint32_t max_connections, bool exempt, std::int64_t now = kNow) {
@@ -95,6 +99,45 @@ TEST_CASE("Each source gets as many connections as the limit") {
     CHECK(f.connect(source(from)) == kNoSlot);
   }
   CHECK(f.table.consistent());
+}
+
+TEST_CASE("Connections that began without a limit count as soon as somebody asks") {
+  Fixture f(16);
+  f.rules.max_connections = 3;
+  const auto unasked = [&f](std::uint32_t number) {
+    const std::uint32_t slot = f.table.claim({1, 0}).slot;
+    Peer& peer = f.table.slot(slot).peer;
+    peer.family = AF_INET;
+    peer.address[2] = 1;
+    peer.address[3] = static_cast<std::uint8_t>(number);
+    f.table.serve(slot);
+    return slot;
+  };
+  const SourceKey first = source(0x101);
+  const std::uint32_t slot = unasked(1);
+  f.table.linger(unasked(1), false, 0);
+  (void)unasked(2);
+  const std::uint32_t not_yet_a_client = f.table.claim({1, 0}).slot;
+  f.table.repair(nullptr, kNow);
+  CHECK(f.connect(first) != kNoSlot);  // nobody has counted them
+  for (int i = 0; i < 2; ++i) {
+    f.table.repair(&f.rules, kNow);  // the second one counts nothing twice
+    CHECK(f.table.consistent());
+    CHECK(f.connect(first) == kNoSlot);
+    CHECK(f.connect(source(0x102)) != kNoSlot);
+  }
+  f.end(slot);
+  CHECK(f.connect(first) != kNoSlot);
+  (void)f.table.release(not_yet_a_client);
+  SECTION("and anew if a source is cut to another prefix") {
+    f.rules.prefix4 = 24;
+    f.rules.max_connections = 7;
+    f.table.repair(&f.rules, kNow);
+    CHECK(f.table.consistent());
+    Peer peer = f.table.slot(slot).peer;
+    CHECK(f.connect(source_of(peer, 24, 64)) != kNoSlot);
+    CHECK(f.connect(source_of(peer, 24, 64)) == kNoSlot);
+  }
 }
 
 TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn connection does not") {

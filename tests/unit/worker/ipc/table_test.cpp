@@ -213,7 +213,8 @@ TEST_CASE("Whatever is written into the header, a worker repairs what it begins 
   header->claimed = 77;
   header->counts.used = 0xffffffff;
   header->shape = {0xffffffff, 0xffffffff, -1, 0};
-  f.table.repair({8, 0, 0});
+  f.table.repair(nullptr, 0);
+  f.table.limit({8, 0, 0});
   CHECK(f.table.consistent());
   CHECK(f.table.counts().used == 1);
   for (int i = 0; i < 7; ++i) CHECK(f.claim() != slot);
@@ -240,7 +241,8 @@ TEST_CASE("A table that is made anew has the slots that live, and other uses for
   auto table = Table::map(memfd->get(), room);
   REQUIRE(table);
   register_robust_list();
-  table->repair(shape);
+  table->repair(nullptr, 0);
+  table->limit(shape);
   CHECK(table->counts().completed == 41);
   CHECK(table->counts().serving == 1);
   for (int i = 0; i < 3; ++i) {

@@ -1,0 +1,49 @@
+// The end of a worker's service to this master (workers.h): it keeps its connections, and nobody commands it any
+// longer.
+#include <sys/socket.h>
+
+#include <csignal>
+#include <utility>
+
+#include "master/process/workers.h"
+#include "worker/ipc/channel.h"
+#include "worker/ipc/message.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+bool has_closed_its_sockets(const WorkerProcess& worker) noexcept {
+  return worker.drained || worker.retiring;
+}
+
+// It reads the messages on their way, then an end of file, and says Drained once more. We can still read that.
+void close_channel(WorkerProcess& worker) noexcept {
+  if (!std::exchange(worker.alone, true)) ::shutdown(worker.channel.get(), SHUT_WR);
+}
+
+}  // namespace
+
+bool Workers::let_go(const net::Listener& listener, LetGo how) {
+  bool all = true;
+  for (auto& [run, worker] : workers_) {
+    if (worker.listener != &listener || system_.has_ended(worker.pid)) continue;
+    const bool closed = has_closed_its_sockets(worker);
+    all = all && closed;
+    if (closed) worker.state = WorkerProcess::State::leaving;
+    // One that is still starting reads it once it accepts.
+    if (!closed && !std::exchange(worker.told_to_drain, true)) (void)ipc::send(worker.channel.get(), ipc::Drain{});
+    if (closed || how != LetGo::asked) close_channel(worker);
+    if (closed || how != LetGo::killed) continue;
+    worker.failure = "did not close its sockets";
+    system_.signal(worker.pid, SIGKILL, false);
+  }
+  return all;
+}
+
+const WorkerProcess* Workers::find_let_go(RunId run) const {
+  const WorkerProcess* const worker = find(run);
+  return worker != nullptr && worker->alone && has_closed_its_sockets(*worker) ? worker : nullptr;
+}
+
+}  // namespace bulkhead::process
