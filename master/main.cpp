@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "bulkhead_version.h"
 #include "master/config/config.h"
+#include "master/config/default_file.h"
 #include "master/daemon.h"
 #include "master/host/descriptor_limit.h"
 #include "master/host/detach.h"
@@ -31,7 +31,7 @@ namespace {
 using namespace bulkhead;
 
 struct Arguments {
-  std::string config = BULKHEAD_SYSCONFDIR "/bulkhead.json";
+  std::string config = config::default_config_file();
   std::string log_level;
   std::string pid_file;
   std::string control_socket;
@@ -80,7 +80,7 @@ void describe(CLI::App& app, Arguments& arguments) {
   describe_adopting(app, arguments.adopting);
   app.add_option("-c,--config", arguments.config, "Read FILE")->type_name("FILE")->capture_default_str();
   app.add_flag("-d,--daemon", arguments.detach, "Leave the terminal once everything serves");
-  app.add_flag("--check", arguments.check, "Check the configuration, report every error in it, and exit");
+  app.add_flag("-t,--check", arguments.check, "Check the configuration, report every error in it, and exit");
   app.add_flag("--dump-config", arguments.dump_config, "Print the configuration with its defaults filled in, and exit");
   app.add_option("--ready-fd", arguments.ready_fd, "Write one JSON line to descriptor N when everything serves")
       ->type_name("N")
@@ -95,14 +95,14 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->type_name("FILE");
   app.add_option("-s", arguments.control_socket, "Path of the control socket; overrides the configuration")
       ->type_name("SOCKET");
-  app.set_version_flag("--version", fmt::format("bulkheadd {}", version()), "Print the version and exit");
-  app.set_help_flag("--help", "Print this and exit");
+  app.set_version_flag("-V,--version", fmt::format("bulkheadd {}", version()), "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this and exit");
 }
 
 void override_with(const Arguments& arguments, config::Config& config) {
   if (const auto level = log::kLevelWords.find(arguments.log_level)) config.log.level = *level;
   // Resolved before detaching changes the directory.
-  if (arguments.detach) config.file = std::filesystem::absolute(config.file);
+  config.file = std::filesystem::absolute(config.file);
   if (!arguments.pid_file.empty()) config.pid_file = std::filesystem::absolute(arguments.pid_file);
   if (!arguments.control_socket.empty()) config.control.socket = std::filesystem::absolute(arguments.control_socket);
   if (arguments.detach && config.log.target == "stderr") config.log.target = "syslog";

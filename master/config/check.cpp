@@ -13,6 +13,7 @@
 #include "master/config/nearest.h"
 #include "master/config/share.h"
 #include "master/config/size.h"
+#include "master/config/synonyms.h"
 
 namespace bulkhead::config {
 namespace {
@@ -171,6 +172,8 @@ static_assert(rules_in_order());
 
 std::string suggestion(const Option& option, const Value& value) {
   if (value.kind != Kind::string) return "";
+  const std::string_view ours = word_for(option.name, value.text);
+  if (!ours.empty()) return fmt::format("; write \"{}\"", ours);
   const auto words = words_of(option);
   std::string word = nearest(value.text, words);
   if (word.empty() && value.text.starts_with("SIG")) word = nearest(std::string_view(value.text).substr(3), words);

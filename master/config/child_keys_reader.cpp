@@ -140,6 +140,7 @@ void read_child_keys(Context& context, const Section& section, WithoutUser witho
                      Value& effective) {
   read_options(context, section, Scope::child_keys, kChildKeysSetters, keys, effective);
   keys.identity = read_identity(context, section, without_user);
+  keys.login = login_variables(context, section);
 }
 
 }  // namespace bulkhead::config

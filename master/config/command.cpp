@@ -7,13 +7,11 @@
 namespace bulkhead::config {
 namespace {
 
-// No search path is used: which program runs, and as which user, must not depend on the environment of the shell that
-// started the daemon.
-std::string bare_name(const Host& host, const std::string& program) {
-  const std::string message = fmt::format("expected the path of a program, got {}; ", in_quotes(program));
-  const std::string found = find_program(program, host.search_path());
-  if (!found.empty()) return message + fmt::format("write {}", in_quotes(found));
-  return message + "write an absolute path";
+// A program without a slash is looked for once, when the file is read: the path is a part of the configuration in
+// effect, so an upgrade or a restart runs the same file. Empty: it is not there.
+std::string path_of(const Context& context, const std::string& program) {
+  if (program.find('/') != std::string::npos) return resolve_path(program, context.directory());
+  return find_program(program, context.host().search_path());
 }
 
 }  // namespace
@@ -32,12 +30,12 @@ std::vector<std::string> read_command(Context& context, const Entry& entry) {
   };
   if (program.empty()) {
     blame("expected the path of a program, got an empty string");
-  } else if (program.find('/') == std::string::npos) {
-    blame(bare_name(context.host(), program));
   } else if (!context.root().empty() && !program.starts_with('/')) {
     blame(fmt::format("expected an absolute path inside the chroot, got {}", in_quotes(program)));
+  } else if (const std::string path = path_of(context, program); path.empty()) {
+    blame(fmt::format("no program {} in PATH; write its path", in_quotes(program)));
   } else {
-    argv.front() = resolve_path(program, context.directory());
+    argv.front() = path;
     entry.effective.items.front().text = argv.front();
     const std::string problem = why_not_executable(argv.front(), context.root());
     if (!problem.empty()) blame(fmt::format("cannot execute {}: {}", in_quotes(argv.front()), problem));

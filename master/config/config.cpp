@@ -8,12 +8,14 @@
 #include <utility>
 
 #include "master/config/context.h"
+#include "master/config/expand_children.h"
 #include "master/config/identity.h"
 #include "master/config/paths.h"
 #include "master/config/room_reader.h"
 #include "master/config/section.h"
 #include "master/config/tree_reader.h"
 #include "master/config/trust.h"
+#include "master/config/variables.h"
 
 namespace bulkhead::config {
 namespace {
@@ -158,6 +160,7 @@ void read_included_file(Context& context, const std::string& file, Node& root, V
   Document document = read_json(read.text);
   context.report(document.findings);
   if (!document.root) return;
+  expand_variables(context, *document.root);
   if (document.root->kind == Value::Kind::array) {
     read_children(context, *document.root, "", root, effective);
   } else {
@@ -196,10 +199,14 @@ void read_includes(Context& context, const Value& top, Config& config, Value& su
   if (include == nullptr || include->value.kind != Value::Kind::string || include->value.text.empty()) return;
   Value none;
   Value& children = supervisor.members.empty() ? none : supervisor.members.back().value;
+  const Member* root = top.find("supervisor");
+  const Value nothing = object_value({});
+  const Section section{root == nullptr ? nothing : root->value, config.root.pointer, include->value.at};
+  const DefaultsInForce defaults(context, section, DefaultsInForce::Report::no);
   for (const std::string& file : included_files(context, *include)) {
     read_included_file(context, file, config.root, children);
   }
-  if (const Member* root = top.find("supervisor"); root != nullptr) {
+  if (root != nullptr) {
     set_default_max_restarts({root->value, config.root.pointer, root->value.at}, config.root, supervisor);
   }
 }
@@ -243,6 +250,7 @@ void read_top(Context& context, const Value& top, Loaded& out) {
   check_root(context, top, config.root);
   check_need(context, top, config.root);
   out.config = std::move(config);
+  protect_dollars(effective);
   out.effective = write_json(effective);
 }
 
@@ -256,9 +264,12 @@ Loaded read(std::string_view text, const std::string& file, const std::string& d
   if (text.size() > host.largest_text()) return problem(file, too_large());
   Loaded out;
   Context context(host, file, directory);
-  const Document document = read_json(text);
+  Document document = read_json(text);
   context.report(document.findings);
-  if (document.root) read_top(context, *document.root, out);
+  if (document.root) {
+    expand_variables(context, *document.root);
+    read_top(context, *document.root, out);
+  }
   out.problems = context.take_problems();
   if (!out.problems.empty()) {
     out.config.reset();

@@ -178,6 +178,7 @@ inline constexpr sys::EnumWords<Sandbox, sys::up_to(Sandbox::none)> kSandboxWord
 // The keys that apply to the processes that a listener or a process child starts.
 struct ChildKeys {
   std::optional<Identity> identity;
+  std::vector<std::pair<std::string, std::string>> login;  // HOME, LOGNAME, SHELL, USER of the `user`, from passwd(5)
   std::uint32_t umask = 022;
   std::string chdir = "/";  // absolute; inside `chroot`
   std::string chroot;       // absolute; empty: none

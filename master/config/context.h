@@ -31,6 +31,11 @@ class Context {
   [[nodiscard]] const std::string& root() const { return root_; }
   void enter_root(std::string root) { root_ = std::move(root); }
 
+  // `defaults` of the supervisors whose children are being read, the outermost first.
+  [[nodiscard]] const std::vector<Value>& defaults() const { return defaults_; }
+  void enter_defaults(Value defaults) { defaults_.push_back(std::move(defaults)); }
+  void leave_defaults() { defaults_.pop_back(); }
+
   // The file that is being read. Problems reported from now on belong to it and are sorted after those of earlier
   // files.
   [[nodiscard]] const std::string& file() const { return files_[reading_]; }
@@ -70,6 +75,7 @@ class Context {
   Capacity capacity_;
   std::string directory_;
   std::string root_;
+  std::vector<Value> defaults_;
   std::vector<std::string> files_;  // in the order in which they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;

@@ -27,7 +27,7 @@ namespace {
 
 std::optional<Account> account_from(const passwd* entry) {
   if (entry == nullptr) return std::nullopt;
-  return Account{entry->pw_name, entry->pw_uid, entry->pw_gid};
+  return Account{entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir, entry->pw_shell};
 }
 
 class ThisHost : public Host {
@@ -69,6 +69,11 @@ class ThisHost : public Host {
   std::string search_path() const override {
     const char* path = std::getenv("PATH");
     return path == nullptr ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" : path;
+  }
+
+  std::optional<std::string> variable(const std::string& name) const override {
+    const char* const value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   }
 
   Matches matching_files(const std::string& pattern) const override {

@@ -17,6 +17,8 @@ struct Account {
   std::string name;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;  // the primary group
+  std::string home{};
+  std::string shell{};  // empty: /bin/sh (passwd(5))
 };
 
 struct Matches {
@@ -57,9 +59,10 @@ class Host {
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
   [[nodiscard]] virtual Capacity capacity() const = 0;
-  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;  // getrlimit(2)
-  [[nodiscard]] virtual std::string control_socket() const = 0;            // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;               // PATH
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;                        // getrlimit(2)
+  [[nodiscard]] virtual std::string control_socket() const = 0;                                  // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;                                     // PATH
+  [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;  // getenv(3)
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
   [[nodiscard]] virtual std::size_t largest_text() const { return kMaxFileSize; }  // bytes of a configuration
 };

@@ -128,6 +128,16 @@ std::optional<std::uint32_t> find_group(const Host& host, const std::string& tex
   return parse_account_number(text);
 }
 
+std::vector<std::pair<std::string, std::string>> login_variables(const Context& context, const Section& section) {
+  const std::string* text = account_text(section, "user");
+  const auto account = text != nullptr ? find_user(context.host(), *text) : std::nullopt;
+  if (!account) return {};
+  return {{"HOME", account->home},
+          {"LOGNAME", account->name},
+          {"SHELL", account->shell.empty() ? "/bin/sh" : account->shell},
+          {"USER", account->name}};
+}
+
 std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user) {
   Reading reading(context, section);
   if (!context.as_root()) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "master/config/context.h"
 #include "master/config/section.h"
@@ -18,6 +21,11 @@ enum class WithoutUser : std::uint8_t {
 // Reads `user`, `group` and `groups` of `section`. Empty: the process keeps the daemon's identity, which is the only
 // possibility without root.
 [[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user);
+
+// HOME, LOGNAME, SHELL and USER of the account that `user` of `section` names; empty without `user`, and for a number
+// that the user database does not have.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> login_variables(const Context& context,
+                                                                               const Section& section);
 
 // The text of an account that passed the check of its row, else null.
 [[nodiscard]] const std::string* account_text(const Section& section, std::string_view key);

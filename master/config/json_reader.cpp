@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "master/config/comments.h"
 #include "master/config/syntax_error.h"
 
 namespace bulkhead::config {
@@ -240,10 +241,16 @@ class TreeBuilder {
 
 }  // namespace
 
-Document read_json(std::string_view text) {
-  if (text.starts_with("\xEF\xBB\xBF")) {
+Document read_json(std::string_view commented) {
+  if (commented.starts_with("\xEF\xBB\xBF")) {
     return {std::nullopt, {{{1, 1}, "", "the file begins with a byte order mark; save it as UTF-8 without one"}}};
   }
+  const WithoutComments stripped = without_comments(commented);
+  if (stripped.unended) {
+    return {std::nullopt,
+            {{Lines(commented).at(*stripped.unended), "", "the comment does not end: no \"*/\" follows"}}};
+  }
+  const std::string_view text = stripped.text;
   std::size_t taken = 0;
   TreeBuilder builder(text, taken);
   Json::sax_parse(CountingIterator(text.data(), &taken), CountingIterator(text.data() + text.size(), &taken), &builder);

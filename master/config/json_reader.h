@@ -1,6 +1,6 @@
-// Turns JSON text into a tree with positions. The rules are RFC 8259 and stricter: one value, no byte order mark, no
-// duplicate key, no U+0000, at most 32 levels. The parser is nlohmann's; the tree, the positions and the error texts
-// are made here.
+// Turns JSON text into a tree with positions. Comments are allowed (comments.h); otherwise the rules are RFC 8259 and
+// stricter: one value, no byte order mark, no duplicate key, no U+0000, at most 32 levels. The parser is nlohmann's;
+// the tree, the positions and the error texts are made here.
 #pragma once
 
 #include <optional>

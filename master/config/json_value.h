@@ -21,6 +21,7 @@ struct Member;
 struct Value {
   enum class Kind : std::uint8_t { null, boolean, number, string, array, object };
   Kind kind = Kind::null;
+  bool expanded = false;        // a string that had a variable: it may stand for a number or a boolean
   Position at;                  // where the value begins
   std::string text;             // boolean: "true" or "false"; number: as written; string: decoded
   std::vector<Value> items;     // array

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/un.h>
 
@@ -29,6 +30,18 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   const auto result = std::from_chars(text.data(), text.data() + text.size(), port);
   if (result.ec != std::errc()) return std::nullopt;
   return port;
+}
+
+// The names of services(5) begin with a letter or a digit, and have a letter.
+bool is_service(std::string_view text) {
+  constexpr std::string_view kCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
+  return !text.empty() && text[0] != '-' && text.find_first_not_of(kCharacters) == std::string_view::npos &&
+         text.find_first_not_of("0123456789-") != std::string_view::npos;
+}
+
+std::optional<std::uint16_t> service_port(const std::string& name) {
+  const servent* const found = getservbyname(name.c_str(), "tcp");
+  return found == nullptr ? std::nullopt : std::optional(ntohs(static_cast<std::uint16_t>(found->s_port)));
 }
 
 // The address in its shortest form, or empty when it is not an address of this family.
@@ -101,7 +114,8 @@ Parsed parse_descriptor(std::string_view text) {
 }
 
 Parsed finish(std::string_view text, Form form, std::string host, std::string_view port) {
-  const auto number = parse_port(port);
+  const auto number = is_service(port) ? service_port(std::string(port)) : parse_port(port);
+  if (!number && is_service(port)) return fmt::format("no TCP service {} in /etc/services", in_quotes(port));
   if (!number) return fmt::format("expected a port from 0 to 65535, got {}", in_quotes(port));
   ListenAddress out;
   out.text = text;
@@ -128,7 +142,7 @@ Parsed parse_ipv6(std::string_view text) {
 }
 
 std::string not_numeric(std::string_view host, std::string_view port) {
-  if (host.empty() || host == "*") {
+  if (host.empty()) {
     return fmt::format("expected an address before \":\"; write {} for all IPv4 addresses", in_quotes(port));
   }
   if (host.find(':') != std::string_view::npos) {
@@ -145,6 +159,11 @@ Parsed parse_listen_address(std::string_view text, const std::string& directory)
   if (text.starts_with("unix:")) return parse_unix(text, directory);
   if (text.starts_with("systemd:")) return parse_systemd(text);
   if (text.starts_with("fd:")) return parse_descriptor(text);
+  if (text.starts_with("udp:")) {
+    return "UDP is not offered: bulkhead gives every connection a process of its own, and datagrams have no connection";
+  }
+  if (text.starts_with("tcp:")) return fmt::format("write {}", in_quotes(text.substr(4)));
+  if (text.starts_with("*:")) return finish(text, Form::ipv6, "::", text.substr(2));
   if (text.starts_with('[')) return parse_ipv6(text);
   if (all_digits(text)) return finish(text, Form::ipv4, "0.0.0.0", text);
   const std::size_t colon = text.rfind(':');

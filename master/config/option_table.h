@@ -183,6 +183,8 @@ inline constexpr std::array kOptions{
            "How long it may take to become ready."},
     Option{Scope::child, "restart_delay", Type::object, by_default("{}"), {}, "none",
            "How long a crashing child waits before it is started again."},
+    Option{Scope::child, "instances", Type::integer, kNone, {1, 1000}, "",
+           "How many children this entry stands for."},
 
     Option{Scope::listener, "listen", Type::listen, kRequired, {}, "", "Addresses to listen on."},
     Option{Scope::listener, "backlog", Type::integer, by_default("1024"), {1, 1'000'000}, "",
@@ -336,6 +338,8 @@ inline constexpr std::array kOptions{
     Option{Scope::supervisor, "auto_shutdown", Type::word, by_default("\"never\""), {},
            sys::joined<supervision::kAutoShutdownWords>,
            "Whether the end of significant children ends the supervisor."},
+    Option{Scope::supervisor, "defaults", Type::json, by_default("{}"), {}, "",
+           "Keys for all children below it that do not have them, by type."},
     Option{Scope::supervisor, "children", Type::children, by_default("[]"), {}, "", "Its children, in start order."},
 
     Option{Scope::restart_delay, "min", Type::duration, by_default("\"1s\""), kAnyDuration, "",

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "master/config/nearest.h"
+#include "master/config/synonyms.h"
+#include "master/config/syntax_error.h"
 
 namespace bulkhead::config {
 namespace {
@@ -41,8 +43,19 @@ std::string home_of(std::string_view name) {
   return out;
 }
 
+// A key of another program's that we know, and that is usable in this place.
+std::string advice_text(std::string_view key, const std::vector<std::string_view>& known) {
+  const auto advice = advice_for_key(key);
+  if (!advice) return "";
+  if (advice->ours.empty()) return std::string(advice->reason);
+  const bool usable = std::find(known.begin(), known.end(), advice->ours) != known.end();
+  return usable ? fmt::format("write \"{}\"", advice->ours) : "";
+}
+
 std::string unknown_key(std::string_view key, const std::vector<std::string_view>& known, std::string_view what) {
   const std::string message = fmt::format("unknown key {} {}; ", in_quotes(key), what);
+  const std::string advice = advice_text(key, known);
+  if (!advice.empty()) return message + advice;
   const std::string home = home_of(key);
   if (!home.empty()) return fmt::format("{}it is a key of {}", message, home);
   const std::string near = nearest(key, known);
@@ -71,6 +84,18 @@ std::string Section::pointer_of(std::string_view key) const {
   return child_pointer(pointer, key);
 }
 
+Value as_meant(const Option& option, Value value) {
+  if (!value.expanded || is_word(option, value)) return value;
+  const bool is_number = !value.text.empty() && number_length(value.text) == value.text.size();
+  const bool numeric = option.type == Type::integer || option.type == Type::number || option.type == Type::size ||
+                       option.type == Type::share;
+  if (numeric && is_number) value.kind = Value::Kind::number;
+  if (option.type == Type::boolean && (value.text == "true" || value.text == "false")) {
+    value.kind = Value::Kind::boolean;
+  }
+  return value;
+}
+
 void check_keys(Context& context, const Section& section, const std::vector<Scope>& scopes, std::string_view what) {
   const auto known = names_of(scopes);
   for (const Member& member : section.object.members) {
@@ -86,7 +111,7 @@ void read_option(Context& context, const Option& option, const Section& section,
     context.report(section.at, section.pointer, fmt::format("the key \"{}\" is missing", option.name));
     return;
   }
-  const Value& value = given == nullptr ? default_value(option) : given->value;
+  const Value value = given == nullptr ? default_value(option) : as_meant(option, given->value);
   if (given != nullptr) {
     const auto findings = check(option, value, section.pointer_of(option.name));
     context.report(findings);

@@ -65,6 +65,9 @@ template <class Target, std::size_t N>
   return next == N;
 }
 
+// `value` as the option means it: where a variable made a string of a number or a boolean, that.
+[[nodiscard]] Value as_meant(const Option& option, Value value);
+
 // Reports the keys that are in none of `scopes`, each with the nearest known key. `what` names the place: `in a
 // listener`.
 void check_keys(Context& context, const Section& section, const std::vector<Scope>& scopes, std::string_view what);

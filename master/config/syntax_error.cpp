@@ -144,7 +144,7 @@ std::string word_hint(std::string_view word) {
 }
 
 std::string character_hint(char c) {
-  if (c == '/' || c == '#') return "; JSON has no comments";
+  if (c == '/' || c == '#') return "; a comment begins with // or /*";
   if (c == '\'') return "; strings must be in double quotes";
   return "";
 }

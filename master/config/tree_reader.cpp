@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/config/expand_children.h"
+
 namespace bulkhead::config {
 namespace {
 
@@ -67,6 +69,7 @@ constexpr std::array kChildSetters{
                    node.start_timeout = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
                  }},
     Setter<Node>{"restart_delay", set_restart_delay},
+    Setter<Node>{"instances", [](Context&, Node&, const Entry&) {}},  // read before all others
 };
 static_assert(covers(kChildSetters, Scope::child));
 
@@ -88,6 +91,7 @@ constexpr std::array kSupervisorSetters{
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
     Setter<Node>{"auto_shutdown", [](Context&, Node& node,
                                      const Entry& e) { node.spec.flags.auto_shutdown = as_enum<AutoShutdown>(e); }},
+    Setter<Node>{"defaults", [](Context&, Node&, const Entry& e) { e.effective = Value{}; }},  // the children have them
     Setter<Node>{"children", set_children},
 };
 static_assert(covers(kSupervisorSetters, Scope::supervisor));
@@ -171,15 +175,18 @@ void read_children(Context& context, const Value& children, const std::string& p
   for (std::size_t i = 0; i < children.items.size(); ++i) {
     const Value& child = children.items[i];
     const Section section{child, child_pointer(pointer, i), child.at};
-    if (child.kind == Value::Kind::object) {
-      read_child(context, section, parent, effective);
-    } else {
+    if (child.kind != Value::Kind::object) {
       context.report(child.at, section.pointer, fmt::format("expected a child (an object), got {}", describe(child)));
+      continue;
+    }
+    for (const Value& meant : children_meant(context, section)) {
+      read_child(context, {meant, section.pointer, section.at}, parent, effective);
     }
   }
 }
 
 void read_supervisor(Context& context, const Section& section, Node& node, Value& effective) {
+  const DefaultsInForce defaults(context, section);
   read_options(context, section, Scope::supervisor, kSupervisorSetters, node, effective);
   set_default_max_restarts(section, node, effective);
 }

@@ -26,6 +26,20 @@ std::string path_of(const nlohmann::ordered_json& params) {
 
 }  // namespace
 
+// A wrong path is answered with the nearest one.
+procedure::Done Methods::answer_about(std::string path, Reply reply) const {
+  return [this, path = std::move(path), reply = std::move(reply)](const Outcome& outcome) {
+    const bool unknown =
+        outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
+    if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
+      return reply(answer_of(outcome));
+    }
+    Outcome nearest = procedure::no_such(parts_.engine, "node", path);
+    nearest.word = outcome.word;
+    reply(answer_of(nearest));
+  };
+}
+
 const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While::always},
                                              {"tree", &Methods::tree, While::always},
                                              {"connections", &Methods::connections, While::always},
@@ -68,19 +82,19 @@ void Methods::call_again(Unanswered call) {
 }
 
 void Methods::restart(const Params& params, Reply reply) {
-  parts_.operations.restart(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.restart(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::stop(const Params& params, Reply reply) {
-  parts_.operations.stop(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.stop(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::start(const Params& params, Reply reply) {
-  parts_.operations.start(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.start(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::remove(const Params& params, Reply reply) {
-  parts_.operations.remove(path_of(params), answer_with(std::move(reply)));
+  parts_.operations.remove(path_of(params), answer_about(path_of(params), std::move(reply)));
 }
 
 void Methods::suspend(const Params& params, Reply reply) {

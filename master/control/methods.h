@@ -68,6 +68,7 @@ class Methods final : public Backend {
     While allowed;
   };
   static const Method kMethods[];
+  [[nodiscard]] procedure::Done answer_about(std::string path, Reply reply) const;
 
   void status(const Params& params, Reply reply);
   void tree(const Params& params, Reply reply);

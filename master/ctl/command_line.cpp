@@ -32,6 +32,7 @@ void describe(CLI::App& verb, const protocol::Parameter& parameter) {
   const std::string help(parameter.help);
   if (parameter.kind == protocol::Kind::flag) {
     verb.add_flag(std::string(parameter.option), help);
+    if (parameter.unless) verb.add_flag(fmt::format("--{}", parameter.name))->group("");
     return;
   }
   if (follows_a_word(parameter)) {
@@ -70,7 +71,8 @@ std::string read_parameter(const CLI::App& verb, const protocol::Command& comman
   const std::string name(parameter.option.empty() || after_word ? parameter.placeholder : parameter.option);
   const CLI::App& at = after_word ? *verb.get_subcommand(std::string(parameter.option)) : verb;
   const CLI::Option* option = at.get_option(name);
-  if (option->count() == 0) return {};
+  if (parameter.unless) params[std::string(parameter.name)] = option->count() == 0;
+  if (parameter.unless || option->count() == 0) return {};
   if (parameter.kind == protocol::Kind::flag) {
     params[std::string(parameter.name)] = true;
     return {};

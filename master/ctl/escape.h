@@ -6,8 +6,8 @@
 
 namespace bulkhead::ctl {
 
-// Everything except printable ASCII becomes \xNN, as in the log, so that a peer cannot forge a line or control the
-// terminal.
+// What is not valid UTF-8, and characters that control the terminal or change the direction of the text
+// (log::shown_length), become \xNN byte by byte, as in the log, so that a peer cannot forge a line.
 [[nodiscard]] std::string escaped(std::string_view bytes);
 
 }  // namespace bulkhead::ctl

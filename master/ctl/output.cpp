@@ -51,7 +51,7 @@ std::string last_upgrade_text(const Json& upgrade) {
 }
 
 std::string upgrade_text(const Json& result) {
-  if (!member(result, "version").is_string()) return "The upgrade has begun.\n";  // without --wait
+  if (!member(result, "version").is_string()) return "The upgrade has begun.\n";  // with --no-wait
   return fmt::format("Upgraded from {} to {}.\n", member_text(result, "previous"), member_text(result, "version"));
 }
 
@@ -100,7 +100,7 @@ std::string changes_text(const Json& result, bool would) {
                 {"resumed", "accepts connections again"},
                 {"taken_back", "is taken back before it has ended"}};
   const Json& changes = member(result, "changes");
-  if (!changes.is_array()) return "The reload has begun.\n";  // without --wait
+  if (!changes.is_array()) return "The reload has begun.\n";  // with --no-wait
   std::string out = changes.empty() ? "Nothing changes.\n" : would ? "A reload would do this:\n" : "Reloaded:\n";
   for (const Json& change : changes) {
     const std::string kind = member_text(change, "kind");

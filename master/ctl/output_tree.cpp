@@ -80,7 +80,8 @@ std::string details_of(const Json& node) {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }
   if (type != "listener") return leaf_text(node, type);
-  std::string out = "listener " + endpoints_text(node);
+  const std::string endpoints = endpoints_text(node);
+  std::string out = endpoints.empty() ? "listener" : "listener " + endpoints;
   const std::string phase = member_text(node, "phase");
   if (!phase.empty()) {
     out += ", ending: " + phase;

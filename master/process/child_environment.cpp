@@ -34,17 +34,18 @@ void unset(Variables& variables, const std::vector<std::string>& names) {
   for (const std::string& name : names) variables.erase(name);
 }
 
+void set(Variables& variables, const std::vector<std::pair<std::string, std::string>>& env) {
+  for (const auto& [name, value] : env) variables[name] = value;
+}
+
 Variables passed_environment(const config::ChildKeys& keys, const LookUp& look_up) {
   Variables out;
+  set(out, keys.login);
   for (const std::string& name : keys.pass_env) {
     if (is_between_us_and_our_parent(name)) continue;
     if (const char* value = look_up(name.c_str()); value != nullptr) out[name] = value;
   }
   return out;
-}
-
-void set(Variables& variables, const std::vector<std::pair<std::string, std::string>>& env) {
-  for (const auto& [name, value] : env) variables[name] = value;
 }
 
 }  // namespace

@@ -33,6 +33,11 @@ bool is_path(std::string_view text) {
          !text.ends_with('/') && !text.starts_with('/') && text.find("//") == std::string_view::npos;
 }
 
+std::string full_path(std::string_view path) {
+  const bool whole = path == "root" || path.starts_with("root/");
+  return whole ? std::string(path) : fmt::format("root/{}", path);
+}
+
 bool is_connection(std::string_view text) {
   const auto hex = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; };
   return !text.empty() && text.size() <= kMaxConnectionId && std::all_of(text.begin(), text.end(), hex);
@@ -142,7 +147,7 @@ std::string usage_of(const Command& command) {
 std::optional<Json> value_of(Kind kind, std::string_view word) {
   const auto when = [&](bool good) { return good ? std::optional(Json(std::string(word))) : std::nullopt; };
   switch (kind) {
-    case Kind::path: return when(is_path(word));
+    case Kind::path: return is_path(word) ? std::optional(Json(full_path(word))) : std::nullopt;
     case Kind::source: return when(is_source(word));
     case Kind::connection: return when(is_connection(word));
     case Kind::signal: {

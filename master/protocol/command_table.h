@@ -16,7 +16,7 @@ namespace bulkhead::protocol {
 // sequence is an integer, flag is true or false, change is an integer or a string "+N" or "-N", and child is an object
 // or its text.
 enum class Kind : std::uint8_t {
-  path,        // path of a node: "root/web/echo", "root/echo/2"
+  path,        // path of a node: "root/web/echo", "root/echo/2"; the backend gets it with "root/"
   source,      // clients: a network, an address, or a user of a Unix socket
   connection,  // id of a connection, in hexadecimal digits
   signal,      // a name with or without SIG, or a number; the backend gets the form "SIGTERM"
@@ -36,6 +36,7 @@ struct Parameter {
   std::string_view placeholder;  // on the command line; empty: a flag, or not on the command line at all
   std::string_view option;       // "--since", "-f"; empty: positional; without a dash: a word before the value
   std::string_view help;
+  bool unless = false;  // of a flag: true unless the option, "--no-NAME", is given; "--NAME" is accepted too
 };
 
 struct Command {
@@ -73,10 +74,10 @@ inline constexpr std::array kKill{
 inline constexpr std::array kFile{
     Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration (default: the daemon's own)"}};
 inline constexpr std::array kReload{
-    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait for the result; report why it was refused"},
+    Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true},
     Parameter{"reset", Kind::flag, false, "", "--reset", "Also end what operators have made different from the file"}};
 inline constexpr std::array kUpgrade{
-    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait for the result; report why the old program continues"}};
+    Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true}};
 inline constexpr std::array kShutdown{
     Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"}};
 inline constexpr std::array kSimulate{

@@ -86,12 +86,15 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::child:
       if (key == "id") return "at reload, as the end of one child and the start of another";
       if (key == "type") return "at reload, as the end of one child and the start of another";
+      if (key == "instances") return "at reload, as the start or the end of children";
       return words_of_child({"listener", "process", "supervisor"}, key);
     case Scope::listener: return words_of_child({"listener"}, key);
     case Scope::process: return words_of_child({"process"}, key);
     case Scope::child_keys: return words_of_child({"listener", "process"}, key);
     case Scope::root: return words_of_section(how_root(key));
-    case Scope::supervisor: return key == "children" ? "child by child" : words_of_child({"supervisor"}, key);
+    case Scope::supervisor:
+      if (key == "defaults") return "like the keys in it";
+      return key == "children" ? "child by child" : words_of_child({"supervisor"}, key);
     case Scope::restart_delay: return words_of_child({"listener", "process", "supervisor"}, "restart_delay");
     case Scope::handler:
     case Scope::module: return words_of_child({"listener"}, "handler");

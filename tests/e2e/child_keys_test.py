@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import (Client, Control, ControlledTestCase, Strace, TestCase, exec_listener, listener, main, needs_root, signal_process,
+from harness import (Client, Control, ControlledTestCase, Strace, TestCase, exec_listener, listener, login_variables, main, needs_root, signal_process,
                      tool, wait_until)
 
 CAT = os.path.realpath(shutil.which("cat"))
@@ -165,6 +165,16 @@ class AsTheKernelSeesThem(TestCase):
         self.assertEqual(found["TCPREMOTEPORT"], client.name.rsplit(":", 1)[1])
         for name in ("TZ", "A", "TCPREMOTEIP", "BULKHEAD_GENERATION", "NOT_THERE", "SECRET"):
             self.assertNotIn(name, found)
+
+
+    @needs_root
+    def test_the_users_own_variables(self):
+        for keys, wanted in (({}, login_variables("nobody")), ({"env": {"HOME": "/mine"}}, {**login_variables("nobody"), "HOME": "/mine"}),
+                             ({"pass_env": ["HOME"]}, {**login_variables("nobody"), "HOME": "/the daemon's"})):
+            daemon = self.start(exec_listener([shutil.which("env")], user="nobody", **keys), environment={"HOME": "/the daemon's"})
+            with Client(daemon.address()) as client:
+                found = dict(line.split("=", 1) for line in client.rest().decode().splitlines())
+            self.assertEqual({name: found.get(name) for name in wanted}, wanted)
 
 
 class FailedSteps(TestCase):

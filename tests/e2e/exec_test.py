@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 
-from harness import (SOURCE, Client, ControlledTestCase, Hold, TestCase, exec_listener, main, process, signal_process,
+from harness import (SOURCE, Client, ControlledTestCase, Hold, TestCase, exec_listener, login_variables, main, process, signal_process,
                      wait_until)
 
 CAT = os.path.realpath(shutil.which("cat"))
@@ -35,7 +35,8 @@ class Environment(TestCase):
     def common(self, env):
         self.assertRegex(env["BULKHEAD_CONN_ID"], r"^[0-9a-f]+$")
         return {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C", "BULKHEAD_CONN_ID": env["BULKHEAD_CONN_ID"],
-                "BULKHEAD_LISTENER": "root/run", "BULKHEAD_GENERATION": "1", "BULKHEAD_STRESS": "0"}
+                "BULKHEAD_LISTENER": "root/run", "BULKHEAD_GENERATION": "1", "BULKHEAD_STRESS": "0",
+                **login_variables()}
 
     def check_ipv4(self, env, client, daemon):
         host, port = client.name.rsplit(":", 1)

@@ -75,6 +75,21 @@ class Install(TestCase):
         with open(found) as file:
             self.assertEqual(file.read(), "mine")
 
+    def test_another_prefix_gets_everything_and_its_program_reads_its_configuration(self):
+        """As a user who may write nowhere else would, without DESTDIR."""
+        prefix = os.path.join(self.directory, "mine")
+        before = set(os.listdir("/"))
+        self.call("cmake", "--install", os.path.dirname(self.bindir), "--prefix", prefix)
+        found = {os.path.relpath(os.path.join(folder, name), prefix) for folder, _, names in os.walk(prefix) for name in names}
+        self.assertLessEqual({*FILES, "etc/bulkhead/bulkhead.json"}, found)
+        self.assertEqual(set(os.listdir("/")), before)
+        with open(os.path.join(prefix, "lib/systemd/system/bulkheadd.service")) as file:
+            self.assertIn(f"ExecStart={prefix}/sbin/bulkheadd\n", file.read())
+        written = subprocess.run(["find", self.prefix, "-newer", prefix, "-path", "*bulkhead*"], capture_output=True, text=True)
+        self.assertEqual(written.stdout, "")
+        self.assertIn(f"{prefix}/etc/bulkhead/bulkhead.json: the configuration is good",
+                      self.call(os.path.join(prefix, "sbin/bulkheadd"), "-t"))
+
     @tool("systemd-sysusers")
     def test_the_group(self):
         output = self.call("systemd-sysusers", "--dry-run", self.path("lib/sysusers.d/bulkhead.conf"))

@@ -6,7 +6,7 @@ import shutil
 import socket
 import struct
 
-from harness import Client, ControlledTestCase, Hold, exec_listener, listener, main, needs_root, process, wait_until
+from harness import Client, ControlledTestCase, Hold, exec_listener, listener, login_variables, main, needs_root, process, wait_until
 from harness.proxy_header import (CLIENT, CLIENT6, SERVICE, SERVICE6, block, proxy_v1, proxy_v2, summed, tls, value)
 
 CAT = os.path.realpath(shutil.which("cat"))
@@ -61,7 +61,7 @@ class Environment(ProxyTestCase):
         host, port = daemon.address()
         return {"PATH": os.environ["PATH"], "BULKHEAD_CONN_ID": env["BULKHEAD_CONN_ID"], "BULKHEAD_LISTENER": "root/run",
                 "BULKHEAD_GENERATION": "1", "BULKHEAD_STRESS": "0", "PROTO": "TCP", "BULKHEAD_PROXY_VERSION": str(version),
-                "BULKHEAD_REAL_PEER": client.name, "BULKHEAD_REAL_LOCAL": f"{host}:{port}", **more}
+                "BULKHEAD_REAL_PEER": client.name, "BULKHEAD_REAL_LOCAL": f"{host}:{port}", **login_variables(), **more}
 
     def tcp(self, source, destination):
         out = {"TCPREMOTEIP": source[0], "TCPREMOTEPORT": str(source[1]), "TCPLOCALIP": destination[0],

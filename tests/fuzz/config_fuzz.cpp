@@ -27,6 +27,9 @@ class FuzzHost final : public Host {
   std::uint64_t hard_limit(int) const override { return 1024; }
   std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   std::string search_path() const override { return "/bin"; }
+  std::optional<std::string> variable(const std::string& name) const override {
+    return name == "A" ? std::optional<std::string>("1") : std::nullopt;
+  }
   Matches matching_files(const std::string&) const override { return {}; }
 };
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "worker/log/utf8.h"
+
 namespace bulkhead::log {
 
 namespace {
@@ -192,20 +194,21 @@ bool Line::raw(std::string_view bytes) noexcept {
   return true;
 }
 
+// A backslash is doubled, so that a text never looks like another one that was escaped. JSON has no \x, and needs one
+// more of each: a reader of either form sees the same.
 bool Line::escaped(std::string_view bytes) noexcept {
   static constexpr char kHex[] = "0123456789abcdef";
   const bool json = is_json();
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    // JSON has no \x: the backslash itself is escaped there, and a reader of either form sees \xNN.
+  while (!bytes.empty()) {
+    const auto byte = static_cast<unsigned char>(bytes.front());
+    const std::size_t shown = shown_length(bytes);
     const char escape[] = {'\\', '\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-    std::string_view out(&c, 1);
-    if (byte < 0x20 || byte >= 0x7f) {
-      out = json ? std::string_view(escape, 5) : std::string_view(escape + 1, 4);
-    } else if (json && (c == '"' || c == '\\')) {
-      if (!raw("\\")) return false;
-    }
+    std::string_view out = bytes.substr(0, shown);
+    if (shown == 0) out = json ? std::string_view(escape, 5) : std::string_view(escape + 1, 4);
+    if (byte == '\\') out = json ? R"(\\\\)" : R"(\\)";
+    if (byte == '"' && json) out = R"(\")";
     if (!raw(out)) return false;
+    bytes.remove_prefix(shown == 0 ? 1 : shown);
   }
   return true;
 }

@@ -9,9 +9,10 @@
 // To syslog(3)'s socket goes `<PRI>identity[pid]: ` and the line without its time and level (RFC 3164; the daemon there
 // stamps it); to journald's, the fields of systemd.journal-fields(7), ours as BULKHEAD_NAME.
 //
-// Safe after fork: no allocation, no lock, no locale, no time zone file. Bytes that a peer controls are escaped as \xNN
-// in both forms, so that a peer cannot forge a line or control a terminal. Never blocks: if the descriptor is full the
-// line is dropped and counted, and the next one that fits is preceded by one that says how many are missing.
+// Safe after fork: no allocation, no lock, no locale, no time zone file. Control characters, invalid UTF-8 and
+// characters that change the direction of text (utf8.h) are escaped as \xNN in both forms, and a backslash is doubled,
+// so that a peer cannot forge a line or control a terminal. Never blocks: if the descriptor is full the line is dropped
+// and counted, and the next one that fits is preceded by one that says how many are missing.
 #pragma once
 
 #include <concepts>

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pwd
 import re
 import select
 import signal
@@ -34,6 +35,14 @@ def exec_listener(argv, name="run", style=None, drain_fd=None, **keys):
     if os.geteuid() == 0:
         keys.setdefault("user", "root")
     return listener(name, handler=handler, **keys)
+
+
+def login_variables(user="root"):
+    """What a handler with this `user` finds in its environment. An unprivileged daemon has no user to name."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam(user)
+    return {"HOME": account.pw_dir, "USER": user, "LOGNAME": user, "SHELL": account.pw_shell or "/bin/sh"}
 
 
 def module_listener(path, name="own", options=None, **keys):

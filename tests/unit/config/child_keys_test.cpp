@@ -180,7 +180,7 @@ constexpr Bad kBad[] = {
     {"no lines at all", Shape::listener, R"("log_rate_limit":0)",
      R"(bad.json:2:18: /supervisor/children/0/log_rate_limit: expected an integer from 1 to 1,000,000 or "unlimited", got the number 0)"},
     {"a kill_mode of another system", Shape::listener, R"("kill_mode":"control-group")",
-     R"(bad.json:2:13: /supervisor/children/0/kill_mode: expected one of "group", "mixed" or "process", got the string "control-group")"},
+     R"(bad.json:2:13: /supervisor/children/0/kill_mode: expected one of "group", "mixed" or "process", got the string "control-group"; write "group")"},
     {"the group of a connection in two ways", Shape::listener, R"("kill_mode":"mixed")",
      R"(bad.json:2:13: /supervisor/children/0/kill_mode: only a process can have "mixed": the group of a connection is signalled as a whole, or not at all)"},
     {"a sandbox that does not exist", Shape::listener, R"("sandbox":"tight")",

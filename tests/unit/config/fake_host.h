@@ -45,16 +45,21 @@ class FakeHost : public Host {
   [[nodiscard]] std::uint64_t hard_limit(int) const override { return descriptors; }
   [[nodiscard]] std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   [[nodiscard]] std::string search_path() const override { return "/nowhere:relative:/bin"; }
+  [[nodiscard]] std::optional<std::string> variable(const std::string& name) const override {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  }
   [[nodiscard]] Matches matching_files(const std::string& pattern) const override {
     return this_host().matching_files(pattern);
   }
 
   std::uint32_t processes = 0;  // limit for users other than root; 0: no limit
   std::uint64_t descriptors = 4096;
+  std::map<std::string, std::string> variables{{"PORT", "4040"}, {"EMPTY", ""}, {"WORKERS", "2"}, {"ON", "true"}};
 
  private:
   static std::vector<Account> accounts() {
-    return {{"root", 0, 0}, {"nobody", 65534, 65534}, {"www-data", 33, 33}, {"alice", 1000, 1000}};
+    return {{"root", 0, 0}, {"nobody", 65534, 65534}, {"www-data", 33, 33}, {"alice", 1000, 1000, "/home/alice", "/bin/zsh"}};
   }
   std::uint32_t uid_;
   std::uint32_t cpus_;

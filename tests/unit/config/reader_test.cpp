@@ -33,6 +33,19 @@ TEST_CASE("every value and key knows its line and its column in bytes") {
   CHECK(place(root.members[2].value.at) == "3:10");
 }
 
+TEST_CASE("comments are blanks, and strings keep what looks like one") {
+  const Document document = read_json("// all\r\n{ /* \"a\": 1, // */ \"b\": \"/* no */ // no \\\" /*\" // end");
+  REQUIRE_FALSE(document.root);  // the object does not end: the comment took its brace
+  const Document whole = read_json("// all\r\n{ /* \"a\": 1, // */ \"b\": \"/* no */ // no \\\" /*\" } // end");
+  REQUIRE(whole.root);
+  REQUIRE(whole.root->members.size() == 1);
+  CHECK(whole.root->members[0].value.text == "/* no */ // no \" /*");
+  CHECK(whole.root->members[0].at.line == 2);
+  CHECK(whole.root->members[0].at.column == 20);
+  CHECK(read_json("/**/{}/***/").root);
+  CHECK_FALSE(read_json("/*/{}").root);
+}
+
 TEST_CASE("numbers keep their spelling") {
   for (const char* text :
        {"0", "-0", "1", "1.0", "1e3", "1E+3", "18446744073709551616", "-9223372036854775809", "0.1e-2"}) {

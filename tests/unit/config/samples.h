@@ -17,6 +17,7 @@ inline constexpr std::string_view kEverything = R"({
   "supervisor": {
     "on_give_up": "stop",
     "strategy": "rest_for_one", "max_restarts": 0, "max_seconds": 1.5, "auto_shutdown": "all_significant",
+    "defaults": {"process": {"nice": 1}},
     "children": [
       {"id": "web", "type": "listener", "restart": "transient", "significant": true, "shutdown": "infinity",
        "start_timeout": "infinity",

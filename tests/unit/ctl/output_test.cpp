@@ -188,6 +188,7 @@ TEST_CASE("a peer's bytes reach the terminal only escaped") {
   CHECK(escaped("\033[2J\n\r\t\x7f") == "\\x1b[2J\\x0a\\x0d\\x09\\x7f");
   CHECK(escaped("\xc2\x9b\xe2\x80\xae") == "\\xc2\\x9b\\xe2\\x80\\xae");
   CHECK(escaped(std::string("\0", 1)) == "\\x00");
+  CHECK(escaped("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600") == "Gr\u00fc\u00dfe \u65e5\u672c \U0001f600");
   const std::string evil = "\033]0;pwned\a\n\xc2\x9b";
   const Json event{{"time", evil}, {"event", evil}, {"path", evil}, {evil, evil}, {"nested", {evil}}};
   for (const std::string& text :

@@ -52,6 +52,14 @@ TEST_CASE("env wins over pass_env, and each name comes once") {
   CHECK(environment(child, "") == Lines{"A=1", "LANG=C", "PATH=/opt/bin"});
 }
 
+TEST_CASE("the variables of the user are overridden by pass_env and env") {
+  config::Process child = process();
+  child.child.login = {{"HOME", "/home/alice"}, {"PATH", "/home/alice/bin"}, {"USER", "alice"}};
+  child.child.env = {{"USER", "bob"}};
+  child.child.unset_env = {"LANG"};
+  CHECK(environment(child, "") == Lines{"HOME=/home/alice", "PATH=/bin", "USER=bob"});
+}
+
 TEST_CASE("unset_env has the last word") {
   config::Process child = process(Ready::sd_notify);
   child.child.env = {{"A", "1"}, {"B", "2"}};

@@ -67,7 +67,7 @@ TEST_CASE("a JSON line has the same, as one object") {
   CHECK(std::regex_match(
       line,
       std::regex(
-          R"x(\{"time":"[^"]+Z","level":"warning","program":"test","program_pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\ word","n":1,"s":"x"\}\n)x")));
+          R"x(\{"time":"[^"]+Z","level":"warning","program":"test","program_pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\\\\\ word","n":1,"s":"x"\}\n)x")));
 }
 
 TEST_CASE("lines below the level are not written") {
@@ -87,6 +87,32 @@ TEST_CASE("bytes that could forge a line or control a terminal are escaped") {
     CHECK(line.find("x1b[2J") != std::string::npos);
     CHECK(line.find("xff") != std::string::npos);
   }
+}
+
+TEST_CASE("valid UTF-8 is itself, and escaped text cannot be mistaken for other text") {
+  const LogPipe pipe(log::Format::text);
+  const auto logged = [&pipe](std::string_view text) {
+    log::Line(log::Level::info, "root").text(text).write();
+    const std::string line = pipe.read_all();
+    return line.substr(line.find("root: ") + 6, line.size() - line.find("root: ") - 7);
+  };
+  CHECK(logged("Gr\u00fc\u00dfe, \u65e5\u672c \U0001f600") == "Gr\u00fc\u00dfe, \u65e5\u672c \U0001f600");
+  CHECK(logged(R"(C:\x1b)") == R"(C:\\x1b)");
+  struct Row {
+    std::string_view bytes;
+    std::string_view shown;
+  };
+  constexpr Row kRows[] = {{"\u202e", R"(\xe2\x80\xae)"},                // right-to-left override
+                           {"\u2066", R"(\xe2\x81\xa6)"},                // isolate
+                           {"\u2028", R"(\xe2\x80\xa8)"},                // line separator
+                           {"\xc2\x9b", R"(\xc2\x9b)"},                  // C1: CSI
+                           {"\xc0\xaf", R"(\xc0\xaf)"},                  // overlong
+                           {"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // surrogate
+                           {"\xf4\x90\x80\x80", R"(\xf4\x90\x80\x80)"},  // beyond U+10FFFF
+                           {"\xe6\x97", R"(\xe6\x97)"},                  // cut
+                           {"\xe6\x97x", R"(\xe6\x97x)"},
+                           {"\x7f", R"(\x7f)"}};
+  for (const Row& row : kRows) CHECK(logged(row.bytes) == row.shown);
 }
 
 TEST_CASE("a long message is cut, and the fields after it are still there") {
