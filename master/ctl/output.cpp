@@ -21,8 +21,9 @@ std::string done_text(std::string_view method, const Json& params, const Json& r
   if (command == nullptr || command->done.empty()) return json_text(result) + "\n";
   std::string subject = member_text(params, "path");
   if (subject.empty()) subject = member_text(params, "id");
-  if (method == "drain" && subject.empty()) return "every listener is draining\n";
-  return fmt::format("{}{}{}\n", subject, subject.empty() ? "" : " ", command->done);
+  if (method == "drain" && subject.empty()) subject = "every listener";
+  const bool has_drained = method == "drain" && member_flag(params, "wait");
+  return fmt::format("{}{}{}\n", subject, subject.empty() ? "" : " ", has_drained ? "has drained" : command->done);
 }
 
 std::string plain(const Json& value) {

@@ -163,7 +163,7 @@ class All(Drain):
             wait_until(lambda: refused(daemon.address("a")) and refused(daemon.address("b")), 5, "both refuse")
             self.assertEqual(daemon.control.value("status")["state"], "draining")
             self.assertEqual((first.echo_all(), second.echo_all()), (3, 3))
-        self.assertEqual(asker(), (0, "every listener is draining\n", ""))
+        self.assertEqual(asker(), (0, "every listener has drained\n", ""))
         self.assertEqual(daemon.control.value("status")["state"], "running")
         self.assertEqual(daemon.control.node("root/sleeper")["state"], "running")
 
