@@ -9,6 +9,7 @@
 
 #include "master/control/answers.h"
 #include "master/control/penalties.h"
+#include "master/journal/explain.h"
 #include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -26,9 +27,16 @@ std::string path_of(const nlohmann::ordered_json& params) {
 
 }  // namespace
 
-// A wrong path is answered with the nearest one.
+// A wrong path is answered with the nearest one, and a failed start with its reason.
 procedure::Done Methods::answer_about(std::string path, Reply reply) const {
-  return [this, path = std::move(path), reply = std::move(reply)](const Outcome& outcome) {
+  return [this, path = std::move(path), reply = std::move(reply),
+          since = parts_.events.last_seq()](const Outcome& outcome) {
+    if (outcome.word == supervision::ReplyError::start_failed) {
+      Outcome told = outcome;
+      const std::string why = journal::why_not_started(parts_.events, path, since);
+      if (!why.empty()) told.text += "; " + why;
+      return reply(answer_of(told));
+    }
     const bool unknown =
         outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
     if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
@@ -134,8 +142,9 @@ void Methods::add(const Params& params, Reply reply) {
     return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
   }
   if (loaded.config->root.children.size() != 1) return reply(refused("the request must contain exactly one child"));
+  const std::string path = supervisor + "/" + loaded.config->root.children.front().spec.id;
   parts_.operations.add(std::move(loaded.config->root.children.front()), std::move(origin),
-                        answer_with(std::move(reply)));
+                        answer_about(path, std::move(reply)));
 }
 
 void Methods::scale(const Params& params, Reply reply) {

@@ -112,6 +112,16 @@ std::string sentence_of(const EventRecord& record) {
   return event.is_discarded() ? "" : timed_sentence(event, record.path, words_for(record.event, event));
 }
 
+std::string why_not_started(const EventRing& events, const std::string& path, std::uint64_t since) {
+  for (auto record = events.records().rbegin(); record != events.records().rend() && record->seq > since; ++record) {
+    const bool is_end = record->event == "child_exited" || record->event == "fork_failed";
+    if (!is_end || !supervision::is_at_or_below(record->path, path)) continue;
+    const ordered_json event = ordered_json::parse(record->json, nullptr, false);
+    return event.is_discarded() ? "" : record->path + words_for(record->event, event);
+  }
+  return "";
+}
+
 ordered_json explain(const EventRing& events, const Explained& node,
                      const std::function<bool(const std::string&)>& grouped) {
   const std::string& path = node.path;

@@ -1,6 +1,7 @@
 // Why a node is in the state it is in: the events that led there, in order, as sentences.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -14,6 +15,10 @@ namespace bulkhead::journal {
 // One event as a sentence, in the words of the log: "12:04:05.123 root/db (pid 812): killed by SIGSEGV." Empty for
 // events that explain nothing.
 [[nodiscard]] std::string sentence_of(const EventRecord& record);
+
+// Why a start failed that began after the event `since`: the last end of the node at `path`, or of one below it, as
+// "root/db (pid 812): exited with status 3". Empty: no event says so.
+[[nodiscard]] std::string why_not_started(const EventRing& events, const std::string& path, std::uint64_t since);
 
 struct Explained {
   std::string path;

@@ -47,7 +47,7 @@ std::string text_with(std::string_view child, supervision::AutoShutdown of_super
   out += supervision::kAutoShutdownWords.text(of_supervisor);
   out += R"(","children":[)";
   out += child;
-  return out + "]}}";
+  return out + "\n]}}";  // the last line may be a comment
 }
 
 Catalogue::Catalogue(config::Config config, std::string effective)
