@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "worker/admission/accept_error.h"
 #include "worker/connection_title.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/shortage.h"
 
 namespace bulkhead::worker {
 
@@ -80,7 +80,7 @@ Starter::Result Starter::start(const Arrival& arrival) noexcept {
   const ipc::Failure& failure = started.failure;
   if (started.pid < 0) {
     errno = failure.error;
-    return {admission::is_shortage(failure.error) ? Begun::shortage : Begun::impossible, -1};
+    return {sys::is_shortage(failure.error) ? Begun::shortage : Begun::impossible, -1};
   }
   if (!failure) return {Begun::served, started.pid};
   reap_failed_child(started.pid);

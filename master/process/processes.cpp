@@ -23,6 +23,7 @@
 #include "master/process/spawn.h"
 #include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/shortage.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
 
@@ -159,7 +160,7 @@ void Processes::read_report(ProcessChild& child) {
   child.report.close();
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
   if (!failure) return;
-  child.shortage = is_shortage(failure->error);
+  child.shortage = sys::is_shortage(failure->error);
   const char* reason = strerrordesc_np(failure->error);
   child.failure =
       fmt::format("failed while {}: {}", ipc::stage_text(failure->stage), reason != nullptr ? reason : "unknown error");
@@ -341,7 +342,7 @@ ChildEnd Processes::end_of(const ProcessChild& child, int wait_status) {
   if (child.failure.empty()) {
     end.reason = judge_exit(wait_status, child.config.normal_exit, child.config.permanent_failure_exit);
   }
-  if (end.start_failed && child.shortage) end.reason = supervision::ExitReason::shortage;
+  end.reason = judge_start(end.start_failed, child.shortage, end.reason);
   end.expected = child.state == ProcessChild::State::leaving || end.reason == supervision::ExitReason::normal;
   return end;
 }

@@ -20,6 +20,7 @@
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
 #include "worker/sys/overloaded.h"
+#include "worker/sys/shortage.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
@@ -264,7 +265,7 @@ void Workers::on_ready(WorkerProcess& worker) {
 
 void Workers::on_fail(WorkerProcess& worker, const ipc::Fail& fail) {
   worker.failure = failure_text(fail);
-  worker.shortage = is_shortage(fail.error);
+  worker.shortage = sys::is_shortage(fail.error);
   const bool table = fail.stage == ipc::Stage::table && fail.error != ENOMEM;
   if (table && observer_.on_table_failed) observer_.on_table_failed(worker);
 }

@@ -16,6 +16,7 @@
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/overloaded.h"
+#include "worker/sys/shortage.h"
 
 namespace bulkhead::running {
 
@@ -132,7 +133,7 @@ void Children::start(const NodeView& child, const NodeView& parent, RunId run, c
   const auto error = worker ? start_worker(child, parent, run, node) : start_process(child, run, node);
   if (!error) return;
   narrator_.start_failed(child.path, *error);
-  const auto reason = process::is_shortage(error->code) ? ExitReason::shortage : ExitReason::abnormal;
+  const auto reason = process::judge_start(true, sys::is_shortage(error->code), ExitReason::abnormal);
   observer_.apply(StartFailed{child.id, run, reason, "could not be started (" + error->text() + ")"});
 }
 

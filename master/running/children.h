@@ -25,7 +25,6 @@
 #include "master/process/child_end.h"
 #include "master/process/proc_walk.h"
 #include "master/process/processes.h"
-#include "master/process/worker_end.h"
 #include "master/process/workers.h"
 #include "master/running/listeners.h"
 #include "master/running/workforce.h"

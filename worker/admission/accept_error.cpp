@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "worker/sys/shortage.h"
+
 namespace bulkhead::admission {
 
 AcceptVerdict judge_accept_error(int error) noexcept {
@@ -19,17 +21,9 @@ AcceptVerdict judge_accept_error(int error) noexcept {
     case EOPNOTSUPP:
     case ENETUNREACH:
     case ETIMEDOUT: return AcceptVerdict::retry;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM: return AcceptVerdict::pause;
     case EINVAL: return AcceptVerdict::dead;
-    default: return AcceptVerdict::broken;
+    default: return sys::is_shortage(error) ? AcceptVerdict::pause : AcceptVerdict::broken;
   }
-}
-
-bool is_shortage(int error) noexcept {
-  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
 }
 
 }  // namespace bulkhead::admission

@@ -16,7 +16,4 @@ enum class AcceptVerdict : std::uint8_t {
 
 [[nodiscard]] AcceptVerdict judge_accept_error(int error) noexcept;
 
-// Whether an errno of clone(2), or of the calls that prepare it, is a shortage that will pass by itself.
-[[nodiscard]] bool is_shortage(int error) noexcept;
-
 }  // namespace bulkhead::admission

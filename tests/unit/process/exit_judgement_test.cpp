@@ -64,4 +64,36 @@ TEST_CASE("every exit status that is in no list is abnormal") {
   }
 }
 
+TEST_CASE("a start is a shortage only if the system had run out of something") {
+  CHECK(judge_start(true, true, ExitReason::abnormal) == ExitReason::shortage);
+  CHECK(judge_start(true, true, ExitReason::permanent_failure) == ExitReason::shortage);
+  CHECK(judge_start(true, false, ExitReason::permanent_failure) == ExitReason::permanent_failure);
+  CHECK(judge_start(false, true, ExitReason::normal) == ExitReason::normal);
+}
+
+TEST_CASE(
+    "the end of a worker is judged by its state, whether another one is needed and whether the system lacked "
+    "processes") {
+  struct Row {
+    RunState state;
+    bool superfluous;
+    bool shortage;
+    ExitReason reason;
+  };
+  constexpr Row kRows[] = {{RunState::starting, false, false, ExitReason::abnormal},
+                           {RunState::starting, false, true, ExitReason::shortage},
+                           {RunState::starting, true, true, ExitReason::permanent_failure},
+                           {RunState::ready, false, false, ExitReason::abnormal},
+                           {RunState::ready, false, true, ExitReason::abnormal},
+                           {RunState::ready, true, false, ExitReason::permanent_failure},
+                           {RunState::leaving, false, false, ExitReason::retired},
+                           {RunState::leaving, false, true, ExitReason::retired},
+                           {RunState::leaving, true, false, ExitReason::permanent_failure}};
+  for (const Row& row : kRows) {
+    INFO("state " << static_cast<int>(row.state) << ", superfluous " << row.superfluous << ", shortage "
+                  << row.shortage);
+    CHECK(judge_worker_exit(row.state, row.superfluous, row.shortage) == row.reason);
+  }
+}
+
 }  // namespace bulkhead::process::testing

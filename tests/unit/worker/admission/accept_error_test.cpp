@@ -24,11 +24,3 @@ TEST_CASE("An error of accept is classified by its origin") {
     CHECK(judge_accept_error(row.error) == row.verdict);
   }
 }
-
-TEST_CASE("A temporary error of fork is a shortage") {
-  using bulkhead::admission::is_shortage;
-  CHECK(is_shortage(EAGAIN));
-  CHECK(is_shortage(ENOMEM));
-  CHECK_FALSE(is_shortage(EINVAL));
-  CHECK_FALSE(is_shortage(ENOSYS));
-}
