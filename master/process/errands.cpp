@@ -1,86 +1,69 @@
-// The errands of workers (workers.h): what the master has one worker of a listener carry out on the connection table.
+#include "master/process/errands.h"
+
 #include <algorithm>
-#include <deque>
-#include <functional>
-#include <optional>
+#include <iterator>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "master/host/clock.h"
-#include "master/net/listener.h"
-#include "master/process/workers.h"
-#include "worker/ipc/channel.h"
-#include "worker/ipc/message.h"
 
 namespace bulkhead::process {
 
-void Workers::ask(net::Listener& listener, const ipc::Down& message, Answered answered) {
-  errands_[&listener].push_back({message, std::move(answered)});
-  go_on(listener);
+void Errands::ask(net::Listener& listener, const ipc::Down& message, Answered answered) {
+  queues_[&listener].errands.push_back({message, std::move(answered)});
+  next(listener);
 }
 
-bool Workers::has_errand_under_way(const net::Listener& listener) const {
-  return std::any_of(workers_.begin(), workers_.end(), [&listener](const auto& one) {
-    return one.second.listener == &listener && one.second.errand_since.has_value();
-  });
-}
-
-bool Workers::has_errands() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const auto& one) { return one.second.errand_since.has_value(); });
-}
-
-void Workers::go_on(net::Listener& listener) {
-  if (has_errand_under_way(listener)) return;
-  if (!has_ready(listener)) return nobody_is_ready(listener);
-  std::deque<Errand>& errands = errands_[&listener];
-  if (errands.empty()) {
-    if (const auto collect = listener.to_collect()) errands.push_back({*collect, nullptr});
+void Errands::next(net::Listener& listener) {
+  Queue& queue = queues_[&listener];
+  if (queue.carried) return;
+  if (!carriers_.has_ready(listener)) return nobody_is_ready(queue);
+  if (queue.errands.empty()) {
+    if (const auto collect = listener.to_collect()) queue.errands.push_back({*collect, nullptr});
   }
-  if (errands.empty()) {
-    errands_.erase(&listener);
+  if (queue.errands.empty()) {
+    queues_.erase(&listener);
     return;
   }
-  for (auto& [run, worker] : workers_) {
-    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
-    if (!ready || !ipc::send(worker.channel.get(), errands.front().message)) continue;
-    worker.errand_since = now();
-    return;
+  if (const auto worker = carriers_.send_to_one(listener, queue.errands.front().message)) {
+    queue.carried = {*worker, now()};
   }
 }
 
-void Workers::nobody_is_ready(net::Listener& listener) {
-  const auto found = errands_.find(&listener);
-  if (found == errands_.end()) return;
+void Errands::next_of_all() {
+  std::vector<net::Listener*> waiting;
+  for (const auto& [listener, queue] : queues_) waiting.push_back(listener);
+  for (net::Listener* listener : waiting) next(*listener);
+}
+
+void Errands::nobody_is_ready(Queue& queue) {
   std::vector<Answered> answers;
-  for (Errand& errand : found->second) {
+  for (Errand& errand : queue.errands) {
     if (errand.answered) answers.push_back(std::exchange(errand.answered, nullptr));
   }
-  std::erase_if(found->second, [](const Errand& one) { return !std::holds_alternative<ipc::Forgive>(one.message); });
+  std::erase_if(queue.errands, [](const Errand& one) { return !std::holds_alternative<ipc::Forgive>(one.message); });
   for (const Answered& answered : answers) answered(0);
 }
 
-void Workers::on_done(WorkerProcess& worker, const ipc::Done& done) {
-  const auto found = errands_.find(worker.listener);
+bool Errands::done(net::Listener& listener, RunId worker, const ipc::Done& done) {
+  const auto found = queues_.find(&listener);
   const auto type_of = [](const auto& message) { return message.kType; };
-  if (!worker.errand_since || found == errands_.end() || found->second.empty() ||
-      std::visit(type_of, found->second.front().message) != done.what) {
-    return protocol_error(worker, "an answer to no question");
-  }
-  net::Listener& listener = *worker.listener;
-  worker.errand_since.reset();
-  const Errand errand = std::move(found->second.front());
-  found->second.pop_front();
+  if (!since(listener, worker) || std::visit(type_of, found->second.errands.front().message) != done.what) return false;
+  Queue& queue = found->second;
+  const Errand errand = std::move(queue.errands.front());
+  queue.errands.pop_front();
+  queue.carried.reset();
   if (const auto* collect = std::get_if<ipc::Collect>(&errand.message)) listener.collected(*collect);
   if (errand.answered) errand.answered(done.count);
-  go_on(listener);
+  next(listener);
+  return true;
 }
 
-std::vector<ForgiveHandover> Workers::hand_over_forgiveness() const {
+std::vector<ForgiveHandover> Errands::hand_over() const {
   std::vector<ForgiveHandover> out;
-  for (const auto& [listener, errands] : errands_) {
-    for (const Errand& errand : errands) {
+  for (const auto& [listener, queue] : queues_) {
+    for (const Errand& errand : queue.errands) {
       const auto* const forgive = std::get_if<ipc::Forgive>(&errand.message);
       if (forgive == nullptr) continue;
       const ipc::SourceKey& prefix = forgive->prefix;
@@ -91,18 +74,32 @@ std::vector<ForgiveHandover> Workers::hand_over_forgiveness() const {
   return out;
 }
 
-void Workers::resume(const ForgiveHandover& from, net::Listener& listener) {
+void Errands::resume(net::Listener& listener, const ForgiveHandover& from) {
   ipc::SourceKey prefix{from.family, from.bits, {}};
   std::copy_n(from.address.begin(), std::min(from.address.size(), sizeof prefix.address), prefix.address);
-  errands_[&listener].push_back({ipc::Forgive{prefix}, nullptr});
+  queues_[&listener].errands.push_back({ipc::Forgive{prefix}, nullptr});
 }
 
-void Workers::forget(net::Listener& listener) {
-  const auto gone = errands_.extract(&listener);
+void Errands::worker_gone(net::Listener& listener, RunId worker) {
+  if (since(listener, worker)) queues_.at(&listener).carried.reset();
+}
+
+void Errands::forget(net::Listener& listener) {
+  const auto gone = queues_.extract(&listener);
   if (gone.empty()) return;
-  for (const Errand& errand : gone.mapped()) {
+  for (const Errand& errand : gone.mapped().errands) {
     if (errand.answered) errand.answered(0);
   }
+}
+
+bool Errands::any_under_way() const {
+  return std::ranges::any_of(queues_, [](const auto& one) { return one.second.carried.has_value(); });
+}
+
+std::optional<Errands::Instant> Errands::since(net::Listener& listener, RunId worker) const {
+  const auto found = queues_.find(&listener);
+  if (found == queues_.end() || !found->second.carried || found->second.carried->worker != worker) return std::nullopt;
+  return found->second.carried->since;
 }
 
 }  // namespace bulkhead::process

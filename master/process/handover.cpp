@@ -51,19 +51,6 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.poll->start();
 }
 
-std::vector<LinesHandover> Workers::hand_over_lines() const {
-  std::vector<LinesHandover> out;
-  for (const auto& lines : left_lines_) {
-    if (!lines->at_end()) out.push_back(lines->hand_over());
-  }
-  return out;
-}
-
-void Workers::resume(const LinesHandover& from) {
-  left_lines_.push_back(std::make_unique<WorkerLines>(loop_, from.path));
-  left_lines_.back()->resume(from);
-}
-
 LinesHandover WorkerLines::hand_over() const {
   return {path_, socket_.get(), splitter_.line(), splitter_.dropping()};
 }

@@ -35,8 +35,7 @@ bool Workers::let_go(const net::Listener& listener, LetGo how) {
     if (!closed && !std::exchange(worker.told_to_drain, true)) (void)ipc::send(worker.channel.get(), ipc::Drain{});
     if (closed || how != LetGo::asked) close_channel(worker);
     if (closed || how != LetGo::killed) continue;
-    worker.failure = "did not close its sockets";
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, "did not close its sockets");
   }
   return all;
 }

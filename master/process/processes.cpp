@@ -17,6 +17,7 @@
 #include "master/host/log_target.h"
 #include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
+#include "master/process/failure_text.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
 #include "master/process/process_launch.h"
@@ -161,9 +162,7 @@ void Processes::read_report(ProcessChild& child) {
   if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
   if (!failure) return;
   child.shortage = sys::is_shortage(failure->error);
-  const char* reason = strerrordesc_np(failure->error);
-  child.failure =
-      fmt::format("failed while {}: {}", ipc::stage_text(failure->stage), reason != nullptr ? reason : "unknown error");
+  child.failure = failure_text(failure->stage, failure->error);
 }
 
 void Processes::read_notify(ProcessChild& child) {
@@ -282,7 +281,7 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
     if (child.state != ProcessChild::State::starting || system_.has_ended(child.pid)) continue;
     tell(run, child.path);
     child.start_deadline.reset();
-    child.failure = "was still starting when the daemon began to stop";
+    child.failure = kStillStarting;
     kill_now(child);
   }
 }
@@ -303,7 +302,7 @@ void Processes::on_deadline(Instant now) {
 
 void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
-  child.failure = "was not ready within start_timeout";
+  child.failure = kNotReadyInTime;
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
   kill_now(child);
 }

@@ -106,8 +106,9 @@ class Processes {
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
   void stop(RunId run);  // sends stop_signal, then CONT; kill_mode decides to which processes
   void kill(RunId run);  // SIGKILL to its group
-  void abort_starts(const std::function<void(RunId, const std::string&)>&
-                        tell);  // the daemon stops: a process that is not ready yet will not become ready
+  // The daemon stops: kills processes that are not ready yet, because they will not become ready. `tell` is called for
+  // each before.
+  void abort_starts(const std::function<void(RunId, const std::string&)>& tell);
   void kill_all();
   // Kills processes whose deadline has passed.
   void on_deadline(Instant now);

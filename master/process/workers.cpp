@@ -8,16 +8,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
-#include "bulkhead_version.h"
 #include "master/host/clock.h"
 #include "master/host/log_target.h"
-#include "master/process/exit_judgement.h"
+#include "master/process/failure_text.h"
 #include "master/process/spawn.h"
 #include "master/process/worker_plan.h"
-#include "worker/ipc/channel.h"
 #include "worker/log/log.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/shortage.h"
@@ -27,6 +24,8 @@
 namespace bulkhead::process {
 
 namespace {
+
+constexpr const char* kNoAnswer = "did not answer";
 
 // Workers get nothing of the master's environment except the options of a sanitizer's runtime. Restartable sequences
 // (rseq(2)), which the worker does not use, are off: the kernel writes to their area at every switch of process, and
@@ -39,17 +38,17 @@ std::vector<std::string> worker_environment() {
   return out;
 }
 
-// A predicate. The text of a worker may be cut anywhere, or hold any bytes.
-std::string failure_text(const ipc::Fail& message) {
+// The text of a worker may be cut anywhere, or hold any bytes.
+std::string failure_of(const ipc::Fail& message) {
   std::string text(message.text, strnlen(message.text, sizeof message.text));
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
   }
-  if (message.error != 0) {
-    text += text.empty() ? "" : ": ";
-    text += std::strerror(message.error);
-  }
-  return fmt::format("failed while {}: {}", ipc::stage_text(message.stage), text);
+  return failure_text(message.stage, message.error, text);
+}
+
+void send_socket(const WorkerProcess& worker, const net::ListeningSocket& socket) {
+  (void)ipc::send(worker.channel.get(), ipc::Socket{socket.number}, socket.fd.get());
 }
 
 // The only user whose processes a signal to the worker's connections may reach. Nothing: any user's, because the worker
@@ -60,48 +59,37 @@ std::optional<std::uint32_t> user_of(const config::Listener& listener) {
   return identity->uid;
 }
 
-constexpr const char* kModuleWorker = "bulkhead-module-worker";
-
-std::filesystem::path own_program() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error);
-}
-
-sys::Fd open_program(const char* name) {
-  const std::filesystem::path beside = own_program().parent_path();
-  sys::Fd program;
-  for (const auto& folder : {beside, beside / "../libexec/bulkhead", std::filesystem::path(BULKHEAD_LIBEXECDIR)}) {
-    program.reset(open((folder / name).c_str(), O_PATH | O_CLOEXEC));
-    if (program) break;
-  }
-  return program;
-}
-
-sys::Error not_found(const char* name) {
-  return {"open", fmt::format("{} beside {} or in {}", name, own_program().string(), BULKHEAD_LIBEXECDIR), ENOENT};
-}
-
-ipc::Log log_message(const config::Log& log) {
-  ipc::Log out;
-  out.format = log.format;
-  out.level = log.level;
-  out.transport = host::transport_of(log.target);
-  out.facility = log.facility;
-  out.moments = (log.connection_start ? ipc::kLogStart : 0) | (log.connection_end ? ipc::kLogEnd : 0);
-  log.identity.copy(out.identity, sizeof out.identity - 1);
-  return out;
+SpawnRequest request_of(int program, const net::Listener& listener, std::vector<Placement> given) {
+  SpawnRequest request;
+  request.program = program;
+  // Long enough to write any title into (worker/sys/title.h).
+  request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
+  request.environment = worker_environment();
+  request.report = ipc::kChannelFd;
+  request.raised_descriptor_limit = needs_raised_limit(listener.config());
+  request.descriptors = std::move(given);
+  int next = ipc::kFirstSocketFd;
+  for (const net::ListeningSocket& socket : listener.sockets())
+    request.descriptors.push_back({socket.fd.get(), next++});
+  if (config::has_drain_notice(listener.config())) request.descriptors.push_back({listener.drain_notice(), next++});
+  return request;
 }
 
 }  // namespace
 
 Workers::Workers(loop::Loop& loop, ChildSystem& system, HandlerErrors& errors, Settings settings, Observer observer)
-    : loop_(loop), system_(system), errors_(errors), settings_(std::move(settings)), observer_(std::move(observer)) {}
-
-sys::Result<WorkerPrograms> open_worker_programs() {
-  WorkerPrograms out{open_program("bulkhead-worker"), open_program(kModuleWorker)};
-  if (!out.plain) return not_found("bulkhead-worker");
-  return out;
-}
+    : loop_(loop),
+      system_(system),
+      errors_(errors),
+      generation_(settings.generation),
+      incarnation_(settings.incarnation),
+      handler_error_fd_(settings.handler_error_fd),
+      observer_(std::move(observer)),
+      logs_(loop, std::move(settings.log)),
+      errands_({[this](const net::Listener& listener) { return has_ready(listener); },
+                [this](const net::Listener& listener, const ipc::Down& message) {
+                  return send_to_one(listener, message);
+                }}) {}
 
 std::optional<sys::Error> Workers::find_program() {
   auto programs = open_worker_programs();
@@ -112,70 +100,70 @@ std::optional<sys::Error> Workers::find_program() {
 
 std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                          std::uint32_t index, std::optional<Instant> deadline) {
-  const bool module = config::has_modules(listener.config());
-  if (module && !programs_.modules) return not_found(kModuleWorker);
-  auto channel = ipc::make_channel();
-  if (!channel) return channel.error();
-  const sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null) return sys::Error{"open", "/dev/null", errno};
-  auto errors = error_ends(listener, index, null.get());
-  if (!errors) return errors.error();
-  auto log = log_end(path);
-  if (!log) return log.error();
-  auto plan =
-      make_worker_plan(listener, index, run, settings_.generation, {settings_.log, log->transport, errors->captured});
-  if (!plan) return plan.error();
-  listener.remember_handlers(settings_.generation);
+  auto program = programs_.of(listener.config());
+  if (!program) return program.error();
+  auto ends = open_ends(path, listener, index, run);
+  if (!ends) return ends.error();
+  listener.remember_handlers(generation_);
 
-  auto poll = std::make_unique<loop::Poll>(loop_, channel->master.get(), [this, run] { on_channel(run); });
+  auto poll = std::make_unique<loop::Poll>(loop_, ends->channel.master.get(), [this, run] { on_channel(run); });
   if (const int error = poll->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
 
-  WorkerProcess& worker = workers_.add(run);
+  WorkerProcess& worker = enter(run, std::move(path), listener, index);
   worker.node = node;
-  worker.path = std::move(path);
-  worker.listener = &listener;
-  worker.index = index;
-  worker.generation = settings_.generation;
-  worker.incarnation = settings_.incarnation;
-  worker.user = user_of(listener.config());
-  worker.held_back = !listener.gate().accepting();
-  worker.repairs = listener.repairs();
   worker.start_deadline = deadline;
-  worker.channel = std::move(channel->master);
+  worker.channel = std::move(ends->channel.master);
   watch_channel(worker, std::move(poll));
-  worker.lines = std::move(log->lines);
+  worker.lines = std::move(ends->log.lines);
 
-  SpawnRequest request;
-  request.program = module ? programs_.modules.get() : programs_.plain.get();
-  // Long enough to write any title into (worker/sys/title.h).
-  request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
-  request.environment = worker_environment();
-  request.report = ipc::kChannelFd;
-  request.raised_descriptor_limit = needs_raised_limit(listener.config());
-  request.descriptors = {{null.get(), 0},
-                         {null.get(), 1},
-                         {log->end.get(), ipc::kLogFd},
-                         {channel->worker.get(), ipc::kChannelFd},
-                         {plan->get(), ipc::kPlanFd},
-                         {listener.table_fd(), ipc::kTableFd},
-                         {listener.bell(), ipc::kBellFd},
-                         {errors->write, ipc::kHandlerErrorFd},
-                         {errors->read, ipc::kErrorReadFd}};
-  int next = ipc::kFirstSocketFd;
-  for (const net::ListeningSocket& socket : listener.sockets())
-    request.descriptors.push_back({socket.fd.get(), next++});
-  if (config::has_drain_notice(listener.config())) request.descriptors.push_back({listener.drain_notice(), next++});
-
+  const SpawnRequest request = request_of(*program, listener,
+                                          {{ends->null.get(), 0},
+                                           {ends->null.get(), 1},
+                                           {ends->log.end.get(), ipc::kLogFd},
+                                           {ends->channel.worker.get(), ipc::kChannelFd},
+                                           {ends->plan.get(), ipc::kPlanFd},
+                                           {listener.table_fd(), ipc::kTableFd},
+                                           {listener.bell(), ipc::kBellFd},
+                                           {ends->errors.write, ipc::kHandlerErrorFd},
+                                           {ends->errors.read, ipc::kErrorReadFd}});
   if (auto error = workers_.forked(run, system_.begin(request))) return error;
   listener.worker_begins();
   errors_.worker_started(listener, index);
   return std::nullopt;
 }
 
+sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, const net::Listener& listener,
+                                              std::uint32_t index, RunId run) {
+  auto channel = ipc::make_channel();
+  if (!channel) return channel.error();
+  sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return sys::Error{"open", "/dev/null", errno};
+  auto errors = error_ends(listener, index, null.get());
+  if (!errors) return errors.error();
+  auto log = logs_.open(path);
+  if (!log) return log.error();
+  auto plan = make_worker_plan(listener, index, run, generation_, {logs_.config(), log->transport, errors->captured});
+  if (!plan) return plan.error();
+  return Ends{std::move(*channel), std::move(null), std::move(*errors), std::move(*log), std::move(*plan)};
+}
+
+WorkerProcess& Workers::enter(RunId run, std::string path, net::Listener& listener, std::uint32_t index) {
+  WorkerProcess& worker = workers_.add(run);
+  worker.path = std::move(path);
+  worker.listener = &listener;
+  worker.index = index;
+  worker.generation = generation_;
+  worker.incarnation = incarnation_;
+  worker.user = user_of(listener.config());
+  worker.held_back = !listener.gate().accepting();
+  worker.repairs = listener.repairs();
+  return worker;
+}
+
 sys::Result<Workers::ErrorEnds> Workers::error_ends(const net::Listener& listener, std::uint32_t index, int null) {
   const bool inherits = listener.config().child.standard_error == config::StandardError::inherit;
   if (inherits) {
-    if (sys::Fd own = host::open_again(settings_.handler_error_fd)) {
+    if (sys::Fd own = host::open_again(handler_error_fd_)) {
       const int write = own.get();
       return ErrorEnds{write, null, false, std::move(own)};
     }
@@ -184,18 +172,6 @@ sys::Result<Workers::ErrorEnds> Workers::error_ends(const net::Listener& listene
   auto ends = errors_.ends(listener, index);
   if (!ends) return ends.error();
   return ErrorEnds{ends->write, ends->read, true, {}};
-}
-
-// The lines of a worker that cannot have a socket of its own to the log daemon go through ours.
-sys::Result<Workers::LogEnd> Workers::log_end(const std::string& path) {
-  const log::Transport transport = host::transport_of(settings_.log.target);
-  if (transport != log::Transport::stream) {
-    if (auto own = host::connect_to_log_daemon(settings_.log.target)) return LogEnd{std::move(*own), {}, transport};
-  }
-  auto lines = std::make_unique<WorkerLines>(loop_, path);
-  auto end = lines->open();
-  if (!end) return end.error();
-  return LogEnd{std::move(*end), std::move(lines), log::Transport::stream};
 }
 
 void Workers::watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll) {
@@ -240,7 +216,11 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
                                worker.in_hand = drained.count;
                              },
                              [&](const ipc::Signalled&) { worker.unanswered_since.reset(); },
-                             [&](const ipc::Done& done) { on_done(worker, done); },
+                             [&](const ipc::Done& done) {
+                               if (!errands_.done(*worker.listener, worker.run, done)) {
+                                 protocol_error(worker, "an answer to no question");
+                               }
+                             },
                              [&](const ipc::Crash& crash) { observer_.on_news(worker, crash); },
                              [&](const ipc::Paused& paused) { observer_.on_news(worker, paused); },
                              [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); }},
@@ -260,11 +240,11 @@ void Workers::on_ready(WorkerProcess& worker) {
   give_repaired(worker);
   net::Listener& listener = *worker.listener;
   observer_.on_ready(worker);
-  go_on(listener);
+  errands_.next(listener);
 }
 
 void Workers::on_fail(WorkerProcess& worker, const ipc::Fail& fail) {
-  worker.failure = failure_text(fail);
+  worker.failure = failure_of(fail);
   worker.shortage = sys::is_shortage(fail.error);
   const bool table = fail.stage == ipc::Stage::table && fail.error != ENOMEM;
   if (table && observer_.on_table_failed) observer_.on_table_failed(worker);
@@ -279,10 +259,9 @@ bool Workers::has_ready(const net::Listener& listener) const {
 void Workers::replace_all(net::Listener& listener, const char* why) {
   for (auto& [run, worker] : workers_) {
     if (worker.listener != &listener || system_.has_ended(worker.pid)) continue;
-    worker.failure = why;
     worker.shortage = true;  // while it starts: no fault of its own
     if (worker.state == WorkerProcess::State::ready) worker.state = WorkerProcess::State::leaving;
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, why);
   }
 }
 
@@ -290,7 +269,13 @@ void Workers::protocol_error(WorkerProcess& worker, const char* what) {
   log::Line(log::Level::error, worker.path).text("sent ").text(what).text(": killed").field("pid", worker.pid).write();
   worker.poll->stop();
   worker.pause->stop();
-  worker.failure = fmt::format("sent {}", what);
+  kill_because(worker, fmt::format("sent {}", what));
+}
+
+// A reason that comes later, a deadline for one, is not the reason any more.
+void Workers::kill_because(WorkerProcess& worker, std::string why) {
+  worker.start_deadline.reset();
+  worker.failure = std::move(why);
   system_.signal(worker.pid, SIGKILL, false);
 }
 
@@ -308,6 +293,12 @@ void Workers::kill(RunId run) {
   if (const WorkerProcess* worker = workers_.find(run)) system_.signal(worker->pid, SIGKILL, false);
 }
 
+void Workers::kill_all() {
+  for (const auto& [run, worker] : workers_) {
+    if (find_let_go(run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
+  }
+}
+
 // Sends the message that the ready workers got while this one was starting.
 void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
   if (worker.held_back != worker.listener->gate().accepting()) return;
@@ -316,15 +307,13 @@ void Workers::tell_whether_to_accept(const WorkerProcess& worker) {
 
 void Workers::give_repaired(const WorkerProcess& worker) {
   if (worker.repairs == worker.listener->repairs()) return;
-  for (const net::ListeningSocket& socket : worker.listener->sockets()) {
-    (void)ipc::send(worker.channel.get(), ipc::Socket{socket.number}, socket.fd.get());
-  }
+  for (const net::ListeningSocket& socket : worker.listener->sockets()) send_socket(worker, socket);
 }
 
 void Workers::give_socket(const net::Listener& listener, const net::ListeningSocket& socket) {
   for (const auto& [run, worker] : workers_) {
     if (worker.listener != &listener || worker.state != WorkerProcess::State::ready) continue;
-    (void)ipc::send(worker.channel.get(), ipc::Socket{socket.number}, socket.fd.get());
+    send_socket(worker, socket);
   }
 }
 
@@ -333,6 +322,14 @@ void Workers::send_to_older(const net::Listener& listener, std::uint32_t generat
     const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
     if (ready && worker.generation < generation) (void)ipc::send(worker.channel.get(), message);
   }
+}
+
+std::optional<RunId> Workers::send_to_one(const net::Listener& listener, const ipc::Down& message) {
+  for (const auto& [run, worker] : workers_) {
+    const bool ready = worker.listener == &listener && worker.state == WorkerProcess::State::ready;
+    if (ready && ipc::send(worker.channel.get(), message)) return run;
+  }
+  return std::nullopt;
 }
 
 void Workers::send(net::Listener& listener, const ipc::Down& message) {
@@ -353,70 +350,45 @@ void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanosecond
   for (auto& [run, worker] : workers_) {
     if (worker.listener != &listener || !worker.unanswered_since || time - *worker.unanswered_since < patience)
       continue;
-    worker.failure = "did not answer";
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, kNoAnswer);
   }
 }
 
 void Workers::kill_hung(Instant now) {
-  forget_ended_lines();
+  logs_.forget_ended();
   for (auto& [run, worker] : workers_) {
     if (worker.state == WorkerProcess::State::starting || worker.alone) continue;
-    const bool silent = worker.errand_since && now - *worker.errand_since >= kHung;
+    const auto errand = errands_.since(*worker.listener, run);
+    const bool silent = errand && now - *errand >= kHung;
     const std::int64_t last = worker.listener->table().heartbeat_ns(worker.index);
     const bool late = now.time_since_epoch() - std::chrono::nanoseconds(last) >= kHung;
     const bool hangs = silent || (late && std::exchange(worker.late, late));
     worker.late = late;
     if (!hangs) continue;
-    worker.failure = "did not answer";
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, kNoAnswer);
     observer_.on_hung(worker);
   }
-  std::vector<net::Listener*> waiting;  // a worker's channel may have been full
-  for (const auto& [listener, errands] : errands_) waiting.push_back(listener);
-  for (net::Listener* listener : waiting) go_on(*listener);
+  errands_.next_of_all();  // a worker's channel may have been full
 }
 
 void Workers::replace_log(const config::Log& log, int handler_error_fd) {
-  settings_.log = log;
-  settings_.handler_error_fd = handler_error_fd;
+  logs_.use(log);
+  handler_error_fd_ = handler_error_fd;
   for (auto& [run, worker] : workers_) {
-    replace_log_of(worker);
+    logs_.replace(worker.path, worker.channel.get(), worker.lines);
     if (worker.listener->config().child.standard_error != config::StandardError::inherit) continue;
     if (const sys::Fd own = host::open_again(handler_error_fd)) {
-      ipc::Log message = log_message(log);
+      ipc::Log message = logs_.message();
       message.use = ipc::LogUse::handlers;
       (void)ipc::send(worker.channel.get(), message, own.get());
     }
   }
 }
 
-// One that writes to us continues to, whatever we have opened: it gets the new form of its lines only.
-void Workers::replace_log_of(WorkerProcess& worker) {
-  ipc::Log message = log_message(settings_.log);
-  const bool stays = worker.lines && message.transport == log::Transport::stream;
-  if (stays) {
-    (void)ipc::send(worker.channel.get(), message);
-    return;
-  }
-  auto log = log_end(worker.path);
-  if (!log) return;
-  message.transport = log->transport;
-  if (!ipc::send(worker.channel.get(), message, log->end.get())) return;
-  if (worker.lines) left_lines_.push_back(std::move(worker.lines));
-  worker.lines = std::move(log->lines);
-}
-
-void Workers::forget_ended_lines() {
-  std::erase_if(left_lines_, [](const auto& lines) { return lines->at_end(); });
-}
-
 void Workers::on_deadline(Instant now) {
   for (auto& [run, worker] : workers_) {
     if (!worker.start_deadline || *worker.start_deadline > now) continue;
-    worker.start_deadline.reset();
-    worker.failure = "was not ready within start_timeout";
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, kNotReadyInTime);
   }
 }
 
@@ -424,8 +396,7 @@ void Workers::abort_starts(const std::function<void(RunId, const std::string&)>&
   for (auto& [run, worker] : workers_) {
     if (worker.state != WorkerProcess::State::starting || system_.has_ended(worker.pid)) continue;
     tell(run, worker.path);
-    worker.failure = "was still starting when the daemon began to stop";
-    system_.signal(worker.pid, SIGKILL, false);
+    kill_because(worker, kStillStarting);
   }
 }
 
@@ -445,9 +416,10 @@ WorkerProcess Workers::take(pid_t pid) {
   worker.poll.reset();
   if (worker.lines) {
     worker.lines->read_rest();
-    if (!worker.lines->at_end()) left_lines_.push_back(std::move(worker.lines));
+    if (!worker.lines->at_end()) logs_.keep(std::move(worker.lines));
   }
   workers_.drop(run);
+  errands_.worker_gone(*worker.listener, run);
   worker.listener->worker_gone();
   return worker;
 }

@@ -5,9 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,11 +14,15 @@
 #include "master/config/config.h"
 #include "master/net/listener.h"
 #include "master/process/child_system.h"
+#include "master/process/errands.h"
 #include "master/process/handler_errors.h"
 #include "master/process/handover.h"
 #include "master/process/run_table.h"
 #include "master/process/worker_lines.h"
+#include "master/process/worker_logs.h"
+#include "master/process/worker_programs.h"
 #include "master/supervision/event.h"
+#include "worker/ipc/channel.h"
 #include "worker/ipc/message.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"
@@ -64,21 +66,12 @@ struct WorkerProcess {
   std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
-  std::optional<Instant> errand_since;      // it has the first errand of its listener
   std::optional<std::uint32_t> user;        // that its connections run as; nothing: root's worker may become anybody
   sys::Fd channel;
   std::unique_ptr<loop::Poll> poll;
   std::unique_ptr<loop::Timer> pause;  // no message is read until it is due
   std::unique_ptr<WorkerLines> lines;  // null: it writes to a log daemon by itself
 };
-
-struct WorkerPrograms {
-  sys::Fd plain;
-  sys::Fd modules;  // bulkhead-module-worker; empty where it is not installed; only listeners with modules need it
-};
-// Looks next to the own program, in ../libexec/bulkhead, and in the installation directory; never where a variable
-// says.
-[[nodiscard]] sys::Result<WorkerPrograms> open_worker_programs();
 
 // How urgently workers are let go.
 enum class LetGo : std::uint8_t {
@@ -108,7 +101,7 @@ class Workers {
   // `system` and `errors` must outlive it.
   Workers(loop::Loop& loop, ChildSystem& system, HandlerErrors& errors, Settings settings, Observer observer);
 
-  // Opens the worker programs. They stay open, so that a package upgrade cannot mix versions.
+  // Opens the worker programs.
   [[nodiscard]] std::optional<sys::Error> find_program();
 
   // Returns nothing on success: then on_ready follows, or the end of the process.
@@ -116,6 +109,7 @@ class Workers {
                                                 std::uint32_t index, std::optional<Instant> deadline);
   void stop(RunId run);  // asks it to retire
   void kill(RunId run);
+  void kill_all();  // but not those that have been let go
   // See running::Workforce.
   [[nodiscard]] bool let_go(const net::Listener& listener, LetGo how);
   // A worker that has been let go; null: it has not been, or is gone.
@@ -124,19 +118,10 @@ class Workers {
   void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message);
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
   void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);
-  // Has one of its workers carry out a Limits, Collect or Forgive; `answered` gets the count of its Done. Errands wait
-  // for one another. Without a ready worker they wait for the next one, but nobody waits for the answer: it is 0 then,
-  // and a Limits is dropped, because a new worker begins with the limits in force.
-  using Answered = std::function<void(std::uint32_t count)>;
-  void ask(net::Listener& listener, const ipc::Down& message, Answered answered);
-  // The listener has orders for the slots of connections (net::Listener::order), it may be.
-  void go_on(net::Listener& listener);
+  // What one of a listener's workers is to carry out.
+  [[nodiscard]] Errands& errands() noexcept { return errands_; }
+  [[nodiscard]] const Errands& errands() const noexcept { return errands_; }
   [[nodiscard]] bool has_ready(const net::Listener& listener) const;
-  [[nodiscard]] bool has_errands() const;  // some worker has one
-  // Those Forgives that wait for a worker, for another program to continue with, and their continuation there.
-  [[nodiscard]] std::vector<ForgiveHandover> hand_over_forgiveness() const;
-  void resume(const ForgiveHandover& from, net::Listener& listener);
-  void forget(net::Listener& listener);
   // Ends all of them, as we want it: replaced, and not counted.
   void replace_all(net::Listener& listener, const char* why);
   // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from
@@ -145,14 +130,15 @@ class Workers {
   // Called once a second: checks the heartbeats of all workers in the table, and kills those that hang.
   void kill_hung(Instant now);
   // Applies to workers that are started from now on.
-  void set_generation(std::uint32_t generation) { settings_.generation = generation; }
-  void set_incarnation(std::uint64_t incarnation) { settings_.incarnation = incarnation; }
+  void set_generation(std::uint32_t generation) { generation_ = generation; }
+  void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
   // Applies to all workers, existing ones included.
   void replace_log(const config::Log& log, int handler_error_fd);
   // Kills workers that have not become ready in time.
   void on_deadline(Instant now);
-  void abort_starts(const std::function<void(RunId, const std::string&)>&
-                        tell);  // the daemon stops: a worker that is not ready yet will not become ready
+  // The daemon stops: kills workers that are not ready yet, because they will not become ready. `tell` is called for
+  // each before.
+  void abort_starts(const std::function<void(RunId, const std::string&)>& tell);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
   // True for a process that has ended and has not been reaped yet.
@@ -164,16 +150,16 @@ class Workers {
 
   [[nodiscard]] bool has(const net::Listener& listener, std::uint32_t index) const;
   [[nodiscard]] const WorkerProcess* find(RunId run) const { return workers_.find(run); }
-  // Whether all have emptied the queue or exited. Only if `patient`, a worker that is still starting is waited for, and
-  // so is a listener that has none at all: all of them may be waiting for their restarts.
+  // Whether all have emptied the queue, are leaving or have exited. Only if `patient`, a worker that is still starting
+  // is waited for, and so is a listener that has none at all: all of them may be waiting for their restarts.
   [[nodiscard]] bool all_drained(const net::Listener& listener, bool patient) const;
   // Some worker is leaving and still holds accepted connections without a child.
   [[nodiscard]] bool any_in_hand(const net::Listener& listener) const;
   // For another program to continue with, and the continuation there.
   [[nodiscard]] std::vector<WorkerHandover> hand_over() const;
   void resume(const WorkerHandover& from, net::Listener& listener);
-  [[nodiscard]] std::vector<LinesHandover> hand_over_lines() const;  // of workers that are gone
-  void resume(const LinesHandover& from);
+  [[nodiscard]] WorkerLogs& logs() noexcept { return logs_; }
+  [[nodiscard]] const WorkerLogs& logs() const noexcept { return logs_; }
   // The open worker programs, and others in their place.
   [[nodiscard]] const WorkerPrograms& programs() const noexcept { return programs_; }
   void set_programs(WorkerPrograms programs) noexcept { programs_ = std::move(programs); }
@@ -188,11 +174,11 @@ class Workers {
   void on_hello(WorkerProcess& worker, const ipc::Hello& hello);
   void on_ready(WorkerProcess& worker);
   void on_fail(WorkerProcess& worker, const ipc::Fail& fail);
-  void on_done(WorkerProcess& worker, const ipc::Done& done);
-  [[nodiscard]] bool has_errand_under_way(const net::Listener& listener) const;
-  void nobody_is_ready(net::Listener& listener);
+  [[nodiscard]] std::optional<RunId> send_to_one(const net::Listener& listener, const ipc::Down& message);
   static void tell_whether_to_accept(const WorkerProcess& worker);
   static void give_repaired(const WorkerProcess& worker);
+  // `why` becomes its known failure.
+  void kill_because(WorkerProcess& worker, std::string why);
   void protocol_error(WorkerProcess& worker, const char* what);
 
   struct ErrorEnds {
@@ -202,29 +188,28 @@ class Workers {
     sys::Fd own;            // `write`, where nobody else has it
   };
   [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
-  struct LogEnd {
-    sys::Fd end;  // the worker's descriptor 2
-    std::unique_ptr<WorkerLines> lines;
-    log::Transport transport = log::Transport::stream;
+  struct Ends {  // all that a worker gets, and our ends of it
+    ipc::ChannelPair channel;
+    sys::Fd null;
+    ErrorEnds errors;
+    WorkerLogs::End log;
+    sys::Fd plan;
   };
-  [[nodiscard]] sys::Result<LogEnd> log_end(const std::string& path);
-  void replace_log_of(WorkerProcess& worker);
-  void forget_ended_lines();
+  [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, const net::Listener& listener, std::uint32_t index,
+                                            RunId run);
+  [[nodiscard]] WorkerProcess& enter(RunId run, std::string path, net::Listener& listener, std::uint32_t index);
 
   loop::Loop& loop_;
   ChildSystem& system_;
   HandlerErrors& errors_;
-  Settings settings_;
+  std::uint32_t generation_;
+  std::uint64_t incarnation_;
+  int handler_error_fd_;
   Observer observer_;
   WorkerPrograms programs_;
   RunTable<WorkerProcess> workers_;
-  // Workers that are gone, but whose modules' connections may still write lines.
-  std::vector<std::unique_ptr<WorkerLines>> left_lines_;
-  struct Errand {
-    ipc::Down message;
-    Answered answered;
-  };
-  std::map<net::Listener*, std::deque<Errand>> errands_;  // the first of each may be under way
+  WorkerLogs logs_;
+  Errands errands_;
 };
 
 }  // namespace bulkhead::process

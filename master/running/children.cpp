@@ -94,7 +94,7 @@ void Children::forget(net::Listener& listener) {
   adoption_.forget(listener);
   errors_.forget(listener);
   news_.erase(&listener);
-  workers_.forget(listener);
+  workers_.errands().forget(listener);
   table_failures_.erase(&listener);
   renewed_.erase(&listener);
 }
@@ -193,9 +193,7 @@ void Children::abort_starts() {
 }
 
 void Children::kill_everything() {
-  workers_.for_each([this](const process::WorkerProcess& worker) {
-    if (workers_.find_let_go(worker.run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
-  });
+  workers_.kill_all();
   processes_.kill_all();
 }
 
@@ -330,7 +328,7 @@ void Children::worker_gone(Gone gone) {
   observer_.on_worker_gone(listener);
   // The other workers take over the client that woke it, or the slot for which it waited.
   workers_.send(listener, ipc::Kick{});
-  workers_.go_on(listener);
+  workers_.errands().next(listener);
   end.reason = process::judge_worker_exit(gone.state, is_superfluous(&listener), gone.shortage);
   ended(end);
 }
@@ -383,7 +381,7 @@ bool Children::has_connections(const net::Listener& listener) const {
 }
 
 void Children::collect() {
-  for (net::Listener* listener : adoption_.take_ordered()) workers_.go_on(*listener);
+  for (net::Listener* listener : adoption_.take_ordered()) workers_.errands().next(*listener);
 }
 
 void Children::on_process_end(pid_t pid) {
@@ -429,7 +427,7 @@ void Children::tick() {
   adoption_.tick(sys::monotonic_ns());
   reap();  // a safety net: signals can be lost to a debugger
   for (net::Listener* listener : listeners_.all()) {
-    if (listener->to_collect()) workers_.go_on(*listener);  // those whose workers could not be asked before
+    if (listener->to_collect()) workers_.errands().next(*listener);  // those whose workers could not be asked before
   }
   errors_.tick(sys::monotonic_ns());
   renew_news(sys::monotonic_ns());
@@ -490,9 +488,13 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
 }
 
 ChildrenHandover Children::hand_over() const {
-  return {
-      workers_.hand_over(), workers_.hand_over_lines(), processes_.hand_over(),          processes_.hand_over_remains(),
-      errors_.hand_over(),  adoption_.hand_over(),      workers_.hand_over_forgiveness()};
+  return {workers_.hand_over(),
+          workers_.logs().hand_over(),
+          processes_.hand_over(),
+          processes_.hand_over_remains(),
+          errors_.hand_over(),
+          adoption_.hand_over(),
+          workers_.errands().hand_over()};
 }
 
 void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
@@ -500,8 +502,10 @@ void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& as
   for (const process::WorkerHandover& worker : from.workers) {
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
-  for (const process::LinesHandover& lines : from.lines) workers_.resume(lines);
-  for (const process::ForgiveHandover& one : from.forgive) workers_.resume(one, *listeners_.at(one.listener));
+  for (const process::LinesHandover& lines : from.lines) workers_.logs().resume(lines);
+  for (const process::ForgiveHandover& one : from.forgive) {
+    workers_.errands().resume(*listeners_.at(one.listener), one);
+  }
   for (const process::ErrorsHandover& errors : from.errors) {
     const net::Listener& listener = *listeners_.at(errors.listener);
     errors_.resume(errors, listener);

@@ -82,7 +82,7 @@ class Children final : public Workforce {
   // The whole tree is about to stop: kills the children that have not become ready, because their supervisors would
   // wait for them.
   void abort_starts();
-  void kill_everything();  // and the remains of groups; not workers that have been let go
+  void kill_everything();  // and what is left of their groups; not workers that have been let go
 
   void reap();
   void tick();  // once a second
@@ -121,8 +121,8 @@ class Children final : public Workforce {
   void give_socket(net::Listener& listener, const net::ListeningSocket& socket) override {
     workers_.give_socket(listener, socket);
   }
-  void ask(net::Listener& listener, const ipc::Down& message, process::Workers::Answered answered) override {
-    workers_.ask(listener, message, std::move(answered));
+  void ask(net::Listener& listener, const ipc::Down& message, process::Answered answered) override {
+    workers_.errands().ask(listener, message, std::move(answered));
   }
   [[nodiscard]] bool has_ready_worker(const net::Listener& listener) const override {
     return workers_.has_ready(listener);
@@ -150,7 +150,7 @@ class Children final : public Workforce {
   }
 
   // The state that the next program takes over in an upgrade. To be called once is_settled().
-  [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.has_errands(); }
+  [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.errands().any_under_way(); }
   [[nodiscard]] ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }
   [[nodiscard]] const process::WorkerPrograms& programs() const noexcept { return workers_.programs(); }

@@ -20,8 +20,8 @@ class Workforce {
   virtual void send(net::Listener& listener, const ipc::Down& message) = 0;
   // To the same: another listening socket in place of the one with its number.
   virtual void give_socket(net::Listener& listener, const net::ListeningSocket& socket) = 0;
-  // Has one ready worker of this listener carry it out: see process::Workers::ask().
-  virtual void ask(net::Listener& listener, const ipc::Down& message, process::Workers::Answered answered) = 0;
+  // Has one ready worker of this listener carry it out: see process::Errands::ask().
+  virtual void ask(net::Listener& listener, const ipc::Down& message, process::Answered answered) = 0;
   [[nodiscard]] virtual bool has_ready_worker(const net::Listener& listener) const = 0;
   // Asks a worker to leave; its connections are adopted.
   virtual void retire(supervision::RunId worker) = 0;
@@ -31,8 +31,7 @@ class Workforce {
   // True: all have been let go, or are gone.
   [[nodiscard]] virtual bool let_go(net::Listener& listener, process::LetGo how) = 0;
 
-  // True if all of its workers have emptied the queue, or exited. A worker that is still starting is waited for only if
-  // `patient`.
+  // See process::Workers::all_drained().
   [[nodiscard]] virtual bool all_drained(const net::Listener& listener, bool patient) const = 0;
   // True if some worker is leaving and still holds accepted connections without a child.
   [[nodiscard]] virtual bool any_in_hand(const net::Listener& listener) const = 0;
@@ -44,8 +43,7 @@ class Workforce {
   virtual void signal_adopted(net::Listener& listener, int signal) = 0;
   // Signals one connection. False: it no longer exists.
   virtual bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
-  // Kills workers that have not answered a signal for `patience`: a hanging worker must not keep its connections from
-  // being ended.
+  // See process::Workers::kill_unresponsive().
   virtual void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) = 0;
 
   // Some connection of it lives, as far as the master knows: one that it has adopted, or, while workers live, what

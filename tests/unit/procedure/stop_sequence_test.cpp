@@ -40,7 +40,7 @@ struct Script final : running::Workforce {
     deeds.push_back("one " + std::to_string(slot));
     return true;
   }
-  void ask(net::Listener&, const ipc::Down&, process::Workers::Answered) override {}
+  void ask(net::Listener&, const ipc::Down&, process::Answered) override {}
   bool has_ready_worker(const net::Listener&) const override { return true; }
   bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }
   bool let_go(net::Listener&, process::LetGo how) override {

@@ -101,6 +101,17 @@ TEST_CASE("a worker that did not become ready failed to start, one that was read
   CHECK_FALSE(all<StartFailed>(rig).empty());
 }
 
+TEST_CASE("a worker that was still starting when the daemon stops has not missed its start_timeout") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1,"start_timeout":"1ms")")));
+  rig.system.conduct("root/echo/1", Conduct::is_silent);
+  rig.start();
+  rig.children.abort_starts();
+  CHECK_FALSE(rig.children.next_deadline());
+  rig.settle();
+  REQUIRE_FALSE(all<StartFailed>(rig).empty());
+  CHECK(all<StartFailed>(rig).front().how.find("still starting when the daemon began to stop") != std::string::npos);
+}
+
 TEST_CASE("a worker that leaves unasked is counted and delayed like a crash") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();

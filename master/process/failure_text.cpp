@@ -1,0 +1,16 @@
+#include "master/process/failure_text.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace bulkhead::process {
+
+std::string failure_text(ipc::Stage stage, int error, std::string_view detail) {
+  std::string out = fmt::format("failed while {}: {}", ipc::stage_text(stage), detail);
+  if (error == 0) return out;
+  const char* const reason = strerrordesc_np(error);
+  return out + (detail.empty() ? "" : ": ") + (reason != nullptr ? reason : "unknown error");
+}
+
+}  // namespace bulkhead::process
