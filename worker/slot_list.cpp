@@ -19,19 +19,19 @@ SlotLinks::~SlotLinks() {
 }
 
 void SlotList::push_back(std::uint32_t slot) noexcept {
-  links_.links_[slot] = {last_, ipc::kNoSlot};
+  links_.of(slot) = {last_, ipc::kNoSlot};
   if (last_ == ipc::kNoSlot) {
     first_ = slot;
   } else {
-    links_.links_[last_].after = slot;
+    links_.of(last_).after = slot;
   }
   last_ = slot;
 }
 
 void SlotList::remove(std::uint32_t slot) noexcept {
-  const auto [before, after] = links_.links_[slot];
-  (before == ipc::kNoSlot ? first_ : links_.links_[before].after) = after;
-  (after == ipc::kNoSlot ? last_ : links_.links_[after].before) = before;
+  const auto [before, after] = links_.of(slot);
+  (before == ipc::kNoSlot ? first_ : links_.of(before).after) = after;
+  (after == ipc::kNoSlot ? last_ : links_.of(after).before) = before;
 }
 
 }  // namespace bulkhead::worker

@@ -17,12 +17,13 @@ class SlotLinks {
   SlotLinks(const SlotLinks&) = delete;
   SlotLinks& operator=(const SlotLinks&) = delete;
 
- private:
-  friend class SlotList;
   struct Link {
     std::uint32_t before;
     std::uint32_t after;
   };
+  [[nodiscard]] Link& of(std::uint32_t slot) noexcept { return links_[slot]; }
+
+ private:
   Link* links_ = nullptr;
   std::size_t size_ = 0;  // bytes
 };

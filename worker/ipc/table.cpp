@@ -139,7 +139,7 @@ std::uint32_t Table::use_after_lift(std::uint32_t use) const noexcept {
 }
 
 void Table::limit(const Shape& limits) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   Header& header = *header_;
   if (limits.rate_count != header.shape.rate_count || limits.rate_per_ns != header.shape.rate_per_ns) {
     std::fill_n(rate_, std::min(limits.rate_count, kMaxRate), 0);
@@ -151,7 +151,7 @@ void Table::limit(const Shape& limits) noexcept {
 }
 
 void Table::repair(const admission::SourceRules* rules, std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   recover();
   if (rules != nullptr) sources_.count_others(slots_, high_water(), *rules, now_ns);
 }
@@ -167,7 +167,7 @@ std::optional<MasterWord> Table::wish(std::uint32_t slot) const noexcept {
 Collected Table::collect(std::uint32_t slot, const MasterWord& word, const admission::Charge& charge,
                          const admission::PenaltyRules& rules, std::int64_t now_ns) noexcept {
   using Wish = MasterWord::Wish;
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   Collected out;
   if (wish(slot) != word) return out;  // another worker was faster
   if (slot >= header_->fresh) {        // which cannot be
@@ -192,7 +192,7 @@ Collected Table::collect(std::uint32_t slot, const MasterWord& word, const admis
 }
 
 Grant Table::claim(const Demand& demand) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return claim_locked(demand);
 }
 
@@ -223,12 +223,12 @@ bool Table::release_locked(std::uint32_t slot) noexcept {
 }
 
 bool Table::release(std::uint32_t slot) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return release_locked(slot);
 }
 
 void Table::serve(std::uint32_t slot) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   if (const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate); count != 0) {
     // The entry first: if the process is killed between the two, the next connection overwrites the entry.
     std::uint32_t& next = header_->rate_next;
@@ -266,7 +266,7 @@ bool Table::end_locked(std::uint32_t slot, bool crashed) noexcept {
 }
 
 bool Table::end(std::uint32_t slot, bool crashed) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return end_locked(slot, crashed);
 }
 
@@ -280,7 +280,7 @@ void Table::linger_locked(std::uint32_t slot, bool crashed, std::int64_t deadlin
 }
 
 void Table::linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   linger_locked(slot, crashed, deadline_ns);
 }
 
@@ -290,7 +290,7 @@ bool Table::finish_locked(std::uint32_t slot) noexcept {
 }
 
 bool Table::finish(std::uint32_t slot) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return finish_locked(slot);
 }
 
@@ -299,7 +299,7 @@ bool Table::somebody_waits() const noexcept {
 }
 
 void Table::refuse(Refusal reason) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   ++header_->counts.refused[static_cast<std::size_t>(reason)];
 }
 
@@ -357,7 +357,7 @@ RobustLock& Table::lock_of_it() noexcept {
 }
 
 bool Table::consistent() noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   Counts counted;
   const Counts before = header_->counts;
   std::uint32_t length = 0;

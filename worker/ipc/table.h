@@ -133,7 +133,7 @@ class Table {
 
  private:
   using Header = TableHeader;
-  friend class TableGuard;
+  class Guard;  // table_header.h
   void recover() noexcept;
   [[nodiscard]] Grant claim_locked(const Demand& demand) noexcept;
   [[nodiscard]] std::uint32_t free_one() noexcept;

@@ -14,14 +14,14 @@ inline void order() noexcept {
 }
 
 // Holds the lock of a table and repairs what a dead holder left.
-class TableGuard {
+class Table::Guard {
  public:
-  explicit TableGuard(Table& table) noexcept : table_(table) {
+  explicit Guard(Table& table) noexcept : table_(table) {
     if (lock(table.header_->lock) == Locked::after_death) table_.recover();
   }
-  ~TableGuard() { unlock(table_.header_->lock); }
-  TableGuard(const TableGuard&) = delete;
-  TableGuard& operator=(const TableGuard&) = delete;
+  ~Guard() { unlock(table_.header_->lock); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
 
  private:
   Table& table_;

@@ -18,7 +18,7 @@ Refusal refusal_of(admission::SourceVerdict verdict) noexcept {
 }  // namespace
 
 Grant Table::admit(const Demand& demand, std::uint32_t claimed) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   const bool asks = demand.source.rules != nullptr;
   const SourceAnswer answer = asks ? sources_.judge(demand.source, demand.now_ns) : SourceAnswer{};
   if (const Refusal no = refusal_of(answer.verdict); no != Refusal::count_) return {kNoSlot, no, 0, answer};
@@ -32,12 +32,12 @@ Grant Table::admit(const Demand& demand, std::uint32_t claimed) noexcept {
 
 Penalised Table::penalise(std::uint32_t slot, const admission::Charge& charge, const admission::PenaltyRules& rules,
                           std::int64_t now_ns) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return sources_.penalise(slots_[slot].source, charge, rules, now_ns);
 }
 
 std::uint32_t Table::forgive(const SourceKey& prefix) noexcept {
-  const TableGuard guard(*this);
+  const Guard guard(*this);
   return sources_.forgive(prefix);
 }
 

@@ -109,7 +109,7 @@ struct Timer::State {
 };
 
 Timer::Timer(Loop& loop, std::function<void()> on_due) : state_(new State{{}, std::move(on_due)}) {
-  require(uv_timer_init(&loop.loop_, &state_->handle));
+  require(uv_timer_init(loop.raw(), &state_->handle));
   state_->handle.data = state_;
 }
 

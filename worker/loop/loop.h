@@ -32,10 +32,9 @@ class Loop {
   void stop();  // from a callback
   [[nodiscard]] uv_loop_t* raw() noexcept { return &loop_; }
 
+  struct Watch;  // a Poll's place in the set
+
  private:
-  friend class Poll;
-  friend class Timer;
-  struct Watch;
   void dispatch();
   void count(bool begins);
 
@@ -53,7 +52,7 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Whole milliseconds, rounded up, so that it never fires early. A started timer is started anew.
+  // Whole milliseconds, rounded up, so that it never fires early. A started timer is started again.
   void start(std::chrono::nanoseconds delay, std::chrono::nanoseconds repeat = std::chrono::nanoseconds(0));
   void stop();
 
