@@ -97,17 +97,11 @@ void Acceptor::on_readable(std::uint32_t socket, bool hung_up) {
   Arrival arrival;
   arrival.socket = sockets_[socket].of;
   // The slot comes first: a connection that cannot be served stays in the kernel's queue, where it is not lost.
-  if (queues() && !gate_.on() && !claim(arrival)) return;
+  if (reception_.queues() && !gate_.on()) {
+    if (const Received why = reception_.claim(arrival); why != Received::done) return pause_for(why);
+  }
   if (accept(socket, arrival)) return receive(std::move(arrival));
   if (hung_up && errno == EAGAIN) on_dead(socket, 0);
-}
-
-bool Acceptor::claim(Arrival& arrival) {
-  const ipc::Grant grant = reception_.claim();
-  arrival.slot = grant.slot;
-  if (grant.slot != ipc::kNoSlot) return true;
-  pause_for(grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full);
-  return false;
 }
 
 // False: errno says why.
@@ -144,8 +138,12 @@ void Acceptor::on_header_gone() {
 
 void Acceptor::tell_if_idle() {
   if (in_hand() != 0) return;
-  if (on_drained_ && all_closed()) on_drained_(0);
+  tell_if_drained();
   observer_.on_idle();
+}
+
+void Acceptor::tell_if_drained() {
+  if (on_drained_ && all_closed()) on_drained_(in_hand());
 }
 
 void Acceptor::admit(Arrival arrival) {
@@ -235,8 +233,8 @@ void Acceptor::replace(std::uint32_t number, sys::Fd socket) {
   if (was_dead) (void)ipc::send(channel_, ipc::Resumed{});
 }
 
-void Acceptor::empty_replaced() {
-  for (std::uint32_t i = header_.sockets; i < sockets_.size(); ++i) {
+void Acceptor::empty_from(std::uint32_t first) {
+  for (std::uint32_t i = first; i < sockets_.size(); ++i) {
     while (accepting() && sockets_[i].fd) on_readable(i);
   }
 }
@@ -245,7 +243,7 @@ void Acceptor::close_socket(std::uint32_t socket) {
   // Out of the epoll set before the close: the master and the other workers keep it open.
   sockets_[socket].poll.reset();
   sockets_[socket].fd.reset();
-  if (on_drained_ && all_closed()) on_drained_(in_hand());
+  tell_if_drained();
 }
 
 bool Acceptor::all_closed() const noexcept {
@@ -255,7 +253,7 @@ bool Acceptor::all_closed() const noexcept {
 void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
   suspended_ = false;
   on_drained_ = std::move(on_drained);
-  if (all_closed()) return on_drained_(in_hand());
+  if (all_closed()) return tell_if_drained();
   started_ = true;
   set_polls(accepting());
   drain_sockets();
@@ -263,9 +261,7 @@ void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
 
 // Does not poll: an empty queue, which we wait for, never becomes readable.
 void Acceptor::drain_sockets() {
-  for (std::uint32_t i = 0; i < sockets_.size(); ++i) {
-    while (accepting() && sockets_[i].fd) on_readable(i);
-  }
+  empty_from(0);
   // Without room no connection can be accepted, so accept() cannot show that a queue is empty.
   for (std::uint32_t i = 0; i < sockets_.size() && paused_ && on_drained_; ++i) {
     if (sockets_[i].fd && !somebody_queues(i)) close_socket(i);

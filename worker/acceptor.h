@@ -82,8 +82,8 @@ class Acceptor {
   void watch(std::uint32_t socket);
   void on_readable(std::uint32_t socket, bool hung_up = false);
   void on_dead(std::uint32_t socket, int error);
-  void empty_replaced();
-  [[nodiscard]] bool claim(Arrival& arrival);
+  void empty_from(std::uint32_t first);  // serves the sockets from that one on until they are empty
+  void empty_replaced() { empty_from(header_.sockets); }
   [[nodiscard]] bool accept(std::uint32_t socket, Arrival& arrival);
   void receive(Arrival arrival);
   // The client is known. If no room is left, the connection waits in hand, in order, and no other is accepted
@@ -98,6 +98,7 @@ class Acceptor {
   [[nodiscard]] std::uint64_t taken_by_others() const;
   void on_header_gone();
   void tell_if_idle();
+  void tell_if_drained();
   void close_socket(std::uint32_t socket);
   [[nodiscard]] bool all_closed() const noexcept;
   void pause(ipc::PauseReason reason, int error);
@@ -105,7 +106,6 @@ class Acceptor {
   void unpause();
   void retry_pending();
   void give_up_pending();
-  [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
   void set_polls(bool on);
   void on_bell();
   void announce_pause(const PauseRow& row, int error);

@@ -21,14 +21,18 @@ Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& conn
       rules_(plan.array<ipc::PlanRule>(header_.rule_list)) {}
 
 ipc::Demand Reception::demand() const noexcept {
-  return {header_.run, header_.worker, table_.has_rate() ? sys::monotonic_ns() : 0,
-          header_.on_full == ipc::OnFull::queue};
+  return {header_.run, header_.worker, table_.has_rate() ? sys::monotonic_ns() : 0, queues()};
 }
 
-ipc::Grant Reception::claim() noexcept {
+Received Reception::claim(Arrival& arrival) noexcept {
   const ipc::Grant grant = table_.claim(demand());
+  arrival.slot = grant.slot;
+  return grant.slot == ipc::kNoSlot ? wait_for(grant) : Received::done;
+}
+
+Received Reception::wait_for(const ipc::Grant& grant) noexcept {
   until_ns_ = grant.until_ns;
-  return grant;
+  return grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full;
 }
 
 bool Reception::arrived(Arrival& arrival) {
@@ -86,10 +90,7 @@ Received Reception::admit(Arrival& arrival) {
 
 Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant) {
   const bool capacity = grant.refusal == ipc::Refusal::rate || grant.refusal == ipc::Refusal::max_connections;
-  if (capacity && header_.on_full == ipc::OnFull::queue) {
-    until_ns_ = grant.until_ns;
-    return grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full;
-  }
+  if (capacity && queues()) return wait_for(grant);
   const std::uint32_t rule = limited_by_rule(arrival) ? arrival.rule : admission::kNoRule;
   refuse(arrival, grant.refusal,
          (capacity ? capacity_words(grant.refusal, table_.limits()) : source_words(grant.refusal, demand, grant, rule))

@@ -31,8 +31,10 @@ class Reception {
   Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
             const SourceWatch& sources);
 
-  // Before the accept, if on_full is queue: a slot, or the reason for having none.
-  [[nodiscard]] ipc::Grant claim() noexcept;
+  // Whether clients without a slot wait in the kernel's queue (on_full).
+  [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
+  // Before the accept, if it queues: `done` with a slot for the arrival, or the reason for having none.
+  [[nodiscard]] Received claim(Arrival& arrival) noexcept;
   // Frees a claimed slot for which no connection came.
   void release(std::uint32_t slot) noexcept { connections_.release(slot); }
 
@@ -51,6 +53,8 @@ class Reception {
   [[nodiscard]] bool client_may(Arrival& arrival);
   [[nodiscard]] ipc::Demand demand() const noexcept;
   [[nodiscard]] bool limited_by_rule(const Arrival& arrival) const noexcept;
+  // It has to wait: notes until when, and returns for what.
+  [[nodiscard]] Received wait_for(const ipc::Grant& grant) noexcept;
   [[nodiscard]] Received no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant);
 
   const ipc::PlanHeader& header_;
