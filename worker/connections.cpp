@@ -106,8 +106,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   lifetimes_.ended(index);
   const ipc::Slot slot = table_.slot(index);
   const std::uint64_t id = id_of(index);
-  const ipc::Ended how{
-      true, status, slot.asked != 0, slot.lifetime != ipc::Lifetime::going_on, slot.built_in != 0, header_.normal_exit};
+  const ipc::Ended how = ipc::ended_of(slot, status, header_.normal_exit);
   const std::int64_t now = sys::monotonic_ns();
   const bool crashed = ipc::is_crash(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);
@@ -119,8 +118,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
     ring(table_.end(index, crashed));
   }
   if (on_output_end_) on_output_end_(id);
-  // Crashes are always logged; the rest as `log.connections` wants it.
-  if (crashed || log_end_) ipc::log_connection_ended(path_, id, slot, how, now);
+  if (ipc::is_logged(how, log_end_)) ipc::log_connection_ended(path_, id, slot, how, now);
   if (crashed) crash_reports_.report(index, slot, status, usage, now);
 }
 
@@ -130,8 +128,12 @@ void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {
     const auto word = table_.wish(index);
     if (!word) continue;
     const ipc::Slot slot = table_.slot(index);
-    const ipc::Ended how{word->known,     word->wait_status,  word->asked,
-                         word->timed_out, slot.built_in != 0, header_.normal_exit};
+    const ipc::Ended how{.known = word->known,
+                         .wait_status = word->wait_status,
+                         .asked = word->asked,
+                         .timed_out = word->timed_out,
+                         .built_in = slot.built_in != 0,
+                         .normal = header_.normal_exit};
     const admission::Charge charge = sources_.charge_of(slot, how);
     const ipc::Collected out = table_.collect(index, *word, charge, sources_.penalties(), now);
     ring(out.ring);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <limits>
 
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/lifetime.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
 
@@ -42,28 +42,21 @@ void Lifetimes::take_out(std::uint32_t slot) noexcept {
 
 void Lifetimes::on_due() {
   const std::int64_t now = sys::monotonic_ns();
-  while (deadline_of(terminated_) <= now) kill(terminated_.front());
-  while (deadline_of(living_) <= now) terminate(living_.front(), now);
+  while (deadline_of(terminated_) <= now) overdue(terminated_.front(), now);
+  while (deadline_of(living_) <= now) overdue(living_.front(), now);
   arm();
 }
 
-void Lifetimes::terminate(std::uint32_t index, std::int64_t now_ns) noexcept {
+void Lifetimes::overdue(std::uint32_t index, std::int64_t now_ns) noexcept {
   ipc::Slot& slot = table_.slot(index);
-  living_.remove(index);
-  terminated_.push_back(index);
-  slot.deadline_ns = now_ns + header_.shutdown_ns;
-  slot.lifetime = ipc::Lifetime::terminated;
-  sys::signal_and_wake(slot.pid, SIGTERM, header_.kill_group != 0);
-  ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, SIGTERM, now_ns);
-}
-
-void Lifetimes::kill(std::uint32_t index) noexcept {
-  ipc::Slot& slot = table_.slot(index);
-  terminated_.remove(index);
-  slot.lifetime = ipc::Lifetime::killed;
-  sys::signal_child(slot.pid, SIGKILL, header_.kill_group != 0);
-  ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, SIGKILL,
-                              sys::monotonic_ns());
+  const ipc::Overdue step = ipc::next_overdue(slot.lifetime, now_ns, header_.shutdown_ns);
+  take_out(index);
+  // The deadline first: the master may find the slot between the two.
+  if (step.deadline_ns != 0) slot.deadline_ns = step.deadline_ns;
+  slot.lifetime = step.lifetime;
+  if (step.lifetime == ipc::Lifetime::terminated) terminated_.push_back(index);
+  sys::signal_and_wake(slot.pid, step.signal, header_.kill_group != 0);
+  ipc::log_connection_overdue(path_, ipc::connection_id(slot.use, header_.listener, index), slot, step.signal, now_ns);
 }
 
 std::int64_t Lifetimes::deadline_of(const SlotList& list) noexcept {

@@ -30,8 +30,7 @@ class Lifetimes {
   void add(std::uint32_t slot) noexcept;
   void take_out(std::uint32_t slot) noexcept;
   void on_due();
-  void terminate(std::uint32_t slot, std::int64_t now_ns) noexcept;
-  void kill(std::uint32_t slot) noexcept;
+  void overdue(std::uint32_t slot, std::int64_t now_ns) noexcept;
   void arm();
   [[nodiscard]] std::int64_t deadline_of(const SlotList& list) noexcept;
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "master/process/worker_plan.h"
+#include "worker/ipc/lifetime.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/signal.h"
@@ -103,21 +104,17 @@ bool Adoption::adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& cop
   }
   // Already reaped: by the worker, which died before it could report it, or by the master, before it knew whose child
   // this was.
-  ipc::Ended how{false,
-                 0,
-                 connection.asked,
-                 connection.lifetime != ipc::Lifetime::going_on,
-                 copy.built_in != 0,
-                 normal_exits(listener.config())};
-  const auto parked =
-      std::find_if(parked_.begin(), parked_.end(), [&copy](const Parked& p) { return p.pid == copy.pid; });
-  if (parked != parked_.end()) {
-    how.known = true;
-    how.wait_status = parked->wait_status;
-    parked_.erase(parked);
-  }
+  const ipc::Ended how = ipc::ended_of(copy, take_parked(copy.pid), normal_exits(listener.config()));
   ended(connection, copy, how, rusage{}, false, &sweep);
   return false;
+}
+
+std::optional<int> Adoption::take_parked(pid_t pid) {
+  const auto parked = std::ranges::find(parked_, pid, &Parked::pid);
+  if (parked == parked_.end()) return std::nullopt;
+  const int wait_status = parked->wait_status;
+  parked_.erase(parked);
+  return wait_status;
 }
 
 std::optional<ipc::Origin> Adoption::find(const net::Listener& listener, pid_t leader) const {
@@ -151,10 +148,10 @@ void Adoption::reap(pid_t pid) {
   if (!copy || copy->use != connection.use) copy = ipc::Slot{};
   copy->use = connection.use;
   copy->pid = pid;
-  ended(connection, *copy,
-        {true, end->wait_status, connection.asked || copy->asked != 0, connection.lifetime != ipc::Lifetime::going_on,
-         copy->built_in != 0, normal_exits(connection.listener->config())},
-        end->usage, end->group_lives, nullptr);
+  if (connection.asked) copy->asked = 1;
+  copy->lifetime = connection.lifetime;
+  const ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
+  ended(connection, *copy, how, end->usage, end->group_lives, nullptr);
 }
 
 // The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
@@ -180,15 +177,16 @@ void Adoption::on_deadline(supervision::Instant now) {
 
 void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
   net::Listener& listener = *connection.listener;
-  const bool terminate = connection.lifetime == ipc::Lifetime::going_on;
-  connection.lifetime = terminate ? ipc::Lifetime::terminated : ipc::Lifetime::killed;
-  connection.deadline_ns = terminate ? now_ns + listener.config().connection_shutdown.count() : 0;
-  if (terminate) deadlines_.emplace(connection.deadline_ns, pid);
-  if (!tell(pid, connection, terminate ? SIGTERM : SIGKILL)) return;
+  const ipc::Overdue step =
+      ipc::next_overdue(connection.lifetime, now_ns, listener.config().connection_shutdown.count());
+  connection.lifetime = step.lifetime;
+  connection.deadline_ns = step.deadline_ns;
+  if (step.deadline_ns != 0) deadlines_.emplace(step.deadline_ns, pid);
+  if (!tell(pid, connection, step.signal)) return;
   const auto copy = listener.table().copy(connection.slot);
   if (!copy) return;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
-  ipc::log_connection_overdue(listener.path(), id, *copy, terminate ? SIGTERM : SIGKILL, now_ns);
+  ipc::log_connection_overdue(listener.path(), id, *copy, step.signal, now_ns);
 }
 
 void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
@@ -222,8 +220,7 @@ void Adoption::linger(const Lingering& group) {
 
 void Adoption::tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
                         Sweep* sweep) {
-  const bool crashed = ipc::is_crash(how);
-  if (!crashed && !log_ends_) return;
+  if (!ipc::is_logged(how, log_ends_)) return;
   if (sweep != nullptr && ++sweep->told > kMostTold) {
     ++sweep->untold;
     return;
@@ -231,7 +228,7 @@ void Adoption::tell_end(const Connection& connection, const ipc::Slot& slot, con
   const net::Listener& listener = *connection.listener;
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
   ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
-  if (crashed) on_crash_({*connection.listener, id, slot, how.wait_status, usage});
+  if (ipc::is_crash(how)) on_crash_({*connection.listener, id, slot, how.wait_status, usage});
 }
 
 void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {

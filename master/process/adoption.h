@@ -136,6 +136,7 @@ class Adoption {
   void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
   void sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   [[nodiscard]] bool adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
+  [[nodiscard]] std::optional<int> take_parked(pid_t pid);  // its wait status
   void add(pid_t pid, const Connection& connection);
   void order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,

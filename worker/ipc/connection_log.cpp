@@ -60,6 +60,15 @@ void add_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept 
 
 }  // namespace
 
+Ended ended_of(const Slot& slot, std::optional<int> wait_status, const ExitStatuses& normal) noexcept {
+  return {.known = wait_status.has_value(),
+          .wait_status = wait_status.value_or(0),
+          .asked = slot.asked != 0,
+          .timed_out = slot.lifetime != Lifetime::going_on,
+          .built_in = slot.built_in != 0,
+          .normal = normal};
+}
+
 Outcome outcome_of(const Ended& ended) noexcept {
   if (!ended.known) return Outcome::unknown;
   if (ended.timed_out) return Outcome::max_lifetime;
@@ -77,6 +86,10 @@ Outcome outcome_of(const Ended& ended) noexcept {
 
 bool is_crash(const Ended& ended) noexcept {
   return outcome_of(ended) == Outcome::crash;
+}
+
+bool is_logged(const Ended& ended, bool log_ends) noexcept {
+  return log_ends || is_crash(ended);
 }
 
 std::string_view hex_text(std::uint64_t value, char* out) noexcept {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "worker/ipc/exit_statuses.h"
@@ -25,6 +26,9 @@ struct Ended {
   ExitStatuses normal;     // of any other handler: the statuses that are not a crash
 };
 
+// The end of the connection in this slot. No wait status: it was lost.
+[[nodiscard]] Ended ended_of(const Slot& slot, std::optional<int> wait_status, const ExitStatuses& normal) noexcept;
+
 // The meaning of an end, for counts, logs and penalties.
 enum class Outcome {
   normal,
@@ -37,6 +41,8 @@ enum class Outcome {
 };
 [[nodiscard]] Outcome outcome_of(const Ended& ended) noexcept;
 [[nodiscard]] bool is_crash(const Ended& ended) noexcept;
+// Crashes are always logged; other ends as `log.connections` wants it.
+[[nodiscard]] bool is_logged(const Ended& ended, bool log_ends) noexcept;
 
 enum class ConnectionEvent {
   started,

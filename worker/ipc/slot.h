@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "worker/ipc/lifetime.h"
 #include "worker/ipc/limits.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/enum_words.h"
@@ -28,8 +29,6 @@ enum class Refusal : std::uint32_t {
   handler_start,
   count_
 };
-// How far a connection is with its max_lifetime (worker/lifetimes.h).
-enum class Lifetime : std::uint32_t { going_on, terminated, killed };
 
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 // The config's and the control protocol's words.
