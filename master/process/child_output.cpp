@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "worker/log/log.h"
+#include "worker/log/suppressed.h"
 
 namespace bulkhead::process {
 
@@ -102,14 +103,9 @@ void ChildOutput::end_second() {
   out_.pipe.resume();
   error_.pipe.resume();
   if (suppressed == 0) return;
-  log::Line(log::Level::warning, path_)
-      .text("writes more than ")
-      .number(budget_.limits().lines)
-      .text(" lines a second: ")
-      .number(static_cast<std::int64_t>(suppressed))
-      .text(suppressed == 1 ? " line was not logged" : " lines were not logged")
-      .field("suppressed", static_cast<std::int64_t>(suppressed))
-      .write();
+  log::Line line(log::Level::warning, path_);
+  log::add_suppressed(line, budget_.limits().lines, suppressed);
+  line.write();
 }
 
 }  // namespace bulkhead::process

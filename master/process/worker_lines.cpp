@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "worker/log/suppressed.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::process {
@@ -123,16 +124,11 @@ void WorkerLines::on_text(std::string_view line, bool cut) {
 }
 
 void WorkerLines::renew_budget() {
-  const std::int64_t now = sys::monotonic_ns();
-  if (now < second_end_ns_) return;
-  second_end_ns_ = now + 1'000'000'000;
-  const std::uint64_t suppressed = budget_.renew();
+  const std::uint64_t suppressed = budget_.renew_each_second(sys::monotonic_ns());
   if (suppressed == 0) return;
-  log::Line(log::Level::warning, path_)
-      .number(static_cast<std::int64_t>(suppressed))
-      .text(suppressed == 1 ? " line was not logged" : " lines were not logged")
-      .field("suppressed", static_cast<std::int64_t>(suppressed))
-      .write();
+  log::Line line(log::Level::warning, path_);
+  log::add_suppressed(line, budget_.limits().lines, suppressed);
+  line.write();
 }
 
 void WorkerLines::flush() {

@@ -66,7 +66,6 @@ class WorkerLines {
   std::string batch_;  // whole lines with their newlines, at most log::kMaxLine
   std::uint64_t lines_ = 0;
   log::OutputBudget budget_;
-  std::int64_t second_end_ns_ = 0;
 };
 
 }  // namespace bulkhead::process

@@ -14,6 +14,7 @@
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
+#include "worker/log/suppressed.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/shortage.h"
@@ -100,19 +101,13 @@ void Children::forget(net::Listener& listener) {
 }
 
 void Children::renew_news(std::int64_t now_ns) {
-  for (auto& [listener, news] : news_) {
-    if (now_ns < news.second_end_ns) continue;
-    news.second_end_ns = now_ns + 1'000'000'000;
-    const std::uint64_t suppressed = news.budget.renew();
+  for (auto& [listener, budget] : news_) {
+    const std::uint64_t suppressed = budget.renew_each_second(now_ns);
     if (suppressed == 0) continue;
-    log::Line(log::Level::warning, listener->path())
-        .number(static_cast<std::int64_t>(suppressed))
-        .text(suppressed == 1 ? " event was not published: its workers report more than "
-                              : " events were not published: its workers report more than ")
-        .number(news.budget.limits().lines)
-        .text(" a second")
-        .field("suppressed", static_cast<std::int64_t>(suppressed))
-        .write();
+    log::Line line(log::Level::warning, listener->path());
+    log::add_suppressed(line, budget.limits().lines, suppressed,
+                        {.does = "its workers report", .thing = "event", .what_was_not_done = "published"});
+    line.write();
   }
 }
 

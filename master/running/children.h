@@ -205,15 +205,11 @@ class Children final : public Workforce {
   bool walk_again_ = false;    // somebody may have ended since it began
   std::optional<Instant> next_walk_;
   std::uint64_t process_changes_ = 0;
-  struct News {  // events about one listener's connections and workers
-    log::OutputBudget budget;
-    std::int64_t second_end_ns = 0;
-  };
-  [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].budget.take_line(); }
+  [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].take_line(); }
   void renew_news(std::int64_t now_ns);
   void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
 
-  std::map<const net::Listener*, News> news_;
+  std::map<const net::Listener*, log::OutputBudget> news_;  // events about a listener's connections and workers
   std::list<Gone> gone_;
   loop::Timer next_slice_;
   bool more_ended_ = false;                       // reap() has not come to all of them

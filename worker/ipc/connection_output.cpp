@@ -6,6 +6,7 @@
 
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
+#include "worker/log/suppressed.h"
 
 namespace bulkhead::ipc {
 
@@ -76,15 +77,10 @@ void ConnectionOutput::begin_second(Source& source, std::int64_t now_ns) {
   source.second_began_ns = now_ns;
   const std::uint64_t suppressed = source.budget.renew();
   if (suppressed == 0) return;
-  const auto count = static_cast<std::int64_t>(suppressed);
   log::Line out(log::Level::warning, listener_);
-  out.text("suppressed ")
-      .number(count)
-      .text(count == 1 ? " line: more than log_rate_limit " : " lines: more than log_rate_limit ")
-      .number(limits_.lines);
-  out.text(" in a second");
+  log::add_suppressed(out, limits_.lines, suppressed, {.does = "a connection's process writes"});
   say_where_from(out, source.origin, source.sender);
-  out.field("suppressed", count).write();
+  out.write();
 }
 
 void ConnectionOutput::finish(Source& source) {

@@ -47,4 +47,10 @@ std::uint64_t OutputBudget::renew() noexcept {
   return std::exchange(suppressed_, 0);
 }
 
+std::uint64_t OutputBudget::renew_each_second(std::int64_t now_ns) noexcept {
+  if (now_ns < second_end_ns_) return 0;
+  second_end_ns_ = now_ns + 1'000'000'000;
+  return renew();
+}
+
 }  // namespace bulkhead::log

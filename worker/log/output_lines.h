@@ -60,6 +60,8 @@ class OutputBudget {
   [[nodiscard]] bool bytes_left() const noexcept { return bytes_ < limits_.bytes; }
   // A new second. Returns how many lines the last one suppressed.
   std::uint64_t renew() noexcept;
+  // The same once a second of the caller's clock; 0 while the second lasts.
+  std::uint64_t renew_each_second(std::int64_t now_ns) noexcept;
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
 
  private:
@@ -67,6 +69,7 @@ class OutputBudget {
   std::uint32_t lines_ = 0;
   std::size_t bytes_ = 0;
   std::uint64_t suppressed_ = 0;
+  std::int64_t second_end_ns_ = 0;
 };
 
 }  // namespace bulkhead::log
