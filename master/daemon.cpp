@@ -120,6 +120,7 @@ void Daemon::told(const Report& report) {
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings_.gave_up(ended->path);
   }
+  if (const auto* started = std::get_if<report::SupervisorStarted>(&report)) readiness_.started(started->path);
   const auto* stopping = std::get_if<report::ChildStopping>(&report);
   if (stopping == nullptr || children_.announce_end(stopping->run)) narrator_.tell(report);
 }

@@ -35,4 +35,9 @@ std::string remark_of(const std::string& failure, std::uint32_t adopted) {
   return out + "its " + connections + " (adopted by the master)";
 }
 
+std::string exceeded_text(const std::string& child, std::uint32_t max_restarts, double max_seconds) {
+  return fmt::format("giving up: {} exceeded max_restarts ({}) within max_seconds ({:g})", child, max_restarts,
+                     max_seconds);
+}
+
 }  // namespace bulkhead::journal

@@ -1,4 +1,4 @@
-// How a process ended, in words, for the log, for events and for the chain of causes.
+// How a process ended and why a supervisor gave up, in words, for the log, for events and for the chain of causes.
 #pragma once
 
 #include <cstdint>
@@ -22,5 +22,8 @@ namespace bulkhead::journal {
 // The text after exit_text() in a log line: "it was not ready within start_timeout", "its 17 connections continue
 // (adopted by the master)", both or nothing. `adopted` counts the connections that a worker left.
 [[nodiscard]] std::string remark_of(const std::string& failure, std::uint32_t adopted);
+
+// "giving up: root/echo/1 exceeded max_restarts (5) within max_seconds (10)"
+[[nodiscard]] std::string exceeded_text(const std::string& child, std::uint32_t max_restarts, double max_seconds);
 
 }  // namespace bulkhead::journal

@@ -59,8 +59,8 @@ std::string terminated(const ordered_json& event) {
 }
 
 std::string giving_up(const ordered_json& event) {
-  return fmt::format(": giving up: {} needed more than max_restarts {} restarts within max_seconds {}",
-                     event.value("child", ""), event.value("max_restarts", 0), event.value("max_seconds", 0.0));
+  return ": " +
+         exceeded_text(event.value("child", ""), event.value("max_restarts", 0U), event.value("max_seconds", 0.0));
 }
 
 std::string cannot_start(const ordered_json& event) {

@@ -35,7 +35,7 @@ std::int64_t milliseconds(Duration span) {
 }
 
 std::string_view lost_text(net::Fault fault) {
-  return fault == net::Fault::unreachable ? " has lost its file" : " was shut down by some process";
+  return fault == net::Fault::unreachable ? " has lost its file" : " was shut down by another process";
 }
 
 }  // namespace
@@ -78,59 +78,49 @@ void Narrator::ended(RunId run, const std::string& path, int wait_status, bool e
   events_.publish("child_exited", path, std::move(members));
 }
 
-void Narrator::tell(const Report& report) {
-  struct Teller {
-    Narrator& narrator;
-    EventRing& events;
-    std::map<RunId, Run>& runs;
+struct Narrator::Teller {
+  EventRing& events;
+  Narrator& narrator;
 
-    void operator()(const report::SupervisorStarted& r) const {
-      narrator.serving_.erase(r.path);
-      events.publish("supervisor_started", r.path);
+  void operator()(const report::SupervisorStarted& r) const { events.publish("supervisor_started", r.path); }
+  void operator()(const report::SupervisorTerminated& r) const {
+    const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
+    events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", kCauseWords.text(r.cause)}});
+  }
+  void operator()(const report::ChildStarted&) const {}  // started() reports it, with the pid
+  void operator()(const report::ChildReady& r) const {
+    const pid_t pid = narrator.runs_[r.run].pid;
+    log::Line(log::Level::info, r.path).text("ready").field("pid", pid).write();
+    events.publish("child_ready", r.path, {{"pid", pid}});
+  }
+  void operator()(const report::StartFailed& r) const { narrator.runs_.erase(r.run); }
+  void operator()(const report::ChildStopping& r) const { narrator.stopping(r.run, r.path, r.kill); }
+  void operator()(const report::ChildExited& r) const { narrator.runs_.erase(r.run); }
+  void operator()(const report::ChildRestarting& r) const {
+    log::Line line(log::Level::info, r.path);
+    if (r.delay.count() == 0) {
+      line.text("restarting at once");
+    } else {
+      line.text("restarting in ").seconds(r.delay.count());
     }
-    void operator()(const report::SupervisorTerminated& r) const {
-      const char* reason = r.cause == Cause::start_failed ? "start_failed" : "shutdown";
-      events.publish("supervisor_terminated", r.path, {{"reason", reason}, {"cause", kCauseWords.text(r.cause)}});
-    }
-    void operator()(const report::ChildStarted&) const {}  // started() reports it, with the pid
-    void operator()(const report::ChildReady& r) const {
-      log::Line(log::Level::info, r.path).text("ready").field("pid", runs[r.run].pid).write();
-      events.publish("child_ready", r.path, {{"pid", runs[r.run].pid}});
-    }
-    void operator()(const report::StartFailed& r) const { runs.erase(r.run); }
-    void operator()(const report::ChildStopping& r) const { narrator.stopping(r.run, r.path, r.kill); }
-    void operator()(const report::ChildExited& r) const { runs.erase(r.run); }
-    void operator()(const report::ChildRestarting& r) const {
-      log::Line line(log::Level::info, r.path);
-      if (r.delay.count() == 0) {
-        line.text("restarting at once");
-      } else {
-        line.text("restarting in ").seconds(r.delay.count());
-      }
-      line.field("restarts_in_window", r.restarts_in_window).write();
-      events.publish("child_restarting", r.path,
-                     {{"delay_ms", milliseconds(r.delay)}, {"restarts_in_window", r.restarts_in_window}});
-    }
-    void operator()(const report::RestartPostponed& r) const {
-      log::Line(log::Level::info, r.path).text("trying again in ").seconds(r.delay.count()).write();
-    }
-    void operator()(const report::ChildRemoved& r) const { events.publish("child_removed", r.path); }
-    void operator()(const report::IntensityExceeded& r) const {
-      log::Line(log::Level::error, r.path)
-          .text("giving up: ")
-          .text(r.child)
-          .text(" needed more than max_restarts ")
-          .number(r.max_restarts)
-          .text(" restarts within max_seconds ")
-          .number(std::chrono::duration_cast<std::chrono::seconds>(r.max_seconds).count())
-          .write();
-      events.publish("intensity_exceeded", r.path,
-                     {{"child", r.child},
-                      {"max_restarts", r.max_restarts},
-                      {"max_seconds", std::chrono::duration<double>(r.max_seconds).count()}});
-    }
-  };
-  std::visit(Teller{*this, events_, runs_}, report);
+    line.field("restarts_in_window", r.restarts_in_window).write();
+    events.publish("child_restarting", r.path,
+                   {{"delay_ms", milliseconds(r.delay)}, {"restarts_in_window", r.restarts_in_window}});
+  }
+  void operator()(const report::RestartPostponed& r) const {
+    log::Line(log::Level::info, r.path).text("trying again in ").seconds(r.delay.count()).write();
+  }
+  void operator()(const report::ChildRemoved& r) const { events.publish("child_removed", r.path); }
+  void operator()(const report::IntensityExceeded& r) const {
+    const double max_seconds = std::chrono::duration<double>(r.max_seconds).count();
+    log::Line(log::Level::error, r.path).text(exceeded_text(r.child, r.max_restarts, max_seconds)).write();
+    events.publish("intensity_exceeded", r.path,
+                   {{"child", r.child}, {"max_restarts", r.max_restarts}, {"max_seconds", max_seconds}});
+  }
+};
+
+void Narrator::tell(const Report& report) {
+  std::visit(Teller{events_, *this}, report);
 }
 
 std::vector<RunHandover> Narrator::hand_over() const {
@@ -200,7 +190,6 @@ void Narrator::bound(const net::Listener& listener) {
 }
 
 void Narrator::serving(const net::Listener& listener) {
-  if (!serving_.insert(listener.path()).second) return;
   for (const net::ListeningSocket& socket : listener.sockets()) {
     log::Line line(log::Level::info, listener.path());
     if (socket.local.family == AF_UNIX) {

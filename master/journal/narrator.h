@@ -49,9 +49,7 @@ class Narrator {
   void abandoned(const std::string& listener);
 
   void bound(const net::Listener& listener);
-  // The listener's workers are ready: reported once for each start of the listener.
-  void serving(const net::Listener& listener);
-  [[nodiscard]] bool has_announced(const std::string& listener) const { return serving_.contains(listener); }
+  void serving(const net::Listener& listener);  // its workers are ready
   void set_suspended(const std::string& listener, bool on);
   // A listening socket that was lost listens again, or cannot yet.
   void socket_repaired(const std::string& listener, const std::string& address, net::Fault fault);
@@ -66,9 +64,9 @@ class Narrator {
   // Its records of the existing runs, for the narrator of another program to continue with.
   [[nodiscard]] std::vector<RunHandover> hand_over() const;
   void resume(const std::vector<RunHandover>& from);
-  void resume_serving(const std::string& listener) { serving_.insert(listener); }
 
  private:
+  struct Teller;  // of the tree's decisions
   struct Run {
     pid_t pid = 0;
     int stop_signal = SIGTERM;
@@ -80,7 +78,6 @@ class Narrator {
   EventRing& events_;
   std::set<std::string> draining_;  // paths whose drain_started has been published
   std::map<supervision::RunId, Run> runs_;
-  std::set<std::string> serving_;  // listeners reported as serving since they started
 };
 
 }  // namespace bulkhead::journal

@@ -22,8 +22,9 @@ bool Readiness::is_running(const std::string& path) const {
 
 void Readiness::look() {
   for (const auto& [path, listener] : listeners_.by_path()) {
-    const bool announced = narrator_.has_announced(path);
-    if (!announced && listener->is_open() && is_running(path)) narrator_.serving(*listener);
+    if (has_announced(path) || !listener->is_open() || !is_running(path)) continue;
+    announced_.insert(path);
+    narrator_.serving(*listener);
   }
   if (ready_ || !is_running("root")) return;
   ready_ = true;

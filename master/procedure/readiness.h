@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <set>
+#include <string>
 
 #include "master/journal/narrator.h"
 #include "master/running/engine.h"
@@ -19,8 +21,12 @@ class Readiness {
   // Call it after every change that may affect readiness.
   void look();
   [[nodiscard]] bool is_ready() const noexcept { return ready_; }
-  // Another program has already announced the readiness.
+  // A supervisor is being started: a listener will be announced again.
+  void started(const std::string& supervisor) { announced_.erase(supervisor); }
+  [[nodiscard]] bool has_announced(const std::string& listener) const { return announced_.contains(listener); }
+  // Another program has already announced the readiness, or the listener.
   void resume() noexcept { ready_ = true; }
+  void resume(const std::string& listener) { announced_.insert(listener); }
 
  private:
   void write_ready_line();
@@ -32,6 +38,7 @@ class Readiness {
   int ready_fd_;
   std::function<void()> on_ready_;
   bool ready_ = false;
+  std::set<std::string> announced_;  // listeners, since they started
 };
 
 }  // namespace bulkhead::procedure

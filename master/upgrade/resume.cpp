@@ -54,7 +54,7 @@ std::string Upgrade::resume_children(const Handover& from) {
   estate_.engine.update(catalogue.spec_of(catalogue.config().root, "root"));
   for (const net::ListenerHandover& listener : from.listeners) {
     if (const auto error = estate_.listeners.resume(listener, *find(listener.path))) return error->text();
-    if (listener.announced) estate_.narrator.resume_serving(listener.path);
+    if (listener.announced) estate_.readiness.resume(listener.path);
   }
   std::vector<supervision::RunId> asked;
   for (const journal::RunHandover& run : from.runs) {

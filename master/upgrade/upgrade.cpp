@@ -208,7 +208,7 @@ Handover Upgrade::hand_over() const {
   out.tree = estate_.engine.state();
   for (const net::Listener* listener : estate_.listeners.all()) {
     out.listeners.push_back(listener->hand_over());
-    out.listeners.back().announced = estate_.narrator.has_announced(listener->path());
+    out.listeners.back().announced = estate_.readiness.has_announced(listener->path());
   }
   running::ChildrenHandover children = estate_.children.hand_over();
   out.workers = std::move(children.workers);

@@ -74,7 +74,7 @@ class Explain(ControlledTestCase):
         signal_process(daemon.control.node("root/web/bad")["pid"], signal.SIGKILL)
         daemon.events.next("child_ready", "root/web/good", after=mark)
         self.assertEqual(self.explain(daemon, "root/web/good")[1][4:], [
-            "root/web: giving up: root/web/bad needed more than max_restarts 0 restarts within max_seconds 60.",
+            "root/web: giving up: root/web/bad exceeded max_restarts (0) within max_seconds (60).",
             "root/web/good: stopping with SIGTERM.",
             "root/web/good (pid N): killed by SIGTERM, as requested.",
             "root/web: gave up, and stopped everything below it.",

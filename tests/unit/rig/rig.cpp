@@ -158,6 +158,8 @@ void Rig::told(const supervision::Report& report) {
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings.gave_up(ended->path);
   }
+  if (const auto* started = std::get_if<supervision::report::SupervisorStarted>(&report))
+    readiness.started(started->path);
   const auto* stopping = std::get_if<supervision::report::ChildStopping>(&report);
   if (stopping == nullptr || children.announce_end(stopping->run)) narrator.tell(report);
 }
