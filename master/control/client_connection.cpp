@@ -36,7 +36,7 @@ void tell(const protocol::Command& command, const Json& params, const Peer& peer
   for (const char* name : {"path", "id"}) {
     if (const auto value = params.find(name); value != params.end()) line.text(" ").text(value->get<std::string>());
   }
-  line.text(" requested").field("uid", peer.uid).field("by", peer.pid).write();
+  line.text(" requested").field("uid", peer.uid).field("client_pid", peer.pid).write();
 }
 
 }  // namespace
@@ -284,7 +284,7 @@ void ClientConnection::drop_follower() {
   log::Line(log::Level::warning, "control")
       .text("dropped a client that does not read the events it follows")
       .field("uid", peer_.uid)
-      .field("by", peer_.pid)
+      .field("client_pid", peer_.pid)
       .write();
   dead_ = true;
 }

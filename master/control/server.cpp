@@ -71,7 +71,7 @@ void Server::look() {
   told_of_loss_ = -1;
   look_pause_ = 1s;
   log::Line(log::Level::warning, "control")
-      .text("the socket had lost its file, or was shut down: listening again")
+      .text("the socket's file was gone, or the socket was shut down: listening again")
       .field("socket", socket_.file.path())
       .write();
 }
@@ -87,7 +87,7 @@ void Server::on_lost(const sys::Error& error) {
   look_pause_ = std::min<std::chrono::seconds>(look_pause_ * 2, 30s);
   if (std::exchange(told_of_loss_, error.code) == error.code) return;
   log::Line(log::Level::error, "control")
-      .text("the socket has lost its file, or was shut down, and cannot be bound again: ")
+      .text("the socket's file is gone, or the socket was shut down, and it cannot be bound again: ")
       .text(error.text())
       .write();
 }
@@ -181,7 +181,7 @@ void Server::turn_away(int fd, const Peer& peer) {
       .text("refused a client that is neither root, nor the daemon's user, nor in control.group")
       .field("uid", peer.uid)
       .field("gid", peer.gid)
-      .field("by", peer.pid)
+      .field("client_pid", peer.pid)
       .field("suppressed", static_cast<std::int64_t>(strangers_.take_suppressed()))
       .write();
 }
@@ -199,7 +199,7 @@ void Server::make_room() {
       .text("too many clients: closed the connection that has been idle longest")
       .field("max_clients", static_cast<std::int64_t>(kMaxClients))
       .field("uid", (*last)->peer().uid)
-      .field("by", (*last)->peer().pid)
+      .field("client_pid", (*last)->peer().pid)
       .field("suppressed", static_cast<std::int64_t>(evictions_.take_suppressed()))
       .write();
 }

@@ -516,7 +516,8 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
     const int error = net::refuse_new_connections(socket);
     if (error == 0) continue;
     log::Line line(log::Level::warning, path_);
-    line.text("clients that connect while ").text(socket.text).text(" is closed may be reset: no socket filter: ");
+    line.text("cannot attach a socket filter to ").text(socket.text);
+    line.text(": clients that connect while it is being closed may be reset: ");
     line.text(strerrordesc_np(error)).write();
   }
 }

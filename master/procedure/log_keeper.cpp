@@ -10,7 +10,7 @@ void LogKeeper::reopen(const config::Log& config) {
   auto target = host::open_log_target(config.target);
   if (!target) {
     log::Line(log::Level::error, "log")
-        .text("not reopened, continuing in the old file: ")
+        .text("cannot reopen; still writing to the old file: ")
         .text(target.error().text())
         .write();
     return;

@@ -77,7 +77,7 @@ void RunsKeeper::write(process::Runs runs) {
   written_ = std::move(runs);
   if (error && !std::exchange(failed_, true)) {
     log::Line(log::Level::warning, "root")
-        .text("if the daemon is killed, the next one cannot end what its processes leave: ")
+        .text("cannot record the running processes; if the daemon is killed, the next one cannot end them: ")
         .text(error->text())
         .write();
   }

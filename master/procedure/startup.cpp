@@ -56,8 +56,9 @@ void warn_of_oom_group() {
       .text("memory.oom.group of ")
       .text(killed.directory)
       .text(
-          " is 1: when its memory runs out, all of its processes are killed at once, and so are all connections (see "
-          "OOMPolicy= of a systemd unit)")
+          " is 1: when this cgroup runs out of memory, all its processes are killed at once, and so are all "
+          "connections "
+          "(see OOMPolicy= of a systemd unit)")
       .write();
 }
 

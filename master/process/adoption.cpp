@@ -58,7 +58,7 @@ bool Adoption::sweep(Sweep& sweep) {
   sweep.next = listener.most_slots();
   if (sweep.untold == 0) return true;
   log::Line(log::Level::warning, listener.path())
-      .text("more connections of a worker that is gone had ended than are logged one by one")
+      .text("some ended connections of a dead worker were not logged")
       .field("suppressed", static_cast<std::int64_t>(sweep.untold))
       .write();
   return true;

@@ -75,13 +75,17 @@ std::vector<ProcessFacts> members_now(const Ending& ending, const std::vector<Pr
 
 void kill_group(Ending& ending, supervision::Instant now) {
   if (!ending.killed) {
-    log::Line(log::Level::warning, ending.group.path).text("killed what an earlier life of the daemon left").write();
+    log::Line(log::Level::warning, ending.group.path)
+        .text("killed processes that the previous daemon left running")
+        .write();
   }
   ending.killed = true;
   for (const ProcessFacts& one : ending.known) signal_exactly(one, SIGKILL);
   if (now < ending.deadline + kLeftAfterKill) return;
   ending.over = true;
-  log::Line(log::Level::error, ending.group.path).text("could not end what an earlier life of the daemon left").write();
+  log::Line(log::Level::error, ending.group.path)
+      .text("could not end processes that the previous daemon left running")
+      .write();
 }
 
 void look_at(Ending& ending, const std::vector<ProcessFacts>& all, supervision::Instant now) {
@@ -98,15 +102,14 @@ std::vector<Ending> begin_endings(const Runs& runs) {
     if (!members) {
       log::Line(log::Level::warning, group.path)
           .text(
-              "there is a process group with the number of one of an earlier life of the daemon, but it may be "
-              "another: left alone")
+              "left a process group alone: it has the number of one that the previous daemon left, but may be another")
           .field("group", group.leader)
           .write();
       continue;
     }
     if (members->empty()) continue;
     log::Line(log::Level::warning, group.path)
-        .text("ending what an earlier life of the daemon left")
+        .text("ending processes that the previous daemon left running")
         .field("group", group.leader)
         .field("processes", static_cast<std::int64_t>(members->size()))
         .write();
@@ -213,7 +216,11 @@ bool lives(const WorkerRecord& worker) noexcept {
 std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file) {
   auto runs = file.read();
   if (!runs && runs.error().code == ENOENT) return {};
-  if (!runs) log::Line(log::Level::warning, "root").text("not heeded: ").text(runs.error().text()).write();
+  if (!runs)
+    log::Line(log::Level::warning, "root")
+        .text("ignored the record of earlier runs: ")
+        .text(runs.error().text())
+        .write();
   if (!runs || !*runs) {
     file.remove();
     return {};
@@ -221,7 +228,7 @@ std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file) {
   const FormerConnections former = connections_of((*runs)->workers, all_processes());
   if (former.connections != 0) {
     log::Line(log::Level::info, "root")
-        .text("connections of an earlier life of the daemon continue until they end; they are not counted")
+        .text("connections of the previous daemon's workers continue until they end; they are not counted")
         .field("connections", former.connections)
         .field("workers", former.workers)
         .write();

@@ -34,7 +34,7 @@ struct ProcessFacts {
 [[nodiscard]] std::optional<std::vector<ProcessFacts>> members_of(const GroupRecord& group, std::uint64_t seen,
                                                                   const std::vector<ProcessFacts>& all);
 
-// The children of recorded workers that live: the connections of an earlier life. Pure.
+// The children of recorded workers that live: the connections of the previous daemon. Pure.
 struct FormerConnections {
   std::uint32_t workers = 0;
   std::uint32_t connections = 0;
@@ -45,8 +45,8 @@ struct FormerConnections {
 // Ends the groups: the stop signal and CONT, KILL after the patience of each, which is at most 30 s here. Logs what it
 // does.
 void end_former_groups(const Runs& runs);
-// Reads the file of an earlier life, ends what it left, reports its connections, and removes the file. Returns the
-// workers of earlier lives that live, for the next file.
+// Reads the file of the previous daemon, ends what it left running, reports its connections, and removes the file.
+// Returns the workers of previous daemons that live, for the next file.
 [[nodiscard]] std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file);
 
 [[nodiscard]] bool lives(const WorkerRecord& worker) noexcept;

@@ -159,7 +159,7 @@ void Reload::finished(std::vector<std::string> problems) {
       .field("generation", parts_.catalogue.generation())
       .write();
   for (const std::string& pointer : attempt_.plan.needs_restart) {
-    log::Line(log::Level::warning, "root").text("only a restart of the daemon changes ").text(pointer).write();
+    log::Line(log::Level::warning, "root").text(pointer).text(" changes only when the daemon is restarted").write();
   }
   for (const std::string& problem : problems) {
     log::Line(log::Level::error, "root").text("reloaded, but: ").text(problem).write();

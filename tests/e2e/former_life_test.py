@@ -49,14 +49,14 @@ class Left(FormerLifeTestCase):
         second = self.live(child)
         wait_until(lambda: listening_on(port) and second.log("^serving$", path="root/server"), 5, "the next server")
         self.assertEqual(second.log("Address already in use"), [])
-        self.assertEqual(len(second.log("^ending what an earlier life of the daemon left$", path="root/server")), 1)
+        self.assertEqual(len(second.log("^ending processes that the previous daemon left running$", path="root/server")), 1)
         self.assertEqual(len([one for one in first.left_over() if one.state != "Z"]), 0)
 
     def test_what_is_deaf_is_killed(self):
         script = 'trap "" TERM; sleep 1000 & trap - TERM; echo armed; exec sleep 1000'
         self.killed(shell("deaf", script, shutdown="400ms"), armed="root/deaf")
         second = self.live(shell("deaf", script, shutdown="400ms"))
-        self.assertEqual(len(second.log("^killed what an earlier life of the daemon left$", path="root/deaf")), 1)
+        self.assertEqual(len(second.log("^killed processes that the previous daemon left running$", path="root/deaf")), 1)
 
     def test_connections_of_an_earlier_life_are_reported(self):
         echo = listener(listen=f"127.0.0.1:{free_port()}")
@@ -67,7 +67,7 @@ class Left(FormerLifeTestCase):
             wait_until(lambda: self.text().count("worker ") == 2, 5, "both workers in the file")
             first.kill_master()
             second = self.live(echo)
-            lines = second.log("^connections of an earlier life of the daemon continue")
+            lines = second.log("^connections of the previous daemon's workers continue")
             self.assertEqual([line["connections"] for line in lines], [2])
             one.echo(b"3\n")
             other.echo(b"4\n")
@@ -119,7 +119,7 @@ class Distrust(FormerLifeTestCase):
 
     def test_a_file_that_others_may_write_to(self):
         daemon = self.next_life(lambda text, one: self.write(self.with_stranger(text, one), 0o622))
-        self.assertEqual(len(daemon.log("^not heeded: .*not ours alone", path="root")), 1)
+        self.assertEqual(len(daemon.log("^ignored the record of earlier runs: .*not ours alone", path="root")), 1)
 
     def test_a_link(self):
         def change(text, one):
@@ -128,7 +128,7 @@ class Distrust(FormerLifeTestCase):
             os.rename(self.runs, target)
             os.symlink(target, self.runs)
         daemon = self.next_life(change)
-        self.assertEqual(len(daemon.log("^not heeded: ", path="root")), 1)
+        self.assertEqual(len(daemon.log("^ignored the record of earlier runs: ", path="root")), 1)
         self.assertTrue(os.path.exists(os.path.join(self.directory, "elsewhere")))
         self.assertFalse(os.path.islink(self.runs))
 

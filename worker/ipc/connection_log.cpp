@@ -38,7 +38,7 @@ void say_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept 
       if (is_signalled(ended)) {
         line.text("killed by ").text(sys::signal_name(WTERMSIG(ended.wait_status)));
       } else {
-        line.text("ended with exit status ").number(WEXITSTATUS(ended.wait_status));
+        line.text("exit status ").number(WEXITSTATUS(ended.wait_status));
       }
       break;
   }

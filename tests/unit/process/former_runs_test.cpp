@@ -61,7 +61,7 @@ TEST_CASE("of a process alone, only the leader counts") {
   CHECK(members_of(alone, kSeen, {member(501, 150)})->empty());
 }
 
-TEST_CASE("the connections of an earlier life are the children of its workers") {
+TEST_CASE("the connections of the previous daemon are the children of its workers") {
   const std::vector<ProcessFacts> all{{10, 1, 10, 10, 5, true}, {11, 10, 11, 11, 6, true}, {12, 10, 12, 12, 6, false},
                                       {13, 1, 13, 13, 7, true}, {20, 1, 20, 20, 9, true},  {21, 20, 21, 21, 9, true}};
   const FormerConnections found = connections_of({{10, 5, "root/echo/1"}, {20, 8, "root/echo/2"}}, all);
