@@ -124,4 +124,14 @@ struct AdoptionHandover {
   std::vector<ParkedHandover> parked;
 };
 
+struct ChildrenHandover {
+  std::vector<WorkerHandover> workers;
+  std::vector<LinesHandover> lines;  // of workers that are gone
+  std::vector<ProcessHandover> processes;
+  std::vector<RemainsHandover> remains;
+  std::vector<ErrorsHandover> errors;
+  AdoptionHandover adoption;
+  std::vector<ForgiveHandover> forgive;
+};
+
 }  // namespace bulkhead::process

@@ -482,7 +482,7 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
   return true;
 }
 
-ChildrenHandover Children::hand_over() const {
+process::ChildrenHandover Children::hand_over() const {
   return {workers_.hand_over(),
           workers_.logs().hand_over(),
           processes_.hand_over(),
@@ -492,7 +492,7 @@ ChildrenHandover Children::hand_over() const {
           workers_.errands().hand_over()};
 }
 
-void Children::resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
+void Children::resume(const process::ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find) {
   asked_.insert(asked.begin(), asked.end());
   for (const process::WorkerHandover& worker : from.workers) {
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));

@@ -33,17 +33,6 @@
 
 namespace bulkhead::running {
 
-// For another program to continue with.
-struct ChildrenHandover {
-  std::vector<process::WorkerHandover> workers;
-  std::vector<process::LinesHandover> lines;
-  std::vector<process::ProcessHandover> processes;
-  std::vector<process::RemainsHandover> remains;
-  std::vector<process::ErrorsHandover> errors;
-  process::AdoptionHandover adoption;
-  std::vector<process::ForgiveHandover> forgive;
-};
-
 class Children final : public Workforce {
  public:
   using NodeView = supervision::NodeView;
@@ -151,12 +140,12 @@ class Children final : public Workforce {
 
   // The state that the next program takes over in an upgrade. To be called once is_settled().
   [[nodiscard]] bool is_settled() const noexcept { return gone_.empty() && !workers_.errands().any_under_way(); }
-  [[nodiscard]] ChildrenHandover hand_over() const;
+  [[nodiscard]] process::ChildrenHandover hand_over() const;
   [[nodiscard]] bool was_asked(RunId run) const { return asked_.contains(run); }
   [[nodiscard]] const process::WorkerPrograms& programs() const noexcept { return workers_.programs(); }
   void set_programs(process::WorkerPrograms programs) noexcept { workers_.set_programs(std::move(programs)); }
   using FindNode = std::function<const config::Node*(const std::string& path)>;
-  void resume(const ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find);
+  void resume(const process::ChildrenHandover& from, const std::vector<RunId>& asked, const FindNode& find);
 
  private:
   [[nodiscard]] std::optional<sys::Error> start_worker(const NodeView& child, const NodeView& parent, RunId run,

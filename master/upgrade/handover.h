@@ -48,7 +48,7 @@ struct DescriptorIdentity {
   std::string identity;
 };
 
-struct Handover {
+struct Handover : process::ChildrenHandover {
   std::string version;  // of the program that wrote it
   int pid = 0;
   std::string program;  // its path, since the first start
@@ -81,13 +81,6 @@ struct Handover {
   bool reload_asked = false;  // and not begun
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
-  std::vector<process::WorkerHandover> workers;
-  std::vector<process::LinesHandover> lines;  // of workers that are gone
-  std::vector<process::ProcessHandover> processes;
-  std::vector<process::RemainsHandover> remains;
-  std::vector<process::ErrorsHandover> errors;
-  process::AdoptionHandover adoption;
-  std::vector<process::ForgiveHandover> forgive;
   std::vector<journal::RunHandover> runs;
   std::uint64_t descriptor_limit = 0;  // the soft limit at the first start (host/descriptor_limit.h)
   std::uint64_t last_seq = 0;

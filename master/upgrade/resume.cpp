@@ -60,8 +60,7 @@ std::string Upgrade::resume_children(const Handover& from) {
   for (const journal::RunHandover& run : from.runs) {
     if (run.asked && !run.ended) asked.push_back(run.run);
   }
-  estate_.children.resume(
-      {from.workers, from.lines, from.processes, from.remains, from.errors, from.adoption, from.forgive}, asked, find);
+  estate_.children.resume(from, asked, find);
   estate_.endings.resume(from.endings);
   estate_.operations.resume(from.operations);
   reload_asked_ = from.reload_asked;

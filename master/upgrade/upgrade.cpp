@@ -172,9 +172,29 @@ std::string Upgrade::essence_of(const Handover& state) {
 }
 
 Handover Upgrade::hand_over() const {
+  Handover out;
+  add_settings(out);
+  add_descriptors(out);
+  out.control = surroundings_.hand_over_clients();
+  out.operations = estate_.operations.hand_over();
+  out.endings = estate_.endings.hand_over();
+  out.reload_asked = estate_.reload.is_asked_for();
+  out.tree = estate_.engine.state();
+  for (const net::Listener* listener : estate_.listeners.all()) {
+    out.listeners.push_back(listener->hand_over());
+    out.listeners.back().announced = estate_.readiness.has_announced(listener->path());
+  }
+  static_cast<process::ChildrenHandover&>(out) = estate_.children.hand_over();
+  out.runs = estate_.narrator.hand_over();
+  for (journal::RunHandover& run : out.runs) run.asked = run.asked || estate_.children.was_asked(run.run);
+  out.last_seq = estate_.events.last_seq();
+  out.events = estate_.events.records();
+  return out;
+}
+
+void Upgrade::add_settings(Handover& out) const {
   const running::Catalogue& catalogue = estate_.catalogue;
   const config::Config& config = catalogue.config();
-  Handover out;
   out.version = surroundings_.version;
   out.pid = getpid();
   out.program = path_;
@@ -189,6 +209,15 @@ Handover Upgrade::hand_over() const {
   out.started = estate_.started;
   out.last_reload = estate_.reload.last().dump();
   out.last_upgrade = last_.dump();
+  out.added = catalogue.added();
+  out.leaving = catalogue.leaving();
+  out.overrides = catalogue.overrides().record();
+  catalogue.for_each_top(
+      [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
+  out.descriptor_limit = host::original_descriptor_limit();
+}
+
+void Upgrade::add_descriptors(Handover& out) const {
   out.worker_program = estate_.children.programs().plain.get();
   out.module_worker_program = estate_.children.programs().modules.get();
   out.log_lines = estate_.log.target().lines.get();
@@ -196,34 +225,6 @@ Handover Upgrade::hand_over() const {
   out.pid_file = estate_.pid_file.fd();
   out.services = estate_.services.manager().hand_over();
   out.inherited = estate_.inherited.hand_over();
-  out.control = surroundings_.hand_over_clients();
-  out.operations = estate_.operations.hand_over();
-  out.endings = estate_.endings.hand_over();
-  out.reload_asked = estate_.reload.is_asked_for();
-  out.added = catalogue.added();
-  out.leaving = catalogue.leaving();
-  out.overrides = catalogue.overrides().record();
-  catalogue.for_each_top(
-      [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
-  out.tree = estate_.engine.state();
-  for (const net::Listener* listener : estate_.listeners.all()) {
-    out.listeners.push_back(listener->hand_over());
-    out.listeners.back().announced = estate_.readiness.has_announced(listener->path());
-  }
-  running::ChildrenHandover children = estate_.children.hand_over();
-  out.workers = std::move(children.workers);
-  out.processes = std::move(children.processes);
-  out.remains = std::move(children.remains);
-  out.lines = std::move(children.lines);
-  out.errors = std::move(children.errors);
-  out.adoption = std::move(children.adoption);
-  out.forgive = std::move(children.forgive);
-  out.runs = estate_.narrator.hand_over();
-  for (journal::RunHandover& run : out.runs) run.asked = run.asked || estate_.children.was_asked(run.run);
-  out.descriptor_limit = host::original_descriptor_limit();
-  out.last_seq = estate_.events.last_seq();
-  out.events = estate_.events.records();
-  return out;
 }
 
 // Returns only if it fails; then nothing has changed.

@@ -119,6 +119,8 @@ class Upgrade {
   void execute();
   [[nodiscard]] Handover hand_over() const;
   [[nodiscard]] static std::string essence_of(const Handover& state);
+  void add_settings(Handover& out) const;
+  void add_descriptors(Handover& out) const;
   [[nodiscard]] sys::Error become(Handover& handover);
   void done();
   void renewed(const procedure::Outcome& outcome);
