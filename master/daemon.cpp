@@ -60,6 +60,10 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       deadline_(loop_, [this] { on_deadline(); }),
       tick_(loop_, [this] { tick(); }) {
   scaling_.on_idle([this] { reload_.go_on(); });
+  watch_listeners();
+}
+
+void Daemon::watch_listeners() {
   listeners_.on_bound([this](const net::Listener& listener) { narrator_.bound(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) {
     shutdown_.forget(listener);

@@ -72,6 +72,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void over(const supervision::TreeTerminated& end) override { shutdown_.tree_terminated(end); }
   void settled() override;
 
+  void watch_listeners();
   [[nodiscard]] running::Children::Observer children_observer();
   [[nodiscard]] procedure::StopSequence::Times stop_times() const;
   [[nodiscard]] reload::Reload::Surroundings reload_surroundings();

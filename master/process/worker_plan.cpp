@@ -197,6 +197,18 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   plan.header.refusal_words = plan.strings(refusal_words(listener));
 }
 
+void set_log(ipc::PlanBuilder& plan, const PlanOfLog& how) {
+  const config::Log& log = how.config;
+  plan.header.log_format = static_cast<std::uint32_t>(log.format);
+  plan.header.log_level = static_cast<std::uint32_t>(log.level);
+  plan.header.log_transport = static_cast<std::uint32_t>(how.transport);
+  plan.header.log_facility = log.facility;
+  plan.header.log_identity = plan.strings({log.identity});
+  plan.header.log_connection_start = log.connection_start ? 1 : 0;
+  plan.header.log_connection_end = log.connection_end ? 1 : 0;
+  plan.header.captures_errors = how.captures_errors ? 1 : 0;
+}
+
 // Programs of connections get the limit that the worker would have had, unless they have one of their own.
 void give_back_limit(ipc::Confinement& confinement) {
   const ipc::ResourceLimit* const begin = confinement.limits;
@@ -232,7 +244,6 @@ bool captures_errors(const config::Listener& listener) {
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
                                       std::uint32_t generation, const PlanOfLog& how) {
-  const config::Log& log = how.config;
   const config::ChildKeys& keys = listener.config().child;
   auto confinement = confinement_of(keys);
   if (!confinement) return confinement.error();
@@ -242,18 +253,11 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.worker = index;
   header.generation = generation;
   header.run = run;
-  header.log_format = static_cast<std::uint32_t>(log.format);
-  header.log_level = static_cast<std::uint32_t>(log.level);
-  header.log_transport = static_cast<std::uint32_t>(how.transport);
-  header.log_facility = log.facility;
-  header.log_identity = plan.strings({log.identity});
-  header.log_connection_start = log.connection_start ? 1 : 0;
-  header.log_connection_end = log.connection_end ? 1 : 0;
+  set_log(plan, how);
   header.table_room = listener.table().room().slots;
   header.table_first_use = listener.table().room().first_use;
   header.limits = listener.limits();
   header.suspended = listener.gate().accepting() ? 0 : 1;
-  header.captures_errors = how.captures_errors ? 1 : 0;
   header.log_rate_limit = keys.log_rate_limit.value_or(0);
   header.has_drain = config::has_drain_notice(listener.config()) ? 1 : 0;
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
