@@ -24,7 +24,7 @@
 #include "worker/connections.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/loop/loop.h"
 #include "worker/pause_reasons.h"
 #include "worker/proxy_gate.h"

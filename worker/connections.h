@@ -14,7 +14,7 @@
 #include "worker/crash_reports.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/lifetimes.h"
 #include "worker/pid_map.h"
 #include "worker/source_watch.h"

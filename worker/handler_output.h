@@ -8,7 +8,7 @@
 #include "worker/connections.h"
 #include "worker/ipc/error_reader.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/loop/loop.h"
 
 namespace bulkhead::worker {

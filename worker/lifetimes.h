@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/loop/loop.h"
 #include "worker/slot_list.h"
 

@@ -1,8 +1,8 @@
 // bulkhead-module-worker: bulkhead-worker, linked dynamically so that it can load a handler module.
-#include "worker/handlers/loaded_modules.h"
+#include "worker/modules/loaded_modules.h"
 #include "worker/worker_main.h"
 
 int main(int argc, char** argv) {
-  bulkhead::handlers::LoadedModules modules;
+  bulkhead::modules::LoadedModules modules;
   return bulkhead::worker::worker_main(argc, argv, &modules);
 }

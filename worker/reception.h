@@ -12,7 +12,7 @@
 #include "worker/arrival.h"
 #include "worker/connections.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/refusals.h"
 #include "worker/source_watch.h"
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::worker {
 

@@ -14,7 +14,7 @@
 
 #include "worker/arrival.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
 #include "worker/sys/fd.h"

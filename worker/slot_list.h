@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::worker {
 

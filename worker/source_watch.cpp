@@ -1,7 +1,7 @@
 #include "worker/source_watch.h"
 
 #include "worker/client_address.h"
-#include "worker/ipc/penalty_log.h"
+#include "worker/ipc/table/penalty_log.h"
 
 namespace bulkhead::worker {
 

@@ -8,7 +8,7 @@
 #include "worker/arrival.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::worker {

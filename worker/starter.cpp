@@ -48,7 +48,7 @@ void reap_failed_child(pid_t pid) noexcept {
 
 }  // namespace
 
-Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd, handlers::Modules* modules)
+Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd, modules::Modules* modules)
     : plan_(plan),
       header_(plan.header()),
       table_(table),

@@ -16,10 +16,10 @@
 #include "worker/confine/confine.h"
 #include "worker/confine/scope.h"
 #include "worker/handlers/built_in.h"
-#include "worker/handlers/modules.h"
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/log/log.h"
+#include "worker/modules/modules.h"
 
 namespace bulkhead::worker {
 
@@ -33,7 +33,7 @@ enum class Begun {
 class Starter {
  public:
   // `modules` is null where no handler of the plan is one. `handler_error_fd` becomes descriptor 2 of programs.
-  Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd, handlers::Modules* modules);
+  Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd, modules::Modules* modules);
 
   struct Result {
     Begun begun;
@@ -72,7 +72,7 @@ class Starter {
   const ipc::PlanHeader& header_;
   ipc::Table& table_;
   int handler_error_fd_;
-  handlers::Modules* modules_;
+  modules::Modules* modules_;
   confine::Limits limits_;
   sys::Fd scope_;                  // the rules that `limits_` names; empty: none
   std::vector<Program> programs_;  // one for each handler of the plan

@@ -22,13 +22,13 @@
 #include "worker/connections.h"
 #include "worker/handler_output.h"
 #include "worker/handlers/built_in.h"
-#include "worker/handlers/modules.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
-#include "worker/ipc/robust_lock.h"
+#include "worker/ipc/table/robust_lock.h"
 #include "worker/lifetimes.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
+#include "worker/modules/modules.h"
 #include "worker/reception.h"
 #include "worker/refusals.h"
 #include "worker/starter.h"
@@ -122,13 +122,13 @@ bool has_module(const ipc::PlanHeader& header) {
                      [](const ipc::PlanHandler& handler) { return handler.kind == ipc::HandlerKind::module; });
 }
 
-void need(const std::optional<handlers::ModuleFailure>& failure) {
+void need(const std::optional<modules::ModuleFailure>& failure) {
   if (failure) cannot_start(failure->stage, 0, failure->text);
 }
 
 class Worker {
  public:
-  Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modules);
+  Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* modules);
   int run();
 
  private:
@@ -161,7 +161,7 @@ class Worker {
   const ipc::PlanHeader& header_;
   const char* path_;
   ipc::Table table_;
-  handlers::Modules* modules_;
+  modules::Modules* modules_;
   loop::Loop loop_;
   sys::Fd signals_;
   SourceWatch sources_;
@@ -186,7 +186,7 @@ class Worker {
   int exit_status_ = kRetired;
 };
 
-Worker::Worker(const ipc::Plan& plan, ipc::Table table, handlers::Modules* modules)
+Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* modules)
     : plan_(plan),
       header_(plan.header()),
       path_(plan.string(header_.listener_path)),
@@ -450,7 +450,7 @@ void Worker::show_title() {
 
 }  // namespace
 
-int worker_main(int argc, char** argv, handlers::Modules* modules) {
+int worker_main(int argc, char** argv, modules::Modules* modules) {
   sys::take_over_signals(kBlocked);
   if (!started_by_master()) {
     std::fputs("bulkhead-worker is started by bulkheadd, not by hand: see bulkheadd(8).\n", stderr);

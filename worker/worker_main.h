@@ -1,7 +1,7 @@
 // A worker's life, from the first line after exec to its exit.
 #pragma once
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 class Modules;
 }
 
@@ -15,6 +15,6 @@ enum ExitStatus : int {
 };
 
 // `modules`: what loads handler modules, in the program that can; null in the one that is linked statically.
-[[nodiscard]] int worker_main(int argc, char** argv, handlers::Modules* modules = nullptr);
+[[nodiscard]] int worker_main(int argc, char** argv, modules::Modules* modules = nullptr);
 
 }  // namespace bulkhead::worker

@@ -20,7 +20,7 @@
 #include <random>
 #include <vector>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/ipc/table_view.h"
 
 using namespace bulkhead;

@@ -13,7 +13,7 @@ def read(*path):
 
 class HandlerManual(unittest.TestCase):
     def setUp(self):
-        header = re.sub(r"/\*.*?\*/", "", read("worker", "handlers", "include", "bulkhead", "handler.h"), flags=re.S)
+        header = re.sub(r"/\*.*?\*/", "", read("worker", "modules", "include", "bulkhead", "handler.h"), flags=re.S)
         self.page = read("man", "bulkhead_handler.3")
         self.members = {name: set(re.findall(r"(?:\(\*)?(\w+)\)?(?:\([^()]*\))?;", body))
                         for name, body in re.findall(r"^struct (\w+) \{(.*?)^\};", header, re.M | re.S)}
@@ -39,7 +39,7 @@ class HandlerManual(unittest.TestCase):
     def test_the_synopsis_is_the_header(self):
         def plain(text):
             return re.sub(r"\s+", "", text)
-        header = re.sub(r"/\*.*?\*/", "", read("worker", "handlers", "include", "bulkhead", "handler.h"), flags=re.S)
+        header = re.sub(r"/\*.*?\*/", "", read("worker", "modules", "include", "bulkhead", "handler.h"), flags=re.S)
         declared = re.search(r"^struct bulkhead_handler \{.*?^\};", header, re.M | re.S).group(0)
         shown = re.search(r"^struct bulkhead_handler \{.*?^\};", self.page, re.M | re.S).group(0)
         self.assertEqual(plain(shown), plain(declared))

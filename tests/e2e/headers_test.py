@@ -9,7 +9,7 @@ import unittest
 
 from layering_test import ROOT, sources
 
-COMPILER = ["g++", "-std=c++20", "-fsyntax-only", "-D_GNU_SOURCE", "-I", ROOT, "-I", os.path.join(ROOT, "worker/handlers/include")]
+COMPILER = ["g++", "-std=c++20", "-fsyntax-only", "-D_GNU_SOURCE", "-I", ROOT, "-I", os.path.join(ROOT, "worker/modules/include")]
 
 
 def complaint(header, generated):

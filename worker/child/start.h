@@ -1,4 +1,4 @@
-// Begins a connection child for a built-in handler or a program (for a module: handlers/loaded_modules.h). The child
+// Begins a connection child for a built-in handler or a program (for a module: modules/loaded_modules.h). The child
 // has its own session, default signals, an empty mask, the connection, its standard error (a built-in's: /dev/null),
 // and no other open descriptor.
 #pragma once

@@ -56,9 +56,12 @@ inline constexpr std::array kBuiltIns{
     BuiltIn{"echo", serve<echo>, "Sends every line back exactly as received, regardless of its bytes and its length."},
     BuiltIn{"discard", serve<discard>, "Reads the input and discards it (RFC 863)."},
     BuiltIn{"daytime", serve<daytime>,
-            "Sends one line with the date and the time, and closes the connection (RFC 867)"},
+            "Sends one line with the date and the time, and closes the connection (RFC 867)."},
     BuiltIn{"chargen", serve<chargen>, "Sends lines of 72 characters until the client disconnects (RFC 864)."},
-    BuiltIn{"time", serve<time>, "Sends the number of seconds since 1900-01-01 00:00 UTC as four bytes"},
+    BuiltIn{"time", serve<time>,
+            "Sends the number of seconds since 1900-01-01 00:00 UTC as four bytes, most significant byte first, and "
+            "closes the "
+            "connection (RFC 868)."},
 };
 
 // The handler of that name; null: none.

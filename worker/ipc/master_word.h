@@ -1,5 +1,5 @@
-// The one word of a slot that the master writes (worker/ipc/table.h): what is to become of a connection whose worker is
-// gone. It holds for one `use` of the slot only, so a word that has been carried out means nothing any more.
+// The one word of a slot that the master writes (worker/ipc/table/table.h): what is to become of a connection whose
+// worker is gone. It holds for one `use` of the slot only, so a word that has been carried out means nothing any more.
 #pragma once
 
 #include <cstdint>

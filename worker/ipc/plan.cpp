@@ -9,7 +9,6 @@
 #include <cstring>
 
 #include "worker/ipc/message.h"
-#include "worker/ipc/table.h"
 
 namespace bulkhead::ipc {
 

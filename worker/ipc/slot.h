@@ -1,5 +1,5 @@
-// What stands in a connection table (worker/ipc/table.h), for everybody who reads one: slots, counts, limits and names.
-// Values only; nothing here touches shared memory.
+// What stands in a connection table (worker/ipc/table/table.h), for everybody who reads one: slots, counts, limits and
+// names. Values only; nothing here touches shared memory.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,7 @@ struct Slot {
   std::uint32_t asked = 0;           // it was signalled by us: its status does not count as a crash
   std::uint16_t handler = 0;         // number in the plan of its generation
   std::uint16_t built_in = 0;        // a built-in, whose exit status is an ExitCode
-  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/source_table.h)
+  std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/table/source_table.h)
   Peer peer;                         // the client; with a PROXY header, the one that it names
   Peer local;
   Peer real_peer;  // the balancer; AF_UNSPEC: none

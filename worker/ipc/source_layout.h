@@ -1,4 +1,4 @@
-// How the sources of a connection table (worker/ipc/source_table.h) lie in memory.
+// How the sources of a connection table (worker/ipc/table/source_table.h) lie in memory.
 #pragma once
 
 #include <bit>

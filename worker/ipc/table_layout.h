@@ -1,12 +1,12 @@
-// How a connection table (worker/ipc/table.h) lies in its memfd: header, rate, slots, the master's words, sources, each
-// on pages of its own. The room of each part never changes and is not in the table: a worker has it from its sealed
-// plan, and the master knows it.
+// How a connection table (worker/ipc/table/table.h) lies in its memfd: header, rate, slots, the master's words,
+// sources, each on pages of its own. The room of each part never changes and is not in the table: a worker has it from
+// its sealed plan, and the master knows it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include "worker/ipc/robust_lock.h"
 #include "worker/ipc/slot.h"
 #include "worker/ipc/source_layout.h"
 #include "worker/sys/fd.h"
@@ -19,6 +19,12 @@ struct TableRoom {
   SourceRoom sources;
   // The first `use` of slots that were never used. A table that is made anew begins far above the one before.
   std::uint32_t first_use = 0;
+};
+
+// worker/ipc/table/robust_lock.h
+struct RobustLock {
+  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits.
+  std::atomic<std::uint32_t> word{0};
 };
 
 struct TableHeader {

@@ -1,6 +1,6 @@
-// The master's side of a connection table (worker/ipc/table.h): copies, by value, of memory that hostile processes
-// change at any moment. It has no lock and no algorithm, its mapping of the header is read-only, and all that it can
-// write is one word for each slot that the master owns.
+// The master's side of a connection table (worker/ipc/table/table.h): copies, by value, of memory that hostile
+// processes change at any moment. It has no lock and no algorithm, its mapping of the header is read-only, and all that
+// it can write is one word for each slot that the master owns.
 //
 // Every value is loaded once. Callers check the copy before they use it as an index, a pid or a length, and believe
 // none of it.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::control {

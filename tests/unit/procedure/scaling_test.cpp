@@ -8,7 +8,7 @@
 #include "master/procedure/workers_of.h"
 #include "tests/unit/procedure/asked.h"
 #include "tests/unit/rig/rig.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::procedure {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "tests/unit/rig/rig.h"
-#include "worker/ipc/robust_lock.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/robust_lock.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::procedure {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "master/config/tree_of_config.h"
 #include "master/host/log_target.h"
-#include "worker/ipc/robust_lock.h"
+#include "worker/ipc/table/robust_lock.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::rig {

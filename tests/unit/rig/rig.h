@@ -27,7 +27,7 @@
 #include "master/running/later.h"
 #include "master/running/listeners.h"
 #include "tests/unit/rig/scripted_system.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/loop/loop.h"
 
 namespace bulkhead::rig {

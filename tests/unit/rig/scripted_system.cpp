@@ -12,7 +12,7 @@
 #include <variant>
 
 #include "worker/ipc/plan.h"
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/signal_name.h"
 

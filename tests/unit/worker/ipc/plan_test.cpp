@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 using namespace bulkhead;
 

@@ -10,7 +10,7 @@
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 // The bytes of the file as they were, in a sealed memfd (memfd_create(2), fcntl(2) F_ADD_SEALS). They cannot be changed
 // or truncated while they are mapped: overwriting a library's file with cp(1) is a SIGBUS in every process that uses
@@ -36,4 +36,4 @@ using ModuleOrProblem = std::variant<bulkhead_handler, std::string>;
 // The GNU build id of the loaded object that `address` lies in, in hex; empty when it has none.
 [[nodiscard]] std::string build_id_of(const void* address);
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

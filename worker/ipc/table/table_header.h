@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::ipc {
 

@@ -1,4 +1,4 @@
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "worker/ipc/table_header.h"
+#include "worker/ipc/table/table_header.h"
 
 namespace bulkhead::ipc {
 

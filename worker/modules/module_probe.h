@@ -6,7 +6,7 @@
 #include <chrono>
 #include <string>
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 // How long loading may take.
 inline constexpr std::chrono::milliseconds kLoadLimit(4000);
@@ -16,4 +16,4 @@ inline constexpr std::chrono::milliseconds kLoadLimit(4000);
 // 0000`; empty: it may be loaded. Leaves no process behind, except one that a constructor has detached.
 [[nodiscard]] std::string probe_module(const std::string& path);
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

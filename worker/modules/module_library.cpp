@@ -1,4 +1,4 @@
-#include "worker/handlers/module_library.h"
+#include "worker/modules/module_library.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -15,7 +15,7 @@
 #include <exception>
 #include <string_view>
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -159,4 +159,4 @@ std::string build_id_of(const void* address) {
   return search.id;
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 class ProcessState {
  public:
@@ -47,4 +47,4 @@ class ProcessState {
   std::array<rlimit, RLIM_NLIMITS> limits_{};
 };
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

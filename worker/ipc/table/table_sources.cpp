@@ -1,5 +1,5 @@
-// The connection table's functions for sources: worker/ipc/source_table.h under the table's lock.
-#include "worker/ipc/table_header.h"
+// The connection table's functions for sources: worker/ipc/table/source_table.h under the table's lock.
+#include "worker/ipc/table/table_header.h"
 
 namespace bulkhead::ipc {
 

@@ -1,4 +1,4 @@
-#include "worker/handlers/process_state.h"
+#include "worker/modules/process_state.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -158,4 +158,4 @@ std::string ProcessState::change_since(const ProcessState& before, Descriptors d
   return descriptors == Descriptors::compare ? descriptors_since(before) : "";
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,4 +1,4 @@
-#include "worker/ipc/penalty_log.h"
+#include "worker/ipc/table/penalty_log.h"
 
 #include <sys/socket.h>
 #include <sys/wait.h>

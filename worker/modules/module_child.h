@@ -2,9 +2,9 @@
 #pragma once
 
 #include "bulkhead/handler.h"
-#include "worker/handlers/module.h"
+#include "worker/modules/module.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 // In a fresh child of fork(3), with the worker's signals blocked. Never returns, and runs nothing that the worker has
 // registered with atexit(3), so that nothing of the worker's is done twice.
@@ -15,4 +15,4 @@ namespace bulkhead::handlers {
 void log_for_module(bulkhead_level level, const char* text);
 void set_module_log_path(const char* listener) noexcept;  // must live as long as the process
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -17,7 +17,7 @@
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 // The parameters of serve(). The texts must live until start() returns: the child has a copy by then.
 struct ModuleConnection {
@@ -68,4 +68,4 @@ class Modules {
   virtual void finish() noexcept = 0;
 };
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,4 +1,4 @@
-#include "worker/handlers/module_child.h"
+#include "worker/modules/module_child.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@
 #include "worker/sys/signal.h"
 #include "worker/sys/title.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -121,4 +121,4 @@ void serve_module(const Module& module, const ModuleDescriptors& descriptors,
   std::exit(kSoftware);
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,12 +1,12 @@
-// The penalty for the end of a connection, and the log line about it: the same from both writers, its worker, or the
-// master for an adopted connection.
+// The penalty for the end of a connection, and the log line about it. A worker writes it, also for a connection that
+// the master has adopted.
 #pragma once
 
 #include <string_view>
 
 #include "worker/admission/penalties.h"
 #include "worker/ipc/connection_log.h"
-#include "worker/ipc/source_table.h"
+#include "worker/ipc/table/source_table.h"
 #include "worker/log/log.h"
 
 namespace bulkhead::ipc {

@@ -1,4 +1,4 @@
-#include "worker/ipc/source_table.h"
+#include "worker/ipc/table/source_table.h"
 
 #include <sys/socket.h>
 
@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "worker/ipc/table_header.h"
+#include "worker/ipc/table/table_header.h"
 
 namespace bulkhead::ipc {
 

@@ -1,4 +1,4 @@
-#include "worker/handlers/module_probe.h"
+#include "worker/modules/module_probe.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,13 +12,13 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "worker/handlers/module_library.h"
-#include "worker/handlers/process_state.h"
+#include "worker/modules/module_library.h"
+#include "worker/modules/process_state.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -97,4 +97,4 @@ std::string probe_module(const std::string& path) {
   return in_time ? end_text(status) : "took longer than " + std::to_string(kLoadLimit.count() / 1000) + " seconds";
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,4 +1,4 @@
-#include "worker/ipc/robust_lock.h"
+#include "worker/ipc/table/robust_lock.h"
 
 #include <linux/futex.h>
 #include <sys/mman.h>

@@ -8,15 +8,9 @@
 // which lives in private memory, names it for as long as it is held.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include "worker/ipc/table_layout.h"
 
 namespace bulkhead::ipc {
-
-struct RobustLock {
-  std::atomic<std::uint32_t> word{
-      0};  // 0 free; else the holder's thread id, with the kernel's WAITERS and OWNER_DIED bits
-};
 
 enum class Locked { yes, after_death };
 

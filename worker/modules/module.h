@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "bulkhead/handler.h"
-#include "worker/handlers/module_library.h"
-#include "worker/handlers/modules.h"
+#include "worker/modules/module_library.h"
+#include "worker/modules/modules.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 class Module {
  public:
@@ -47,4 +47,4 @@ class Module {
   void* state_ = nullptr;
 };
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

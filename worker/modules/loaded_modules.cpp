@@ -1,13 +1,13 @@
-#include "worker/handlers/loaded_modules.h"
+#include "worker/modules/loaded_modules.h"
 
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 
-#include "worker/handlers/module_child.h"
+#include "worker/modules/module_child.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -79,4 +79,4 @@ void LoadedModules::finish() noexcept {
   }
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

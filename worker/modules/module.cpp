@@ -1,4 +1,4 @@
-#include "worker/handlers/module.h"
+#include "worker/modules/module.h"
 
 #include <unistd.h>
 
@@ -9,13 +9,13 @@
 #include <utility>
 
 #include "bulkhead_version.h"
-#include "worker/handlers/module_child.h"
-#include "worker/handlers/module_probe.h"
-#include "worker/handlers/process_state.h"
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
+#include "worker/modules/module_child.h"
+#include "worker/modules/module_probe.h"
+#include "worker/modules/process_state.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 namespace {
 
@@ -109,4 +109,4 @@ void Module::finish() noexcept {
   if (handler_.fini != nullptr) handler_.fini(state_);
 }
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,4 +1,4 @@
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

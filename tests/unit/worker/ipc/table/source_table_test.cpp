@@ -1,4 +1,4 @@
-#include "worker/ipc/source_table.h"
+#include "worker/ipc/table/source_table.h"
 
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 #include "worker/ipc/table_view.h"
 
 using namespace bulkhead::ipc;

@@ -25,7 +25,8 @@
 
 #include "worker/ipc/master_word.h"
 #include "worker/ipc/slot.h"
-#include "worker/ipc/source_table.h"
+#include "worker/ipc/table/robust_lock.h"
+#include "worker/ipc/table/source_table.h"
 #include "worker/ipc/table_layout.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "worker/child/start_gate.h"
-#include "worker/handlers/module.h"
-#include "worker/handlers/modules.h"
+#include "worker/modules/module.h"
+#include "worker/modules/modules.h"
 
-namespace bulkhead::handlers {
+namespace bulkhead::modules {
 
 class LoadedModules final : public Modules {
  public:
@@ -26,4 +26,4 @@ class LoadedModules final : public Modules {
   std::unique_ptr<child::StartGate> gate_;
 };
 
-}  // namespace bulkhead::handlers
+}  // namespace bulkhead::modules

@@ -1,5 +1,5 @@
 // The sources of a listener's connections: how many each has now, its rate, its penalty. A part of the connection table
-// (worker/ipc/table.h): the same memory, the same lock, and Table is the only one that calls in here.
+// (worker/ipc/table/table.h): the same memory, the same lock, and Table is the only one that calls in here.
 //
 //   heads ──hash──▶ source ──▶ source …     found in one step, however many there are
 //   idle list       sources without connection and penalty, the one idle for longest first: these make room
