@@ -6,6 +6,7 @@
 
 #include "master/ctl/escape.h"
 #include "master/ctl/table.h"
+#include "master/protocol/command_table.h"
 
 namespace bulkhead::ctl {
 
@@ -13,35 +14,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Done {
-  std::string_view method;
-  const char* words;
-};
-constexpr Done kDone[] = {{"restart", "has been restarted"},
-                          {"stop", "has been stopped"},
-                          {"start", "has been started"},
-                          {"delete", "has been deleted"},
-                          {"suspend", "no longer accepts connections"},
-                          {"resume", "accepts connections again"},
-                          {"kill", "has been signalled"},
-                          {"drain", "is draining"},
-                          {"shutdown", "the daemon is stopping"},
-                          {"add", "has a new child"},
-                          {"scale", "has a new number of workers"},
-                          {"check", "the configuration is good"},
-                          {"reopen", "the log has been reopened"}};
-
 // The result of a verb as a sentence: "root/echo has been stopped".
 std::string done_text(std::string_view method, const Json& params, const Json& result) {
   if (member(result, "message").is_string()) return member_text(result, "message") + "\n";
-  for (const Done& done : kDone) {
-    if (done.method != method) continue;
-    std::string subject = member_text(params, "path");
-    if (subject.empty()) subject = member_text(params, "id");
-    if (method == "drain" && subject.empty()) return "every listener is draining\n";
-    return subject + (subject.empty() ? "" : " ") + done.words + "\n";
-  }
-  return json_text(result) + "\n";
+  const protocol::Command* const command = protocol::find_command(method);
+  if (command == nullptr || command->done.empty()) return json_text(result) + "\n";
+  std::string subject = member_text(params, "path");
+  if (subject.empty()) subject = member_text(params, "id");
+  if (method == "drain" && subject.empty()) return "every listener is draining\n";
+  return fmt::format("{}{}{}\n", subject, subject.empty() ? "" : " ", command->done);
 }
 
 std::string plain(const Json& value) {

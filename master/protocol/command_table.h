@@ -43,6 +43,7 @@ struct Command {
   std::span<const Parameter> parameters;
   std::string_view help;     // one line, one sentence
   std::string_view when_no;  // when bulkheadctl exits 1, as a clause without a full stop; empty: never
+  std::string_view done{};   // what bulkheadctl says then, after the path or the id if there is one; empty: the answer
   bool changes = false;      // has an effect, so the log says which peer requested it
   bool local = false;        // carried out by bulkheadctl without a daemon; not a method
 };
@@ -96,30 +97,35 @@ inline constexpr std::array kCommands{
     Command{"events", kFollow, "Prints what has happened, one event per line.", ""},
     Command{"explain", kPath, "Explains in sentences how a node came to its present state.", kNoNode},
     Command{"restart", kPath, "Stops a node and starts it again.",
-            "no such node, or it did not start, which may be because somebody stopped it meanwhile", true},
-    Command{"stop", kPath, "Stops a node and keeps its entry, so that it can be started again.", kNoNode, true},
+            "no such node, or it did not start, which may be because somebody stopped it meanwhile",
+            "has been restarted", true},
+    Command{"stop", kPath, "Stops a node and keeps its entry, so that it can be started again.", kNoNode,
+            "has been stopped", true},
     Command{"start", kPath, "Starts a node that was stopped or has ended.",
-            "no such node, or it is running or about to be restarted", true},
+            "no such node, or it is running or about to be restarted", "has been started", true},
     Command{"delete", kPath, "Removes the entry of a stopped node from the tree.", "no such node, or it is not stopped",
-            true},
+            "has been deleted", true},
     Command{"add", kAdd, "Adds a child to a supervisor and starts it.",
-            "no such supervisor, it already has such a child, or the child does not start", true},
-    Command{"scale", kScale, "Sets or changes the number of a listener's workers.", kNoListener, true},
+            "no such supervisor, it already has such a child, or the child does not start", "has a new child", true},
+    Command{"scale", kScale, "Sets or changes the number of a listener's workers.", kNoListener,
+            "has a new number of workers", true},
     Command{"suspend", kListener, "Stops accepting; the port stays bound and new clients wait in its queue.",
-            kNoListener, true},
-    Command{"resume", kListener, "Resumes accepting after suspend.", kNoListener, true},
+            kNoListener, "no longer accepts connections", true},
+    Command{"resume", kListener, "Resumes accepting after suspend.", kNoListener, "accepts connections again", true},
     Command{"drain", kDrain, "Takes a listener, or all of them, out of service and lets the connections end.",
-            kNoListener, true},
-    Command{"kill", kKill, "Sends a signal to the process group of a connection.", "no such connection", true},
-    Command{"check", kFile, "Checks a configuration as the daemon would read it now.", ""},
+            kNoListener, "is draining", true},
+    Command{"kill", kKill, "Sends a signal to the process group of a connection.", "no such connection",
+            "has been signalled", true},
+    Command{"check", kFile, "Checks a configuration as the daemon would read it now.", "", "the configuration is good"},
     Command{"diff", kFile, "Reports what a reload of a configuration would change.", ""},
-    Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", true},
-    Command{"upgrade", kUpgrade, "Replaces the running program by the program file, as the same process.", "", true},
-    Command{"reopen", {}, "Reopens the log, after a rotation.", "", true},
+    Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", "", true},
+    Command{"upgrade", kUpgrade, "Replaces the running program by the program file, as the same process.", "", "",
+            true},
+    Command{"reopen", {}, "Reopens the log, after a rotation.", "", "the log has been reopened", true},
     Command{"config", {}, "Prints the configuration in effect, with its defaults filled in.", ""},
-    Command{"shutdown", kShutdown, "Stops the daemon as SIGTERM does.", "", true},
+    Command{"shutdown", kShutdown, "Stops the daemon as SIGTERM does.", "", "the daemon is stopping", true},
     Command{"simulate", kSimulate, "Replays a scenario against the supervision rules in virtual time.",
-            "the scenario or the configuration has an error", false, true}};
+            "the scenario or the configuration has an error", "", false, true}};
 
 // Null if no such verb exists.
 [[nodiscard]] const Command* find_command(std::string_view name);
