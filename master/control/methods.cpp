@@ -54,7 +54,7 @@ void Methods::call(const std::string& name, const Params& params, Reply reply) {
   const auto* const method = std::ranges::find(kMethods, name, &Method::name);
   if (method == std::end(kMethods)) return reply(refused("not available"));
   if (parts_.shutdown.is_stopping() && method->allowed == While::not_stopping) {
-    return reply(refused("the daemon is stopping"));
+    return reply(refused(procedure::kDaemonStops));
   }
   (this->*method->carry_out)(params, std::move(reply));
 }
@@ -179,8 +179,8 @@ upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {
 }
 
 void Methods::upgrade(const Params& params, Reply reply) {
-  if (params.value("wait", false)) return parts_.upgrade.begin(answer_to_upgrade(std::move(reply)));
-  if (parts_.upgrade.under_way()) return reply(refused("an upgrade is under way"));
+  const bool is_refused = !parts_.upgrade.why_not().empty();
+  if (is_refused || params.value("wait", false)) return parts_.upgrade.begin(answer_to_upgrade(std::move(reply)));
   reply(ok());  // answered first: a new program may run afterwards
   parts_.later([this] { parts_.upgrade.begin([](const upgrade::Upgrade::Result&) {}); });
 }

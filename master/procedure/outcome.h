@@ -35,4 +35,7 @@ using Done = std::function<void(const Outcome&)>;
 // "there is no listener root/ecco; did you mean root/echo?"
 [[nodiscard]] Outcome no_such(const running::Engine& engine, const char* what, const std::string& path);
 
+// Why nothing begins any more.
+inline constexpr const char* kDaemonStops = "the daemon is stopping";
+
 }  // namespace bulkhead::procedure

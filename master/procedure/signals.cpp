@@ -25,7 +25,7 @@ void obey_terminal_signal(int signal, bool stopping, const running::Listeners& l
                           Scaling& scaling) {
   if (sys::Fd(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK))) return;
   if (stopping) {
-    log::Line(log::Level::info, "root").text(sys::signal_name(signal)).text(" ignored: the daemon is stopping").write();
+    log::Line(log::Level::info, "root").text(sys::signal_name(signal)).text(" ignored: ").text(kDaemonStops).write();
     return;
   }
   std::vector<std::string> paths;

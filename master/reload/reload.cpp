@@ -12,8 +12,7 @@ namespace bulkhead::reload {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr const char* kStopping = "the daemon is stopping";
+using procedure::kDaemonStops;
 
 }  // namespace
 
@@ -75,8 +74,8 @@ std::vector<Leaving> Reload::leaving() const {
 
 void Reload::begin(Answered answered, bool reset) {
   if (stopping_) {
-    log::Line(log::Level::warning, "root").text("not reloaded: ").text(kStopping).write();
-    return answered({{kStopping}, {}});
+    log::Line(log::Level::warning, "root").text("not reloaded: ").text(kDaemonStops).write();
+    return answered({{kDaemonStops}, {}});
   }
   waiting_.push_back(std::move(answered));
   reset_ = reset_ || reset;
@@ -93,15 +92,15 @@ void Reload::go_on() {
 // The shutdown ends what a trial has started; answers that the trial still waits for come too late.
 void Reload::daemon_stops() {
   stopping_ = true;
-  for (const Answered& answered : std::exchange(waiting_, {})) answered({{kStopping}, {}});
+  for (const Answered& answered : std::exchange(waiting_, {})) answered({{kDaemonStops}, {}});
   if (!under_way()) return;
   steps_.abandon();
   attempt_.abandon();
   commit_.abandon();
   attempt_.end_trial("root");
-  if (!attempt_.config) return finished({"the daemon is stopping: the reload is incomplete"});
+  if (!attempt_.config) return finished({std::string(kDaemonStops) + ": the reload is incomplete"});
   take_back_generation();
-  reject({kStopping});
+  reject({kDaemonStops});
 }
 
 void Reload::resume(const std::string& last) {

@@ -55,7 +55,7 @@ Upgrade::Upgrade(loop::Loop& loop, Estate estate, Surroundings surroundings)
 
 std::string Upgrade::why_not() const {
   if (under_way() || !behind_reload_.empty()) return "an upgrade is under way";
-  if (surroundings_.is_stopping()) return "the daemon is stopping";
+  if (surroundings_.is_stopping()) return procedure::kDaemonStops;
   return estate_.readiness.is_ready() ? "" : "the daemon is still starting";
 }
 
@@ -99,8 +99,8 @@ void Upgrade::daemon_stops() {
   renewal_.abandon();
   switch (stage_) {
     case Stage::none: return;
-    case Stage::checking: return check_.cancel("the daemon is stopping");
-    case Stage::waiting: return rolled_back("the daemon is stopping");
+    case Stage::checking: return check_.cancel(procedure::kDaemonStops);
+    case Stage::waiting: return rolled_back(procedure::kDaemonStops);
     case Stage::renewing: return renewed({});
   }
 }

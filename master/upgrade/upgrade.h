@@ -87,6 +87,8 @@ class Upgrade {
   // All references must outlive it.
   Upgrade(loop::Loop& loop, Estate estate, Surroundings surroundings);
 
+  // Why no upgrade can begin now; empty: one can.
+  [[nodiscard]] std::string why_not() const;
   // Answers when the upgrade is over. The other program may have to give the answer (await()).
   void begin(Answered answered);
   void go_on();  // begins an upgrade that has waited for the end of a reload
@@ -109,7 +111,6 @@ class Upgrade {
  private:
   enum class Stage : std::uint8_t { none, checking, waiting, renewing };
 
-  [[nodiscard]] std::string why_not() const;
   [[nodiscard]] std::optional<sys::Error> check();
   void check_again();
   void checked(const ProgramCheck::Outcome& outcome);

@@ -395,6 +395,16 @@ class Signals(UpgradeTestCase):
             self.assertTrue(status == 0 or (status, err) == (2, "bulkheadctl: an upgrade is under way\n")
                             or (status, err) == (3, "bulkheadctl: the daemon closed the connection without an answer\n"), (status, out, err))
 
+    def test_none_begins_before_the_daemon_is_ready(self):
+        """With and without --wait the request is refused at once, with the reason."""
+        daemon = self.supervise({**sleeper(), "ready": "notify_fd"}, wait=False)
+        wait_until(lambda: daemon.control.run("status")[0] == 0, 5, "an answer")
+        for arguments in ((), ("--wait",)):
+            status, out, err = daemon.control.run("upgrade", *arguments)
+            self.assertEqual((status, out), (2, ""))
+            self.assertIn("the daemon is still starting", err)
+        self.assertEqual(len(daemon.log("^not upgraded: the daemon is still starting$", path="root")), 2)
+
     def test_reloads_wait_for_the_upgrade(self):
         daemon = self.supervise(echo_listener())
         self.install(self.next)
