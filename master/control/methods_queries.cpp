@@ -50,7 +50,7 @@ void Methods::diff(const Params& params, Reply reply) {
 }
 
 const char* Methods::state() const {
-  if (parts_.shutdown.is_stopping()) return procedure::phase_text(parts_.shutdown.phase());
+  if (parts_.shutdown.is_stopping()) return net::daemon_state(parts_.shutdown.phase());
   if (!parts_.readiness.is_ready()) return "starting";
   return parts_.endings.all() ? "draining" : "running";
 }

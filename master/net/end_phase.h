@@ -16,4 +16,15 @@ enum class EndPhase : std::uint8_t { idle, lame_duck, closing, draining, termina
   return kNames[static_cast<std::size_t>(phase)];
 }
 
+// The daemon's state as a whole, for its service manager and `status`.
+[[nodiscard]] constexpr const char* daemon_state(EndPhase phase) noexcept {
+  if (phase == EndPhase::idle) return "running";
+  return phase < EndPhase::terminating ? "draining" : "stopping";
+}
+
+// Something is about to end, and has not ended yet.
+[[nodiscard]] constexpr bool has_begun(EndPhase phase) noexcept {
+  return phase != EndPhase::idle && phase != EndPhase::done;
+}
+
 }  // namespace bulkhead::net

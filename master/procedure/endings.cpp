@@ -41,7 +41,7 @@ bool Endings::ends(const std::string& path) const {
 bool Endings::all() const {
   bool any = false;
   for (const net::Listener* listener : listeners_.all()) {
-    const bool ends = !net::phase_name(listener->end_phase()).empty();
+    const bool ends = net::has_begun(listener->end_phase());
     if (!ends && listener->is_open()) return false;
     any = any || ends;
   }
@@ -170,8 +170,7 @@ void Endings::forget(const net::Listener& listener) {
 // A permanent supervisor is started again, though perhaps after siblings that come before it.
 bool Endings::is_started_again(const std::string& path) const {
   const auto view = engine_.view(path);
-  return view &&
-         (view->state != supervision::NodeState::stopped || view->spec->restart == supervision::Restart::permanent);
+  return view && (!supervision::has_ended(view->state) || view->spec->restart == supervision::Restart::permanent);
 }
 
 void Endings::close_abandoned() {
@@ -184,9 +183,7 @@ void Endings::close_abandoned() {
 void Endings::close_stopped(const std::string& path) {
   for (net::Listener* listener : listeners_.below(path)) {
     const auto view = engine_.view(listener->path());
-    const bool runs =
-        view && view->state != supervision::NodeState::stopped && view->state != supervision::NodeState::failed;
-    if (!runs) close(*listener);
+    if (!view || supervision::has_ended(view->state)) close(*listener);
   }
 }
 

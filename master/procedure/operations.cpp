@@ -13,7 +13,6 @@
 
 namespace bulkhead::procedure {
 
-using supervision::NodeState;
 using supervision::Operation;
 using supervision::ReplyError;
 using supervision::touch;
@@ -120,7 +119,7 @@ void Operations::tell_gone(const std::string& path) {
 
 bool Operations::is_up(const std::string& path) const {
   const auto view = engine_.view(path);
-  return view && view->state != NodeState::stopped && view->state != NodeState::failed;
+  return view && !supervision::has_ended(view->state);
 }
 
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
@@ -163,7 +162,7 @@ void Operations::begin_start(Place request) {
     }
     if (error != ReplyError::none) endings_.close_stopped(request->path);
     const auto view = engine_.view(request->path);
-    const bool failed = error == ReplyError::start_failed && view && view->state == NodeState::stopped;
+    const bool failed = error == ReplyError::start_failed && view && view->state == supervision::NodeState::stopped;
     if (failed) catalogue_.overrides().stop(request->path);
     over(request, error);
   });
@@ -194,7 +193,7 @@ void Operations::begin_remove(Place request) {
   const bool again = std::exchange(request->last, false);
   if (!again && endings_.touches(path)) return over(request, ReplyError::running);
   const auto view = engine_.view(path);
-  const bool ended = view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+  const bool ended = view && supervision::has_ended(view->state);
   if (!again && (!ended || endings_.to_end(path).empty())) return erase(request);
   // Its supervisor gave up, and its connections continue.
   endings_.end(path, {}, [this, request](ReplyError error) {

@@ -104,6 +104,7 @@ void WorkerRenewal::start_again(const Numbers& batch, int attempts_left, const D
   });
 }
 
+// A worker that has failed for good is not tried again: its listener is closing.
 WorkerRenewal::Numbers WorkerRenewal::not_running(Numbers batch) const {
   std::erase_if(batch, [this](std::uint32_t worker) {
     const auto view = parts_.engine.view(path_of(worker));

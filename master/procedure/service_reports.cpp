@@ -25,7 +25,7 @@ void ServiceReports::report(Phase phase) {
     serving += counts.serving;
     completed += counts.completed;
   }
-  manager_.status(fmt::format("{}: {} connection{}, {} ended so far", phase_text(phase), serving,
+  manager_.status(fmt::format("{}: {} connection{}, {} ended so far", net::daemon_state(phase), serving,
                               serving == 1 ? "" : "s", completed));
   if (phase != Phase::idle) manager_.extend_timeout(10s);
 }

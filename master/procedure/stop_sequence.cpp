@@ -22,20 +22,6 @@ constexpr auto kLetGoKilled = 1s;
 
 }  // namespace
 
-const char* phase_text(StopSequence::Phase phase) {
-  switch (phase) {
-    case net::EndPhase::idle: return "running";
-    case net::EndPhase::lame_duck:
-    case net::EndPhase::closing:
-    case net::EndPhase::draining: return "draining";
-    case net::EndPhase::terminating:
-    case net::EndPhase::leaving:
-    case net::EndPhase::stopping_tree:
-    case net::EndPhase::done: break;
-  }
-  return "stopping";
-}
-
 StopSequence::StopSequence(running::Workforce& workforce, Times times, Clock clock)
     : workforce_(workforce), times_(times), clock_(std::move(clock)) {}
 
@@ -291,19 +277,19 @@ void StopSequence::tick_leaving() {
 void StopSequence::begin_stopping_tree() {
   enter(Phase::stopping_tree);
   for (net::Listener* listener : listeners_) close(*listener);
-  if (tree_gone_) {
-    enter(Phase::done);
-    world_.on_done();
-    return;
-  }
+  if (tree_gone_) return finish();
   world_.stop_tree();
+}
+
+void StopSequence::finish() {
+  enter(Phase::done);
+  world_.on_done();
 }
 
 void StopSequence::tree_gone() {
   tree_gone_ = true;
   if (phase_ == Phase::stopping_tree) {
-    enter(Phase::done);
-    world_.on_done();
+    finish();
   } else if (phase_ < Phase::closing) {
     begin_closing();
   }

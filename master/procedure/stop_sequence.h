@@ -95,6 +95,7 @@ class StopSequence {
   void begin_draining();
   void begin_terminating();
   void begin_stopping_tree();
+  void finish();
   void kill_connections();
   void tick_draining();
   void tick_terminating();
@@ -124,8 +125,5 @@ class StopSequence {
   std::vector<net::Listener*> to_kill_;   // terminating: not killed yet
   std::optional<supervision::Instant> killed_at_;
 };
-
-// The state of the daemon as a whole: running, draining or stopping.
-[[nodiscard]] const char* phase_text(StopSequence::Phase phase);
 
 }  // namespace bulkhead::procedure

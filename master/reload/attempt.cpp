@@ -32,7 +32,7 @@ void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_
 
 bool Attempt::is_down(const std::string& path) const {
   const auto view = parts.engine.view(path);
-  return view && (view->state == NodeState::stopped || view->state == NodeState::failed);
+  return view && supervision::has_ended(view->state);
 }
 
 void Attempt::take_spec_only(const std::string& path) {

@@ -15,7 +15,7 @@ using supervision::NodeState;
 using supervision::NodeView;
 
 Presence presence_of(const NodeView& node, const running::Overrides& overrides) {
-  const bool down = node.state == NodeState::stopped || node.state == NodeState::failed;
+  const bool down = supervision::has_ended(node.state);
   if (down && overrides.is_interrupted(node.path)) return Presence::interrupted;
   return down || overrides.is_stopped(node.path) ? Presence::down : Presence::up;
 }

@@ -12,7 +12,6 @@ namespace {
 using procedure::Done;
 using procedure::Outcome;
 using supervision::ChildSpec;
-using supervision::NodeState;
 using supervision::Operation;
 
 void try_added(Attempt& attempt, const std::string& path) {
@@ -62,8 +61,8 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
  private:
   [[nodiscard]] bool is_taken_back() const { return attempt_.is_taken_back(path_); }
   // One that is taken back may have closed its sockets.
-  [[nodiscard]] bool serves(const net::Listener& listener, NodeState state) const {
-    const bool stopped = state == NodeState::stopped || state == NodeState::failed;
+  [[nodiscard]] bool serves(const net::Listener& listener, supervision::NodeState state) const {
+    const bool stopped = supervision::has_ended(state);
     return !listener.is_ending() && !stopped && (listener.is_open() || is_taken_back());
   }
   procedure::WorkerRenewal& renewal() {

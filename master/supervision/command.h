@@ -22,6 +22,11 @@ enum class NodeState : std::uint8_t {
   failed    // ended with a permanent failure
 };
 
+// It is not running, and nothing will start it by itself.
+[[nodiscard]] constexpr bool has_ended(NodeState state) noexcept {
+  return state == NodeState::stopped || state == NodeState::failed;
+}
+
 // clang-format off
 struct StartChild { NodeId node; RunId run; };  // answer with ChildReady or StartFailed for this run
 struct StopChild { NodeId node; RunId run; };  // ask it to end (TERM, CONT); answer with ChildExited once it is gone
