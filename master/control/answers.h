@@ -1,6 +1,7 @@
 // Turns outcomes of the daemon's procedures into answers of the control protocol.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,5 +19,10 @@ namespace bulkhead::control {
 // {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every problem.
 [[nodiscard]] Answer answer_of(const reload::Reload::Result& result);
 [[nodiscard]] procedure::Done answer_with(Reply reply);
+
+// As `age_seconds` and the like have it: to the millisecond.
+[[nodiscard]] constexpr double seconds_of(std::int64_t ns) noexcept {
+  return static_cast<double>(ns / 1'000'000) / 1000.0;
+}
 
 }  // namespace bulkhead::control

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/control/answers.h"
 #include "master/journal/event_ring.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
@@ -41,7 +42,7 @@ ordered_json connection_json(const net::Listener& listener, std::uint32_t index,
                    {"peer", ipc::PeerText(slot.peer).view()},
                    {"local", local_text(listener, slot.local)},
                    {"started", started_text(age)},
-                   {"age_seconds", static_cast<double>(age / 1'000'000) / 1000.0},
+                   {"age_seconds", seconds_of(age)},
                    {"handler", listener.handler_name(slot.generation, slot.handler)},
                    {"generation", slot.generation}};
   if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "master/config/network.h"
+#include "master/control/answers.h"
 #include "master/process/source_rules.h"
 #include "worker/sys/clock.h"
 
@@ -29,7 +30,7 @@ ordered_json json_of(const Found& found, std::int64_t now_ns) {
           {"source", ipc::SourceText(found.record.source).view()},
           {"active", penalty.active()},
           {"reason", admission::kOffenceWords.text(penalty.offence(), "unknown")},
-          {"remaining_seconds", static_cast<double>((penalty.until_ns() - now_ns) / 1'000'000) / 1000.0},
+          {"remaining_seconds", seconds_of(penalty.until_ns() - now_ns)},
           {"connections", found.record.connections}};
 }
 

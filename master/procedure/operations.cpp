@@ -8,6 +8,7 @@
 #include "master/config/check.h"
 #include "master/config/host.h"
 #include "master/config/tree_of_config.h"
+#include "master/procedure/countdown.h"
 #include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
 
@@ -338,11 +339,11 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
     if (!listener || one->path() == *listener) paths.push_back(one->path());
   }
   if (paths.empty()) return done({});
-  const auto left = std::make_shared<std::size_t>(paths.size());
   const auto worst = std::make_shared<Outcome>();
-  const auto ended = [left, worst, done = std::move(done)](const std::string& path, ReplyError error) {
+  const auto one_ended = countdown(paths.size(), [worst, done = std::move(done)] { done(*worst); });
+  const auto ended = [worst, one_ended](const std::string& path, ReplyError error) {
     if (error == ReplyError::restarting) *worst = refused(path + ": drain called off");
-    if (--*left == 0) done(*worst);
+    one_ended();
   };
   for (const std::string& path : paths) {
     end(path, catalogue_.config().lame_duck, [path, ended](ReplyError error) { ended(path, error); });

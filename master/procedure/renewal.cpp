@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "master/config/share.h"
+#include "master/procedure/countdown.h"
 #include "master/procedure/workers_of.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/limits.h"
@@ -46,10 +47,7 @@ void WorkerRenewal::start(const Numbers& workers, running::Engine::Answered answ
 // The answers come in order, so the last one means that all workers are gone.
 void WorkerRenewal::end(const Numbers& workers, bool stopped_only, const Done& done) {
   if (workers.empty()) return done({});
-  const auto left = std::make_shared<std::size_t>(workers.size());
-  const auto answered = while_wanted_([left, done](ReplyError) {
-    if (--*left == 0) done({});
-  });
+  const auto answered = while_wanted_([gone = countdown(workers.size(), [done] { done({}); })](ReplyError) { gone(); });
   for (const std::uint32_t worker : workers) {
     if (!stopped_only) parts_.engine.operate(Operation::terminate_child, path_of(worker), [](ReplyError) {});
     parts_.engine.operate(Operation::delete_child, path_of(worker), answered);
@@ -120,14 +118,19 @@ void WorkerRenewal::end_extra(Done done) {
 void UpgradeRenewal::begin(std::uint64_t incarnation, Done done) {
   incarnation_ = incarnation;
   done_ = std::move(done);
-  parts_.workforce.for_each_worker([this](const process::WorkerProcess& worker) {
+  parts_.workforce.for_each_worker([this, is_old = is_old()](const process::WorkerProcess& worker) {
     const std::string listener = supervision::parent_of(worker.path);
     const net::Listener* const at = parts_.listeners.at(listener);
     const bool ends = at != nullptr && at->is_ending();  // its workers have only connections left to look after
-    const bool is_old = worker.incarnation != incarnation_ && !ends;
-    if (is_old && std::ranges::find(listeners_, listener) == listeners_.end()) listeners_.push_back(listener);
+    const bool counts = !ends && is_old(worker);
+    if (counts && std::ranges::find(listeners_, listener) == listeners_.end()) listeners_.push_back(listener);
   });
   next_listener();
+}
+
+WorkerRenewal::Outdated UpgradeRenewal::is_old() const {
+  return
+      [incarnation = incarnation_](const process::WorkerProcess& worker) { return worker.incarnation != incarnation; };
 }
 
 void UpgradeRenewal::abandon() {
@@ -138,10 +141,7 @@ void UpgradeRenewal::abandon() {
 
 void UpgradeRenewal::next_listener() {
   if (listeners_.empty()) return finish({});
-  const auto is_old = [incarnation = incarnation_](const process::WorkerProcess& worker) {
-    return worker.incarnation != incarnation;
-  };
-  renewal_ = std::make_unique<WorkerRenewal>(parts_, listeners_.front(), is_old);
+  renewal_ = std::make_unique<WorkerRenewal>(parts_, listeners_.front(), is_old());
   listeners_.pop_front();
   WorkerRenewal& renewal = *renewal_;
   renewal.start_extra([this, &renewal](const Outcome& started) {

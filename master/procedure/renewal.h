@@ -70,6 +70,7 @@ class UpgradeRenewal {
   void abandon();  // no further worker is started; `done` is not called
 
  private:
+  [[nodiscard]] WorkerRenewal::Outdated is_old() const;
   void next_listener();
   void finish(const Outcome& outcome);
 

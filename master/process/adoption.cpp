@@ -20,7 +20,7 @@ constexpr std::int64_t kParkFor = 5'000'000'000;
 constexpr std::size_t kMaxParked = 4096;
 constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 constexpr std::size_t kBatch = 128;
-constexpr std::uint32_t kMostTold = 100;  // lines of a sweep
+constexpr std::uint32_t kMaxLogged = 100;  // lines of a sweep
 
 bool kills_groups(const net::Listener& listener) {
   return listener.config().child.kill_mode == config::KillMode::group;
@@ -56,10 +56,10 @@ bool Adoption::sweep(Sweep& sweep) {
     if (sys::monotonic_ns() - began >= kSlice) return false;
   }
   sweep.next = listener.most_slots();
-  if (sweep.untold == 0) return true;
+  if (sweep.unlogged == 0) return true;
   log::Line(log::Level::warning, listener.path())
       .text("some ended connections of a dead worker were not logged")
-      .field("suppressed", static_cast<std::int64_t>(sweep.untold))
+      .field("suppressed", static_cast<std::int64_t>(sweep.unlogged))
       .write();
   return true;
 }
@@ -206,7 +206,7 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   } else {
     order(listener, connection.slot, word);
   }
-  tell_end(connection, slot, how, usage, sweep);
+  log_end_of(connection, slot, how, usage, sweep);
 }
 
 // A group that outlives its leader keeps its slot until it is gone.
@@ -218,11 +218,11 @@ void Adoption::linger(const Lingering& group) {
   lingering_.push_back(group);
 }
 
-void Adoption::tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
-                        Sweep* sweep) {
+void Adoption::log_end_of(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how,
+                          const rusage& usage, Sweep* sweep) {
   if (!ipc::is_logged(how, log_ends_)) return;
-  if (sweep != nullptr && ++sweep->told > kMostTold) {
-    ++sweep->untold;
+  if (sweep != nullptr && ++sweep->logged > kMaxLogged) {
+    ++sweep->unlogged;
     return;
   }
   const net::Listener& listener = *connection.listener;

@@ -51,12 +51,12 @@ class Adoption {
   struct Sweep {
     net::Listener* listener = nullptr;
     supervision::RunId run = 0;
-    std::optional<std::uint32_t>
-        user;                   // that its connections run as; nothing: any, root's worker may have become anybody
+    // The user that its connections run as; nothing: any, because root's worker may have become anybody.
+    std::optional<std::uint32_t> user;
     std::uint32_t next = 0;     // slot
     std::uint32_t adopted = 0;  // so far: connections that continue without it
-    std::uint32_t told = 0;     // log lines
-    std::uint64_t untold = 0;
+    std::uint32_t logged = 0;   // ends of connections
+    std::uint64_t unlogged = 0;
   };
   // Takes over its slots, for some milliseconds. True: done; false: call again.
   [[nodiscard]] bool sweep(Sweep& sweep);
@@ -85,12 +85,13 @@ class Adoption {
   // The listeners for which there have been orders since the last call.
   [[nodiscard]] std::set<net::Listener*> take_ordered() noexcept { return std::exchange(ordered_, {}); }
 
+  // The adopted connections of this listener.
   [[nodiscard]] std::uint32_t count(const net::Listener& listener) const;
-  // Also not what is left of one's group.
+  // Whether the listener has an adopted connection, or a group that one has left.
   [[nodiscard]] bool has_any(const net::Listener& listener) const;
-  // The slots that these take in the listener's table, for another one in its place.
+  // The slots that adopted connections and left groups take in the listener's table, for another one in its place.
   [[nodiscard]] std::vector<ipc::KeptUse> slots_of(const net::Listener& listener) const;
-  // For another program to go on with; and its continuation there, when everybody else who may be in the tables is
+  // For another program to continue with, and the continuation there, when everybody else who may be in the tables is
   // known.
   [[nodiscard]] AdoptionHandover hand_over() const;
   void resume(const std::function<net::Listener*(const std::string&)>& find, const AdoptionHandover& from);
@@ -141,8 +142,8 @@ class Adoption {
   void order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word);
   void ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
              bool group_lives, Sweep* sweep);
-  void tell_end(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
-                Sweep* sweep);
+  void log_end_of(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
+                  Sweep* sweep);
   void linger(const Lingering& group);
   [[nodiscard]] bool end_lingering(const Lingering& group, std::int64_t now_ns);
   void forget_one(const net::Listener* listener);

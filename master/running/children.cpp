@@ -75,7 +75,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
             if (!may_publish(crash.listener)) return;
             narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
           }),
-      next_slice_(loop, [this] { go_on(); }) {
+      next_slice_(loop, [this] { do_slice(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
   listeners_.on_made([this](net::Listener& listener) { watch(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
@@ -231,8 +231,8 @@ bool Children::reap_one(pid_t pid) {
   return true;
 }
 
-// waitid(2) always tells of the same zombie as long as it stays. Workers and processes are few and looked at each time;
-// of all the others, some with each turn.
+// While a zombie stays, waitid(2) keeps returning the same zombie. Workers and processes are few, so all of them are
+// examined each time; of all the others, some in each turn.
 void Children::reap_behind() {
   std::vector<pid_t> known;
   workers_.for_each([&known](const process::WorkerProcess& worker) { known.push_back(worker.pid); });
@@ -276,7 +276,7 @@ void Children::on_worker_end(pid_t pid) {
   gone.end.start_failed = worker.state == State::starting;
   gone.end.expected = worker.retiring || worker.state == State::leaving;
   gone_.push_back(std::move(gone));
-  go_on_with_gone();
+  finish_gone();
 }
 
 bool Children::is_being_swept(const net::Listener& listener) const {
@@ -293,15 +293,15 @@ bool Children::sweep_gone() {
 }
 
 // What takes long is done in slices, one in a turn of the loop.
-void Children::go_on() {
+void Children::do_slice() {
   if (adoption_.signal_some()) {
-    if (!more_ended_) return go_on_with_gone();
+    if (!more_ended_) return finish_gone();
     reap();
   }
   next_slice_.start(std::chrono::nanoseconds(0));
 }
 
-void Children::go_on_with_gone() {
+void Children::finish_gone() {
   if (!sweep_gone() || !renew_tables()) next_slice_.start(std::chrono::nanoseconds(0));
   for (;;) {
     const auto next = std::ranges::find_if(

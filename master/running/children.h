@@ -162,8 +162,8 @@ class Children final : public Workforce {
     bool shortage = false;
     bool swept = false;
   };
-  void go_on_with_gone();
-  void go_on();
+  void finish_gone();
+  void do_slice();
   [[nodiscard]] bool sweep_gone();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);
