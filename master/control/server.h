@@ -47,7 +47,7 @@ class Server {
   // is not open. May be called, and the server destroyed, from within Backend::call(): answers after that are lost.
   void close() noexcept;
 
-  // Every second: a socket whose file is gone, or that was shut down, is made anew; the clients stay. Where somebody
+  // Every second: a socket whose file is gone, or that was shut down, is recreated; the clients stay. Where somebody
   // else's socket is, nothing is done but to look again later.
   void look();
   void look_again();  // at once

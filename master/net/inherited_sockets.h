@@ -30,7 +30,7 @@ class InheritedSockets {
   // itself. Call it once, first in main().
   [[nodiscard]] static InheritedSockets take_over();
 
-  // The remarks of take_over() and close_unused(), one line for the log each. Reading clears them.
+  // The remarks of take_over() and close_unused(), one log line each. Reading clears them.
   [[nodiscard]] std::vector<std::string> take_remarks();
 
   // A copy of one socket, and the proof that no other listener uses it: the socket is free again when `lease` is

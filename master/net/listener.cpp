@@ -29,7 +29,7 @@ constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
 constexpr std::size_t kSlotsAtOnce = 128;
 constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
-// The uses of a table that is made anew begin this far above those of the one before.
+// The uses of a table that is recreated begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
 

@@ -122,7 +122,7 @@ class Listener {
   // Its worker processes, from before the fork until they have been reaped.
   void worker_begins() noexcept {
     ++workers_;
-    wants_repair_ = false;  // its first deed
+    wants_repair_ = false;  // its first action
   }
   void worker_gone() noexcept {
     --workers_;

@@ -1,5 +1,5 @@
 // A listener's counts as they are shown: what the table says, plus the ends that its workers have not carried out yet.
-// What only grows is never less than before. A table is hostile input, and one that is made anew begins from these.
+// Counters that only grow never go back. A table is hostile input, and one that is recreated begins from these.
 // Pure.
 #pragma once
 

@@ -25,26 +25,26 @@ void GroupEnd::killed(Instant now) {
   if (!state_.killed_at) state_.killed_at = now;
 }
 
-GroupEnd::Deed GroupEnd::leader_ended(const Terms& terms, Instant now) {
+GroupEnd::Action GroupEnd::leader_ended(const Terms& terms, Instant now) {
   state_.leader_ended = true;
-  if (terms.mode == config::KillMode::process || state_.killed_at) return Deed::none;
+  if (terms.mode == config::KillMode::process || state_.killed_at) return Action::none;
   if (terms.mode == config::KillMode::mixed || terms.shutdown.kind == Shutdown::Kind::brutal_kill) {
     killed(now);
-    return Deed::kill;
+    return Action::kill;
   }
   const bool endless = terms.shutdown.kind == Shutdown::Kind::infinity;
   if (!state_.deadline) state_.deadline = now + (endless ? kLeftPatience : terms.shutdown.timeout);
-  return state_.asked ? Deed::none : Deed::ask;
+  return state_.asked ? Action::none : Action::ask;
 }
 
-GroupEnd::Deed GroupEnd::look(bool lives, Instant now) {
-  if (!lives || !state_.deadline) return Deed::over;
-  if (now < *state_.deadline) return Deed::none;
+GroupEnd::Action GroupEnd::look(bool lives, Instant now) {
+  if (!lives || !state_.deadline) return Action::over;
+  if (now < *state_.deadline) return Action::none;
   if (!state_.killed_at) {
     killed(now);
-    return Deed::kill;
+    return Action::kill;
   }
-  return now < *state_.killed_at + kAfterKill ? Deed::none : Deed::give_up;
+  return now < *state_.killed_at + kAfterKill ? Action::none : Action::give_up;
 }
 
 std::optional<supervision::Instant> GroupEnd::next_deadline() const noexcept {

@@ -35,7 +35,7 @@ class GroupEnd {
     config::KillMode mode;
     supervision::Shutdown shutdown;
   };
-  enum class Deed {
+  enum class Action {
     none,
     ask,     // TERM, then CONT
     kill,    // SIGKILL
@@ -46,9 +46,9 @@ class GroupEnd {
   void asked(const Terms& terms, Instant now);  // the run gets its stop signal
   void killed(Instant now);                     // its group gets SIGKILL
   // To be done to what is left.
-  [[nodiscard]] Deed leader_ended(const Terms& terms, Instant now);
+  [[nodiscard]] Action leader_ended(const Terms& terms, Instant now);
   // Only once the leader has ended. `lives`: somebody in the group does.
-  [[nodiscard]] Deed look(bool lives, Instant now);
+  [[nodiscard]] Action look(bool lives, Instant now);
 
   [[nodiscard]] bool has_leader_ended() const noexcept { return state_.leader_ended; }
   // When something is due at the latest, once the leader has ended.

@@ -55,7 +55,7 @@ bool has_mode(const ProcessChild& child, config::KillMode mode) {
   return child.config.child.kill_mode == mode;
 }
 
-// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe anew.
+// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe again.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
   const auto& who = config.child.identity;
   if (!who || geteuid() != 0) return;
@@ -360,8 +360,8 @@ ChildEnd Processes::leader_ended(pid_t pid) {
   child.next_scan = time;
   child.ended_at = time;
   switch (child.group.leader_ended(terms_of(child), time)) {
-    case GroupEnd::Deed::ask: system_.ask_to_end(child.pid, SIGTERM, true); break;
-    case GroupEnd::Deed::kill: system_.signal(pid, SIGKILL, true); break;
+    case GroupEnd::Action::ask: system_.ask_to_end(child.pid, SIGTERM, true); break;
+    case GroupEnd::Action::kill: system_.signal(pid, SIGKILL, true); break;
     default: break;
   }
   return end;
@@ -390,16 +390,16 @@ bool Processes::group_lives(ProcessChild& child, Instant now) {
 bool Processes::is_over(ProcessChild& child, Instant now) {
   const bool lives = group_lives(child, now);
   switch (child.group.look(lives, now)) {
-    case GroupEnd::Deed::over: return true;
-    case GroupEnd::Deed::give_up:
+    case GroupEnd::Action::over: return true;
+    case GroupEnd::Action::give_up:
       log::Line(log::Level::error, child.path).text("could not end the rest of its process group").write();
       return true;
-    case GroupEnd::Deed::kill:
+    case GroupEnd::Action::kill:
       log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
       system_.signal(child.pid, SIGKILL, true);
       return false;
-    case GroupEnd::Deed::ask:
-    case GroupEnd::Deed::none: break;
+    case GroupEnd::Action::ask:
+    case GroupEnd::Action::none: break;
   }
   if (child.ended_at && now >= *child.ended_at + kScanAgain) {
     child.ended_at.reset();

@@ -26,9 +26,9 @@ Commit::Commit(loop::Loop& loop, Attempt& attempt, std::function<void()> taken_o
       taken_over_(std::move(taken_over)),
       pause_(loop, [this] { std::exchange(after_pause_, nullptr)(); }) {}
 
-void Commit::then(std::function<void()> deed) {
-  attempt_.steps.then([deed = std::move(deed)](const Done& done) {
-    deed();
+void Commit::then(std::function<void()> action) {
+  attempt_.steps.then([action = std::move(action)](const Done& done) {
+    action();
     done({});
   });
 }

@@ -36,7 +36,7 @@ class Commit {
   void settle_everything();
   void settle_workers(const std::string& path);
   void tell_processes();
-  void then(std::function<void()> deed);
+  void then(std::function<void()> action);
 
   Attempt& attempt_;
   Parts& parts_;

@@ -24,7 +24,7 @@ const ordered_json& member(const ordered_json& object, std::string_view key) {
   return found == object.end() ? kNothing : *found;
 }
 
-// Keys of either whose values differ, but for `children`.
+// The keys whose values differ between the two, except `children`.
 std::vector<std::string> different_keys(const ordered_json& one, const ordered_json& other) {
   std::vector<std::string> out;
   for (const auto& [key, value] : other.items()) {

@@ -29,7 +29,7 @@ namespace bulkhead::reload {
 
 class Reload {
  public:
-  // The result of a reload. With problems it was refused, or not all of it could be carried out.
+  // The result of a reload. If `problems` is not empty, it was refused or only partly carried out.
   struct Result {
     std::vector<std::string> problems;
     ReloadPlan plan;

@@ -4,12 +4,12 @@
 
 namespace bulkhead::reload {
 
-void Steps::trial(Deed deed, Deed undo) {
-  steps_.push_back({std::move(deed), std::move(undo)});
+void Steps::trial(Action action, Action undo) {
+  steps_.push_back({std::move(action), std::move(undo)});
 }
 
-void Steps::then(Deed deed) {
-  steps_.push_back({std::move(deed), nullptr});
+void Steps::then(Action action) {
+  steps_.push_back({std::move(action), nullptr});
 }
 
 void Steps::begin() {
@@ -32,7 +32,7 @@ void Steps::next() {
   if (steps_.empty()) return over_({false, std::exchange(problems_, {})});
   const Step step = std::move(steps_.front());
   steps_.pop_front();
-  step.deed(while_wanted_([this, step](const procedure::Outcome& outcome) { answered(step, outcome); }));
+  step.action(while_wanted_([this, step](const procedure::Outcome& outcome) { answered(step, outcome); }));
 }
 
 void Steps::answered(const Step& step, const procedure::Outcome& outcome) {
@@ -49,7 +49,7 @@ void Steps::answered(const Step& step, const procedure::Outcome& outcome) {
 
 void Steps::undo_next() {
   if (undo_.empty()) return over_({true, std::exchange(problems_, {})});
-  const Deed undo = std::move(undo_.back());
+  const Action undo = std::move(undo_.back());
   undo_.pop_back();
   undo(while_wanted_([this](const procedure::Outcome& outcome) {
     if (!outcome) problems_.push_back(outcome.text);

@@ -18,7 +18,7 @@ namespace bulkhead::reload {
 class Steps {
  public:
   // Calls `done` exactly once, at once or later.
-  using Deed = std::function<void(const procedure::Done& done)>;
+  using Action = std::function<void(const procedure::Done& done)>;
   struct End {
     bool undone = false;
     std::vector<std::string> problems;  // first of the trial that failed, then of its undoing; or of later steps
@@ -27,9 +27,9 @@ class Steps {
   // `later` must outlive it.
   explicit Steps(running::Later& later) : later_(later) {}
 
-  void trial(Deed deed, Deed undo);
-  void then(Deed deed);
-  // A deed may add further steps, and note problems in addition to its own outcome.
+  void trial(Action action, Action undo);
+  void then(Action action);
+  // An action may add further steps, and note problems in addition to its own outcome.
   void note(std::string problem) { problems_.push_back(std::move(problem)); }
 
   // Clears the state of an earlier run. `over` is not called after abandon().
@@ -40,8 +40,8 @@ class Steps {
 
  private:
   struct Step {
-    Deed deed;
-    Deed undo;  // a trial's
+    Action action;
+    Action undo;  // a trial's
   };
   void next();
   void undo_next();
@@ -50,7 +50,7 @@ class Steps {
   running::Later& later_;
   running::Lifeline while_wanted_;
   std::deque<Step> steps_;
-  std::vector<Deed> undo_;
+  std::vector<Action> undo_;
   std::vector<std::string> problems_;
   std::function<void(End)> over_;
 };

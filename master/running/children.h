@@ -203,7 +203,7 @@ class Children final : public Workforce {
   loop::Timer next_slice_;
   bool more_ended_ = false;                       // reap() has not come to all of them
   std::map<net::Listener*, int> table_failures_;  // of workers in a row
-  std::set<net::Listener*> renewed_;              // whose workers end before their table is made anew
+  std::set<net::Listener*> renewed_;              // whose workers end before their table is recreated
   std::set<RunId> asked_;                         // to end
   bool everything_ends_ = false;                  // the tree is stopping
   bool leaves_ = false;                           // workers are being let go

@@ -27,7 +27,7 @@ void Engine::apply(Event event) {
 }
 
 void Engine::carry_out(const Command& command) {
-  struct Deeds {
+  struct Actions {
     Engine& engine;
     void operator()(const StartChild& c) const {
       const auto child = engine.view(c.node);
@@ -40,7 +40,7 @@ void Engine::carry_out(const Command& command) {
     void operator()(const TreeEnding& end) const { engine.effects_.ending(end); }
     void operator()(const TreeTerminated& end) const { engine.effects_.over(end); }
   };
-  std::visit(Deeds{*this}, command);
+  std::visit(Actions{*this}, command);
 }
 
 void Engine::operate(Operation operation, const std::string& path, Answered answered, ChildSpec spec, Asker asker) {

@@ -14,18 +14,18 @@ class Later {
  public:
   explicit Later(loop::Loop& loop) : timer_(loop, [this] { turn(); }) {}
 
-  void operator()(std::function<void()> deed) {
-    deeds_.push_back(std::move(deed));
+  void operator()(std::function<void()> action) {
+    actions_.push_back(std::move(action));
     timer_.start(std::chrono::nanoseconds(0));
   }
-  [[nodiscard]] bool is_empty() const noexcept { return deeds_.empty(); }
+  [[nodiscard]] bool is_empty() const noexcept { return actions_.empty(); }
   // Called by the loop, or by a test in its place.
   void turn() {
-    for (const auto& deed : std::exchange(deeds_, {})) deed();
+    for (const auto& action : std::exchange(actions_, {})) action();
   }
 
  private:
-  std::deque<std::function<void()>> deeds_;
+  std::deque<std::function<void()>> actions_;
   loop::Timer timer_;
 };
 

@@ -44,7 +44,7 @@ class Listeners {
   // The sockets that are reserved listen from now on, in the place of those that collide with them, which are about to
   // be closed.
   [[nodiscard]] std::vector<sys::Error> begin_listening();
-  // The listener of a worker that is about to start, open. It is made anew where an operator had deleted it and its
+  // The listener of a worker that is about to start, open. It is recreated where an operator had deleted it and its
   // supervisor's restart has brought it back, and opened again where an operator had stopped it.
   [[nodiscard]] sys::Result<net::Listener*> open_for_worker(const config::Node& node, const std::string& path);
   // The listener at `path` is described by this entry from now on.

@@ -1,5 +1,5 @@
-// The commands of step(), in order. Deeds (StartChild, StopChild, KillChild) go to master/process; a Reply goes back to
-// an operator; a Report is for the event ring, the log and `explain`; TreeEnding and TreeTerminated end the daemon.
+// The commands of step(), in order. Actions (StartChild, StopChild, KillChild) go to master/process; a Reply goes back
+// to an operator; a Report is for the event ring, the log and `explain`; TreeEnding and TreeTerminated end the daemon.
 #pragma once
 
 #include <cstdint>

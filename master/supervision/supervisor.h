@@ -20,7 +20,7 @@
 //
 //   message          | touches                  | handled
 //   -----------------+--------------------------+------------------------------------------------------------------
-//   ChildGone        | the child; its group if  | the ladder below; forgotten if the child was stopped or started anew
+//   ChildGone        | the child; its group if  | the ladder below; forgotten if the child was stopped or started again
 //                    | a group restart follows  |
 //   TryAgain         | the child's group        | restart again if the child is still `restarting`, and count it
 //   DelayOver        | the child's group        | start what was delayed if the child is still `waiting` for it;

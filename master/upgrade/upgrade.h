@@ -1,4 +1,4 @@
-// Upgrade in place: the program's file is executed anew, as the same process, with everything that it holds
+// Upgrade in place: the program's file is executed again, as the same process, with everything that it holds
 // (handover.h). Runs in the master, on the loop, one at a time.
 //
 //   open the file ──▶ dry run, as a child, with the real state (program_check.h)

@@ -21,7 +21,7 @@ class FairShare {
   // paused: on a busy machine a woken worker waits for its turn of the scheduler.
   static constexpr std::uint32_t kPatience = 3;
 
-  // Begins to count anew; called once a second.
+  // Starts to count from zero; called once a second.
   void begin(std::uint64_t mine, std::uint64_t others) noexcept;
   // For how many nanoseconds to step aside, now that we are ahead.
   [[nodiscard]] std::int64_t step_aside() const noexcept;

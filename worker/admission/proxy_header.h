@@ -1,11 +1,12 @@
 // The PROXY protocol's header, versions 1 and 2, as a receiver has to read it (HAProxy, doc/proxy-protocol.txt): the
 // balancer in front of us says who the client is, before the first byte of the client's own. Pure, and incremental: it
-// is given all bytes that have arrived so far and says whether they hold a whole header, cannot become one, or may.
+// is given all bytes that have arrived so far and says whether they hold a complete header, can still become one, or
+// cannot.
 //
 // The header ends where it says; bytes after it are the application's and are not looked at. While the verdict is
 // `need_more`, every byte given belongs to the header, so a reader may take them out of the socket.
 //
-// Strict: what the specification does not allow is invalid, as early as that is certain. Nothing is allocated or
+// Strict: what the specification does not allow is rejected as soon as that is certain. Nothing is allocated or
 // copied; all views point into the bytes given.
 #pragma once
 
@@ -51,7 +52,7 @@ struct ProxyHeader {
   // Neither is there with LOCAL, UNKNOWN, or a family or transport that is not TCP: the real endpoints hold.
   ProxyAddress source;
   ProxyAddress destination;
-  // Absent ones have no data(). Bytes of any value.
+  // data() is null if the field is absent. The bytes may have any value.
   std::string_view alpn;
   std::string_view authority;
   std::string_view unique_id;

@@ -17,7 +17,7 @@ namespace bulkhead::ipc {
 struct TableRoom {
   std::uint32_t slots = 0;
   SourceRoom sources;
-  // The first `use` of slots that were never used. A table that is made anew begins far above the one before.
+  // The first `use` of slots that were never used. A table that is recreated begins far above the one before.
   std::uint32_t first_use = 0;
 };
 

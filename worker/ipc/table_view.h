@@ -21,7 +21,7 @@
 
 namespace bulkhead::ipc {
 
-// A taken slot of a table that is made anew.
+// A taken slot of a table that is recreated.
 struct KeptSlot {
   std::uint32_t index = 0;
   Slot slot;

@@ -21,15 +21,15 @@ struct Fixture {
   Steps steps{later};
   Words trace;
   std::optional<Steps::End> end;
-  Done kept;  // of the deed that answers when the test says so
+  Done kept;  // of the action that answers when the test says so
 
-  Steps::Deed does(const std::string& name, const Outcome& outcome = {}) {
+  Steps::Action does(const std::string& name, const Outcome& outcome = {}) {
     return [this, name, outcome](const Done& done) {
       trace.push_back(name);
       done(outcome);
     };
   }
-  Steps::Deed waits(const std::string& name) {
+  Steps::Action waits(const std::string& name) {
     return [this, name](const Done& done) {
       trace.push_back(name);
       kept = done;
@@ -107,7 +107,7 @@ TEST_CASE("failures in later steps are collected, and the rest is carried out") 
   CHECK(f.end->problems == Words{"b failed", "d failed"});
 }
 
-TEST_CASE("the next step waits until a deed has answered") {
+TEST_CASE("the next step waits until a action has answered") {
   Fixture f;
   f.steps.trial(f.waits("a"), f.does("undo a"));
   f.trial("b");
@@ -161,7 +161,7 @@ TEST_CASE("after abandon() a late answer does not touch the next run") {
   CHECK(f.end->problems.empty());
 }
 
-TEST_CASE("a deed may add steps, which come after the existing ones") {
+TEST_CASE("a action may add steps, which come after the existing ones") {
   Fixture f;
   f.steps.then([&f](const Done& done) {
     f.trace.emplace_back("a");

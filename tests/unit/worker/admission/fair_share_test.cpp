@@ -37,7 +37,7 @@ TEST_CASE("Counting restarts regularly, and the smaller sum of a replaced worker
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
-TEST_CASE("Stepping aside takes longer and longer, and without effect doubles the lead until counting begins anew") {
+TEST_CASE("Stepping aside takes longer and longer, and without effect doubles the lead until counting starts over") {
   FairShare share;
   const auto patience_ends = [&share](std::uint64_t mine) {
     while (share.step_aside() < FairShare::kStepAside << (FairShare::kPatience - 1)) share.in_vain(mine, 0);

@@ -226,7 +226,7 @@ TEST_CASE("Whatever is written into the header, a worker repairs what it begins 
   munmap(header, sizeof(TableHeader));
 }
 
-TEST_CASE("A table that is made anew has the slots that live, and other uses for the rest") {
+TEST_CASE("A table that is recreated has the slots that live, and other uses for the rest") {
   const Shape shape{4, 0, 0};
   TableRoom room = room_of(shape);
   room.first_use = 1U << 26;
