@@ -304,7 +304,7 @@ class Configuration(TestCase):
 class OwnUser(TestCase):
     """A daemon that is not root's, and what runs below it."""
 
-    def test_its_children_may_only_read(self):
+    def test_children_of_such_a_daemon_may_only_read_from_its_control_socket(self):
         os.chmod(self.directory, 0o777)
         ctl = os.path.join(self.bindir, "bulkheadctl")
         entry = self.write("entry", json.dumps({"id": "new", "type": "process", "argv": ["/bin/sleep", "60"]}))

@@ -156,7 +156,7 @@ class Surroundings(TestCase):
         for fd in (0, 1):
             self.assertEqual(child.fd_flags(fd) & os.O_NONBLOCK, 0, f"descriptor {fd} must block")
 
-    def test_ordinary_start(self):
+    def test_signals_umask_session_and_descriptors_after_an_ordinary_start(self):
         daemon = self.start(exec_listener([CAT]))
         child = self.handler(daemon)
         self.check(child)

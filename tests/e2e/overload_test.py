@@ -53,7 +53,7 @@ class OnFull(AdmissionTestCase):
             with Hold(daemon.address(), self.LIMIT) as held:
                 self.assertEqual(held.echo_all(), self.LIMIT)
 
-    def test_every_form_at_max_connection_rate(self):
+    def test_every_form_of_on_full_refuses_at_max_connection_rate(self):
         rate = {"count": self.LIMIT, "per": "1h"}
         for form in ("close", "message", "reset"):
             daemon = self.supervise(listener(max_connection_rate=rate, on_full=form, banner_fail=BUSY))

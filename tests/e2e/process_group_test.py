@@ -77,7 +77,7 @@ class StartScripts(GroupTestCase):
             signal_process(one.pid, signal.SIGKILL)
         daemon.events.next("child_removed", "root/server")
 
-    def test_the_next_in_the_stop_order_waits_for_it(self):
+    def test_the_next_process_in_the_stop_order_waits_for_the_whole_group(self):
         port, child = self.behind_script()
         daemon = self.supervise(shell("first", "echo first >&2; exec sleep 1000"), child)
         self.serving(daemon, port)

@@ -161,7 +161,7 @@ class OnTop(Table):
                 self.read(daemon)
             daemon.wait_workers(4 if number == signal.SIGTTIN else 1)
 
-    def test_twenty_of_each(self):
+    def test_twenty_signals_of_each_kind_upgrade_and_reload_and_the_daemon_still_stops(self):
         moment = self.at_serving()
         for _ in range(20):
             for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):

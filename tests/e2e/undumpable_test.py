@@ -52,7 +52,7 @@ class Undumpable(TestCase):
     def test_workers_that_became_another_user(self):
         self.check(self.start(listener(workers=1, user="nobody"), exec_listener(["/bin/cat"], workers=1, user="nobody")))
 
-    def test_workers_that_were_unprivileged_from_the_start(self):
+    def test_workers_that_were_unprivileged_from_the_start_cannot_be_read(self):
         """No change of the user makes these undumpable (execve(2), setresuid(2))."""
         os.chmod(self.directory, 0o777)
         config = config_of(listener(workers=1), exec_listener(["/bin/cat"], workers=1, user="nobody"), log={"target": "stderr"})

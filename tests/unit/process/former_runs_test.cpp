@@ -35,14 +35,14 @@ TEST_CASE("a group is the recorded one if its leader is") {
   CHECK(members->size() == 2);
 }
 
-TEST_CASE("without its leader, a member from the leader's session that began before the file was true vouches for it") {
+TEST_CASE("without its leader, a group is recognised by a member of the same session that is older than the file") {
   CHECK(members_of(kGroup, kSeen, {member(501, 150), member(502, 5000)})->size() == 2);
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 1000)}));      // after it
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 150, 499)}));  // of another session
   CHECK_FALSE(members_of(kGroup, kSeen, {member(501, 99)}));        // older than its leader
 }
 
-TEST_CASE("a number that is another process by now is nobody's") {
+TEST_CASE("a reused process id matches no group") {
   CHECK(members_of(kGroup, kSeen, {member(500, 101), member(501, 150)})->empty());
   CHECK(members_of(kGroup, kSeen, {})->empty());
 }

@@ -20,7 +20,7 @@ Instant at(std::chrono::milliseconds time) {
   return Instant(time);
 }
 
-TEST_CASE("what a leader that ends by itself leaves behind is asked, and killed when shutdown is over") {
+TEST_CASE("processes left by a leader that exits by itself get TERM, and KILL after shutdown") {
   GroupEnd group;
   CHECK(group.leader_ended({KillMode::group, kFive}, at(1s)) == Action::ask);
   CHECK(group.next_deadline() == at(6s));

@@ -112,7 +112,7 @@ TEST_CASE("a worker that was still starting when the daemon stops has not missed
   CHECK(all<StartFailed>(rig).front().how.find("still starting when the daemon began to stop") != std::string::npos);
 }
 
-TEST_CASE("a worker that leaves unasked is counted and delayed like a crash") {
+TEST_CASE("a worker that exits without being asked is counted and delayed like a crash") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
   const auto leave = [&rig] {
@@ -289,7 +289,7 @@ TEST_CASE("a worker that dies while its listener drains with an open port is rep
   CHECK(rig.system.started("root/echo/1") == 2);
 }
 
-TEST_CASE("when a worker ends, the others of its listener are woken") {
+TEST_CASE("when a worker ends, its listener's other workers are woken") {
   Rig rig(file_with(listener_entry("echo") + "," + listener_entry("other", R"("workers":1)")));
   rig.start();
   rig.end("root/echo/1");

@@ -202,7 +202,7 @@ TEST_CASE("a run is over when its group is: told at its leader's end, restarted 
   CHECK(rig.count("child_restarting") == 1);
 }
 
-TEST_CASE("one that is no child of the master counts as well") {
+TEST_CASE("a group member that is not the master's child counts too") {
   Rig rig(file_with(process_entry("db", R"("shutdown":"brutal_kill")")));
   rig.start();
   rig.system.accompany("root/db", Companion::is_deaf_and_no_child);

@@ -8,7 +8,7 @@
 using bulkhead::worker::kNoEntry;
 using bulkhead::worker::PidMap;
 
-TEST_CASE("A pid is found once, and unknown afterwards") {
+TEST_CASE("a pid is found once, and unknown afterwards") {
   PidMap map(4);
   map.put(812, 3);
   CHECK(map.size() == 1);
@@ -19,7 +19,7 @@ TEST_CASE("A pid is found once, and unknown afterwards") {
   CHECK(map.size() == 0);
 }
 
-TEST_CASE("A long mixed history agrees with std::map", "[property]") {
+TEST_CASE("a long mixed history agrees with std::map", "[property]") {
   PidMap map(64);
   std::map<int, std::uint32_t> model;
   std::mt19937 random(1);
@@ -38,7 +38,7 @@ TEST_CASE("A long mixed history agrees with std::map", "[property]") {
   }
 }
 
-TEST_CASE("A walk visits every entry, even if half of them are removed during it") {
+TEST_CASE("a walk visits every entry, even if half of them are removed during it") {
   std::mt19937 random(2);
   for (int round = 0; round < 200; ++round) {
     PidMap map(64);

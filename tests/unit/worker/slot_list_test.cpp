@@ -6,7 +6,7 @@
 
 using namespace bulkhead::worker;
 
-TEST_CASE("Slots are removed from the front, the end and the middle of a list, and added again") {
+TEST_CASE("slots are removed from the front, the end and the middle of a list, and added again") {
   SlotLinks links(5);
   SlotList list(links);
   CHECK(list.empty());
@@ -23,7 +23,7 @@ TEST_CASE("Slots are removed from the front, the end and the middle of a list, a
   CHECK(list.empty());
 }
 
-TEST_CASE("Two lists share their links, and keep the order of arrival over any history") {
+TEST_CASE("two lists share their links, and keep the order of arrival over any history") {
   constexpr std::uint32_t kSlots = 64;
   SlotLinks links(kSlots);
   SlotList lists[2] = {SlotList(links), SlotList(links)};

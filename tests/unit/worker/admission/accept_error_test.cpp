@@ -6,7 +6,7 @@
 using bulkhead::admission::AcceptVerdict;
 using bulkhead::admission::judge_accept_error;
 
-TEST_CASE("An error of accept is classified by its origin") {
+TEST_CASE("an error of accept is classified by its origin") {
   const struct {
     int error;
     AcceptVerdict verdict;

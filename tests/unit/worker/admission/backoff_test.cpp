@@ -4,7 +4,7 @@
 
 using bulkhead::admission::Backoff;
 
-TEST_CASE("A pause doubles from 100 ms to a second and starts over after success") {
+TEST_CASE("a pause doubles from 100 ms to a second and starts over after success") {
   Backoff backoff;
   CHECK_FALSE(backoff.active());
   for (const std::int64_t milliseconds : {100, 200, 400, 800, 1000, 1000})

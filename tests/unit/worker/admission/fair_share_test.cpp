@@ -11,7 +11,7 @@ constexpr std::uint64_t kLead = FairShare::kLead;
 }  // namespace
 
 TEST_CASE(
-    "A worker is ahead when it has taken more than one and a half times the average of the others, plus its lead") {
+    "a worker is ahead when it has taken more than one and a half times the average of the others, plus its lead") {
   const struct {
     std::uint64_t mine;
     std::uint64_t others;
@@ -29,7 +29,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("Counting restarts regularly, and the smaller sum of a replaced worker does not slow the others") {
+TEST_CASE("counting restarts regularly, and the smaller sum of a replaced worker does not slow the others") {
   FairShare share;
   share.begin(1000, 10);
   CHECK_FALSE(share.ahead(1000 + kLead, 10, 1));
@@ -37,7 +37,7 @@ TEST_CASE("Counting restarts regularly, and the smaller sum of a replaced worker
   CHECK_FALSE(share.ahead(2000, 3, 1));
 }
 
-TEST_CASE("Stepping aside takes longer and longer, and without effect doubles the lead until counting starts over") {
+TEST_CASE("stepping aside takes longer and longer, and without effect doubles the lead until counting starts over") {
   FairShare share;
   const auto patience_ends = [&share](std::uint64_t mine) {
     while (share.step_aside() < FairShare::kStepAside << (FairShare::kPatience - 1)) share.in_vain(mine, 0);

@@ -32,7 +32,7 @@ const Ending kKilled{Ending::How::killed};
 
 }  // namespace
 
-TEST_CASE("The penalty for an end depends on how the connection ended") {
+TEST_CASE("the penalty for an end depends on how the connection ended") {
   Ending timed_out = exited(77);
   timed_out.timed_out = true;
   Ending silent = exited(0);
@@ -55,7 +55,7 @@ TEST_CASE("The penalty for an end depends on how the connection ended") {
   }
 }
 
-TEST_CASE("Nothing is charged if penalties are off, or if the duration of the offence is zero") {
+TEST_CASE("nothing is charged if penalties are off, or if the duration of the offence is zero") {
   PenaltyRules off = rules();
   off.mode = PenaltyMode::off;
   CHECK(charge_for(kKilled, off).offence == Offence::none);
@@ -64,7 +64,7 @@ TEST_CASE("Nothing is charged if penalties are off, or if the duration of the of
   CHECK(charge_for(kKilled, mild).offence == Offence::none);
 }
 
-TEST_CASE("A penalty longer than min is enforced at once, until it has passed") {
+TEST_CASE("a penalty longer than min is enforced at once, until it has passed") {
   const Penalty penalty = add({}, {Offence::crash, 90 * kSecond}, rules(), kNow);
   CHECK(penalty.refuses(kNow));
   CHECK(penalty.refuses(kNow + 90 * kSecond - 1));
@@ -72,7 +72,7 @@ TEST_CASE("A penalty longer than min is enforced at once, until it has passed") 
   CHECK(penalty.offence() == Offence::crash);
 }
 
-TEST_CASE("Small penalties accumulate until more than min is due; just min is not more") {
+TEST_CASE("small penalties accumulate until more than min is due; just min is not more") {
   Penalty penalty;
   for (int i = 0; i < 3; ++i) {
     penalty = add(penalty, {Offence::exit, 5 * kSecond}, rules(), kNow);
@@ -84,7 +84,7 @@ TEST_CASE("Small penalties accumulate until more than min is due; just min is no
   CHECK(penalty.offence() == Offence::no_input);
 }
 
-TEST_CASE("Penalties decay with time: the part that has passed no longer counts") {
+TEST_CASE("penalties decay with time: the part that has passed no longer counts") {
   Penalty penalty;
   for (int i = 0; i < 100; ++i) {
     penalty = add(penalty, {Offence::exit, 5 * kSecond}, rules(), kNow + i * 5 * kSecond);
@@ -92,7 +92,7 @@ TEST_CASE("Penalties decay with time: the part that has passed no longer counts"
   }
 }
 
-TEST_CASE("Once enforced a penalty stays so until all of it has passed, below min too") {
+TEST_CASE("once enforced a penalty stays so until all of it has passed, below min too") {
   const Penalty penalty = add({}, {Offence::crash, 90 * kSecond}, rules(), kNow);
   CHECK(penalty.refuses(kNow + 80 * kSecond));
   const Penalty more = add(penalty, {Offence::no_input, kSecond}, rules(), kNow + 89 * kSecond);
@@ -101,7 +101,7 @@ TEST_CASE("Once enforced a penalty stays so until all of it has passed, below mi
   CHECK_FALSE(afresh.refuses(kNow + 91 * kSecond));
 }
 
-TEST_CASE("A penalty is never longer than max") {
+TEST_CASE("a penalty is never longer than max") {
   Penalty penalty;
   for (int i = 0; i < 50; ++i) penalty = add(penalty, {Offence::crash, 90 * kSecond}, rules(), kNow);
   CHECK(penalty.until_ns() - kNow <= 600 * kSecond + 16);
@@ -109,7 +109,7 @@ TEST_CASE("A penalty is never longer than max") {
   CHECK_FALSE(add({}, {Offence::crash, 9'000 * kSecond}, rules(), kNow).refuses(kNow + 600 * kSecond + 16));
 }
 
-TEST_CASE("A penalty fits into one word and is read back from it") {
+TEST_CASE("a penalty fits into one word and is read back from it") {
   const Penalty penalty = add({}, {Offence::timeout, 90 * kSecond}, rules(), kNow);
   const Penalty again(penalty.word());
   CHECK(again.until_ns() == penalty.until_ns());
@@ -119,12 +119,12 @@ TEST_CASE("A penalty fits into one word and is read back from it") {
   CHECK_FALSE(Penalty().refuses(0));
 }
 
-TEST_CASE("Every offence has its word in the configuration") {
+TEST_CASE("every offence has its word in the configuration") {
   CHECK(kOffenceWords.text(Offence::no_input) == "no_input");
   CHECK(kOffenceWords.text(Offence::exit) == "exit");
 }
 
-TEST_CASE("The first step that refuses decides: penalty, connections, rate") {
+TEST_CASE("the first step that refuses decides: penalty, connections, rate") {
   SourceRules limits;
   limits.penalties = rules();
   limits.max_connections = 2;
@@ -141,7 +141,7 @@ TEST_CASE("The first step that refuses decides: penalty, connections, rate") {
   CHECK(decide(state, limits, 2, true, kNow).verdict == SourceVerdict::per_source);
 }
 
-TEST_CASE("Mode log admits and reports what enforce would have done; off does not look at penalties") {
+TEST_CASE("mode log admits and reports what enforce would have done; off does not look at penalties") {
   SourceRules limits;
   limits.penalties = rules();
   SourceState state;

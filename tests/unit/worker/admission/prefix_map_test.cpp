@@ -53,14 +53,14 @@ Match slowly(const std::vector<Prefix>& prefixes, const Address& address) {
 
 }  // namespace
 
-TEST_CASE("Without networks none is found") {
+TEST_CASE("without networks none is found") {
   const Compiled map({});
   CHECK(map.find({false, 0, 1}).value == kNone);
   CHECK(map.find({true, 0, 1}).value == kNone);
   CHECK(map.find({true, 0, 1}).length == kNoNetwork);
 }
 
-TEST_CASE("The longest network decides, up to its last address") {
+TEST_CASE("the longest network decides, up to its last address") {
   const Compiled map({v4(0x0a000000, 8, 1), v4(0x0a010000, 16, 2), v4(0x0a010203, 32, 3)});
   CHECK(map.find({false, 0, 0x09ffffff}).value == kNone);
   CHECK(map.find({false, 0, 0x0a000000}).value == 1);
@@ -74,7 +74,7 @@ TEST_CASE("The longest network decides, up to its last address") {
   CHECK(map.find({false, 0, 0x0b000000}).value == kNone);
 }
 
-TEST_CASE("The families are separate, and the last address of each is found") {
+TEST_CASE("the families are separate, and the last address of each is found") {
   const Compiled map({v4(0, 0, 4), v6(0, 0, 0, 6)});
   CHECK(map.find({false, 0, 0}).value == 4);
   CHECK(map.find({false, 0, 0xffffffff}).value == 4);
@@ -86,7 +86,7 @@ TEST_CASE("The families are separate, and the last address of each is found") {
   CHECK(only4.find({true, 0, 0xffffffff}).value == kNone);
 }
 
-TEST_CASE("An IPv6 network may end in the middle of either half") {
+TEST_CASE("an IPv6 network may end in the middle of either half") {
   const Compiled map({v6(0x20010db800000000, 0, 32, 1), v6(0x20010db800000000, 0, 64, 2),
                       v6(0x20010db800000000, 0x8000000000000000, 65, 3)});
   CHECK(map.find({true, 0x20010db800000000, 1}).value == 2);
@@ -95,7 +95,7 @@ TEST_CASE("An IPv6 network may end in the middle of either half") {
   CHECK(map.find({true, 0x20010db900000000, 0}).value == kNone);
 }
 
-TEST_CASE("Any set of networks gives the answers of a linear search, and stays small", "[property]") {
+TEST_CASE("any set of networks gives the answers of a linear search, and stays small", "[property]") {
   std::mt19937_64 random(4);
   for (int round = 0; round < 200; ++round) {
     std::vector<Prefix> prefixes;
@@ -124,7 +124,7 @@ TEST_CASE("Any set of networks gives the answers of a linear search, and stays s
   }
 }
 
-TEST_CASE("Allow and deny follow the table of their meanings") {
+TEST_CASE("allow and deny follow the table of their meanings") {
   const Prefix net = v4(0x0a000000, 8, 0);
   const Prefix part = v4(0x0a010000, 16, 0);
   struct Row {
@@ -153,7 +153,7 @@ TEST_CASE("Allow and deny follow the table of their meanings") {
   }
 }
 
-TEST_CASE("The lists are checked first, then the rule with the longest network") {
+TEST_CASE("the lists are checked first, then the rule with the longest network") {
   const auto access = compile(std::vector<Prefix>{v4(0x7f000001, 32, 0)}, false, 1);
   const std::vector<Prefix> from{v4(0x0a000000, 8, rule_value(0, false)), v4(0x0a010000, 16, rule_value(1, true))};
   const auto rules = compile(from, false, kNoRuleValue);

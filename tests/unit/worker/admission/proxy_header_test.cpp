@@ -57,7 +57,7 @@ const std::string kLongest1 =
 
 }  // namespace
 
-TEST_CASE("A version 1 line names the client and where it connected to") {
+TEST_CASE("a version 1 line names the client and where it connected to") {
   const auto [result, header] = read("PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
   REQUIRE(result.verdict == ProxyVerdict::header);
   CHECK(header.version == 1);
@@ -72,7 +72,7 @@ TEST_CASE("A version 1 line names the client and where it connected to") {
   CHECK(text(read(six).header.destination) == "0:0:0:0:0:0:0:1/65535");
 }
 
-TEST_CASE("Valid version 1 lines are read") {
+TEST_CASE("valid version 1 lines are read") {
   const std::vector<std::string> good = {
       "PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
       "PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
@@ -89,7 +89,7 @@ TEST_CASE("Valid version 1 lines are read") {
   CHECK(kLongest1.size() == kMaxProxyLine);
 }
 
-TEST_CASE("Invalid version 1 lines are refused with a reason") {
+TEST_CASE("invalid version 1 lines are refused with a reason") {
   const std::vector<std::string> bad = {"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n",
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 007 2\r\n",
@@ -146,7 +146,7 @@ TEST_CASE("Invalid version 1 lines are refused with a reason") {
   }
 }
 
-TEST_CASE("Bytes that cannot become a header are invalid from the first wrong byte on") {
+TEST_CASE("bytes that cannot become a header are invalid from the first wrong byte on") {
   CHECK(verdict("X") == ProxyVerdict::invalid);
   CHECK(verdict("PROXx") == ProxyVerdict::invalid);
   CHECK(verdict("\r\n\r\n"s) == ProxyVerdict::need_more);
@@ -160,7 +160,7 @@ TEST_CASE("Bytes that cannot become a header are invalid from the first wrong by
   CHECK(verdict("PROXY TCP4 1.2.3.4\n") == ProxyVerdict::invalid);
 }
 
-TEST_CASE("Only the versions that are configured are read") {
+TEST_CASE("only the versions that are configured are read") {
   CHECK(verdict("PROXY UNKNOWN\r\n", ProxyVersions::v1) == ProxyVerdict::header);
   CHECK(verdict("PROXY UNKNOWN\r\n", ProxyVersions::v2) == ProxyVerdict::invalid);
   CHECK(verdict(v2_inet(), ProxyVersions::v2) == ProxyVerdict::header);
@@ -168,7 +168,7 @@ TEST_CASE("Only the versions that are configured are read") {
   CHECK(verdict("P", ProxyVersions::v2) == ProxyVerdict::invalid);
 }
 
-TEST_CASE("A version 2 block names the client and where it connected to") {
+TEST_CASE("a version 2 block names the client and where it connected to") {
   const std::string bytes = v2_inet();
   const auto [result, header] = read(bytes);
   REQUIRE(result.verdict == ProxyVerdict::header);
@@ -183,7 +183,7 @@ TEST_CASE("A version 2 block names the client and where it connected to") {
   CHECK(text(read(six).header.destination) == "0:0:0:0:0:0:0:2/65535");
 }
 
-TEST_CASE("Valid version 2 blocks are read") {
+TEST_CASE("valid version 2 blocks are read") {
   const std::string many = tlv(0x01, "h2") + tlv(0x04, "") + tlv(0xe0, "own") + tlv(0x02, "example.org");
   for (const std::string& block :
        {v2_inet(), v2_inet(many), v2_inet_summed(), v2_inet_summed(many), v2(0x20, 0x00, ""),
@@ -197,7 +197,7 @@ TEST_CASE("Valid version 2 blocks are read") {
   }
 }
 
-TEST_CASE("Invalid version 2 blocks are refused with a reason") {
+TEST_CASE("invalid version 2 blocks are refused with a reason") {
   std::string wrong_sum = v2_inet_summed();
   wrong_sum.back() = static_cast<char>(wrong_sum.back() ^ 1);
   std::string changed = v2_inet_summed();
@@ -237,7 +237,7 @@ TEST_CASE("Invalid version 2 blocks are refused with a reason") {
   }
 }
 
-TEST_CASE("A client that is not a TCP client gets no address") {
+TEST_CASE("a client that is not a TCP client gets no address") {
   for (const std::string& bytes :
        {"PROXY UNKNOWN 192.0.2.7 192.0.2.8 1 2\r\n"s, v2(0x20, 0x11, kInet), v2(0x21, 0x12, kInet),
         v2(0x21, 0x10, kInet), v2(0x21, 0x00, kInet), v2(0x21, 0x31, std::string(216, '/'))}) {
@@ -249,7 +249,7 @@ TEST_CASE("A client that is not a TCP client gets no address") {
   CHECK(read(v2(0x20, 0x11, kInet)).header.local);
 }
 
-TEST_CASE("A claimed IPv4-mapped address is an IPv4 address") {
+TEST_CASE("a claimed IPv4-mapped address is an IPv4 address") {
   CHECK(text(read("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c000:208 1 2\r\n").header.source) == "192.0.2.7/1");
   CHECK(text(read("PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c000:208 1 2\r\n").header.destination) == "192.0.2.8/2");
   const std::string mapped = std::string(10, '\0') + "\xff\xff\xc0\x00\x02\x07"s;
@@ -258,7 +258,7 @@ TEST_CASE("A claimed IPv4-mapped address is an IPv4 address") {
   CHECK(text(header.destination) == "192.0.2.7/2");
 }
 
-TEST_CASE("Type-length-values are views of the header") {
+TEST_CASE("type-length-values are views of the header") {
   const std::string description = tlv(0x21, "TLSv1.3") + tlv(0x22, "client.example") + tlv(0x23, "AES128") +
                                   tlv(0x24, "RSA-SHA256") + tlv(0x25, "RSA2048") + tlv(0x26, "x25519") +
                                   tlv(0x27, "rsa_pss") + tlv(0x28, "DER") + tlv(0x2f, "later");
@@ -285,20 +285,20 @@ TEST_CASE("Type-length-values are views of the header") {
   CHECK(header.alpn.data() < bytes.data() + bytes.size());
 }
 
-TEST_CASE("A certificate counts as verified only if one was sent") {
+TEST_CASE("a certificate counts as verified only if one was sent") {
   CHECK_FALSE(read(v2_inet(tls(0x01, 0, ""))).header.tls.verified);
   CHECK_FALSE(read(v2_inet(tls(0x03, 1, ""))).header.tls.verified);
   CHECK(read(v2_inet(tls(0x05, 0, ""))).header.tls.verified);
   CHECK_FALSE(read(v2_inet(tls(0x00, 0, ""))).header.tls.present);
 }
 
-TEST_CASE("Values of another family's header are read too, those of LOCAL are not") {
+TEST_CASE("values of another family's header are read too, those of LOCAL are not") {
   CHECK(read(v2(0x21, 0x00, tlv(0x02, "example.org"))).header.authority == "example.org");
   CHECK(read(v2(0x21, 0x31, std::string(216, 'x') + tlv(0x02, "example.org"))).header.authority == "example.org");
   CHECK(read(v2(0x20, 0x11, kInet + tlv(0x02, "example.org"))).header.authority.data() == nullptr);
 }
 
-TEST_CASE("The first of two headers is read, and the second is the application's") {
+TEST_CASE("the first of two headers is read, and the second is the application's") {
   const std::string first = "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n";
   ProxyHeader header;
   const std::string bytes = first + "PROXY TCP4 9.9.9.9 5.6.7.8 1 2\r\n";

@@ -29,7 +29,7 @@ std::vector<std::string> strings(const char* const* environment) {
 
 }  // namespace
 
-TEST_CASE("A TCP connection's environment has UCSPI's, systemd's, xinetd's and our own names") {
+TEST_CASE("a TCP connection's environment has UCSPI's, systemd's, xinetd's and our own names") {
   child::Environment environment(1);
   const char* const base[] = {"PATH=/bin", nullptr};
   const child::ConnectionFacts facts{
@@ -86,7 +86,7 @@ TEST_CASE("Unix connections have the IPC and the UNIX names") {
   }
 }
 
-TEST_CASE("Behind a balancer the client is the one in the header, and the connection's own ends are given too") {
+TEST_CASE("behind a balancer the client is the one in the header, and the connection's own ends are given too") {
   child::Environment environment(0);
   child::ConnectionFacts facts{
       ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "198.51.100.1", 443), "", "", "root/echo", 1, 1};
@@ -107,7 +107,7 @@ TEST_CASE("Behind a balancer the client is the one in the header, and the connec
   }
 }
 
-TEST_CASE("A program that uses LISTEN_FDS gets it, with room for a pid that is not known yet") {
+TEST_CASE("a program that uses LISTEN_FDS gets it, with room for a pid that is not known yet") {
   child::Environment environment(0);
   child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
   CHECK(environment.build(kNothing, facts).pid_field == nullptr);
@@ -122,7 +122,7 @@ TEST_CASE("A program that uses LISTEN_FDS gets it, with room for a pid that is n
   }
 }
 
-TEST_CASE("The number of the source's connections is given if it is counted") {
+TEST_CASE("the number of the source's connections is given if it is counted") {
   child::Environment environment(0);
   child::ConnectionFacts facts{ip(AF_INET, "192.0.2.7", 5000), ip(AF_INET, "127.0.0.1", 4040), "", "", "root/a", 1, 1};
   facts.source_connections = 3;
@@ -132,7 +132,7 @@ TEST_CASE("The number of the source's connections is given if it is counted") {
   CHECK(std::count(all.begin(), all.end(), "BULKHEAD_STRESS=1") == 1);
 }
 
-TEST_CASE("Optional variables are set only if they have a value") {
+TEST_CASE("optional variables are set only if they have a value") {
   struct Row {
     const char* name;
     std::uint32_t child::ConnectionFacts::*fact;
@@ -152,7 +152,7 @@ TEST_CASE("Optional variables are set only if they have a value") {
   }
 }
 
-TEST_CASE("The longest values of all variables fit") {
+TEST_CASE("the longest values of all variables fit") {
   const std::string path(107, 'p');
   const std::string listener(1500, 'l');
   ipc::Peer peer;
@@ -168,7 +168,7 @@ TEST_CASE("The longest values of all variables fit") {
   CHECK(strings(built.variables).back() == "LISTEN_PID=");
 }
 
-TEST_CASE("Each name comes once, the connection's own value wins, and left-out names do not appear") {
+TEST_CASE("each name comes once, the connection's own value wins, and left-out names do not appear") {
   child::Environment environment(4);
   environment.leave_out({"TCPREMOTEIP", "REMOTE_HOST", nullptr});
   const char* const base[] = {"PATH=/bin", "PROTO=spoofed", "PROTOCOL=mine", "TCPREMOTEPORT=1", nullptr};

@@ -15,7 +15,7 @@ std::string text(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("Printable ASCII stays as it is, all other bytes are escaped") {
+TEST_CASE("printable ASCII stays as it is, all other bytes are escaped") {
   CHECK(text("www.example.org") == "www.example.org");
   CHECK(text("Ada Lovelace (test)") == "Ada Lovelace (test)");
   CHECK(text("a\0b\n\x1b\x7f\xff"s) == "a\\x00b\\x0a\\x1b\\x7f\\xff");
@@ -23,7 +23,7 @@ TEST_CASE("Printable ASCII stays as it is, all other bytes are escaped") {
   CHECK(text("() { :; }") == "\\x28) { :; }");
 }
 
-TEST_CASE("An empty text is not a value, nor is one that does not fit") {
+TEST_CASE("an empty text is not a value, nor is one that does not fit") {
   CHECK(text("") == "none");
   CHECK(text(std::string(63, 'x')) == std::string(63, 'x'));
   CHECK(text(std::string(64, 'x')) == "none");

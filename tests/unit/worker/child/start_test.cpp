@@ -44,7 +44,7 @@ struct Ends {
 
 }  // namespace
 
-TEST_CASE("A child runs the function with the client at descriptors 0 and 1, and exits with its result") {
+TEST_CASE("a child runs the function with the client at descriptors 0 and 1, and exits with its result") {
   const Ends ends;
   const child::BuiltIn request{ends.theirs.get(), "a title", answer, 5};
   REQUIRE(write(ends.ours.get(), "a", 1) == 1);

@@ -35,7 +35,7 @@ int exited(int status) {
 
 }  // namespace
 
-TEST_CASE("The date of daytime is the C library's") {
+TEST_CASE("the date of daytime is the C library's") {
   CHECK(daytime_of(0) == "Thursday, January 1, 1970 00:00:00-UTC\r\n");
   CHECK(daytime_of(383'247'463) == "Monday, February 22, 1982 17:37:43-UTC\r\n");
   CHECK(daytime_of(951'782'400) == "Tuesday, February 29, 2000 00:00:00-UTC\r\n");
@@ -47,11 +47,11 @@ TEST_CASE("The date of daytime is the C library's") {
   }
 }
 
-TEST_CASE("The longest text of daytime fits") {
+TEST_CASE("the longest text of daytime fits") {
   CHECK(daytime_of(16'748'726'399).size() < handlers::kDaytimeRoom);  // a Wednesday in September
 }
 
-TEST_CASE("The time protocol counts from 1900, and starts again at 0 in 2036") {
+TEST_CASE("the time protocol counts from 1900, and starts again at 0 in 2036") {
   // The examples of RFC 868.
   CHECK(handlers::rfc868_seconds(0) == 2'208'988'800);
   CHECK(handlers::rfc868_seconds(2'398'291'200 - 2'208'988'800) == 2'398'291'200);
@@ -59,7 +59,7 @@ TEST_CASE("The time protocol counts from 1900, and starts again at 0 in 2036") {
   CHECK(handlers::rfc868_seconds(2'085'978'496) == 0);
 }
 
-TEST_CASE("The end of a connection's process is judged by its exit status") {
+TEST_CASE("the end of a connection's process is judged by its exit status") {
   using ipc::Outcome;
   const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true, {}}); };
   const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false, {}}); };
@@ -117,7 +117,7 @@ constexpr std::int64_t kMillisecond = 1'000'000;
 
 }  // namespace
 
-TEST_CASE("Echo ends with its client") {
+TEST_CASE("echo ends with its client") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
   SECTION("done: a last line without its newline is echoed too") {
@@ -138,7 +138,7 @@ TEST_CASE("Echo ends with its client") {
   }
 }
 
-TEST_CASE("Discard answers nothing") {
+TEST_CASE("discard answers nothing") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
   SECTION("done") {
@@ -157,7 +157,7 @@ TEST_CASE("Discard answers nothing") {
   CHECK(pair.hear().empty());
 }
 
-TEST_CASE("Chargen continues after its client's half is closed, until the client takes nothing") {
+TEST_CASE("chargen continues after its client's half is closed, until the client takes nothing") {
   const Pair pair;
   handlers::Client client(pair.ours, 50 * kMillisecond);
   pair.say("something to be thrown away");
@@ -168,14 +168,14 @@ TEST_CASE("Chargen continues after its client's half is closed, until the client
         " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n!\"#$%&");
 }
 
-TEST_CASE("Chargen ends when the client disconnects") {
+TEST_CASE("chargen ends when the client disconnects") {
   const Pair pair;
   handlers::Client client(pair.ours, 0);
   shutdown(pair.theirs, SHUT_RD);
   CHECK(handlers::chargen(client) == ipc::ExitCode::done);
 }
 
-TEST_CASE("Daytime and time do not wait for the client to disconnect") {
+TEST_CASE("daytime and time do not wait for the client to disconnect") {
   const Pair pair;
   handlers::Client client(pair.ours, 10 * kMillisecond);
   pair.say("whatever");

@@ -42,7 +42,7 @@ bool everybody(const Origin&) {
 
 }  // namespace
 
-TEST_CASE("Lines of several connections are assembled separately") {
+TEST_CASE("lines of several connections are assembled separately") {
   Output output;
   output.take(connection(1), 1001, "one, fir", 0);
   output.take(connection(2), 1002, "two\nand ", 0);
@@ -51,7 +51,7 @@ TEST_CASE("Lines of several connections are assembled separately") {
   CHECK(output.lines == Lines{{2, "two"}, {1, "one, first"}, {2, "and more"}});
 }
 
-TEST_CASE("A process without a connection is a source of its own") {
+TEST_CASE("a process without a connection is a source of its own") {
   Output output;
   output.take({}, 7, "a", 0);
   output.take({}, 8, "b", 0);
@@ -60,7 +60,7 @@ TEST_CASE("A process without a connection is a source of its own") {
   CHECK(output.lines == Lines{{0, "ac"}, {0, "bd"}});
 }
 
-TEST_CASE("At the end of a connection its last line is logged and it is forgotten") {
+TEST_CASE("at the end of a connection its last line is logged and it is forgotten") {
   Output output;
   output.take(connection(1), 1001, "no newline", 0);
   output.take(connection(2), 1002, "nor here", 0);
@@ -72,7 +72,7 @@ TEST_CASE("At the end of a connection its last line is logged and it is forgotte
   CHECK(output.sources() == 0);
 }
 
-TEST_CASE("Silent connections are forgotten after a second, but not an incomplete line") {
+TEST_CASE("silent connections are forgotten after a second, but not an incomplete line") {
   Output output;
   output.take(connection(1), 1001, "all said\n", 0);
   output.take(connection(2), 1002, "not all", 0);
@@ -84,7 +84,7 @@ TEST_CASE("Silent connections are forgotten after a second, but not an incomplet
   CHECK(output.lines.back().second == "not all said");
 }
 
-TEST_CASE("However many connections write, a fixed number is remembered and no line is lost") {
+TEST_CASE("however many connections write, a fixed number is remembered and no line is lost") {
   Output output;
   const std::size_t count = 3 * ConnectionOutput::kMaxSources;
   for (std::size_t id = 1; id <= count; ++id) {

@@ -35,7 +35,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("A write arrives whole, with the pid from the kernel") {
+TEST_CASE("a write arrives whole, with the pid from the kernel") {
   const Fixture fixture;
   std::string buffer(ipc::kMaxErrorWrite, '\0');
   ipc::ErrorWrite write;
@@ -47,7 +47,7 @@ TEST_CASE("A write arrives whole, with the pid from the kernel") {
   CHECK_FALSE(ipc::receive_error(fixture.pair.read.get(), buffer.data(), write));
 }
 
-TEST_CASE("A process that writes while no process reads waits for one second and continues") {
+TEST_CASE("a process that writes while no process reads waits for one second and continues") {
   const Fixture fixture;
   while (send(fixture.pair.write.get(), "x", 1, MSG_DONTWAIT) == 1) {
   }
@@ -57,7 +57,7 @@ TEST_CASE("A process that writes while no process reads waits for one second and
   CHECK(errno == EAGAIN);
 }
 
-TEST_CASE("A write that is too long fails, the longest possible one arrives") {
+TEST_CASE("a write that is too long fails, the longest possible one arrives") {
   const Fixture fixture;
   std::string buffer(ipc::kMaxErrorWrite, '\0');
   const std::string most(ipc::kMaxErrorWrite - 64, 'x');
@@ -70,7 +70,7 @@ TEST_CASE("A write that is too long fails, the longest possible one arrives") {
   CHECK(errno == EMSGSIZE);
 }
 
-TEST_CASE("A sender is looked up by its pid, then by its session") {
+TEST_CASE("a sender is looked up by its pid, then by its session") {
   const Fixture fixture;
   std::vector<pid_t> asked;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [&](pid_t leader) -> std::optional<ipc::Origin> {
@@ -84,7 +84,7 @@ TEST_CASE("A sender is looked up by its pid, then by its session") {
   CHECK(asked == expected);
 }
 
-TEST_CASE("A flood is read in parts, a limited amount in each time slice") {
+TEST_CASE("a flood is read in parts, a limited amount in each time slice") {
   const Fixture fixture;
   int lines = 0;
   ipc::ErrorReader reader(fixture.pair.read.get(), "root/test", 0, [](pid_t leader) -> std::optional<ipc::Origin> {

@@ -48,13 +48,13 @@ bool is_taken(const T& message) {
 
 }  // namespace
 
-TEST_CASE("Every message is distinct from every other") {
+TEST_CASE("every message is distinct from every other") {
   std::set<ipc::MessageType> types;
   check_each(ipc::Down(), types);
   check_each(ipc::Up(), types);
 }
 
-TEST_CASE("A message goes up unchanged") {
+TEST_CASE("a message goes up unchanged") {
   const ipc::ChannelPair pair = channel();
   ipc::Crash sent;
   sent.slot = 7;
@@ -68,7 +68,7 @@ TEST_CASE("A message goes up unchanged") {
   CHECK(ipc::receive_up(pair.master.get(), got) == ipc::Received::nothing);
 }
 
-TEST_CASE("A message goes down unchanged, with its descriptor") {
+TEST_CASE("a message goes down unchanged, with its descriptor") {
   const ipc::ChannelPair pair = channel();
   const sys::Fd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
   ipc::Log sent;
@@ -88,12 +88,12 @@ TEST_CASE("A message goes down unchanged, with its descriptor") {
   CHECK_FALSE(carried);
 }
 
-TEST_CASE("A message has the bytes of its type and its own, and no others") {
+TEST_CASE("a message has the bytes of its type and its own, and no others") {
   CHECK(ipc::packet_of(ipc::Ready{}).size == 4);
   CHECK(ipc::packet_of(ipc::Drained{}).size == 8);
 }
 
-TEST_CASE("A packet of another form is malformed, from either side") {
+TEST_CASE("a packet of another form is malformed, from either side") {
   ipc::Packet packet = ipc::packet_of(ipc::Paused{});
   SECTION("too short") {
     --packet.size;
@@ -135,7 +135,7 @@ TEST_CASE("A packet of another form is malformed, from either side") {
   }
 }
 
-TEST_CASE("A value out of its range is malformed") {
+TEST_CASE("a value out of its range is malformed") {
   CHECK(is_taken(ipc::Fail{ipc::Stage::loop, 0, ""}));
   CHECK_FALSE(is_taken(ipc::Fail{ipc::Stage::count_, 0, ""}));
   CHECK(is_taken(ipc::Paused{ipc::PauseReason::headers, 0}));
@@ -160,7 +160,7 @@ TEST_CASE("A value out of its range is malformed") {
   CHECK_FALSE(is_taken(log));
 }
 
-TEST_CASE("A Hello of another version is understood as far as its version, whatever its form") {
+TEST_CASE("a Hello of another version is understood as far as its version, whatever its form") {
   const ipc::ChannelPair pair = channel();
   ipc::Hello hello;
   hello.version = ipc::kProtocolVersion + 1;
@@ -178,7 +178,7 @@ TEST_CASE("A Hello of another version is understood as far as its version, whate
   CHECK(std::get<ipc::Hello>(got).version == ipc::kProtocolVersion + 1);
 }
 
-TEST_CASE("A Hello of this version has its form") {
+TEST_CASE("a Hello of this version has its form") {
   ipc::Hello hello;
   hello.version = ipc::kProtocolVersion;
   ipc::Packet packet = ipc::packet_of(hello);
@@ -187,7 +187,7 @@ TEST_CASE("A Hello of this version has its form") {
   CHECK(receive_raw(packet) == ipc::Received::malformed);
 }
 
-TEST_CASE("The end of the peer is seen as closed") {
+TEST_CASE("the end of the peer is seen as closed") {
   ipc::ChannelPair pair = channel();
   pair.worker.reset();
   ipc::Up message;
@@ -195,7 +195,7 @@ TEST_CASE("The end of the peer is seen as closed") {
   CHECK_FALSE(ipc::send(pair.master.get(), ipc::Drain{}));
 }
 
-TEST_CASE("A failure is reported over a pipe as over a channel") {
+TEST_CASE("a failure is reported over a pipe as over a channel") {
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
   const sys::Fd from(ends[0]);
@@ -217,13 +217,13 @@ TEST_CASE("A failure is reported over a pipe as over a channel") {
   CHECK(std::string(std::get<ipc::Fail>(message).text) == std::string(ipc::kTextSize - 1, 'x'));
 }
 
-TEST_CASE("Every stage of a start has a text") {
+TEST_CASE("every stage of a start has a text") {
   CHECK(ipc::stage_text(ipc::Stage::user) == "setting the user");
   CHECK(ipc::stage_text(ipc::Stage::loop) == "setting up its loop");
   CHECK(ipc::stage_text(static_cast<ipc::Stage>(999)) == "starting");
 }
 
-TEST_CASE("The words of an enum convert in both directions") {
+TEST_CASE("the words of an enum convert in both directions") {
   CHECK(ipc::kPauseWords.text(ipc::PauseReason::rate) == "max_connection_rate");
   CHECK(ipc::kPauseWords.find("max_connection_rate") == ipc::PauseReason::rate);
   CHECK_FALSE(ipc::kPauseWords.find("unknown"));

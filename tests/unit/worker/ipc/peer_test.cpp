@@ -28,7 +28,7 @@ std::string text(const ipc::Peer& peer) {
 
 }  // namespace
 
-TEST_CASE("Peers are written as in the control protocol") {
+TEST_CASE("peers are written as in the control protocol") {
   CHECK(text(v6("2001:db8::1", 5000)) == "[2001:db8::1]:5000");
   CHECK(text(v6("fe80::1", 1, 3)) == "[fe80::1%3]:1");
   ipc::Peer local;
@@ -38,13 +38,13 @@ TEST_CASE("Peers are written as in the control protocol") {
   CHECK(text(local) == "unix:uid=1000,pid=812");
 }
 
-TEST_CASE("A v4-mapped peer is an IPv4 peer everywhere") {
+TEST_CASE("a v4-mapped peer is an IPv4 peer everywhere") {
   const ipc::Peer peer = v6("::ffff:192.0.2.7", 80);
   CHECK(peer.family == AF_INET);
   CHECK(text(peer) == "192.0.2.7:80");
 }
 
-TEST_CASE("The longest texts fit") {
+TEST_CASE("the longest texts fit") {
   ipc::Peer peer = v6("1111:2222:3333:4444:5555:6666:7777:8888", 65535, 4294967295U);
   CHECK(text(peer) == "[1111:2222:3333:4444:5555:6666:7777:8888%4294967295]:65535");
 }

@@ -44,7 +44,7 @@ sys::Fd sealed(
 
 }  // namespace
 
-TEST_CASE("A plan is read as it was built") {
+TEST_CASE("a plan is read as it was built") {
   const sys::Fd memfd = sealed({"/bin/cat", "", "-u"});
   auto plan = ipc::Plan::map(memfd.get());
   REQUIRE(plan);
@@ -61,13 +61,13 @@ TEST_CASE("A plan is read as it was built") {
   CHECK(std::string(plan->string({})).empty());
 }
 
-TEST_CASE("A sealed plan can no longer be changed") {
+TEST_CASE("a sealed plan can no longer be changed") {
   const sys::Fd memfd = sealed({});
   CHECK(write(memfd.get(), "x", 1) == -1);
   CHECK(ftruncate(memfd.get(), 0) == -1);
 }
 
-TEST_CASE("A plan that is cut short, or no plan, is refused") {
+TEST_CASE("a plan that is cut short, or no plan, is refused") {
   const sys::Fd whole = sealed({"/bin/cat"});
   std::string bytes(sizeof(ipc::PlanHeader) + 64, '\0');
   const ssize_t size = pread(whole.get(), bytes.data(), bytes.size(), 0);
@@ -79,7 +79,7 @@ TEST_CASE("A plan that is cut short, or no plan, is refused") {
   }
 }
 
-TEST_CASE("A plan with numbers out of range is refused") {
+TEST_CASE("a plan with numbers out of range is refused") {
   const Change changes[] = {
       [](ipc::PlanHeader& header) { header.handler_count = 0; },
       [](ipc::PlanHeader& header) { header.handler_count = ipc::kMaxHandlers + 1; },

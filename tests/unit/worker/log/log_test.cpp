@@ -42,7 +42,7 @@ class LogPipe {
 
 }  // namespace
 
-TEST_CASE("A text line has time, program, pid, level, path, message and fields") {
+TEST_CASE("a text line has time, program, pid, level, path, message and fields") {
   const LogPipe pipe(log::Format::text);
   log::Line(log::Level::info, "root/echo")
       .text("hello ")
@@ -59,7 +59,7 @@ TEST_CASE("A text line has time, program, pid, level, path, message and fields")
   CHECK(std::regex_match(line, form));
 }
 
-TEST_CASE("A JSON line has the same, as one object") {
+TEST_CASE("a JSON line has the same, as one object") {
   const LogPipe pipe(log::Format::json);
   log::Line(log::Level::warning, "root").text("a \"quoted\" \\ word").field("n", 1).field("s", "x").write();
   const std::string line = pipe.read_all();
@@ -70,13 +70,13 @@ TEST_CASE("A JSON line has the same, as one object") {
           R"x(\{"time":"[^"]+Z","level":"warning","program":"test","program_pid":\d+,"path":"root","message":"a \\"quoted\\" \\\\ word","n":1,"s":"x"\}\n)x")));
 }
 
-TEST_CASE("Lines below the level are not written") {
+TEST_CASE("lines below the level are not written") {
   const LogPipe pipe(log::Format::text);
   log::Line(log::Level::debug, "root").text("quiet").write();
   CHECK(pipe.read_all().empty());
 }
 
-TEST_CASE("Bytes that could forge a line or control a terminal are escaped") {
+TEST_CASE("bytes that could forge a line or control a terminal are escaped") {
   for (const log::Format format : {log::Format::text, log::Format::json}) {
     const LogPipe pipe(format);
     log::Line(log::Level::info, "root").text("a\nb\x1b[2J\xff").field("f", "x\r\ny").write();
@@ -89,7 +89,7 @@ TEST_CASE("Bytes that could forge a line or control a terminal are escaped") {
   }
 }
 
-TEST_CASE("A long message is cut, and the fields after it are still there") {
+TEST_CASE("a long message is cut, and the fields after it are still there") {
   const LogPipe pipe(log::Format::json);
   log::Line(log::Level::info, "root").text(std::string(10'000, 'm')).field("pid", 1).write();
   const std::string line = pipe.read_all();
@@ -97,7 +97,7 @@ TEST_CASE("A long message is cut, and the fields after it are still there") {
   CHECK(line.ends_with("mmm...\",\"pid\":1}\n"));
 }
 
-TEST_CASE("A field that does not fit is left out whole") {
+TEST_CASE("a field that does not fit is left out whole") {
   const LogPipe pipe(log::Format::json);
   log::Line(log::Level::info, "root").text("m").field("big", std::string(10'000, 'v')).field("pid", 1).write();
   const std::string line = pipe.read_all();
@@ -105,7 +105,7 @@ TEST_CASE("A field that does not fit is left out whole") {
   CHECK(line.ends_with("\"message\":\"m\",\"pid\":1}\n"));
 }
 
-TEST_CASE("A full log drops lines, counts them and says so when there is room again") {
+TEST_CASE("a full log drops lines, counts them and says so when there is room again") {
   const LogPipe pipe(log::Format::text);
   const std::uint64_t before = log::dropped();
   const std::string filling(3000, 'x');
@@ -122,7 +122,7 @@ TEST_CASE("A full log drops lines, counts them and says so when there is room ag
   CHECK(told == 2);
 }
 
-TEST_CASE("A rate limit admits one line a second and counts the others") {
+TEST_CASE("a rate limit admits one line a second and counts the others") {
   log::RateLimit limit;
   CHECK(limit.allow(1'000'000'000));
   CHECK_FALSE(limit.allow(1'999'999'999));

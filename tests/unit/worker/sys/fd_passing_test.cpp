@@ -52,7 +52,7 @@ void send_many(int socket, const std::vector<int>& descriptors) {
 
 }  // namespace
 
-TEST_CASE("A descriptor is passed with a datagram, and is close-on-exec") {
+TEST_CASE("a descriptor is passed with a datagram, and is close-on-exec") {
   const Pair pair = make_pair(SOCK_SEQPACKET);
   const sys::Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   REQUIRE(sys::send_datagram(pair.near.get(), bytes("hello"), null.get()));
@@ -65,7 +65,7 @@ TEST_CASE("A descriptor is passed with a datagram, and is close-on-exec") {
   CHECK_FALSE(got.has_more);
 }
 
-TEST_CASE("A datagram without a descriptor has none") {
+TEST_CASE("a datagram without a descriptor has none") {
   const Pair pair = make_pair(SOCK_SEQPACKET);
   REQUIRE(sys::send_datagram(pair.near.get(), bytes("hello")));
   char buffer[16];
@@ -75,7 +75,7 @@ TEST_CASE("A datagram without a descriptor has none") {
   CHECK(got.sender == 0);
 }
 
-TEST_CASE("Surplus descriptors do not stay open") {
+TEST_CASE("surplus descriptors do not stay open") {
   const Pair pair = make_pair(SOCK_SEQPACKET);
   const int before = lowest_free();
   send_many(pair.near.get(), std::vector<int>(GENERATE(2U, 3U, 10U), 0));
@@ -89,7 +89,7 @@ TEST_CASE("Surplus descriptors do not stay open") {
   CHECK(lowest_free() == before);
 }
 
-TEST_CASE("A receiver that asks for the sender gets no descriptor") {
+TEST_CASE("a receiver that asks for the sender gets no descriptor") {
   const Pair pair = make_pair(SOCK_DGRAM);
   const int on = 1;
   REQUIRE(setsockopt(pair.far.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
@@ -104,7 +104,7 @@ TEST_CASE("A receiver that asks for the sender gets no descriptor") {
   CHECK(lowest_free() == before);
 }
 
-TEST_CASE("A datagram longer than the buffer is cut, and marked so") {
+TEST_CASE("a datagram longer than the buffer is cut, and marked so") {
   const Pair pair = make_pair(SOCK_DGRAM);
   REQUIRE(sys::send_datagram(pair.near.get(), bytes("0123456789")));
   char buffer[4];
@@ -113,7 +113,7 @@ TEST_CASE("A datagram longer than the buffer is cut, and marked so") {
   CHECK(got.is_cut);
 }
 
-TEST_CASE("Nothing to receive and no receiver are reported at once") {
+TEST_CASE("nothing to receive and no receiver are reported at once") {
   Pair pair = make_pair(SOCK_SEQPACKET);
   char buffer[4];
   CHECK(sys::receive_with_descriptor(pair.far.get(), buffer).size == -1);

@@ -6,7 +6,7 @@
 
 using namespace bulkhead;
 
-TEST_CASE("A signal has the C library's name") {
+TEST_CASE("a signal has the C library's name") {
   for (int signal = 1; signal < sys::kFirstRealTime; ++signal) {
     INFO(signal);
     CHECK(sys::signal_number(sys::signal_name(signal)) == signal);
@@ -15,7 +15,7 @@ TEST_CASE("A signal has the C library's name") {
   CHECK(std::string(sys::signal_name(SIGTERM)) == "SIGTERM");
 }
 
-TEST_CASE("Real-time signals have names, and invalid numbers have none") {
+TEST_CASE("real-time signals have names, and invalid numbers have none") {
   CHECK(std::string(sys::signal_name(SIGRTMIN)) == "SIGRTMIN");
   CHECK(std::string(sys::signal_name(SIGRTMIN + 3)) == "SIGRTMIN+3");
   CHECK(std::string(sys::signal_name(SIGRTMAX - 14)) == "SIGRTMAX-14");
@@ -25,7 +25,7 @@ TEST_CASE("Real-time signals have names, and invalid numbers have none") {
   CHECK(std::string(sys::signal_name(SIGRTMAX + 1)) == "an unknown signal");
 }
 
-TEST_CASE("An unknown signal name has no number") {
+TEST_CASE("an unknown signal name has no number") {
   for (const char* word : {"", "SIG", "SIGSIGTERM", "term", "15", "signal 0", "RTMIN", "SIGRTMIN", "nal 32"}) {
     INFO(word);
     CHECK(sys::signal_number(word) == 0);

@@ -9,7 +9,7 @@ using namespace bulkhead::ipc;
 
 // The kernel's part at the death of a holder is tested with real processes in tests/e2e; these are the values that it
 // leaves.
-TEST_CASE("A free lock can be taken and released") {
+TEST_CASE("a free lock can be taken and released") {
   register_robust_list();
   RobustLock robust;
   CHECK(lock(robust) == Locked::yes);
@@ -19,7 +19,7 @@ TEST_CASE("A free lock can be taken and released") {
   unlock(robust);
 }
 
-TEST_CASE("A lock whose holder died is taken and reports the death, with or without waiters") {
+TEST_CASE("a lock whose holder died is taken and reports the death, with or without waiters") {
   register_robust_list();
   constexpr std::uint32_t kDied = FUTEX_OWNER_DIED;
   for (const std::uint32_t left : {kDied, kDied | FUTEX_WAITERS}) {

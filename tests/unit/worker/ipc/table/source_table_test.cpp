@@ -85,7 +85,7 @@ SourceKey source(std::uint32_t number, std::uint16_t family = AF_INET) {
 
 }  // namespace
 
-TEST_CASE("Each source gets as many connections as the limit") {
+TEST_CASE("each source gets as many connections as the limit") {
   Fixture f(64);
   f.rules.max_connections = 3;
   for (std::uint32_t from = 1; from <= 8; ++from) {
@@ -101,7 +101,7 @@ TEST_CASE("Each source gets as many connections as the limit") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("Connections that began without a limit count as soon as somebody asks") {
+TEST_CASE("connections that began without a limit count as soon as somebody asks") {
   Fixture f(16);
   f.rules.max_connections = 3;
   const auto unasked = [&f](std::uint32_t number) {
@@ -129,7 +129,7 @@ TEST_CASE("Connections that began without a limit count as soon as somebody asks
   f.end(slot);
   CHECK(f.connect(first) != kNoSlot);
   (void)f.table.release(not_yet_a_client);
-  SECTION("and anew if a source is cut to another prefix") {
+  SECTION("and again if a source is cut to another prefix") {
     f.rules.prefix4 = 24;
     f.rules.max_connections = 7;
     f.table.repair(&f.rules, kNow);
@@ -140,7 +140,7 @@ TEST_CASE("Connections that began without a limit count as soon as somebody asks
   }
 }
 
-TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn connection does not") {
+TEST_CASE("a lingering group counts for its source until it is gone, a withdrawn connection does not") {
   Fixture f(4);
   f.rules.max_connections = 1;
   const auto slot = f.connect(source(1));
@@ -154,14 +154,14 @@ TEST_CASE("A lingering group counts for its source until it is gone, a withdrawn
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A source without connection, penalty or rate is removed at once") {
+TEST_CASE("a source without connection, penalty or rate is removed at once") {
   Fixture f(8);
   for (std::uint32_t from = 1; from <= 10'000; ++from) f.end(f.connect(source(from)));
   CHECK(f.table.sources().touched() == 1);
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("Among 65,536 sources of each family one is found in a step or two", "[property]") {
+TEST_CASE("among 65,536 sources of each family one is found in a step or two", "[property]") {
   Fixture f(8);
   f.rules.rate = {1, 3600 * kSecond};
   constexpr std::uint32_t kKnown = 65'536;
@@ -193,7 +193,7 @@ std::int64_t memory_of(const Fixture& f) {
   return status.st_blocks * 512;
 }
 
-TEST_CASE("A listener uses memory for sources only if it limits them, in proportion to their number") {
+TEST_CASE("a listener uses memory for sources only if it limits them, in proportion to their number") {
   Fixture f(1024);
   const auto at_once = [&f] {
     std::vector<std::uint32_t> slots;
@@ -219,7 +219,7 @@ TEST_CASE("200,000 sources one after the other stay within the memory that bulkh
   CHECK(f.connect(source(0x0a000000 + 199'999)) == kNoSlot);
 }
 
-TEST_CASE("When the room for rates is full, only the rate of the longest idle source is reset") {
+TEST_CASE("when the room for rates is full, only the rate of the longest idle source is reset") {
   Fixture f(2, {4, 100});
   f.rules.rate = {1, 3600 * kSecond};
   constexpr std::uint32_t kRoom = 2 + 2 * 4 + 100;
@@ -234,7 +234,7 @@ TEST_CASE("When the room for rates is full, only the rate of the longest idle so
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A source with a connection is never removed to make room") {
+TEST_CASE("a source with a connection is never removed to make room") {
   Fixture f(4, {1, 1});
   f.rules.max_connections = 1;
   f.rules.rate = {1, kSecond};
@@ -246,7 +246,7 @@ TEST_CASE("A source with a connection is never removed to make room") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A penalised source is refused until its time has passed, and the others are not") {
+TEST_CASE("a penalised source is refused until its time has passed, and the others are not") {
   Fixture f(4);
   const Penalised penalised = f.crash(source(1), 90);
   CHECK(penalised.began);
@@ -259,7 +259,7 @@ TEST_CASE("A penalised source is refused until its time has passed, and the othe
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("Small penalties begin to count once more than min is due") {
+TEST_CASE("small penalties begin to count once more than min is due") {
   Fixture f(4);
   CHECK_FALSE(f.crash(source(1), 10).began);
   CHECK(f.penalised() == 1);
@@ -267,13 +267,13 @@ TEST_CASE("Small penalties begin to count once more than min is due") {
   CHECK(f.connect(source(1)) == kNoSlot);
 }
 
-TEST_CASE("Exempt clients are admitted, penalised or not") {
+TEST_CASE("exempt clients are admitted, penalised or not") {
   Fixture f(4);
   (void)f.crash(source(1), 90);
   CHECK(f.ask(source(1), kUnlimited, true).slot != kNoSlot);
 }
 
-TEST_CASE("A connection refused for lack of a slot is not counted, and takes nothing from its rate") {
+TEST_CASE("a connection refused for lack of a slot is not counted, and takes nothing from its rate") {
   Fixture f(1);
   f.rules.max_connections = 1;
   f.rules.rate = {1, 3600 * kSecond};
@@ -283,7 +283,7 @@ TEST_CASE("A connection refused for lack of a slot is not counted, and takes not
   CHECK(f.connect(source(1)) != kNoSlot);
 }
 
-TEST_CASE("A slot that was claimed before the accept gets its source on admission") {
+TEST_CASE("a slot that was claimed before the accept gets its source on admission") {
   Fixture f(2);
   f.rules.max_connections = 1;
   const auto early = f.table.claim({1, 0, kNow}).slot;
@@ -293,7 +293,7 @@ TEST_CASE("A slot that was claimed before the accept gets its source on admissio
   CHECK(f.connect(source(1)) != kNoSlot);
 }
 
-TEST_CASE("A rule's own limit replaces the listener's") {
+TEST_CASE("a rule's own limit replaces the listener's") {
   Fixture f(4);
   f.rules.max_connections = 1;
   CHECK(f.connect(source(1)) != kNoSlot);
@@ -330,7 +330,7 @@ TEST_CASE("deny_all: beyond max_sources no new source of the family is admitted 
   CHECK(f.connect(source(1), kNow + 21 * kSecond) == kNoSlot);
 }
 
-TEST_CASE("Clearing removes all penalties within the prefix and keeps the others") {
+TEST_CASE("clearing removes all penalties within the prefix and keeps the others") {
   Fixture f(4);
   for (std::uint32_t from = 0; from < 300; ++from) (void)f.crash(source(0x0a000000 + from), 16 + from);
   (void)f.crash(source(0x20010000, AF_INET6), 90);
@@ -345,7 +345,7 @@ TEST_CASE("Clearing removes all penalties within the prefix and keeps the others
   CHECK(f.table.forgive(source(0x20010000, AF_INET6)) == 1U);
 }
 
-TEST_CASE("A long random history stays consistent and agrees with a simple model") {
+TEST_CASE("a long random history stays consistent and agrees with a simple model") {
   Fixture f(32, {5, 10});
   f.rules.max_connections = 4;
   f.rules.rate = {3, 10 * kSecond};

@@ -34,7 +34,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("Slots are given out up to the limit, and the next freed one wakes a waiting worker") {
+TEST_CASE("slots are given out up to the limit, and the next freed one wakes a waiting worker") {
   Fixture f(2);
   const auto first = f.claim(1, 0);
   const auto second = f.claim(1, 0);
@@ -48,7 +48,7 @@ TEST_CASE("Slots are given out up to the limit, and the next freed one wakes a w
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("Counts follow a connection from claim to end") {
+TEST_CASE("counts follow a connection from claim to end") {
   Fixture f(4);
   const auto slot = f.claim(7, 3);
   CHECK(f.table.counts().used == 1);
@@ -65,7 +65,7 @@ TEST_CASE("Counts follow a connection from claim to end") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A group that outlives its connection keeps the slot, but the connection has ended") {
+TEST_CASE("a group that outlives its connection keeps the slot, but the connection has ended") {
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
@@ -78,7 +78,7 @@ TEST_CASE("A group that outlives its connection keeps the slot, but the connecti
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A connection whose process was never started is not counted") {
+TEST_CASE("a connection whose process was never started is not counted") {
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
@@ -89,7 +89,7 @@ TEST_CASE("A connection whose process was never started is not counted") {
   CHECK(counts.used == 0);
 }
 
-TEST_CASE("Refusals are counted by reason") {
+TEST_CASE("refusals are counted by reason") {
   Fixture f(1);
   f.table.refuse(Refusal::handler_start);
   f.table.refuse(Refusal::handler_start);
@@ -116,14 +116,14 @@ Collected collect(Fixture& f, std::uint32_t slot) {
 
 }  // namespace
 
-TEST_CASE("A word is what it was, and any number is some word") {
+TEST_CASE("a word is what it was, and any number is some word") {
   MasterWord word{0xdeadbeef, Wish::linger, true, false, true, true, 0x8b};
   CHECK(master_word(word_of(word)) == word);
   CHECK(master_word(~std::uint64_t{0}).wish == Wish::none);
   CHECK_FALSE(master_word(0).is_order());
 }
 
-TEST_CASE("A worker carries out what the master has written beside a slot, once") {
+TEST_CASE("a worker carries out what the master has written beside a slot, once") {
   Fixture f(4);
   auto view = TableView::map(f.fd.get(), f.table.room_of_it());
   REQUIRE(view);
@@ -143,7 +143,7 @@ TEST_CASE("A worker carries out what the master has written beside a slot, once"
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A group that is left keeps the slot until the master says that it is gone") {
+TEST_CASE("a group that is left keeps the slot until the master says that it is gone") {
   Fixture f(1);
   auto view = TableView::map(f.fd.get(), f.table.room_of_it());
   REQUIRE(view);
@@ -160,7 +160,7 @@ TEST_CASE("A group that is left keeps the slot until the master says that it is 
   CHECK(f.claim() == slot);
 }
 
-TEST_CASE("A word for another use of the slot, or for a free one, is no order") {
+TEST_CASE("a word for another use of the slot, or for a free one, is no order") {
   Fixture f(1);
   auto view = TableView::map(f.fd.get(), f.table.room_of_it());
   REQUIRE(view);
@@ -174,7 +174,7 @@ TEST_CASE("A word for another use of the slot, or for a free one, is no order") 
   CHECK_FALSE(f.table.wish(kNoSlot));
 }
 
-TEST_CASE("A view's copies are what the workers' side has, and name the master's slots") {
+TEST_CASE("a view's copies are what the workers' side has, and name the master's slots") {
   Fixture f(4);
   auto view = TableView::map(f.fd.get(), f.table.room_of_it());
   REQUIRE(view);
@@ -191,7 +191,7 @@ TEST_CASE("A view's copies are what the workers' side has, and name the master's
   CHECK(view->counts()->serving == 1);
 }
 
-TEST_CASE("Counts are not read while somebody holds the lock") {
+TEST_CASE("counts are not read while somebody holds the lock") {
   Fixture f(1);
   auto view = TableView::map(f.fd.get(), f.table.room_of_it());
   REQUIRE(view);
@@ -201,7 +201,7 @@ TEST_CASE("Counts are not read while somebody holds the lock") {
   CHECK(view->counts());
 }
 
-TEST_CASE("Whatever is written into the header, a worker repairs what it begins with") {
+TEST_CASE("whatever is written into the header, a worker repairs what it begins with") {
   Fixture f(8);
   const auto slot = f.claim();
   f.table.serve(slot);
@@ -226,7 +226,7 @@ TEST_CASE("Whatever is written into the header, a worker repairs what it begins 
   munmap(header, sizeof(TableHeader));
 }
 
-TEST_CASE("A table that is recreated has the slots that live, and other uses for the rest") {
+TEST_CASE("a table that is recreated has the slots that live, and other uses for the rest") {
   const Shape shape{4, 0, 0};
   TableRoom room = room_of(shape);
   room.first_use = 1U << 26;
@@ -254,7 +254,7 @@ TEST_CASE("A table that is recreated has the slots that live, and other uses for
   CHECK(table->consistent());
 }
 
-TEST_CASE("A long random history stays consistent") {
+TEST_CASE("a long random history stays consistent") {
   Fixture f(32);
   std::mt19937 random(5);
   std::vector<std::uint32_t> claimed;
@@ -293,7 +293,7 @@ TEST_CASE("A long random history stays consistent") {
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("A connection's id is unique to its use, listener and slot") {
+TEST_CASE("a connection's id is unique to its use, listener and slot") {
   const auto id = connection_id(0xabcdef01, 4095, 999'999);
   const ConnectionName name = connection_name(id);
   CHECK(name.use == 0xabcdef01);
@@ -301,7 +301,7 @@ TEST_CASE("A connection's id is unique to its use, listener and slot") {
   CHECK(name.slot == 999'999);
 }
 
-TEST_CASE("Memory of another size than the plan says is not mapped as a table") {
+TEST_CASE("memory of another size than the plan says is not mapped as a table") {
   const TableRoom room = room_of({8, 0, 0});
   sys::Fd null(memfd_create("test", MFD_CLOEXEC));
   CHECK_FALSE(Table::map(null.get(), room));
@@ -327,7 +327,7 @@ Refusal begin(Table& table, std::int64_t now_ns) {
 
 }  // namespace
 
-TEST_CASE("A rate admits its count, reports when it has room again, and recovers") {
+TEST_CASE("a rate admits its count, reports when it has room again, and recovers") {
   Fixture f(10, 3, 1000);
   for (int i = 0; i < 3; ++i) CHECK(begin(f.table, kStart + i) == Refusal::count_);
   const Grant refused = f.table.claim({1, 0, kStart + 10});
@@ -340,7 +340,7 @@ TEST_CASE("A rate admits its count, reports when it has room again, and recovers
   CHECK(begin(f.table, kStart + 1001) == Refusal::count_);
 }
 
-TEST_CASE("A rate admits no more than its count in any window of its length") {
+TEST_CASE("a rate admits no more than its count in any window of its length") {
   Fixture f(10, 7, 1000);
   std::mt19937 random(3);
   std::vector<std::int64_t> begun;
@@ -353,7 +353,7 @@ TEST_CASE("A rate admits no more than its count in any window of its length") {
   for (std::size_t i = 7; i < begun.size(); ++i) REQUIRE(begun[i] - begun[i - 7] >= 1000);
 }
 
-TEST_CASE("A claim holds its part of the rate, and gives it back if it does not become a connection") {
+TEST_CASE("a claim holds its part of the rate, and gives it back if it does not become a connection") {
   Fixture f(10, 2, 1'000'000'000);
   const auto first = f.table.claim({1, 0, kStart}).slot;
   const auto second = f.table.claim({1, 1, kStart}).slot;
@@ -368,7 +368,7 @@ TEST_CASE("A claim holds its part of the rate, and gives it back if it does not 
   CHECK(f.table.consistent());
 }
 
-TEST_CASE("An admitted connection keeps its slot") {
+TEST_CASE("an admitted connection keeps its slot") {
   Fixture f(1);
   const auto slot = f.claim();
   CHECK(f.table.admit({1, 0, 0}, slot).slot == slot);
