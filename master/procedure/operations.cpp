@@ -110,12 +110,12 @@ void Operations::over(Place request, const Outcome& outcome) {
 
 // After those who have waited for the same, so that they do not end what this starts.
 void Operations::tell_gone(const std::string& path) {
-  std::vector<std::function<void()>> deeds;
+  std::vector<std::function<void()>> actions;
   std::erase_if(for_gone_, [&](auto& one) {
-    if (one.first == path) deeds.push_back(std::move(one.second));
+    if (one.first == path) actions.push_back(std::move(one.second));
     return one.first == path;
   });
-  for (const auto& deed : deeds) deed();
+  for (const auto& action : actions) action();
 }
 
 bool Operations::is_up(const std::string& path) const {
@@ -255,9 +255,9 @@ Operations::Requests::const_iterator Operations::discard_of(const std::string& p
                               [&path](const Request& one) { return one.verb == Verb::discard && one.path == path; });
 }
 
-void Operations::when_gone(const std::string& path, std::function<void()> deed) {
-  if (discard_of(path) == requests_.end()) return deed();
-  for_gone_.emplace_back(path, std::move(deed));
+void Operations::when_gone(const std::string& path, std::function<void()> action) {
+  if (discard_of(path) == requests_.end()) return action();
+  for_gone_.emplace_back(path, std::move(action));
 }
 
 bool Operations::can_take_back(const std::string& path) const {

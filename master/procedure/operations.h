@@ -47,8 +47,8 @@ class Operations {
 
   // Stops it, as stop() does, and removes everything that is known of it. If it has gone already, that is all right.
   void discard(const std::string& path, Done done);
-  // Calls `deed` when no discard of this very path is under way.
-  void when_gone(const std::string& path, std::function<void()> deed);
+  // Calls `action` when no discard of this very path is under way.
+  void when_gone(const std::string& path, std::function<void()> action);
   // True if the discard of this very path can be called off: what it ends has not been stopped yet.
   [[nodiscard]] bool can_take_back(const std::string& path) const;
   // Calls it off, which is answered with success. What operators wish to end goes on ending.

@@ -38,7 +38,7 @@ class RunsKeeper {
   [[nodiscard]] std::uint64_t start_of(supervision::RunId run, pid_t pid);
 
   const running::Children& children_;
-  std::vector<process::WorkerRecord> former_;  // workers of earlier lives
+  std::vector<process::WorkerRecord> former_;  // workers of previous daemons
   process::RunsFile file_;
   std::optional<std::uint64_t> changes_;  // of processes, as written
   process::Runs written_;

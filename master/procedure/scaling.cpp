@@ -33,7 +33,7 @@ void Scaling::ask(const std::string& listener, Wanted wanted, Done done) {
 
 void Scaling::release() {
   held_ = false;
-  for (const auto& deed : std::exchange(waiting_, {})) deed();
+  for (const auto& action : std::exchange(waiting_, {})) action();
 }
 
 void Scaling::settle(const std::string& listener, Done done) {
@@ -42,20 +42,20 @@ void Scaling::settle(const std::string& listener, Done done) {
     if (node == nullptr || !node->listener) return settling({});
     step(listener, catalogue_.overrides().workers_of(listener).value_or(node->listener->workers), settling);
   };
-  request(listener, Deed(settled), std::move(done));
+  request(listener, Action(settled), std::move(done));
 }
 
 void Scaling::request(const std::string& listener, Wanted wanted, Done done) {
   const auto scaled = [this, listener, wanted = std::move(wanted)](const Done& scaling) {
     begin(listener, wanted, scaling);
   };
-  request(listener, Deed(scaled), std::move(done));
+  request(listener, Action(scaled), std::move(done));
 }
 
-void Scaling::request(const std::string& listener, Deed deed, Done done) {
+void Scaling::request(const std::string& listener, Action action, Done done) {
   auto& requests = requests_[listener];
-  requests.emplace_back([this, listener, deed = std::move(deed), done = std::move(done)] {
-    deed([this, listener, done](const Outcome& outcome) {
+  requests.emplace_back([this, listener, action = std::move(action), done = std::move(done)] {
+    action([this, listener, done](const Outcome& outcome) {
       done(outcome);
       later_([this, listener] { next(listener); });
     });

@@ -38,9 +38,9 @@ class Scaling {
 
  private:
   using Wanted = std::function<std::int64_t(std::int64_t present)>;
-  using Deed = std::function<void(const Done& done)>;
+  using Action = std::function<void(const Done& done)>;
   void ask(const std::string& listener, Wanted wanted, Done done);
-  void request(const std::string& listener, Deed deed, Done done);
+  void request(const std::string& listener, Action action, Done done);
   void request(const std::string& listener, Wanted wanted, Done done);
   void begin(const std::string& listener, const Wanted& wanted, const Done& done);
   void next(const std::string& listener);

@@ -483,12 +483,8 @@ bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, st
 }
 
 process::ChildrenHandover Children::hand_over() const {
-  return {workers_.hand_over(),
-          workers_.logs().hand_over(),
-          processes_.hand_over(),
-          processes_.hand_over_remains(),
-          errors_.hand_over(),
-          adoption_.hand_over(),
+  return {workers_.hand_over(),           workers_.logs().hand_over(), processes_.hand_over(),
+          processes_.hand_over_remains(), errors_.hand_over(),         adoption_.hand_over(),
           workers_.errands().hand_over()};
 }
 

@@ -120,8 +120,8 @@ class Leave(GiveUpTestCase):
         self.assertFalse(os.path.exists(self.socket + ".runs"))
 
     def former(self, daemon):
-        """The connections of workers of earlier lives, as the daemon reports them."""
-        lines = daemon.log("^connections of an earlier life of the daemon continue")
+        """The connections of workers of previous daemons, as the daemon reports them."""
+        lines = daemon.log("^connections of the previous daemon's workers continue")
         self.assertEqual(len(lines), 1)
         self.assertGreaterEqual(lines[0]["connections"], 8)
         return lines[0]["connections"]

@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "worker/ipc/table.h"
+#include "worker/ipc/table/table.h"
 
 namespace bulkhead::process {
 namespace {

@@ -108,9 +108,9 @@ class Table {
   // Other limits from now on, the room stays. Connections above a lower limit continue; a rate starts over if it is
   // another. Waiting workers should get a Kick.
   void limit(const Shape& limits) noexcept;
-  // The first action of a worker, and one when another worker has died: rebuilds what can be rebuilt, whatever the memory
-  // says. With `rules`, which the worker asks sources by, connections that others have admitted without them count for
-  // their sources too.
+  // The first action of a worker, and one when another worker has died: rebuilds what can be rebuilt, whatever the
+  // memory says. With `rules`, which the worker asks sources by, connections that others have admitted without them
+  // count for their sources too.
   void repair(const admission::SourceRules* rules, std::int64_t now_ns) noexcept;
 
   // What the master wants done with a slot that it owns, and has not been done.
