@@ -103,7 +103,8 @@ TEST_CASE("an entry that leaves is handed over as a child of its own") {
   REQUIRE(catalogue.leaving().size() == 1);
   CHECK(catalogue.leaving().front().supervisor == "root");
   CHECK(catalogue.leaving().front().text ==
-        R"({"supervisor":{"auto_shutdown":"never","children":[{"id":"gone","type":"process","argv":["/bin/gone"]}]}})");
+        R"({"supervisor":{"auto_shutdown":"never","children":[{"id":"gone","type":"process","argv":["/bin/gone"]})"
+        "\n]}}");
 }
 
 TEST_CASE("an entry that stays after all keeps its tag") {
