@@ -162,11 +162,11 @@ class Connections(SourcesTestCase):
     def test_the_share_holds_while_workers_are_killed_at_random(self):
         share, sources = 5, [f"127.0.0.{number}" for number in range(2, 6)]
         daemon = self.supervise(listener(workers=3, max_connections_per_source=share, max_restarts=MANY, restart_delay="none"))
-        lock, at_once, most, served = threading.Lock(), dict.fromkeys(sources, 0), 0, 0
+        lock, at_once, most, served, lost = threading.Lock(), dict.fromkeys(sources, 0), 0, 0, 0
         stop = threading.Event()
 
         def client_of(source):
-            nonlocal most, served
+            nonlocal most, served, lost
             while not stop.is_set():
                 with contextlib.suppress(OSError), Client(daemon.address(), source=(source, 0)) as client:
                     if not is_served(client):
@@ -176,16 +176,20 @@ class Connections(SourcesTestCase):
                         most = max(most, at_once[source])
                         served += 1
                     time.sleep(random.random() / 50)
+                    continues = False
+                    with contextlib.suppress(OSError):
+                        continues = is_served(client)
                     with lock:
                         at_once[source] -= 1
+                        lost += not continues
         threads = [threading.Thread(target=client_of, args=(source,)) for source in sources for _ in range(share + 2)]
         for thread in threads:
             thread.start()
-        kills, until = 0, time.monotonic() + 3
+        kills, until = 0, time.monotonic() + 20
         try:
-            while time.monotonic() < until:
-                for worker in random.sample(daemon.workers(), 1) if daemon.workers() else []:
-                    kills += signal_process(worker.pid, signal.SIGKILL) is not None
+            while kills < 50 and time.monotonic() < until:
+                if workers := daemon.workers():
+                    kills += signal_process(random.choice(workers).pid, signal.SIGKILL)
                 time.sleep(random.random() / 20)
         finally:
             stop.set()
@@ -194,6 +198,7 @@ class Connections(SourcesTestCase):
         daemon.wait_workers(3)
         wait_until(lambda: not daemon.control.call("connections")["result"], 5, "no connection")
         self.measured(kills=kills, served=served, most_at_once=most)
+        self.assertEqual(lost, 0)
         self.assertLessEqual(most, share)
         self.assertGreater(kills, 20)
         for source in sources:

@@ -13,7 +13,7 @@ import time
 
 from .invariants import Baseline, at_rest
 from .listening import listening_on
-from .processes import all_processes, children_of, descendants, process, reap, signal_process
+from .processes import all_processes, children_of, descendants, is_worker, process, reap, signal_process
 from .waiting import Timeout, wait_until
 
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:")
@@ -180,8 +180,7 @@ class Daemon:
 
     def workers(self, name=None):
         """Living workers with their titles, in the order of their indices."""
-        wanted = re.compile(r"^bulkheadd: worker %s/\d+ " % (re.escape(name) if name else r"\S+"))
-        found = [one for one in children_of(self.pid) if one.state != "Z" and wanted.match(one.title)]
+        found = [one for one in children_of(self.pid) if one.state != "Z" and is_worker(one, name)]
         return sorted(found, key=lambda one: one.title.split()[2])
 
     def wait_workers(self, count, without=(), seconds=5.0, name=None):
@@ -196,7 +195,7 @@ class Daemon:
     def connections(self):
         """Connection children, adopted ones included: every process below the master that is no worker."""
         everything = all_processes()
-        parents = [self.pid] + [one.pid for one in children_of(self.pid, everything) if one.title.startswith("bulkheadd: worker")]
+        parents = [self.pid] + [one.pid for one in children_of(self.pid, everything) if is_worker(one)]
         return [one for parent in parents for one in children_of(parent, everything)
                 if one.pid not in parents and one.state != "Z"]
 

@@ -8,7 +8,7 @@ import re
 import socket
 import time
 
-from .processes import children_of, descendants, process
+from .processes import children_of, descendants, is_worker, process
 from .waiting import Timeout, wait_until
 
 WINDOW = 0.02        # seconds over which processor time is taken
@@ -75,7 +75,7 @@ def at_rest(daemon):
 
 
 def _nobody_works(daemon):
-    workers = [one.pid for one in children_of(daemon.pid) if one.title.startswith("bulkheadd: worker")]
+    workers = [one.pid for one in children_of(daemon.pid) if is_worker(one)]
     return [f"{process(pid)} uses {share:.0%} of the time" for pid, share in busy([daemon.pid, *workers]).items()]
 
 

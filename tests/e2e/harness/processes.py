@@ -6,6 +6,7 @@ import re
 import signal
 
 PR_SET_CHILD_SUBREAPER = 36
+PF_FORKNOEXEC = 0x40  # proc_pid_stat(5), flags
 
 
 def become_subreaper():
@@ -28,6 +29,7 @@ class Process:
         self.ppid = int(fields[1])
         self.pgrp = int(fields[2])
         self.session = int(fields[3])
+        self.executed = not int(fields[6]) & PF_FORKNOEXEC  # it has executed a program since its fork
         self.cpu_ticks = int(fields[11]) + int(fields[12])
         self.threads = int(fields[17])
         self.starttime = int(fields[19])
@@ -86,6 +88,13 @@ def all_processes():
 
 def children_of(pid, among=None):
     return [one for one in (among or all_processes()) if one.ppid == pid]
+
+
+def is_worker(one, listener=None):
+    """A child of a bulkheadd that is a worker. A new connection's process has its worker's title until it sets its own, and may be
+    the daemon's child by then, but has not executed a program."""
+    name = re.escape(listener) if listener else r"\S+"
+    return one.executed and re.match(rf"bulkheadd: worker {name}/\d+ ", one.title) is not None
 
 
 def descendants(pid, among=None):
