@@ -65,7 +65,7 @@ class Notice(Drain):
         self.assertEqual(daemon.wait_exit(), 0)
 
     def test_a_program_without_drain_fd_has_no_such_descriptor(self):
-        daemon = self.start(exec_listener(["/bin/sh", "-c", "echo ${BULKHEAD_DRAIN_FD-none}; ls /proc/self/fd"]),
+        daemon = self.start(exec_listener(["/bin/sh", "-c", "echo $${BULKHEAD_DRAIN_FD-none}; ls /proc/self/fd"]),
                             exec_listener([self.helper("hears_drain")], "other", drain_fd=True))
         with Client(daemon.address("run")) as client:
             self.assertEqual(client.rest().split(), [b"none", b"0", b"1", b"2", b"3"])  # 3: what ls reads

@@ -125,7 +125,7 @@ class Environment(TestCase):
             daemon = self.start(exec_listener(argv, **keys), environment=self.hostile)
             with Client(daemon.address()) as client:
                 env = variables(client.rest())
-            self.assertEqual(set(env) - named, {"PATH", "TZ", "LANG", "PWD"} & set(env))
+            self.assertEqual(set(env) - named, {"PATH", "TZ", "LANG", "PWD", *login_variables()} & set(env))
 
     def test_each_connection_has_its_own_id(self):
         daemon = self.start(exec_listener([ENV]))

@@ -81,7 +81,7 @@ class Forms(SocketCase):
             self.assertEqual((env["IPCLOCALPATH"], env["UNIXLOCALPATH"], env["PROTO"]), (path, path, "IPC"))
         with Client(self.path("c")) as one, Client(self.path("d")) as two:
             self.assertTrue(one.echo() and two.echo())
-            listed = daemon.control.value("connections")
+            listed = [one for one in daemon.control.value("connections") if one["listener"] == "root/echo"]
         self.assertEqual({each["local"] for each in listed}, {f"unix:{self.path('c')}", f"unix:{self.path('d')}"})
         self.assertEqual({each["peer"] for each in listed}, {f"unix:uid={os.geteuid()},pid={os.getpid()}"})
 

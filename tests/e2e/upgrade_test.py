@@ -211,7 +211,7 @@ class Unchanged(UpgradeTestCase):
         daemon.events.close()
         attributes, environment = self.attributes(daemon), variables()
         kept = attributes[0]
-        self.assertEqual([kept[key].strip() for key in ("Umask", "oom_score_adj")] + [kept["nice"]], ["0027", "123", 2])
+        self.assertEqual([kept[key].strip() for key in ("Umask", "oom_score_adj")] + [kept["nice"]], ["0027", "123", min(19, os.getpriority(os.PRIO_PROCESS, 0) + 2)])
         self.wait_for_no_client(daemon)
         kinds = sorted(process(daemon.pid).fd_kinds().values())
         self.assertIn("TESTED=yes", environment)
