@@ -14,6 +14,7 @@
 #include "worker/handlers/process_state.h"
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
+#include "worker/sys/children.h"
 
 namespace bulkhead::handlers {
 
@@ -31,6 +32,7 @@ std::string utc(std::int64_t seconds) {
 void on_exit_of_module(int status, void* name) {
   const std::string text = *static_cast<const std::string*>(name) + " called exit(" + std::to_string(status) + ")";
   ipc::send_failure(ipc::kChannelFd, ipc::Stage::module_init, 0, text);
+  sys::end_children();
   _exit(status == 0 ? EXIT_FAILURE : status);
 }
 
