@@ -32,6 +32,7 @@
 #include "worker/reception.h"
 #include "worker/refusals.h"
 #include "worker/starter.h"
+#include "worker/sys/children.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
 #include "worker/sys/overloaded.h"
@@ -123,7 +124,18 @@ bool has_module(const ipc::PlanHeader& header) {
 }
 
 void need(const std::optional<modules::ModuleFailure>& failure) {
-  if (failure) cannot_start(failure->stage, 0, failure->text);
+  if (!failure) return;
+  ipc::send_failure(ipc::kChannelFd, failure->stage, 0, failure->text);
+  sys::end_children();  // they have our listening sockets
+  _exit(kCannotStart);
+}
+
+// Every process that a module starts is a descendant of ours while it starts, so that none goes unnoticed and all can
+// be ended. Later those that connections leave behind become the master's.
+void load(modules::Modules& modules, const ipc::PlanHeader& header, std::uint32_t slots) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  need(modules.load({ipc::drain_fd(header), ipc::kHandlerErrorFd}, slots));
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 class Worker {
@@ -479,7 +491,7 @@ int worker_main(int argc, char** argv, modules::Modules* modules) {
   }
   if (modules != nullptr) need(modules->copy(plan));
   become(plan, plan.string(header.listener_path));
-  if (modules != nullptr) need(modules->load({ipc::drain_fd(header), ipc::kHandlerErrorFd}, table.room()));
+  if (modules != nullptr) load(*modules, header, table.room());
   const auto worker = std::make_unique<Worker>(plan, std::move(table), modules);
   // By _exit: nothing is buffered, and the kernel frees what destructors would.
   _exit(worker->run());

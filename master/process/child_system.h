@@ -12,6 +12,7 @@
 
 #include "master/process/proc_walk.h"
 #include "master/process/spawn.h"
+#include "worker/sys/children.h"
 #include "worker/sys/result.h"
 #include "worker/sys/signal.h"
 
@@ -44,7 +45,7 @@ class ChildSystem {
     return scan.finds(leader);
   }
   // The next of all children of the master, ended or not.
-  [[nodiscard]] virtual std::vector<pid_t> next_children(ChildWalk& walk) noexcept { return walk.next(); }
+  [[nodiscard]] virtual std::vector<pid_t> next_children(sys::ChildWalk& walk) noexcept { return walk.next(); }
   // Whether `pid` is a child of this process, alive or not reaped yet. The only call for a pid that another process
   // names.
   [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;

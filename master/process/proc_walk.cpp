@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
-#include <utility>
 
 namespace bulkhead::process {
 
@@ -43,28 +42,6 @@ bool is_member(const char* name, pid_t group) noexcept {
 }
 
 }  // namespace
-
-std::vector<pid_t> ChildWalk::next() noexcept {
-  if (!file_) {
-    std::array<char, 64> path{};
-    std::snprintf(path.data(), path.size(), "/proc/self/task/%d/children", getpid());
-    file_.reset(open(path.data(), O_RDONLY | O_CLOEXEC));
-    cut_ = 0;
-  }
-  std::array<char, 4096> text{};
-  std::vector<pid_t> out;
-  const ssize_t got = file_ ? ::read(file_.get(), text.data(), text.size()) : 0;
-  for (ssize_t i = 0; i < got; ++i) {
-    if (text[static_cast<std::size_t>(i)] != ' ') {
-      cut_ = cut_ * 10 + (text[static_cast<std::size_t>(i)] - '0');
-    } else {
-      out.push_back(std::exchange(cut_, 0));
-    }
-  }
-  // The kernel fills what it is given but for one number.
-  if (got < static_cast<ssize_t>(text.size() / 2)) file_.reset();
-  return out;
-}
 
 // Without WEXITED, zombies are no answer: ECHILD where nobody else is left.
 bool has_living_child_in(pid_t leader) noexcept {

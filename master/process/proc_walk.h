@@ -1,29 +1,14 @@
-// Two walks through /proc, a slice at a time: with thousands of processes a whole one takes tens of milliseconds, and
-// the master must not be away for so long. A slice takes about 2 ms at most.
+// A walk through /proc, a slice at a time: with thousands of processes a whole one takes tens of milliseconds, and the
+// master must not be away for so long. A slice takes about 2 ms at most.
 #pragma once
 
 #include <sys/types.h>
 
 #include <optional>
-#include <vector>
 
 #include "worker/sys/fd.h"
 
 namespace bulkhead::process {
-
-// The pids of all children of this process, zombies included (/proc/PID/task/TID/children, proc(5), of which every
-// distribution's kernel has one; without it a walk finds nobody).
-class ChildWalk {
- public:
-  // Some hundred of them. Who is born or adopted meanwhile may be missing.
-  [[nodiscard]] std::vector<pid_t> next() noexcept;
-  // The last slice has been read, and the next one begins again.
-  [[nodiscard]] bool at_end() const noexcept { return !file_; }
-
- private:
-  sys::Fd file_;
-  pid_t cut_ = 0;  // what the last slice has of a number that goes on in the next
-};
 
 // Whether a child of this process lives in the process group that `leader` led. `leader` is a zombie child that has not
 // been reaped, so that the number is still its group's. Zombies do not live: they hold no port and no file.

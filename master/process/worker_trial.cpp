@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <vector>
 
 #include "master/journal/exit_text.h"
 #include "master/process/workers.h"
 #include "worker/log/log.h"
+#include "worker/sys/children.h"
 #include "worker/sys/signal.h"
 
 namespace bulkhead::process {
@@ -27,19 +27,6 @@ class Silence {
   Silence(const Silence&) = delete;
   Silence& operator=(const Silence&) = delete;
 };
-
-// A module may have forked, and its child have left the worker's process group.
-void end_what_is_left(ChildSystem& system) {
-  for (;;) {
-    ChildWalk walk;
-    const std::vector<pid_t> left = system.next_children(walk);
-    if (left.empty()) return;
-    for (const pid_t pid : left) {
-      if (!sys::signal_process(pid, SIGKILL)) return;
-      waitpid(pid, nullptr, 0);
-    }
-  }
-}
 
 }  // namespace
 
@@ -79,7 +66,7 @@ std::string try_worker(const std::string& path, const config::Listener& config, 
   system.signal(pid, SIGKILL, true);
   int status = 0;
   waitpid(pid, &status, 0);
-  end_what_is_left(system);
+  sys::end_children();  // a module may have forked, and its child have left the worker's process group
   const std::string failure = workers.take(pid).failure;
   if (is_ready) return "";
   if (!has_ended) return fmt::format("was not ready within {} s", kTrialPatience.count());

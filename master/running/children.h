@@ -23,13 +23,13 @@
 #include "master/journal/narrator.h"
 #include "master/process/adoption.h"
 #include "master/process/child_end.h"
-#include "master/process/proc_walk.h"
 #include "master/process/processes.h"
 #include "master/process/workers.h"
 #include "master/running/listeners.h"
 #include "master/running/workforce.h"
 #include "master/supervision/tree.h"
 #include "worker/log/output_lines.h"
+#include "worker/sys/children.h"
 
 namespace bulkhead::running {
 
@@ -190,8 +190,8 @@ class Children final : public Workforce {
   process::Workers workers_;
   process::Processes processes_;
   process::Adoption adoption_;
-  process::ChildWalk behind_;  // zombies that stay
-  bool walk_again_ = false;    // somebody may have ended since it began
+  sys::ChildWalk behind_;    // zombies that stay
+  bool walk_again_ = false;  // somebody may have ended since it began
   std::optional<Instant> next_walk_;
   std::uint64_t process_changes_ = 0;
   [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].take_line(); }

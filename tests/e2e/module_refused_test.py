@@ -17,7 +17,7 @@ SINS = {
     "sets_environment": "set the environment variable LD_PRELOAD", "exits": r"called exit\(3\)",
     "crashes": "was killed by SIGSEGV", "hangs": "took longer than 4 seconds",
     "changes_limit": "changed the resource limit RLIMIT_NOFILE", "blocks_signal": "blocked SIGURG",
-    "starts_process": "left a process running", "sets_timer": "left a timer running",
+    "starts_process": "left a process running", "starts_session": "left a process running", "sets_timer": "left a timer running",
     "changes_locale": "changed the locale to C.UTF-8"}
 
 UNFIT = {
@@ -30,7 +30,8 @@ INITS = {
     "init_refuses": "says: the moon is not right", "init_returns": r"returned 7 from init\(\)",
     "init_throws": "threw an exception: as told", "init_exits": r"called exit\(5\)",
     "init_umask": "changed the umask to 0000", "init_thread": "left 1 thread running",
-    "init_forks": "left a process running"}
+    "init_forks": "left a process running", "init_forks_session": "left a process running",
+    "init_forks_twice": "left a process running"}
 
 
 class Refused(ControlledTestCase):

@@ -69,6 +69,13 @@ UNUSED static void starts_process(void) {
     _exit(0);
   }
 }
+UNUSED static void starts_session(void) {
+  if (fork() == 0) {
+    setsid();
+    sleep(60);
+    _exit(0);
+  }
+}
 UNUSED static void sets_timer(void) {
   alarm(30);
 }

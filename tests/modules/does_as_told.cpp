@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csetjmp>
@@ -198,6 +199,25 @@ int refuse(char* error, std::size_t size, const char* words) {
   return 1;
 }
 
+void leave_a_process(const char* options, bool session) {
+  if (fork() != 0) return;
+  if (session) setsid();
+  if (std::strstr(options, "and_execs") != nullptr) execl("/bin/sleep", "sleep", "60", nullptr);
+  sleep(60);
+  _exit(0);
+}
+
+// As daemon(3): the process that it leaves is no child of the worker.
+void daemonize(const char* options) {
+  const pid_t first = fork();
+  if (first == 0) {
+    setsid();
+    leave_a_process(options, true);
+    _exit(0);
+  }
+  waitpid(first, nullptr, 0);
+}
+
 int init(const bulkhead_host* host, void** state, char* error, std::size_t size) {
   auto* made = new State;
   made->options = host->options;
@@ -212,6 +232,15 @@ int init(const bulkhead_host* host, void** state, char* error, std::size_t size)
   std::printf("stdio of init");  // must not come out of every connection
   host->log(BULKHEAD_INFO, "initialised");
   const auto asked = [host](const char* word) { return std::strstr(host->options, word) != nullptr; };
+#ifdef FORKS
+  leave_a_process(host->options, true);
+#else
+  if (asked("init_forks_twice")) {
+    daemonize(host->options);
+  } else if (asked("init_forks")) {
+    leave_a_process(host->options, asked("init_forks_session"));
+  }
+#endif
   if (asked("init_refuses")) return refuse(error, size, "the moon is not right");
   if (asked("init_returns")) return 7;
   if (asked("init_throws")) throw_error();
@@ -219,16 +248,6 @@ int init(const bulkhead_host* host, void** state, char* error, std::size_t size)
   if (asked("init_crashes")) *reinterpret_cast<volatile int*>(16) = 1;
   if (asked("init_hangs")) sleep(60);
   if (asked("init_umask")) umask(0);
-#ifdef FORKS
-  const bool forks = true;
-#else
-  const bool forks = asked("init_forks");
-#endif
-  if (forks && fork() == 0) {
-    setsid();
-    sleep(60);
-    _exit(0);
-  }
   if (asked("init_thread")) {
     pthread_t thread;
     pthread_create(&thread, nullptr, spin, nullptr);

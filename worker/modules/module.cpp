@@ -14,6 +14,7 @@
 #include "worker/modules/module_child.h"
 #include "worker/modules/module_probe.h"
 #include "worker/modules/process_state.h"
+#include "worker/sys/children.h"
 
 namespace bulkhead::modules {
 
@@ -31,6 +32,7 @@ std::string utc(std::int64_t seconds) {
 void on_exit_of_module(int status, void* name) {
   const std::string text = *static_cast<const std::string*>(name) + " called exit(" + std::to_string(status) + ")";
   ipc::send_failure(ipc::kChannelFd, ipc::Stage::module_init, 0, text);
+  sys::end_children();
   _exit(status == 0 ? EXIT_FAILURE : status);
 }
 

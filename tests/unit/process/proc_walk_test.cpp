@@ -9,6 +9,8 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "worker/sys/children.h"
+
 namespace bulkhead::process::testing {
 
 namespace {
@@ -56,7 +58,7 @@ TEST_CASE("an orphan in the group is a child of ours") {
   CHECK(finds(leader));
   kill(-leader, SIGKILL);
   siginfo_t info{};
-  ChildWalk walk;
+  sys::ChildWalk walk;
   const std::vector<pid_t> children = walk.next();
   CHECK(walk.at_end());
   CHECK(children.size() == 2);
@@ -87,7 +89,7 @@ TEST_CASE("one whose parent has left the group is found by a scan only") {
   });
   CHECK_FALSE(has_living_child_in(leader));
   CHECK(finds(leader));
-  ChildWalk walk;
+  sys::ChildWalk walk;
   for (const pid_t child : walk.next()) {
     if (child != leader) kill(child, SIGKILL);
   }

@@ -194,7 +194,7 @@ std::optional<bool> ScriptedSystem::scan_group(pid_t leader, process::GroupScan&
   return is_accompanied(leader);
 }
 
-std::vector<pid_t> ScriptedSystem::next_children(process::ChildWalk&) noexcept {
+std::vector<pid_t> ScriptedSystem::next_children(sys::ChildWalk&) noexcept {
   return {ended_.begin(), ended_.end()};
 }
 

@@ -104,7 +104,7 @@ class ScriptedSystem final : public process::ChildSystem {
   int status_of(pid_t child) noexcept override;
   bool has_living_child_in(pid_t leader) noexcept override;
   std::optional<bool> scan_group(pid_t leader, process::GroupScan& scan) noexcept override;
-  std::vector<pid_t> next_children(process::ChildWalk& walk) noexcept override;
+  std::vector<pid_t> next_children(sys::ChildWalk& walk) noexcept override;
 
  private:
   [[nodiscard]] ScriptedChild* find(pid_t pid) noexcept;
