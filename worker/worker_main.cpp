@@ -1,9 +1,7 @@
 #include "worker/worker_main.h"
 
-#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,11 +15,10 @@
 
 #include "bulkhead_version.h"
 #include "worker/acceptor.h"
-#include "worker/confine/confine.h"
+#include "worker/beginning.h"
 #include "worker/confine/scope.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
-#include "worker/handlers/built_in.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/table/robust_lock.h"
@@ -32,7 +29,6 @@
 #include "worker/reception.h"
 #include "worker/refusals.h"
 #include "worker/starter.h"
-#include "worker/sys/children.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/fork_diet.h"
 #include "worker/sys/overloaded.h"
@@ -58,85 +54,6 @@ constexpr int kShareOfLooks = 50;
 // How soon to look at processes that a handler left behind: they have had their SIGTERM, and hold the slot until they
 // end.
 constexpr std::chrono::nanoseconds kLinger = std::chrono::milliseconds(20);
-
-[[noreturn]] void cannot_start(ipc::Stage stage, int error, std::string_view text = {}) {
-  ipc::send_failure(ipc::kChannelFd, stage, error, text);
-  _exit(kCannotStart);
-}
-
-bool started_by_master() {
-  int type = 0;
-  socklen_t length = sizeof type;
-  return getsockopt(ipc::kChannelFd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
-}
-
-ipc::Plan take_plan() {
-  auto plan = ipc::Plan::map(ipc::kPlanFd);
-  if (!plan) cannot_start(ipc::Stage::plan, plan.error().code);
-  ::close(ipc::kPlanFd);
-  return *plan;
-}
-
-ipc::Table take_table(const ipc::PlanHeader& header) {
-  auto table = ipc::Table::map(ipc::kTableFd, {header.table_room, {}, header.table_first_use});
-  if (!table) cannot_start(ipc::Stage::table, table.error().code);
-  ::close(ipc::kTableFd);
-  return std::move(*table);
-}
-
-std::vector<sys::Fd> take_sockets(const ipc::PlanHeader& header) {
-  std::vector<sys::Fd> sockets;
-  for (std::uint32_t i = 0; i < header.sockets; ++i) sockets.emplace_back(ipc::kFirstSocketFd + static_cast<int>(i));
-  return sockets;
-}
-
-// Descriptors that were placed for us by number are not close-on-exec; our handlers must not inherit them.
-void keep_descriptors(const ipc::PlanHeader& header) {
-  const int end = ipc::drain_fd(header) + (header.has_drain != 0 ? 1 : 0);
-  for (int fd = ipc::kChannelFd; fd < end; ++fd) fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
-
-void become(const ipc::Plan& plan, const char* path) {
-  const ipc::PlanHeader& header = plan.header();
-  const ipc::Failure failure =
-      confine::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
-  if (failure) cannot_start(failure.stage, failure.error);
-  const sys::Fd scope = confine::prepare_scope(header.confinement);
-  if (const ipc::Failure refused = confine::enter_scope(scope.get())) cannot_start(refused.stage, refused.error);
-  // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
-  prctl(PR_SET_DUMPABLE, 0);
-  if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();
-}
-
-// A built-in that this program does not have comes from a master of another version.
-void check_built_ins(const ipc::Plan& plan) {
-  const ipc::PlanHeader& header = plan.header();
-  for (std::uint32_t i = 0; i < header.handler_count; ++i) {
-    if (header.handlers[i].kind != ipc::HandlerKind::built_in) continue;
-    const char* name = plan.string(header.handlers[i].name);
-    if (handlers::find_built_in(name) == nullptr) cannot_start(ipc::Stage::plan, ENOSYS, name);
-  }
-}
-
-bool has_module(const ipc::PlanHeader& header) {
-  return std::any_of(header.handlers, header.handlers + header.handler_count,
-                     [](const ipc::PlanHandler& handler) { return handler.kind == ipc::HandlerKind::module; });
-}
-
-void need(const std::optional<modules::ModuleFailure>& failure) {
-  if (!failure) return;
-  ipc::send_failure(ipc::kChannelFd, failure->stage, 0, failure->text);
-  sys::end_children();  // they have our listening sockets
-  _exit(kCannotStart);
-}
-
-// Every process that a module starts is a descendant of ours while it starts, so that none goes unnoticed and all can
-// be ended. Later those that connections leave behind become the master's.
-void load(modules::Modules& modules, const ipc::PlanHeader& header, std::uint32_t slots) {
-  prctl(PR_SET_CHILD_SUBREAPER, 1);
-  need(modules.load({ipc::drain_fd(header), ipc::kHandlerErrorFd}, slots));
-  prctl(PR_SET_CHILD_SUBREAPER, 0);
-}
 
 class Worker {
  public:
