@@ -42,8 +42,9 @@ std::optional<ipc::Origin> HandlerOutput::find(pid_t leader) {
   if (const std::uint32_t slot = connections_.slot_of(leader); slot != kNoEntry) return origin(leader, slot);
   const auto left = std::lower_bound(predecessors_.begin(), predecessors_.end(), leader,
                                      [](const Predecessor& one, pid_t pid) { return one.leader < pid; });
-  if (left == predecessors_.end() || left->leader != leader || table_.slot(left->slot).use != left->use)
-    return std::nullopt;
+  if (left == predecessors_.end() || left->leader != leader) return std::nullopt;
+  const ipc::Slot& slot = table_.slot(left->slot);
+  if (slot.use != left->use || slot.state == ipc::SlotState::free) return std::nullopt;
   return origin(leader, left->slot);
 }
 

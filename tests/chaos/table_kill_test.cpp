@@ -150,22 +150,50 @@ class Churn {
   std::vector<std::uint32_t> lingering_;
 };
 
-// What the master writes beside the slots of a worker that is gone, and what the next worker makes of it.
-void sweep(Table& table, int memfd, std::uint64_t run) {
-  auto view = TableView::map(memfd, table.room_of_it());
-  check(bool(view), "view");
-  table.repair(nullptr, 0);
-  for (std::uint32_t index = 0; index < table.high_water(); ++index) {
-    const auto slot = view->copy(index);
+// What the master writes beside the slots of a worker that is gone.
+void order(const Table& table, TableView& view, std::uint64_t run) {
+  for (std::uint32_t index = 0; index < table.room(); ++index) {
+    const auto slot = view.copy(index);
     check(slot.has_value(), "copy", index);
     if (slot->owner != run || slot->state == SlotState::free) continue;
     MasterWord word;
     word.use = slot->use;
     const bool counts = slot->state == SlotState::serving || slot->state == SlotState::ending;
     word.wish = counts ? MasterWord::Wish::end : MasterWord::Wish::release;
-    view->write(index, word);
-    check(table.wish(index) == word, "an order", index);
-    check(table.collect(index, word, {}, {}, 0).done, "carried out", index);
+    view.write(index, word);
+  }
+}
+
+TableView view_of(const Table& table, int memfd) {
+  auto view = TableView::map(memfd, table.room_of_it());
+  check(bool(view), "view");
+  return std::move(*view);
+}
+
+// And what the next worker makes of it.
+void sweep(Table& table, int memfd, std::uint64_t run) {
+  TableView view = view_of(table, memfd);
+  table.repair(nullptr, 0);
+  order(table, view, run);
+  for (std::uint32_t index = 0; index < table.high_water(); ++index) {
+    if (const auto word = table.wish(index)) check(table.collect(index, *word, {}, {}, 0).done, "carried out", index);
+    check(!table.wish(index), "an order is carried out once", index);
+  }
+}
+
+// The master may look before anybody has repaired the table. No later connection may be taken for one of those.
+void sweep_unrepaired(Table& table, int memfd, std::uint64_t run, long step) {
+  TableView view = view_of(table, memfd);
+  order(table, view, run);
+  table.repair(nullptr, 0);
+  for (std::uint32_t index = 0; index < table.high_water(); ++index) {
+    if (const auto word = table.wish(index)) check(table.collect(index, *word, {}, {}, 0).done, "carried out", index);
+  }
+  check(table.consistent() && table.counts().used == 0, "nothing is left that was ordered before the repair", step);
+  table.limit({kSlots, 0, 0, kSlots});
+  std::uint32_t slot = kNoSlot;
+  while ((slot = table.claim({run + 1}).slot) != kNoSlot) {
+    check(!table.wish(slot), "a new connection has no order after a death at step", step);
   }
 }
 
@@ -294,6 +322,7 @@ void kill_at_every_instruction(int turns) {
     check(dead.counts().completed - before <= 1, "one end is counted once", steps);
     sweep(dead, copy.memfd(), 7);
     check(dead.consistent() && dead.counts().used == 0, "nothing is left after a death at step", steps);
+    sweep_unrepaired(copy.take_dead(), copy.memfd(), 7, steps);
   }
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the traced worker ends by itself", status);
   check(inside > 0, "the lock was held at some step");

@@ -42,7 +42,6 @@ struct TableHeader {
   // are written here first.
   std::uint32_t journal_open;
   std::uint32_t journal_slot;
-  std::uint32_t journal_use;
   std::uint32_t journal_linger;
   std::uint64_t journal_completed;
   std::uint64_t journal_crashed;

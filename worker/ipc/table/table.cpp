@@ -99,7 +99,7 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   }
   Slot& slot = slots_[index];
   const bool fresh = index == header.fresh;
-  slot.use = use_after_lift(slot.use);
+  slot.use = use_after_lift(slot.use + 1);
   slot.owner = demand.owner;
   slot.worker = demand.worker;
   slot.pid = 0;
@@ -200,7 +200,6 @@ void Table::free_slot(std::uint32_t index) noexcept {
   Slot& slot = slots_[index];
   if (slot.source != kNoSource) sources_.leave(slot.source);
   slot.next_free = header_->free_head;
-  ++slot.use;
   order();
   slot.state = SlotState::free;
   order();
@@ -245,7 +244,6 @@ void Table::serve(std::uint32_t slot) noexcept {
 void Table::journal_end(std::uint32_t slot, bool crashed) noexcept {
   Header& header = *header_;
   header.journal_slot = slot;
-  header.journal_use = slots_[slot].use;
   header.journal_completed = header.counts.completed + 1;
   header.journal_crashed = header.counts.crashed + (crashed ? 1 : 0);
   order();
@@ -338,13 +336,7 @@ void Table::recover() noexcept {
     header.counts.completed = header.journal_completed;
     header.counts.crashed = header.journal_crashed;
     if (header.journal_slot < room_.slots) {
-      Slot& slot = slots_[header.journal_slot];
-      if (header.journal_linger != 0) {
-        slot.state = SlotState::ending;
-      } else if (slot.state != SlotState::free) {
-        if (slot.use == header.journal_use) ++slot.use;
-        slot.state = SlotState::free;
-      }
+      slots_[header.journal_slot].state = header.journal_linger != 0 ? SlotState::ending : SlotState::free;
     }
     header.journal_open = 0;
   }

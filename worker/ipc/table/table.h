@@ -3,8 +3,8 @@
 //
 // Life of a slot, and who may change it:
 //
-//   free ──claim──▶ claimed ──serve──▶ serving ──end──▶ free (use + 1)
-//     ▲               │                   └──linger──▶ ending ──finish──▶ free (use + 1)
+//   free ──claim──▶ claimed ──serve──▶ serving ──end──▶ free
+//     ▲   (use + 1)   │                   └──linger──▶ ending ──finish──▶ free
 //     └────release────┘                    (the process has ended, strays of its group have not)
 //
 // The worker that claimed a slot owns it until it frees it or dies; only the owner changes a slot. Once the master has

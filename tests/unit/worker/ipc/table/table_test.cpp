@@ -61,8 +61,9 @@ TEST_CASE("counts follow a connection from claim to end") {
   CHECK(f.table.counts().used == 0);
   CHECK(f.table.counts().completed == 1);
   CHECK(f.table.counts().crashed == 1);
-  CHECK(f.table.slot(slot).use == use + 1);
   CHECK(f.table.consistent());
+  REQUIRE(f.claim(7, 3) == slot);
+  CHECK(f.table.slot(slot).use == use + 1);
 }
 
 TEST_CASE("a group that outlives its connection keeps the slot, but the connection has ended") {
