@@ -59,7 +59,10 @@ class FakeHost : public Host {
 
  private:
   static std::vector<Account> accounts() {
-    return {{"root", 0, 0}, {"nobody", 65534, 65534}, {"www-data", 33, 33}, {"alice", 1000, 1000, "/home/alice", "/bin/zsh"}};
+    return {{"root", 0, 0},
+            {"nobody", 65534, 65534},
+            {"www-data", 33, 33},
+            {"alice", 1000, 1000, "/home/alice", "/bin/zsh"}};
   }
   std::uint32_t uid_;
   std::uint32_t cpus_;
