@@ -52,7 +52,7 @@ Change::Kind kind_of(const std::string& type, const std::vector<std::string>& ke
   return Change::Kind::in_place;
 }
 
-const ordered_json* child_of(const ordered_json& supervisor, const ordered_json& id) {
+const ordered_json* entry_of(const ordered_json& supervisor, const ordered_json& id) {
   for (const ordered_json& child : member(supervisor, "children")) {
     if (member(child, "id") == id) return &child;
   }
@@ -64,7 +64,7 @@ template <class Json>
 Json* entry_at(Json& root, const std::string& path) {
   if (path == "root") return &root;
   Json* const supervisor = entry_at(root, supervision::parent_of(path));
-  return supervisor == nullptr ? nullptr : const_cast<Json*>(child_of(*supervisor, supervision::id_of(path)));
+  return supervisor == nullptr ? nullptr : const_cast<Json*>(entry_of(*supervisor, supervision::id_of(path)));
 }
 
 // Has the file before say what is there: the entry, if the new one has it again, or nothing. False: nothing.
@@ -91,7 +91,7 @@ bool put_back(ordered_json& old_root, const ordered_json& new_file, Leaving leav
 std::vector<std::string> common_ids(const ordered_json& children, const ordered_json& other) {
   std::vector<std::string> out;
   for (const ordered_json& child : member(children, "children")) {
-    if (child_of(other, member(child, "id")) != nullptr) out.push_back(child.value("id", ""));
+    if (entry_of(other, member(child, "id")) != nullptr) out.push_back(child.value("id", ""));
   }
   return out;
 }
@@ -137,12 +137,12 @@ void compare(const ordered_json& old_node, const ordered_json& new_node, const s
   }
   const auto path_of = [&path](const ordered_json& child) { return path + "/" + child.value("id", ""); };
   for (const ordered_json& child : member(old_node, "children")) {
-    if (child_of(new_node, member(child, "id")) == nullptr) {
+    if (entry_of(new_node, member(child, "id")) == nullptr) {
       plan.changes.push_back({Change::Kind::removed, path_of(child), {}});
     }
   }
   for (const ordered_json& child : member(new_node, "children")) {
-    const ordered_json* before = child_of(old_node, member(child, "id"));
+    const ordered_json* before = entry_of(old_node, member(child, "id"));
     const bool is_gone = before != nullptr && present.at(path_of(child)) == Presence::gone;
     if (is_gone && !comes_back(*before, child, path_of(child), present)) continue;
     if (before == nullptr || is_gone) {
