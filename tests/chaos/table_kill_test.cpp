@@ -171,8 +171,7 @@ TableView view_of(const Table& table, int memfd) {
 }
 
 // And what the next worker makes of it.
-void sweep(Table& table, int memfd, std::uint64_t run) {
-  TableView view = view_of(table, memfd);
+void sweep(Table& table, TableView& view, std::uint64_t run) {
   table.repair(nullptr, 0);
   order(table, view, run);
   for (std::uint32_t index = 0; index < table.high_water(); ++index) {
@@ -182,8 +181,7 @@ void sweep(Table& table, int memfd, std::uint64_t run) {
 }
 
 // The master may look before anybody has repaired the table. No later connection may be taken for one of those.
-void sweep_unrepaired(Table& table, int memfd, std::uint64_t run, long step) {
-  TableView view = view_of(table, memfd);
+void sweep_unrepaired(Table& table, TableView& view, std::uint64_t run, long step) {
   order(table, view, run);
   table.repair(nullptr, 0);
   for (std::uint32_t index = 0; index < table.high_water(); ++index) {
@@ -214,6 +212,7 @@ pid_t start_worker(const sys::Fd& memfd, std::uint64_t run) {
 void kill_at_random(int kills, unsigned seed) {
   const sys::Fd memfd = create();
   Table table = map(memfd);
+  TableView view = view_of(table, memfd.get());
   std::mt19937 random(seed);
   struct Worker {
     pid_t pid;
@@ -233,7 +232,7 @@ void kill_at_random(int kills, unsigned seed) {
     check(waitpid(victim.pid, nullptr, 0) == victim.pid, "waitpid");
     const std::uint32_t word = table.lock_of_it().word.load();
     if ((word & FUTEX_OWNER_DIED) != 0) ++inside;
-    sweep(table, memfd.get(), victim.run);
+    sweep(table, view, victim.run);
     victim = {start_worker(memfd, next_run), next_run};
     ++next_run;
     if (i % 16 == 0) check(table.consistent(), "consistent while the others go on", i);
@@ -241,7 +240,7 @@ void kill_at_random(int kills, unsigned seed) {
   for (const Worker& worker : workers) {
     kill(worker.pid, SIGKILL);
     check(waitpid(worker.pid, nullptr, 0) == worker.pid, "waitpid");
-    sweep(table, memfd.get(), worker.run);
+    sweep(table, view, worker.run);
   }
   check(table.consistent(), "consistent at the end");
   const Counts counts = table.counts();
@@ -253,23 +252,22 @@ void kill_at_random(int kills, unsigned seed) {
 // The memory of one table put into another, with its holder dead. Only pages that were ever touched: most never are.
 class Copy {
  public:
-  explicit Copy(const sys::Fd& original) : original_(original.get()), memfd_(create()), table_(map(memfd_)) {
+  explicit Copy(const sys::Fd& original)
+      : original_(original.get()), memfd_(create()), table_(map(memfd_)), view_(view_of(table_, memfd_.get())) {
     const off_t size = lseek(original_, 0, SEEK_END);
     size_ = static_cast<std::size_t>(size);
     from_ = static_cast<char*>(mmap(nullptr, size_, PROT_READ, MAP_SHARED, original_, 0));
     to_ = static_cast<char*>(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, memfd_.get(), 0));
     check(from_ != MAP_FAILED && to_ != MAP_FAILED, "mmap");
   }
-  [[nodiscard]] int memfd() const { return memfd_.get(); }
+  [[nodiscard]] TableView& view() { return view_; }
   Table& take_dead() {
     for (off_t at = 0; (at = lseek(original_, at, SEEK_DATA)) >= 0;) {
       const off_t end = lseek(original_, at, SEEK_HOLE);
       std::memcpy(to_ + at, from_ + at, static_cast<std::size_t>(end - at));
       at = end;
     }
-    auto view = TableView::map(memfd_.get(), table_.room_of_it());
-    check(bool(view), "view");
-    for (std::uint32_t slot = 0; slot < kSlots; ++slot) view->write(slot, {});  // of the deaths before
+    for (std::uint32_t slot = 0; slot < kSlots; ++slot) view_.write(slot, {});  // of the deaths before
     table_.lock_of_it().word = FUTEX_OWNER_DIED;
     return table_;
   }
@@ -278,6 +276,7 @@ class Copy {
   int original_;
   sys::Fd memfd_;
   Table table_;
+  TableView view_;
   std::size_t size_ = 0;
   char* from_ = nullptr;
   char* to_ = nullptr;
@@ -320,9 +319,9 @@ void kill_at_every_instruction(int turns) {
     dead.repair(nullptr, 0);
     check(dead.consistent(), "consistent after a death at step", steps);
     check(dead.counts().completed - before <= 1, "one end is counted once", steps);
-    sweep(dead, copy.memfd(), 7);
+    sweep(dead, copy.view(), 7);
     check(dead.consistent() && dead.counts().used == 0, "nothing is left after a death at step", steps);
-    sweep_unrepaired(copy.take_dead(), copy.memfd(), 7, steps);
+    sweep_unrepaired(copy.take_dead(), copy.view(), 7, steps);
   }
   check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the traced worker ends by itself", status);
   check(inside > 0, "the lock was held at some step");
