@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -509,6 +510,15 @@ const ListeningSocket* Listener::socket(std::uint16_t number) const noexcept {
   const auto found = std::find_if(sockets_.begin(), sockets_.end(),
                                   [number](const ListeningSocket& socket) { return socket.number == number; });
   return found == sockets_.end() ? nullptr : &*found;
+}
+
+std::vector<ino_t> Listener::socket_inodes() const {
+  std::vector<ino_t> out;
+  for (const ListeningSocket& socket : sockets_) {
+    struct stat status {};
+    if (fstat(socket.fd.get(), &status) == 0) out.push_back(status.st_ino);
+  }
+  return out;
 }
 
 void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept {

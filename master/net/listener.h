@@ -2,6 +2,8 @@
 // share. It outlives every worker, and every restart of the listener itself.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -103,6 +105,8 @@ class Listener {
   // Empty if it is not remembered; both numbers come from the table.
   [[nodiscard]] std::string handler_name(std::uint32_t generation, std::uint32_t number) const;
   [[nodiscard]] const std::vector<ListeningSocket>& sockets() const noexcept { return sockets_; }
+  // By which other processes' descriptors are known to be them (proc_pid_fd(5)).
+  [[nodiscard]] std::vector<ino_t> socket_inodes() const;
   [[nodiscard]] const ListeningSocket* socket(std::uint16_t number) const noexcept;  // null: it no longer exists
   [[nodiscard]] const ipc::TableView& table() const noexcept { return table_; }
   // As they are shown: see Tally.

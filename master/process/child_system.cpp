@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -59,6 +61,55 @@ std::optional<std::uint32_t> ChildSystem::real_user(pid_t child) noexcept {
   const char* const text = status.data() + at + kKey.size();
   if (std::from_chars(text, status.data() + status.size(), user).ec != std::errc()) return std::nullopt;
   return user;
+}
+
+namespace {
+
+std::string path_of(pid_t child, const char* entry) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/%s", child, entry);
+  return path;
+}
+
+std::string beginning_of(const std::string& path) {
+  const sys::Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[1024];
+  const ssize_t got = file ? ::read(file.get(), text, sizeof text) : 0;
+  return {text, static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+}
+
+}  // namespace
+
+std::string ChildSystem::title(pid_t child) noexcept {
+  return beginning_of(path_of(child, "cmdline")).c_str();
+}
+
+std::optional<std::uint64_t> ChildSystem::start_time(pid_t child) noexcept {
+  const std::string line = beginning_of(path_of(child, "stat"));
+  std::size_t at = line.rfind(") ");  // a name may hold anything
+  constexpr int kFieldsToStart = 20;
+  for (int i = 0; i < kFieldsToStart && at != std::string::npos; ++i) at = line.find(' ', at + 1);
+  if (at == std::string::npos) return std::nullopt;
+  std::uint64_t ticks = 0;
+  if (std::from_chars(line.data() + at + 1, line.data() + line.size(), ticks).ec != std::errc()) return std::nullopt;
+  return ticks;
+}
+
+// What was inherited from a worker has low numbers, and a process may have a million.
+bool ChildSystem::holds_any(pid_t child, std::span<const ino_t> sockets) noexcept {
+  constexpr int kMost = 256;
+  char name[32];
+  char target[64];
+  for (int fd = 0; fd < kMost; ++fd) {
+    std::snprintf(name, sizeof name, "fd/%d", fd);
+    const ssize_t length = readlink(path_of(child, name).c_str(), target, sizeof target - 1);
+    if (length < 0 && errno != ENOENT) return false;
+    target[std::max<ssize_t>(length, 0)] = '\0';
+    unsigned long inode = 0;
+    if (std::sscanf(target, "socket:[%lu]", &inode) == 1 && std::ranges::find(sockets, inode) != sockets.end())
+      return true;
+  }
+  return false;
 }
 
 namespace {

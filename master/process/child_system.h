@@ -8,6 +8,8 @@
 #include <csignal>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "master/process/proc_walk.h"
@@ -49,6 +51,13 @@ class ChildSystem {
   // Whether `pid` is a child of this process, alive or not reaped yet. The only call for a pid that another process
   // names.
   [[nodiscard]] virtual bool is_child(pid_t pid) noexcept;
+  // The first argument of a child, as ps(1) shows it. Empty: it has ended, or is just executing a program.
+  [[nodiscard]] virtual std::string title(pid_t child) noexcept;
+  // When it was forked, in clock ticks since the machine began (proc_pid_stat(5)).
+  [[nodiscard]] virtual std::optional<std::uint64_t> start_time(pid_t child) noexcept;
+  // Whether it has one of these sockets, by their inodes, among its first descriptors. False as well where we may not
+  // see them.
+  [[nodiscard]] virtual bool holds_any(pid_t child, std::span<const ino_t> sockets) noexcept;
   // The real user of a child, alive or not reaped yet. Nothing: it cannot be seen.
   [[nodiscard]] virtual std::optional<std::uint32_t> real_user(pid_t child) noexcept;
   // What is left of the process group whose leader has been reaped, and SIGKILL for it if it is `due`. It is only ever

@@ -31,6 +31,7 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.index = from.index;
   worker.generation = from.generation;
   worker.state = static_cast<WorkerProcess::State>(from.state);
+  worker.was_ready = worker.state != WorkerProcess::State::starting;
   worker.incarnation = from.incarnation;
   worker.retiring = from.retiring;
   worker.drained = from.drained;

@@ -14,12 +14,12 @@
 #include "master/host/log_target.h"
 #include "master/process/failure_text.h"
 #include "master/process/spawn.h"
+#include "master/process/strays.h"
 #include "master/process/worker_plan.h"
 #include "worker/log/log.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/shortage.h"
 #include "worker/sys/signal.h"
-#include "worker/sys/title.h"
 
 namespace bulkhead::process {
 
@@ -62,8 +62,7 @@ std::optional<std::uint32_t> user_of(const config::Listener& listener) {
 SpawnRequest request_of(int program, const net::Listener& listener, std::vector<Placement> given) {
   SpawnRequest request;
   request.program = program;
-  // Long enough to write any title into (worker/sys/title.h).
-  request.argv = {fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength)};
+  request.argv = {starting_title()};
   request.environment = worker_environment();
   request.report = ipc::kChannelFd;
   request.raised_descriptor_limit = needs_raised_limit(listener.config());
@@ -234,6 +233,7 @@ void Workers::on_hello(WorkerProcess& worker, const ipc::Hello& hello) {
 void Workers::on_ready(WorkerProcess& worker) {
   if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
   worker.state = WorkerProcess::State::ready;
+  worker.was_ready = true;
   worker.start_deadline.reset();
   if (worker.lines) worker.lines->read_rest();  // what it wrote before stands before
   tell_whether_to_accept(worker);

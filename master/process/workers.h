@@ -53,6 +53,7 @@ struct WorkerProcess {
   std::uint32_t generation = 1;  // of the configuration that it was started under
   pid_t pid = -1;
   State state = State::starting;
+  bool was_ready = false;
   bool retiring = false;  // it reported that it leaves on purpose
   bool drained = false;
   bool told_to_drain = false;     // to be let go
@@ -144,7 +145,7 @@ class Workers {
   // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return workers_.knows(pid); }
-  [[nodiscard]] bool is_starting(pid_t pid) const { return workers_.of(pid).state == WorkerProcess::State::starting; }
+  [[nodiscard]] const WorkerProcess& of(pid_t pid) const { return workers_.of(pid); }
   // The process has been reaped: returns its record, after its remaining messages have been read.
   [[nodiscard]] WorkerProcess take(pid_t pid);
 

@@ -209,12 +209,14 @@ void Children::reap() {
     }
     if (!reap_one(pid)) break;
   }
+  if (strays_) finish_gone();
   finish_processes();
   collect();
 }
 
 // False: there was nothing to reap.
 bool Children::reap_one(pid_t pid) {
+  if (strays_) strays_->reaped(pid);
   if (adoption_.knows(pid)) {
     adoption_.reap(pid);
   } else if (processes_.knows(pid)) {
@@ -255,9 +257,8 @@ void Children::finish_processes() {
 }
 
 void Children::on_worker_end(pid_t pid) {
-  // A process that a refused module has left still has the listening sockets. Until the worker is reaped, the number of
-  // its group is ours.
-  if (workers_.is_starting(pid)) (void)system_.signal(pid, SIGKILL, true);
+  const bool never_ready = !workers_.of(pid).was_ready;
+  if (never_ready) search_strays_of(workers_.of(pid));
   const auto how = system_.reap(pid, false).value_or(sys::Ended{});
   const process::WorkerProcess worker = workers_.take(pid);
   using State = process::WorkerProcess::State;
@@ -265,6 +266,7 @@ void Children::on_worker_end(pid_t pid) {
   gone.sweep.listener = worker.listener;
   gone.sweep.run = worker.run;
   gone.sweep.user = worker.user;
+  gone.searched = !never_ready;
   gone.state = worker.state;
   gone.index = worker.index;
   gone.shortage = worker.shortage;
@@ -277,6 +279,31 @@ void Children::on_worker_end(pid_t pid) {
   gone.end.expected = worker.retiring || worker.state == State::leaving;
   gone_.push_back(std::move(gone));
   finish_gone();
+}
+
+// Until the worker is reaped, the number of its group is ours.
+void Children::search_strays_of(const process::WorkerProcess& worker) {
+  (void)system_.signal(worker.pid, SIGKILL, true);
+  const auto began = system_.start_time(worker.pid);
+  if (!strays_) strays_.emplace(now());
+  if (began) strays_->add({worker.path, *began, worker.listener->socket_inodes()});
+}
+
+// False: the rest comes in the loop's next turn. The processes that are killed are waited for, so that none of them has
+// the port any more when the worker's end is reported.
+bool Children::end_strays() {
+  if (!strays_) return true;
+  const auto is_known = [this](pid_t pid) {
+    return workers_.knows(pid) || processes_.knows(pid) || adoption_.knows(pid) || observer_.is_stranger(pid);
+  };
+  switch (strays_->go_on(system_, is_known, now())) {
+    case process::StraySearch::Step::again: return false;
+    case process::StraySearch::Step::waits: return true;
+    case process::StraySearch::Step::over: break;
+  }
+  strays_.reset();
+  for (Gone& gone : gone_) gone.searched = true;
+  return true;
 }
 
 bool Children::is_being_swept(const net::Listener& listener) const {
@@ -302,10 +329,11 @@ void Children::do_slice() {
 }
 
 void Children::finish_gone() {
-  if (!sweep_gone() || !renew_tables()) next_slice_.start(std::chrono::nanoseconds(0));
+  const bool searched = end_strays();
+  if (!sweep_gone() || !renew_tables() || !searched) next_slice_.start(std::chrono::nanoseconds(0));
   for (;;) {
     const auto next = std::ranges::find_if(
-        gone_, [this](const Gone& one) { return one.swept && !renewed_.contains(one.sweep.listener); });
+        gone_, [this](const Gone& one) { return one.swept && one.searched && !renewed_.contains(one.sweep.listener); });
     if (next == gone_.end()) return;
     Gone gone = std::move(*next);
     gone_.erase(next);
@@ -434,11 +462,14 @@ void Children::on_deadline() {
   processes_.on_deadline(now());
   adoption_.on_deadline(now());
   if (next_walk_ && *next_walk_ <= now()) reap_behind();
+  if (strays_ && strays_->deadline() <= now()) finish_gone();
   finish_processes();
 }
 
 std::optional<supervision::Instant> Children::next_deadline() const {
-  return earliest({workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline(), next_walk_});
+  const auto strays = strays_ ? std::optional(strays_->deadline()) : std::nullopt;
+  return earliest(
+      {workers_.next_deadline(), processes_.next_deadline(), adoption_.next_deadline(), next_walk_, strays});
 }
 
 void Children::change(RunId run, const config::Node& node) {

@@ -24,6 +24,7 @@
 #include "master/process/adoption.h"
 #include "master/process/child_end.h"
 #include "master/process/processes.h"
+#include "master/process/strays.h"
 #include "master/process/workers.h"
 #include "master/running/listeners.h"
 #include "master/running/workforce.h"
@@ -161,10 +162,13 @@ class Children final : public Workforce {
     std::uint32_t index = 0;
     bool shortage = false;
     bool swept = false;
+    bool searched = true;  // what it has left behind has ended
   };
   void finish_gone();
   void do_slice();
   [[nodiscard]] bool sweep_gone();
+  void search_strays_of(const process::WorkerProcess& worker);
+  [[nodiscard]] bool end_strays();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);
   void on_table_failed(const process::WorkerProcess& worker);
@@ -200,6 +204,7 @@ class Children final : public Workforce {
 
   std::map<const net::Listener*, log::OutputBudget> news_;  // events about a listener's connections and workers
   std::list<Gone> gone_;
+  std::optional<process::StraySearch> strays_;  // while one of these has not been searched
   loop::Timer next_slice_;
   bool more_ended_ = false;                       // reap() has not come to all of them
   std::map<net::Listener*, int> table_failures_;  // of workers in a row

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -97,6 +98,55 @@ class Refused(ControlledTestCase):
                                                   options={"init_crashes": 1}))
         self.assertEqual((status, "start_failed" in out), (1, True), out)
         self.assertTrue(self.daemon.log("killed by SIGSEGV", path="root/bad/1"))
+
+
+class Strays(ControlledTestCase):
+    """What a worker leaves behind that fails while it starts ends with it, and nobody else."""
+
+    ENDS = {"init_refuses": "the moon is not right", "init_crashes": "killed by SIGSEGV",
+            "init_hangs": "was not ready within start_timeout", "init_exits": "called exit"}
+    FORKS = ("init_forks", "init_forks_session", "init_forks_twice")
+
+    def add(self, name, options, **keys):
+        entry = module_listener(self.module("does_as_told"), name=name, workers=1, options=options,
+                                listen=f"127.0.0.1:{self.port}", start_timeout="300ms", max_restarts=0, **keys)
+        return self.daemon.control.run("--json", "add", "root", self.write("add.json", json.dumps(entry)))
+
+    def bind(self):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", self.port))
+            one.listen()
+            return one.getsockname()[1]
+
+    def check(self, number, options, reason, **keys):
+        name = f"bad{number}"
+        status, out, _ = self.add(name, options, **keys)
+        self.assertEqual((status, "start_failed" in out), (1, True), out)
+        self.assertTrue(self.daemon.log(reason, path=f"root/{name}/1"))
+        self.assertEqual([one for one in self.daemon.tree() if one.pid not in self.before], [])
+        self.bind()
+
+    def test_a_failed_start_leaves_nothing_behind(self):
+        self.port = 0
+        self.port = self.bind()
+        self.daemon = self.supervise(listener(), environment=self.without_fault_handlers)
+        users = ["root", "nobody"] if os.geteuid() == 0 else [None]
+        cases = [(forks, end, user, ()) for forks in self.FORKS for end in self.ENDS for user in users]
+        # Only the worker itself knows a process that has executed a program and closed its sockets.
+        cases += [(forks, end, users[-1], ("and_execs",)) for forks in self.FORKS for end in ("init_refuses", "init_exits")]
+        # The descriptors of a process of another user may be hidden from the master.
+        cases += [("init_forks_twice", end, users[0], ("and_execs", "and_keeps")) for end in ("init_crashes", "init_hangs")]
+        with Canary(self.daemon.address("echo"), 3) as canary:
+            self.before = {one.pid for one in self.daemon.tree()}
+            for number, (forks, end, user, more) in enumerate(cases):
+                with self.subTest(forks=forks, end=end, user=user, more=more):
+                    self.check(number, dict.fromkeys((forks, end, *more), 1), self.ENDS[end], **({"user": user} if user else {}))
+            self.assertEqual(self.add("good", {})[0], 0)
+            with Client(("127.0.0.1", self.port)) as client:
+                self.assertTrue(client.echo())
+        self.assertEqual(canary.errors, 0)
+        self.measured(cases=len(cases), canary_gap=canary.max_gap)
 
 
 class Broken(ControlledTestCase):

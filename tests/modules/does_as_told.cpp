@@ -202,6 +202,9 @@ int refuse(char* error, std::size_t size, const char* words) {
 void leave_a_process(const char* options, bool session) {
   if (fork() != 0) return;
   if (session) setsid();
+  if (std::strstr(options, "and_keeps") != nullptr) {
+    for (int fd = 3; fd < 32; ++fd) fcntl(fd, F_SETFD, 0);
+  }
   if (std::strstr(options, "and_execs") != nullptr) execl("/bin/sleep", "sleep", "60", nullptr);
   sleep(60);
   _exit(0);

@@ -15,7 +15,7 @@ namespace bulkhead::sys {
 // a slice about 2 ms at most.
 class ChildWalk {
  public:
-  // Some hundred of them. Who is born or adopted meanwhile may be missing.
+  // Some hundred of them. Children that are born or adopted meanwhile may be missing.
   [[nodiscard]] std::vector<pid_t> next() noexcept;
   // The last slice has been read, and the next one begins again.
   [[nodiscard]] bool at_end() const noexcept { return !file_; }

@@ -154,7 +154,39 @@ sys::Result<pid_t> ScriptedSystem::begin(const process::SpawnRequest& request) {
   return child.pid;
 }
 
+bool ScriptedSystem::is_visible_stray(pid_t pid) const {
+  const auto found = strays_.find(pid);
+  return found != strays_.end() && !found->second.is_hidden;
+}
+
+bool ScriptedSystem::signal_stray(pid_t pid, int signal) {
+  const Stray stray = strays_.at(pid);
+  deeds_.push_back(std::string(sys::signal_name(signal)) + " " + std::to_string(pid));
+  strays_.erase(pid);
+  if (stray.heir != 0) strays_.at(stray.heir).is_hidden = false;
+  end_unknown(pid, killed_by(signal));
+  return true;
+}
+
+std::string ScriptedSystem::title(pid_t pid) noexcept {
+  const auto found = strays_.find(pid);
+  return found == strays_.end() ? "" : found->second.title;
+}
+
+// Workers began at 1000.
+std::optional<std::uint64_t> ScriptedSystem::start_time(pid_t pid) noexcept {
+  const auto found = strays_.find(pid);
+  return found == strays_.end() ? 1000 : found->second.began;
+}
+
+bool ScriptedSystem::holds_any(pid_t pid, std::span<const ino_t> sockets) noexcept {
+  const auto found = strays_.find(pid);
+  return found != strays_.end() &&
+         std::ranges::any_of(sockets, [&](ino_t socket) { return found->second.sockets.contains(socket); });
+}
+
 bool ScriptedSystem::signal(pid_t pid, int signal, bool group) noexcept {
+  if (strays_.contains(pid)) return signal_stray(pid, signal);
   const ScriptedChild* const leader = find(pid);
   const bool nobody = leader != nullptr && leader->has_ended && !(group && is_accompanied(pid));
   if (signal == SIGCONT || nobody) return true;
@@ -177,7 +209,7 @@ bool ScriptedSystem::has_ended(pid_t pid) noexcept {
 }
 
 bool ScriptedSystem::is_child(pid_t pid) noexcept {
-  return connections_.contains(pid) || has_ended(pid) || find(pid) != nullptr;
+  return connections_.contains(pid) || has_ended(pid) || find(pid) != nullptr || is_visible_stray(pid);
 }
 
 int ScriptedSystem::status_of(pid_t pid) noexcept {
@@ -195,7 +227,12 @@ std::optional<bool> ScriptedSystem::scan_group(pid_t leader, process::GroupScan&
 }
 
 std::vector<pid_t> ScriptedSystem::next_children(sys::ChildWalk&) noexcept {
-  return {ended_.begin(), ended_.end()};
+  std::vector<pid_t> out(ended_.begin(), ended_.end());
+  out.insert(out.end(), connections_.begin(), connections_.end());
+  for (const auto& [pid, stray] : strays_) {
+    if (!stray.is_hidden) out.push_back(pid);
+  }
+  return out;
 }
 
 std::optional<sys::Ended> ScriptedSystem::reap(pid_t pid, bool) noexcept {

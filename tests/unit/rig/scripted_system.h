@@ -75,6 +75,16 @@ class ScriptedSystem final : public process::ChildSystem {
   // Some process that the tree does not know: a stranger, or a connection without a worker.
   void end_unknown(pid_t pid, int wait_status);
   void be_connection(pid_t pid) { connections_.insert(pid); }
+  // A process that some worker has left behind, as a child of the master; it ends when it is killed. `heir` becomes a
+  // child of the master when it ends.
+  struct Stray {
+    std::string title;
+    std::uint64_t began = 0;
+    std::set<ino_t> sockets{};
+    pid_t heir = 0;
+    bool is_hidden = false;  // still another's child
+  };
+  void leave_behind(pid_t pid, const Stray& stray) { strays_[pid] = stray; }
   // The process at `path` has a companion in its group, which stays when it ends: until the group is killed, or, if it
   // obeys, asked. One that is no child of the master is found by a scan only.
   enum class Companion { obeys, is_deaf, is_deaf_and_no_child };
@@ -104,11 +114,16 @@ class ScriptedSystem final : public process::ChildSystem {
   int status_of(pid_t child) noexcept override;
   bool has_living_child_in(pid_t leader) noexcept override;
   std::optional<bool> scan_group(pid_t leader, process::GroupScan& scan) noexcept override;
+  std::string title(pid_t child) noexcept override;
+  std::optional<std::uint64_t> start_time(pid_t child) noexcept override;
+  bool holds_any(pid_t child, std::span<const ino_t> sockets) noexcept override;
   std::vector<pid_t> next_children(sys::ChildWalk& walk) noexcept override;
 
  private:
   [[nodiscard]] ScriptedChild* find(pid_t pid) noexcept;
   [[nodiscard]] std::string name_of(pid_t pid) noexcept;
+  [[nodiscard]] bool is_visible_stray(pid_t pid) const;
+  bool signal_stray(pid_t pid, int signal);
   void hear(ScriptedChild& child, const ipc::Down& message);
 
   std::map<std::string, Conduct> conducts_;
@@ -121,6 +136,7 @@ class ScriptedSystem final : public process::ChildSystem {
   std::set<pid_t> connections_;
   std::map<pid_t, Companion> companions_;  // by leader
   std::map<pid_t, std::uint32_t> users_;
+  std::map<pid_t, Stray> strays_;
   std::vector<std::string> deeds_;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "master/process/strays.h"
 #include "tests/unit/rig/rig.h"
 
 namespace bulkhead::running {
@@ -99,6 +100,33 @@ TEST_CASE("a worker that did not become ready failed to start, one that was read
   CHECK(all<supervision::ChildExited>(rig).size() == 1);
   CHECK(all<supervision::ChildExited>(rig).front().reason == ExitReason::abnormal);
   CHECK_FALSE(all<StartFailed>(rig).empty());
+}
+
+TEST_CASE("a failed start is reported once everything that its worker has left behind has ended") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_restarts":0)"), "", R"("max_restarts":0)"));
+  rig.system.conduct("root/echo/1", Conduct::is_silent);
+  rig.start();
+  constexpr pid_t kStray = 6'000'001;
+  rig.system.leave_behind(kStray, {process::starting_title(), 1001, {}, kStray + 1});
+  rig.system.leave_behind(kStray + 1, {process::starting_title(), 1002, {}, 0, true});
+  rig.system.leave_behind(kStray + 2, {"sleep", 1002});
+  rig.system.end(rig.system.at("root/echo/1"), killed_by(SIGSEGV));
+  rig.children.reap();
+  CHECK(all<StartFailed>(rig).empty());
+  rig.settle();
+  CHECK(all<StartFailed>(rig).size() == 1);
+  CHECK(rig.system.is_child(kStray + 2));
+  CHECK_FALSE(rig.system.is_child(kStray));
+  CHECK_FALSE(rig.system.is_child(kStray + 1));
+}
+
+TEST_CASE("nothing is looked for when a worker ends that was ready") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.start();
+  rig.system.leave_behind(6'000'001, {process::starting_title(), 1001});
+  rig.end("root/echo/1", killed_by(SIGSEGV));
+  CHECK(rig.system.is_child(6'000'001));
+  CHECK(rig.is_running("root/echo/1"));
 }
 
 TEST_CASE("a worker that was still starting when the daemon stops has not missed its start_timeout") {

@@ -1,0 +1,107 @@
+#include "master/process/strays.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "worker/log/log.h"
+#include "worker/sys/clock.h"
+#include "worker/sys/title.h"
+
+namespace bulkhead::process {
+
+namespace {
+
+constexpr std::chrono::seconds kPatience{5};  // a process may hang in a system call
+constexpr std::int64_t kSlice = 5'000'000;    // of work at a time, while everybody else waits
+
+bool is_of_another_program(const std::string& title) {
+  return !title.empty() && !title.starts_with("bulkheadd: ");
+}
+
+}  // namespace
+
+std::string starting_title() {
+  return fmt::format("{:<{}}", "bulkheadd: worker", sys::kTitleLength);
+}
+
+StraySearch::StraySearch(Instant now) noexcept : deadline_(now + kPatience) {}
+
+void StraySearch::add(Left left) {
+  left_.push_back(std::move(left));
+  again_ = true;
+}
+
+const StraySearch::Left* StraySearch::owner_of(ChildSystem& system, pid_t pid) const {
+  const std::string title = system.title(pid);
+  const bool is_fork = title == starting_title();
+  if (!is_fork && !is_of_another_program(title)) return nullptr;
+  const auto began = system.start_time(pid);
+  if (!began) return nullptr;
+  const auto owner = std::find_if(left_.rbegin(), left_.rend(), [&](const Left& left) {
+    return *began >= left.began && (is_fork || system.holds_any(pid, left.sockets));
+  });
+  return owner == left_.rend() ? nullptr : &*owner;
+}
+
+// `pid` is an unreaped child of ours.
+void StraySearch::look_at(ChildSystem& system, pid_t pid) {
+  const Left* const owner = owner_of(system, pid);
+  if (owner == nullptr) return;
+  const bool sent = system.signal(pid, SIGKILL, false);
+  if (sent) {
+    again_ = true;
+    killed_.insert(pid);
+  }
+  if (!told_.insert(pid).second) return;
+  log::Line(sent ? log::Level::warning : log::Level::error, owner->path)
+      .text(sent ? "left a process behind when it failed to start: killed"
+                 : "left a process behind when it failed to start, which cannot be killed")
+      .field("pid", pid)
+      .write();
+}
+
+// True: all children have been looked at.
+bool StraySearch::walk(ChildSystem& system, const IsKnown& is_known) {
+  const std::int64_t began = sys::monotonic_ns();
+  for (bool first = !std::exchange(walks_, true);; first = false) {
+    if (ahead_.empty() && !first && walk_.at_end()) break;
+    if (ahead_.empty()) ahead_ = system.next_children(walk_);
+    for (; !ahead_.empty() && sys::monotonic_ns() - began < kSlice; ahead_.pop_back()) {
+      const pid_t pid = ahead_.back();
+      // Since the walk came to it, it may have been reaped.
+      if (!is_known(pid) && system.is_child(pid)) look_at(system, pid);
+    }
+    if (sys::monotonic_ns() - began >= kSlice) return false;
+  }
+  walks_ = false;
+  return true;
+}
+
+StraySearch::Step StraySearch::go_on(ChildSystem& system, const IsKnown& is_known, Instant now) {
+  if (now >= deadline_) {
+    give_up();
+    return Step::over;
+  }
+  if (!walks_) {
+    if (!killed_.empty()) return Step::waits;
+    if (!std::exchange(again_, false)) return Step::over;
+  }
+  if (!walk(system, is_known)) return Step::again;
+  if (!killed_.empty()) return Step::waits;
+  return again_ ? Step::again : Step::over;
+}
+
+void StraySearch::give_up() const {
+  for (const pid_t pid : killed_) {
+    log::Line(log::Level::error, left_.back().path)
+        .text("a process that a failed start left behind does not end although it was killed")
+        .field("pid", pid)
+        .write();
+  }
+}
+
+}  // namespace bulkhead::process
