@@ -1,0 +1,52 @@
+// A supervisor's list of children: who is in it, and who restarts together.
+#include <algorithm>
+#include <utility>
+
+#include "master/supervision/path.h"
+#include "master/supervision/supervisor.h"
+#include "master/supervision/tree_context.h"
+
+namespace bulkhead::supervision {
+
+// The child itself is not stopped: it has already ended, or it waits for this restart.
+Supervisor::Job Supervisor::group_restart(const Node& child) const {
+  Job job{.kind = Job::Kind::restart, .subject = child.id};
+  for (const NodeId id : restart_group(child)) {
+    const Node& member = *tree_.find(id);
+    if (id != child.id) job.stops.push_back(id);
+    if (id == child.id || !member.is_temporary()) job.starts.push_back(id);
+  }
+  std::ranges::reverse(job.stops);
+  return job;
+}
+
+Supervisor::Ids Supervisor::restart_group(const Node& child) const {
+  switch (flags().strategy) {
+    case Strategy::one_for_one: break;
+    case Strategy::one_for_all: return children_;
+    case Strategy::rest_for_one: return {std::ranges::find(children_, child.id), children_.end()};
+  }
+  return {child.id};
+}
+
+Node& Supervisor::add_child(std::shared_ptr<const ChildSpec> spec) {
+  std::string path = child_of(self_.path, spec->id);
+  Node& child = tree_.add(self_.id, std::move(spec), std::move(path));
+  children_.push_back(child.id);
+  return child;
+}
+
+void Supervisor::remove_child(NodeId id) {
+  tree_.report(report::ChildRemoved{id, tree_.find(id)->path});
+  std::erase(children_, id);
+  tree_.remove(id);
+}
+
+Node* Supervisor::find_child(std::string_view id) const {
+  for (const NodeId child : children_) {
+    if (Node* node = tree_.find(child); node->spec->id == id) return node;
+  }
+  return nullptr;
+}
+
+}  // namespace bulkhead::supervision
