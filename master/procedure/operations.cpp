@@ -192,6 +192,7 @@ void Operations::remove(const std::string& path, Done done) {
 void Operations::begin_remove(Place request) {
   const std::string& path = request->path;
   const bool again = std::exchange(request->last, false);
+  if (kept_.contains(path)) return over(request, ReplyError::running);
   if (!again && endings_.touches(path)) return over(request, ReplyError::running);
   const auto view = engine_.view(path);
   const bool ended = view && supervision::has_ended(view->state);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,10 @@ class Operations {
   [[nodiscard]] bool can_take_back(const std::string& path) const;
   // Calls it off, which is answered with success. What operators wish to end goes on ending.
   void take_back(const std::string& path);
+
+  // While a reload stops a node and starts it again, nobody can remove it: it counts as running.
+  void keep(const std::string& path) { kept_.insert(path); }
+  void release(const std::string& path) { kept_.erase(path); }
 
   // What is not answered, oldest first, for another program to continue with.
   [[nodiscard]] std::vector<OperationHandover> hand_over() const;
@@ -109,6 +114,7 @@ class Operations {
   journal::Narrator& narrator_;
   Requests requests_;  // in the order of their arrival; a callback may hold a Place until it is over
   std::vector<std::pair<std::string, std::function<void()>>> for_gone_;  // by path
+  std::set<std::string> kept_;                                           // paths
   bool taking_on_ = false;                                               // between resume() and go_on()
 };
 

@@ -172,10 +172,15 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   // Ends the running process and starts it as `spec` says.
   void restart(ChildSpec spec, const Done& done) {
     if (!attempt_.parts.engine.has(path_)) return start(spec, done);
+    attempt_.parts.operations.keep(path_);
+    const Done over = [self = shared_from_this(), done](const Outcome& outcome) {
+      self->attempt_.parts.operations.release(self->path_);
+      done(outcome);
+    };
     attempt_.operate(Operation::terminate_child, path_,
-                     [self = shared_from_this(), spec = std::move(spec), done](const Outcome& ended) {
-                       if (!ended) return done(ended);
-                       self->start(spec, done);
+                     [self = shared_from_this(), spec = std::move(spec), over](const Outcome& ended) {
+                       if (!ended) return over(ended);
+                       self->start(spec, over);
                      });
   }
   // A temporary child has left the list with its end.

@@ -193,6 +193,23 @@ TEST_CASE("only an ended child is removed") {
   CHECK(rig.listeners.at("root/echo") == nullptr);
 }
 
+TEST_CASE("a node that a reload stops and starts again is not removed between") {
+  Rig rig(file_with(process_entry("db")));
+  rig.start();
+  rig.operations.keep("root/db");
+  stop(rig, "root/db");
+  Asked early;
+  rig.operations.remove("root/db", early.done());
+  rig.settle();
+  CHECK(early.is_negative(ReplyError::running));
+  CHECK(rig.engine.has("root/db"));
+  rig.operations.release("root/db");
+  Asked asked;
+  rig.operations.remove("root/db", asked.done());
+  rig.settle();
+  CHECK(asked.is_done());
+}
+
 TEST_CASE("a child that is still ending is not removed") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
   rig.start();
