@@ -171,6 +171,10 @@ void Narrator::on_the_way_down(const std::string& path, net::EndPhase phase, con
   line.write();
 }
 
+void Narrator::drain_continues(const std::string& path) {
+  draining_.insert(path);
+}
+
 void Narrator::drain_called_off(const std::string& path) {
   draining_.erase(path);
   events_.publish("drain_done", path, {{"called_off", true}});

@@ -44,6 +44,7 @@ class Narrator {
   // drain_started. The line has a count of connections only if one is given.
   void on_the_way_down(const std::string& path, net::EndPhase phase, config::Duration lame_duck,
                        std::optional<std::uint32_t> connections = std::nullopt);
+  void drain_continues(const std::string& path);  // another program has published drain_started
   void drain_called_off(const std::string& path);
   // The listener's port has been closed, because none of its workers will be started again.
   void abandoned(const std::string& listener);

@@ -151,6 +151,7 @@ void Endings::resume(const std::vector<EndingHandover>& from) {
     endings_[one.path];
     make_sequence(one.path, one.lame_duck, listeners_.below(one.path));
     endings_.at(one.path).sequence->resume({one.phase, one.since});
+    if (net::has_begun(one.phase) && one.phase < net::EndPhase::stopping_tree) narrator_.drain_continues(one.path);
   }
   if (!from.empty()) timer_.start(StopSequence::kTick, StopSequence::kTick);
 }

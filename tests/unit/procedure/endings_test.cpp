@@ -261,6 +261,8 @@ TEST_CASE("another program continues with an ending") {
   other.rig.tick(2s);
   CHECK(other.rig.state("root/echo") == NodeState::stopped);
   CHECK(other.answers == Words{"root/echo ok"});
+  CHECK(other.rig.count("drain_started") == 0);  // the first program has published it
+  CHECK(other.rig.count("drain_done") == 1);
 }
 
 }  // namespace
