@@ -139,8 +139,9 @@ InRoot::InRoot(Context& context, const Section& section) : context_(context) {
 void read_child_keys(Context& context, const Section& section, WithoutUser without_user, ChildKeys& keys,
                      Value& effective) {
   read_options(context, section, Scope::child_keys, kChildKeysSetters, keys, effective);
-  keys.identity = read_identity(context, section, without_user);
-  keys.login = login_variables(context, section);
+  const auto account = account_of(context, section);
+  keys.identity = read_identity(context, section, account, without_user);
+  if (account) keys.login = login_variables(*account);
 }
 
 }  // namespace bulkhead::config

@@ -48,10 +48,9 @@ class Reading {
   }
 
   // Without root no process can change its user. Naming the daemon's own user is allowed.
-  void check_unprivileged() {
+  void check_unprivileged(const std::optional<Account>& account) {
     const Host& host = context_.host();
     if (const std::string* text = account_text(section_, "user")) {
-      const auto account = find_user(host, *text);
       const auto uid = account ? account->uid : parse_account_number(*text);
       if (!uid) {
         blame("user", fmt::format("no user {} in the user database", in_quotes(*text)));
@@ -66,9 +65,9 @@ class Reading {
     if (section_.object.find("groups") != nullptr) blame("groups", "only root can set supplementary groups");
   }
 
-  std::optional<Identity> as_user(const std::string& text) {
+  std::optional<Identity> as_user(const std::string& text, const std::optional<Account>& account) {
     const auto gid = group();
-    if (const auto account = find_user(context_.host(), text)) {
+    if (account) {
       const std::uint32_t primary = gid.value_or(account->gid);
       return Identity{account->name, account->uid, primary, groups(context_.host().groups(*account, primary))};
     }
@@ -128,23 +127,26 @@ std::optional<std::uint32_t> find_group(const Host& host, const std::string& tex
   return parse_account_number(text);
 }
 
-std::vector<std::pair<std::string, std::string>> login_variables(const Context& context, const Section& section) {
+std::optional<Account> account_of(const Context& context, const Section& section) {
   const std::string* text = account_text(section, "user");
-  const auto account = text != nullptr ? find_user(context.host(), *text) : std::nullopt;
-  if (!account) return {};
-  return {{"HOME", account->home},
-          {"LOGNAME", account->name},
-          {"SHELL", account->shell.empty() ? "/bin/sh" : account->shell},
-          {"USER", account->name}};
+  return text == nullptr ? std::nullopt : find_user(context.host(), *text);
 }
 
-std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user) {
+std::vector<std::pair<std::string, std::string>> login_variables(const Account& account) {
+  return {{"HOME", account.home},
+          {"LOGNAME", account.name},
+          {"SHELL", account.shell.empty() ? "/bin/sh" : account.shell},
+          {"USER", account.name}};
+}
+
+std::optional<Identity> read_identity(Context& context, const Section& section, const std::optional<Account>& account,
+                                      WithoutUser without_user) {
   Reading reading(context, section);
   if (!context.as_root()) {
-    reading.check_unprivileged();
+    reading.check_unprivileged(account);
     return std::nullopt;
   }
-  if (const std::string* text = account_text(section, "user")) return reading.as_user(*text);
+  if (const std::string* text = account_text(section, "user")) return reading.as_user(*text, account);
   return reading.without_user(without_user);
 }
 

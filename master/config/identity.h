@@ -18,14 +18,17 @@ enum class WithoutUser : std::uint8_t {
   unchanged  // a process: the daemon's identity
 };
 
-// Reads `user`, `group` and `groups` of `section`. Empty: the process keeps the daemon's identity, which is the only
-// possibility without root.
-[[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section, WithoutUser without_user);
+// The account that `user` of `section` names; empty without `user`, and for a number that the user database does not
+// have. The database may be remote: it is asked once for each section.
+[[nodiscard]] std::optional<Account> account_of(const Context& context, const Section& section);
 
-// HOME, LOGNAME, SHELL and USER of the account that `user` of `section` names; empty without `user`, and for a number
-// that the user database does not have.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> login_variables(const Context& context,
-                                                                               const Section& section);
+// Reads `user`, `group` and `groups` of `section`; `account` is that of `user`. Empty: the process keeps the daemon's
+// identity, which is the only possibility without root.
+[[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section,
+                                                    const std::optional<Account>& account, WithoutUser without_user);
+
+// HOME, LOGNAME, SHELL and USER of an account.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> login_variables(const Account& account);
 
 // The text of an account that passed the check of its row, else null.
 [[nodiscard]] const std::string* account_text(const Section& section, std::string_view key);

@@ -111,7 +111,9 @@ void read_option(Context& context, const Option& option, const Section& section,
     context.report(section.at, section.pointer, fmt::format("the key \"{}\" is missing", option.name));
     return;
   }
-  const Value value = given == nullptr ? default_value(option) : as_meant(option, given->value);
+  const Value& written = given == nullptr ? default_value(option) : given->value;
+  const Value meant = written.expanded ? as_meant(option, written) : Value{};  // a copy of a whole tree costs
+  const Value& value = written.expanded ? meant : written;
   if (given != nullptr) {
     const auto findings = check(option, value, section.pointer_of(option.name));
     context.report(findings);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "master/config/json_value.h"
+#include "worker/log/utf8.h"
 
 namespace bulkhead::config {
 namespace {
@@ -52,23 +53,6 @@ Expectation expectation(std::string_view text, std::size_t mark, Before before) 
   return {start, "the end of the file", "; a file must contain exactly one JSON value"};
 }
 
-// The length of the UTF-8 sequence at `i`; 0 if it is not a valid one (overlong, surrogate, beyond U+10FFFF, cut
-// short).
-std::size_t utf8_length(std::string_view text, std::size_t i) {
-  const auto byte = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0U; };
-  const unsigned lead = byte(i);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  for (std::size_t k = 1; k < length; ++k) {
-    if ((byte(i + k) & 0xc0U) != 0x80U) return 0;
-  }
-  const unsigned second = byte(i + 1);
-  const bool bad = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-                   (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f);
-  return bad ? 0 : length;
-}
-
 // The code unit of the \uXXXX at `i`; empty if it is not one.
 std::optional<unsigned> code_unit(std::string_view text, std::size_t i) {
   if (text.substr(i, 2) != "\\u" || i + 6 > text.size()) return std::nullopt;
@@ -100,7 +84,7 @@ std::optional<SyntaxError> string_error(std::string_view text, std::size_t start
     if (byte == '\n' || byte == '\r') return SyntaxError{start, "the string does not end on its line"};
     if (byte < 0x20)
       return SyntaxError{i, fmt::format("a string may contain this control character only as \\u{:04x}", byte)};
-    const std::size_t length = byte == '\\' ? escape_length(text, i) : utf8_length(text, i);
+    const std::size_t length = byte == '\\' ? escape_length(text, i) : log::first_character(text.substr(i)).length;
     if (length == 0 && byte == '\\') {
       return SyntaxError{i, R"(not a JSON escape; JSON has \" \\ \/ \b \f \n \r \t and \uXXXX, surrogates in pairs)"};
     }

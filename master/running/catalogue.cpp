@@ -110,12 +110,16 @@ const config::Node& Catalogue::add(config::Node node, AddedChild origin) {
   return enter(*kept, kept);
 }
 
-void Catalogue::remove_added(const std::string& path) {
-  std::erase_if(added_, [this, &path](const Added& one) {
+void Catalogue::remove_below(std::vector<Added>& list, const std::string& path) {
+  std::erase_if(list, [this, &path](const Added& one) {
     const bool gone = is_at_or_below(one.path(), path);
     if (gone) forget_all(*one.node);
     return gone;
   });
+}
+
+void Catalogue::remove_added(const std::string& path) {
+  remove_below(added_, path);
 }
 
 void Catalogue::forget_all(const config::Node& node) {
@@ -156,11 +160,7 @@ void Catalogue::leave(config::Node node, AddedChild origin) {
 }
 
 void Catalogue::has_left(const std::string& path) {
-  std::erase_if(leaving_, [this, &path](const Added& one) {
-    const bool gone = is_at_or_below(one.path(), path);
-    if (gone) forget_all(*one.node);
-    return gone;
-  });
+  remove_below(leaving_, path);
 }
 
 void Catalogue::stays(const std::string& path) {

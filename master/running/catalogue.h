@@ -105,6 +105,7 @@ class Catalogue {
   void adopt(config::Node& node, const std::string& path, const std::shared_ptr<const void>& owner, const TagOf& tag_of,
              const Changed& changed);
   void forget_all(const config::Node& node);
+  void remove_below(std::vector<Added>& list, const std::string& path);  // at `path` and below it
 
   std::shared_ptr<config::Config> config_;
   std::string effective_;

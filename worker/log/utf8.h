@@ -1,4 +1,4 @@
-// Which bytes of a text that somebody else chose may be shown as they are. Pure; safe after fork.
+// UTF-8, and which bytes of a text that somebody else chose may be shown as they are. Pure; safe after fork.
 #pragma once
 
 #include <cstddef>
@@ -17,23 +17,33 @@ namespace bulkhead::log {
          among(0x2028, 0x202e) || among(0x2066, 0x2069);
 }
 
-// The length of the character at the beginning of `bytes`, which is not empty: valid UTF-8 (RFC 3629) and not
-// misleading. 0: the first byte has to be escaped.
-[[nodiscard]] constexpr std::size_t shown_length(std::string_view bytes) noexcept {
+struct Character {
+  std::size_t length = 0;  // in bytes; 0: not valid UTF-8 (overlong, surrogate, beyond U+10FFFF, cut short; RFC 3629)
+  std::uint32_t code_point = 0;
+};
+
+// The character at the beginning of `bytes`, which is not empty.
+[[nodiscard]] constexpr Character first_character(std::string_view bytes) noexcept {
   const auto byte = [bytes](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])); };
   const std::uint32_t first = byte(0);
-  if (first < 0x80) return is_misleading(first) ? 0 : 1;
+  if (first < 0x80) return {1, first};
   const std::size_t length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-  if (length == 0 || bytes.size() < length) return 0;
+  if (length == 0 || bytes.size() < length) return {};
   std::uint32_t code_point = first & (0x7fU >> length);
   for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0U) != 0x80U) return 0;
+    if ((byte(i) & 0xc0U) != 0x80U) return {};
     code_point = code_point << 6U | (byte(i) & 0x3fU);
   }
   constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
   const bool is_surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
-  if (code_point < kSmallest[length] || code_point > 0x10ffff || is_surrogate) return 0;
-  return is_misleading(code_point) ? 0 : length;
+  if (code_point < kSmallest[length] || code_point > 0x10ffff || is_surrogate) return {};
+  return {length, code_point};
+}
+
+// The length of that character; 0: its first byte has to be escaped.
+[[nodiscard]] constexpr std::size_t shown_length(std::string_view bytes) noexcept {
+  const Character character = first_character(bytes);
+  return is_misleading(character.code_point) ? 0 : character.length;
 }
 
 }  // namespace bulkhead::log
