@@ -17,6 +17,7 @@
 
 #include "master/config/default_socket.h"
 #include "master/config/trust.h"
+#include "master/process/process_facts.h"
 #include "worker/sys/shut_down.h"
 
 namespace bulkhead::control {
@@ -54,22 +55,13 @@ MaybeError prepare_directory(const std::string& path) {
 struct Link {
   pid_t pid = 0;
   pid_t parent = 0;
-  unsigned long long started = 0;
+  std::uint64_t started = 0;
   bool operator==(const Link&) const = default;
 };
 
 std::optional<Link> link_of(pid_t pid) {
-  const sys::Fd file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
-  char text[1024] = {};
-  if (!file || ::read(file.get(), text, sizeof text - 1) <= 0) return std::nullopt;
-  const char* const after_name = std::strrchr(text, ')');  // a name may have any byte
-  Link out{pid, 0, 0};
-  if (after_name == nullptr ||
-      std::sscanf(after_name, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                  &out.parent, &out.started) != 2) {
-    return std::nullopt;
-  }
-  return out;
+  const auto facts = process::facts_of(pid);
+  return facts ? std::optional(Link{pid, facts->parent, facts->start}) : std::nullopt;
 }
 
 // Up to `ancestor`, or to a process without a parent that we can see. Nothing: somebody ended meanwhile.

@@ -19,7 +19,6 @@ constexpr std::uint32_t kGrowth = 16;
 constexpr std::size_t kFewOrders = 64;
 constexpr std::size_t kOrdersAtOnce = 1000;
 constexpr std::size_t kSlotsAtOnce = 128;
-constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 // The uses of a table that is recreated begin this far above those of the one before.
 constexpr std::uint32_t kUsesOfTable = 1U << 26;
 constexpr std::uint32_t kAllUses = 1U << 31;
@@ -88,7 +87,7 @@ sys::Result<bool> Listener::go_on_renewing() {
   Renewal& renewal = *renewal_;
   const std::int64_t began = sys::monotonic_ns();
   std::vector<ipc::KeptSlot> batch;
-  while (renewal.next < renewal.kept.size() && sys::monotonic_ns() - began < kSlice) {
+  while (renewal.next < renewal.kept.size() && sys::monotonic_ns() - began < sys::kSlice) {
     batch.clear();
     for (; batch.size() < kSlotsAtOnce && renewal.next < renewal.kept.size(); ++renewal.next) {
       const ipc::KeptUse& one = renewal.kept[renewal.next];
@@ -105,7 +104,7 @@ sys::Result<bool> Listener::go_on_renewing() {
   return true;
 }
 
-// What has ended since it began stands in the other table as if it lived.
+// A connection that has ended since the renewal began is still recorded as open in the new table.
 void Listener::finish_renewing() {
   Renewal done = std::move(*renewal_);
   renewal_.reset();

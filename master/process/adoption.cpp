@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kParkFor = 5'000'000'000;
 constexpr std::size_t kMaxParked = 4096;
-constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 constexpr std::size_t kBatch = 128;
 constexpr std::uint32_t kMaxLogged = 100;  // lines of a sweep
 
@@ -53,7 +52,7 @@ bool Adoption::sweep(Sweep& sweep) {
     if (got == 0) break;
     for (std::uint32_t i = 0; i < got; ++i) sweep_slot(sweep, first + i, batch[i]);
     sweep.next = first + static_cast<std::uint32_t>(got);
-    if (sys::monotonic_ns() - began >= kSlice) return false;
+    if (sys::monotonic_ns() - began >= sys::kSlice) return false;
   }
   sweep.next = listener.most_slots();
   if (sweep.unlogged == 0) return true;
@@ -168,7 +167,7 @@ std::optional<supervision::Instant> Adoption::next_deadline() const {
 void Adoption::on_deadline(supervision::Instant now) {
   const std::int64_t now_ns = now.time_since_epoch().count();
   const std::int64_t began = sys::monotonic_ns();
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns && sys::monotonic_ns() - began < kSlice) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns && sys::monotonic_ns() - began < sys::kSlice) {
     const pid_t pid = deadlines_.begin()->second;
     deadlines_.erase(deadlines_.begin());
     if (const auto found = adopted_.find(pid); found != adopted_.end()) overdue(pid, found->second, now_ns);
@@ -246,7 +245,7 @@ void Adoption::signal_all(const net::Listener& listener, int signal) {
 // A signal takes a look at /proc.
 bool Adoption::signal_some() {
   const std::int64_t began = sys::monotonic_ns();
-  while (!asked_.empty() && sys::monotonic_ns() - began < kSlice) {
+  while (!asked_.empty() && sys::monotonic_ns() - began < sys::kSlice) {
     const Asked next = asked_.front();
     asked_.pop_front();
     const auto found = adopted_.find(next.pid);
@@ -277,7 +276,7 @@ bool Adoption::end_lingering(const Lingering& group, std::int64_t now_ns) {
 
 void Adoption::tick(std::int64_t now_ns) {
   const std::int64_t began = sys::monotonic_ns();
-  for (std::size_t left = lingering_.size(); left > 0 && sys::monotonic_ns() - began < kSlice; --left) {
+  for (std::size_t left = lingering_.size(); left > 0 && sys::monotonic_ns() - began < sys::kSlice; --left) {
     if (next_lingering_ >= lingering_.size()) next_lingering_ = 0;
     if (!end_lingering(lingering_[next_lingering_], now_ns)) {
       ++next_lingering_;

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "master/process/process_facts.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::process {
@@ -85,14 +86,8 @@ std::string ChildSystem::title(pid_t child) noexcept {
 }
 
 std::optional<std::uint64_t> ChildSystem::start_time(pid_t child) noexcept {
-  const std::string line = beginning_of(path_of(child, "stat"));
-  std::size_t at = line.rfind(") ");  // a name may hold anything
-  constexpr int kFieldsToStart = 20;
-  for (int i = 0; i < kFieldsToStart && at != std::string::npos; ++i) at = line.find(' ', at + 1);
-  if (at == std::string::npos) return std::nullopt;
-  std::uint64_t ticks = 0;
-  if (std::from_chars(line.data() + at + 1, line.data() + line.size(), ticks).ec != std::errc()) return std::nullopt;
-  return ticks;
+  const auto facts = facts_of(child);
+  return facts ? std::optional(facts->start) : std::nullopt;
 }
 
 // What was inherited from a worker has low numbers, and a process may have a million.

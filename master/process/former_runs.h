@@ -12,22 +12,10 @@
 #include <optional>
 #include <vector>
 
+#include "master/process/process_facts.h"
 #include "master/process/runs_file.h"
 
 namespace bulkhead::process {
-
-struct ProcessFacts {
-  pid_t pid = 0;
-  pid_t parent = 0;
-  pid_t group = 0;
-  pid_t session = 0;
-  std::uint64_t start = 0;
-  bool lives = false;  // no zombie
-};
-// A line of /proc/PID/stat. Pure.
-[[nodiscard]] std::optional<ProcessFacts> facts_in(std::string_view stat) noexcept;
-[[nodiscard]] std::optional<ProcessFacts> facts_of(pid_t pid) noexcept;
-[[nodiscard]] std::vector<ProcessFacts> all_processes();
 
 // The living members of the recorded group among `all`; nothing: there may be some, but the number could be another
 // group's by now. Pure.

@@ -16,7 +16,6 @@ namespace bulkhead::process {
 namespace {
 
 constexpr std::chrono::seconds kPatience{5};  // a process may hang in a system call
-constexpr std::int64_t kSlice = 5'000'000;    // of work at a time, while everybody else waits
 
 bool is_of_another_program(const std::string& title) {
   return !title.empty() && !title.starts_with("bulkheadd: ");
@@ -70,12 +69,12 @@ bool StraySearch::walk(ChildSystem& system, const IsKnown& is_known) {
   for (bool first = !std::exchange(walks_, true);; first = false) {
     if (ahead_.empty() && !first && walk_.at_end()) break;
     if (ahead_.empty()) ahead_ = system.next_children(walk_);
-    for (; !ahead_.empty() && sys::monotonic_ns() - began < kSlice; ahead_.pop_back()) {
+    for (; !ahead_.empty() && sys::monotonic_ns() - began < sys::kSlice; ahead_.pop_back()) {
       const pid_t pid = ahead_.back();
       // Since the walk came to it, it may have been reaped.
       if (!is_known(pid) && system.is_child(pid)) look_at(system, pid);
     }
-    if (sys::monotonic_ns() - began >= kSlice) return false;
+    if (sys::monotonic_ns() - began >= sys::kSlice) return false;
   }
   walks_ = false;
   return true;

@@ -29,7 +29,6 @@ using supervision::StartFailed;
 
 namespace {
 
-constexpr std::int64_t kSlice = 5'000'000;  // of work at a time, while everybody else waits
 constexpr auto kNextWalk = std::chrono::milliseconds(10);
 
 std::optional<supervision::Instant> earliest(std::initializer_list<std::optional<supervision::Instant>> deadlines) {
@@ -197,7 +196,7 @@ void Children::reap() {
   const std::int64_t began = sys::monotonic_ns();
   more_ended_ = false;
   for (pid_t pid = system_.some_ended(); pid != 0; pid = system_.some_ended()) {
-    if (sys::monotonic_ns() - began >= kSlice) {
+    if (sys::monotonic_ns() - began >= sys::kSlice) {
       more_ended_ = true;
       next_slice_.start(std::chrono::nanoseconds(0));
       break;

@@ -12,4 +12,7 @@ namespace bulkhead::sys {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+// The master does what takes long in slices of so many nanoseconds, because all its other work waits meanwhile.
+inline constexpr std::int64_t kSlice = 5'000'000;
+
 }  // namespace bulkhead::sys
