@@ -115,7 +115,7 @@ class Bytes(TestCase):
         self.client.half_close()
         rest = self.client.rest()
         self.check(received, rest, block, sent - received)
-        self.assertLessEqual(grown, 2048 if self.sanitized else 1024)
+        self.assertLessEqual(grown, 1024)
         self.measured(line_bytes=sent, grown_kilobytes=grown)
 
     def check(self, offset, data, block, count):

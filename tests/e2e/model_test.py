@@ -17,7 +17,7 @@ import sys
 import time
 import unittest
 
-from harness import case, main
+from harness import case, main, seeds
 from harness.processes import become_subreaper
 from model.known import KNOWN_OPEN, met
 from model.sequence import Sequence
@@ -78,9 +78,7 @@ class Runner:
 
 class Sequences(unittest.TestCase):
     def test_random_sequences_agree_with_the_model(self):
-        clock = [] if os.environ.get("BULKHEAD_FIXED_SEEDS") else [int(time.time())]
-        print(f"seeds from 1 on, and {clock}", flush=True)
-        number, failures = Runner(case.BIN).for_seconds(SECONDS, itertools.chain(clock, itertools.count(1)), failures_wanted=1)
+        number, failures = Runner(case.BIN).for_seconds(SECONDS, seeds(), failures_wanted=1)
         print(f"{number} sequences of {STEPS} steps", flush=True)
         self.assertEqual(failures, [], "\n".join(f"seed {seed}: {report}" for seed, report in failures))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import itertools
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from .daemon import Daemon, config_of, is_sanitized
@@ -131,6 +133,15 @@ class TestCase(unittest.TestCase):
             complaints.append(f"could not be ended: {descendants(os.getpid())}")
         if complaints:
             self.fail("\n".join(["what must hold after every test does not:", *complaints]))
+
+
+def seeds():
+    """For random tests: one from the clock, which is printed, then 1, 2 and so on. With BULKHEAD_FIXED_SEEDS=1 only these."""
+    if not os.environ.get("BULKHEAD_FIXED_SEEDS"):
+        clock = int(time.time())
+        print(f"seed {clock}", flush=True)
+        yield clock
+    yield from itertools.count(1)
 
 
 def main():
