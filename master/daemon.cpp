@@ -229,7 +229,7 @@ void Daemon::what_is_under_way_changed() {
   });
 }
 
-// A daemon that leaves its connections leaves its sockets, too, with whoever keeps them.
+// A daemon that exits while its connections continue does not take its sockets back from the service manager either.
 void Daemon::store_sockets() {
   if (!shutdown_.leaves()) services_.store_sockets(shutdown_.phase());
 }

@@ -59,10 +59,10 @@ class Operations {
   void keep(const std::string& path) { kept_.insert(path); }
   void release(const std::string& path) { kept_.erase(path); }
 
-  // What is not answered, oldest first, for another program to continue with.
+  // The unanswered requests, oldest first, for another program to continue with.
   [[nodiscard]] std::vector<OperationHandover> hand_over() const;
-  // In that program: takes them on. What is asked until go_on() begins then; whoever asks for the same again, because
-  // he had asked the other program, gets the answer to it.
+  // In that program: takes these requests over. Requests that arrive before go_on() begin then. A client that repeats
+  // its request, because it had sent it to the other program, gets the answer to it.
   void resume(const std::vector<OperationHandover>& from);
   void go_on();
 

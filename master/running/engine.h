@@ -47,7 +47,7 @@ class Engine {
   // Who gets the answer if another program takes over before it comes.
   enum class Asker : std::uint8_t {
     here,        // nobody: it must not take over yet
-    everywhere,  // whoever asked also asks there
+    everywhere,  // the asker, who asks the other program again
   };
 
   // `effects` must outlive it.
