@@ -206,6 +206,7 @@ class TheMaster(TestCase):
     def test_a_child_of_an_orphaned_worker_is_still_reaped(self):
         daemon = self.start(listener(workers=1))
         with Hold(daemon.address(), 10) as held:
+            self.assertEqual(held.echo_all(), 10)  # all are accepted: without its master the worker accepts no more
             worker = daemon.workers()[0]
             daemon.kill_master()
             for client in held.clients[:5]:
