@@ -99,7 +99,8 @@ class Bytes(TestCase):
         self.assertEqual(self.client.receive(len(line)), line)
 
     def test_a_line_of_10_mib_in_bounded_memory(self):
-        self.assertTrue(self.client.echo(b"warm\n"))
+        # A line of four buffers has filled whatever a line can fill; a sanitizer's own pages are counted before too.
+        self.assertTrue(self.client.echo(b"w" * (1 << 18) + b"\n"))
         child = self.daemon.child_of(self.client)
         before = child.kilobytes("VmHWM")
         block = os.urandom(1 << 16).replace(b"\n", b"N")
@@ -115,7 +116,7 @@ class Bytes(TestCase):
         self.client.half_close()
         rest = self.client.rest()
         self.check(received, rest, block, sent - received)
-        self.assertLessEqual(grown, 1024)
+        self.assertLessEqual(grown, 64)
         self.measured(line_bytes=sent, grown_kilobytes=grown)
 
     def check(self, offset, data, block, count):
