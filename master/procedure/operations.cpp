@@ -118,9 +118,12 @@ void Operations::tell_gone(const std::string& path) {
   for (const auto& action : actions) action();
 }
 
+// A child whose supervisor starts is about to be.
 bool Operations::is_up(const std::string& path) const {
   const auto view = engine_.view(path);
-  return view && !supervision::has_ended(view->state);
+  if (!view || !supervision::has_ended(view->state)) return view.has_value();
+  const auto supervisor = engine_.view(supervision::parent_of(path));
+  return supervisor && supervisor->state == supervision::NodeState::starting;
 }
 
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
