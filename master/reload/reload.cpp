@@ -94,9 +94,8 @@ void Reload::go_on() {
 // The shutdown ends what a trial has started; answers that the trial still waits for come too late.
 void Reload::daemon_stops() {
   stopping_ = true;
-  for (auto* asked : {&waiting_, &owing_}) {
-    for (const Answered& answered : std::exchange(*asked, {})) answered({{kDaemonStops}, {}});
-  }
+  for (const Answered& answered : std::exchange(waiting_, {})) answered({{kDaemonStops}, {}});
+  settle({{kDaemonStops}, {}});
   if (!under_way()) return;
   steps_.abandon();
   attempt_.abandon();
@@ -130,10 +129,11 @@ void Reload::run() {
 void Reload::complete() {
   if (!under_way()) return;
   if (!waiting_.empty()) {
-    owing_ = std::exchange(askers_, std::exchange(waiting_, {}));
+    askers_ = std::exchange(waiting_, {});
     return run();
   }
   completing_ = true;
+  events_.publish("reload_started", "root");
   manager_.reloading();
   const running::Catalogue& now = parts_.catalogue;
   attempt(std::make_shared<config::Config>(now.config()), now.effective(), false);
@@ -166,15 +166,17 @@ void Reload::over(const Steps::End& end) {
 // To the reload that is asked for.
 void Reload::give_way() {
   if (waiting_.empty()) return;
-  auto& heirs = completing_ ? owing_ : waiting_;
-  std::ranges::move(std::exchange(askers_, {}), std::back_inserter(heirs));
+  reset_ = reset_ || attempt_.reset;
+  std::ranges::move(std::exchange(askers_, {}), std::back_inserter(waiting_));
 }
 
-// They are answered when what is missing is there, or with the reason why it is not.
 void Reload::owe(const Result& result) {
-  for (const Answered& answered : std::exchange(askers_, {})) {
-    owing_.emplace_back([answered, result](const Result& end) { answered(end.problems.empty() ? result : end); });
-  }
+  for (Answered& answered : std::exchange(askers_, {})) owing_.push_back({std::move(answered), result});
+}
+
+void Reload::settle(const Result& end) {
+  const bool own = completing_ && end.problems.empty();
+  for (const Owed& owed : std::exchange(owing_, {})) owed.answered(own ? owed.result : end);
 }
 
 void Reload::reject(std::vector<std::string> problems) {
@@ -184,6 +186,7 @@ void Reload::reject(std::vector<std::string> problems) {
   }
   events_.publish("reload_rejected", "root", {{"errors", problems}});
   remember(problems);
+  if (completing_ && !attempt_.has_given_up()) settle({problems, {}});
   answer({std::move(problems), {}});
 }
 
@@ -207,7 +210,7 @@ void Reload::finished(std::vector<std::string> problems) {
   if (attempt_.has_given_up()) {
     owe(result);
   } else {
-    for (const Answered& answered : std::exchange(owing_, {})) answered(result);
+    settle(result);
   }
   answer(result);
 }
@@ -222,8 +225,10 @@ void Reload::answer(const Result& result) {
   const auto askers = std::exchange(askers_, std::exchange(waiting_, {}));
   for (const Answered& answered : askers) answered(result);
   if (under_way()) return parts_.later([this] { run(); });
-  askers_ = std::exchange(owing_, {});
-  if (under_way()) return parts_.later([this] { complete(); });
+  if (!owing_.empty()) {
+    askers_.emplace_back([](const Result&) {});
+    return parts_.later([this] { complete(); });
+  }
   surroundings_.on_change();
 }
 

@@ -69,6 +69,10 @@ class Reload {
   void resume(const std::string& last);
 
  private:
+  struct Owed {
+    Answered answered;
+    Result result;  // if what is missing is carried out after all
+  };
   [[nodiscard]] config::Loaded load(const std::string& file) const;
   [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config, bool reset) const;
   [[nodiscard]] Look look() const { return {parts_.engine, parts_.catalogue, parts_.listeners}; }
@@ -80,6 +84,7 @@ class Reload {
   void take_back_generation();
   void give_way();
   void owe(const Result& result);
+  void settle(const Result& end);
   void over(const Steps::End& end);
   void reject(std::vector<std::string> problems);
   void finished(std::vector<std::string> problems);
@@ -96,7 +101,7 @@ class Reload {
   nlohmann::ordered_json last_;
   std::vector<Answered> askers_;   // of the present reload
   std::vector<Answered> waiting_;  // of the next
-  std::vector<Answered> owing_;    // of reloads in effect that have given something up
+  std::vector<Owed> owing_;        // of reloads in effect that have given something up
   bool reset_ = false;             // some asker of the next reload wants it
   bool completing_ = false;        // the present one is for those
   bool stopping_ = false;          // the daemon is
