@@ -71,7 +71,8 @@ class WhileAnUpgradeIsUnderWay(OrderTestCase):
 
     def test_a_drain_goes_on_in_the_new_program(self):
         daemon = self.supervise(echo_listener("a"), echo_listener("b"), daemon={"drain_timeout": "30s"})
-        self.assertEqual(daemon.control.node("root/a")["state"], "running")
+        with Client(daemon.address("a")) as client:
+            self.assertTrue(client.echo())
             stop = self.ask(daemon, "stop", "root/a")
             self.asked_for(daemon, "stop", "root/a")
             self.upgraded(daemon, self.next)

@@ -291,15 +291,14 @@ class Model:
 
     def scale(self, choose, path, workers):
         node, answer = self._listener(choose, path)
-        if node is None:
+        in_file = _workers_by_path(self.supervisor, "root").get(path)
+        if node is None and (answer != OK or in_file is None):
             return answer
-        if node.state == STOPPED:
-            return "noproc"
-        if node.workers != workers:
+        if node is not None and node.state == RUNNING and node.workers != workers:
             node.workers = workers
             self._renew(node, "some")
         self._forget_scaled(path)
-        if workers != node.spec["workers"]:
+        if workers != in_file:
             self.scaled[path] = workers
         return OK
 
