@@ -252,7 +252,7 @@ class Model:
             return error
         if node.restart == "temporary" and choose(False, True):
             self._end(node)
-            self._remove(parent, node, "ended", path)
+            self._remove(parent, node, "stopped" if node.by_operator else "ended", path)
             return "not_found"
         self._start(node, path, copy.deepcopy(node))
         return OK
