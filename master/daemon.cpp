@@ -300,6 +300,7 @@ void Daemon::on_phase(Phase phase) {
 }
 
 void Daemon::finish() {
+  children_.finish_output();
   runs_.end();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();

@@ -79,6 +79,9 @@ class Children final : public Workforce {
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
+  // The daemon ends: logs the last output of processes. Blocks for at most a second, while the log has no room.
+  void finish_output() { processes_.finish_output(); }
+
   // Changes the settings of a process that may change while it runs.
   void change(RunId run, const config::Node& node);
   // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
