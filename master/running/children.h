@@ -89,7 +89,8 @@ class Children final : public Workforce {
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
-  void use_log(const config::Log& config, const host::LogTarget& target);
+  // Returns a sentence for each child that continues with the old log.
+  [[nodiscard]] std::vector<std::string> use_log(const config::Log& config, const host::LogTarget& target);
 
   struct RunView {
     pid_t pid = 0;

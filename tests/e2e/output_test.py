@@ -146,5 +146,35 @@ sys.stdout.buffer.write(b"<" + "\u00e4".encode() * 5000 + b">\n" + b"\xff" * 500
                 self.assertGreater(len(lines), 10)
 
 
+class Reopening(ControlledTestCase):
+    def test_a_log_that_cannot_be_opened_is_reported_with_its_target_and_errno(self):
+        directory = os.path.join(self.directory, "logs")
+        os.mkdir(directory)
+        target = os.path.join(directory, "log")
+        daemon = self.supervise(sleeper(), log={"target": target, "format": "json"})
+        self.assertEqual(daemon.control.run("reopen"), (0, "the log has been reopened\n", ""))
+        os.rename(target, target + ".1")
+        os.mkdir(target)
+        status, output, errors = daemon.control.run("reopen")
+        self.assertEqual((status, output), (2, ""))
+        self.assertIn(f"cannot reopen the log {target}: Is a directory; still writing to the old one", errors)
+        self.assertIn("Is a directory", text_of(target + ".1"))
+        os.rmdir(target)
+        self.assertEqual(daemon.control.run("reopen")[0], 0)
+        self.assertIn("reopened", text_of(target))
+
+    def test_a_reload_to_a_log_that_cannot_be_opened_says_so(self):
+        daemon = self.supervise(sleeper())
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["log"]["target"] = os.path.join(self.directory, "missing", "log")
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+        status, _, errors = daemon.control.run("reload")
+        self.assertEqual(status, 2)
+        self.assertIn("missing/log", errors)
+        self.assertIn("No such file or directory", errors)
+
+
 if __name__ == "__main__":
     main()
