@@ -18,6 +18,7 @@ void try_added(Attempt& attempt, const std::string& path) {
   const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
                       [&attempt, path, was_deleted](const Done& done) {
+                        if (!attempt.has_added(path)) return done({});
                         // They have served no client, and shared queues belong to other listeners.
                         for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
                         attempt.end_child(path, [&attempt, path, was_deleted, done](const Outcome& ended) {
