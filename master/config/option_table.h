@@ -183,6 +183,8 @@ inline constexpr std::array kOptions{
            "How long it may take to become ready."},
     Option{Scope::child, "restart_delay", Type::object, by_default("{}"), {}, "none",
            "How long a crashing child waits before it is started again."},
+    Option{Scope::child, "enabled", Type::boolean, by_default("true"), {}, "",
+           "Whether it is started; if not, it is only checked."},
     Option{Scope::child, "instances", Type::integer, kNone, {1, 1000}, "",
            "How many children this entry stands for."},
 
@@ -256,6 +258,8 @@ inline constexpr std::array kOptions{
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
+    Option{Scope::handler, "arg0", Type::string, computed("the path of the program"), {}, "",
+           "The first argument that the program gets, its name, in the place of its path."},
     Option{Scope::handler, "style", Type::word, by_default("\"ucspi\""), {}, sys::joined<kExecStyleWords>,
            "Which descriptors of the program are the connection."},
     Option{Scope::handler, "drain_fd", Type::boolean, by_default("false"), {}, "",
@@ -266,6 +270,8 @@ inline constexpr std::array kOptions{
            "Options passed to the library when it is initialised."},
 
     Option{Scope::process, "argv", Type::command, kRequired, {}, "", "Program to run, with its arguments."},
+    Option{Scope::process, "arg0", Type::string, computed("the path of the program"), {}, "",
+           "The first argument that the program gets, its name, in the place of its path."},
     Option{Scope::process, "ready", Type::word, by_default("\"fork\""), {}, sys::joined<kReadyWords>,
            "What shows that the process is ready."},
     Option{Scope::process, "watchdog", Type::duration, kNone, kPositiveDuration, "",
@@ -298,6 +304,8 @@ inline constexpr std::array kOptions{
            "How readily the kernel kills it when memory runs out."},
     Option{Scope::child_keys, "rlimits", Type::object, by_default("{}"), {}, "", "Resource limits."},
     Option{Scope::child_keys, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
+    Option{Scope::child_keys, "env_file", Type::path, kNone, {}, "",
+           "File with environment variables to set, NAME=VALUE in each line."},
     Option{Scope::child_keys, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
            "Environment variables to pass on from the daemon."},
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},

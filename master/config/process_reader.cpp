@@ -32,6 +32,7 @@ void set_permanent_failure_exit(Context& context, Node& node, const Entry& entry
 constexpr std::array kProcessSetters{
     Setter<Node>{"argv",
                  [](Context& context, Node& node, const Entry& e) { node.process->argv = read_command(context, e); }},
+    Setter<Node>{"arg0", [](Context&, Node& node, const Entry& e) { node.process->arg0 = e.value.text; }},
     Setter<Node>{"ready", [](Context&, Node& node, const Entry& e) { node.process->ready = as_enum<Ready>(e); }},
     Setter<Node>{"watchdog", set_watchdog},
     Setter<Node>{"normal_exit",

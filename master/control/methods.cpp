@@ -78,7 +78,15 @@ void Methods::call(const std::string& name, const Params& params, Reply reply) {
   if (parts_.shutdown.is_stopping() && method->allowed == While::not_stopping) {
     return reply(refused(procedure::kDaemonStops));
   }
+  const auto path = params.find("path");
+  if (path != params.end() && name != "explain" && is_disabled(*path)) {
+    return reply(refused(fmt::format("{} is disabled in the file", path->get<std::string>())));
+  }
   (this->*method->carry_out)(params, std::move(reply));
+}
+
+bool Methods::is_disabled(const std::string& path) const {
+  return !parts_.engine.has(path) && parts_.catalogue.is_disabled(path);
 }
 
 void Methods::call_again(Unanswered call) {
@@ -141,6 +149,7 @@ void Methods::add(const Params& params, Reply reply) {
     const std::string problems = fmt::format("{}", fmt::join(config::texts_of(loaded.problems), "\n"));
     return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
   }
+  if (!loaded.config->root.disabled.empty()) return reply(refused("the child is disabled (\"enabled\": false)"));
   if (loaded.config->root.children.size() != 1) return reply(refused("the request must contain exactly one child"));
   const std::string path = supervisor + "/" + loaded.config->root.children.front().spec.id;
   parts_.operations.add(std::move(loaded.config->root.children.front()), std::move(origin),

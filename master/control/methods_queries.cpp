@@ -70,6 +70,12 @@ void Methods::status(const Params&, Reply reply) {
 void Methods::explain(const Params& params, Reply reply) {
   const std::string path = params.at("path");
   const auto node = parts_.engine.view(path);
+  if (!node && is_disabled(path)) {
+    return reply({{{"path", path},
+                   {"state", "disabled"},
+                   {"sentences", {path + " is not started: the file has \"enabled\": false for it."}}},
+                  std::nullopt});
+  }
   if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
   const auto grouped = [this](const std::string& supervisor) {
     const auto view = parts_.engine.view(supervisor);

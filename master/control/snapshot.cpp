@@ -89,6 +89,34 @@ void add_missing(const World& world, const NodeView& supervisor, const Differenc
   }
 }
 
+constexpr const char* kDisabled = "disabled";
+
+ordered_json disabled_json(const config::Node& node, const std::string& path) {
+  ordered_json out{{"id", node.spec.id},
+                   {"path", path},
+                   {"type", kNodeTypeWords.text(node.spec.type)},
+                   {"state", kDisabled},
+                   {"restart", kRestartWords.text(node.spec.restart)},
+                   {"restarts", 0}};
+  if (node.spec.type == NodeType::supervisor) out["children"] = ordered_json::array();
+  for (const auto* list : {&node.children, &node.disabled}) {
+    for (const config::Node& child : *list) {
+      out["children"].push_back(disabled_json(child, child_of(path, child.spec.id)));
+    }
+  }
+  return out;
+}
+
+// What the file has below it and does not want to be started; not where an operator has added another child by that id.
+void add_disabled(const World& world, const NodeView& supervisor, ordered_json& children) {
+  const config::Node* const node = world.catalogue.find(supervisor.path);
+  if (node == nullptr) return;
+  for (const config::Node& one : node->disabled) {
+    const std::string path = child_of(supervisor.path, one.spec.id);
+    if (!world.engine.has(path)) children.push_back(disabled_json(one, path));
+  }
+}
+
 ordered_json node_json(const World& world, const Differences& differences, NodeId id);
 
 void add_supervisor(const World& world, const NodeView& view, const Differences& differences, ordered_json& out) {
@@ -115,6 +143,7 @@ void add_supervisor(const World& world, const NodeView& view, const Differences&
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();
   for (const NodeId child : view.children) children.push_back(node_json(world, differences, child));
+  add_disabled(world, view, children);
   add_missing(world, view, differences, out);
 }
 

@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kMissing = "missing";  // in the place of a state
+constexpr const char* kDisabled = "disabled";
 
 struct Lines {
   const char* branch;
@@ -75,7 +76,8 @@ std::string differences_of(const Json& node) {
 // Details that have no column of their own.
 std::string details_of(const Json& node) {
   const std::string type = member_text(node, "type");
-  if (member_text(node, "state") == kMissing) return type;
+  const std::string state = member_text(node, "state");
+  if (state == kMissing || state == kDisabled) return type;
   if (type == "supervisor") {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }

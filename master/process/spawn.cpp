@@ -96,7 +96,8 @@ void confine(const SpawnRequest& request, int report) noexcept {
   if (program >= 0) {
     execveat(program, "", prepared.argv.data(), prepared.environment.data(), AT_EMPTY_PATH);
   } else {
-    execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
+    execve(request.path.empty() ? prepared.argv[0] : request.path.c_str(), prepared.argv.data(),
+           prepared.environment.data());
   }
   fail(report, ipc::Stage::exec, errno);
 }

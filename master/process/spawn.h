@@ -25,7 +25,8 @@ struct Placement {
 };
 
 struct SpawnRequest {
-  int program = -1;  // an open program to execute; -1: argv[0] is the path
+  int program = -1;  // an open program to execute; -1: `path` is executed
+  std::string path;  // empty: argv[0]
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=value, all of it
   std::string pid_variable;              // not empty: NAME=<the child's own pid>, which is known only after the fork

@@ -93,7 +93,10 @@ struct Present {
   std::function<bool(const std::string& path)> is_deleted = [](const std::string&) { return false; };
 };
 
-[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, const nlohmann::ordered_json& new_file,
+// Whether an entry of `children` is one of the tree's. Those that are disabled count as not written.
+[[nodiscard]] bool is_enabled(const nlohmann::ordered_json& entry);
+
+[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, nlohmann::ordered_json new_file,
                                      const Present& present = {}, std::vector<Leaving> leaving = {});
 
 }  // namespace bulkhead::reload

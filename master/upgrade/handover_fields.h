@@ -133,6 +133,8 @@ BULKHEAD_FIELDS(running::OverridesRecord,
   BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(interrupted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
+BULKHEAD_FIELDS(VariableHandover, BULKHEAD_FIELD(name); BULKHEAD_FIELD(value));
+BULKHEAD_FIELDS(VariablesHandover, BULKHEAD_FIELD(path); BULKHEAD_FIELD(variables));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
 BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(version); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(program); BULKHEAD_FIELD(worker_protocol);
@@ -142,7 +144,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added); BULKHEAD_FIELD(leaving);
   BULKHEAD_FIELD(overrides);
-  BULKHEAD_FIELD(identities);
+  BULKHEAD_FIELD(identities); BULKHEAD_FIELD(variables);
   BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);
