@@ -10,6 +10,7 @@
 #include "master/control/answers.h"
 #include "master/control/penalties.h"
 #include "master/journal/explain.h"
+#include "master/supervision/path.h"
 #include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -23,6 +24,23 @@ using procedure::Outcome;
 
 std::string path_of(const nlohmann::ordered_json& params) {
   return params.at("path").get<std::string>();
+}
+
+nlohmann::ordered_json restarted_json(const std::string& path, bool together, const std::vector<std::string>& others,
+                                      supervision::Strategy strategy) {
+  nlohmann::ordered_json out{{"ok", true}, {together ? "dependents" : "left", others}};
+  const std::string_view word = supervision::kStrategyWords.text(strategy);
+  const std::string all = fmt::format("{}", fmt::join(others, ", "));
+  if (others.empty()) {
+    out["message"] = fmt::format("{} has been restarted; under {}, nothing that runs is tied to it", path, word);
+  } else if (together) {
+    out["message"] = fmt::format("{} has been restarted, and with it {}", path, all);
+  } else {
+    out["message"] =
+        fmt::format("{} has been restarted alone; {} ties these to it, and --with-dependents restarts them too: {}",
+                    path, word, all);
+  }
+  return out;
 }
 
 }  // namespace
@@ -97,8 +115,24 @@ void Methods::call_again(Unanswered call) {
   }
 }
 
+// A restart by an operator leaves alone what a restart by strategy would not, and the answer says so.
 void Methods::restart(const Params& params, Reply reply) {
-  parts_.operations.restart(path_of(params), answer_about(path_of(params), std::move(reply)));
+  const std::string path = path_of(params);
+  const bool together = params.value("with_dependents", false);
+  const std::vector<std::string> others = parts_.operations.dependents_of(path);
+  const auto supervisor = parts_.engine.view(supervision::parent_of(path));
+  Reply answered = std::move(reply);
+  if (together || !others.empty()) {
+    answered = [path, together, others, answered = std::move(answered),
+                strategy =
+                    supervisor ? supervisor->spec->flags.strategy : supervision::Strategy::one_for_one](Answer answer) {
+      if (!answer.failure) answer.result = restarted_json(path, together, others, strategy);
+      answered(std::move(answer));
+    };
+  }
+  procedure::Done done = answer_about(path, std::move(answered));
+  if (together) return parts_.operations.restart_with_dependents(path, std::move(done));
+  parts_.operations.restart(path, std::move(done));
 }
 
 void Methods::stop(const Params& params, Reply reply) {

@@ -131,10 +131,12 @@ bool Supervisor::is_stopped_by_operator(NodeId child) const {
   return job != nullptr && job->kind == Job::Kind::terminate_child;
 }
 
-// A terminate_child ends the start that is in its way, or takes the child off the list of those to be started.
+// Ends the start that is in its way, or takes the child off the list of those to be started.
 void Supervisor::make_way(const Message& message) {
   const auto* request = std::get_if<OperationRequested>(&message);
-  if (request == nullptr || request->operation != Operation::terminate_child) return;
+  const bool ends_starts = request != nullptr && (request->operation == Operation::terminate_child ||
+                                                  request->operation == Operation::restart_group);
+  if (!ends_starts) return;
   Node* const child = find_child(request->id);
   const auto job = child == nullptr
                        ? jobs_.end()
@@ -375,6 +377,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
     return advance(job);
   }
   if (child.state == NodeState::failed && !by_operator) {
+    job.failed = true;
     child_never_starts(child);
     return advance(job);
   }
@@ -387,6 +390,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
       return end(Cause::start_failed);
     case Kind::restart:
     case Kind::replace: return restart_failed(done, child);
+    case Kind::restart_group: restart_failed(done, child); return reply(done.token, ReplyError::start_failed);
     case Kind::start_child: remove_child(child.id); [[fallthrough]];
     case Kind::restart_child: return reply(done.token, ReplyError::start_failed);
     case Kind::start_children:  // continues
@@ -398,7 +402,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
 // From here on the failed child is the one that is being restarted, not the one that caused the restart. Returns to the
 // mailbox before the next attempt, so that an operation or a stop can come in between.
 void Supervisor::restart_failed(const Job& job, Node& child) {
-  if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
+  if (Node* first = tree_.find(job.subject); first != nullptr && first->is_restarting()) tree_.forget_run(*first);
   if (child.ending == Ending::shortage) return postpone(child);
   tree_.set_state(child, NodeState::restarting);
   receive(TryAgain{child.id});
@@ -432,6 +436,9 @@ void Supervisor::finish(Job& done) {
     case Job::Kind::terminate_child:
     case Job::Kind::restart_child:
     case Job::Kind::start_child: reply(job.token, ReplyError::none); break;
+    case Job::Kind::restart_group:
+      if (tree_.find(job.subject) == nullptr) return reply(job.token, ReplyError::not_found);  // it was temporary
+      [[fallthrough]];
     case Job::Kind::start_children: reply(job.token, job.failed ? ReplyError::start_failed : ReplyError::none); break;
     case Job::Kind::end: return ended(job.cause);
   }

@@ -241,6 +241,12 @@ std::optional<NodeId> Tree::waits_for(NodeId id) const {
   return parent == nullptr || !parent->supervisor ? std::nullopt : parent->supervisor->waits_for(*node);
 }
 
+bool Tree::restarts_group_of(std::string_view path) const {
+  const Node* node = impl_->find(path);
+  const Node* parent = node == nullptr ? nullptr : impl_->context.find(node->parent);
+  return parent != nullptr && parent->supervisor && parent->supervisor->restarts_group_of(node->id);
+}
+
 std::optional<NodeId> Tree::find(std::string_view path) const {
   const Node* node = impl_->find(path);
   return node == nullptr ? std::nullopt : std::optional(node->id);

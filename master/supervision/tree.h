@@ -83,6 +83,8 @@ class Tree {
   // The sibling for which an entry waits, or an exit or operation of it: it is being started or stopped. Nothing: it
   // does not wait.
   [[nodiscard]] std::optional<NodeId> waits_for(NodeId id) const;
+  // An operation restart_group on it is under way.
+  [[nodiscard]] bool restarts_group_of(std::string_view path) const;
 
  private:
   struct Impl;

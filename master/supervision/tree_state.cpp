@@ -72,7 +72,7 @@ bool Supervisor::resume(const SupervisorRecord& record) {
 // A job of an operation is finished like any other; its answer is not needed, because its operator is gone.
 bool Supervisor::resume(const JobRecord& job) {
   const auto known = [this](NodeId id) { return std::ranges::find(children_, id) != children_.end(); };
-  const bool makes_sense = job.kind <= static_cast<std::uint32_t>(Job::Kind::start_children) &&
+  const bool makes_sense = job.kind <= static_cast<std::uint32_t>(Job::Kind::restart_group) &&
                            job.next_stop <= job.stops.size() && job.next_start <= job.starts.size() &&
                            std::ranges::all_of(job.stops, known) && std::ranges::all_of(job.starts, known) &&
                            !job.awaited.empty() && std::ranges::all_of(job.awaited, known);

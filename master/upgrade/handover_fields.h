@@ -25,7 +25,7 @@ template <>
 inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 
 template <>
-inline constexpr std::size_t kEnumerators<procedure::Verb> = sys::up_to(procedure::Verb::add);
+inline constexpr std::size_t kEnumerators<procedure::Verb> = sys::up_to(procedure::Verb::restart_group);
 template <>
 inline constexpr std::size_t kEnumerators<net::EndPhase> = sys::up_to(net::EndPhase::done);
 
