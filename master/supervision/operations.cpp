@@ -89,7 +89,7 @@ void Supervisor::operator_restart_group(std::uint64_t token, const Node& child) 
     if (!runs && id != child.id) continue;
     member.backoff.forget();
     job.stops.push_back(id);
-    if (!member.is_temporary()) job.starts.push_back(id);
+    job.starts.push_back(id);
   }
   std::ranges::reverse(job.stops);
   begin(std::move(job));
