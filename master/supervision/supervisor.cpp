@@ -350,8 +350,10 @@ void Supervisor::answered(NodeId child, Answer::Kind kind) {
   }
 }
 
+// Messages may have waited for this child, although the job continues with others.
 void Supervisor::take_answer(Job& job, NodeId id, Answer::Kind kind) {
   std::erase(job.awaited, id);
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
   if (kind != Answer::Kind::up) {
     Node& child = *tree_.find(id);
     if (job.starting) return child_not_started(job, child);
