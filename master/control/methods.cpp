@@ -119,7 +119,8 @@ void Methods::call_again(Unanswered call) {
 void Methods::restart(const Params& params, Reply reply) {
   const std::string path = path_of(params);
   const bool together = params.value("with_dependents", false);
-  const std::vector<std::string> others = parts_.operations.dependents_of(path);
+  std::vector<std::string> others;
+  if (together || params.value("remark", false)) others = parts_.operations.dependents_of(path);
   const auto supervisor = parts_.engine.view(supervision::parent_of(path));
   Reply answered = std::move(reply);
   if (together || !others.empty()) {

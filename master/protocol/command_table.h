@@ -56,6 +56,7 @@ inline constexpr std::array kPath{Parameter{"path", Kind::path, true, "PATH", ""
 inline constexpr std::array kRestart{
     Parameter{"with_dependents", Kind::flag, false, "", "--with-dependents",
               "Restart also what its supervisor's strategy ties to it"},
+    Parameter{"remark", Kind::flag, false, "", "", "Whether the answer says what has been left alone"},
     Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo"}};
 inline constexpr std::array kListener{
     Parameter{"path", Kind::path, true, "LISTENER", "", "The listener, such as root/echo"}};
