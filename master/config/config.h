@@ -248,12 +248,19 @@ struct Listener {
   ChildKeys child;
 };
 
+// Who makes the first start of a process.
+enum class StartBy : std::uint8_t { supervisor, operators };
+inline constexpr sys::EnumWords<StartBy, sys::up_to(StartBy::operators)> kStartByWords{"auto", "manual"};
 enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
 inline constexpr sys::EnumWords<Ready, sys::up_to(Ready::sd_notify)> kReadyWords{"fork", "exec", "notify_fd",
                                                                                  "sd_notify"};
 struct Process {
   std::vector<std::string> argv;
   std::string arg0;  // what the program gets instead of argv[0]; empty: the same
+  StartBy start = StartBy::supervisor;
+  bool oneshot = false;                // a job: ready when it has ended normally; `ready` does not matter
+  std::vector<std::string> pre_start;  // argv of a command before each run; empty: none
+  std::vector<std::string> post_stop;  // and after it
   Ready ready = Ready::fork;
   Timeout watchdog;  // absent: off
   std::vector<std::uint8_t> normal_exit{0};

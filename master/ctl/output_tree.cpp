@@ -54,7 +54,10 @@ std::string leaf_text(const Json& node, const std::string& type) {
   const std::string restart = member_text(node, "restart");
   if (!restart.empty() && restart != "permanent") out += ", " + restart;
   const Json& due = member(node, "restart_in_seconds");
-  if (due.is_number()) out += fmt::format(", starts in {:.1f} s", due.get<double>());
+  const Json& first = member(node, "start_in_seconds");
+  for (const Json* when : {&due, &first}) {
+    if (when->is_number()) out += fmt::format(", starts in {:.1f} s", when->get<double>());
+  }
   const std::string status = member_text(node, "status");
   return status.empty() ? out : out + ", \"" + status + "\"";
 }

@@ -77,6 +77,12 @@ Variables process_environment(const config::Process& process, const std::string&
   return out;
 }
 
+Variables command_environment(const config::Process& process, const LookUp& look_up) {
+  config::Process silent = process;
+  silent.ready = config::Ready::fork;
+  return process_environment(silent, "", look_up);
+}
+
 std::vector<std::string> lines_of(const Variables& variables) {
   std::vector<std::string> out;
   for (const auto& [name, value] : variables) out.push_back(name + "=" + value);

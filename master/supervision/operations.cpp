@@ -115,6 +115,7 @@ void Supervisor::start_child(const OperationRequested& request) {
     return reply(token, started ? ReplyError::already_started : ReplyError::already_present);
   }
   const Node& child = add_child(std::make_shared<const ChildSpec>(request.spec));
+  if (child.is_dormant()) return reply(token, ReplyError::none);
   begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
 }
 

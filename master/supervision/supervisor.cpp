@@ -26,7 +26,8 @@ void Supervisor::start() {
     add_child(std::shared_ptr<const ChildSpec>(self_.spec, &child));
   }
   Job job{.kind = Job::Kind::start};
-  job.starts = children_;
+  std::ranges::copy_if(children_, std::back_inserter(job.starts),
+                       [this](NodeId id) { return !tree_.find(id)->is_dormant(); });
   begin(std::move(job));
 }
 
@@ -149,7 +150,7 @@ void Supervisor::make_way(const Message& message) {
   if (contains(job->awaited, child->id)) {
     if (!job->starting || child->state != NodeState::starting) return;
     child->called_off = true;
-    (void)tree_.stop(*child);
+    if (!tree_.stop(*child)) tree_.start_failed(*child, ExitReason::abnormal);  // its start was delayed
   } else if (is_independent(*job)) {
     job->starts.erase(
         std::find(job->starts.begin() + static_cast<std::ptrdiff_t>(job->next_start), job->starts.end(), child->id));
@@ -224,6 +225,7 @@ void Supervisor::restart_child(Node& child, ExitReason reason) {
 // The entry is removed before the supervisor ends, as in OTP, so what is reported about the child is reported first.
 void Supervisor::finished(Node& child, NodeState state) {
   tree_.set_state(child, state);
+  child.dormant = true;
   const bool ends_us = triggers_auto_shutdown(child);
   if (ends_us) self_.blame = blame_auto_shutdown(self_, child);
   if (child.is_temporary()) remove_child(child.id);
@@ -327,15 +329,20 @@ void Supervisor::stop_next(Job& job) {
 
 // A temporary child has left the list with its stop. Which one is temporary may have changed since the job began.
 // Marked as awaited before it starts, because an empty supervisor is up immediately. A child that has failed for good,
-// even while the others were being stopped, is not started with them.
+// even while the others were being stopped, is not started with them, nor is a manual one that did not run.
 void Supervisor::start_next(Job& job) {
   Node* const child = tree_.find(job.starts[job.next_start++]);
   if (child == nullptr) return;
-  if (job.kind == Job::Kind::restart && child->state == NodeState::failed) return;
+  const bool stays = child->state == NodeState::failed || child->is_dormant();
+  if (job.kind == Job::Kind::restart && stays) return;
   if (job.kind == Job::Kind::restart) ++child->restarts;
   job.starting = true;
   job.awaited.push_back(child->id);
-  tree_.start(*child);
+  if (job.kind == Job::Kind::start && child->spec->start_delay > Duration::zero()) {
+    tree_.start_later(*child, child->spec->start_delay);
+  } else {
+    tree_.start(*child);
+  }
 }
 
 // Our end and an operator's stop may wait for the same child.
@@ -443,6 +450,8 @@ void Supervisor::finish(Job& done) {
     case Job::Kind::restart:
     case Job::Kind::replace: break;
     case Job::Kind::terminate_child:
+      if (Node* child = tree_.find(job.subject)) child->dormant = true;
+      [[fallthrough]];
     case Job::Kind::restart_child:
     case Job::Kind::start_child: reply(job.token, ReplyError::none); break;
     case Job::Kind::restart_group:

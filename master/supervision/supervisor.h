@@ -62,6 +62,12 @@
 // An operator's restart_group counts nothing, has no delay, and leaves alone what has ended, except the child itself.
 // If a start fails, the operator is answered, and that child goes on as after a failed restart.
 //
+// Beyond OTP, a manual child: a supervisor's start and start_child leave it `stopped`, and so does a group restart once
+// it has ended for good, until restart_child starts it.
+//
+// Beyond OTP, a delayed start: a child with a start_delay is `starting` from the moment when its turn has come, and is
+// awaited like any other; it has no process until the delay is over. A stop of it is immediate.
+//
 // Beyond OTP, a delay: the group is stopped immediately, the child that caused the restart is `waiting`, the others are
 // `stopped`, and nothing is occupied. Any start or stop of the child during that time cancels the delay.
 #pragma once

@@ -54,7 +54,7 @@ BULKHEAD_FIELDS(supervision::SupervisorRecord,
 BULKHEAD_FIELDS(supervision::NodeRecord,
   BULKHEAD_FIELD(id); BULKHEAD_FIELD(parent); BULKHEAD_FIELD(name); BULKHEAD_FIELD(type); BULKHEAD_FIELD(state);
   BULKHEAD_FIELD(since); BULKHEAD_FIELD(run); BULKHEAD_FIELD(restarts); BULKHEAD_FIELD(exit_pending);
-  BULKHEAD_FIELD(ready_at); BULKHEAD_FIELD(ready_for); BULKHEAD_FIELD(due); BULKHEAD_FIELD(deadline);
+  BULKHEAD_FIELD(dormant); BULKHEAD_FIELD(ready_at); BULKHEAD_FIELD(ready_for); BULKHEAD_FIELD(due); BULKHEAD_FIELD(deadline);
   BULKHEAD_FIELD(backoff); BULKHEAD_FIELD(ending); BULKHEAD_FIELD(how); BULKHEAD_FIELD(blame);
   BULKHEAD_FIELD(supervisor));
 BULKHEAD_FIELDS(supervision::TreeState,
@@ -85,11 +85,14 @@ BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error));
 BULKHEAD_FIELDS(process::GroupEndHandover,
   BULKHEAD_FIELD(asked); BULKHEAD_FIELD(leader_ended); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(killed_at));
+BULKHEAD_FIELDS(process::ChildEnd,
+  BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(wait_status); BULKHEAD_FIELD(reason);
+  BULKHEAD_FIELD(start_failed); BULKHEAD_FIELD(expected); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(adopted));
 BULKHEAD_FIELDS(process::ProcessHandover,
   BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state);
   BULKHEAD_FIELD(stopping); BULKHEAD_FIELD(watchdog_expired);
   BULKHEAD_FIELD(closed_notify_fd); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(status); BULKHEAD_FIELD(start_deadline);
-  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_FIELD(group); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
+  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_FIELD(group); BULKHEAD_FIELD(timed_out); BULKHEAD_FIELD(ended); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
   BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::RemainsHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));

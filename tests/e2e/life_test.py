@@ -89,8 +89,7 @@ class Disabled(LifeTestCase):
 
 class Names(LifeTestCase):
     def test_a_program_has_the_name_of_arg0(self):
-        daemon = self.supervise(shell("job", "exec sleep 1000", arg0="-sh"), shell("named", "echo $0 is my name; exec sleep 1000"),
-                                exec_listener(["/bin/sh", "-c", "exec cat /proc/$$/cmdline"], "plain"))
+        daemon = self.supervise(shell("job", "exec sleep 1000", arg0="-sh"), shell("named", "echo $0 is my name; exec sleep 1000"))
         wait_until(lambda: daemon.log("sh is my name"), 5, "its output")
         name = daemon.control.node("root/job")
         self.assertEqual(name["state"], "running")
@@ -173,12 +172,13 @@ class Dependents(LifeTestCase):
 
     def test_a_restart_says_what_it_leaves_alone(self):
         daemon = self.supervise(self.group("rest_for_one"))
-        answer, new = self.restarted(daemon, "root/app/db")
-        self.assertEqual(new, ["db"])
-        self.assertEqual(answer["left"], ["root/app/web", "root/app/jobs"])
-        self.assertIn("rest_for_one ties these to it", self.ok(daemon, "restart", "app/db"))
-        self.assertEqual(self.restarted(daemon, "root/app/jobs"), ({"ok": True}, ["jobs"]))
-        self.assertEqual(self.restarted(daemon, "root/app/web")[0]["left"], ["root/app/jobs"])
+        self.assertEqual(self.restarted(daemon, "root/app/db"), ({"ok": True}, ["db"]))
+        self.assertEqual(self.ok(daemon, "restart", "app/db"),
+                         "root/app/db has been restarted alone; rest_for_one ties these to it, and --with-dependents restarts them too: "
+                         "root/app/web, root/app/jobs\n")
+        self.assertEqual(self.ok(daemon, "restart", "app/jobs"), "root/app/jobs has been restarted\n")
+        answer = daemon.control.call("restart", path="root/app/web", remark=True)
+        self.assertEqual(answer["result"]["left"], ["root/app/jobs"])
 
     def test_the_dependents_are_restarted_in_order_and_the_port_stays(self):
         daemon = self.supervise(self.group("rest_for_one"))
@@ -219,6 +219,142 @@ class Dependents(LifeTestCase):
         self.write("ready", "")
         self.wait_state(daemon, "root/app/jobs", "running")
         self.assertEqual(self.state(daemon, "root/app/db"), "running")
+
+
+class ByHand(LifeTestCase):
+    def test_only_operators_start_it(self):
+        daemon = self.supervise(sleeper("job", start="manual"), sleeper("other"))
+        self.assertEqual(self.state(daemon, "root/job"), "stopped")
+        self.assertIn("started by operators only", self.ok(daemon, "explain", "job"))
+        self.assertEqual(self.changes(self.reload(daemon)), [])
+        self.rewrite(daemon, sleeper("job", 2000, start="manual"), sleeper("other"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/job", "argv")])
+        self.assertEqual(self.state(daemon, "root/job"), "stopped")
+        self.ok(daemon, "start", "job")
+        self.assertIn("2000", self.title(daemon, "root/job"))
+        before = self.pid(daemon, "root/job")
+        self.assertEqual(self.changes(self.reload(daemon)), [])
+        self.rewrite(daemon, sleeper("job", 3000, start="manual"), sleeper("other"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/job", "argv")])
+        self.assertNotEqual(self.pid(daemon, "root/job"), before)
+        signal_process(self.pid(daemon, "root/job"), signal.SIGKILL)
+        daemon.events.next("child_restarting", "root/job")
+        self.wait_state(daemon, "root/job", "running")
+
+    def test_a_stopped_one_is_as_the_file_says(self):
+        daemon = self.supervise(sleeper("job", start="manual"), sleeper("other"))
+        self.ok(daemon, "start", "job")
+        self.ok(daemon, "stop", "job")
+        self.assertNotIn("differs", daemon.control.node("root/job"))
+        self.assertEqual(self.changes(json.loads(self.ok(daemon, "--json", "reload", "--reset"))), [])
+        self.assertEqual(self.state(daemon, "root/job"), "stopped")
+
+    def test_a_reload_that_adds_it_does_not_start_it(self):
+        daemon = self.supervise(sleeper("other"))
+        self.rewrite(daemon, sleeper("other"), sleeper("job", start="manual"), sleeper("once", start="manual", restart="temporary"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("added", "root/job"), ("added", "root/once")])
+        self.assertEqual(self.state(daemon, "root/job"), "stopped")
+        self.ok(daemon, "start", "once")
+        self.rewrite(daemon, sleeper("other"), sleeper("job", start="manual"), sleeper("once", 2000, start="manual", restart="temporary"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("restarted", "root/once", "argv")])
+        self.assertEqual(self.state(daemon, "root/once"), "running")
+
+
+class Later(LifeTestCase):
+    def test_the_first_start_is_delayed_and_the_siblings_after_it_wait(self):
+        daemon = self.supervise(sleeper("a"), sleeper("late", start_delay="700ms"), sleeper("b"), wait=False)
+        node = self.wait_state(daemon, "root/late", "starting")
+        self.assertLess(node["start_in_seconds"], 0.71)
+        self.assertNotIn("pid", node)
+        self.assertEqual(self.state(daemon, "root/b"), "stopped")
+        self.assertEqual(daemon.control.value("status")["state"], "starting")
+        daemon.wait_ready()
+        self.assertEqual([one["path"] for one in daemon.events.of("child_started")], ["root/a", "root/late", "root/b"])
+        self.ok(daemon, "restart", "late")
+        signal_process(self.pid(daemon, "root/late"), signal.SIGKILL)
+        self.assertEqual(daemon.events.next("child_restarting", "root/late")["delay_ms"], 0)
+
+    def test_an_operator_or_the_end_of_the_daemon_calls_it_off(self):
+        daemon = self.supervise(sleeper("late", start_delay="1h"), sleeper("b"), wait=False)
+        self.wait_state(daemon, "root/late", "starting")
+        self.ok(daemon, "stop", "late")
+        daemon.wait_ready()
+        self.assertEqual([self.state(daemon, "root/" + name) for name in ("late", "b")], ["stopped", "running"])
+        self.ok(daemon, "start", "late")
+        other = self.supervise(sleeper("late", start_delay="1h"), wait=False)
+        self.wait_state(other, "root/late", "starting")
+        self.assertEqual(other.stop(), 0)
+
+
+class Once(LifeTestCase):
+    def job(self, script="true", name="job", **keys):
+        return {"id": name, "type": "process", "argv": ["/bin/sh", "-c", script], "chdir": self.directory, "oneshot": True, **keys}
+
+    def runs(self):
+        try:
+            with open(os.path.join(self.directory, "runs")) as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def test_it_is_ready_when_it_has_been_done_and_is_not_done_again(self):
+        script = "printf x >> runs; while test -e wait; do sleep 0.02; done"
+        self.write("wait", "")
+        daemon = self.supervise(self.job(script), sleeper("after"), wait=False)
+        wait_until(self.runs, 5, "it")
+        self.assertEqual((self.state(daemon, "root/job"), self.state(daemon, "root/after")), ("starting", "stopped"))
+        os.unlink(os.path.join(self.directory, "wait"))
+        daemon.wait_ready()
+        self.assertEqual(self.state(daemon, "root/job"), "finished")
+        self.assertEqual([one["event"] for one in daemon.events.all if one["path"] == "root/job"],
+                         ["child_started", "child_ready", "child_exited"])
+        self.assertEqual(self.changes(self.reload(daemon)), [])
+        self.rewrite(daemon, self.job(script + "; true"), sleeper("after"), self.job("printf y >> runs", "other"))
+        self.assertEqual(self.changes(self.reload(daemon)), [("in_place", "root/job", "argv"), ("added", "root/other")])
+        self.assertEqual((self.runs(), self.state(daemon, "root/other")), ("xy", "finished"))
+        self.ok(daemon, "start", "job")
+        self.assertEqual((self.runs(), self.state(daemon, "root/job")), ("xyx", "finished"))
+        self.ok(daemon, "restart", "job")
+        self.assertEqual(self.runs(), "xyxx")
+        self.assertEqual(json.loads(self.ok(daemon, "--json", "tree"))["restarts_in_window"], 0)
+
+    def test_a_failure_is_a_failed_start(self):
+        daemon = self.start(self.job("exit 3"), sleeper("after"), wait=False)
+        daemon.expected_status = 70
+        self.assertEqual(daemon.wait_exit(), 70)
+        daemon.wait_log("exited with status 3", path="root/job")
+
+    def test_one_that_takes_too_long_has_failed(self):
+        daemon = self.supervise(sleeper("other"))
+        status, err = self.no(daemon, "add", "root", self.write("job.json", json.dumps(self.job("sleep 1000", start_timeout="200ms"))))
+        self.assertEqual(status, 1)
+        self.assertIn("killed by SIGKILL", err)
+        self.assertIsNone(daemon.control.node("root/job"))
+
+    def test_contradictions_are_errors_of_the_file(self):
+        daemon = self.supervise(sleeper("other"))
+        self.rewrite(daemon, self.job(restart="permanent"), self.job(name="ready", ready="exec"), self.job(name="good", restart="transient"))
+        reasons = self.refused(daemon).splitlines()
+        self.assertEqual(len(reasons), 2)
+        self.assertIn('/supervisor/children/0/restart: a oneshot is "transient"', reasons[0])
+        self.assertIn("/supervisor/children/1/ready: a oneshot is ready when it has exited normally", reasons[1])
+
+
+class LifeAndUpgrades(UpgradeTestCase):
+    def test_an_upgrade_changes_nothing_about_them(self):
+        daemon = self.supervise(
+            echo_listener(), sleeper("started", start="manual"), sleeper("stopped", start="manual"),
+            {"id": "job", "type": "process", "argv": ["/bin/sh", "-c", "echo x >> runs"], "chdir": self.directory, "oneshot": True},
+            sleeper("off", enabled=False))
+        self.assertEqual(daemon.control.run("start", "started")[0], 0)
+        before = daemon.control.node("root/started")["pid"]
+        self.assertEqual(self.upgrade(daemon)[0], 0)
+        self.assertEqual([daemon.control.node("root/" + name)["state"] for name in ("started", "stopped", "job", "off")],
+                         ["running", "stopped", "finished", "disabled"])
+        self.assertEqual(daemon.control.node("root/started")["pid"], before)
+        self.assertEqual(json.loads(daemon.control.run("--json", "reload")[1])["changes"], [])
+        with open(os.path.join(self.directory, "runs")) as file:
+            self.assertEqual(file.read(), "x\n")
 
 
 class DependentsAndUpgrades(UpgradeTestCase):

@@ -169,7 +169,10 @@ void describe_node(std::ostream& out, const Node& node) {
   if (node.process) {
     const Process& p = *node.process;
     for (const auto& arg : p.argv) out << arg << ' ';
-    out << p.arg0 << ' ';
+    out << p.arg0 << ' ' << static_cast<int>(p.start) << p.oneshot << spec.manual << spec.start_delay.count() << ' ';
+    for (const auto* command : {&p.pre_start, &p.post_stop}) {
+      for (const auto& arg : *command) out << arg << ' ';
+    }
     for (const auto status : p.normal_exit) out << int{status} << ' ';
     for (const auto status : p.permanent_failure_exit) out << int{status} << ' ';
     out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << ' '
