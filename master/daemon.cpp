@@ -42,7 +42,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
       operations_(engine_, catalogue_, listeners_, endings_, narrator_),
-      scaling_(engine_, catalogue_, later_),
+      scaling_(engine_, catalogue_, listeners_, later_),
       readiness_(engine_, listeners_, narrator_, options_.ready_fd, [this] { on_ready(); }),
       shutdown_(loop_, engine_, listeners_, children_, narrator_, stop_times(),
                 {[this](Phase phase) { on_phase(phase); }, [this] { finish(); }}, now),

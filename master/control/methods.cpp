@@ -118,10 +118,9 @@ void Methods::resume(const Params& params, Reply reply) {
 
 void Methods::drain(const Params& params, Reply reply) {
   const auto listener = params.contains("path") ? std::optional(path_of(params)) : std::nullopt;
-  const bool there = !listener || parts_.listeners.at(*listener) != nullptr;
-  if (params.value("wait", false) || !there) {
-    return parts_.operations.drain(listener, answer_with(std::move(reply)));
-  }
+  if (params.value("wait", false)) return parts_.operations.drain(listener, answer_with(std::move(reply)));
+  const Outcome named = listener ? procedure::listener_named(parts_.engine, parts_.listeners, *listener) : Outcome{};
+  if (!named) return reply(answer_of(named));
   parts_.operations.drain(listener, [](const Outcome&) {});
   reply(ok());
 }

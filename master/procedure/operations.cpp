@@ -118,9 +118,12 @@ void Operations::tell_gone(const std::string& path) {
   for (const auto& action : actions) action();
 }
 
+// A child whose supervisor starts is about to be.
 bool Operations::is_up(const std::string& path) const {
   const auto view = engine_.view(path);
-  return view && !supervision::has_ended(view->state);
+  if (!view || !supervision::has_ended(view->state)) return view.has_value();
+  const auto supervisor = engine_.view(supervision::parent_of(path));
+  return supervisor && supervisor->state == supervision::NodeState::starting;
 }
 
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
@@ -334,7 +337,8 @@ void Operations::go_on() {
 }
 
 void Operations::drain(const std::optional<std::string>& listener, Done done) {
-  if (listener && listeners_.at(*listener) == nullptr) return done(no_such(engine_, "listener", *listener));
+  const Outcome named = listener ? listener_named(engine_, listeners_, *listener) : Outcome{};
+  if (!named) return done(named);
   std::vector<std::string> paths;
   for (const net::Listener* one : listeners_.all()) {
     if (!listener || one->path() == *listener) paths.push_back(one->path());
@@ -352,11 +356,10 @@ void Operations::drain(const std::optional<std::string>& listener, Done done) {
 }
 
 void Operations::set_suspended(const std::string& path, bool on, const Done& done) {
-  net::Listener* const listener = listeners_.at(path);
-  if (listener == nullptr) return done(no_such(engine_, "listener", path));
+  if (const Outcome named = listener_named(engine_, listeners_, path); !named) return done(named);
   if (!on && endings_.call_off(path)) return done({});
   if (endings_.touches(path)) return done(is_draining(path));
-  net::Gate& gate = listener->gate();
+  net::Gate& gate = listeners_.at(path)->gate();
   if (gate.is_held_by(net::Gate::Holder::operators) != on) {
     narrator_.set_suspended(path, on);
     if (on) {

@@ -55,4 +55,8 @@ Outcome no_such(const running::Engine& engine, const char* what, const std::stri
   return negative(ReplyError::not_found, text);
 }
 
+Outcome listener_named(const running::Engine& engine, const running::Listeners& listeners, const std::string& path) {
+  return listeners.at(path) == nullptr ? no_such(engine, "listener", path) : Outcome{};
+}
+
 }  // namespace bulkhead::procedure

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "master/running/engine.h"
+#include "master/running/listeners.h"
 #include "master/supervision/command.h"
 
 namespace bulkhead::procedure {
@@ -34,6 +35,11 @@ using Done = std::function<void(const Outcome&)>;
 [[nodiscard]] Outcome outcome_of(supervision::ReplyError error, const std::string& path);
 // "there is no listener root/ecco; did you mean root/echo?"
 [[nodiscard]] Outcome no_such(const running::Engine& engine, const char* what, const std::string& path);
+
+// Commands that name a listener ask this first: every listener has an entry here, also while it or its supervisor is
+// stopped. Otherwise the answer that there is none.
+[[nodiscard]] Outcome listener_named(const running::Engine& engine, const running::Listeners& listeners,
+                                     const std::string& path);
 
 // Why nothing begins any more.
 inline constexpr const char* kDaemonStops = "the daemon is stopping";

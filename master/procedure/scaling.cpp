@@ -38,9 +38,9 @@ void Scaling::release() {
 
 void Scaling::settle(const std::string& listener, Done done) {
   const auto settled = [this, listener](const Done& settling) {
-    const config::Node* const node = catalogue_.find(listener);
-    if (node == nullptr || !node->listener) return settling({});
-    step(listener, catalogue_.overrides().workers_of(listener).value_or(node->listener->workers), settling);
+    const auto wanted = workers_wanted(catalogue_, listener);
+    if (!wanted) return settling({});
+    step(listener, *wanted, settling);
   };
   request(listener, Action(settled), std::move(done));
 }
@@ -75,14 +75,13 @@ void Scaling::next(const std::string& listener) {
 }
 
 void Scaling::begin(const std::string& listener, const Wanted& wanted, const Done& done) {
-  const auto view = engine_.view(listener);
-  if (!view || view->spec->type != supervision::NodeType::listener) return done(no_such(engine_, "listener", listener));
-  const std::int64_t workers = wanted(static_cast<std::int64_t>(view->children.size()));
+  if (const Outcome named = listener_named(engine_, listeners_, listener); !named) return done(named);
+  const std::int64_t workers = wanted(present_workers(listener));
   if (workers < 1 || workers > std::int64_t{ipc::kMaxWorkers}) {
     return done(refused(fmt::format("a listener has 1 to {} workers, not {}", ipc::kMaxWorkers, workers)));
   }
-  if (view->children.empty()) return step(listener, static_cast<std::uint32_t>(workers), done);  // stopped
   remember_workers(engine_, catalogue_, listener, static_cast<std::uint32_t>(workers));
+  if (worker_numbers(engine_, listener).empty()) return done({});  // stopped
   step(listener, static_cast<std::uint32_t>(workers), [this, listener, done](const Outcome& outcome) {
     const auto now = outcome ? std::nullopt : engine_.view(listener);
     const auto present = now ? static_cast<std::uint32_t>(now->children.size()) : 0;
@@ -91,8 +90,13 @@ void Scaling::begin(const std::string& listener, const Wanted& wanted, const Don
   });
 }
 
+// Of one that is stopped: those with which it would start.
+std::int64_t Scaling::present_workers(const std::string& listener) const {
+  const auto running = static_cast<std::int64_t>(worker_numbers(engine_, listener).size());
+  return running > 0 ? running : workers_wanted(catalogue_, listener).value_or(0);
+}
+
 void Scaling::step(const std::string& listener, std::uint32_t wanted, const Done& done) {
-  if (!engine_.has(listener)) return done(no_such(engine_, "listener", listener));
   const std::vector<std::uint32_t> numbers = worker_numbers(engine_, listener);
   const auto again = [this, listener, wanted, done](ReplyError error) {
     if (error != ReplyError::none) return done(outcome_of(error, listener));

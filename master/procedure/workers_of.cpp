@@ -25,6 +25,12 @@ supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::
   return config::worker_spec(number, view ? view->spec->restart_delay : supervision::RestartDelay{});
 }
 
+std::optional<std::uint32_t> workers_wanted(running::Catalogue& catalogue, const std::string& listener) {
+  const config::Node* const node = catalogue.find(listener);
+  if (node == nullptr || !node->listener) return std::nullopt;
+  return catalogue.overrides().workers_of(listener).value_or(node->listener->workers);
+}
+
 void remember_workers(running::Engine& engine, running::Catalogue& catalogue, const std::string& listener,
                       std::uint32_t workers) {
   const config::Node* const node = catalogue.find(listener);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace bulkhead::procedure {
 // The child spec of such a worker.
 [[nodiscard]] supervision::ChildSpec spec_of_worker(const running::Engine& engine, const std::string& listener,
                                                     std::uint32_t number);
+
+// The number with which the listener starts: the one that an operator has set, or else that of its entry. Nothing: it
+// has no entry.
+[[nodiscard]] std::optional<std::uint32_t> workers_wanted(running::Catalogue& catalogue, const std::string& listener);
 
 // An operator has decided that the listener has so many workers: remembered, and the number with which it starts from
 // now on. It starts and stops nothing.

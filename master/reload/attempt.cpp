@@ -27,6 +27,7 @@ void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_
   renewals.clear();
   lenders.clear();
   reset = reset_all;
+  in_a_hurry_ = has_given_up_ = false;
   steps.begin();
 }
 
@@ -96,16 +97,20 @@ void Attempt::forget_ended(const std::string& path) {
 }
 
 void Attempt::add(const std::string& path, const Done& done) {
-  give_up_ = [path, done] {
-    done(procedure::refused(path + ": what was there has not ended, and another reload begins"));
+  give_up_ = [this, path, done] {
+    has_given_up_ = true;
+    const bool trial = config != nullptr;
+    done(trial ? procedure::refused(path + ": what was there has not ended, and another reload begins") : Outcome());
   };
   parts.operations.when_gone(path, while_patient_([this, path, done] {
                                give_up_ = nullptr;
                                add_now(path, done);
                              }));
+  if (in_a_hurry_) hurry();
 }
 
 void Attempt::hurry() {
+  in_a_hurry_ = true;
   if (!give_up_) return;
   while_patient_.cut();
   std::exchange(give_up_, nullptr)();

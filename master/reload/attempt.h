@@ -56,8 +56,10 @@ class Attempt {
   // Starts the new entry at `path`, unless its supervisor does not run and will start it later. What was removed from
   // there, and may still be ending, is waited for.
   void add(const std::string& path, const Done& done);
-  // Another reload waits, and it may want back what this one waits for: that is given up, with an answer.
+  // Another reload waits, and it may want back what this one waits for: that is given up. A trial fails by this; after
+  // the trial, the attempt owes what it has not added.
   void hurry();
+  [[nodiscard]] bool has_given_up() const noexcept { return has_given_up_; }
   void abandon() { while_patient_.cut(); }
   // True if the node is in the tree, and has ended and is not started again by itself.
   [[nodiscard]] bool is_down(const std::string& path) const;
@@ -87,6 +89,8 @@ class Attempt {
 
   running::Lifeline while_patient_;
   std::function<void()> give_up_;  // while add() waits
+  bool in_a_hurry_ = false;
+  bool has_given_up_ = false;
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;
   [[nodiscard]] std::optional<std::string> why_not_free(const std::string& path) const;
   [[nodiscard]] bool is_supervised(const std::string& path) const;

@@ -86,13 +86,15 @@ void Commit::commit(const Change& change) {
   }
 }
 
-// An operator's stop may still be under way.
+// An operator's stop may still be under way. A temporary child is gone when it has ended, now or at any time since the
+// plan was made.
 void Commit::start_stopped(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
     if (!parts_.catalogue.overrides().is_stopped(path)) return done({});  // the trial has started it
+    if (!parts_.engine.has(path)) return attempt_.add(path, done);
     parts_.operations.stop(path, [this, path, done](const Outcome& stopped) {
+      if (!parts_.engine.has(path)) return attempt_.add(path, done);
       if (!stopped) return done(stopped);
-      if (!parts_.engine.has(path)) return attempt_.add(path, done);  // it was temporary
       parts_.operations.start(path, done);
     });
   });

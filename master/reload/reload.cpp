@@ -1,5 +1,7 @@
 #include "master/reload/reload.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "master/config/find_node.h"
@@ -93,6 +95,7 @@ void Reload::go_on() {
 void Reload::daemon_stops() {
   stopping_ = true;
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kDaemonStops}, {}});
+  settle({{kDaemonStops}, {}});
   if (!under_way()) return;
   steps_.abandon();
   attempt_.abandon();
@@ -120,8 +123,26 @@ void Reload::run() {
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
   config->control = parts_.catalogue.config().control;
-  ReloadPlan planned = plan(loaded.effective, *config, reset);
-  attempt_.begin(std::move(config), std::move(loaded.effective), std::move(planned), reset);
+  attempt(std::move(config), std::move(loaded.effective), reset);
+}
+
+void Reload::complete() {
+  if (!under_way()) return;
+  if (!waiting_.empty()) {
+    askers_ = std::exchange(waiting_, {});
+    return run();
+  }
+  completing_ = true;
+  events_.publish("reload_started", "root");
+  manager_.reloading();
+  const running::Catalogue& now = parts_.catalogue;
+  attempt(std::make_shared<config::Config>(now.config()), now.effective(), false);
+}
+
+void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, bool reset) {
+  ReloadPlan planned = plan(effective, *config, reset);
+  attempt_.begin(std::move(config), std::move(effective), std::move(planned), reset);
+  if (!waiting_.empty()) attempt_.hurry();
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
   plan_trials(attempt_);
   commit_.plan_steps();
@@ -138,7 +159,24 @@ void Reload::over(const Steps::End& end) {
   for (const std::string& path : attempt_.lenders) {
     if (net::Listener* const listener = parts_.listeners.at(path)) listener->restore_options();
   }
+  if (attempt_.has_given_up()) give_way();
   reject(end.problems);
+}
+
+// To the reload that is asked for.
+void Reload::give_way() {
+  if (waiting_.empty()) return;
+  reset_ = reset_ || attempt_.reset;
+  std::ranges::move(std::exchange(askers_, {}), std::back_inserter(waiting_));
+}
+
+void Reload::owe(const Result& result) {
+  for (Answered& answered : std::exchange(askers_, {})) owing_.push_back({std::move(answered), result});
+}
+
+void Reload::settle(const Result& end) {
+  const bool own = completing_ && end.problems.empty();
+  for (const Owed& owed : std::exchange(owing_, {})) owed.answered(own ? owed.result : end);
 }
 
 void Reload::reject(std::vector<std::string> problems) {
@@ -148,6 +186,7 @@ void Reload::reject(std::vector<std::string> problems) {
   }
   events_.publish("reload_rejected", "root", {{"errors", problems}});
   remember(problems);
+  if (completing_ && !attempt_.has_given_up()) settle({problems, {}});
   answer({std::move(problems), {}});
 }
 
@@ -166,8 +205,14 @@ void Reload::finished(std::vector<std::string> problems) {
   ordered_json fields{{"changes", changes_json(attempt_.plan)}};
   if (!problems.empty()) fields["errors"] = problems;
   events_.publish("reload_done", "root", fields);
-  remember(problems);
-  answer({std::move(problems), attempt_.plan});
+  if (!completing_ || !problems.empty()) remember(problems);
+  const Result result{std::move(problems), attempt_.plan};
+  if (attempt_.has_given_up()) {
+    owe(result);
+  } else {
+    settle(result);
+  }
+  answer(result);
 }
 
 void Reload::remember(const std::vector<std::string>& errors) {
@@ -176,9 +221,14 @@ void Reload::remember(const std::vector<std::string>& errors) {
 
 void Reload::answer(const Result& result) {
   manager_.ready();
+  completing_ = false;
   const auto askers = std::exchange(askers_, std::exchange(waiting_, {}));
   for (const Answered& answered : askers) answered(result);
   if (under_way()) return parts_.later([this] { run(); });
+  if (!owing_.empty()) {
+    askers_.emplace_back([](const Result&) {});
+    return parts_.later([this] { complete(); });
+  }
   surroundings_.on_change();
 }
 

@@ -6,6 +6,10 @@
 //     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
 //             of what was removed, reload_signal to processes that stay (commit.h)
 //
+// A reload that waits for the end of what it replaces gives that up as soon as another one is asked for, which may want
+// it back. Then whoever asked for it is answered with the other's result; what it still owes is carried out by the
+// other one, or after the other one if that is refused.
+//
 // A trial that fails is undone in reverse order (steps.h), and the old configuration continues; `status` remembers why.
 // A reload that is asked for while the daemon starts begins when it is ready.
 #pragma once
@@ -65,12 +69,22 @@ class Reload {
   void resume(const std::string& last);
 
  private:
+  struct Owed {
+    Answered answered;
+    Result result;  // if what is missing is carried out after all
+  };
   [[nodiscard]] config::Loaded load(const std::string& file) const;
   [[nodiscard]] ReloadPlan plan(const std::string& effective, const config::Config& config, bool reset) const;
   [[nodiscard]] Look look() const { return {parts_.engine, parts_.catalogue, parts_.listeners}; }
   [[nodiscard]] std::vector<Leaving> leaving() const;
   void run();
+  // What an earlier reload owes: the file in effect, once more.
+  void complete();
+  void attempt(std::shared_ptr<config::Config> config, std::string effective, bool reset);
   void take_back_generation();
+  void give_way();
+  void owe(const Result& result);
+  void settle(const Result& end);
   void over(const Steps::End& end);
   void reject(std::vector<std::string> problems);
   void finished(std::vector<std::string> problems);
@@ -87,7 +101,9 @@ class Reload {
   nlohmann::ordered_json last_;
   std::vector<Answered> askers_;   // of the present reload
   std::vector<Answered> waiting_;  // of the next
+  std::vector<Owed> owing_;        // of reloads in effect that have given something up
   bool reset_ = false;             // some asker of the next reload wants it
+  bool completing_ = false;        // the present one is for those
   bool stopping_ = false;          // the daemon is
 };
 

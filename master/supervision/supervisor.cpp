@@ -51,9 +51,13 @@ void Supervisor::handle_next() {
   if (!mailbox_.empty()) tree_.schedule(self_.id);
 }
 
-// The first message that touches nothing that is occupied, or touched by an earlier one.
+// The first message that touches nothing that is occupied, or touched by an earlier one. A Stop first: an earlier
+// message that has waited until now, and that a new strategy lets go, must not end the supervisor for another reason.
 std::deque<Message>::iterator Supervisor::next_message() {
   if (is_ending()) return mailbox_.end();
+  const auto stop =
+      std::ranges::find_if(mailbox_, [](const Message& one) { return std::holds_alternative<Stop>(one); });
+  if (stop != mailbox_.end()) return stop;
   Ids claimed;
   for (auto message = mailbox_.begin(); message != mailbox_.end(); ++message) {
     const Ids touched = touched_by(*message);
@@ -309,24 +313,27 @@ void Supervisor::advance(Job& job) {
 }
 
 void Supervisor::stop_next(Job& job) {
-  Node& child = *tree_.find(job.stops[job.next_stop++]);
+  Node* const child = tree_.find(job.stops[job.next_stop++]);
   job.starting = false;
-  if (tree_.stop(child)) {
-    job.awaited.push_back(child.id);
+  if (child == nullptr) return;
+  if (tree_.stop(*child)) {
+    job.awaited.push_back(child->id);
   } else {
-    settle(child);
+    settle(*child);
   }
 }
 
+// A temporary child has left the list with its stop. Which one is temporary may have changed since the job began.
 // Marked as awaited before it starts, because an empty supervisor is up immediately. A child that has failed for good,
 // even while the others were being stopped, is not started with them.
 void Supervisor::start_next(Job& job) {
-  Node& child = *tree_.find(job.starts[job.next_start++]);
-  if (job.kind == Job::Kind::restart && child.state == NodeState::failed) return;
-  if (job.kind == Job::Kind::restart) ++child.restarts;
+  Node* const child = tree_.find(job.starts[job.next_start++]);
+  if (child == nullptr) return;
+  if (job.kind == Job::Kind::restart && child->state == NodeState::failed) return;
+  if (job.kind == Job::Kind::restart) ++child->restarts;
   job.starting = true;
-  job.awaited.push_back(child.id);
-  tree_.start(child);
+  job.awaited.push_back(child->id);
+  tree_.start(*child);
 }
 
 // Our end and an operator's stop may wait for the same child.
@@ -398,7 +405,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
 // From here on the failed child is the one that is being restarted, not the one that caused the restart. Returns to the
 // mailbox before the next attempt, so that an operation or a stop can come in between.
 void Supervisor::restart_failed(const Job& job, Node& child) {
-  if (Node& first = *tree_.find(job.subject); first.is_restarting()) tree_.forget_run(first);
+  if (Node* const first = tree_.find(job.subject); first != nullptr && first->is_restarting()) tree_.forget_run(*first);
   if (child.ending == Ending::shortage) return postpone(child);
   tree_.set_state(child, NodeState::restarting);
   receive(TryAgain{child.id});

@@ -12,9 +12,8 @@ namespace bulkhead::supervision {
 Supervisor::Job Supervisor::group_restart(const Node& child) const {
   Job job{.kind = Job::Kind::restart, .subject = child.id};
   for (const NodeId id : restart_group(child)) {
-    const Node& member = *tree_.find(id);
     if (id != child.id) job.stops.push_back(id);
-    if (id == child.id || !member.is_temporary()) job.starts.push_back(id);
+    job.starts.push_back(id);
   }
   std::ranges::reverse(job.stops);
   return job;

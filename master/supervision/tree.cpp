@@ -1,6 +1,8 @@
 #include "master/supervision/tree.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "master/supervision/path.h"
@@ -140,6 +142,18 @@ void Tree::Impl::on(const OperationRequested& event) {
   }
 }
 
+namespace {
+
+// `below` is "", which is the spec itself, or "/web/echo".
+ChildSpec* entry_at(ChildSpec& spec, std::string_view below) {
+  if (below.empty()) return &spec;
+  const std::string_view id = below.substr(1, below.find('/', 1) - 1);
+  const auto child = std::ranges::find(spec.children, id, &ChildSpec::id);
+  return child == spec.children.end() ? nullptr : entry_at(*child, below.substr(1 + id.size()));
+}
+
+}  // namespace
+
 Tree::Tree(ChildSpec root, std::uint64_t seed, RootEnd root_end)
     : impl_(std::make_unique<Impl>(std::move(root), seed, root_end)) {}
 Tree::~Tree() = default;
@@ -173,21 +187,19 @@ void Tree::update(std::string_view path, ChildSpec spec) {
   impl_->update(*node, std::make_shared<const ChildSpec>(std::move(spec)));
 }
 
-// A supervisor starts its children from its own spec, so the specs of all supervisors above change with it.
+// A supervisor starts its children from its own spec, so the specs of all supervisors above change with it. While one
+// of those does not run, only theirs are there.
 void Tree::set_children(std::string_view path, std::vector<ChildSpec> children) {
-  Node* node = impl_->find(path);
-  if (node == nullptr) return;
-  ChildSpec spec = *node->spec;
-  spec.children = std::move(children);
-  node->spec = std::make_shared<const ChildSpec>(spec);
-  while ((node = impl_->context.find(node->parent)) != nullptr) {
-    ChildSpec above = *node->spec;
-    const auto same = [&spec](const ChildSpec& one) { return one.id == spec.id && one.type == spec.type; };
-    const auto place = std::ranges::find_if(above.children, same);
-    if (place == above.children.end()) return;
-    *place = std::move(spec);
-    spec = above;
-    node->spec = std::make_shared<const ChildSpec>(std::move(above));
+  std::optional<NodeType> type;
+  for (std::string at(path); !at.empty(); at = parent_of(at)) {
+    Node* const node = impl_->find(at);
+    if (node == nullptr) continue;
+    auto spec = std::make_shared<ChildSpec>(*node->spec);
+    ChildSpec* const entry = entry_at(*spec, path.substr(at.size()));
+    if (entry == nullptr || entry->type != type.value_or(entry->type)) return;
+    type = entry->type;
+    entry->children = children;
+    node->spec = std::move(spec);
   }
 }
 

@@ -1,7 +1,9 @@
 """After an accepted reload the tree is what the file says; what operators have changed survives it, is shown, and ends with --reset."""
 
 import json
+import os
 import signal
+import subprocess
 
 from harness import Client, ReloadTestCase, UpgradeTestCase, main, signal_process, sleeper, wait_until
 from harness import steady as listener
@@ -15,6 +17,9 @@ class Truth(ReloadTestCase):
 
     def reset(self, daemon):
         return self.changes(json.loads(self.ok(daemon, "--json", "reload", "--wait", "--reset")))
+
+    def under_way(self, daemon, *command):
+        return subprocess.Popen(daemon.control.command(*command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def pid(self, daemon, path):
         return daemon.control.node(path).get("pid")
@@ -132,6 +137,29 @@ class Reloads(Truth):
             self.assertTrue(client.echo())
         self.assertEqual(self.reset(daemon), [])
         self.assertEqual(self.ok(daemon, "diff"), "Nothing changes.\n")
+
+    def test_reset_brings_back_a_temporary_child_that_ends_meanwhile(self):
+        """It is there when the reload is planned, and has gone when it is carried out."""
+        deaf = f"trap '' TERM; echo > {self.directory}/deaf; while [ ! -e {self.directory}/go ]; do sleep 0.02; done"
+        temporary = sleeper("job", restart="temporary", shutdown="20s", argv=["/bin/sh", "-c", deaf])
+        daemon = self.supervise(temporary, sleeper("stays"))
+        wait_until(lambda: os.path.exists(os.path.join(self.directory, "deaf")), 5, "it ignores TERM")
+        waits = (f"echo > {self.directory}/began; while [ ! -e {self.directory}/ready ]; do sleep 0.02; done; "
+                 "echo > /proc/self/fd/$NOTIFY_FD; exec sleep 1000")
+        late = sleeper("late", ready="notify_fd", argv=["/bin/sh", "-c", waits])
+        self.rewrite(daemon, temporary, sleeper("stays"), late)
+        with self.under_way(daemon, "stop", "root/job") as stop:
+            daemon.events.next("child_stopping", "root/job")
+            with self.under_way(daemon, "--json", "reload", "--reset") as reload:
+                wait_until(lambda: os.path.exists(os.path.join(self.directory, "began")), 5, "the trial has begun")
+                self.write("go", "")
+                daemon.events.next("child_exited", "root/job")
+                os.remove(os.path.join(self.directory, "go"))
+                self.write("ready", "")
+                self.assertEqual((stop.wait(10), reload.wait(10)), (0, 0), reload.stderr.read())
+        self.assertEqual(self.differs(daemon), {})
+        self.assertEqual(daemon.control.node("root/job")["state"], "running")
+        self.write("go", "")
 
 
 class Restarts(Truth):

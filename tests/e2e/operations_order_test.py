@@ -206,10 +206,22 @@ class WhileAListenerDrains(OrderTestCase):
         self.drains(daemon)
         self.rewrite(daemon, self.a, echo_listener("other3"))
         self.assertIn(("taken_back", "root/a"), self.changes(self.reload(daemon)))
-        status, answer = self.answer(replaced)
-        self.assertEqual(status, 2)
-        self.assertIn("root/a: what was there has not ended", answer["error"])
+        status, answer = self.answer(replaced)  # with what the other one has done
+        self.assertEqual(status, 0)
+        self.assertIn(("taken_back", "root/a"), self.changes(answer))
         self.serves(daemon, address, hold)
+
+    def test_a_refused_reload_does_not_keep_a_process_from_taking_its_place(self):
+        daemon = self.supervise(echo_listener("other"), slow("a", 0.5))
+        self.rewrite(daemon, echo_listener("other"), echo_listener("a"))
+        replaced = self.ask(daemon, "reload")
+        daemon.events.next("child_stopping", "root/a")
+        self.rewrite(daemon, "nonsense")
+        self.assertEqual(self.answer(self.ask(daemon, "reload"))[0], 2)
+        status, answer = self.answer(replaced)
+        self.assertEqual(status, 0)
+        self.assertIn(("replaced", "root/a", "type"), self.changes(answer))
+        self.assertEqual(daemon.control.node("root/a")["state"], "running")
 
     def test_a_process_that_has_not_ended_is_waited_for(self):
         a = echo_listener("a")

@@ -74,6 +74,8 @@ class Model:
         self.connections = 0
         self.unknown = set()    # connections that may have ended or not
         self.nameless = set()   # connections over Unix sockets, whose clients have no address of their own
+        self.left_queues = set()  # addresses whose queue a listener has left to whatever listens there next
+        self.removed = {}       # path -> the supervisor that a step of several at once has removed there
         self.loose = False      # several steps at once: only what all orders have in common is certain
         self._start(self.root, "root")
 
@@ -161,13 +163,14 @@ class Model:
             if one.queued or self.loose:
                 self.unknown |= set(one.queued)
                 one.accepted = None  # the port's queue is served before it is closed
+                self.left_queues |= set(one.spec.get("listen", []))
             one.conns, one.queued = [], []
 
     def _end(self, node):
         self._drop(node)
         node.state = STOPPED
         if node.type == "supervisor":
-            node.children = []
+            node.children, node.gone = [], {}  # it starts all of them when it starts
         if node.type == "listener" and node.suspended:
             node.suspended = None  # whether it is still suspended when it starts is not said
 
@@ -249,7 +252,7 @@ class Model:
             return error
         if node.restart == "temporary" and choose(False, True):
             self._end(node)
-            self._remove(parent, node, "ended", path)
+            self._remove(parent, node, "stopped" if node.by_operator else "ended", path)
             return "not_found"
         self._start(node, path, copy.deepcopy(node))
         return OK
@@ -288,15 +291,14 @@ class Model:
 
     def scale(self, choose, path, workers):
         node, answer = self._listener(choose, path)
-        if node is None:
+        in_file = _workers_by_path(self.supervisor, "root").get(path)
+        if node is None and (answer != OK or in_file is None):
             return answer
-        if node.state == STOPPED:
-            return "noproc"
-        if node.workers != workers:
+        if node is not None and node.state == RUNNING and node.workers != workers:
             node.workers = workers
             self._renew(node, "some")
         self._forget_scaled(path)
-        if workers != node.spec["workers"]:
+        if workers != in_file:
             self.scaled[path] = workers
         return OK
 
@@ -314,6 +316,12 @@ class Model:
 
     def resume(self, choose, path):
         return self.suspend(choose, path, on=False)
+
+    def _serve_queue_of_removed(self, choose, node, old, spec):
+        """Clients that wait at an address that goes away are served. Ports that stay may get a socket of their own."""
+        ports_stay = {one.rpartition(":")[2] for one in old["listen"]} & {one.rpartition(":")[2] for one in spec["listen"]}
+        if not ports_stay or choose(False, True):
+            self._serve_queue(node)
 
     def _serve_queue(self, node):
         if node.accepted is not None:
@@ -424,6 +432,7 @@ class Model:
         old, new = _workers_by_path(self.supervisor, "root"), _workers_by_path(supervisor, "root")
         self.scaled = {path: workers for path, workers in self.scaled.items() if old.get(path) == new.get(path)}
         self.supervisor = supervisor
+        self.left_queues = set()
         self._reload_supervisor(choose, self.root, "root", {"id": "root", "type": "supervisor", **supervisor})
         return OK
 
@@ -462,6 +471,7 @@ class Model:
         for one in node.children:
             if one.origin == "file" and (one.id not in new or new[one.id]["type"] != one.type):
                 self._drop(one)
+                self.removed[f"{path}/{one.id}"] = one
                 del kept[one.id]
         added = [one for one in node.children if one.origin == "added" and one.id in kept]
         node.children = []
@@ -473,15 +483,18 @@ class Model:
             elif self._comes_back(choose, node, child, old.get(child["id"])):
                 node.gone.pop(child["id"], None)
                 node.children.append(Node(child))
-                node.children[-1].accepted = None if self.loose else 0
+                node.children[-1].accepted = None if self.loose or self.left_queues & set(child.get("listen", [])) else 0
                 self._start(node.children[-1], below)
                 if self.loose:
-                    self._perhaps_taken_back(node.children[-1])
+                    self._perhaps_taken_back(choose, node.children[-1], self.removed.get(below))
         node.gone = {name: why for name, why in node.gone.items() if name in new}
         node.children += added
 
-    def _perhaps_taken_back(self, node):
-        """A reload at the same time may have removed it, and it has not ended yet."""
+    def _perhaps_taken_back(self, choose, node, removed):
+        """A reload at the same time may have removed it, and it has not ended yet. Then it has what operators have added to it."""
+        added = [one for one in removed.children if one.origin == "added"] if removed else []
+        if added and choose(False, True):
+            node.children += added
         for _, one in node.walk(""):
             one.starts, one.renewed = None, "any"
             if one.type == "listener":
@@ -503,6 +516,8 @@ class Model:
             node.workers = self.scaled.get(path, spec["workers"])
             if changed and node.state == RUNNING:
                 self._renew(node, "any")
+            if "listen" in changed and node.queued:
+                self._serve_queue_of_removed(choose, node, old, spec)
         elif changed - IN_PLACE and node.state != STOPPED:
             self._start(node, path)
 

@@ -121,7 +121,7 @@ def possible(model, step, files):
 
 def _in_order(model, choose, steps, order, files):
     answers = [None] * len(steps)
-    model.loose = True
+    model.loose, model.removed = True, {}
     for at in order:
         if steps[at][0] in COMMANDS and choose(False, True):
             answers[at] = BUSY

@@ -2,6 +2,7 @@
 #include "master/procedure/scaling.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,27 @@ TEST_CASE("scaling down asks the highest numbers to leave and forgets them") {
   CHECK(numbers(rig) == Numbers{1, 2});
   CHECK_FALSE(rig.system.has("root/echo/3"));
   CHECK(rig.system.started("root/echo/1") == 1);
+}
+
+TEST_CASE(
+    "a listener that is stopped, or whose supervisor is, starts with the number that an operator has set meanwhile") {
+  const std::string path = "root/s/echo";
+  for (const std::string& stopped : {path, std::string("root/s")}) {
+    Rig rig(file_with(R"({"id":"s","type":"supervisor","children":[)" + listener_entry("echo") + "]}"));
+    rig.start();
+    Asked stop;
+    rig.operations.stop(stopped, stop.done());
+    rig.tick(std::chrono::milliseconds(500));
+    REQUIRE(stop.is_done());
+    Asked more;
+    rig.scaling.change(path, 1, more.done());
+    CHECK(more.is_done());
+    Asked start;
+    rig.operations.start(stopped, start.done());
+    rig.settle();
+    CHECK(start.is_done());
+    CHECK(worker_numbers(rig.engine, path) == Numbers{1, 2, 3});
+  }
 }
 
 TEST_CASE("scaling to the present number does nothing") {

@@ -292,6 +292,63 @@ TEST_CASE("a process that has not ended is waited for, and started again") {
   CHECK(f.rig.is_running("root/slow"));
 }
 
+// A reload that gives "job" another type, while the process of that name does not end.
+struct Replacing : Fixture {
+  Replacing() : Fixture(process_entry("job")) {
+    rig.system.at("root/job").obeys = false;
+    reload(listener_entry("job"));
+    REQUIRE(results.empty());
+  }
+};
+
+TEST_CASE("what a reload still owes is carried out after one that is refused") {
+  Replacing f;
+  f.reload(R"({"id":"job","type":"nonsense"})");
+  REQUIRE(f.results.size() == 1);
+  CHECK_FALSE(f.results[0].problems.empty());
+  CHECK(f.rig.reload.last()["ok"] == false);
+  f.rig.end("root/job", exited(0));
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[1].problems.empty());
+  CHECK(changes_json(f.results[1].plan)[0]["kind"] == "replaced");
+  CHECK(f.rig.is_running("root/job"));
+  CHECK(f.rig.reload.last()["ok"] == false);
+  CHECK_FALSE(f.rig.reload.under_way());
+  CHECK(f.rig.count("reload_started") == f.rig.count("reload_done") + f.rig.count("reload_rejected"));
+}
+
+TEST_CASE("what a reload still owes is superseded by one that is accepted, which answers for both") {
+  Replacing f;
+  f.reload(process_entry("job"));
+  f.rig.end("root/job", exited(0));
+  REQUIRE(f.results.size() == 2);
+  for (const Reload::Result& result : f.results) {
+    CHECK(result.problems.empty());
+    CHECK(changes_json(result.plan)[0]["kind"] == "added");
+  }
+  CHECK(f.rig.is_running("root/job"));
+}
+
+TEST_CASE("two reloads of the same file at once are both answered when what is missing is there") {
+  Replacing f;
+  f.begin();
+  f.rig.settle();
+  CHECK(f.results.empty());
+  f.rig.end("root/job", exited(0));
+  REQUIRE(f.results.size() == 2);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.results[1].problems.empty());
+  CHECK(f.rig.is_running("root/job"));
+}
+
+TEST_CASE("what is owed is refused when the daemon stops") {
+  Replacing f;
+  f.reload(R"({"id":"job","type":"nonsense"})");
+  f.rig.reload.daemon_stops();
+  REQUIRE(f.results.size() == 2);
+  CHECK_FALSE(f.results[1].problems.empty());
+}
+
 TEST_CASE("a reload removes what is being restarted meanwhile") {
   Fixture f(process_entry("db") + "," + process_entry("slow"));
   f.rig.system.at("root/slow").obeys = false;

@@ -107,7 +107,7 @@ Rig::Rig(std::string_view text)
       endings(
           loop, engine, listeners, children, narrator, [this] { return stop_times(); }, clock()),
       operations(engine, catalogue, listeners, endings, narrator),
-      scaling(engine, catalogue, later),
+      scaling(engine, catalogue, listeners, later),
       readiness(engine, listeners, narrator, -1, [this] { ++times_ready; }),
       shutdown(loop, engine, listeners, children, narrator, stop_times(),
                {[this](procedure::StopSequence::Phase) { reload.daemon_stops(); }, [this] { is_done = true; }},

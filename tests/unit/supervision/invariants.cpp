@@ -36,6 +36,24 @@ void WatchedTree::step(const Event& event, Instant now) {
   check_views();
 }
 
+void WatchedTree::update(const ChildSpec& root) {
+  tree_.update(root);
+  reordered_ = true;
+  take_new_limits(kRoot);
+  check_views();
+}
+
+void WatchedTree::take_new_limits(NodeId id) {
+  const NodeView view = *tree_.node(id, now_);
+  const auto window = windows_.find(view.path);
+  if (window != windows_.end()) {
+    window->second.max_restarts = view.spec->flags.max_restarts;
+    std::deque<Instant>& restarts = window->second.restarts;
+    while (restarts.size() > window->second.max_restarts.value_or(restarts.size())) restarts.pop_front();
+  }
+  for (const NodeId child : view.children) take_new_limits(child);
+}
+
 // Records what the event says about existing processes; about others it must have no effect.
 void WatchedTree::note(const Event& event) {
   if (const auto* ready = std::get_if<ChildReady>(&event)) {
@@ -128,7 +146,7 @@ void WatchedTree::check_report(const report::ChildStopping& report) {
   const auto window = windows_.find(parent_of(report.path));
   if (window == windows_.end() || !ending_.contains(parent_of(report.path)) || report.kill) return;
   const NodeId last = window->second.last_stopped;
-  require(last == 0 || report.node < last, "stops come in reverse order");
+  require(reordered_ || last == 0 || report.node < last, "stops come in reverse order");
   window->second.last_stopped = report.node;
 }
 
@@ -183,7 +201,7 @@ std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
   require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
   const auto limit = view.spec->flags.max_restarts;
   require(!limit || view.restarts_in_window <= *limit, "the window holds max_restarts at most");
-  require(std::ranges::is_sorted(view.children), "entries are in start order");
+  require(reordered_ || std::ranges::is_sorted(view.children), "entries are in start order");
   std::size_t living = 0;
   for (const NodeId child : view.children) {
     const NodeView below = *tree_.node(child, now_);
@@ -346,6 +364,24 @@ Event random_operation(const WatchedTree& tree, Choices& choices, Instant now, s
   return request;
 }
 
+// Whatever a reload may change in place. A significant child may not become permanent.
+void change(ChildSpec& spec, Choices& choices, bool reorders) {
+  if (choices.choose(2) == 1) {
+    spec.restart = static_cast<Restart>(spec.significant ? 1 + choices.choose(2) : choices.choose(3));
+  }
+  if (choices.choose(3) == 1) spec.flags.strategy = static_cast<Strategy>(choices.choose(3));
+  if (choices.choose(3) == 1) spec.flags.max_restarts = choices.choose(5);
+  if (reorders && !spec.children.empty()) std::ranges::rotate(spec.children, spec.children.begin() + 1);
+  for (ChildSpec& child : spec.children) change(child, choices, reorders);
+}
+
+void update(WatchedTree& tree, Choices& choices, Instant now) {
+  ChildSpec root = *tree.tree().node(kRoot, now)->spec;
+  const bool reorders = choices.choose(4) == 1;
+  change(root, choices, reorders);
+  tree.update(root);
+}
+
 Event random_event(const WatchedTree& tree, Choices& choices, Instant now, std::uint64_t token) {
   const std::uint32_t what = choices.choose(32);
   if (what < 20) return random_news(tree, choices);
@@ -373,6 +409,7 @@ void live(WatchedTree& tree, Choices& choices, int events) {
     if (choices.choose(3) == 1) now += std::chrono::milliseconds(choices.choose(200));
     tree.step(random_event(tree, choices, now, static_cast<std::uint64_t>(i) + 1), now);
     if (choices.choose(4) == 1) tree.step(DeadlineReached{}, now);
+    if (choices.choose(8) == 1) update(tree, choices, now);
   }
   tree.settle(now);
 }

@@ -36,6 +36,9 @@ class WatchedTree {
   // Throws InvariantViolated.
   void step(const Event& event, Instant now);
 
+  // New specs for the existing entries, at any moment.
+  void update(const ChildSpec& root);
+
   // Lets everything come to rest: every start succeeds, every stop is obeyed, every deadline passes. Then checks what
   // must hold at rest: all operations are answered, no supervisor waits, and a stopped tree has ended.
   void settle(Instant now);
@@ -70,6 +73,7 @@ class WatchedTree {
   void check_report(const Other&) {}
 
   void note_who_is_ending(NodeId id);
+  void take_new_limits(NodeId id);
   void check_views();
   // How many leaves have a process: this node or the ones below it.
   [[nodiscard]] std::size_t check_view(const NodeView& view) const;
@@ -84,6 +88,7 @@ class WatchedTree {
   std::set<std::string> ending_;  // supervisors that were, before this step
   std::set<std::uint64_t> unanswered_;
   std::map<std::string, Window> windows_;  // of the running supervisors, by path
+  bool reordered_ = false;                 // an update may give the children another order
   bool asked_ = false;                     // the root would end by itself
   bool stop_requested_ = false;
   bool over_ = false;

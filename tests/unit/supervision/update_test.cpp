@@ -33,6 +33,25 @@ TEST_CASE("a new restart type decides about the next end") {
   CHECK_FALSE(tree.view("root/a"));
 }
 
+TEST_CASE("a restart of a group that is under way starts whoever is still in the list when it has stopped") {
+  Rehearsal tree({child("a"), child("b"), child("c", Restart::temporary)}, flags(Strategy::one_for_all));
+  tree.slow_to_stop = {"root/c"};
+  tree.start();
+  tree.exit("root/a");
+  (void)tree.log();
+  SECTION("one that has become temporary has left it") {
+    tree.update(supervisor("root", {child("a"), child("b", Restart::temporary), child("c", Restart::temporary)},
+                           flags(Strategy::one_for_all)));
+    tree.exit("root/c");
+    CHECK(tree.log({"start", "removed"}) == Log{"removed root/c", "removed root/b", "start root/a"});
+  }
+  SECTION("one that is no longer temporary stays") {
+    tree.update(supervisor("root", {child("a"), child("b"), child("c")}, flags(Strategy::one_for_all)));
+    tree.exit("root/c");
+    CHECK(tree.log({"start", "removed"}) == Log{"start root/a", "start root/b", "start root/c"});
+  }
+}
+
 TEST_CASE("entries missing in the new specs run until their supervisor restarts; added ones begin then") {
   Rehearsal tree({supervisor("web", {child("a"), child("b")}), child("z")}, flags(Strategy::one_for_all));
   tree.start();
