@@ -47,6 +47,7 @@ void describe(CLI::App& verb, const protocol::Command& command, const protocol::
   option->required(parameter.required && protocol::alternative_to(command, parameter) == nullptr);
   option->type_name(positional ? "" : std::string(parameter.placeholder));
   option->expected(1);
+  if (protocol::is_repeated(parameter)) option->take_all();
   if (protocol::takes_several(command, parameter)) option->expected(-1)->take_all();  // -1: at least one
 }
 
@@ -103,6 +104,17 @@ std::string read_targets(const protocol::Command& command, const protocol::Param
   return {};
 }
 
+std::string read_list(const protocol::Command& command, const protocol::Parameter& parameter, const Words& given,
+                      Json& out) {
+  out = Json::array();
+  for (const std::string& word : given.words) {
+    auto value = protocol::value_of(parameter.kind, word);
+    if (!value) return wrong_value_text(command, parameter, given.name, word);
+    out.push_back(std::move(*value));
+  }
+  return {};
+}
+
 // An error text, or empty.
 std::string read_parameter(const protocol::Command& command, const protocol::Parameter& parameter, const Words& given,
                            Invocation& out) {
@@ -114,10 +126,21 @@ std::string read_parameter(const protocol::Command& command, const protocol::Par
     return {};
   }
   if (parameter.each != protocol::Each::no) return read_targets(command, parameter, given, out);
+  if (protocol::is_repeated(parameter)) return read_list(command, parameter, given, out.params[name]);
   auto value = protocol::value_of(parameter.kind, given.words.front());
   if (!value) return wrong_value_text(command, parameter, given.name, given.words.front());
   out.params[name] = std::move(*value);
   return {};
+}
+
+std::string first_of(const std::vector<std::string>& words) {
+  return words.empty() ? "" : words.front();
+}
+
+std::size_t next_positional(const protocol::Command& command, std::size_t after) {
+  std::size_t at = after + 1;
+  while (at < command.parameters.size() && !command.parameters[at].option.empty()) ++at;
+  return at;
 }
 
 // What an option takes the place of leaves its words to the parameter that follows: "kill --peer 192.0.2.7 KILL".
@@ -129,9 +152,10 @@ std::string shift_words(const protocol::Command& command, std::vector<Words>& gi
     const bool replaced = !given[static_cast<std::size_t>(other - command.parameters.data())].words.empty();
     if (!replaced && given[i].words.empty()) return fmt::format("{}: {} is required", command.name, given[i].name);
     if (!replaced || given[i].words.empty()) continue;
-    std::vector<std::string>& next = given.back().words;
-    if (!next.empty()) return fmt::format("{}: unexpected argument \"{}\"", command.name, next.front());
-    next = std::exchange(given[i].words, {});
+    const std::size_t next = next_positional(command, i);
+    const std::string unexpected = next == given.size() ? given[i].words.front() : first_of(given[next].words);
+    if (!unexpected.empty()) return fmt::format("{}: unexpected argument \"{}\"", command.name, unexpected);
+    given[next].words = std::exchange(given[i].words, {});
   }
   return {};
 }
@@ -155,6 +179,9 @@ void read_verb(const CLI::App& app, Invocation& out) {
   out.command = protocol::find_command(verb->get_name());
   out.params = Json::object();
   out.message = read_parameters(*verb, out);
+  if (out.message.empty() && out.params.contains("crash") && !out.params.contains("config")) {
+    out.message = "simulate: --crash needs the tree of a configuration: --config FILE";
+  }
   if (out.message.empty()) return;
   out.command = nullptr;
   out.status = kCtlUsage;

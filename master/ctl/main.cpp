@@ -18,10 +18,8 @@ using namespace bulkhead;
 using namespace bulkhead::ctl;
 using Json = nlohmann::ordered_json;
 
-int simulate(const Json& params) {
-  std::optional<std::string> config;
-  if (params.contains("config")) config = params["config"].get<std::string>();
-  const Rehearsal result = rehearse(params["scenario"].get<std::string>(), config);
+int simulate(const Json& params, bool json) {
+  const Rehearsal result = rehearse(params, json);
   if (!result.error.empty()) return complain(result.error, kNo);
   print(result.output);
   return kOk;
@@ -40,7 +38,7 @@ int load_child(Json& params) {
 
 int run(const Invocation& invocation) {
   Json params = invocation.params;
-  if (invocation.command->name == "simulate") return simulate(params);
+  if (invocation.command->name == "simulate") return simulate(params, invocation.json);
   if (params.contains("child")) {
     if (const int status = load_child(params); status != kOk) return status;
   }

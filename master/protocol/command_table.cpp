@@ -141,6 +141,15 @@ std::optional<Json> duration_of(std::string_view word) {
   return config::parse_duration(text) ? std::optional(Json(std::move(text))) : std::nullopt;
 }
 
+// "redis" becomes "root/redis@0s".
+std::optional<Json> crash_of(std::string_view word) {
+  const std::size_t at = word.find('@');
+  const std::string_view path = word.substr(0, at);
+  const auto time = at == std::string_view::npos ? std::optional(Json("0s")) : duration_of(word.substr(at + 1));
+  if (!is_path(path) || !time) return std::nullopt;
+  return Json(full_path(path) + "@" + time->get<std::string>());
+}
+
 bool is_positional(const Parameter& parameter) {
   return parameter.option.empty() && !parameter.placeholder.empty();
 }
@@ -191,6 +200,10 @@ bool takes_several(const Command& command, const Parameter& parameter) {
   return later == command.parameters.data() + command.parameters.size();
 }
 
+bool is_repeated(const Parameter& parameter) {
+  return parameter.kind == Kind::crash;
+}
+
 const Parameter* alternative_to(const Command& command, const Parameter& parameter) {
   const auto found = std::ranges::find(command.parameters, parameter.name, &Parameter::instead_of);
   return parameter.name.empty() || found == command.parameters.end() ? nullptr : &*found;
@@ -203,7 +216,9 @@ std::string usage_of(const Command& command) {
     if (!parameter.instead_of.empty()) continue;  // told with the parameter whose place it takes
     std::string text = words_of(parameter);
     if (takes_several(command, parameter)) text += " ...";
-    if (const Parameter* other = alternative_to(command, parameter)) text += "|" + words_of(*other);
+    if (const Parameter* other = alternative_to(command, parameter)) {
+      text += "|" + words_of(*other) + (is_repeated(*other) ? " ..." : "");
+    }
     out += " " + in_brackets(parameter, text);
   }
   return out;
@@ -218,6 +233,7 @@ std::optional<Json> value_of(Kind kind, std::string_view word) {
     case Kind::peer: return when(is_source(word) || is_one_peer(word));
     case Kind::state: return when(supervision::kNodeStateWords.find(word).has_value());
     case Kind::duration: return duration_of(word);
+    case Kind::crash: return crash_of(word);
     case Kind::signal: {
       std::string name = signal_word(word);
       return name.empty() ? std::nullopt : std::optional(Json(std::move(name)));
@@ -254,6 +270,7 @@ std::string_view expectation(Kind kind) {
     case Kind::text: return "a string";
     case Kind::daemon_file: return "the absolute path of a file";
     case Kind::local_file: return "a file";
+    case Kind::crash: return "a process and a time, such as root/redis@1s";
   }
   return "";
 }

@@ -30,7 +30,8 @@ enum class Kind : std::uint8_t {
   child,        // an entry of `children` in bulkhead.json(5); the backend gets its text
   text,         // any string
   daemon_file,  // the absolute path of a file that the daemon reads; bulkheadctl makes a path absolute
-  local_file    // a file that bulkheadctl reads itself; never in a request
+  local_file,   // a file that bulkheadctl reads itself; never in a request
+  crash         // "root/redis@1s": a process, and when; never in a request
 };
 
 // Whether a path on the command line may be a pattern, and if it comes last, be one of several. Each node that matches
@@ -110,7 +111,9 @@ inline constexpr std::array kShutdown{
 inline constexpr std::array kSimulate{
     Parameter{"config", Kind::local_file, false, "FILE", "--config",
               "Run the scenario on the tree of this configuration"},
-    Parameter{"scenario", Kind::local_file, true, "SCENARIO", "", "A file with the scenario; - is standard input"}};
+    Parameter{"scenario", Kind::local_file, true, "SCENARIO", "", "A file with the scenario; - is standard input"},
+    Parameter{"crash", Kind::crash, false, "CRASH", "--crash", "Instead: PATH or PATH@TIME crashes; may be repeated",
+              false, Each::no, "scenario"}};
 
 inline constexpr std::string_view kNoNode = "no such node";
 inline constexpr std::string_view kNoListener = "no such listener";
@@ -158,7 +161,7 @@ inline constexpr std::array kCommands{
     Command{"reopen", {}, "Reopens the log, after a rotation.", "", "the log has been reopened", true},
     Command{"config", {}, "Prints the configuration in effect, with its defaults filled in.", ""},
     Command{"shutdown", kShutdown, "Stops the daemon as SIGTERM does.", "", "the daemon is stopping", true},
-    Command{"simulate", kSimulate, "Replays a scenario against the supervision rules in virtual time.",
+    Command{"simulate", kSimulate, "Replays a scenario, or crashes, against the supervision rules in virtual time.",
             "the scenario or the configuration has an error", "", false, true}};
 
 // Null if no such verb exists.
@@ -171,6 +174,8 @@ inline constexpr std::array kCommands{
 
 // On the command line it is one or more values, of which each match is a request of its own.
 [[nodiscard]] bool takes_several(const Command& command, const Parameter& parameter);
+// An option that may be given several times; its value is a list.
+[[nodiscard]] bool is_repeated(const Parameter& parameter);
 // The option that may take the place of this parameter; null: none.
 [[nodiscard]] const Parameter* alternative_to(const Command& command, const Parameter& parameter);
 

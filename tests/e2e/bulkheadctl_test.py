@@ -114,7 +114,7 @@ class Answers(CtlCase):
             self.wait_state(daemon, "root/echo", "running")
             wait_until(lambda: "draining" in self.ok(daemon, "tree"), 5, "the drain")
             text = self.ok(daemon, "tree")
-            self.assertIn("listener, ending: draining, 1 connection", text)
+            self.assertRegex(text, r"listener( \S+)?, ending: draining, 1 connection,")
             self.assertNotRegex(text, r" ,|1 connections|listener +,")
         self.assertEqual(self.answer(draining)[:2], (0, "root/echo has drained\n"))
         self.assertNotRegex(self.ok(daemon, "tree"), r" ,|1 connections|listener +,")
@@ -374,6 +374,42 @@ class Waiting(CtlCase):
         self.ok(daemon, "shutdown")
         self.assertEqual(self.answer(asker)[0], 3)
         daemon.wait_exit()
+
+
+class Simulate(CtlCase):
+    def ctl(self, *arguments, text=""):
+        done = subprocess.run([os.path.join(self.bindir, "bulkheadctl"), *arguments], input=text, capture_output=True, text=True,
+                              timeout=20, env={"PATH": os.environ["PATH"]})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_two_crashes_and_their_delays(self):
+        config = self.write("c.json", json.dumps(config_of(program("redis"), max_restarts=2, max_seconds=10)))
+        status, out, err = self.ctl("simulate", "--config", config, "--crash", "root/redis@0s", "--crash", "redis@1s", "--crash", "redis@1100ms")
+        self.assertEqual((status, err), (0, ""))
+        lines = [line.strip() for line in out.splitlines()]
+        self.assertEqual(lines[:5], ["0.000 s  root: starting.", "0.000 s  root/redis: running.", "0.000 s  root/redis: crashed.",
+                                     "0.000 s  root/redis: restarting at once; restart 1 within its supervisor's max_seconds.",
+                                     "0.000 s  root/redis: running."])
+        self.assertRegex(lines[6], r"^1\.000 s  root/redis: restarting in \d\.\d{3} s; restart 2 within its supervisor's max_seconds\.$")
+        self.assertEqual(lines[7], "1.100 s  root/redis: cannot crash, because it is waiting.")
+        self.assertEqual(lines[-1], "In the end everything is running.")
+        told = json.loads(self.ctl("--json", "simulate", "--config", config, "--crash", "redis")[1])
+        self.assertEqual((told["root"], told["timeline"][2]["reason"]), ("running", "crash"))
+        self.assertEqual(self.ctl("simulate", "--config", config, "--crash", "redi")[::2],
+                         (1, "bulkheadctl: there is no node root/redi; did you mean root/redis?\n"))
+        self.assertEqual(self.ctl("simulate", "--crash", "redis")[0], 64)
+
+    def test_the_scenario_of_the_manual_runs_as_printed(self):
+        page = subprocess.run(["sed", "-n", "/^.Sh SCENARIOS/,/^.Ed/p", os.path.join(SOURCE, "man", "bulkheadctl.8")],
+                              capture_output=True, text=True, check=True).stdout
+        scenario = page.split(".Bd -literal -offset indent\n")[1].split(".Ed")[0].replace("\\(dq", '"')
+        status, out, err = self.ctl("simulate", "-", text=scenario)
+        self.assertEqual((status, err), (0, ""))
+        self.assertTrue(out.startswith("Scenario too many crashes\nStart:\n      0.000 s  root: starting.\n"), out)
+        self.assertIn("root/web: giving up: root/web/cache exceeded max_restarts (1) within max_seconds (10).\n", out)
+        self.assertTrue(out.endswith("In the end root/web/app is stopped, and everything else is running.\n"), out)
+        filled = json.loads(self.ctl("--json", "simulate", "-", text=scenario)[1])
+        self.assertEqual(len(filled["expect"]), 5)
 
 
 def daemon_clients(daemon):

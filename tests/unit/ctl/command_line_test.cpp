@@ -58,6 +58,16 @@ TEST_CASE("kill takes a connection or a client") {
   CHECK(parsed({"kill", "--peer", "192.0.2.7", "KILL", "HUP"}).message == "kill: unexpected argument \"HUP\"");
 }
 
+TEST_CASE("simulate takes a scenario or crashes") {
+  CHECK(parsed({"simulate", "--config", "c", "--crash", "a", "--crash", "root/b@1s"}).params ==
+        Json::parse(R"({"config":"c","crash":["root/a@0s","root/b@1s"]})"));
+  CHECK(parsed({"simulate", "--crash", "a"}).message ==
+        "simulate: --crash needs the tree of a configuration: --config FILE");
+  CHECK(parsed({"simulate", "--config", "c", "--crash", "a", "x.json"}).message ==
+        "simulate: unexpected argument \"x.json\"");
+  CHECK(parsed({"simulate", "--config", "c"}).message == "simulate: SCENARIO is required");
+}
+
 TEST_CASE("an invalid command line is a usage error") {
   struct Row {
     std::vector<std::string> arguments;

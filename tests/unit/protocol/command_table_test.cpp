@@ -48,7 +48,7 @@ TEST_CASE("usage is derived from the parameters") {
   CHECK(usage_of(*find_command("scale")) == "scale LISTENER N|+N|-N");
   CHECK(usage_of(*find_command("kill")) == "kill CONN|--peer PEER [SIG]");
   CHECK(usage_of(*find_command("shutdown")) == "shutdown [--now]");
-  CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO");
+  CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO|--crash CRASH ...");
 }
 
 TEST_CASE("a parameter may be given by another one, and not by both") {
@@ -86,6 +86,13 @@ TEST_CASE("times are durations, or seconds where no unit is given") {
   CHECK(value_of(Kind::duration, "30") == Json("30s"));
   CHECK(value_of(Kind::duration, "250ms") == Json("250ms"));
   for (const char* time : {"", "s", "-1", "1.5", "30x", "30 s"}) CHECK_FALSE(value_of(Kind::duration, time));
+}
+
+TEST_CASE("a crash is a path and a time") {
+  CHECK(value_of(Kind::crash, "redis") == Json("root/redis@0s"));
+  CHECK(value_of(Kind::crash, "root/redis@1") == Json("root/redis@1s"));
+  CHECK(value_of(Kind::crash, "root/a/b@250ms") == Json("root/a/b@250ms"));
+  for (const char* crash : {"", "@1s", "redis@", "redis@x", "re dis@1s"}) CHECK_FALSE(value_of(Kind::crash, crash));
 }
 
 TEST_CASE("patterns are paths with special characters, in their full form") {
