@@ -315,12 +315,18 @@ void Operations::add(config::Node node, running::AddedChild origin, const Done& 
   request({.verb = Verb::add, .path = path, .node = std::move(node), .child = std::move(origin)}, done);
 }
 
+bool Operations::is_adding(const std::string& path) const {
+  return std::ranges::any_of(
+      requests_, [&path](const Request& one) { return one.verb == Verb::add && one.begun && one.path == path; });
+}
+
 void Operations::begin_add(Place request) {
   if (request->last) return begin_start(request);  // in the other program
   request->last = true;
   if (!request->node) return over(request, refused(request->path + ": its configuration can no longer be read"));
   request->anew = !engine_.has(request->path);
   if (!request->anew) return begin_to_start(request, config::tree_of_config(*request->node));
+  catalogue_.remove_added(request->path);  // one that has ended with its supervisor
   const config::Node& entry = catalogue_.add(std::move(*request->node), request->child);
   if (const auto error = listeners_.add(entry, request->path)) {
     forget(request->path);

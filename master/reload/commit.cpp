@@ -86,11 +86,12 @@ void Commit::commit(const Change& change) {
   }
 }
 
-// An operator's stop may still be under way. A temporary child is gone when it has ended, now or at any time since the
-// plan was made.
+// An operator's stop may still be under way. Since the plan was made, a temporary child may have gone with its end, or
+// an operator may have deleted it.
 void Commit::start_stopped(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
-    if (!parts_.catalogue.overrides().is_stopped(path)) return done({});  // the trial has started it
+    const running::Overrides& overrides = parts_.catalogue.overrides();
+    if (!overrides.is_stopped(path) && !overrides.is_erased(path)) return done({});  // the trial has started it
     if (!parts_.engine.has(path)) return attempt_.add(path, done);
     parts_.operations.stop(path, [this, path, done](const Outcome& stopped) {
       if (!parts_.engine.has(path)) return attempt_.add(path, done);
@@ -101,9 +102,17 @@ void Commit::start_stopped(const std::string& path) {
 }
 
 void Commit::change_in_place(const std::string& path) {
-  if (path == "log") return then([this] { parts_.log.reopen(parts_.catalogue.config().log); });
+  if (path == "log") return reopen_log();
   change_process(path);
   give_limits(path);
+}
+
+void Commit::reopen_log() {
+  then([this] {
+    for (std::string& problem : parts_.log.reopen(parts_.catalogue.config().log)) {
+      attempt_.steps.note(std::move(problem));
+    }
+  });
 }
 
 void Commit::change_process(const std::string& path) {

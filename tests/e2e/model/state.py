@@ -441,7 +441,8 @@ class Model:
         if supervisor is None:
             return REFUSED
         for _, node in self.nodes():
-            node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
+            if not self.loose or choose(True, False):  # one that is stopped meanwhile may leave after the plan was made
+                node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
             for added in [one for one in node.children if one.origin == "added"]:
                 self._drop(added)
                 node.children.remove(added)
@@ -503,6 +504,8 @@ class Model:
     def _comes_back(self, choose, parent, child, old):
         """The file is the truth: what has no entry is started, unless it is temporary, has ended, and is unchanged."""
         why = parent.gone.get(child["id"])
+        if self.loose and why == "stopped":  # it may leave after the reload was planned
+            return choose(True, False)
         if old != child or why in (None, "deleted"):
             return True
         return False if why == "ended" else choose(False, True)
