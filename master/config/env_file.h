@@ -1,7 +1,7 @@
 // Files of environment variables, which `env_file` names: one NAME=VALUE a line. Blank lines and lines that begin with
-// # are skipped. A value may be in single or double quotes, which are not part of it; between double quotes, a backslash
-// before a quote or another backslash is not either. Nothing else has a meaning: no variable is replaced, and no line
-// continues another.
+// # are skipped. A value may be in single or double quotes, which are not part of it; between double quotes, a
+// backslash before a quote or another backslash is not either. Nothing else has a meaning: no variable is replaced, and
+// no line continues another.
 #pragma once
 
 #include <string>

@@ -369,15 +369,6 @@ void Supervisor::take_answer(Job& job, NodeId id, Answer::Kind kind) {
   advance(job);
 }
 
-// In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child.
-void Supervisor::settle(Node& child) {
-  if (child.state != NodeState::failed) tree_.forget_run(child);
-  child.exit_pending = false;
-  child.ending = Ending::stopped;
-  const bool stays = is_ending() || !child.is_temporary();
-  if (!stays) remove_child(child.id);
-}
-
 // The child is `failed` from now on, so that no group restart starts it again.
 void Supervisor::child_never_starts(Node& child) {
   child.exit_pending = true;

@@ -42,6 +42,15 @@ void Supervisor::remove_child(NodeId id) {
   tree_.remove(id);
 }
 
+// In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child.
+void Supervisor::settle(Node& child) {
+  if (child.state != NodeState::failed) tree_.forget_run(child);
+  child.exit_pending = false;
+  child.ending = Ending::stopped;
+  const bool stays = is_ending() || !child.is_temporary();
+  if (!stays) remove_child(child.id);
+}
+
 Node* Supervisor::find_child(std::string_view id) const {
   for (const NodeId child : children_) {
     if (Node* node = tree_.find(child); node->spec->id == id) return node;
