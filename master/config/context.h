@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "master/config/config.h"
@@ -44,6 +45,26 @@ class Context {
 
   void report(Position at, std::string pointer, std::string message);
   void report(const std::vector<Finding>& findings);
+  // What will not work as it probably was meant. It does not make the configuration a bad one.
+  void warn(Position at, std::string pointer, std::string message);
+
+  // Programs and libraries of the child that is being read. What runs them is known only afterwards.
+  struct Mentioned {
+    enum class Kind : std::uint8_t { program, library };
+    Kind kind;
+    std::string path;
+    Position at;
+    std::string pointer;
+  };
+  // A key that only root's daemon can carry out, at which another user's is reported.
+  void report_for_root(Position at, std::string pointer, std::string message) {
+    needs_root_ = true;
+    report(at, std::move(pointer), std::move(message));
+  }
+  [[nodiscard]] bool needs_root() const { return needs_root_; }
+
+  void mention(Mentioned one) { mentioned_.push_back(std::move(one)); }
+  [[nodiscard]] std::vector<Mentioned> take_mentioned() { return std::exchange(mentioned_, {}); }
 
   // Names that may be used only once: the first caller to claim `what` in `room` gets it and an empty answer; later
   // callers get the place of the first, in words.
@@ -54,6 +75,7 @@ class Context {
 
   // All problems, file by file and by position.
   [[nodiscard]] std::vector<Problem> take_problems();
+  [[nodiscard]] std::vector<Problem> take_warnings();
 
  private:
   struct Found {
@@ -69,6 +91,7 @@ class Context {
     ListenAddress address;
     Place place;
   };
+  [[nodiscard]] static std::vector<Problem> in_order(std::vector<Found> found);
   [[nodiscard]] std::string elsewhere(const Place& place) const;
 
   const Host& host_;
@@ -79,6 +102,9 @@ class Context {
   std::vector<std::string> files_;  // in the order in which they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;
+  std::vector<Found> warnings_;
+  std::vector<Mentioned> mentioned_;
+  bool needs_root_ = false;
   std::map<std::string, Place> claimed_;
   std::map<std::string, Taken> addresses_;  // by the keys in context.cpp, so that a few look-ups find every collision
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/config/contradictions.h"
 #include "master/config/expand_children.h"
 
 namespace bulkhead::config {
@@ -164,6 +165,7 @@ void read_child(Context& context, const Section& section, Node& parent, Value& e
   claim_id(context, section, node, parent);
   check_significant(context, section, node, parent.spec.flags.auto_shutdown);
   if (kind != nullptr) kind->read(context, section, node, shown);
+  if (node.spec.type == NodeType::supervisor && kind != nullptr) check_sense_of_supervisor(context, section, node);
   effective.items.push_back(std::move(shown));
   parent.children.push_back(std::move(node));
 }

@@ -58,6 +58,9 @@ class Conversation {
       if (answer == nullptr) continue;
       if (answer->failure) return print_failure(*answer->failure);
       if (invocation_.command->name == "events") return print_events(answer->result, params.value("follow", false));
+      for (const Json& warning : member(answer->result, "warnings")) {
+        if (warning.is_string()) complain(escaped(warning.get<std::string>()), 0);
+      }
       print(invocation_.json ? json_text(answer->result) + "\n"
                              : readable(invocation_.command->name, params, answer->result, style_));
       return kOk;

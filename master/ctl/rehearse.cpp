@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "master/config/config.h"
+#include "master/config/host.h"
 #include "master/config/tree_of_config.h"
 #include "master/simulate/simulate.h"
 #include "worker/sys/fd.h"
@@ -44,7 +45,7 @@ sys::Result<std::string> read_input(const std::string& path) {
 
 Rehearsal rehearse(const std::string& scenario, const std::optional<std::string>& config) {
   if (!config) return play(scenario, nullptr);
-  const config::Loaded loaded = config::load(*config);
+  const config::Loaded loaded = config::load(*config, config::patient_host());
   if (loaded.config) {
     const supervision::ChildSpec tree = config::tree_of_config(loaded.config->root);
     return play(scenario, &tree);
