@@ -89,6 +89,7 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.config = config;
   child.shutdown = shutdown;
   child.start_deadline = deadline;
+  child.began = now();
   child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
   if (auto error = children_.forked(run, launch(child))) return error;
   if (config.ready == Ready::fork) become_ready(child);
@@ -365,6 +366,13 @@ ChildEnd Processes::leader_ended(pid_t pid) {
     default: break;
   }
   return end;
+}
+
+bool Processes::has_exited_soon(pid_t pid) const {
+  constexpr auto kSoon = 10s;
+  const ProcessChild& child = children_.of(pid);
+  const bool by_itself = child.state != ProcessChild::State::leaving && child.failure.empty();
+  return by_itself && system_.status_of(pid) == 0 && now() - child.began < kSoon;
 }
 
 bool Processes::waits_for_group(pid_t pid) const {
