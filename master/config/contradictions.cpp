@@ -122,8 +122,8 @@ void check_readiness(const Given& given, const Process& process) {
   if (needed != nullptr && is_listed(process.child.unset_env, needed)) {
     given.blame("unset_env", fmt::format("it never becomes ready without {}", needed));
   }
-  if (process.ready == Ready::fork)
-    given.has_no_effect("start_timeout", "with \"ready\": \"fork\" it is ready at once");
+  const bool at_once = process.ready == Ready::fork && !process.oneshot && process.pre_start.empty();
+  if (at_once) given.has_no_effect("start_timeout", "with \"ready\": \"fork\" it is ready at once");
 }
 
 // What a child has to end, compared with what its supervisor has to end all of its children.

@@ -131,7 +131,7 @@ void foresee_child(Context& context, const Section& section, const ChildKeys& ke
 
 void foresee_addresses(Context& context, const Section& section, const Listener& listener) {
   const Member* const listen = section.object.find("listen");
-  if (!context.host().foresees(Foreseen::addresses) || listen == nullptr) return;
+  if (!context.host().foresees(Foreseen::addresses) || listen == nullptr || context.claims_none()) return;
   const std::size_t written = listen->value.kind == Value::Kind::array ? listen->value.items.size() : 1;
   if (written != listener.listen.size()) return;  // some are wrong and have been reported
   for (std::size_t i = 0; i < written; ++i) {

@@ -96,6 +96,7 @@ class Methods final : public Backend {
 
   [[nodiscard]] World world() const;
   [[nodiscard]] const char* state() const;
+  [[nodiscard]] bool is_disabled(const std::string& path) const;
 
   Parts parts_;
 };

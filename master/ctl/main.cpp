@@ -126,6 +126,8 @@ int run(const Invocation& invocation) {
   if (params.contains("child")) {
     if (const int status = load_child(params); status != kOk) return status;
   }
+  // For people only: scripts get OTP's plain answer.
+  if (invocation.command->name == "restart" && !invocation.json) params["remark"] = true;
   const std::string socket = invocation.socket.empty() ? config::default_control_socket() : invocation.socket;
   auto client = Client::connect(socket);
   if (!client) return complain("cannot " + client.error().text(), kCannotConnect);

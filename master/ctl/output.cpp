@@ -161,7 +161,7 @@ std::string span_text(double seconds) {
 const char* colour_of_state(std::string_view state) {
   if (state == "running") return "32";
   if (state == "failed") return "1;31";
-  if (state == "stopped") return "2";
+  if (state == "stopped" || state == "finished" || state == "disabled") return "2";
   return "33";
 }
 

@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kMissing = "missing";  // in the place of a state
+constexpr const char* kDisabled = "disabled";
 
 struct Lines {
   const char* branch;
@@ -53,7 +54,10 @@ std::string leaf_text(const Json& node, const std::string& type) {
   const std::string restart = member_text(node, "restart");
   if (!restart.empty() && restart != "permanent") out += ", " + restart;
   const Json& due = member(node, "restart_in_seconds");
-  if (due.is_number()) out += fmt::format(", starts in {:.1f} s", due.get<double>());
+  const Json& first = member(node, "start_in_seconds");
+  for (const Json* when : {&due, &first}) {
+    if (when->is_number()) out += fmt::format(", starts in {:.1f} s", when->get<double>());
+  }
   const std::string status = member_text(node, "status");
   return status.empty() ? out : out + ", \"" + status + "\"";
 }
@@ -75,7 +79,8 @@ std::string differences_of(const Json& node) {
 // Details that have no column of their own.
 std::string details_of(const Json& node) {
   const std::string type = member_text(node, "type");
-  if (member_text(node, "state") == kMissing) return type;
+  const std::string state = member_text(node, "state");
+  if (state == kMissing || state == kDisabled) return type;
   if (type == "supervisor") {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }

@@ -1,6 +1,5 @@
 #include "master/process/processes.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,20 +7,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "master/host/clock.h"
-#include "master/host/log_target.h"
-#include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
-#include "master/process/process_launch.h"
-#include "master/process/spawn.h"
 #include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/shortage.h"
@@ -34,7 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using config::Ready;
-using config::StandardError;
 
 constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
 constexpr int kNotifyReadsPerTurn = 16;
@@ -51,18 +44,23 @@ GroupEnd::Terms terms_of(const ProcessChild& child) {
   return {child.config.child.kill_mode, child.shutdown};
 }
 
-bool has_mode(const ProcessChild& child, config::KillMode mode) {
-  return child.config.child.kill_mode == mode;
+// A process that has a pre_start is not ready before it.
+bool is_ready_by(const config::Process& process, Ready what) {
+  const bool waits = process.ready == Ready::fork && !process.pre_start.empty();
+  return !process.oneshot && (waits ? Ready::exec : process.ready) == what;
 }
 
-// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe again.
-void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
-  const auto& who = config.child.identity;
-  if (!who || geteuid() != 0) return;
-  for (const int fd : {ends.out.get(), ends.error.get()}) {
-    if (fd < 0) continue;
-    (void)!::fchown(fd, who->uid, who->gid);
-  }
+bool is_done(const ProcessChild& child, int wait_status) {
+  return child.config.oneshot && judge_exit(wait_status, child.config.normal_exit,
+                                            child.config.permanent_failure_exit) == supervision::ExitReason::normal;
+}
+
+std::optional<Instant> deadline_after(const config::Timeout& span) {
+  return span ? std::optional(now() + *span) : std::nullopt;
+}
+
+bool has_mode(const ProcessChild& child, config::KillMode mode) {
+  return child.config.child.kill_mode == mode;
 }
 
 }  // namespace
@@ -82,76 +80,19 @@ log::OutputBudget::Limits Processes::limits_of(const config::Process& config) {
 }
 
 std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string path, const config::Process& config,
-                                           const supervision::Shutdown& shutdown, std::optional<Instant> deadline) {
+                                           const supervision::Shutdown& shutdown, config::Timeout start_timeout) {
   ProcessChild& child = children_.add(run);
   child.node = node;
   child.path = std::move(path);
   child.config = config;
   child.shutdown = shutdown;
-  child.start_deadline = deadline;
   child.began = now();
+  child.start_timeout = start_timeout;
+  child.start_deadline = deadline_after(start_timeout);
   child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
   if (auto error = children_.forked(run, launch(child))) return error;
-  if (config.ready == Ready::fork) become_ready(child);
+  if (is_ready_by(config, Ready::fork)) become_ready(child);
   return std::nullopt;
-}
-
-sys::Result<pid_t> Processes::launch(ProcessChild& child) {
-  auto report = make_pipe("for the report of a start");
-  if (!report) return report.error();
-  auto notify = open_notify(child);
-  if (!notify) return notify.error();
-  auto other = other_error_end(child);
-  if (!other) return other.error();
-  const bool logs_errors = !*other;
-  auto output = child.output->open(logs_errors);
-  if (!output) return output.error();
-  give_to(child.config, *output);
-  auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
-  if (!launch) return launch.error();
-  launch->place(std::move(output->out), 1);
-  if (!logs_errors) output->error = std::move(*other);
-  launch->place(std::move(output->error), 2);
-  if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
-  launch->request.report = report->write.get();
-  auto watched = WatchedFd::attempt(loop_, std::move(report->read), [this, &child] { read_report(child); });
-  if (!watched) return watched.error();
-  child.report = std::move(*watched);
-  return system_.begin(launch->request);
-}
-
-// The target of its standard error; empty: it is logged, as it also is where ours cannot be opened again.
-sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
-  switch (child.config.child.standard_error.value_or(StandardError::log)) {
-    case StandardError::log: return sys::Fd();
-    case StandardError::inherit: return host::open_again(error_fd_);
-    default: break;
-  }
-  sys::Fd end(open("/dev/null", O_WRONLY | O_CLOEXEC));
-  if (!end) return sys::Error{"open", "standard error", errno};
-  return end;
-}
-
-sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
-  NotifyEnd end;
-  sys::Fd ours;
-  if (child.config.ready == Ready::notify_fd) {
-    auto pipe = make_pipe("for readiness");
-    if (!pipe) return pipe.error();
-    ours = std::move(pipe->read);
-    end.fd = std::move(pipe->write);
-  } else if (child.config.ready == Ready::sd_notify) {
-    auto socket = open_notify_socket();
-    if (!socket) return socket.error();
-    ours = std::move(socket->fd);
-    end.address = std::move(socket->address);
-  }
-  if (ours) {
-    auto watched = WatchedFd::attempt(loop_, std::move(ours), [this, &child] { read_notify(child); });
-    if (!watched) return watched.error();
-    child.notify = std::move(*watched);
-  }
-  return end;
 }
 
 // A message reports a failure before exec; end of file without one means that exec has closed the other end.
@@ -160,9 +101,16 @@ void Processes::read_report(ProcessChild& child) {
   const auto [got, failure] = ipc::read_failure(child.report.get());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   child.report.close();
-  if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
+  if (child.ended) {
+    if (failure) child.failure = failure_text(failure->stage, failure->error);
+    return;
+  }
+  if (got == 0 && !child.config.pre_start.empty() && child.start_deadline) {
+    child.start_deadline = deadline_after(child.start_timeout);  // the pre_start is over
+  }
+  if (got == 0 && is_ready_by(child.config, Ready::exec)) return become_ready(child);
   if (!failure) return;
-  child.shortage = sys::is_shortage(failure->error);
+  child.shortage = failure->stage != ipc::Stage::pre_start && sys::is_shortage(failure->error);
   child.failure = failure_text(failure->stage, failure->error);
 }
 
@@ -228,12 +176,15 @@ void Processes::become_ready(ProcessChild& child) {
   observer_.on_ready(child);
 }
 
-void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown) {
+void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown,
+                       config::Timeout start_timeout) {
   ProcessChild* const child = children_.find(run);
   if (child == nullptr) return;
   child->shutdown = shutdown;
   child->config.normal_exit = config.normal_exit;
   child->config.permanent_failure_exit = config.permanent_failure_exit;
+  child->start_timeout = start_timeout;
+  child->config.post_stop = config.post_stop;
   child->config.stop_signal = config.stop_signal;
   child->config.reload_signal = config.reload_signal;
   if (child->config.watchdog == config.watchdog) return;
@@ -270,7 +221,7 @@ void Processes::kill(RunId run) {
 
 ProcessChild* Processes::leave(RunId run) {
   ProcessChild* const child = children_.find(run);
-  if (child == nullptr) return nullptr;
+  if (child == nullptr || child->ended) return nullptr;
   if (!child->group.has_leader_ended()) child->state = ProcessChild::State::leaving;
   child->start_deadline.reset();
   child->watchdog_deadline.reset();
@@ -288,6 +239,7 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
 }
 
 void Processes::kill_all() {
+  all_killed_ = true;
   for (auto& [run, child] : children_) kill_now(child);
 }
 
@@ -303,7 +255,10 @@ void Processes::on_deadline(Instant now) {
 
 void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
-  child.failure = kNotReadyInTime;
+  child.timed_out = true;
+  if (child.ended) return kill_now(child);
+  const bool prepares = child.report && !child.config.pre_start.empty();
+  child.failure = prepares ? "its pre_start did not end within its start_timeout" : kNotReadyInTime;
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
   kill_now(child);
 }
@@ -347,8 +302,12 @@ ChildEnd Processes::end_of(const ProcessChild& child, int wait_status) {
   return end;
 }
 
-ChildEnd Processes::leader_ended(pid_t pid) {
+std::optional<ChildEnd> Processes::leader_ended(pid_t pid) {
   ProcessChild& child = children_.of(pid);
+  if (child.ended) {
+    post_stop_ended(child, now());
+    return std::nullopt;
+  }
   read_report(child);
   read_notify(child);
   child.report.close();
@@ -356,7 +315,9 @@ ChildEnd Processes::leader_ended(pid_t pid) {
   child.output->read_rest();
   child.start_deadline.reset();
   child.watchdog_deadline.reset();
-  const ChildEnd end = end_of(child, system_.status_of(pid));
+  const int status = system_.status_of(pid);
+  if (is_done(child, status)) become_ready(child);
+  const ChildEnd end = end_of(child, status);
   const Instant time = now();
   child.next_scan = time;
   child.ended_at = time;
@@ -371,7 +332,8 @@ ChildEnd Processes::leader_ended(pid_t pid) {
 bool Processes::has_exited_soon(pid_t pid) const {
   constexpr auto kSoon = 10s;
   const ProcessChild& child = children_.of(pid);
-  const bool by_itself = child.state != ProcessChild::State::leaving && child.failure.empty();
+  const bool by_itself =
+      !child.ended && !child.config.oneshot && child.state != ProcessChild::State::leaving && child.failure.empty();
   return by_itself && system_.status_of(pid) == 0 && now() - child.began < kSoon;
 }
 
@@ -417,16 +379,20 @@ bool Processes::is_over(ProcessChild& child, Instant now) {
 }
 
 ChildEnd Processes::bury(ProcessChild& child, Instant now) {
-  child.output->read_rest();
   const auto ended = system_.reap(child.pid, false).value_or(sys::Ended{});
-  ChildEnd end = end_of(child, ended.wait_status);
+  ChildEnd end = child.ended ? *child.ended : end_of(child, ended.wait_status);
+  put_aside_output(child, now);
+  children_.drop(end.run);
+  return end;
+}
+
+void Processes::put_aside_output(ProcessChild& child, Instant now) {
+  child.output->read_rest();
   if (child.output->at_end()) {
     child.output->close();
   } else {
     remains_.add(child.path, now, now + output_patience(child.shutdown), std::move(child.output));
   }
-  children_.drop(end.run);
-  return end;
 }
 
 std::vector<ChildEnd> Processes::take_over(Instant now) {
@@ -435,7 +401,10 @@ std::vector<ChildEnd> Processes::take_over(Instant now) {
     if (child.group.has_leader_ended() && is_over(child, now)) over.push_back(run);
   }
   std::vector<ChildEnd> out;
-  for (const RunId run : over) out.push_back(bury(*children_.find(run), now));
+  for (const RunId run : over) {
+    ProcessChild& child = *children_.find(run);
+    if (!begins_post_stop(child, now)) out.push_back(bury(child, now));
+  }
   return out;
 }
 
@@ -449,7 +418,7 @@ void Processes::finish_output() {
 
 bool Processes::has_ended(RunId run) const {
   const ProcessChild* const child = find(run);
-  return child != nullptr && system_.has_ended(child->pid);
+  return child != nullptr && (child->ended || system_.has_ended(child->pid));
 }
 
 }  // namespace bulkhead::process

@@ -53,6 +53,11 @@ inline constexpr std::array kFollow{
     Parameter{"since", Kind::sequence, false, "SEQ", "--since", "Begin after the event with this number"},
     Parameter{"follow", Kind::flag, false, "", "-f", "Continue with new events as they happen"}};
 inline constexpr std::array kPath{Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo"}};
+inline constexpr std::array kRestart{
+    Parameter{"with_dependents", Kind::flag, false, "", "--with-dependents",
+              "Restart also what its supervisor's strategy ties to it"},
+    Parameter{"remark", Kind::flag, false, "", "", "Whether the answer says what has been left alone"},
+    Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo"}};
 inline constexpr std::array kListener{
     Parameter{"path", Kind::path, true, "LISTENER", "", "The listener, such as root/echo"}};
 inline constexpr std::array kDrain{
@@ -97,7 +102,7 @@ inline constexpr std::array kCommands{
             "no source within PREFIX is penalised"},
     Command{"events", kFollow, "Prints what has happened, one event per line.", ""},
     Command{"explain", kPath, "Explains in sentences how a node came to its present state.", kNoNode},
-    Command{"restart", kPath, "Stops a node and starts it again.",
+    Command{"restart", kRestart, "Stops a node and starts it again.",
             "no such node, or it did not start, which may be because somebody stopped it meanwhile",
             "has been restarted", true},
     Command{"stop", kPath, "Stops a node and keeps its entry, so that it can be started again.", kNoNode,

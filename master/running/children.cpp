@@ -144,7 +144,7 @@ std::optional<sys::Error> Children::start_worker(const NodeView& child, const No
 }
 
 std::optional<sys::Error> Children::start_process(const NodeView& child, RunId run, const config::Node& node) {
-  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, start_deadline(node));
+  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, node.start_timeout);
   ++process_changes_;
   if (!error) narrator_.started(run, child.path, processes_.find(run)->pid, node.process->stop_signal);
   return error;
@@ -273,9 +273,10 @@ bool Children::is_somebodys(pid_t pid) const {
 void Children::on_process_end(pid_t pid) {
   const bool left = processes_.has_exited_soon(pid) &&
                     process::has_left_some_running(system_, pid, [this](pid_t one) { return is_somebodys(one); });
-  process::ChildEnd end = processes_.leader_ended(pid);
-  if (left && end.failure.empty()) end.failure = process::kInBackground;
-  tell(end);
+  if (auto end = processes_.leader_ended(pid)) {
+    if (left && end->failure.empty()) end->failure = process::kInBackground;
+    tell(*end);
+  }
   finish_processes();
 }
 
@@ -340,7 +341,7 @@ std::optional<supervision::Instant> Children::next_deadline() const {
 }
 
 void Children::change(RunId run, const config::Node& node) {
-  processes_.change(run, *node.process, node.spec.shutdown);
+  processes_.change(run, *node.process, node.spec.shutdown, node.start_timeout);
   narrator_.stop_signal_is(run, node.process->stop_signal);
 }
 
@@ -357,7 +358,7 @@ std::vector<std::string> Children::use_log(const config::Log& config, const host
 std::optional<Children::RunView> Children::view(RunId run) const {
   if (const auto* worker = workers_.find(run)) return RunView{worker->pid, worker->generation, "", false};
   if (const auto* child = processes_.find(run))
-    return RunView{child->pid, 0, child->status, child->group.has_leader_ended()};
+    return RunView{child->pid, 0, child->status, child->ended || child->group.has_leader_ended()};
   return std::nullopt;
 }
 
@@ -402,7 +403,7 @@ void Children::resume(const process::ChildrenHandover& from, const std::vector<R
   }
   for (const process::ProcessHandover& child : from.processes) {
     const config::Node& node = *find(child.path);
-    processes_.resume(child, *node.process, node.spec.shutdown);
+    processes_.resume(child, *node.process, node.spec.shutdown, node.start_timeout);
   }
   for (const process::RemainsHandover& remains : from.remains) processes_.resume(remains, now());
   adoption_.resume([this](const std::string& path) { return listeners_.at(path); }, from.adoption);

@@ -96,11 +96,11 @@ class Children final : public Workforce {
     pid_t pid = 0;
     std::uint32_t generation = 0;  // a worker's
     std::string status;            // a process's last STATUS=
-    bool waits_for_group = false;  // a process that has ended; what it left behind has not
+    bool waits_for_group = false;  // a process that has ended; what it left behind, or its post_stop, has not
   };
   [[nodiscard]] std::optional<RunView> view(RunId run) const;
   // Grows whenever a process has begun or a run of one is over.
-  [[nodiscard]] std::uint64_t process_changes() const noexcept { return process_changes_; }
+  [[nodiscard]] std::uint64_t process_changes() const noexcept { return process_changes_ + processes_.post_stops(); }
   void for_each_process(const std::function<void(const process::ProcessChild&)>& visit) const {
     processes_.for_each(visit);
   }
