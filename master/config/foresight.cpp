@@ -37,8 +37,10 @@ std::string search_path_of(const Context& context, const ChildKeys& keys) {
     return std::ranges::find(names, "PATH") != names.end();
   };
   if (has(keys.unset_env)) return "";
-  const auto own = std::ranges::find(keys.env, "PATH", &std::pair<std::string, std::string>::first);
-  if (own != keys.env.end()) return own->second;
+  for (const auto* const own : {&keys.env, &keys.file_env}) {
+    const auto path = std::ranges::find(*own, "PATH", &std::pair<std::string, std::string>::first);
+    if (path != own->end()) return path->second;
+  }
   return has(keys.pass_env) ? context.host().variable("PATH").value_or("") : "";
 }
 
