@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/counted.h"
 #include "master/control/answers.h"
+#include "master/control/peer_kill.h"
 #include "master/control/penalties.h"
 #include "master/journal/explain.h"
 #include "master/supervision/path.h"
@@ -82,6 +84,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"scale", &Methods::scale, While::not_stopping},
                                              {"suspend", &Methods::suspend, While::not_stopping},
                                              {"resume", &Methods::resume, While::not_stopping},
+                                             {"signal", &Methods::signal, While::always},
                                              {"kill", &Methods::kill, While::always},
                                              {"check", &Methods::check, While::always},
                                              {"diff", &Methods::diff, While::always},
@@ -200,12 +203,40 @@ void Methods::scale(const Params& params, Reply reply) {
   parts_.scaling.change(path_of(params), text.front() == '-' ? -by : by, std::move(done));
 }
 
+// The process itself, not its group: its group did not ask for it.
+void Methods::signal(const Params& params, Reply reply) {
+  const std::string path = path_of(params);
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  if (node->spec->type != supervision::NodeType::process) {
+    return reply(no(path + " is not a process but a " + std::string(supervision::kNodeTypeWords.text(node->spec->type)),
+                    "not_a_process"));
+  }
+  const int signal = sys::signal_number(params.at("signal").get<std::string>());
+  if (!parts_.children.signal_process(node->run, signal)) return reply(no(path + " is not running", "not_running"));
+  reply(ok());
+}
+
+void Methods::kill_by_peer(const std::string& peer, int signal, Reply reply) {
+  const auto filter = PeerFilter::of(peer);
+  if (!filter) return reply(refused("not a client: " + peer));
+  const auto kill =
+      std::make_shared<PeerKill>(parts_.children, parts_.listeners.by_path(), parts_.later, *filter, signal);
+  kill->begin([peer, reply = std::move(reply)](std::uint64_t count) {
+    if (count == 0) return reply(no_such("connection of " + peer));
+    const std::string message =
+        config::counted(count, "connection") + (count == 1 ? " has been signalled" : " have been signalled");
+    reply({{{"ok", true}, {"signalled", count}, {"message", message}}, std::nullopt});
+  });
+}
+
 void Methods::kill(const Params& params, Reply reply) {
+  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
+  if (params.contains("peer")) return kill_by_peer(params.at("peer"), signal, std::move(reply));
   const std::string text = params.at("id");
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);
   const ipc::ConnectionName name = ipc::connection_name(id);
-  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
   for (net::Listener* listener : parts_.listeners.all()) {
     if (listener->number() != name.listener) continue;
     if (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) return reply(ok());

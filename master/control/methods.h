@@ -91,7 +91,9 @@ class Methods final : public Backend {
   void upgrade(const Params& params, Reply reply);
   void reopen(const Params& params, Reply reply);
   void penalties(const Params& params, Reply reply);
+  void signal(const Params& params, Reply reply);
   void kill(const Params& params, Reply reply);
+  void kill_by_peer(const std::string& peer, int signal, Reply reply);
   void shutdown(const Params& params, Reply reply);
 
   [[nodiscard]] World world() const;

@@ -20,16 +20,21 @@ World Methods::world() const {
   return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
 }
 
-void Methods::tree(const Params&, Reply reply) {
-  reply({tree_json(world()), std::nullopt});
+void Methods::tree(const Params& params, Reply reply) {
+  const std::string path = params.value("path", "root");
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  reply({tree_json(world(), node->id), std::nullopt});
 }
 
 void Methods::stats(const Params&, Reply reply) {
   reply({stats_json(world()), std::nullopt});
 }
 
-void Methods::connections(const Params&, Reply reply) {
-  const auto list = std::make_shared<ConnectionList>(parts_.listeners.by_path());
+void Methods::connections(const Params& params, Reply reply) {
+  const std::string path = params.value("path", "root");
+  if (!parts_.engine.has(path)) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  const auto list = std::make_shared<ConnectionList>(parts_.listeners.by_path(), path);
   reply({nullptr, std::nullopt, [list](std::string& out) { return list->next(out); }});
 }
 

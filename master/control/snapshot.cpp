@@ -216,8 +216,8 @@ std::string_view state_text(const World& world, const NodeView& view) {
   return kNodeStateWords.text(due_of(world.engine, view) ? NodeState::waiting : view.state);
 }
 
-ordered_json tree_json(const World& world) {
-  return node_json(world, by_path(reload::differences({world.engine, world.catalogue, world.listeners})), kRoot);
+ordered_json tree_json(const World& world, NodeId node) {
+  return node_json(world, by_path(reload::differences({world.engine, world.catalogue, world.listeners})), node);
 }
 
 ordered_json differences_json(const std::vector<reload::Difference>& differences) {

@@ -24,8 +24,10 @@ constexpr Lines kUnicode{"├─ ", "└─ ", "│  ", "   "};
 constexpr Lines kAscii{"|- ", "`- ", "|  ", "   "};
 
 std::string restarts_allowed(const Json& node) {
-  return fmt::format("{} of {} restarts in {:g} s", member_text(node, "restarts_in_window"),
-                     member_text(node, "max_restarts"), member_number(node, "max_seconds"));
+  const bool is_one = member(node, "max_restarts") == 1;
+  return fmt::format("{} of {} {} in {:g} s", member_text(node, "restarts_in_window"),
+                     member_text(node, "max_restarts"), is_one ? "restart" : "restarts",
+                     member_number(node, "max_seconds"));
 }
 
 std::string endpoints_text(const Json& node) {

@@ -116,6 +116,8 @@ class Processes {
   // Sends reload_signal to the ready processes that have one; only to the process itself, because its group did not ask
   // for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
+  // An operator's signal, only to the process itself as well. False: this run is over, or its process has ended.
+  [[nodiscard]] bool signal(RunId run, int signal);
   void stop(RunId run);  // sends stop_signal, then CONT; kill_mode decides to which processes
   void kill(RunId run);  // SIGKILL to its group
   // The daemon stops: kills processes that are not ready yet, because they will not become ready. `tell` is called for

@@ -86,6 +86,8 @@ class Children final : public Workforce {
   void change(RunId run, const config::Node& node);
   // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
+  // To a process itself. False: this run of one has ended, or is none.
+  [[nodiscard]] bool signal_process(RunId run, int signal) { return processes_.signal(run, signal); }
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
