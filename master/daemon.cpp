@@ -99,7 +99,7 @@ reload::Reload::Surroundings Daemon::reload_surroundings() {
             sockets_.look_again();
             server_.look_again();
           },
-          [this] { what_is_under_way_changed(); }};
+          [this] { what_is_under_way_changed(); }, options_.overridden};
 }
 
 upgrade::Upgrade::Surroundings Daemon::upgrade_surroundings() {

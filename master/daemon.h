@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/config/host.h"
 #include "master/control/methods.h"
 #include "master/control/server.h"
 #include "master/host/log_target.h"
@@ -49,6 +50,7 @@ struct DaemonOptions {
   std::string program{};                 // where an upgrade finds the next one
   // Applies the command line to every configuration that is read; may be empty.
   std::function<void(config::Config&)> overrule{};
+  config::Overridden overridden{};
 };
 
 class Daemon final : public upgrade::Heir, private running::Engine::Effects {

@@ -1,6 +1,7 @@
 // bulkheadd: reads the command line and the configuration, then hands over to the Daemon.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 
 #include "master/config/config.h"
 #include "master/config/default_file.h"
+#include "master/config/host.h"
 #include "master/daemon.h"
 #include "master/host/descriptor_limit.h"
 #include "master/host/detach.h"
@@ -113,12 +115,38 @@ std::function<void(config::Config&)> overrule_with(const Arguments& arguments) {
   return [&arguments](config::Config& config) { override_with(arguments, config); };
 }
 
+config::Overridden overridden_by(const Arguments& arguments) {
+  return {!arguments.pid_file.empty(), !arguments.control_socket.empty()};
+}
+
+// Another user checks what root's daemon will probably read.
+bool is_roots_to_start(const Arguments& arguments) {
+  struct stat status {};
+  return arguments.check && geteuid() != 0 && stat(arguments.config.c_str(), &status) == 0 && status.st_uid == 0;
+}
+
+config::Loaded load(const Arguments& arguments) {
+  config::Daemon daemon{!arguments.check, overridden_by(arguments)};
+  if (is_roots_to_start(arguments)) daemon.owner = config::Daemon::Owner::root;
+  config::Loaded loaded = config::load(arguments.config, *config::host_of(daemon));
+  if (!loaded.needs_root || daemon.owner != config::Daemon::Owner::root) return loaded;
+  fmt::print(stderr, "{}: only root can run it, who owns it: it is checked as root's daemon would read it\n",
+             arguments.config);
+  daemon.owner = config::Daemon::Owner::only_root;
+  return config::load(arguments.config, *config::host_of(daemon));
+}
+
+void log_warnings(const std::vector<config::Problem>& warnings) {
+  for (const std::string& text : config::texts_of(warnings)) log::Line(log::Level::warning, "root").text(text).write();
+}
+
 // Everything that has effects, in the process that stays: a second instance is detected before a port is touched.
 int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSockets inherited, host::Detached& shell) {
   config::Config& config = *loaded.config;
   auto target = host::open_log_target(config.log.target);
   if (!target) return fail(shell, target.error());
   host::configure_log(config.log, target->lines.get());
+  log_warnings(loaded.warnings);
   host::PidFile pid_file;
   if (!config.pid_file.empty()) {
     auto taken = host::PidFile::take(config.pid_file);
@@ -140,7 +168,7 @@ int serve(const Arguments& arguments, config::Loaded loaded, net::InheritedSocke
   };
   Daemon daemon(std::move(config), std::move(loaded.effective),
                 {arguments.ready_fd, on_ready, std::move(inherited), std::move(pid_file), version(),
-                 arguments.command_line, arguments.program, overrule_with(arguments)},
+                 arguments.command_line, arguments.program, overrule_with(arguments), overridden_by(arguments)},
                 std::move(*target));
   return daemon.run();
 }
@@ -154,10 +182,13 @@ void print_remarks(const config::Node& node, const std::string& path, const std:
 
 int run(const Arguments& arguments) {
   net::InheritedSockets inherited = net::InheritedSockets::take_over();
-  config::Loaded loaded = config::load(arguments.config);
+  config::Loaded loaded = load(arguments);
   for (const config::Problem& problem : loaded.problems) fmt::print(stderr, "{}\n", problem.text());
   if (!loaded.config) return kBadConfiguration;
-  if (arguments.check || arguments.dump_config) print_remarks(loaded.config->root, "root", arguments.config);
+  if (arguments.check || arguments.dump_config) {
+    for (const config::Problem& warning : loaded.warnings) fmt::print(stderr, "{}\n", warning.text());
+    print_remarks(loaded.config->root, "root", arguments.config);
+  }
   if (arguments.dump_config) fmt::print("{}", loaded.effective);
   if (arguments.check) fmt::print("{}: the configuration is good\n", arguments.config);
   if (arguments.dump_config || arguments.check) return kStopped;
@@ -190,6 +221,7 @@ int take_over(const Arguments& arguments) {
         options.version = version();
         options.arguments = arguments.command_line;
         options.overrule = overrule_with(arguments);
+        options.overridden = overridden_by(arguments);
         options.pid_file = std::move(from.pid_file);
         return std::make_unique<Daemon>(std::move(*from.blueprint.config), std::move(from.blueprint.effective),
                                         std::move(options), std::move(from.log));

@@ -1,12 +1,14 @@
 #include "master/config/child_keys_reader.h"
 
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <iterator>
 
 #include "master/config/env_file.h"
+#include "master/config/foresight.h"
 #include "master/config/paths.h"
 
 namespace bulkhead::config {
@@ -34,9 +36,18 @@ void set_rlimit(Context& context, std::vector<Rlimit>& limits, const Entry& entr
   const std::uint64_t value = value_of(entry);
   limits.push_back({resource, value});
   const std::uint64_t hard = context.host().hard_limit(resource);
-  if (context.as_root() || value <= hard) return;
-  context.report(entry.at(), entry.pointer(),
-                 fmt::format("only root can raise the hard limit, which is {} for the daemon", hard));
+  const auto blame = [&](std::string message) { context.report(entry.at(), entry.pointer(), std::move(message)); };
+  if (resource == RLIMIT_NOFILE && value > context.host().most_descriptors()) {
+    return blame(fmt::format("no process can have more than {} (raise it by fs.nr_open of sysctl)",
+                             context.host().most_descriptors()));
+  }
+  if (value <= hard) return;
+  if (!context.as_root()) {
+    blame(fmt::format("only root can raise the hard limit, which is {} for the daemon", hard));
+  } else if (!context.host().has_capability(CAP_SYS_RESOURCE)) {
+    blame(fmt::format(
+        "raising the hard limit, which is {} for the daemon, needs CAP_SYS_RESOURCE, which it does not have", hard));
+  }
 }
 
 template <int resource>
@@ -78,7 +89,9 @@ void set_chroot(Context& context, ChildKeys& keys, const Entry& entry) {
   keys.chroot = context.root();
   entry.effective.text = keys.chroot;
   const auto blame = [&](const std::string& message) { context.report(entry.at(), entry.pointer(), message); };
-  if (!context.as_root()) return blame("only root can change the root directory");
+  if (!context.as_root()) {
+    return context.report_for_root(entry.at(), entry.pointer(), "only root can change the root directory");
+  }
   const std::string problem = why_not_directory(keys.chroot, "");
   if (!problem.empty()) blame(fmt::format("cannot change the root to {}: {}", in_quotes(keys.chroot), problem));
 }
@@ -150,6 +163,7 @@ void read_child_keys(Context& context, const Section& section, WithoutUser witho
   const auto account = account_of(context, section);
   keys.identity = read_identity(context, section, account, without_user);
   if (account) keys.login = login_variables(*account);
+  foresee_child(context, section, keys);
 }
 
 }  // namespace bulkhead::config

@@ -38,7 +38,12 @@ std::vector<std::string> read_command(Context& context, const Entry& entry) {
     argv.front() = path;
     entry.effective.items.front().text = argv.front();
     const std::string problem = why_not_executable(argv.front(), context.root());
-    if (!problem.empty()) blame(fmt::format("cannot execute {}: {}", in_quotes(argv.front()), problem));
+    if (problem.empty()) {
+      context.mention(
+          {Context::Mentioned::Kind::program, path, entry.value.items.front().at, child_pointer(entry.pointer(), 0)});
+    } else {
+      blame(fmt::format("cannot execute {}: {}", in_quotes(argv.front()), problem));
+    }
   }
   return argv;
 }

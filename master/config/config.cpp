@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "master/config/context.h"
+#include "master/config/contradictions.h"
 #include "master/config/expand_children.h"
+#include "master/config/foresight.h"
 #include "master/config/identity.h"
 #include "master/config/paths.h"
 #include "master/config/room_reader.h"
@@ -29,6 +31,7 @@ constexpr std::array kDaemonSetters{
                    [](Context& context, Config& config, const Entry& e) {
                      if (!e.given) return;
                      config.pid_file = resolve_path(e.value.text, context.directory());
+                     foresee_pid_file(context, e, config.pid_file);
                      e.effective = string_value(config.pid_file);
                    }},
     Setter<Config>{"lame_duck",
@@ -53,6 +56,7 @@ void set_socket(Context& context, Control& control, const Entry& entry) {
   address.form = ListenAddress::Form::unix_path;
   address.path = control.socket;
   context.claim_address(address, entry.at(), entry.pointer());
+  if (entry.given) foresee_control_socket(context, entry, control.socket);
 }
 
 void set_control_group(Context& context, Control& control, const Entry& entry) {
@@ -77,6 +81,7 @@ void set_log_target(Context& context, Log& log, const Entry& entry) {
   log.target = entry.is_word() ? entry.value.text : resolve_path(entry.value.text, context.directory());
   log.target_explicit = entry.given;
   entry.effective.text = log.target;
+  foresee_log_target(context, entry, log.target);
 }
 
 // RFC 5424, table 1: the words are in its order, except for the gap between ftp and local0.
@@ -227,7 +232,9 @@ void check_root(Context& context, const Value& top, const Node& root) {
 void check_need(Context& context, const Value& top, const Node& root) {
   const Member* supervisor = top.find("supervisor");
   if (supervisor == nullptr) return;
-  check_descriptors(context, {supervisor->value, "/supervisor", supervisor->value.at}, root);
+  const Section section{supervisor->value, "/supervisor", supervisor->value.at};
+  check_descriptors(context, section, root);
+  check_sense_of_supervisor(context, section, root);
 }
 
 void read_top(Context& context, const Value& top, Loaded& out) {
@@ -250,6 +257,7 @@ void read_top(Context& context, const Value& top, Loaded& out) {
   context.return_to_first_file();
   check_root(context, top, config.root);
   check_need(context, top, config.root);
+  check_sense_of_daemon(context, top, config);
   out.config = std::move(config);
   protect_dollars(effective);
   out.effective = write_json(effective);
@@ -272,6 +280,8 @@ Loaded read(std::string_view text, const std::string& file, const std::string& d
     read_top(context, *document.root, out);
   }
   out.problems = context.take_problems();
+  out.warnings = context.take_warnings();
+  out.needs_root = context.needs_root();
   if (!out.problems.empty()) {
     out.config.reset();
     out.effective.clear();
@@ -313,10 +323,14 @@ Loaded parse(std::string_view text, const std::string& file, const std::string& 
 }
 
 Loaded load(const std::string& path) {
+  return load(path, this_host());
+}
+
+Loaded load(const std::string& path, const Host& host) {
   try {
     const FileText read = read_file(path);
     if (!read.problem.empty()) return problem(path, read.problem);
-    return parse(read.text, path, directory_of(path));
+    return parse(read.text, path, directory_of(path), host);
   } catch (const std::exception& error) {
     return problem(path, error.what());
   }

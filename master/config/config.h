@@ -325,12 +325,16 @@ struct Problem {
 struct Loaded {
   std::optional<Config> config;   // set exactly when `problems` is empty
   std::vector<Problem> problems;  // all problems of the file, by position
+  std::vector<Problem> warnings;  // what will probably not work as it was meant; the messages begin with "warning: "
+  bool needs_root = false;        // some of the problems are none for a daemon of root
   std::string effective;          // --dump-config: the file with defaults filled in; set with `config`
 };
 
 // Reads the file at `path` (regular file, at most 1 MiB). It may block on the file system and on the user database;
 // nothing else in the master may. Never throws. A file that cannot be read is one Problem with its errno in words.
 [[nodiscard]] Loaded load(const std::string& path);
+class Host;
+[[nodiscard]] Loaded load(const std::string& path, const Host& host);
 
 // The same for text that is already in memory (tests, `check -`); relative paths in it are relative to `directory`.
 [[nodiscard]] Loaded parse(std::string_view text, const std::string& file, const std::string& directory);

@@ -77,6 +77,10 @@ void Context::report(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) report(finding.at, finding.pointer, finding.message);
 }
 
+void Context::warn(Position at, std::string pointer, std::string message) {
+  warnings_.push_back({reading_, {file(), at.line, at.column, std::move(pointer), "warning: " + std::move(message)}});
+}
+
 void Context::report_in(const std::string& other, const std::string& pointer, const std::vector<Finding>& findings) {
   const std::size_t reading = reading_;
   begin_file(other);
@@ -118,13 +122,21 @@ void Context::claim_address(const ListenAddress& address, Position at, const std
                                              in_quotes(first), where));
 }
 
-std::vector<Problem> Context::take_problems() {
-  std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
+std::vector<Problem> Context::in_order(std::vector<Found> found) {
+  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
     return std::tie(a.file, a.problem.line, a.problem.column) < std::tie(b.file, b.problem.line, b.problem.column);
   });
   std::vector<Problem> out;
-  for (Found& found : found_) out.push_back(std::move(found.problem));
+  for (Found& one : found) out.push_back(std::move(one.problem));
   return out;
+}
+
+std::vector<Problem> Context::take_problems() {
+  return in_order(std::exchange(found_, {}));
+}
+
+std::vector<Problem> Context::take_warnings() {
+  return in_order(std::exchange(warnings_, {}));
 }
 
 }  // namespace bulkhead::config

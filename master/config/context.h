@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "master/config/config.h"
@@ -44,6 +45,26 @@ class Context {
 
   void report(Position at, std::string pointer, std::string message);
   void report(const std::vector<Finding>& findings);
+  // What will not work as it probably was meant. It does not make the configuration a bad one.
+  void warn(Position at, std::string pointer, std::string message);
+
+  // Programs and libraries of the child that is being read. What runs them is known only afterwards.
+  struct Mentioned {
+    enum class Kind : std::uint8_t { program, library };
+    Kind kind;
+    std::string path;
+    Position at;
+    std::string pointer;
+  };
+  // A key that only root's daemon can carry out, at which another user's is reported.
+  void report_for_root(Position at, std::string pointer, std::string message) {
+    needs_root_ = true;
+    report(at, std::move(pointer), std::move(message));
+  }
+  [[nodiscard]] bool needs_root() const { return needs_root_; }
+
+  void mention(Mentioned one) { mentioned_.push_back(std::move(one)); }
+  [[nodiscard]] std::vector<Mentioned> take_mentioned() { return std::exchange(mentioned_, {}); }
   // Those of another file than the one that is being read, on behalf of the value at `pointer` of this one.
   void report_in(const std::string& file, const std::string& pointer, const std::vector<Finding>& findings);
   // Variables of the files that have been read, by path.
@@ -57,10 +78,12 @@ class Context {
   // Reports `address` if it collides with an earlier one; not for a child that is disabled, which binds none.
   void claim_address(const ListenAddress& address, Position at, const std::string& pointer);
 
+  [[nodiscard]] bool claims_none() const { return claimants_disabled_ != 0; }
   void claim_none(bool on) { claimants_disabled_ += on ? 1 : -1; }
 
   // All problems, file by file and by position.
   [[nodiscard]] std::vector<Problem> take_problems();
+  [[nodiscard]] std::vector<Problem> take_warnings();
 
  private:
   struct Found {
@@ -76,6 +99,7 @@ class Context {
     ListenAddress address;
     Place place;
   };
+  [[nodiscard]] static std::vector<Problem> in_order(std::vector<Found> found);
   [[nodiscard]] std::string elsewhere(const Place& place) const;
 
   const Host& host_;
@@ -86,6 +110,9 @@ class Context {
   std::vector<std::string> files_;  // in the order in which they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;
+  std::vector<Found> warnings_;
+  std::vector<Mentioned> mentioned_;
+  bool needs_root_ = false;
   std::map<std::string, Variables> env_files_;
   int claimants_disabled_ = 0;  // children around what is being read that are disabled
   std::map<std::string, Place> claimed_;

@@ -4,20 +4,24 @@
 #include <fmt/format.h>
 #include <glob.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 
 #include "master/config/cpus.h"
 #include "master/config/default_socket.h"
 #include "master/config/json_reader.h"
+#include "master/config/local_address.h"
 #include "master/config/paths.h"
 #include "master/config/process_limit.h"
 #include "master/config/trust.h"
@@ -30,8 +34,28 @@ std::optional<Account> account_from(const passwd* entry) {
   return Account{entry->pw_name, entry->pw_uid, entry->pw_gid, entry->pw_dir, entry->pw_shell};
 }
 
+bool has_own_capability(int capability) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return true;
+  return (data[capability / 32].effective >> capability % 32 & 1U) != 0;
+}
+
+std::uint64_t number_in(const char* file, std::uint64_t otherwise) {
+  std::uint64_t out = otherwise;
+  return std::ifstream(file) >> out ? out : otherwise;
+}
+
 class ThisHost : public Host {
  public:
+  bool foresees(Foreseen /*what*/) const override { return true; }
+  bool has_capability(int capability) const override { return has_own_capability(capability); }
+  std::uint64_t most_descriptors() const override { return number_in("/proc/sys/fs/nr_open", kUnlimited); }
+  int bind_error(const ListenAddress& address, bool freebind) const override {
+    const std::uint64_t first = number_in("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
+    if (address.port != 0 && address.port < first && !has_capability(CAP_NET_BIND_SERVICE)) return EACCES;
+    return why_not_local(address, freebind);
+  }
   std::uint32_t user_id() const override { return geteuid(); }
   std::uint32_t group_id() const override { return getegid(); }
   // The master has one thread, so the static buffers of libc are safe.
@@ -89,8 +113,33 @@ class ThisHost : public Host {
   }
 };
 
+class HostOfDaemon final : public ThisHost {
+ public:
+  explicit HostOfDaemon(Daemon daemon) : daemon_(daemon) {}
+  std::uint32_t user_id() const override { return read_as_root() ? 0 : ThisHost::user_id(); }
+  std::uint32_t group_id() const override { return read_as_root() ? 0 : ThisHost::group_id(); }
+  std::uint32_t daemon_id() const override { return is_roots() ? 0 : ThisHost::user_id(); }
+  bool has_capability(int capability) const override { return is_roots() || ThisHost::has_capability(capability); }
+  std::uint64_t hard_limit(int resource) const override {
+    return read_as_root() ? kUnlimited : ThisHost::hard_limit(resource);
+  }
+  bool foresees(Foreseen what) const override {
+    if (daemon_.starts) return what == Foreseen::children;
+    if (what == Foreseen::pid_file) return !daemon_.overridden.pid_file;
+    return what != Foreseen::control_socket || !daemon_.overridden.control_socket;
+  }
+
+ private:
+  bool is_roots() const { return daemon_.owner != Daemon::Owner::self; }
+  bool read_as_root() const { return daemon_.owner == Daemon::Owner::only_root; }
+  Daemon daemon_;
+};
+
 class PatientHost final : public ThisHost {
  public:
+  bool foresees(Foreseen /*what*/) const override { return false; }
+  bool has_capability(int /*capability*/) const override { return true; }
+  std::uint64_t most_descriptors() const override { return kUnlimited; }
   Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
   bool knows_env_files() const override { return true; }
@@ -130,6 +179,10 @@ std::string read_opened(int fd, std::string& text) {
 const Host& this_host() {
   static const ThisHost host;
   return host;
+}
+
+std::unique_ptr<Host> host_of(const Daemon& daemon) {
+  return std::make_unique<HostOfDaemon>(daemon);
 }
 
 const Host& patient_host() {

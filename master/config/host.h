@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,15 @@ struct ProcessLimit {
   std::string raised_by;   // "ulimit -u, or …"
 };
 
+// What is looked at before a start.
+enum class Foreseen : std::uint8_t { children, addresses, log, pid_file, control_socket };
+
+// What the command line says instead of the file.
+struct Overridden {
+  bool pid_file = false;
+  bool control_socket = false;
+};
+
 // The present limits of the system.
 struct Capacity {
   std::uint32_t cpus = 1;  // that this process can use, at least 1
@@ -59,11 +69,19 @@ class Host {
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
   [[nodiscard]] virtual std::vector<std::uint32_t> groups(const Account& account, std::uint32_t gid) const = 0;
   [[nodiscard]] virtual Capacity capacity() const = 0;
-  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;                        // getrlimit(2)
-  [[nodiscard]] virtual std::string control_socket() const = 0;                                  // the default path
-  [[nodiscard]] virtual std::string search_path() const = 0;                                     // PATH
+  [[nodiscard]] virtual std::uint64_t hard_limit(int resource) const = 0;                     // getrlimit(2)
+  [[nodiscard]] virtual std::uint64_t most_descriptors() const { return ~std::uint64_t{0}; }  // fs.nr_open of proc(5)
+  [[nodiscard]] virtual std::string control_socket() const = 0;                               // the default path
+  [[nodiscard]] virtual std::string search_path() const = 0;                                  // PATH
   [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;  // getenv(3)
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
+  // Whether this is looked at as a start would meet it (foresight.h).
+  // The user of the daemon whose start is foreseen.
+  [[nodiscard]] virtual std::uint32_t daemon_id() const { return user_id(); }
+  [[nodiscard]] virtual bool foresees(Foreseen /*what*/) const { return false; }
+  [[nodiscard]] virtual bool has_capability(int /*capability*/) const { return true; }  // capabilities(7)
+  // Why bind(2) refuses an address of this system's network: EADDRNOTAVAIL, EACCES, EAFNOSUPPORT or ENODEV; else 0.
+  [[nodiscard]] virtual int bind_error(const ListenAddress& /*address*/, bool /*freebind*/) const { return 0; }
   // The variables of the files that `env_file` names are known from before, so problems of these files do not matter.
   [[nodiscard]] virtual bool knows_env_files() const { return false; }
   [[nodiscard]] virtual std::size_t largest_text() const { return kMaxFileSize; }  // bytes of a configuration
@@ -71,6 +89,20 @@ class Host {
 
 // The real system: user database, scheduler affinity, cgroups, environment, file system.
 [[nodiscard]] const Host& this_host();
+
+// The real system, for a daemon with this command line.
+struct Daemon {
+  bool starts = false;  // right now: it finds out itself what is in the way of its sockets, its log and its pid file
+  Overridden overridden{};
+  // Whose daemon it will be. For root, nothing is foreseen that this process, as another user, cannot see for itself.
+  enum class Owner : std::uint8_t {
+    self,
+    root,      // root may start it, or this user: keys are read as this user's daemon would read them
+    only_root  // some keys are only for root, so all are read as root's daemon would read them
+  };
+  Owner owner = Owner::self;
+};
+[[nodiscard]] std::unique_ptr<Host> host_of(const Daemon& daemon);
 
 // The same, but without any limits: for a configuration that is already in effect, which with its defaults and included
 // files is larger than any file may be.

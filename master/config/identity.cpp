@@ -21,6 +21,10 @@ class Reading {
     context_.report(section_.place_of(key), section_.pointer_of(key), std::move(message));
   }
 
+  void blame_for_root(std::string_view key, std::string message) {
+    context_.report_for_root(section_.place_of(key), section_.pointer_of(key), std::move(message));
+  }
+
   std::optional<std::uint32_t> group() {
     const std::string* text = account_text(section_, "group");
     if (text == nullptr) return std::nullopt;
@@ -55,14 +59,15 @@ class Reading {
       if (!uid) {
         blame("user", fmt::format("no user {} in the user database", in_quotes(*text)));
       } else if (*uid != host.user_id()) {
-        blame("user",
-              fmt::format("only root can run it as {}; the daemon runs as user {}", in_quotes(*text), host.user_id()));
+        blame_for_root("user", fmt::format("only root can run it as {}; the daemon runs as user {}", in_quotes(*text),
+                                           host.user_id()));
       }
     }
     if (const auto gid = group(); gid && *gid != host.group_id()) {
-      blame("group", fmt::format("only root can change the group; the daemon runs as group {}", host.group_id()));
+      blame_for_root("group",
+                     fmt::format("only root can change the group; the daemon runs as group {}", host.group_id()));
     }
-    if (section_.object.find("groups") != nullptr) blame("groups", "only root can set supplementary groups");
+    if (section_.object.find("groups") != nullptr) blame_for_root("groups", "only root can set supplementary groups");
   }
 
   std::optional<Identity> as_user(const std::string& text, const std::optional<Account>& account) {

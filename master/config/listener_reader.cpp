@@ -7,6 +7,8 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/connection_variables.h"
+#include "master/config/contradictions.h"
+#include "master/config/foresight.h"
 #include "master/config/paths.h"
 #include "master/config/proxy_reader.h"
 #include "master/config/room_reader.h"
@@ -54,7 +56,9 @@ void set_module(Context& context, ModuleHandler& handler, const Entry& entry) {
   handler.stamp = stamp_of_file(handler.path);
   entry.effective.text = handler.path;
   const std::string problem = why_not_loadable(handler.path, context.as_root());
-  if (problem.empty()) return;
+  if (problem.empty()) {
+    return context.mention({Context::Mentioned::Kind::library, handler.path, entry.at(), entry.pointer()});
+  }
   context.report(entry.at(), entry.pointer(), fmt::format("cannot load {}: {}", in_quotes(handler.path), problem));
 }
 
@@ -238,6 +242,8 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   check_kill_mode(context, section, *node.listener);
   check_room(context, section, *node.listener, effective);
   read_socket_owner(context, section, node.listener->sockets);
+  foresee_addresses(context, section, *node.listener);
+  check_sense_of_listener(context, section, node);
 }
 
 }  // namespace bulkhead::config

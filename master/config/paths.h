@@ -6,6 +6,9 @@
 
 namespace bulkhead::config {
 
+inline constexpr const char* kSyslogSocket = "/dev/log";                      // of syslog(3)
+inline constexpr const char* kJournalSocket = "/run/systemd/journal/socket";  // of systemd's journal
+
 // `path` as an absolute path. A relative one is relative to `directory`, which is absolute.
 [[nodiscard]] std::string resolve_path(std::string_view path, const std::string& directory);
 

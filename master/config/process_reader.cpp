@@ -5,6 +5,7 @@
 
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
+#include "master/config/contradictions.h"
 #include "master/config/tree_reader.h"
 #include "worker/sys/signal_name.h"
 
@@ -95,6 +96,7 @@ void read_process(Context& context, const Section& section, Node& node, Value& e
   if (node.process->oneshot) make_transient(context, section, node, effective);
   ChildKeys& keys = node.process->child;
   read_child_keys(context, section, WithoutUser::unchanged, keys, effective);
+  check_sense_of_process(context, section, node);
   if (keys.standard_error != StandardError::socket) return;
   context.report(section.place_of("stderr"), section.pointer_of("stderr"), "a process has no connection to write to");
 }

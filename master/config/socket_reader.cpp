@@ -110,8 +110,9 @@ void read_socket_owner(Context& context, const Section& section, SocketOptions& 
     if (!options.owner) {
       blame(fmt::format("no user {} in the user database", in_quotes(*text)));
     } else if (!context.as_root() && *options.owner != host.user_id()) {
-      blame(fmt::format("only root can give a socket to {}; the daemon runs as user {}", in_quotes(*text),
-                        host.user_id()));
+      context.report_for_root(section.place_of("owner"), section.pointer_of("owner"),
+                              fmt::format("only root can give a socket to {}; the daemon runs as user {}",
+                                          in_quotes(*text), host.user_id()));
     }
   }
   // A missing group has already been reported with the identity of the workers.

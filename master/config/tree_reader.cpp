@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/config/contradictions.h"
 #include "master/config/expand_children.h"
 
 namespace bulkhead::config {
@@ -166,6 +167,7 @@ void read_child(Context& context, const Section& section, Node& parent, Value& e
   check_significant(context, section, node, parent.spec.flags.auto_shutdown);
   const AddressesFree free(context, !node.enabled);
   if (kind != nullptr) kind->read(context, section, node, shown);
+  if (node.spec.type == NodeType::supervisor && kind != nullptr) check_sense_of_supervisor(context, section, node);
   effective.items.push_back(std::move(shown));
   (node.enabled ? parent.children : parent.disabled).push_back(std::move(node));
 }

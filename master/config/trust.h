@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <optional>
 #include <string>
 
 #include "worker/sys/fd.h"
@@ -25,6 +26,9 @@ namespace bulkhead::config {
 // are the file, each directory and each symbolic link on the way to it, and the way to a link's target. Errors: those
 // of open(2); where others may write to one of them or a link is another user's, a sentence that names it, and code 0.
 [[nodiscard]] sys::Result<sys::Fd> open_trusted(const std::string& path);
+
+// Why a pid file must not be in this directory: others could replace it.
+[[nodiscard]] std::optional<sys::Error> why_not_for_pid_file(const std::string& directory);
 
 // That sentence. Empty: it may be obeyed, or cannot be opened at all.
 [[nodiscard]] std::string why_not_trusted(const std::string& path);

@@ -42,8 +42,11 @@ Answer answer_of(const Outcome& outcome) {
 
 Answer answer_of(const reload::Reload::Result& result) {
   if (!result.problems.empty()) return refused(result.problems);
-  return {{{"ok", true}, {"changes", reload::changes_json(result.plan)}, {"needs_restart", result.plan.needs_restart}},
-          std::nullopt};
+  Answer out{
+      {{"ok", true}, {"changes", reload::changes_json(result.plan)}, {"needs_restart", result.plan.needs_restart}},
+      std::nullopt};
+  if (!result.warnings.empty()) out.result["warnings"] = result.warnings;
+  return out;
 }
 
 procedure::Done answer_with(Reply reply) {

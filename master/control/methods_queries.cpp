@@ -44,7 +44,10 @@ void Methods::config(const Params&, Reply reply) {
 
 void Methods::check(const Params& params, Reply reply) {
   const auto result = parts_.reload.check(params.value("file", ""));
-  reply(result.problems.empty() ? ok() : refused(result.problems));
+  if (!result.problems.empty()) return reply(refused(result.problems));
+  Answer answer = ok();
+  if (!result.warnings.empty()) answer.result["warnings"] = result.warnings;
+  reply(std::move(answer));
 }
 
 void Methods::diff(const Params& params, Reply reply) {

@@ -43,6 +43,9 @@ const std::string& word_of(const protocol::Failure& failure) noexcept {
 }
 
 int Printer::result(std::string_view method, const Json& params, const Json& result) const {
+  for (const Json& warning : member(result, "warnings")) {
+    if (warning.is_string()) complain(escaped(warning.get<std::string>()), 0);
+  }
   print(json_ ? json_text(result) + "\n" : readable(method, params, result, style_));
   return kOk;
 }

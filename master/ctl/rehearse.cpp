@@ -11,6 +11,7 @@
 
 #include "master/config/config.h"
 #include "master/config/duration.h"
+#include "master/config/host.h"
 #include "master/config/nearest.h"
 #include "master/config/tree_of_config.h"
 #include "master/ctl/output.h"
@@ -103,7 +104,7 @@ sys::Result<std::string> read_input(const std::string& path) {
 
 Rehearsal rehearse(const Json& params, bool json) {
   if (!params.contains("config")) return play(params, nullptr, json);
-  const config::Loaded loaded = config::load(params["config"].get<std::string>());
+  const config::Loaded loaded = config::load(params["config"].get<std::string>(), config::patient_host());
   if (loaded.config) {
     const ChildSpec tree = config::tree_of_config(loaded.config->root);
     return play(params, &tree, json);

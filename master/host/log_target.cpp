@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "master/config/paths.h"
+
 namespace bulkhead::host {
 
 namespace {
@@ -72,7 +74,7 @@ sys::Fd open_again(int fd) {
 }
 
 sys::Result<sys::Fd> connect_to_log_daemon(const std::string& target) {
-  return connect_to(target == "syslog" ? _PATH_LOG : "/run/systemd/journal/socket");
+  return connect_to(target == "syslog" ? config::kSyslogSocket : config::kJournalSocket);
 }
 
 log::Transport transport_of(const std::string& target) {

@@ -18,18 +18,6 @@ namespace bulkhead::host {
 
 namespace {
 
-std::optional<sys::Error> untrusted_directory(const std::string& directory) {
-  constexpr const char* kOperation = "pid file in";
-  struct stat status {};
-  if (stat(directory.c_str(), &status) != 0) return sys::Error{kOperation, directory, errno};
-  if (!config::is_ours_or_roots(status)) {
-    return sys::Error{kOperation, directory + ", which belongs to another user", EPERM};
-  }
-  const bool shared = (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (status.st_mode & S_ISVTX) == 0;
-  if (shared) return sys::Error{kOperation, directory + ", which others may write to", EPERM};
-  return std::nullopt;
-}
-
 std::string untrusted_file(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return "it is not a regular file";
   if (!config::is_ours_or_roots(status)) return "it belongs to another user";
@@ -80,7 +68,7 @@ PidFile PidFile::resume(const std::string& path, sys::Fd file) {
 }
 
 sys::Result<PidFile> PidFile::take(const std::string& path) {
-  if (auto error = untrusted_directory(std::filesystem::path(path).parent_path())) return std::move(*error);
+  if (auto error = config::why_not_for_pid_file(std::filesystem::path(path).parent_path())) return std::move(*error);
   const std::string temporary = fmt::format("{}.{}", path, getpid());
   for (;;) {
     sys::Fd old(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "master/config/listen_address.h"
+#include "master/config/local_address.h"
 #include "master/net/address_move.h"
 #include "master/net/socket_options.h"
 #include "master/net/socket_repair.h"
@@ -42,6 +43,10 @@ std::vector<ListeningSocket*> claim(std::vector<ListeningSocket*>& unclaimed, co
 
 bool is_in_the_way(const ListeningSocket& socket, const config::ListenAddress& address) {
   return !socket.reserved && config::collide(bound_address(socket), address);
+}
+
+std::string left_out(const sys::Error& error) {
+  return fmt::format("{}; this system has no IPv6, so the listener does without this address", error.text());
 }
 
 sys::Error too_many(const config::ListenAddress& address) {
@@ -157,6 +162,7 @@ sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listene
   std::vector<Place> out;
   for (const config::ListenAddress& address : config.listen) out.push_back({&address, claim(old, address), {}});
   std::size_t count = 0;
+  std::optional<sys::Error> without_family;
   for (Place& place : out) {
     failed_address_ = place.address;
     if (place.kept.empty()) {
@@ -165,11 +171,17 @@ sys::Result<std::vector<Listener::Place>> Listener::gather(const config::Listene
       for (const ListeningSocket* one : old) {
         if (is_in_the_way(*one, *place.address)) given->in_the_way.push_back(one->fd.get());
       }
-      if (auto error = make(place, config.sockets, std::move(*given), remarks)) return std::move(*error);
+      if (auto error = make(place, config.sockets, std::move(*given), remarks)) {
+        const bool dispensable = config.listen.size() > 1 && config::is_without_family(*place.address, error->code);
+        if (!dispensable) return std::move(*error);
+        remarks.push_back(left_out(*error));
+        without_family = std::move(error);
+      }
     }
     count += place.kept.size() + place.made.size();
     if (count > config::kMaxSocketsOfListener) return too_many(*place.address);
   }
+  if (count == 0 && without_family) return std::move(*without_family);
   failed_address_ = nullptr;
   return out;
 }

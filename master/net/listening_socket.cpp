@@ -45,8 +45,8 @@ sys::Error about_file(const ListenAddress& address, const sys::Error& error) {
   return {fmt::format("bind {}: no directory {}", address.text, directory), "", 0};
 }
 
-MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options, std::span<const int> in_the_way) {
-  const ListenAddress& address = socket.address;
+MaybeError listen_on(ListeningSocket& socket, const ListenAddress& address, const SocketOptions& options,
+                     std::span<const int> in_the_way) {
   const auto backlog = static_cast<int>(options.backlog);
   if (address.form == Form::unix_path) {
     auto file = listen_at(socket.fd.get(), address.path, {options.mode, options.owner, options.group, backlog});
@@ -65,9 +65,17 @@ MaybeError listen_on(ListeningSocket& socket, const SocketOptions& options, std:
   return std::nullopt;
 }
 
+// "*:PORT" means both families; without IPv6 in the kernel, it means the other one.
+ListenAddress as_possible(ListenAddress address) {
+  if (!address.text.starts_with("*:") || sys::Fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0))) return address;
+  address.form = Form::ipv4;
+  address.host = "0.0.0.0";
+  return address;
+}
+
 MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vector<std::string>& remarks,
                 std::span<const int> in_the_way) {
-  const ListenAddress& address = socket.address;
+  const ListenAddress address = as_possible(socket.address);
   const int family = address.form == Form::ipv4 ? AF_INET : address.form == Form::ipv6 ? AF_INET6 : AF_UNIX;
   socket.any_port = address.port == 0;
   socket.fd.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -76,7 +84,7 @@ MaybeError make(ListeningSocket& socket, const SocketOptions& options, std::vect
     if (auto error = set_bind_options(socket.fd.get(), address, options.freebind)) return error;
   }
   if (auto error = set_connection_options(socket.fd.get(), address.text, options, remarks)) return error;
-  return listen_on(socket, options, in_the_way);
+  return listen_on(socket, address, options, in_the_way);
 }
 
 // Also sets the backlog: listen(2) on a listening socket changes nothing else.

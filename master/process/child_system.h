@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
@@ -60,6 +61,8 @@ class ChildSystem {
   [[nodiscard]] virtual bool holds_any(pid_t child, std::span<const ino_t> sockets) noexcept;
   // The real user of a child, alive or not reaped yet. Nothing: it cannot be seen.
   [[nodiscard]] virtual std::optional<std::uint32_t> real_user(pid_t child) noexcept;
+  // The process group of a child, ended or not.
+  [[nodiscard]] virtual pid_t group_of(pid_t child) noexcept { return getpgid(child); }
   // What is left of the process group whose leader has been reaped, and SIGKILL for it if it is `due`. It is only ever
   // signalled while children of ours are in it, which hold its number, and all of these are `user`'s, where one is
   // named.

@@ -8,6 +8,9 @@
 
 namespace bulkhead::process {
 
+// The remark at the end of a program that has exited while a process that it has started continues.
+inline constexpr const char* kInBackground =
+    "seems to have gone to the background, where it cannot be supervised: it must be told to stay in the foreground";
 inline constexpr const char* kNotReadyInTime = "was not ready within start_timeout";
 inline constexpr const char* kStillStarting = "was still starting when the daemon began to stop";
 

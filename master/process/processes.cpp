@@ -86,6 +86,7 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.path = std::move(path);
   child.config = config;
   child.shutdown = shutdown;
+  child.began = now();
   child.start_timeout = start_timeout;
   child.start_deadline = deadline_after(start_timeout);
   child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
@@ -332,6 +333,14 @@ std::optional<ChildEnd> Processes::leader_ended(pid_t pid) {
     default: break;
   }
   return end;
+}
+
+bool Processes::has_exited_soon(pid_t pid) const {
+  constexpr auto kSoon = 10s;
+  const ProcessChild& child = children_.of(pid);
+  const bool by_itself =
+      !child.ended && !child.config.oneshot && child.state != ProcessChild::State::leaving && child.failure.empty();
+  return by_itself && system_.status_of(pid) == 0 && now() - child.began < kSoon;
 }
 
 bool Processes::waits_for_group(pid_t pid) const {

@@ -83,6 +83,7 @@ struct ProcessChild {
   WatchedFd notify;  // pipe or socket
   log::RateLimit strangers;
   std::unique_ptr<ChildOutput> output;
+  Instant began{};  // 0 after an upgrade
   GroupEnd group;
   GroupScan scan;
   bool others_live = false;  // processes of its group that are no children of ours, when we last looked
@@ -136,6 +137,9 @@ class Processes {
   // `pid` is known and has become a zombie. Reads its remaining messages first (on_ready may be called), then has the
   // rest of its group end. The run is over when take_over() returns it. Nothing: it was a post_stop.
   [[nodiscard]] std::optional<ChildEnd> leader_ended(pid_t pid);
+  // `pid` is known and has become a zombie: whether it has exited with status 0 soon after its start, unasked. To be
+  // called before leader_ended().
+  [[nodiscard]] bool has_exited_soon(pid_t pid) const;
   // Whether it is a leader that has ended and stays a zombie.
   [[nodiscard]] bool waits_for_group(pid_t pid) const;
   // Reaps the leaders of the runs that are over. To be called after any child has ended, and after on_deadline().

@@ -38,11 +38,13 @@ Reload::Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::
       last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}) {}
 
 config::Loaded Reload::load(const std::string& file) const {
-  return config::load(file.empty() ? parts_.catalogue.config().file : file);
+  const auto host = config::host_of({false, surroundings_.overridden});
+  return config::load(file.empty() ? parts_.catalogue.config().file : file, *host);
 }
 
 Reload::Result Reload::check(const std::string& file) const {
-  return {config::texts_of(load(file).problems), {}};
+  const config::Loaded loaded = load(file);
+  return {config::texts_of(loaded.problems), {}, {}, config::texts_of(loaded.warnings)};
 }
 
 Reload::Result Reload::diff(const std::string& file) const {
@@ -50,7 +52,7 @@ Reload::Result Reload::diff(const std::string& file) const {
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
   ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
   std::vector<Difference> left = left_by(planned, differences(look()));
-  return {{}, std::move(planned), std::move(left)};
+  return {{}, std::move(planned), std::move(left), config::texts_of(loaded.warnings)};
 }
 
 ReloadPlan Reload::plan(const std::string& effective, const config::Config& config, bool reset) const {
@@ -119,6 +121,7 @@ void Reload::run() {
   manager_.reloading();
   config::Loaded loaded = load("");
   if (!loaded.config) return reject(config::texts_of(loaded.problems));
+  warnings_ = config::texts_of(loaded.warnings);
   auto config = std::make_shared<config::Config>(std::move(*loaded.config));
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
@@ -134,6 +137,7 @@ void Reload::complete() {
     return run();
   }
   completing_ = true;
+  warnings_.clear();  // they have been told
   events_.publish("reload_started", "root");
   manager_.reloading();
   const running::Catalogue& now = parts_.catalogue;
@@ -210,6 +214,7 @@ void Reload::finished(std::vector<std::string> problems) {
   for (const std::string& pointer : attempt_.plan.needs_restart) {
     log::Line(log::Level::warning, "root").text(pointer).text(" changes only when the daemon is restarted").write();
   }
+  for (const std::string& warning : warnings_) log::Line(log::Level::warning, "root").text(warning).write();
   for (const std::string& problem : problems) {
     log::Line(log::Level::error, "root").text("reloaded, but: ").text(problem).write();
   }
@@ -217,7 +222,7 @@ void Reload::finished(std::vector<std::string> problems) {
   if (!problems.empty()) fields["errors"] = problems;
   events_.publish("reload_done", "root", fields);
   if (!completing_ || !problems.empty()) remember(problems);
-  const Result result{std::move(problems), attempt_.plan};
+  const Result result{std::move(problems), attempt_.plan, {}, warnings_};
   if (attempt_.has_given_up() || (!completing_ && !missing().changes.empty())) {
     owe(result);
   } else {

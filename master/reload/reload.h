@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/config/host.h"
 #include "master/host/service_manager.h"
 #include "master/journal/event_ring.h"
 #include "master/reload/attempt.h"
@@ -38,7 +39,8 @@ class Reload {
   struct Result {
     std::vector<std::string> problems;
     ReloadPlan plan;
-    std::vector<Difference> left{};  // diff: what operators have made different, and a reload leaves so
+    std::vector<Difference> left{};       // diff: what operators have made different, and a reload leaves so
+    std::vector<std::string> warnings{};  // of the file
   };
   using Answered = std::function<void(const Result&)>;
   struct Surroundings {
@@ -46,6 +48,7 @@ class Reload {
     std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
     std::function<void()> taken_over;               // the new configuration is in effect
     std::function<void()> on_change;                // begun or over
+    config::Overridden overridden{};                // by the command line
   };
 
   // All references must outlive it.
@@ -101,12 +104,13 @@ class Reload {
   Attempt attempt_;
   Commit commit_;
   nlohmann::ordered_json last_;
-  std::vector<Answered> askers_;   // of the present reload
-  std::vector<Answered> waiting_;  // of the next
-  std::vector<Owed> owing_;        // of reloads in effect that have given something up
-  bool reset_ = false;             // some asker of the next reload wants it
-  bool completing_ = false;        // the present one is for those
-  bool stopping_ = false;          // the daemon is
+  std::vector<std::string> warnings_;  // of the file that is in effect or tried
+  std::vector<Answered> askers_;       // of the present reload
+  std::vector<Answered> waiting_;      // of the next
+  std::vector<Owed> owing_;            // of reloads in effect that have given something up
+  bool reset_ = false;                 // some asker of the next reload wants it
+  bool completing_ = false;            // the present one is for those
+  bool stopping_ = false;              // the daemon is
 };
 
 // [{"path", "kind", "keys"}, …], as events and answers have it.

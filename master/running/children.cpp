@@ -10,7 +10,9 @@
 
 #include "master/host/clock.h"
 #include "master/journal/exit_text.h"
+#include "master/process/background.h"
 #include "master/process/exit_judgement.h"
+#include "master/process/failure_text.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -264,8 +266,17 @@ void Children::collect() {
   for (net::Listener* listener : adoption_.take_ordered()) workers_.errands().next(*listener);
 }
 
+bool Children::is_somebodys(pid_t pid) const {
+  return workers_.knows(pid) || processes_.knows(pid) || adoption_.knows(pid) || observer_.is_stranger(pid);
+}
+
 void Children::on_process_end(pid_t pid) {
-  if (const auto end = processes_.leader_ended(pid)) tell(*end);
+  const bool left = processes_.has_exited_soon(pid) &&
+                    process::has_left_some_running(system_, pid, [this](pid_t one) { return is_somebodys(one); });
+  if (auto end = processes_.leader_ended(pid)) {
+    if (left && end->failure.empty()) end->failure = process::kInBackground;
+    tell(*end);
+  }
   finish_processes();
 }
 

@@ -174,6 +174,8 @@ class Children final : public Workforce {
   void do_slice();
   [[nodiscard]] bool sweep_gone();
   void search_strays_of(const process::WorkerProcess& worker);
+  // A worker, a process of the tree, a connection, or a process that the daemon itself has started.
+  [[nodiscard]] bool is_somebodys(pid_t pid) const;
   [[nodiscard]] bool end_strays();
   [[nodiscard]] bool is_being_swept(const net::Listener& listener) const;
   void worker_gone(Gone gone);

@@ -53,9 +53,7 @@ void Children::search_strays_of(const process::WorkerProcess& worker) {
 // the port any more when the worker's end is reported.
 bool Children::end_strays() {
   if (!strays_) return true;
-  const auto is_known = [this](pid_t pid) {
-    return workers_.knows(pid) || processes_.knows(pid) || adoption_.knows(pid) || observer_.is_stranger(pid);
-  };
+  const auto is_known = [this](pid_t pid) { return is_somebodys(pid); };
   switch (strays_->go_on(system_, is_known, now())) {
     case process::StraySearch::Step::again: return false;
     case process::StraySearch::Step::waits: return true;

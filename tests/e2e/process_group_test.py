@@ -181,6 +181,37 @@ signal.pause()
         daemon.events.next("child_removed", "root/first")
 
 
+class Background(GroupTestCase):
+    """A program that exits at once while what it has started continues is noticed, for it cannot be supervised."""
+
+    HINT = "; it seems to have gone to the background, where it cannot be supervised: it must be told to stay in the foreground"
+
+    def run_once(self, script, **keys):
+        daemon = self.supervise(listener(), shell("p", script, restart="transient", **keys))
+        return daemon, daemon.events.next("child_exited", "root/p")
+
+    def test_in_a_session_of_its_own(self):
+        pid_file = os.path.join(self.directory, "pid")
+        daemon, event = self.run_once(f"setsid sh -c 'echo $$ >{pid_file}; exec sleep 1000' & while ! [ -s {pid_file} ]; do :; done")
+        with open(pid_file) as file:
+            stray = int(file.read())
+        self.addCleanup(signal_process, stray, signal.SIGKILL)
+        self.assertTrue(daemon.log("exited with status 0" + self.HINT, path="root/p"))
+        self.assertEqual("; " + event["remark"], self.HINT)
+        self.assertIn(self.HINT, daemon.control.run("explain", "root/p")[1])
+        signal_process(stray, signal.SIGKILL)
+
+    def test_in_its_group(self):
+        daemon, _ = self.run_once("sleep 1000 &")
+        self.assertTrue(daemon.log("exited with status 0" + self.HINT, path="root/p"))
+
+    def test_others_are_not_suspected(self):
+        for script in ("exit 0", "sleep 1000 & exit 3", "sleep 0.01 & wait"):
+            with self.subTest(script):
+                daemon, event = self.run_once(script)
+                self.assertNotIn("background", str(event))
+
+
 class Upgrades(UpgradeTestCase):
     def test_a_run_that_is_half_over_is_continued(self):
         script = '(trap "echo asked" TERM; echo up; while :; do sleep 0.05; done) & exec sleep 1000'

@@ -2,7 +2,6 @@
 Only addresses and paths are changed: the test has directories and ports of its own."""
 
 import hashlib
-import json
 import os
 import pwd
 import shutil
@@ -11,28 +10,11 @@ import subprocess
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import SOURCE, TestCase, main, tool
+from harness import TestCase, main, tool
+from harness.examples import DIRECTORY, example, example_names, programs_of, replaced
 
 ROOT = os.geteuid() == 0
 CLIENTS = 8
-
-
-def example(name):
-    with open(os.path.join(SOURCE, "etc", "examples", name)) as file:
-        return json.load(file)
-
-
-def replaced(value, changes):
-    """`value` with each string that begins or ends with a key of `changes` rewritten."""
-    if isinstance(value, dict):
-        return {key: replaced(one, changes) for key, one in value.items()}
-    if isinstance(value, list):
-        return [replaced(one, changes) for one in value]
-    if isinstance(value, str):
-        for old, new in changes.items():
-            if value.endswith(old):
-                return value.removesuffix(old) + new
-    return value
 
 
 def digest(directory):
@@ -49,10 +31,12 @@ def digest(directory):
 class Examples(TestCase):
     @unittest.skipUnless(ROOT, "the examples name users")
     def test_every_example_is_valid(self):
-        directory = os.path.join(SOURCE, "etc", "examples")
-        for name in sorted(name for name in os.listdir(directory) if name.endswith(".json")):
+        for name in example_names():
+            if missing := [one for one in programs_of(example(name)) if not os.path.exists(one)]:
+                print(f"{name}: not installed: {' '.join(missing)}")
+                continue
             with self.subTest(name):
-                self.assertEqual(self.run_program("-c", os.path.join(directory, name), "--check")[0::2], (0, ""))
+                self.assertEqual(self.run_program("-c", os.path.join(DIRECTORY, name), "--check")[0::2], (0, ""))
 
 
 class Programs(TestCase):
@@ -106,7 +90,8 @@ class Programs(TestCase):
             self.run_client("git", "-C", source, *words, env=env)
         served = os.path.join(self.directory, "served")
         self.run_client("git", "clone", "-q", "--bare", source, os.path.join(served, "it.git"), env=env)
-        self.give_to_nobody(served)
+        # The repository stays root's: the handler's user may read it, and git would refuse it for that.
+        os.chmod(self.directory, 0o755)
         daemon, host, port = self.serve("git.json", {"/srv/git": served})
 
         def clone(number):
@@ -118,11 +103,15 @@ class Programs(TestCase):
         shutil.rmtree(os.path.join(source, ".git"))
         self.assertEqual(self.together(clone), [digest(source)] * CLIENTS)
         self.counted(daemon, CLIENTS)
+        lost = subprocess.run(["git", "clone", "-q", f"git://{host}:{port}/lost.git", os.path.join(self.directory, "lost")],
+                              capture_output=True, text=True, env=env)
+        self.assertIn("no such repository", lost.stderr)
+        daemon.wait_log("does not appear to be a git repository", 1)
 
     @tool("rsync")
     def test_rsync(self):
         source = self.content("module")
-        conf = self.write("rsyncd.conf", f"use chroot = no\n[files]\npath = {source}\nread only = yes\n")
+        conf = self.write("rsyncd.conf", f"[files]\npath = {source}\nread only = yes\n")
         daemon, host, port = self.serve("rsync.json", {"/etc/rsyncd.conf": conf})
 
         def fetch(number):
@@ -172,7 +161,7 @@ class Programs(TestCase):
         self.counted(daemon, len(texts))
 
     @unittest.skipUnless(ROOT, "sshd needs root to become its user")
-    @tool("sshd", "ssh", "ssh-keygen")
+    @tool("sshd", "ssh", "ssh-keygen", "sudo")
     def test_ssh(self):
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         host_key, key = (os.path.join(self.directory, name) for name in ("host_key", "key"))
@@ -183,14 +172,28 @@ class Programs(TestCase):
         daemon, host, port = self.serve("ssh.json", {"/etc/ssh/sshd_config": conf})
         data = os.path.join(self.content("data"), "large")
 
-        def talk(number):
-            out = self.run_client(
+        def session(command, number=0):
+            return self.run_client(
                 "ssh", "-F", "none", "-i", key, "-p", str(port), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-                "-o", f"UserKnownHostsFile={os.path.join(self.directory, 'known')}{number}", f"root@{host}", f"cat {data}")
-            return hashlib.sha256(out).hexdigest()
+                "-o", f"UserKnownHostsFile={os.path.join(self.directory, 'known')}{number}", f"root@{host}", command)
+
+        def talk(number):
+            return hashlib.sha256(session(f"cat {data}", number)).hexdigest()
 
         self.assertEqual(self.together(talk), [digest(os.path.dirname(data))["large"]] * CLIENTS)
         self.counted(daemon, CLIENTS)
+        self.check_sudo(session)
+
+    def check_sudo(self, session):
+        """A session's user can become another one, for which the system has set-user-ID programs."""
+        self.assertEqual(session("sudo -n -u nobody id -u"), b"65534\n")
+        own_id = os.path.join(self.directory, "own_id")
+        shutil.copy("/usr/bin/id", own_id)
+        os.chmod(own_id, 0o4755)
+        os.chmod(self.directory, 0o755)
+        nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+        self.assertEqual(session(f"{nobody} {own_id} -u"), b"0\n")
+        self.assertIn(b"password is required", session(f"{nobody} sudo -n true 2>&1 || true"))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ running::Children::Settings settings_of(const config::Config& config) {
 }  // namespace
 
 std::string file_with(std::string_view children, std::string_view daemon_keys, std::string_view root_keys) {
-  return fmt::format(R"({{"control":{{"socket":"/nonexistent"}},"log":{{"target":"/dev/null"}},"daemon":{{{}}},)"
+  return fmt::format(R"({{"control":{{"socket":"/tmp/nonexistent"}},"log":{{"target":"/dev/null"}},"daemon":{{{}}},)"
                      R"("supervisor":{{{}{}"children":[{}]}}}})",
                      daemon_keys, root_keys, root_keys.empty() ? "" : ",", children);
 }

@@ -1,0 +1,160 @@
+#include "master/config/runnable.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "master/config/json_value.h"
+#include "master/config/paths.h"
+#include "master/config/program_kind.h"
+#include "master/config/reach.h"
+
+namespace bulkhead::config {
+
+namespace {
+
+constexpr int kMostInterpreters = 5;  // as many scripts as the kernel follows, one the interpreter of the other
+
+std::string by_descriptor(const sys::Fd& file) {
+  return fmt::format("/proc/self/fd/{}", file.get());
+}
+
+// Empty where this process may not read it.
+std::optional<std::string> head_of(const std::string& path) {
+  const sys::Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  std::string out(kProgramHead, '\0');
+  const ssize_t got = file ? pread(file.get(), out.data(), out.size(), 0) : -1;
+  if (got < 0) return std::nullopt;
+  out.resize(static_cast<std::size_t>(got));
+  return out;
+}
+
+// The kind of this process's own program: what this kernel runs for certain.
+const Elf& own_kind() {
+  static const Elf own = [] {
+    const auto head = head_of("/proc/self/exe");
+    const ProgramKind kind = kind_of_program(head.value_or(""));
+    const auto* elf = std::get_if<Elf>(&kind);
+    return elf != nullptr ? *elf : Elf{};
+  }();
+  return own;
+}
+
+// Whether the kernel has been told of other kinds of programs (binfmt_misc).
+bool knows_other_kinds() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/fs/binfmt_misc", error)) {
+    if (entry.path().filename() != "register" && entry.path().filename() != "status") return true;
+  }
+  return false;
+}
+
+std::string foreign(const Elf& elf) {
+  if (may_run(own_kind(), elf) || knows_other_kinds()) return "";
+  return fmt::format("it is a program for another kind of processor (ELF machine {}, this system has {})", elf.machine,
+                     own_kind().machine);
+}
+
+class Looking {
+ public:
+  explicit Looking(const Runner& runner) : runner_(runner) {}
+
+  std::string why_not(const std::string& path, int depth = 0) {
+    Reached reached = reach(path, runner_.root, runner_.who, Access::execute);
+    if (!reached.problem.empty() || !reached.file) return reached.problem;
+    struct stat status {};
+    if (fstat(reached.file.get(), &status) != 0) return "";
+    if (!S_ISREG(status.st_mode)) return "not a regular file";
+    if (depth == 0) look_at_privileges(reached.file, status);
+    const auto head = head_of(by_descriptor(reached.file));
+    if (!head) return "";
+    const ProgramKind kind = kind_of_program(*head);
+    if (const auto* nothing = std::get_if<NoProgram>(&kind)) return knows_other_kinds() ? "" : nothing->why;
+    if (const auto* elf = std::get_if<Elf>(&kind)) return why_not_elf(*elf);
+    return why_not_script(path, std::get<Script>(kind), depth);
+  }
+
+  std::string doubt;
+
+ private:
+  std::string why_not_elf(const Elf& elf) const {
+    if (std::string why = foreign(elf); !why.empty()) return why;
+    if (elf.interpreter.empty()) return "";
+    const std::string why = reach(inside(elf.interpreter), runner_.root, runner_.who, Access::execute).problem;
+    return why.empty() ? "" : fmt::format("its dynamic loader {} cannot be used: {}", in_quotes(elf.interpreter), why);
+  }
+
+  std::string why_not_script(const std::string& path, const Script& script, int depth) {
+    if (depth == kMostInterpreters) return "its interpreters are scripts, more than the kernel follows";
+    if (script.carriage_return) {
+      return fmt::format(
+          "its first line ends in a carriage return, which the kernel takes for a part of {} (save it with the line "
+          "ends of Unix)",
+          in_quotes("#!" + script.interpreter + (script.argument.empty() ? "" : " " + script.argument)));
+    }
+    if (std::string why = why_not(inside(script.interpreter), depth + 1); !why.empty()) {
+      return fmt::format("its interpreter {} cannot be executed: {}", in_quotes(script.interpreter), why);
+    }
+    // The interpreter opens the script by its name.
+    std::string why = reach(path, runner_.root, runner_.who, Access::read).problem;
+    if (!why.empty()) return fmt::format("its interpreter cannot read it: {}", why);
+    look_for_command(script);
+    return "";
+  }
+
+  // `#!/usr/bin/env NAME` looks for the program in PATH only when it is started.
+  void look_for_command(const Script& script) {
+    const bool plain = !script.argument.empty() && !script.argument.starts_with('-') &&
+                       script.argument.find_first_of("/= \t") == std::string::npos;
+    if (!script.interpreter.ends_with("/env") || !plain || runner_.search_path.empty() || !runner_.root.empty()) return;
+    if (!find_program(script.argument, runner_.search_path).empty()) return;
+    doubt = fmt::format("no program {} in its PATH {}, where its first line looks for it", in_quotes(script.argument),
+                        in_quotes(runner_.search_path));
+  }
+
+  void look_at_privileges(const sys::Fd& file, const struct stat& status) {
+    if (!runner_.no_new_privileges || runner_.who.uid == 0) return;
+    const bool user = (status.st_mode & S_ISUID) != 0 && status.st_uid != runner_.who.uid;
+    const bool group = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
+    const bool capabilities = getxattr(by_descriptor(file).c_str(), "security.capability", nullptr, 0) > 0;
+    if (!user && !group && !capabilities) return;
+    doubt =
+        fmt::format("it has {}, which has no effect with \"sandbox\": \"basic\"", user    ? "the set-user-ID bit"
+                                                                                  : group ? "the set-group-ID bit"
+                                                                                          : "capabilities of its own");
+  }
+
+  // A relative path of an interpreter is relative to the working directory.
+  std::string inside(const std::string& path) const { return resolve_path(path, runner_.directory); }
+
+  const Runner& runner_;
+};
+
+}  // namespace
+
+Prospect prospect_of(const std::string& program, const Runner& runner) {
+  Looking looking(runner);
+  std::string problem = looking.why_not(program);
+  return {std::move(problem), std::move(looking.doubt)};
+}
+
+std::string why_not_library(const std::string& path, const Who& who) {
+  const Reached reached = reach(path, "", who, Access::read);
+  if (!reached.problem.empty() || !reached.file) return reached.problem;
+  const auto head = head_of(by_descriptor(reached.file));
+  if (!head) return "";
+  const ProgramKind kind = kind_of_program(*head);
+  const auto* elf = std::get_if<Elf>(&kind);
+  if (elf == nullptr || elf->type != ET_DYN) return "it is no shared library";
+  const Elf& own = own_kind();
+  const bool same = elf->machine == own.machine && elf->wide == own.wide && elf->big_endian == own.big_endian;
+  return same ? "" : "it is a library for another kind of processor";
+}
+
+}  // namespace bulkhead::config
