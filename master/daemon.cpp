@@ -253,8 +253,8 @@ void Daemon::obey(int signal) {
     case SIGTERM: return shutdown_.graceful(readiness_.is_ready());
     case SIGQUIT: return shutdown_.without_lame_duck();
     case SIGINT: return shutdown_.fast();
-    case SIGHUP: log_.reopen(log); return reload_.begin([](const reload::Reload::Result&) {});
-    case SIGUSR1: return log_.reopen(log);
+    case SIGHUP: (void)log_.reopen(log); return reload_.begin([](const reload::Reload::Result&) {});
+    case SIGUSR1: return (void)log_.reopen(log);
     case SIGUSR2: return upgrade_.begin([](const upgrade::Upgrade::Result&) {});
     case SIGWINCH:
     case SIGTTIN:
@@ -300,6 +300,7 @@ void Daemon::on_phase(Phase phase) {
 }
 
 void Daemon::finish() {
+  children_.finish_output();
   runs_.end();
   server_.close();
   log::Line(log::Level::info, "root").text("stopped").field("status", shutdown_.status()).write();

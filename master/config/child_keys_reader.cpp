@@ -118,10 +118,6 @@ constexpr std::array kChildKeysSetters{
                       [](Context&, ChildKeys& keys, const Entry& e) {
                         if (e.given) keys.standard_error = as_enum<StandardError>(e);
                       }},
-    Setter<ChildKeys>{"log_rate_limit",
-                      [](Context&, ChildKeys& keys, const Entry& e) {
-                        keys.log_rate_limit = e.is_word() ? std::nullopt : std::optional(as_integer(e.value));
-                      }},
     Setter<ChildKeys>{"kill_mode",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.kill_mode = as_enum<KillMode>(e); }},
     Setter<ChildKeys>{"sandbox", [](Context&, ChildKeys& keys, const Entry& e) { keys.sandbox = as_enum<Sandbox>(e); }},
@@ -129,6 +125,10 @@ constexpr std::array kChildKeysSetters{
 static_assert(covers(kChildKeysSetters, Scope::child_keys));
 
 }  // namespace
+
+void set_log_rate_limit(ChildKeys& keys, const Entry& entry) {
+  keys.log_rate_limit = entry.is_word() ? std::nullopt : std::optional(as_integer(entry.value));
+}
 
 InRoot::InRoot(Context& context, const Section& section) : context_(context) {
   const Member* chroot = section.object.find("chroot");

@@ -21,6 +21,9 @@ class InRoot {
   Context& context_;
 };
 
+// For the keys of the same name of listeners and processes, which have defaults of their own.
+void set_log_rate_limit(ChildKeys& keys, const Entry& entry);
+
 void read_child_keys(Context& context, const Section& section, WithoutUser without_user, ChildKeys& keys,
                      Value& effective);
 

@@ -169,6 +169,8 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"normal_exit",
                  [](Context&, Node& node, const Entry& e) { node.listener->normal_exit = as_exit_statuses(e.value); }},
     Setter<Node>{"rules", set_rules},
+    Setter<Node>{"log_rate_limit",
+                 [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.listener->child, e); }},
 };
 static_assert(covers(kListenerSetters, Scope::listener));
 

@@ -253,6 +253,8 @@ inline constexpr std::array kOptions{
            "Exit statuses of a handler's program that count as a normal end."},
     Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "",
            "Exceptions for the clients of some networks."},
+    Option{Scope::listener, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
+           "Most lines of a connection's standard error that are logged in a second."},
 
     Option{Scope::handler, "exec", Type::command, kRequired, {}, "",
            "Program to execute for each connection, with its arguments."},
@@ -279,6 +281,8 @@ inline constexpr std::array kOptions{
            "Signal that asks the process to end."},
     Option{Scope::process, "reload_signal", Type::word, kNone, {}, "HUP|INT|QUIT|ALRM|USR1|USR2|WINCH",
            "Signal that asks the process to read its files again."},
+    Option{Scope::process, "log_rate_limit", Type::integer, by_default("\"unlimited\""), {1, 1'000'000}, "unlimited",
+           "Most lines of its output that are logged in a second."},
 
     Option{Scope::child_keys, "user", Type::account, computed("see USERS"), {}, "", "User to run as."},
     Option{Scope::child_keys, "group", Type::account, computed("the primary group of user"), {}, "",
@@ -304,8 +308,6 @@ inline constexpr std::array kOptions{
     Option{Scope::child_keys, "stderr", Type::word, computed("\"log\"; \"socket\" with style inetd"), {},
            sys::joined<kStandardErrorWords>,
            "Where its standard error goes."},
-    Option{Scope::child_keys, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
-           "Most lines of its output that are logged in a second."},
     Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
            "Which processes are signalled."},
     Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, sys::joined<kSandboxWords>, "How it is confined."},

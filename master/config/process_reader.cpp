@@ -43,6 +43,8 @@ constexpr std::array kProcessSetters{
                  [](Context&, Node& node, const Entry& e) {
                    if (e.given) node.process->reload_signal = sys::signal_number(e.value.text);
                  }},
+    Setter<Node>{"log_rate_limit",
+                 [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.process->child, e); }},
 };
 static_assert(covers(kProcessSetters, Scope::process));
 

@@ -239,8 +239,8 @@ void Methods::upgrade(const Params& params, Reply reply) {
 }
 
 void Methods::reopen(const Params&, Reply reply) {
-  parts_.log.reopen(parts_.catalogue.config().log);
-  reply(ok());
+  const auto problems = parts_.log.reopen(parts_.catalogue.config().log);
+  reply(problems.empty() ? ok() : refused(problems));
 }
 
 void Methods::shutdown(const Params& params, Reply reply) {

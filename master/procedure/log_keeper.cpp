@@ -1,24 +1,30 @@
 #include "master/procedure/log_keeper.h"
 
+#include <fmt/format.h>
+
+#include <cstring>
 #include <utility>
 
 #include "worker/log/log.h"
 
 namespace bulkhead::procedure {
 
-void LogKeeper::reopen(const config::Log& config) {
+std::vector<std::string> LogKeeper::reopen(const config::Log& config) {
+  std::vector<std::string> problems = replace(config);
+  for (const std::string& problem : problems) log::Line(log::Level::error, "log").text(problem).write();
+  if (problems.empty()) log::Line(log::Level::info, "log").text("reopened").write();
+  return problems;
+}
+
+std::vector<std::string> LogKeeper::replace(const config::Log& config) {
   auto target = host::open_log_target(config.target);
   if (!target) {
-    log::Line(log::Level::error, "log")
-        .text("cannot reopen; still writing to the old file: ")
-        .text(target.error().text())
-        .write();
-    return;
+    return {fmt::format("cannot reopen the log {}: {}; still writing to the old one", config.target,
+                        std::strerror(target.error().code))};
   }
   target_ = std::move(*target);
   host::configure_log(config, target_.lines.get());
-  children_.use_log(config, target_);
-  log::Line(log::Level::info, "log").text("reopened").write();
+  return children_.use_log(config, target_);
 }
 
 }  // namespace bulkhead::procedure

@@ -1,7 +1,9 @@
 // The target of the daemon's log lines and of its children's, and its replacement while the daemon runs.
 #pragma once
 
-#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "master/config/config.h"
 #include "master/host/log_target.h"
@@ -15,12 +17,14 @@ class LogKeeper {
   // `children` must outlive it.
   LogKeeper(host::LogTarget target, running::Children& children) : target_(std::move(target)), children_(children) {}
 
-  // Opens the target again, after a rotation or because the configuration has changed. On failure all processes
-  // continue with the old target, and the failure is logged.
-  void reopen(const config::Log& config);
+  // Opens the target again, after a rotation or because the configuration has changed. Returns the failures, which are
+  // logged too: if the target cannot be opened, all processes continue with the old one.
+  std::vector<std::string> reopen(const config::Log& config);
   [[nodiscard]] const host::LogTarget& target() const noexcept { return target_; }
 
  private:
+  [[nodiscard]] std::vector<std::string> replace(const config::Log& config);
+
   host::LogTarget target_;
   running::Children& children_;
 };

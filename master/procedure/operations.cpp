@@ -288,6 +288,7 @@ void Operations::begin_add(Place request) {
   if (!request->node) return over(request, refused(request->path + ": its configuration can no longer be read"));
   request->anew = !engine_.has(request->path);
   if (!request->anew) return begin_to_start(request, config::tree_of_config(*request->node));
+  catalogue_.remove_added(request->path);  // one that has ended with its supervisor
   const config::Node& entry = catalogue_.add(std::move(*request->node), request->child);
   if (const auto error = listeners_.add(entry, request->path)) {
     forget(request->path);

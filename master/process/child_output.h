@@ -1,18 +1,25 @@
 // Logs the stdout and stderr of a process child: two pipes, read by the master, one log line for each line, with the
 // child's path and a field `stream`. The log does the escaping.
 //
-// Bounds: a line is cut at 2 KiB with "..."; 100 lines a second are logged and the others counted; at most 64 KiB of a
-// stream are read at one turn of the loop, so that other work does not wait; and after 4 MiB in a second reading stops
-// until the second is over, so that the child waits and not the master. A child blocks on a full pipe otherwise only
-// when the master is stopped.
+// Nothing is lost: while the log is full, nothing is read, the pipe fills and the child waits; the master does not. A
+// line of more than 2 KiB, or one that needs more room because of what has to be escaped, becomes several, which from
+// the second on have the field `continued`. Lines are dropped, and counted, where the log can never take them (its disk
+// is full, its reader is gone), above `log_rate_limit`, and when output has to be given up (OutputRemains).
+//
+// Bounds: at most 64 KiB of log are made of a stream at one turn of the loop, so that other work does not wait; and
+// after 8 MiB in a second reading stops until the second is over, so that the child waits and not the master. In memory
+// are at most 20 KiB of each stream and of the lines made of it. While the log is full, it is tried again after 1 ms,
+// and then twice as long each time, up to 64 ms.
 //
 // Ownership: this class owns the master's ends; the caller passes on and closes the child's. Other processes that
 //            inherit the child's ends may keep them open for ever, so the wait for "end of file" has a limit
 //            (output_remains.h).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "master/process/handover.h"
 #include "master/process/watched_fd.h"
@@ -37,39 +44,57 @@ class ChildOutput {
   // Makes the pipes and watches them; without `error`, only the one for stdout. EMFILE and ENFILE are returned as
   // errors.
   [[nodiscard]] sys::Result<ChildEnds> open(bool error);
-  // Reads what is in the pipes now, regardless of how much was read this second; bounded, because other processes may
+  // Logs what is in the pipes now, regardless of how much that was this second; bounded, because other processes may
   // continue to write.
   void read_rest();
-  [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe; }
+  // All is read and logged.
+  [[nodiscard]] bool at_end() const noexcept { return !out_.pipe && !error_.pipe && unsent_.empty(); }
+  // It waits for room in the log.
+  [[nodiscard]] bool is_held_up() const noexcept { return held_up_; }
   // For another program to continue with, and the continuation there, in place of open().
   [[nodiscard]] OutputHandover hand_over() const;
   void resume(const OutputHandover& from);
-  // Logs an incomplete last line, reports how many lines were suppressed, closes the master's ends.
+  // Logs an incomplete last line, reports how many lines were suppressed, closes the master's ends. What the log has no
+  // room for is dropped and counted.
   void close();
 
  private:
   struct Stream {
+    explicit Stream(const char* its_name) : name(its_name) {}
     const char* name;
     WatchedFd pipe;
-    log::LineSplitter lines;
+    log::LineSplitter lines{log::LineSplitter::kLimit, log::LineSplitter::Rest::continued};
+    std::string held;  // read, and not yet made into lines
   };
-  enum class Left { more, nothing, end };
+  enum class Left { more, nothing, held_up, end };
+  static constexpr std::size_t kBytesPerTurn = 64U << 10U;
 
   [[nodiscard]] sys::Result<sys::Fd> open(Stream& stream);
-  void on_readable(Stream& stream);
-  [[nodiscard]] Left read_some(Stream& stream, std::size_t limit);
+  void take_turn(Stream& stream, std::size_t limit);
+  [[nodiscard]] Left log_some(Stream& stream, std::size_t limit);
+  [[nodiscard]] Left log_lines(Stream& stream, std::string_view& bytes, std::size_t& limit);
+  std::size_t make_lines(const Stream& stream, const log::LineSplitter::Piece& piece);
+  [[nodiscard]] bool send();
   void finish(Stream& stream);
-  void log_line(const Stream& stream, std::string_view line, bool cut);
+  [[nodiscard]] std::uint64_t drop_rest(Stream& stream);
+  void pause(std::chrono::milliseconds delay);
+  void hold_up();
+  void go_on();
   void begin_second();
   void end_second();
+  void report_suppressed();
 
   loop::Loop& loop_;
   std::string path_;
   log::OutputBudget budget_;
   loop::Timer second_;
   bool in_second_ = false;
-  Stream out_{"stdout", {}, log::LineSplitter{}};
-  Stream error_{"stderr", {}, log::LineSplitter{}};
+  loop::Timer again_;
+  std::chrono::milliseconds patience_{0};  // before the log is tried again
+  bool held_up_ = false;
+  Stream out_{"stdout"};
+  Stream error_{"stderr"};
+  std::string unsent_;  // lines for the log
 };
 
 }  // namespace bulkhead::process

@@ -53,7 +53,7 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
 }
 
 LinesHandover WorkerLines::hand_over() const {
-  return {path_, socket_.get(), splitter_.line(), splitter_.dropping()};
+  return {path_, socket_.get(), splitter_.line(), splitter_.in_long()};
 }
 
 void WorkerLines::resume(const LinesHandover& from) {
@@ -63,18 +63,22 @@ void WorkerLines::resume(const LinesHandover& from) {
 
 OutputHandover ChildOutput::hand_over() const {
   const auto state = [](const Stream& stream) {
-    return StreamHandover{stream.pipe.get(), stream.lines.line(), stream.lines.dropping()};
+    const std::string bytes = stream.lines.line() + stream.held;
+    return StreamHandover{stream.pipe.get(), {bytes.begin(), bytes.end()}, stream.lines.in_long()};
   };
-  return {state(out_), state(error_)};
+  return {state(out_), state(error_), unsent_};
 }
 
 void ChildOutput::resume(const OutputHandover& from) {
   for (const auto& [stream, state] : {std::pair{&out_, &from.out}, std::pair{&error_, &from.error}}) {
-    stream->lines.resume(state->line, state->dropping);
+    stream->lines.resume("", state->in_long);
+    stream->held.assign(state->bytes.begin(), state->bytes.end());
     if (state->fd >= 0) {
-      stream->pipe = WatchedFd(loop_, sys::Fd(state->fd), [this, one = stream] { on_readable(*one); });
+      stream->pipe = WatchedFd(loop_, sys::Fd(state->fd), [this, one = stream] { take_turn(*one, kBytesPerTurn); });
     }
   }
+  unsent_ = from.unsent;
+  again_.start(std::chrono::milliseconds(0));
 }
 
 std::vector<ProcessHandover> Processes::hand_over() const {

@@ -44,13 +44,14 @@ struct WorkerHandover {
 };
 
 struct StreamHandover {
-  int fd = -1;       // -1: it has ended
-  std::string line;  // the incomplete next line
-  bool dropping = false;
+  int fd = -1;                      // -1: it has ended
+  std::vector<std::uint8_t> bytes;  // read, and not logged yet
+  bool in_long = false;             // they continue a long line
 };
 struct OutputHandover {
   StreamHandover out;
   StreamHandover error;
+  std::string unsent;  // lines that the log has had no room for
 };
 
 struct ProcessHandover {

@@ -441,6 +441,10 @@ void Processes::for_each(const std::function<void(const ProcessChild&)>& visit) 
   for (const auto& [run, child] : children_) visit(child);
 }
 
+void Processes::finish_output() {
+  remains_.finish(1s);
+}
+
 bool Processes::has_ended(RunId run) const {
   const ProcessChild* const child = find(run);
   return child != nullptr && system_.has_ended(child->pid);

@@ -116,6 +116,9 @@ class Processes {
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
+  // The daemon ends: logs the last output. Blocks for at most a second, while the log has no room.
+  void finish_output();
+
   // True for a process that has ended and has not been reaped yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }

@@ -1,5 +1,6 @@
 #include "master/process/worker_logs.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "master/host/log_target.h"
@@ -30,19 +31,20 @@ ipc::Log WorkerLogs::message() const {
   return out;
 }
 
-void WorkerLogs::replace(const std::string& worker, int channel, std::unique_ptr<WorkerLines>& lines) {
+std::optional<sys::Error> WorkerLogs::replace(const std::string& worker, int channel,
+                                              std::unique_ptr<WorkerLines>& lines) {
   ipc::Log news = message();
-  const bool stays = lines && news.transport == log::Transport::stream;
-  if (stays) {
-    (void)ipc::send(channel, news);
-    return;
-  }
+  const auto sent = [&](int fd) {
+    return ipc::send(channel, news, fd) ? std::nullopt : std::optional(sys::Error{"send", "to the worker", errno});
+  };
+  if (lines && news.transport == log::Transport::stream) return sent(-1);
   auto log = open(worker);
-  if (!log) return;
+  if (!log) return log.error();
   news.transport = log->transport;
-  if (!ipc::send(channel, news, log->end.get())) return;
+  if (auto error = sent(log->end.get())) return error;
   if (lines) keep(std::move(lines));
   lines = std::move(log->lines);
+  return std::nullopt;
 }
 
 void WorkerLogs::keep(std::unique_ptr<WorkerLines> lines) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,9 @@ class WorkerLogs {
   [[nodiscard]] const config::Log& config() const noexcept { return config_; }
   [[nodiscard]] ipc::Log message() const;
   // Tells a worker where it writes from now on. A worker that writes to us continues to, whatever we have opened: it
-  // gets the new form of its lines only.
-  void replace(const std::string& worker, int channel, std::unique_ptr<WorkerLines>& lines);
+  // gets the new form of its lines only. An error means that it continues as before.
+  [[nodiscard]] std::optional<sys::Error> replace(const std::string& worker, int channel,
+                                                  std::unique_ptr<WorkerLines>& lines);
 
   // The worker is gone; its modules' connections may still write lines.
   void keep(std::unique_ptr<WorkerLines> lines);

@@ -371,18 +371,26 @@ void Workers::kill_hung(Instant now) {
   errands_.next_of_all();  // a worker's channel may have been full
 }
 
-void Workers::replace_log(const config::Log& log, int handler_error_fd) {
+std::vector<std::string> Workers::replace_log(const config::Log& log, int handler_error_fd) {
+  std::vector<std::string> problems;
   logs_.use(log);
   handler_error_fd_ = handler_error_fd;
   for (auto& [run, worker] : workers_) {
-    logs_.replace(worker.path, worker.channel.get(), worker.lines);
-    if (worker.listener->config().child.standard_error != config::StandardError::inherit) continue;
-    if (const sys::Fd own = host::open_again(handler_error_fd)) {
-      ipc::Log message = logs_.message();
-      message.use = ipc::LogUse::handlers;
-      (void)ipc::send(worker.channel.get(), message, own.get());
-    }
+    auto error = logs_.replace(worker.path, worker.channel.get(), worker.lines);
+    if (!error) error = replace_inherited(worker);
+    if (error) problems.push_back(fmt::format("{} still writes to the old log: {}", worker.path, error->text()));
   }
+  return problems;
+}
+
+std::optional<sys::Error> Workers::replace_inherited(const WorkerProcess& worker) const {
+  if (worker.listener->config().child.standard_error != config::StandardError::inherit) return std::nullopt;
+  const sys::Fd own = host::open_again(handler_error_fd_);
+  if (!own) return std::nullopt;  // it cannot be opened twice: its handlers' errors are logged
+  ipc::Log message = logs_.message();
+  message.use = ipc::LogUse::handlers;
+  if (ipc::send(worker.channel.get(), message, own.get())) return std::nullopt;
+  return sys::Error{"send", "to the worker", errno};
 }
 
 void Workers::on_deadline(Instant now) {

@@ -133,8 +133,8 @@ class Workers {
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { generation_ = generation; }
   void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
-  // Applies to all workers, existing ones included.
-  void replace_log(const config::Log& log, int handler_error_fd);
+  // Applies to all workers, existing ones included. Returns a sentence for each that continues with the old log.
+  [[nodiscard]] std::vector<std::string> replace_log(const config::Log& log, int handler_error_fd);
   // Kills workers that have not become ready in time.
   void on_deadline(Instant now);
   // The daemon stops: kills workers that are not ready yet, because they will not become ready. `tell` is called for
@@ -168,6 +168,7 @@ class Workers {
   void for_each(const std::function<void(const WorkerProcess&)>& visit) const;
 
  private:
+  [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker) const;
   void on_channel(RunId run);
   void watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll);
   [[nodiscard]] bool read_messages(RunId run, int limit);  // false: there may be more

@@ -101,9 +101,17 @@ void Commit::start_stopped(const std::string& path) {
 }
 
 void Commit::change_in_place(const std::string& path) {
-  if (path == "log") return then([this] { parts_.log.reopen(parts_.catalogue.config().log); });
+  if (path == "log") return reopen_log();
   change_process(path);
   give_limits(path);
+}
+
+void Commit::reopen_log() {
+  then([this] {
+    for (std::string& problem : parts_.log.reopen(parts_.catalogue.config().log)) {
+      attempt_.steps.note(std::move(problem));
+    }
+  });
 }
 
 void Commit::change_process(const std::string& path) {

@@ -123,7 +123,8 @@ void Reload::run() {
   if (surroundings_.overrule) surroundings_.overrule(*config);
   config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
   config->control = parts_.catalogue.config().control;
-  attempt(std::move(config), std::move(loaded.effective), reset);
+  ReloadPlan planned = plan(loaded.effective, *config, reset);
+  attempt(std::move(config), std::move(loaded.effective), std::move(planned), reset);
 }
 
 void Reload::complete() {
@@ -136,11 +137,21 @@ void Reload::complete() {
   events_.publish("reload_started", "root");
   manager_.reloading();
   const running::Catalogue& now = parts_.catalogue;
-  attempt(std::make_shared<config::Config>(now.config()), now.effective(), false);
+  attempt(std::make_shared<config::Config>(now.config()), now.effective(), missing(), false);
 }
 
-void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, bool reset) {
-  ReloadPlan planned = plan(effective, *config, reset);
+// As when a child became permanent while it was being stopped as a temporary one.
+ReloadPlan Reload::missing() const {
+  running::Catalogue& now = parts_.catalogue;
+  ReloadPlan out = plan(now.effective(), now.config(), false);
+  const running::Overrides& overrides = now.overrides();
+  std::erase_if(out.changes, [&overrides](const Change& change) {
+    return change.kind != Change::Kind::added || overrides.is_erased(change.path) || overrides.is_stopped(change.path);
+  });
+  return out;
+}
+
+void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset) {
   attempt_.begin(std::move(config), std::move(effective), std::move(planned), reset);
   if (!waiting_.empty()) attempt_.hurry();
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
@@ -207,7 +218,7 @@ void Reload::finished(std::vector<std::string> problems) {
   events_.publish("reload_done", "root", fields);
   if (!completing_ || !problems.empty()) remember(problems);
   const Result result{std::move(problems), attempt_.plan};
-  if (attempt_.has_given_up()) {
+  if (attempt_.has_given_up() || (!completing_ && !missing().changes.empty())) {
     owe(result);
   } else {
     settle(result);

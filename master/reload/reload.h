@@ -8,7 +8,8 @@
 //
 // A reload that waits for the end of what it replaces gives that up as soon as another one is asked for, which may want
 // it back. Then whoever asked for it is answered with the other's result; what it still owes is carried out by the
-// other one, or after the other one if that is refused.
+// other one, or after the other one if that is refused. A reload also owes what has left the tree since it was planned,
+// except what operators have removed.
 //
 // A trial that fails is undone in reverse order (steps.h), and the old configuration continues; `status` remembers why.
 // A reload that is asked for while the daemon starts begins when it is ready.
@@ -80,7 +81,8 @@ class Reload {
   void run();
   // What an earlier reload owes: the file in effect, once more.
   void complete();
-  void attempt(std::shared_ptr<config::Config> config, std::string effective, bool reset);
+  [[nodiscard]] ReloadPlan missing() const;
+  void attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset);
   void take_back_generation();
   void give_way();
   void owe(const Result& result);

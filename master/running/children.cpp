@@ -338,10 +338,10 @@ void Children::tell_to_reload(const std::function<bool(const std::string& path)>
   processes_.tell_to_reload(concerns);
 }
 
-void Children::use_log(const config::Log& config, const host::LogTarget& target) {
-  workers_.replace_log(config, target.handlers.get());
+std::vector<std::string> Children::use_log(const config::Log& config, const host::LogTarget& target) {
   processes_.set_error_fd(target.handlers.get());
   adoption_.set_log_ends(config.connection_end);
+  return workers_.replace_log(config, target.handlers.get());
 }
 
 std::optional<Children::RunView> Children::view(RunId run) const {

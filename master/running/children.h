@@ -79,6 +79,9 @@ class Children final : public Workforce {
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
+  // The daemon ends: logs the last output of processes. Blocks for at most a second, while the log has no room.
+  void finish_output() { processes_.finish_output(); }
+
   // Changes the settings of a process that may change while it runs.
   void change(RunId run, const config::Node& node);
   // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
@@ -88,7 +91,8 @@ class Children final : public Workforce {
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
-  void use_log(const config::Log& config, const host::LogTarget& target);
+  // Returns a sentence for each child that continues with the old log.
+  [[nodiscard]] std::vector<std::string> use_log(const config::Log& config, const host::LogTarget& target);
 
   struct RunView {
     pid_t pid = 0;

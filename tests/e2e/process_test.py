@@ -243,7 +243,7 @@ class Output(ControlledTestCase):
         self.assertEqual([message for message, stream in told if stream == "stderr"], ["a line on stderr", "last words"])
 
     def test_a_flood_blocks_no_process_and_is_counted(self):
-        daemon = self.supervise(program("chatty", self.helper("chatty")), listener(workers=1))
+        daemon = self.supervise(program("chatty", self.helper("chatty"), log_rate_limit=100), listener(workers=1))
         daemon.wait_log("were not logged", path="root/chatty", seconds=15)
         with Client(daemon.address()) as client:
             self.assertTrue(client.echo())

@@ -1,11 +1,14 @@
 #include "worker/log/log.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -32,6 +35,17 @@ bool is_json() noexcept {
 enum class Sink { nonblocking, socket, ask_first };
 Sink sink = Sink::nonblocking;
 
+int room = 0;  // bytes that a pipe or socket holds for its reader; 0: no limit is known
+
+int room_of(int fd) noexcept {
+  int size = 0;
+  socklen_t length = sizeof size;
+  if (sink == Sink::socket) return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 ? size : 0;
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode)) return 0;
+  return std::max(fcntl(fd, F_GETPIPE_SZ), 0);
+}
+
 Sink sink_of(int fd) noexcept {
   struct stat status {};
   if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) return Sink::socket;
@@ -48,13 +62,37 @@ ssize_t put_once(const char* bytes, std::size_t length) noexcept {
   return ::write(settings.fd, bytes, length);
 }
 
-// False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
-bool put(const char* bytes, std::size_t length) noexcept {
+ssize_t put_some(const char* bytes, std::size_t length) noexcept {
   for (;;) {
     const ssize_t written = put_once(bytes, length);
-    if (written >= 0) return static_cast<std::size_t>(written) == length;
-    if (errno != EINTR) return false;
+    if (written >= 0 || errno != EINTR) return written;
   }
+}
+
+// False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
+bool put(const char* bytes, std::size_t length) noexcept {
+  return put_some(bytes, length) == static_cast<ssize_t>(length);
+}
+
+// Whether so much waits for the reader that the rest of the room is kept for lines whose writers cannot wait. Three
+// quarters are: a pipe that holds one long line in each of its pages is full at half of its size.
+bool is_crowded() noexcept {
+  int waiting = 0;
+  if (room == 0 || ioctl(settings.fd, sink == Sink::socket ? SIOCOUTQ : FIONREAD, &waiting) != 0) return false;
+  return waiting > room / 4;
+}
+
+// What is written at once: lines that fit into one write, or the only one that a datagram may hold.
+std::string_view first_of(std::string_view lines) noexcept {
+  const bool one = settings.transport != Transport::stream;
+  const std::size_t end = one ? lines.find('\n') : lines.substr(0, kMaxLine).rfind('\n');
+  return lines.substr(0, end == std::string_view::npos ? end : end + 1);
+}
+
+std::uint64_t lines_in(std::string_view lines) noexcept {
+  std::uint64_t count = 0;
+  for (const char c : lines) count += c == '\n' ? 1 : 0;
+  return count;
 }
 
 void drop(std::uint64_t count) noexcept {
@@ -98,10 +136,12 @@ void configure(const Settings& wanted) noexcept {
   settings = wanted;
   own_pid = getpid();
   sink = sink_of(wanted.fd);
+  room = room_of(wanted.fd);
 }
 void set_fd(int fd) noexcept {
   settings.fd = fd;
   sink = sink_of(fd);
+  room = room_of(fd);
 }
 void after_fork() noexcept {
   own_pid = getpid();
@@ -196,9 +236,11 @@ bool Line::raw(std::string_view bytes) noexcept {
 
 // A backslash is doubled, so that a text never looks like another one that was escaped. JSON has no \x, and needs one
 // more of each: a reader of either form sees the same.
-bool Line::escaped(std::string_view bytes) noexcept {
+// Returns how many of the bytes had room.
+std::size_t Line::escaped(std::string_view bytes) noexcept {
   static constexpr char kHex[] = "0123456789abcdef";
   const bool json = is_json();
+  const std::size_t all = bytes.size();
   while (!bytes.empty()) {
     const auto byte = static_cast<unsigned char>(bytes.front());
     const std::size_t shown = shown_length(bytes);
@@ -207,10 +249,10 @@ bool Line::escaped(std::string_view bytes) noexcept {
     if (shown == 0) out = json ? std::string_view(escape, 5) : std::string_view(escape + 1, 4);
     if (byte == '\\') out = json ? R"(\\\\)" : R"(\\)";
     if (byte == '"' && json) out = R"(\")";
-    if (!raw(out)) return false;
+    if (!raw(out)) break;
     bytes.remove_prefix(shown == 0 ? 1 : shown);
   }
-  return true;
+  return all - bytes.size();
 }
 
 void Line::digits(std::int64_t value, int width) noexcept {
@@ -259,6 +301,12 @@ Line& Line::text(std::string_view words) noexcept {
   return *this;
 }
 
+std::size_t Line::text_that_fits(std::string_view words) noexcept {
+  const std::size_t done = escaped(words);
+  cut_ = false;
+  return enabled_ ? done : words.size();
+}
+
 Line& Line::number(std::int64_t value) noexcept {
   digits(value, 1);
   return *this;
@@ -303,7 +351,7 @@ Line& Line::field(std::string_view field_name, std::string_view value) noexcept 
   const bool quoted = is_json() || (settings.transport != Transport::journald &&
                                     (value.empty() || value.find(' ') != std::string_view::npos));
   const std::string_view quote = quoted ? "\"" : "";
-  if (!(name(field_name) && raw(quote) && escaped(value) && raw(quote))) length_ = start;
+  if (!(name(field_name) && raw(quote) && escaped(value) == value.size() && raw(quote))) length_ = start;
   cut_ = false;
   return *this;
 }
@@ -330,20 +378,44 @@ void Line::echo() const noexcept {
   (void)!::write(echo_fd, "\n", 1);
 }
 
+void count_dropped(std::uint64_t lines) noexcept {
+  drop(lines);
+}
+
+std::size_t offer(std::string_view lines) noexcept {
+  const std::size_t all = lines.size();
+  while (!lines.empty()) {
+    const std::string_view some = first_of(lines);
+    if (is_crowded()) break;
+    if (unreported != 0) report_missing();
+    const ssize_t written = put_some(some.data(), some.size());
+    if (written < 0 && errno == EAGAIN) break;
+    if (written < 0) drop(lines_in(some));
+    lines.remove_prefix(written < 0 ? some.size() : static_cast<std::size_t>(written));
+  }
+  return all - lines.size();
+}
+
 void pass_on(std::string_view lines, std::uint64_t count) noexcept {
   report_missing();
   if (!put(lines.data(), lines.size())) drop(count);
 }
 
-void Line::write() noexcept {
-  if (!enabled_) return;
+std::string_view Line::finish() noexcept {
+  if (!enabled_) return {};
   end_message();
-  if (level_ == Level::error && echo_fd >= 0) echo();
   const std::string_view end = is_json() ? "}\n" : "\n";
   std::memcpy(buffer_ + length_, end.data(), end.size());
   length_ += end.size();
+  return {buffer_, length_};
+}
+
+void Line::write() noexcept {
+  if (!enabled_) return;
+  const std::string_view line = finish();
+  if (level_ == Level::error && echo_fd >= 0) echo();
   report_missing();
-  if (!put(buffer_, length_)) drop(1);
+  if (!put(line.data(), line.size())) drop(1);
 }
 
 }  // namespace bulkhead::log

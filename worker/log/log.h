@@ -12,7 +12,8 @@
 // Safe after fork: no allocation, no lock, no locale, no time zone file. Control characters, invalid UTF-8 and
 // characters that change the direction of text (utf8.h) are escaped as \xNN in both forms, and a backslash is doubled,
 // so that a peer cannot forge a line or control a terminal. Never blocks: if the descriptor is full the line is dropped
-// and counted, and the next one that fits is preceded by one that says how many are missing.
+// and counted, and the next one that fits is preceded by one that says how many are missing. Only the output of
+// processes waits for room (offer()).
 #pragma once
 
 #include <concepts>
@@ -55,7 +56,13 @@ void echo_errors_to(int fd) noexcept;
 // they do not fit. For a stream.
 inline constexpr std::size_t kMaxLine = 4096;
 void pass_on(std::string_view lines, std::uint64_t count) noexcept;
-[[nodiscard]] std::uint64_t dropped() noexcept;  // lines lost since the start, reported or not
+// For lines whose writer can wait: writes as many of these whole lines as the log takes now, and returns how many bytes
+// are done with. Fewer than all: the log is full, or only as much room is left as the daemon's own lines need; offer
+// the rest later. What can never be written, because the disk is full or the reader is gone, is done with: it is
+// dropped and counted.
+[[nodiscard]] std::size_t offer(std::string_view lines) noexcept;
+void count_dropped(std::uint64_t lines) noexcept;  // by the caller
+[[nodiscard]] std::uint64_t dropped() noexcept;    // lines lost since the start, reported or not
 
 // Usage:  Line(Level::info, "root/echo").text("worker ").number(2).text(" is ready").field("pid", 812).write();
 // The message comes first, the fields after it; write() once, at the end.
@@ -63,6 +70,8 @@ class Line {
  public:
   Line(Level level, std::string_view path) noexcept;
   Line& text(std::string_view words) noexcept;
+  // As many whole characters of the text as the message has room for; returns how many bytes that were.
+  std::size_t text_that_fits(std::string_view words) noexcept;
   Line& number(std::int64_t value) noexcept;
   Line& seconds(std::int64_t nanoseconds) noexcept;  // "1.234 s"
   Line& field(std::string_view name, std::string_view value) noexcept;
@@ -71,6 +80,9 @@ class Line {
   Line& field(std::string_view name, std::same_as<bool> auto value) noexcept { return boolean(name, value); }
   Line& field_seconds(std::string_view name, std::int64_t nanoseconds) noexcept;
   void write() noexcept;
+  // In place of write(), for offer(): the whole line with its newline, valid as long as this object; empty: its level
+  // is not logged.
+  [[nodiscard]] std::string_view finish() noexcept;
 
  private:
   static constexpr std::size_t kSize = kMaxLine;
@@ -85,7 +97,7 @@ class Line {
   void echo() const noexcept;
   bool journald_name(std::string_view name) noexcept;
   bool raw(std::string_view bytes) noexcept;
-  bool escaped(std::string_view bytes) noexcept;
+  std::size_t escaped(std::string_view bytes) noexcept;
   void digits(std::int64_t value, int width) noexcept;
   void fraction(std::int64_t nanoseconds) noexcept;
   void timestamp() noexcept;

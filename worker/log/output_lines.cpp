@@ -1,35 +1,59 @@
 #include "worker/log/output_lines.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "worker/log/utf8.h"
 
 namespace bulkhead::log {
 
-void LineSplitter::feed(std::string_view bytes, const OnLine& on_line) {
+std::optional<LineSplitter::Piece> LineSplitter::next(std::string_view& bytes) {
   while (!bytes.empty()) {
     const std::size_t end = bytes.find('\n');
-    extend(bytes.substr(0, end), on_line);
-    if (end == std::string_view::npos) return;
-    if (!dropping_) on_line(line_, false);
-    line_.clear();
-    dropping_ = false;
-    bytes.remove_prefix(end + 1);
+    const std::string_view part = bytes.substr(0, end);
+    const std::size_t room = limit_ - line_.size();
+    if (!drops() && part.size() > room) {
+      line_ += part.substr(0, room);
+      bytes.remove_prefix(room);
+      return beginning();
+    }
+    if (!drops()) line_ += part;
+    bytes.remove_prefix(std::min(bytes.size(), part.size() + 1));
+    if (end == std::string_view::npos) return std::nullopt;
+    if (!drops()) return whole();
+    in_long_ = false;
   }
+  return std::nullopt;
 }
 
-void LineSplitter::extend(std::string_view piece, const OnLine& on_line) {
-  if (dropping_) return;
-  const std::size_t room = limit_ - line_.size();
-  line_ += piece.substr(0, room);
-  if (piece.size() <= room) return;
-  on_line(line_, true);
+std::optional<LineSplitter::Piece> LineSplitter::last() {
+  if (!line_.empty()) return whole();
+  in_long_ = false;
+  return std::nullopt;
+}
+
+LineSplitter::Piece LineSplitter::whole() {
+  given_.swap(line_);
   line_.clear();
-  dropping_ = true;
+  return {given_, false, std::exchange(in_long_, false)};
+}
+
+LineSplitter::Piece LineSplitter::beginning() {
+  given_.swap(line_);
+  line_.clear();
+  const bool continued = std::exchange(in_long_, true);
+  if (rest_ == Rest::dropped) return {given_, true, false};
+  const std::size_t length = whole_characters(given_);
+  line_ = given_.substr(length);
+  return {std::string_view(given_).substr(0, length), false, continued};
+}
+
+void LineSplitter::feed(std::string_view bytes, const OnLine& on_line) {
+  while (const auto piece = next(bytes)) on_line(piece->text, piece->cut);
 }
 
 void LineSplitter::finish(const OnLine& on_line) {
-  if (!line_.empty()) on_line(line_, false);
-  line_.clear();
-  dropping_ = false;
+  if (const auto piece = last()) on_line(piece->text, piece->cut);
 }
 
 bool OutputBudget::take_line() noexcept {

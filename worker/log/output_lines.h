@@ -5,41 +5,57 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace bulkhead::log {
 
-// One stream's lines. The result does not depend on how the bytes were cut into pieces. Memory: at most `limit` bytes.
+// One stream's lines. The result does not depend on how the bytes were cut into pieces. A line that exceeds the limit
+// is reported at once, not at its end, which may never come. Memory: at most twice `limit` bytes.
 class LineSplitter {
  public:
-  // Without its newline; valid during the call. `cut`: the line is longer, and its rest is dropped.
+  enum class Rest { dropped, continued };  // what becomes of a line beyond the limit
+
+  // A line, or a part of a long one, without its newline. Where the rest is continued, no character of UTF-8 is torn.
+  struct Piece {
+    std::string_view text;   // valid until the next call
+    bool cut = false;        // the line is longer, and its rest is dropped
+    bool continued = false;  // it continues the piece before it
+  };
   using OnLine = std::function<void(std::string_view line, bool cut)>;
 
   static constexpr std::size_t kLimit = 2048;  // bytes
 
-  explicit LineSplitter(std::size_t limit = kLimit) : limit_(limit) {}
+  explicit LineSplitter(std::size_t limit = kLimit, Rest rest = Rest::dropped) : limit_(limit), rest_(rest) {}
 
-  // A line that exceeds the limit is reported at once, not at its end, which may never come.
-  void feed(std::string_view bytes, const OnLine& on_line);
+  // Takes bytes from the front of `bytes` until a piece is complete; nothing: all are taken, and none is.
+  [[nodiscard]] std::optional<Piece> next(std::string_view& bytes);
   // End of the stream: a last line that has no newline.
+  [[nodiscard]] std::optional<Piece> last();
+  // The same for all of them.
+  void feed(std::string_view bytes, const OnLine& on_line);
   void finish(const OnLine& on_line);
-  [[nodiscard]] bool empty() const noexcept { return line_.empty() && !dropping_; }
+  [[nodiscard]] bool empty() const noexcept { return line_.empty() && !in_long_; }
 
-  // The incomplete line, to continue it in another process; `dropping`: the rest of a cut line will follow.
+  // The incomplete line, to continue it in another process; `in_long`: it is the rest of a long line.
   [[nodiscard]] const std::string& line() const noexcept { return line_; }
-  [[nodiscard]] bool dropping() const noexcept { return dropping_; }
-  void resume(std::string_view line, bool dropping) {
+  [[nodiscard]] bool in_long() const noexcept { return in_long_; }
+  void resume(std::string_view line, bool in_long) {
     line_ = line.substr(0, limit_);
-    dropping_ = dropping;
+    in_long_ = in_long;
   }
 
  private:
-  void extend(std::string_view piece, const OnLine& on_line);
+  [[nodiscard]] bool drops() const noexcept { return in_long_ && rest_ == Rest::dropped; }
+  [[nodiscard]] Piece whole();
+  [[nodiscard]] Piece beginning();
 
   std::size_t limit_;
-  std::string line_;       // the incomplete line
-  bool dropping_ = false;  // inside the rest of a cut line
+  Rest rest_;
+  std::string line_;      // the incomplete line, or its last part
+  std::string given_;     // the last piece
+  bool in_long_ = false;  // a part of this line has been reported
 };
 
 // A child's share of the log and of the master's time, for both of its streams, in each second. The owner calls renew()
@@ -48,7 +64,7 @@ class OutputBudget {
  public:
   struct Limits {
     std::uint32_t lines = 100;
-    std::size_t bytes = 4U << 20U;  // read; beyond that the child's pipe fills, and it waits
+    std::size_t bytes = 8U << 20U;  // of input and log; beyond that the child's pipe fills, and it waits
   };
 
   OutputBudget() = default;

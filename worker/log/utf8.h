@@ -40,6 +40,18 @@ struct Character {
   return {length, code_point};
 }
 
+// How many of the bytes remain if a last character that is cut short is left out; at least all but 3.
+[[nodiscard]] constexpr std::size_t whole_characters(std::string_view bytes) noexcept {
+  for (std::size_t back = 1; back <= 3 && back <= bytes.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(bytes[bytes.size() - back]);
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue;
+    const std::size_t length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return length > back ? bytes.size() - back : bytes.size();
+  }
+  return bytes.size();
+}
+
 // The length of that character; 0: its first byte has to be escaped.
 [[nodiscard]] constexpr std::size_t shown_length(std::string_view bytes) noexcept {
   const Character character = first_character(bytes);

@@ -140,4 +140,4 @@ def _serves(model, path):
 def _agrees(wanted, answer):
     if isinstance(wanted, tuple):
         return all(_agrees(one, other) for one, other in zip(wanted, answer))
-    return answer == wanted or (wanted == BUSY and answer in (REFUSED, "running", "restarting", "noproc"))
+    return answer == wanted or (wanted == BUSY and answer in (REFUSED, "running", "restarting", "noproc", "not_found", "start_failed"))

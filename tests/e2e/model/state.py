@@ -503,6 +503,8 @@ class Model:
     def _comes_back(self, choose, parent, child, old):
         """The file is the truth: what has no entry is started, unless it is temporary, has ended, and is unchanged."""
         why = parent.gone.get(child["id"])
+        if self.loose and why == "stopped":  # it may leave after the reload was planned
+            return choose(True, False)
         if old != child or why in (None, "deleted"):
             return True
         return False if why == "ended" else choose(False, True)

@@ -31,7 +31,7 @@ def _random_step(rng, weights):
 
 def _at_once(rng):
     weights = {name: WEIGHTS[name] for name in (*COMMANDS, "kill_process", "kill_worker")}
-    return [[_random_step(rng, weights) for _ in range(rng.choice([2, 2, 3, 3, 4]))], rng.choice([0, 0, 5, 30, 90])]
+    return [[_random_step(rng, weights) for _ in range(rng.choice([2, 2, 3]))], rng.choice([0, 0, 5, 30, 90])]
 
 
 def _path(rng):

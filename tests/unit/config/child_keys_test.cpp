@@ -43,7 +43,8 @@ TEST_CASE("without child keys a child inherits everything except umask, director
     CHECK(keys.pass_env == std::vector<std::string>{"PATH", "TZ", "LANG"});
     CHECK(keys.unset_env.empty());
     CHECK_FALSE(keys.standard_error);
-    CHECK(keys.log_rate_limit == std::optional<std::uint32_t>(100));
+    CHECK(keys.log_rate_limit.has_value() == (shape == Shape::listener));
+    CHECK(keys.log_rate_limit.value_or(100) == 100);
     CHECK(keys.kill_mode == KillMode::group);
     CHECK(keys.sandbox == Sandbox::basic);
   }

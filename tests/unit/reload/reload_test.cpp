@@ -341,6 +341,21 @@ TEST_CASE("two reloads of the same file at once are both answered when what is m
   CHECK(f.rig.is_running("root/job"));
 }
 
+TEST_CASE("a child that leaves the tree after the reload was planned comes back if the new file keeps it") {
+  const auto job = [](const std::string& restart) { return process_entry("job", R"("restart":")" + restart + "\""); };
+  Fixture f(job("temporary"));
+  f.rig.system.conduct("root/new/1", Conduct::is_silent);
+  f.reload(job("permanent") + "," + listener_entry("new", R"("workers":1)"));
+  REQUIRE(f.results.empty());
+  f.rig.end("root/job", exited(0));
+  REQUIRE_FALSE(f.rig.engine.has("root/job"));
+  f.rig.system.at("root/new/1").say(ipc::Ready{});
+  f.rig.settle();
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.rig.is_running("root/job"));
+}
+
 TEST_CASE("what is owed is refused when the daemon stops") {
   Replacing f;
   f.reload(R"({"id":"job","type":"nonsense"})");

@@ -66,10 +66,10 @@ struct Fixture {
     rig.settle();
     REQUIRE(asked.is_done());
   }
-  void add(const std::string& entry) {
+  void add(const std::string& entry, const std::string& supervisor = "root") {
     Asked asked;
     config::Config config = config_of(file_with(entry));
-    rig.operations.add(std::move(config.root.children.front()), {"root", entry, "", ""}, asked.done());
+    rig.operations.add(std::move(config.root.children.front()), {supervisor, entry, "", ""}, asked.done());
     rig.settle();
     REQUIRE(asked.is_done());
   }
@@ -357,6 +357,16 @@ TEST_CASE("a reload with reset waits for a stop that is under way, and starts th
   CHECK(stopped.is_done());
   CHECK(changes == Words{"in_place root/db argv", "started root/db"});
   CHECK(f.program("root/db") == "/bin/false");
+}
+
+TEST_CASE("a child that is added again after its supervisor was restarted is one difference") {
+  Fixture f(R"({"id":"s","type":"supervisor","children":[)" + process_entry("db") + "]}");
+  f.add(process_entry("more"), "root/s");
+  f.stop("root/s");
+  f.start("root/s");
+  REQUIRE_FALSE(f.rig.engine.has("root/s/more"));
+  f.add(process_entry("more"), "root/s");
+  CHECK(f.differ() == Words{"root/s/more added"});
 }
 
 TEST_CASE("a drain that is called off leaves nothing different") {

@@ -75,7 +75,7 @@ Handover sample() {
   process::ProcessHandover child;
   child.path = "root/db";
   child.group = {true, true, Instant(Duration(5)), Instant(Duration(6))};
-  child.output = {{38, "half", false}, {-1, "", true}};
+  child.output = {{38, {104, 0xff}, false}, {-1, {}, true}, "a line\n"};
   out.processes.push_back(child);
   out.remains.push_back({"root/old", Instant(Duration(4)), {}});
   out.errors.push_back({"root/echo", 1, 39, 40});

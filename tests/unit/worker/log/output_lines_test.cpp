@@ -76,6 +76,32 @@ TEST_CASE("the lines do not depend on where the bytes were cut") {
   CHECK(bytewise.finish() == whole);
 }
 
+TEST_CASE("where the rest of a long line is continued, nothing is lost, and no character is torn") {
+  const auto pieces = [](std::string_view text, std::size_t step) {
+    LineSplitter splitter(8, LineSplitter::Rest::continued);
+    Lines out;
+    const auto add = [&](const LineSplitter::Piece& piece) {
+      out.push_back((piece.continued ? "+" : "") + std::string(piece.text));
+      CHECK_FALSE(piece.cut);
+    };
+    for (std::size_t at = 0; at < text.size(); at += step) {
+      std::string_view bytes = text.substr(at, step);
+      while (const auto piece = splitter.next(bytes)) add(*piece);
+      CHECK(bytes.empty());
+    }
+    if (const auto piece = splitter.last()) add(*piece);
+    return out;
+  };
+  for (std::size_t step = 1; step < 30; ++step) {
+    CAPTURE(step);
+    CHECK(pieces("12345678\n123456789\nx\n", step) == Lines{"12345678", "12345678", "+9", "x"});
+    CHECK(pieces("1234567\u00e4\u00e4\n\n123456\U0001f600", step) ==
+          Lines{"1234567", "+\u00e4\u00e4", "", "123456", "+\U0001f600"});
+    CHECK(pieces("\xff\xff\xff\xff\xff\xff\xff\xff\xff\n", step) == Lines{"\xff\xff\xff\xff\xff\xff\xff", "+\xff\xff"});
+    CHECK(pieces("1234567812345678", step) == Lines{"12345678", "+12345678"});
+  }
+}
+
 TEST_CASE("each second has a limit of lines, the excess is counted") {
   OutputBudget budget({.lines = 3, .bytes = 100});
   for (int second = 0; second < 3; ++second) {
