@@ -34,13 +34,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using config::Ready;
-using config::StandardError;
 
 constexpr int kNotificationsPerTurn = 512;  // what a socket's queue holds at most, as systemd has it
 constexpr int kNotifyReadsPerTurn = 16;
 constexpr auto kLate = 1s;  // a deadline noticed later than this means that the master was delayed, not the child
 constexpr auto kScanAgain = 100ms;
 constexpr auto kScanOn = 1ms;
+constexpr int kScansAtEnd = 5;
 constexpr auto kOutputPatience = 5s;  // where shutdown is "infinity"
 
 supervision::Duration output_patience(const supervision::Shutdown& shutdown) {
@@ -72,6 +72,7 @@ Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
 
 void Processes::kill_now(ProcessChild& child) {
   child.group.killed(now());
+  child.watch.killed(now());
   system_.signal(child.pid, SIGKILL, !has_mode(child, config::KillMode::process));
 }
 
@@ -100,16 +101,11 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   if (!report) return report.error();
   auto notify = open_notify(child);
   if (!notify) return notify.error();
-  auto other = other_error_end(child);
-  if (!other) return other.error();
-  const bool logs_errors = !*other;
-  auto output = child.output->open(logs_errors);
+  auto output = open_output(child);
   if (!output) return output.error();
-  give_to(child.config, *output);
   auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
   if (!launch) return launch.error();
   launch->place(std::move(output->out), 1);
-  if (!logs_errors) output->error = std::move(*other);
   launch->place(std::move(output->error), 2);
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
   launch->request.report = report->write.get();
@@ -119,16 +115,35 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   return system_.begin(launch->request);
 }
 
-// The target of its standard error; empty: it is logged, as it also is where ours cannot be opened again.
-sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
-  switch (child.config.child.standard_error.value_or(StandardError::log)) {
-    case StandardError::log: return sys::Fd();
-    case StandardError::inherit: return host::open_again(error_fd_);
-    default: break;
-  }
+// Both ends for the child, whatever they lead to. What cannot be inherited is logged.
+sys::Result<ChildOutput::ChildEnds> Processes::open_output(ProcessChild& child) {
+  auto out = other_end(child.config.output);
+  if (!out) return out.error();
+  auto error = other_end(child.config.error_output);
+  if (!error) return error.error();
+  auto ends = child.output->open({!*out, !*error, child.config.output.path, child.config.error_output.path});
+  if (!ends) return ends.error();
+  give_to(child.config, *ends);
+  if (*out) ends->out = std::move(*out);
+  if (*error) ends->error = std::move(*error);
+  return ends;
+}
+
+// The end of a stream that the master does not read; empty: it does.
+sys::Result<sys::Fd> Processes::other_end(const config::Output& output) const {
+  if (output.kind == config::Output::Kind::inherit) return host::open_again(error_fd_);
+  if (output.kind != config::Output::Kind::null) return sys::Fd();
   sys::Fd end(open("/dev/null", O_WRONLY | O_CLOEXEC));
-  if (!end) return sys::Error{"open", "standard error", errno};
+  if (!end) return sys::Error{"open", "/dev/null", errno};
   return end;
+}
+
+std::vector<std::string> Processes::reopen_outputs() {
+  std::vector<std::string> problems;
+  for (auto& [run, child] : children_) {
+    for (std::string& problem : child.output->reopen()) problems.push_back(std::move(problem));
+  }
+  return problems;
 }
 
 sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
@@ -387,13 +402,22 @@ bool Processes::group_lives(ProcessChild& child, Instant now) {
   return lives.value_or(true);
 }
 
+// Looks at no more than a few thousand processes for one to name.
+void Processes::tell_given_up(ProcessChild& child) {
+  child.scan.restart();
+  for (int i = 0; i < kScansAtEnd && !system_.scan_group(child.pid, child.scan); ++i) {
+  }
+  log::Line line(log::Level::error, child.path);
+  line.text("could not end the rest of its process group");
+  if (child.scan.member() != 0) line.text(": pid ").number(child.scan.member()).text(" did not end after SIGKILL");
+  line.field("group", child.pid).write();
+}
+
 bool Processes::is_over(ProcessChild& child, Instant now) {
   const bool lives = group_lives(child, now);
   switch (child.group.look(lives, now)) {
     case GroupEnd::Action::over: return true;
-    case GroupEnd::Action::give_up:
-      log::Line(log::Level::error, child.path).text("could not end the rest of its process group").write();
-      return true;
+    case GroupEnd::Action::give_up: tell_given_up(child); return true;
     case GroupEnd::Action::kill:
       log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
       system_.signal(child.pid, SIGKILL, true);
@@ -433,6 +457,13 @@ std::vector<ChildEnd> Processes::take_over(Instant now) {
 
 void Processes::for_each(const std::function<void(const ProcessChild&)>& visit) const {
   for (const auto& [run, child] : children_) visit(child);
+}
+
+void Processes::tick(Instant now) {
+  for (auto& [run, child] : children_) {
+    if (child.group.has_leader_ended() || system_.has_ended(child.pid) || !child.watch.is_due(now)) continue;
+    log_unkillable(child.path, child.pid);
+  }
 }
 
 void Processes::finish_output() {
