@@ -15,6 +15,7 @@
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
+#include "worker/sys/hops.h"
 #include "worker/sys/shut_down.h"
 
 namespace bulkhead::worker {
@@ -120,6 +121,7 @@ bool Acceptor::accept(std::uint32_t socket, Arrival& arrival) {
     return false;
   }
   const bool internet = address.ss_family == AF_INET || address.ss_family == AF_INET6;
+  if (internet) (void)sys::require_hop_limit(arrival.connection.get(), address.ss_family, sys::kAnyHops);
   arrival.transport = internet ? ipc::peer_of(address) : unix_peer(arrival.connection.get());
   arrival.client = arrival.transport;
   return true;

@@ -367,8 +367,7 @@ void Listener::refuse_new_connections_at(std::vector<ListeningSocket>& sockets) 
     const int error = net::refuse_new_connections(socket);
     if (error == 0) continue;
     log::Line line(log::Level::warning, path_);
-    line.text("cannot attach a socket filter to ").text(socket.text);
-    line.text(": clients that connect while it is being closed may be reset: ");
+    line.text("cannot refuse new clients of ").text(socket.text).text(" before it is closed, and may reset the last: ");
     line.text(strerrordesc_np(error)).write();
   }
 }

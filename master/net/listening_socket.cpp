@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/filter.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -15,6 +14,7 @@
 #include "master/net/holder.h"
 #include "master/net/socket_address.h"
 #include "master/net/socket_options.h"
+#include "worker/sys/hops.h"
 
 namespace bulkhead::net {
 
@@ -209,18 +209,16 @@ int refuse_new_connections(ListeningSocket& socket) noexcept {
     case Form::ipv4:
     case Form::ipv6: break;
   }
-  // The filter sees the packet from the TCP header on. Byte 13 holds the flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
-  std::array<sock_filter, 5> program{{BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x17),
-                                      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
-                                      BPF_STMT(BPF_RET | BPF_K, 0xffffffff)}};
-  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-  return setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 ? 0 : errno;
+  return sys::require_hop_limit(socket.fd.get(), socket.address.form == Form::ipv6 ? AF_INET6 : AF_INET,
+                                sys::kDirectOnly);
 }
 
 bool welcome_new_connections(ListeningSocket& socket) noexcept {
   if (socket.address.form == Form::unix_path) return socket.file->inode() != 0;
-  const int unused = 0;
-  if (socket.address.is_ip()) setsockopt(socket.fd.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
+  if (socket.address.is_ip()) {
+    (void)sys::require_hop_limit(socket.fd.get(), socket.address.form == Form::ipv6 ? AF_INET6 : AF_INET,
+                                 sys::kAnyHops);
+  }
   return true;
 }
 

@@ -68,10 +68,12 @@ struct ListeningSocket {
 [[nodiscard]] std::string why_not_opened(const config::ListenAddress& address, int error);
 
 // From now on no new connection begins, while handshakes in progress still complete, so that late clients see "refused"
-// and not "reset". TCP: a socket filter that drops pure SYNs (socket(7), SO_ATTACH_FILTER). Unix paths: the path is
+// and not "reset". TCP: IP_MINTTL and IPV6_MINHOPCOUNT 255 (ip(7), RFC 5082), which no client's packet has that did not
+// set it itself; they need no privilege, do not touch handshakes in progress, and are inherited by accepted sockets,
+// where the worker clears them (sys/hops.h). Unix paths: the path is
 // removed. Abstract names: shutdown(SHUT_RD), after which connect(2) refuses and accept(2) still empties the queue;
 // this is final and affects all users of the socket, so only end_for_all() does it too. Inherited and shared sockets
-// stay open for their other users. Returns an errno if the system allows no filter; late clients may then be reset.
+// stay open for their other users. Returns an errno if the system does not allow it; late clients may then be reset.
 [[nodiscard]] int refuse_new_connections(ListeningSocket& socket) noexcept;
 // Takes that back. False: it cannot be, and clients need another socket, because the path is gone.
 [[nodiscard]] bool welcome_new_connections(ListeningSocket& socket) noexcept;

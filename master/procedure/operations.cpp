@@ -282,6 +282,11 @@ void Operations::add(config::Node node, running::AddedChild origin, const Done& 
   request({.verb = Verb::add, .path = path, .node = std::move(node), .child = std::move(origin)}, done);
 }
 
+bool Operations::is_adding(const std::string& path) const {
+  return std::ranges::any_of(
+      requests_, [&path](const Request& one) { return one.verb == Verb::add && one.begun && one.path == path; });
+}
+
 void Operations::begin_add(Place request) {
   if (request->last) return begin_start(request);  // in the other program
   request->last = true;

@@ -40,6 +40,7 @@ class Operations {
   void remove(const std::string& path, Done done);
   // Starts `node` below its supervisor. A child that already exists is left alone, and the answer is the tree's.
   void add(config::Node node, running::AddedChild origin, const Done& done);
+  [[nodiscard]] bool is_adding(const std::string& path) const;
   // As stop, but with the daemon's lame duck: for one listener, or for all. Answers when they have ended.
   void drain(const std::optional<std::string>& listener, Done done);
   // Calls off the drain of a listener in its lame duck; a suspended one accepts again.

@@ -26,6 +26,7 @@ void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_
   plan = std::move(new_plan);
   renewals.clear();
   lenders.clear();
+  added_.clear();
   reset = reset_all;
   in_a_hurry_ = has_given_up_ = false;
   steps.begin();
@@ -117,6 +118,7 @@ void Attempt::hurry() {
 }
 
 void Attempt::add_now(const std::string& path, const Done& done) {
+  if (parts.operations.is_adding(path)) return done({});
   forget_ended(path);
   if (auto why = why_not_free(path)) return done(procedure::refused(std::move(*why)));
   if (!is_supervised(path)) return done({});
@@ -126,6 +128,7 @@ void Attempt::add_now(const std::string& path, const Done& done) {
     parts.listeners.forget(path);
     return done(procedure::refused(error->text()));
   }
+  added_.insert(path);
   if (config) hold_for_trial(path);
   parts.engine.operate(
       Operation::start_child, path,

@@ -65,6 +65,8 @@ class Attempt {
   [[nodiscard]] bool is_down(const std::string& path) const;
   // The node at `path` is not started after all, because it no longer runs.
   void take_spec_only(const std::string& path);
+  // This attempt has started the entry at `path`. Otherwise an operator has, who asked for the same at the same time.
+  [[nodiscard]] bool has_added(const std::string& path) const { return added_.contains(path); }
   // Stops it as an operator would, which drains a listener, and removes it. It has an answer even if it is gone.
   void end_child(const std::string& path, const Done& done);
   // Sockets stay, with the clients that wait in their queues, where an address goes from one listener to another.
@@ -89,6 +91,7 @@ class Attempt {
 
   running::Lifeline while_patient_;
   std::function<void()> give_up_;  // while add() waits
+  std::set<std::string> added_;
   bool in_a_hurry_ = false;
   bool has_given_up_ = false;
   [[nodiscard]] bool gives_up(const std::string& path, const config::ListenAddress& address) const;

@@ -86,11 +86,12 @@ void Commit::commit(const Change& change) {
   }
 }
 
-// An operator's stop may still be under way. A temporary child is gone when it has ended, now or at any time since the
-// plan was made.
+// An operator's stop may still be under way. Since the plan was made, a temporary child may have gone with its end, or
+// an operator may have deleted it.
 void Commit::start_stopped(const std::string& path) {
   attempt_.steps.then([this, path](const Done& done) {
-    if (!parts_.catalogue.overrides().is_stopped(path)) return done({});  // the trial has started it
+    const running::Overrides& overrides = parts_.catalogue.overrides();
+    if (!overrides.is_stopped(path) && !overrides.is_erased(path)) return done({});  // the trial has started it
     if (!parts_.engine.has(path)) return attempt_.add(path, done);
     parts_.operations.stop(path, [this, path, done](const Outcome& stopped) {
       if (!parts_.engine.has(path)) return attempt_.add(path, done);

@@ -4,7 +4,7 @@ listener that is not started again does not leave clients waiting at its port.""
 import signal
 import threading
 
-from harness import (Client, ControlledTestCase, Hold, Queued, Storm, exec_listener, free_port, listener, main, needs_filter,
+from harness import (Client, ControlledTestCase, Hold, Queued, Storm, exec_listener, free_port, listener, main,
                      signal_process, wait_until)
 
 
@@ -108,7 +108,6 @@ class One(Drain):
         self.measured(queued=50, echoed=echoed)
         self.assertEqual(echoed, 50)
 
-    @needs_filter
     def test_no_client_is_reset_under_load(self):
         daemon = self.supervise(fixed(max_restarts=1000))
         outcomes = dict.fromkeys(Storm.OUTCOMES, 0)

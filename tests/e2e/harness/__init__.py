@@ -2,7 +2,7 @@
 each test. Nothing here sleeps in order to be lucky: every wait is for an event and has a deadline."""
 
 from .admission import BUSY, AdmissionTestCase, kill_workers, outcome
-from .case import SOURCE, TestCase, main, needs_filter, needs_mounts, needs_root, seeds, tool
+from .case import SOURCE, TestCase, main, needs_mounts, needs_root, seeds, tool
 from .clients import Canary, Client, Hold, Queued, Storm, connect, free_port
 from .control import Control, ControlledTestCase, Events, find_node
 from .daemon import Daemon, config_of, exec_listener, listener, login_variables, module_listener, parse_line
@@ -18,6 +18,6 @@ __all__ = ["AdmissionTestCase", "BUSY", "Canary", "Client", "Control", "Controll
            "Hold", "Manager", "Moment", "Moments", "Process", "Queued", "ReloadTestCase", "SECONDS", "SOURCE", "Storm",
            "Strace", "TestCase",
            "Timeout", "UpgradeTestCase", "children_of", "config_of", "connect", "descendants", "echo_listener", "exec_listener",
-           "find_node", "free_port", "kill_workers", "listener", "login_variables", "main", "module_listener", "needs_filter", "needs_mounts",
+           "find_node", "free_port", "kill_workers", "listener", "login_variables", "main", "module_listener", "needs_mounts",
            "needs_root", "outcome", "parse_line", "process", "seeds", "signal_process", "sleeper", "steady", "tool",
            "wait_until"]

@@ -1,12 +1,9 @@
 """The base of all end-to-end tests, and their command line:  python3 tests/e2e/x_test.py --bindir DIR [unittest's own]"""
 
 import argparse
-import ctypes
 import itertools
 import os
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,20 +17,6 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path
 BIN = os.path.join(SOURCE, ".build", "dev", "bin")
 
 needs_root = unittest.skipUnless(os.geteuid() == 0, "only root may look into an undumpable process")
-
-
-def may_filter():
-    """Whether this user may attach a filter to a socket, which is needed to close a port without a reset."""
-    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xffffffff))
-    with socket.socket() as one:
-        try:
-            one.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(instruction)))  # SO_ATTACH_FILTER
-        except PermissionError:
-            return False
-    return True
-
-
-needs_filter = unittest.skipUnless(may_filter(), "this system lets only root attach a filter to a socket")
 
 
 def root_is_mounted():

@@ -441,7 +441,8 @@ class Model:
         if supervisor is None:
             return REFUSED
         for _, node in self.nodes():
-            node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
+            if not self.loose or choose(True, False):  # one that is stopped meanwhile may leave after the plan was made
+                node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
             for added in [one for one in node.children if one.origin == "added"]:
                 self._drop(added)
                 node.children.remove(added)

@@ -295,6 +295,15 @@ TEST_CASE("a reset gives a name that an operator has taken back to the file") {
   CHECK(f.differ().empty());
 }
 
+TEST_CASE(
+    "after a refused reload with reset a temporary child that operators have stopped is still missing as stopped") {
+  Fixture f(kDb + "," + once("/bin/true"));
+  f.stop("root/once");
+  f.rig.system.conduct("root/bad", Conduct::no_fork);
+  CHECK_FALSE(f.reload(kDb + "," + once("/bin/true") + "," + process_entry("bad"), true).empty());
+  CHECK(f.differ() == Words{"root/once stopped, missing"});
+}
+
 TEST_CASE("a refused reload with reset changes nothing, and the next one does not reset") {
   Fixture f(kDb);
   f.stop("root/db");
