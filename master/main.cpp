@@ -18,6 +18,7 @@
 #include "master/host/detach.h"
 #include "master/host/log_target.h"
 #include "master/host/pid_file.h"
+#include "master/protocol/usage_error.h"
 #include "master/upgrade/arguments.h"
 #include "master/upgrade/program_file.h"
 #include "master/upgrade/take_over.h"
@@ -214,7 +215,9 @@ int main(int argc, char** argv) {
     arguments.adopting.version = version();
     return arguments.adopting.descriptors.empty() ? run(arguments) : take_over(arguments);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kStopped : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    fmt::print(stderr, "bulkheadd: {}\n", protocol::usage_error_text(app, error));
+    return kUsage;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bulkheadd: {}\n", error.what());
     return kSystemError;

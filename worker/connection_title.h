@@ -1,4 +1,4 @@
-// "bulkheadd: connection 8f3a 192.0.2.7 echo": the title of a connection's process. Made in the worker and not in the
+// "bulkheadd: connection 2f00000003 192.0.2.7 echo": the title of a connection's process. Made in the worker and not in the
 // child, where it would be a page of its own to copy.
 #pragma once
 

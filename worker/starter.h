@@ -50,7 +50,8 @@ class Starter {
   // The data to start a handler of the plan.
   struct Program {
     const handlers::BuiltIn* built_in;  // else null
-    std::vector<const char*> argv;      // as execve(2) wants them, pointers into the plan; empty for a built-in
+    std::vector<const char*>
+        argv;  // the path, then as execve(2) wants them, pointers into the plan; empty for a built-in
     std::vector<const char*> environment;
   };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "master/config/env_file.h"
 #include "master/config/paths.h"
 
 namespace bulkhead::config {
@@ -86,6 +87,12 @@ void set_env(Context&, ChildKeys& keys, const Entry& entry) {
   for (const Member& member : entry.value.members) keys.env.emplace_back(member.key, member.value.text);
 }
 
+void set_env_file(Context& context, ChildKeys& keys, const Entry& entry) {
+  if (!entry.given) return;
+  entry.effective.text = resolve_path(entry.value.text, context.directory());
+  keys.file_env = read_env_file(context, entry, entry.effective.text);
+}
+
 constexpr std::array kChildKeysSetters{
     Setter<ChildKeys>{"user", [](Context&, ChildKeys&,
                                  const Entry&) {}},  // user, group and groups are read together: see read_child_keys
@@ -110,6 +117,7 @@ constexpr std::array kChildKeysSetters{
                         read_object(context, e, kRlimitSetters, keys.rlimits, "in rlimits");
                       }},
     Setter<ChildKeys>{"env", set_env},
+    Setter<ChildKeys>{"env_file", set_env_file},
     Setter<ChildKeys>{"pass_env",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.pass_env = as_strings(e.value); }},
     Setter<ChildKeys>{"unset_env",

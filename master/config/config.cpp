@@ -214,7 +214,8 @@ void read_includes(Context& context, const Value& top, Config& config, Value& su
 // After the includes, because a root without children would end at once.
 void check_root(Context& context, const Value& top, const Node& root) {
   const Member* supervisor = top.find("supervisor");
-  if (supervisor == nullptr || supervisor->value.kind != Value::Kind::object || !root.children.empty()) return;
+  if (supervisor == nullptr || supervisor->value.kind != Value::Kind::object) return;
+  if (!root.children.empty() || !root.disabled.empty()) return;
   const Section section{supervisor->value, "/supervisor", supervisor->value.at};
   const Member* children = supervisor->value.find("children");
   // Children that could not be read have already been reported.

@@ -96,6 +96,7 @@ inline constexpr sys::EnumWords<ExecStyle, sys::up_to(ExecStyle::listen_fds)> kE
                                                                                               "listen_fds"};
 struct ExecHandler {
   std::vector<std::string> argv;  // argv[0] absolute
+  std::string arg0;               // what the program gets instead of it; empty: the same
   ExecStyle style = ExecStyle::ucspi;
   bool drain_fd = false;  // the program is given the drain notice
 };
@@ -186,6 +187,7 @@ struct ChildKeys {
   std::optional<int> ioprio;  // in the form of ioprio_set(2)
   std::optional<int> oom_score_adj;
   std::vector<Rlimit> rlimits;
+  std::vector<std::pair<std::string, std::string>> file_env;  // of the env_file, as it was when the file was read
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::string> pass_env;
   std::vector<std::string> unset_env;
@@ -246,6 +248,9 @@ struct Listener {
   ChildKeys child;
 };
 
+// Who makes the first start of a process.
+enum class StartBy : std::uint8_t { supervisor, operators };
+inline constexpr sys::EnumWords<StartBy, sys::up_to(StartBy::operators)> kStartByWords{"auto", "manual"};
 enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
 inline constexpr sys::EnumWords<Ready, sys::up_to(Ready::sd_notify)> kReadyWords{"fork", "exec", "notify_fd",
                                                                                  "sd_notify"};
@@ -257,6 +262,11 @@ struct Output {
 inline constexpr sys::EnumWords<Output::Kind, sys::up_to(Output::Kind::inherit)> kOutputWords{"log", "null", "inherit"};
 struct Process {
   std::vector<std::string> argv;
+  std::string arg0;  // what the program gets instead of argv[0]; empty: the same
+  StartBy start = StartBy::supervisor;
+  bool oneshot = false;                // a job: ready when it has ended normally; `ready` does not matter
+  std::vector<std::string> pre_start;  // argv of a command before each run; empty: none
+  std::vector<std::string> post_stop;  // and after it
   Ready ready = Ready::fork;
   Timeout watchdog;  // absent: off
   std::vector<std::uint8_t> normal_exit{0};
@@ -276,10 +286,19 @@ struct Node {
   Timeout start_timeout = std::chrono::seconds(10);
   std::optional<Listener> listener;
   std::optional<Process> process;
+  bool enabled = true;
   std::vector<Node> children;  // of a supervisor
+  std::vector<Node> disabled;  // those that it would have too; nothing but their ids, types and these lists is used
   std::string file;            // the file that contains the entry, for messages: the configuration or an included file
   std::string pointer;         // JSON pointer of the entry in that file
 };
+
+// Of a listener or a process; null: it is a supervisor.
+template <class AnyNode>
+[[nodiscard]] auto child_keys_of(AnyNode& node) -> decltype(&node.process->child) {
+  if (node.listener) return &node.listener->child;
+  return node.process ? &node.process->child : nullptr;
+}
 
 // What happens to the connections when the root gives up.
 enum class OnGiveUp : std::uint8_t {

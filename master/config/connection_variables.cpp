@@ -18,6 +18,9 @@ constexpr std::string_view kPrefixes[] = {"TCPLOCAL",   "TCPREMOTE", "TCPCONN", 
                                           "TCP6REMOTE", "IPCLOCAL",  "IPCREMOTE", "IPCCONN",    "UNIXLOCAL",
                                           "UNIXREMOTE", "UNIXCONN",  "SSL_PEER_", "SSL_TLS_",   "BULKHEAD_"};
 
+constexpr std::string_view kIsAboutConnection =
+    "describes a program's connection: it is set or left out for each connection, and cannot be configured";
+
 }  // namespace
 
 bool is_connection_variable(std::string_view name) noexcept {
@@ -26,13 +29,18 @@ bool is_connection_variable(std::string_view name) noexcept {
                      [name](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
+void check_env_file(Context& context, const Section& section, const ChildKeys& keys) {
+  for (const auto& [name, value] : keys.file_env) {
+    if (!is_connection_variable(name)) continue;
+    context.report(section.place_of("env_file"), section.pointer_of("env_file"),
+                   fmt::format("{} in it {}", in_quotes(name), kIsAboutConnection));
+  }
+}
+
 void check_variables(Context& context, const Section& section) {
   const auto check_one = [&context](std::string_view name, Position at, const std::string& pointer) {
     if (!is_connection_variable(name)) return;
-    context.report(at, pointer,
-                   fmt::format("{} describes a program's connection: it is set or left out for each connection, and "
-                               "cannot be configured",
-                               in_quotes(name)));
+    context.report(at, pointer, fmt::format("{} {}", in_quotes(name), kIsAboutConnection));
   };
   if (const Member* env = section.object.find("env"); env != nullptr) {
     for (const Member& member : env->value.members) {

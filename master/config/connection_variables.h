@@ -13,5 +13,7 @@ namespace bulkhead::config {
 
 // Reports such names in `env` and `pass_env` of `section`, an object that configures programs for connections.
 void check_variables(Context& context, const Section& section);
+// The same for the variables of its env_file.
+void check_env_file(Context& context, const Section& section, const ChildKeys& keys);
 
 }  // namespace bulkhead::config

@@ -77,6 +77,13 @@ void Context::report(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) report(finding.at, finding.pointer, finding.message);
 }
 
+void Context::report_in(const std::string& other, const std::string& pointer, const std::vector<Finding>& findings) {
+  const std::size_t reading = reading_;
+  begin_file(other);
+  for (const Finding& finding : findings) report(finding.at, pointer, finding.message);
+  reading_ = reading;
+}
+
 std::string Context::elsewhere(const Place& place) const {
   if (place.file == file()) return place.pointer;
   return fmt::format("{} of {}", place.pointer, place.file);
@@ -89,6 +96,7 @@ std::string Context::claim(const std::string& room, const std::string& what, con
 }
 
 void Context::claim_address(const ListenAddress& address, Position at, const std::string& pointer) {
+  if (claimants_disabled_ != 0) return;
   const auto keys = colliding_keys(address);
   auto taken = addresses_.end();
   for (const std::string& key : keys) {

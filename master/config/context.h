@@ -44,13 +44,20 @@ class Context {
 
   void report(Position at, std::string pointer, std::string message);
   void report(const std::vector<Finding>& findings);
+  // Those of another file than the one that is being read, on behalf of the value at `pointer` of this one.
+  void report_in(const std::string& file, const std::string& pointer, const std::vector<Finding>& findings);
+  // Variables of the files that have been read, by path.
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  [[nodiscard]] std::map<std::string, Variables>& env_files() { return env_files_; }
 
   // Names that may be used only once: the first caller to claim `what` in `room` gets it and an empty answer; later
   // callers get the place of the first, in words.
   [[nodiscard]] std::string claim(const std::string& room, const std::string& what, const std::string& pointer);
 
-  // Reports `address` if it collides with an earlier one.
+  // Reports `address` if it collides with an earlier one; not for a child that is disabled, which binds none.
   void claim_address(const ListenAddress& address, Position at, const std::string& pointer);
+
+  void claim_none(bool on) { claimants_disabled_ += on ? 1 : -1; }
 
   // All problems, file by file and by position.
   [[nodiscard]] std::vector<Problem> take_problems();
@@ -79,8 +86,27 @@ class Context {
   std::vector<std::string> files_;  // in the order in which they were begun
   std::size_t reading_ = 0;         // in files_
   std::vector<Found> found_;
+  std::map<std::string, Variables> env_files_;
+  int claimants_disabled_ = 0;  // children around what is being read that are disabled
   std::map<std::string, Place> claimed_;
   std::map<std::string, Taken> addresses_;  // by the keys in context.cpp, so that a few look-ups find every collision
+};
+
+// While it lives, no address is claimed, if `on`: what is being read is disabled.
+class AddressesFree {
+ public:
+  AddressesFree(Context& context, bool on) : context_(context), on_(on) {
+    if (on_) context_.claim_none(true);
+  }
+  ~AddressesFree() {
+    if (on_) context_.claim_none(false);
+  }
+  AddressesFree(const AddressesFree&) = delete;
+  AddressesFree& operator=(const AddressesFree&) = delete;
+
+ private:
+  Context& context_;
+  bool on_;
 };
 
 }  // namespace bulkhead::config

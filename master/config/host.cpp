@@ -93,6 +93,7 @@ class PatientHost final : public ThisHost {
  public:
   Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
+  bool knows_env_files() const override { return true; }
   std::size_t largest_text() const override { return std::numeric_limits<std::size_t>::max(); }
 };
 

@@ -64,6 +64,8 @@ class Host {
   [[nodiscard]] virtual std::string search_path() const = 0;                                     // PATH
   [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;  // getenv(3)
   [[nodiscard]] virtual Matches matching_files(const std::string& pattern) const = 0;
+  // The variables of the files that `env_file` names are known from before, so problems of these files do not matter.
+  [[nodiscard]] virtual bool knows_env_files() const { return false; }
   [[nodiscard]] virtual std::size_t largest_text() const { return kMaxFileSize; }  // bytes of a configuration
 };
 

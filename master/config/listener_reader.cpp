@@ -41,6 +41,7 @@ void set_max_restarts(Context&, Node& node, const Entry& entry) {
 constexpr std::array kHandlerSetters{
     Setter<ExecHandler>{"exec", [](Context& context, ExecHandler& handler,
                                    const Entry& e) { handler.argv = read_command(context, e); }},
+    Setter<ExecHandler>{"arg0", [](Context&, ExecHandler& handler, const Entry& e) { handler.arg0 = e.value.text; }},
     Setter<ExecHandler>{"style",
                         [](Context&, ExecHandler& handler, const Entry& e) { handler.style = as_enum<ExecStyle>(e); }},
     Setter<ExecHandler>{"drain_fd",
@@ -236,6 +237,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
                                     [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
   read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
                   effective);
+  check_env_file(context, section, node.listener->child);
   check_root(context, section, *node.listener);
   check_kill_mode(context, section, *node.listener);
   check_room(context, section, *node.listener, effective);

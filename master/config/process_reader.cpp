@@ -13,6 +13,27 @@
 namespace bulkhead::config {
 namespace {
 
+void set_ready(Context& context, Node& node, const Entry& entry) {
+  node.process->ready = as_enum<Ready>(entry);
+  if (!node.process->oneshot) return;
+  entry.effective = Value{};
+  if (entry.given) context.report(entry.at(), entry.pointer(), "a oneshot is ready when it has exited normally");
+}
+
+// A job that has been done is not done again.
+void make_transient(Context& context, const Section& section, Node& node, Value& effective) {
+  using supervision::Restart;
+  const Member* const given = section.object.find("restart");
+  if (given != nullptr && node.spec.restart != Restart::transient) {
+    context.report(section.place_of("restart"), section.pointer_of("restart"),
+                   "a oneshot is \"transient\", which need not be written");
+  }
+  node.spec.restart = Restart::transient;
+  for (Member& member : effective.members) {
+    if (member.key == "restart") member.value = string_value("transient");
+  }
+}
+
 void set_watchdog(Context& context, Node& node, const Entry& entry) {
   if (!entry.given) return;
   node.process->watchdog = as_duration(entry.value);
@@ -45,7 +66,24 @@ Output read_output(Context& context, const Entry& entry) {
 constexpr std::array kProcessSetters{
     Setter<Node>{"argv",
                  [](Context& context, Node& node, const Entry& e) { node.process->argv = read_command(context, e); }},
-    Setter<Node>{"ready", [](Context&, Node& node, const Entry& e) { node.process->ready = as_enum<Ready>(e); }},
+    Setter<Node>{"arg0", [](Context&, Node& node, const Entry& e) { node.process->arg0 = e.value.text; }},
+    Setter<Node>{"start",
+                 [](Context&, Node& node, const Entry& e) {
+                   node.process->start = as_enum<StartBy>(e);
+                   node.spec.manual = node.process->start == StartBy::operators;
+                 }},
+    Setter<Node>{"start_delay",
+                 [](Context&, Node& node, const Entry& e) { node.spec.start_delay = as_duration(e.value); }},
+    Setter<Node>{"oneshot", [](Context&, Node& node, const Entry& e) { node.process->oneshot = as_boolean(e.value); }},
+    Setter<Node>{"pre_start",
+                 [](Context& context, Node& node, const Entry& e) {
+                   if (e.given) node.process->pre_start = read_command(context, e);
+                 }},
+    Setter<Node>{"post_stop",
+                 [](Context& context, Node& node, const Entry& e) {
+                   if (e.given) node.process->post_stop = read_command(context, e);
+                 }},
+    Setter<Node>{"ready", set_ready},
     Setter<Node>{"watchdog", set_watchdog},
     Setter<Node>{"normal_exit",
                  [](Context&, Node& node, const Entry& e) { node.process->normal_exit = as_exit_statuses(e.value); }},
@@ -71,6 +109,7 @@ void read_process(Context& context, const Section& section, Node& node, Value& e
   const InRoot root(context, section);
   node.process.emplace();
   read_options(context, section, Scope::process, kProcessSetters, node, effective);
+  if (node.process->oneshot) make_transient(context, section, node, effective);
   read_child_keys(context, section, WithoutUser::unchanged, node.process->child, effective);
 }
 

@@ -62,13 +62,14 @@ constexpr std::array kChildSetters{
     Setter<Node>{"type", [](Context&, Node&, const Entry&) {}},  // read before all others
     Setter<Node>{"restart", [](Context&, Node& node, const Entry& e) { node.spec.restart = as_enum<Restart>(e); }},
     Setter<Node>{"significant",
-                 [](Context&, Node& node, const Entry& e) { node.spec.significant = e.value.text == "true"; }},
+                 [](Context&, Node& node, const Entry& e) { node.spec.significant = as_boolean(e.value); }},
     Setter<Node>{"shutdown", set_shutdown},
     Setter<Node>{"start_timeout",
                  [](Context&, Node& node, const Entry& e) {
                    node.start_timeout = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
                  }},
     Setter<Node>{"restart_delay", set_restart_delay},
+    Setter<Node>{"enabled", [](Context&, Node& node, const Entry& e) { node.enabled = as_boolean(e.value); }},
     Setter<Node>{"instances", [](Context&, Node&, const Entry&) {}},  // read before all others
 };
 static_assert(covers(kChildSetters, Scope::child));
@@ -163,9 +164,10 @@ void read_child(Context& context, const Section& section, Node& parent, Value& e
   read_options(context, section, Scope::child, kChildSetters, node, shown);
   claim_id(context, section, node, parent);
   check_significant(context, section, node, parent.spec.flags.auto_shutdown);
+  const AddressesFree free(context, !node.enabled);
   if (kind != nullptr) kind->read(context, section, node, shown);
   effective.items.push_back(std::move(shown));
-  parent.children.push_back(std::move(node));
+  (node.enabled ? parent.children : parent.disabled).push_back(std::move(node));
 }
 
 }  // namespace

@@ -21,6 +21,10 @@ Answer refused(const std::vector<std::string>& problems) {
   return refused(fmt::format("{}", fmt::join(problems, "\n")));
 }
 
+Answer no(std::string why, std::string word) {
+  return {nullptr, Failure{protocol::kNegative, std::move(why), std::move(word)}};
+}
+
 Answer no_such(const std::string& what) {
   return answer_of(procedure::negative(ReplyError::not_found, "there is no " + what));
 }

@@ -14,6 +14,8 @@ namespace bulkhead::control {
 [[nodiscard]] Answer ok();
 [[nodiscard]] Answer refused(std::string why);
 [[nodiscard]] Answer refused(const std::vector<std::string>& problems);
+// A negative answer that OTP has no word for.
+[[nodiscard]] Answer no(std::string why, std::string word);
 [[nodiscard]] Answer no_such(const std::string& what);
 [[nodiscard]] Answer answer_of(const procedure::Outcome& outcome);
 // {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every problem.

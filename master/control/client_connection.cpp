@@ -222,10 +222,12 @@ void ClientConnection::follow_events(const protocol::Request& request) {
         protocol::error_line(*request.id, {protocol::kRefused, "this connection already follows the events", {}});
     return;
   }
-  std::optional<std::uint64_t> since;
-  if (const auto given = request.params.find("since"); given != request.params.end())
-    since = given->get<std::uint64_t>();
-  feed_.emplace(world_->events, *request.id, since, request.params.value("follow", false));
+  const auto number = [&request](const char* name) {
+    const auto given = request.params.find(name);
+    return given == request.params.end() ? std::nullopt : std::optional(given->get<std::uint64_t>());
+  };
+  const EventFeed::From from{number("since"), number("last")};
+  feed_.emplace(world_->events, *request.id, from, request.params.value("follow", false));
 }
 
 void ClientConnection::published(const journal::EventRecord& record) {

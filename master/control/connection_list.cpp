@@ -7,6 +7,7 @@
 
 #include "master/control/answers.h"
 #include "master/journal/event_ring.h"
+#include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/sys/clock.h"
 
@@ -64,10 +65,20 @@ bool ConnectionList::next(std::string& out) {
     number_ = listener.number();
     slot_ = 0;
   }
-  const std::uint32_t end = std::min(listener.table().high_water(), listener.most_slots());
+  const bool any = has_any_of(listener);
+  const std::uint32_t end = any ? std::min(listener.table().high_water(), listener.most_slots()) : 0;
   next_of(listener, end, out);
   if (slot_ >= end) path_ += '\0';  // on to the next: nothing sorts between the two
   return true;
+}
+
+bool ConnectionList::has_any_of(const net::Listener& listener) const {
+  return supervision::is_at_or_below(listener.path(), of_) || supervision::parent_of(of_) == listener.path();
+}
+
+bool ConnectionList::concerns(const net::Listener& listener, const ipc::Slot& slot) const {
+  if (supervision::is_at_or_below(listener.path(), of_)) return true;
+  return slot.owner != 0 && std::to_string(slot.worker) == supervision::id_of(of_);
 }
 
 void ConnectionList::next_of(const net::Listener& listener, std::uint32_t last, std::string& out) {
@@ -75,6 +86,7 @@ void ConnectionList::next_of(const net::Listener& listener, std::uint32_t last, 
   for (std::uint32_t listed = 0; slot_ < end && listed < kPerPiece; ++slot_) {
     const auto slot = listener.table().copy(slot_);
     if (!slot || slot->state != ipc::SlotState::serving || listener.has_ended(slot_, slot->use)) continue;
+    if (!concerns(listener, *slot)) continue;
     if (std::exchange(any_, true)) out += ',';
     // A table may hold any bytes: invalid UTF-8 is replaced, because dump() would throw.
     out += connection_json(listener, slot_, *slot).dump(-1, ' ', false, ordered_json::error_handler_t::replace);

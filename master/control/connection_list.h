@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "master/net/listener.h"
 
@@ -16,8 +17,10 @@ class ConnectionList {
  public:
   using Listeners = std::map<std::string, std::unique_ptr<net::Listener>>;
 
-  // `listeners` must outlive it; its entries may come and go.
-  explicit ConnectionList(const Listeners& listeners) : listeners_(listeners) {}
+  // `listeners` must outlive it; its entries may come and go. Lists the connections of the listeners at or below the
+  // path, or of the worker there.
+  explicit ConnectionList(const Listeners& listeners, std::string path = "root")
+      : listeners_(listeners), of_(std::move(path)) {}
 
   // Appends the next piece of the array's text, at most kPerPiece connections. False: that was the last.
   [[nodiscard]] bool next(std::string& out);
@@ -28,7 +31,11 @@ class ConnectionList {
  private:
   void next_of(const net::Listener& listener, std::uint32_t last, std::string& out);
 
+  [[nodiscard]] bool has_any_of(const net::Listener& listener) const;
+  [[nodiscard]] bool concerns(const net::Listener& listener, const ipc::Slot& slot) const;
+
   const Listeners& listeners_;
+  std::string of_;
   std::string path_;  // of the present listener
   std::uint32_t number_ = 0;
   std::uint32_t slot_ = 0;

@@ -9,12 +9,20 @@
 
 namespace bulkhead::control {
 
-EventFeed::EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since,
-                     bool follow)
+EventFeed::EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, const From& from, bool follow)
     : ring_(ring), id_(std::move(id)), follow_(follow), last_seq_(ring.last_seq()), last_dropped_(ring.last_dropped()) {
+  const std::optional<std::uint64_t> since = from.since;
   next_seq_ = since ? std::min(*since, last_seq_) + 1 : 1;
   // A number that is too high comes from an earlier run of the daemon: the events after it are unknown, and so missed.
   missed_ = since && (*since > last_seq_ || *since < last_dropped_);
+  if (from.last) skip_to_the_last(*from.last);
+}
+
+void EventFeed::skip_to_the_last(std::uint64_t count) {
+  const auto& records = ring_.records();
+  if (count == 0) next_seq_ = last_seq_ + 1;
+  if (count == 0 || count >= records.size()) return;
+  next_seq_ = std::max(next_seq_, records[records.size() - count].seq);
 }
 
 bool EventFeed::overtaken() const noexcept {

@@ -14,8 +14,12 @@ namespace bulkhead::control {
 
 class EventFeed {
  public:
-  // The answer has the events that the ring holds now and that come after `since`. The ring must outlive it.
-  EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, std::optional<std::uint64_t> since, bool follow);
+  struct From {
+    std::optional<std::uint64_t> since{};  // only events after this number
+    std::optional<std::uint64_t> last{};   // only the last so many of them
+  };
+  // The answer has the events that the ring holds now, `from` there on. The ring must outlive it.
+  EventFeed(const journal::EventRing& ring, nlohmann::ordered_json id, const From& from, bool follow);
 
   // Appends to `out`, until it holds `limit` bytes or no event is left for now.
   void fill(std::string& out, std::size_t limit);
@@ -33,6 +37,7 @@ class EventFeed {
  private:
   enum class Phase : std::uint8_t { head, events, following };
 
+  void skip_to_the_last(std::uint64_t count);
   void answer(std::string& out, std::size_t limit);
   void notify(std::string& out, std::size_t limit);
   [[nodiscard]] const journal::EventRecord* next();

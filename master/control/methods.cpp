@@ -7,9 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "master/config/counted.h"
 #include "master/control/answers.h"
+#include "master/control/peer_kill.h"
 #include "master/control/penalties.h"
 #include "master/journal/explain.h"
+#include "master/supervision/path.h"
 #include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -23,6 +26,23 @@ using procedure::Outcome;
 
 std::string path_of(const nlohmann::ordered_json& params) {
   return params.at("path").get<std::string>();
+}
+
+nlohmann::ordered_json restarted_json(const std::string& path, bool together, const std::vector<std::string>& others,
+                                      supervision::Strategy strategy) {
+  nlohmann::ordered_json out{{"ok", true}, {together ? "dependents" : "left", others}};
+  const std::string_view word = supervision::kStrategyWords.text(strategy);
+  const std::string all = fmt::format("{}", fmt::join(others, ", "));
+  if (others.empty()) {
+    out["message"] = fmt::format("{} has been restarted; under {}, nothing that runs is tied to it", path, word);
+  } else if (together) {
+    out["message"] = fmt::format("{} has been restarted, and with it {}", path, all);
+  } else {
+    out["message"] =
+        fmt::format("{} has been restarted alone; {} ties these to it, and --with-dependents restarts them too: {}",
+                    path, word, all);
+  }
+  return out;
 }
 
 }  // namespace
@@ -64,6 +84,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"scale", &Methods::scale, While::not_stopping},
                                              {"suspend", &Methods::suspend, While::not_stopping},
                                              {"resume", &Methods::resume, While::not_stopping},
+                                             {"signal", &Methods::signal, While::always},
                                              {"kill", &Methods::kill, While::always},
                                              {"check", &Methods::check, While::always},
                                              {"diff", &Methods::diff, While::always},
@@ -78,7 +99,15 @@ void Methods::call(const std::string& name, const Params& params, Reply reply) {
   if (parts_.shutdown.is_stopping() && method->allowed == While::not_stopping) {
     return reply(refused(procedure::kDaemonStops));
   }
+  const auto path = params.find("path");
+  if (path != params.end() && name != "explain" && is_disabled(*path)) {
+    return reply(refused(fmt::format("{} is disabled in the file", path->get<std::string>())));
+  }
   (this->*method->carry_out)(params, std::move(reply));
+}
+
+bool Methods::is_disabled(const std::string& path) const {
+  return !parts_.engine.has(path) && parts_.catalogue.is_disabled(path);
 }
 
 void Methods::call_again(Unanswered call) {
@@ -89,8 +118,25 @@ void Methods::call_again(Unanswered call) {
   }
 }
 
+// A restart by an operator leaves alone what a restart by strategy would not, and the answer says so.
 void Methods::restart(const Params& params, Reply reply) {
-  parts_.operations.restart(path_of(params), answer_about(path_of(params), std::move(reply)));
+  const std::string path = path_of(params);
+  const bool together = params.value("with_dependents", false);
+  std::vector<std::string> others;
+  if (together || params.value("remark", false)) others = parts_.operations.dependents_of(path);
+  const auto supervisor = parts_.engine.view(supervision::parent_of(path));
+  Reply answered = std::move(reply);
+  if (together || !others.empty()) {
+    answered = [path, together, others, answered = std::move(answered),
+                strategy =
+                    supervisor ? supervisor->spec->flags.strategy : supervision::Strategy::one_for_one](Answer answer) {
+      if (!answer.failure) answer.result = restarted_json(path, together, others, strategy);
+      answered(std::move(answer));
+    };
+  }
+  procedure::Done done = answer_about(path, std::move(answered));
+  if (together) return parts_.operations.restart_with_dependents(path, std::move(done));
+  parts_.operations.restart(path, std::move(done));
 }
 
 void Methods::stop(const Params& params, Reply reply) {
@@ -140,6 +186,7 @@ void Methods::add(const Params& params, Reply reply) {
     const std::string problems = fmt::format("{}", fmt::join(config::texts_of(loaded.problems), "\n"));
     return reply(answer_of(procedure::negative(supervision::ReplyError::invalid_spec, problems)));
   }
+  if (!loaded.config->root.disabled.empty()) return reply(refused("the child is disabled (\"enabled\": false)"));
   if (loaded.config->root.children.size() != 1) return reply(refused("the request must contain exactly one child"));
   const std::string path = supervisor + "/" + loaded.config->root.children.front().spec.id;
   parts_.operations.add(std::move(loaded.config->root.children.front()), std::move(origin),
@@ -156,12 +203,40 @@ void Methods::scale(const Params& params, Reply reply) {
   parts_.scaling.change(path_of(params), text.front() == '-' ? -by : by, std::move(done));
 }
 
+// The process itself, not its group: its group did not ask for it.
+void Methods::signal(const Params& params, Reply reply) {
+  const std::string path = path_of(params);
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  if (node->spec->type != supervision::NodeType::process) {
+    return reply(no(path + " is not a process but a " + std::string(supervision::kNodeTypeWords.text(node->spec->type)),
+                    "not_a_process"));
+  }
+  const int signal = sys::signal_number(params.at("signal").get<std::string>());
+  if (!parts_.children.signal_process(node->run, signal)) return reply(no(path + " is not running", "not_running"));
+  reply(ok());
+}
+
+void Methods::kill_by_peer(const std::string& peer, int signal, Reply reply) {
+  const auto filter = PeerFilter::of(peer);
+  if (!filter) return reply(refused("not a client: " + peer));
+  const auto kill =
+      std::make_shared<PeerKill>(parts_.children, parts_.listeners.by_path(), parts_.later, *filter, signal);
+  kill->begin([peer, reply = std::move(reply)](std::uint64_t count) {
+    if (count == 0) return reply(no_such("connection of " + peer));
+    const std::string message =
+        config::counted(count, "connection") + (count == 1 ? " has been signalled" : " have been signalled");
+    reply({{{"ok", true}, {"signalled", count}, {"message", message}}, std::nullopt});
+  });
+}
+
 void Methods::kill(const Params& params, Reply reply) {
+  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
+  if (params.contains("peer")) return kill_by_peer(params.at("peer"), signal, std::move(reply));
   const std::string text = params.at("id");
   std::uint64_t id = 0;
   std::from_chars(text.data(), text.data() + text.size(), id, 16);
   const ipc::ConnectionName name = ipc::connection_name(id);
-  const int signal = sys::signal_number(params.value("signal", "SIGTERM"));
   for (net::Listener* listener : parts_.listeners.all()) {
     if (listener->number() != name.listener) continue;
     if (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) return reply(ok());

@@ -91,11 +91,14 @@ class Methods final : public Backend {
   void upgrade(const Params& params, Reply reply);
   void reopen(const Params& params, Reply reply);
   void penalties(const Params& params, Reply reply);
+  void signal(const Params& params, Reply reply);
   void kill(const Params& params, Reply reply);
+  void kill_by_peer(const std::string& peer, int signal, Reply reply);
   void shutdown(const Params& params, Reply reply);
 
   [[nodiscard]] World world() const;
   [[nodiscard]] const char* state() const;
+  [[nodiscard]] bool is_disabled(const std::string& path) const;
 
   Parts parts_;
 };

@@ -20,16 +20,21 @@ World Methods::world() const {
   return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
 }
 
-void Methods::tree(const Params&, Reply reply) {
-  reply({tree_json(world()), std::nullopt});
+void Methods::tree(const Params& params, Reply reply) {
+  const std::string path = params.value("path", "root");
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  reply({tree_json(world(), node->id), std::nullopt});
 }
 
 void Methods::stats(const Params&, Reply reply) {
   reply({stats_json(world()), std::nullopt});
 }
 
-void Methods::connections(const Params&, Reply reply) {
-  const auto list = std::make_shared<ConnectionList>(parts_.listeners.by_path());
+void Methods::connections(const Params& params, Reply reply) {
+  const std::string path = params.value("path", "root");
+  if (!parts_.engine.has(path)) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  const auto list = std::make_shared<ConnectionList>(parts_.listeners.by_path(), path);
   reply({nullptr, std::nullopt, [list](std::string& out) { return list->next(out); }});
 }
 
@@ -70,13 +75,25 @@ void Methods::status(const Params&, Reply reply) {
 void Methods::explain(const Params& params, Reply reply) {
   const std::string path = params.at("path");
   const auto node = parts_.engine.view(path);
+  if (!node && is_disabled(path)) {
+    return reply({{{"path", path},
+                   {"state", "disabled"},
+                   {"sentences", {path + " is not started: the file has \"enabled\": false for it."}}},
+                  std::nullopt});
+  }
   if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
   const auto grouped = [this](const std::string& supervisor) {
     const auto view = parts_.engine.view(supervisor);
     return view && view->spec->flags.strategy != supervision::Strategy::one_for_one;
   };
   const journal::Explained explained{path, state_text(world(), *node), parts_.engine.waits_for(node->id)};
-  reply({journal::explain(parts_.events, explained, grouped), std::nullopt});
+  ordered_json out = journal::explain(parts_.events, explained, grouped);
+  const config::Node* const entry =
+      node->spec->type == supervision::NodeType::process ? parts_.catalogue.at(node->spec->tag) : nullptr;
+  if (node->state == supervision::NodeState::stopped && node->spec->manual && entry != nullptr) {
+    out["sentences"].push_back(path + " is started by operators only: the file has \"start\": \"manual\" for it.");
+  }
+  reply({std::move(out), std::nullopt});
 }
 
 }  // namespace bulkhead::control

@@ -37,18 +37,13 @@ struct Totals {
   }
 };
 
-ordered_json counts_json(const World& world, const net::Listener& listener) {
-  const ipc::Counts counts = listener.counts();
+ordered_json counts_json(const ipc::Counts& counts, std::uint32_t adopted) {
   ordered_json refused = ordered_json::object();
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
     refused[std::string(ipc::refusal_text(static_cast<ipc::Refusal>(i)))] = counts.refused[i];
   }
-  return {{"active", counts.serving},
-          {"adopted", world.children.adopted(listener)},
-          {"accepted", counts.completed + counts.serving},
-          {"completed", counts.completed},
-          {"crashed", counts.crashed},
-          {"refused", std::move(refused)}};
+  return {{"active", counts.serving},      {"adopted", adopted},        {"accepted", counts.completed + counts.serving},
+          {"completed", counts.completed}, {"crashed", counts.crashed}, {"refused", std::move(refused)}};
 }
 
 void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
@@ -89,6 +84,53 @@ void add_missing(const World& world, const NodeView& supervisor, const Differenc
   }
 }
 
+void add_flags(const SupervisorFlags& flags, std::uint32_t restarts, ordered_json& out) {
+  out["max_restarts"] = flags.max_restarts ? ordered_json(*flags.max_restarts) : ordered_json("unlimited");
+  out["max_seconds"] = seconds(flags.max_seconds);
+  out["restarts_in_window"] = restarts;
+}
+
+constexpr const char* kDisabled = "disabled";
+
+// With the same members as one that runs.
+
+ordered_json disabled_json(const config::Node& node, const std::string& path) {
+  ordered_json out{{"id", node.spec.id},
+                   {"path", path},
+                   {"type", kNodeTypeWords.text(node.spec.type)},
+                   {"state", kDisabled},
+                   {"restart", kRestartWords.text(node.spec.restart)},
+                   {"restarts", 0}};
+  const SupervisorFlags& flags = node.spec.flags;
+  if (node.listener) {
+    add_flags(flags, 0, out);
+    out["endpoints"] = ordered_json::array();
+    out["suspended"] = false;
+    out["connections"] = counts_json({}, 0);
+    out["workers"] = ordered_json::array();
+  } else if (!node.process) {
+    out["strategy"] = kStrategyWords.text(flags.strategy);
+    add_flags(flags, 0, out);
+    out["children"] = ordered_json::array();
+  }
+  for (const auto* list : {&node.children, &node.disabled}) {
+    for (const config::Node& child : *list) {
+      out["children"].push_back(disabled_json(child, child_of(path, child.spec.id)));
+    }
+  }
+  return out;
+}
+
+// What the file has below it and does not want to be started; not where an operator has added another child by that id.
+void add_disabled(const World& world, const NodeView& supervisor, ordered_json& children) {
+  const config::Node* const node = world.catalogue.find(supervisor.path);
+  if (node == nullptr) return;
+  for (const config::Node& one : node->disabled) {
+    const std::string path = child_of(supervisor.path, one.spec.id);
+    if (!world.engine.has(path)) children.push_back(disabled_json(one, path));
+  }
+}
+
 ordered_json node_json(const World& world, const Differences& differences, NodeId id);
 
 void add_supervisor(const World& world, const NodeView& view, const Differences& differences, ordered_json& out) {
@@ -96,9 +138,7 @@ void add_supervisor(const World& world, const NodeView& view, const Differences&
   const net::Listener* const found = world.listeners.at(view.path);
   const bool is_listener = found != nullptr;
   if (!is_listener) out["strategy"] = kStrategyWords.text(flags.strategy);
-  out["max_restarts"] = flags.max_restarts ? ordered_json(*flags.max_restarts) : ordered_json("unlimited");
-  out["max_seconds"] = seconds(flags.max_seconds);
-  out["restarts_in_window"] = view.restarts_in_window;
+  add_flags(flags, view.restarts_in_window, out);
   if (is_listener) {
     const net::Listener& listener = *found;
     out["endpoints"] = ordered_json::array();
@@ -111,10 +151,11 @@ void add_supervisor(const World& world, const NodeView& view, const Differences&
     if (waiting && view.state == NodeState::running) out["state"] = kNodeStateWords.text(NodeState::waiting);
     out["suspended"] = listener.gate().is_held_by(net::Gate::Holder::operators);
     if (const auto phase = net::phase_name(listener.end_phase()); !phase.empty()) out["phase"] = phase;
-    out["connections"] = counts_json(world, listener);
+    out["connections"] = counts_json(listener.counts(), world.children.adopted(listener));
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();
   for (const NodeId child : view.children) children.push_back(node_json(world, differences, child));
+  add_disabled(world, view, children);
   add_missing(world, view, differences, out);
 }
 
@@ -146,7 +187,10 @@ ordered_json node_json(const World& world, const Differences& differences, NodeI
   out["restart"] = kRestartWords.text(view->spec->restart);
   out["restarts"] = view->restarts;
   if (const auto busy = world.engine.waits_for(id)) out["waits_for"] = *busy;
-  if (const auto due = due_of(world.engine, *view)) out["restart_in_seconds"] = std::max(0.0, seconds(*due - now()));
+  if (const auto due = due_of(world.engine, *view)) {
+    const bool first = view->state == NodeState::starting;
+    out[first ? "start_in_seconds" : "restart_in_seconds"] = std::max(0.0, seconds(*due - now()));
+  }
   if (view->spec->type == NodeType::worker) {
     const auto worker = world.children.view(view->run);
     out["generation"] = worker ? worker->generation : world.catalogue.generation();
@@ -158,14 +202,22 @@ ordered_json node_json(const World& world, const Differences& differences, NodeI
 
 }  // namespace
 
+// A job that has been done.
+static bool is_oneshot(const World& world, const NodeView& view) {
+  const config::Node* const node = view.spec->type == NodeType::process ? world.catalogue.at(view.spec->tag) : nullptr;
+  return node != nullptr && node->process && node->process->oneshot;
+}
+
 std::string_view state_text(const World& world, const NodeView& view) {
   const auto run = view.spec->type == NodeType::process ? world.children.view(view.run) : std::nullopt;
   if (run && run->waits_for_group) return kNodeStateWords.text(NodeState::stopping);
+  if (view.state == NodeState::starting) return kNodeStateWords.text(view.state);
+  if (view.finished && is_oneshot(world, view)) return "finished";
   return kNodeStateWords.text(due_of(world.engine, view) ? NodeState::waiting : view.state);
 }
 
-ordered_json tree_json(const World& world) {
-  return node_json(world, by_path(reload::differences({world.engine, world.catalogue, world.listeners})), kRoot);
+ordered_json tree_json(const World& world, NodeId node) {
+  return node_json(world, by_path(reload::differences({world.engine, world.catalogue, world.listeners})), node);
 }
 
 ordered_json differences_json(const std::vector<reload::Difference>& differences) {
@@ -183,7 +235,7 @@ ordered_json stats_json(const World& world) {
   ordered_json listeners = ordered_json::array();
   Totals totals{ordered_json::object()};
   for (const net::Listener* listener : world.listeners.all()) {
-    ordered_json counts = counts_json(world, *listener);
+    ordered_json counts = counts_json(listener->counts(), world.children.adopted(*listener));
     totals.add(counts);
     listeners.push_back({{"path", listener->path()}, {"connections", std::move(counts)}});
   }

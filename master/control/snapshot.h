@@ -25,7 +25,8 @@ struct World {
 // is stopping as long as others of its group live.
 [[nodiscard]] std::string_view state_text(const World& world, const supervision::NodeView& view);
 
-[[nodiscard]] nlohmann::ordered_json tree_json(const World& world);
+// The node and everything below it.
+[[nodiscard]] nlohmann::ordered_json tree_json(const World& world, supervision::NodeId node);
 [[nodiscard]] nlohmann::ordered_json stats_json(const World& world);
 // [{"path","differs":["stopped"]}, …], one object a path.
 [[nodiscard]] nlohmann::ordered_json differences_json(const std::vector<reload::Difference>& differences);

@@ -1,8 +1,11 @@
 #include "master/ctl/client.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -22,12 +25,35 @@ sys::Result<Client> Client::connect(const std::string& path) {
   return Client(std::move(fd));
 }
 
+bool Client::is_trusted() const noexcept {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == 0 || peer.uid == geteuid();
+}
+
 void Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+}
+
+bool Client::is_readable(const std::optional<std::chrono::steady_clock::time_point>& deadline) const {
+  using std::chrono::steady_clock;
+  if (input_.find('\n', searched_) != std::string::npos) return true;
+  for (;;) {
+    std::int64_t left = -1;
+    if (deadline)
+      left = std::max<std::int64_t>(
+          0, std::chrono::ceil<std::chrono::milliseconds>(*deadline - steady_clock::now()).count());
+    pollfd news{fd_.get(), POLLIN, 0};
+    constexpr std::int64_t kLongest = 3'600'000;
+    const int ready = poll(&news, 1, static_cast<int>(std::min(left, kLongest)));
+    if (ready > 0) return true;
+    if (ready == 0 && deadline && steady_clock::now() >= *deadline) return false;
   }
 }
 

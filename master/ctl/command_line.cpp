@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "bulkhead_version.h"
+#include "master/protocol/usage_error.h"
 
 namespace bulkhead::ctl {
 
@@ -28,7 +30,7 @@ bool follows_a_word(const protocol::Parameter& parameter) {
   return !parameter.option.empty() && !parameter.option.starts_with('-');
 }
 
-void describe(CLI::App& verb, const protocol::Parameter& parameter) {
+void describe(CLI::App& verb, const protocol::Command& command, const protocol::Parameter& parameter) {
   const std::string help(parameter.help);
   if (parameter.kind == protocol::Kind::flag) {
     verb.add_flag(std::string(parameter.option), help);
@@ -42,9 +44,11 @@ void describe(CLI::App& verb, const protocol::Parameter& parameter) {
   }
   const bool positional = parameter.option.empty();
   CLI::Option* option = verb.add_option(std::string(positional ? parameter.placeholder : parameter.option), help);
-  option->required(parameter.required);
+  option->required(parameter.required && protocol::alternative_to(command, parameter) == nullptr);
   option->type_name(positional ? "" : std::string(parameter.placeholder));
   option->expected(1);
+  if (protocol::is_repeated(parameter)) option->take_all();
+  if (protocol::takes_several(command, parameter)) option->expected(-1)->take_all();  // -1: at least one
 }
 
 void describe(CLI::App& app, Invocation& out) {
@@ -59,30 +63,114 @@ void describe(CLI::App& app, Invocation& out) {
     CLI::App* verb = app.add_subcommand(std::string(command.name), std::string(command.help));
     verb->footer(fmt::format("In short: bulkheadctl {}", protocol::usage_of(command)));
     for (const protocol::Parameter& parameter : command.parameters) {
-      if (on_command_line(parameter)) describe(*verb, parameter);
+      if (on_command_line(parameter)) describe(*verb, command, parameter);
     }
   }
 }
 
-// An error text, or empty.
-std::string read_parameter(const CLI::App& verb, const protocol::Command& command, const protocol::Parameter& parameter,
-                           Json& params) {
+// The words that the command line has for a parameter, and the name by which messages call it.
+struct Words {
+  std::string name;
+  std::vector<std::string> words;
+};
+
+Words words_for(const CLI::App& verb, const protocol::Parameter& parameter) {
   const bool after_word = follows_a_word(parameter);
-  const std::string name(parameter.option.empty() || after_word ? parameter.placeholder : parameter.option);
+  Words out{std::string(parameter.option.empty() || after_word ? parameter.placeholder : parameter.option), {}};
   const CLI::App& at = after_word ? *verb.get_subcommand(std::string(parameter.option)) : verb;
-  const CLI::Option* option = at.get_option(name);
-  if (parameter.unless) params[std::string(parameter.name)] = option->count() == 0;
-  if (parameter.unless || option->count() == 0) return {};
+  out.words = at.get_option(out.name)->results();
+  return out;
+}
+
+std::string wrong_value_text(const protocol::Command& command, const protocol::Parameter& parameter,
+                             const std::string& name, const std::string& word) {
+  return fmt::format("{}: {}: expected {}, not \"{}\"{}", command.name, name, protocol::expectation(parameter.kind),
+                     word, protocol::suggestion(parameter.kind, word));
+}
+
+// Of a command for each of which there may be several: an error text, or empty.
+std::string read_targets(const protocol::Command& command, const protocol::Parameter& parameter, const Words& given,
+                         Invocation& out) {
+  for (const std::string& word : given.words) {
+    std::string target = protocol::pattern_of(word);
+    const auto path = target.empty() ? protocol::value_of(parameter.kind, word) : std::nullopt;
+    if (target.empty() && !path) return wrong_value_text(command, parameter, given.name, word);
+    out.targets.push_back(path ? path->get<std::string>() : std::move(target));
+  }
+  const bool is_one = out.targets.size() == 1 && protocol::pattern_of(out.targets.front()).empty();
+  if (!is_one) return {};
+  out.params[std::string(parameter.name)] = out.targets.front();
+  out.targets.clear();
+  return {};
+}
+
+std::string read_list(const protocol::Command& command, const protocol::Parameter& parameter, const Words& given,
+                      Json& out) {
+  out = Json::array();
+  for (const std::string& word : given.words) {
+    auto value = protocol::value_of(parameter.kind, word);
+    if (!value) return wrong_value_text(command, parameter, given.name, word);
+    out.push_back(std::move(*value));
+  }
+  return {};
+}
+
+// An error text, or empty.
+std::string read_parameter(const protocol::Command& command, const protocol::Parameter& parameter, const Words& given,
+                           Invocation& out) {
+  const std::string name(parameter.name);
+  if (parameter.unless) out.params[name] = given.words.empty();
+  if (parameter.unless || given.words.empty()) return {};
   if (parameter.kind == protocol::Kind::flag) {
-    params[std::string(parameter.name)] = true;
+    out.params[name] = true;
     return {};
   }
-  const std::string word = option->results().front();
-  auto value = protocol::value_of(parameter.kind, word);
-  if (!value)
-    return fmt::format("{}: {}: expected {}, not \"{}\"", command.name, name, protocol::expectation(parameter.kind),
-                       word);
-  params[std::string(parameter.name)] = std::move(*value);
+  if (parameter.each != protocol::Each::no) return read_targets(command, parameter, given, out);
+  if (protocol::is_repeated(parameter)) return read_list(command, parameter, given, out.params[name]);
+  auto value = protocol::value_of(parameter.kind, given.words.front());
+  if (!value) return wrong_value_text(command, parameter, given.name, given.words.front());
+  out.params[name] = std::move(*value);
+  return {};
+}
+
+std::string first_of(const std::vector<std::string>& words) {
+  return words.empty() ? "" : words.front();
+}
+
+std::size_t next_positional(const protocol::Command& command, std::size_t after) {
+  std::size_t at = after + 1;
+  while (at < command.parameters.size() && !command.parameters[at].option.empty()) ++at;
+  return at;
+}
+
+// What an option takes the place of leaves its words to the parameter that follows: "kill --peer 192.0.2.7 KILL".
+std::string shift_words(const protocol::Command& command, std::vector<Words>& given) {
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const protocol::Parameter& parameter = command.parameters[i];
+    const protocol::Parameter* const other = protocol::alternative_to(command, parameter);
+    if (other == nullptr) continue;
+    const bool replaced = !given[static_cast<std::size_t>(other - command.parameters.data())].words.empty();
+    if (!replaced && given[i].words.empty()) return fmt::format("{}: {} is required", command.name, given[i].name);
+    if (!replaced || given[i].words.empty()) continue;
+    const std::size_t next = next_positional(command, i);
+    const std::string unexpected = next == given.size() ? given[i].words.front() : first_of(given[next].words);
+    if (!unexpected.empty()) return fmt::format("{}: unexpected argument \"{}\"", command.name, unexpected);
+    given[next].words = std::exchange(given[i].words, {});
+  }
+  return {};
+}
+
+std::string read_parameters(const CLI::App& verb, Invocation& out) {
+  std::vector<Words> given;
+  for (const protocol::Parameter& parameter : out.command->parameters) {
+    given.push_back(on_command_line(parameter) ? words_for(verb, parameter) : Words{});
+  }
+  if (std::string wrong = shift_words(*out.command, given); !wrong.empty()) return wrong;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (!on_command_line(out.command->parameters[i])) continue;
+    std::string wrong = read_parameter(*out.command, out.command->parameters[i], given[i], out);
+    if (!wrong.empty()) return wrong;
+  }
   return {};
 }
 
@@ -90,19 +178,19 @@ void read_verb(const CLI::App& app, Invocation& out) {
   const CLI::App* verb = app.get_subcommands().front();
   out.command = protocol::find_command(verb->get_name());
   out.params = Json::object();
-  for (const protocol::Parameter& parameter : out.command->parameters) {
-    if (!on_command_line(parameter)) continue;
-    out.message = read_parameter(*verb, *out.command, parameter, out.params);
-    if (out.message.empty()) continue;
-    out.command = nullptr;
-    out.status = kCtlUsage;
-    return;
+  out.message = read_parameters(*verb, out);
+  if (out.message.empty() && out.params.contains("crash") && !out.params.contains("config")) {
+    out.message = "simulate: --crash needs the tree of a configuration: --config FILE";
   }
+  if (out.message.empty()) return;
+  out.command = nullptr;
+  out.status = kCtlUsage;
 }
 
+constexpr std::string_view kNoVerb = "A subcommand is required";  // as CLI11 says it
+
 std::string unknown_verb_text(const std::string& word) {
-  std::string text = protocol::unknown_command_text(word);
-  return "no command" + text.substr(std::string_view("no method").size());
+  return fmt::format("no command \"{}\"", word) + protocol::nearest_command(word, true);
 }
 
 void explain_failure(const CLI::App& app, const CLI::ParseError& error, Invocation& out) {
@@ -116,7 +204,8 @@ void explain_failure(const CLI::App& app, const CLI::ParseError& error, Invocati
   }
   const auto left = app.remaining();
   const bool no_verb = app.get_subcommands().empty() && !left.empty() && !left.front().starts_with('-');
-  out.message = no_verb ? unknown_verb_text(left.front()) : error.what();
+  out.message = no_verb ? unknown_verb_text(left.front()) : protocol::usage_error_text(app, error);
+  if (out.message == kNoVerb) out.message = "a command is missing; --help lists the commands";
 }
 
 }  // namespace

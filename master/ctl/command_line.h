@@ -19,6 +19,8 @@ struct Invocation {
   bool json = false;
   const protocol::Command* command = nullptr;
   nlohmann::ordered_json params;  // by Parameter::name; files are still file names
+  // Paths and patterns of a parameter of which each match is a request of its own. Empty: `params` is the one request.
+  std::vector<std::string> targets;
   std::string message;
   int status = kOk;
 };

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "master/config/counted.h"
 #include "master/ctl/escape.h"
 #include "master/ctl/table.h"
 #include "master/protocol/command_table.h"
@@ -56,6 +58,10 @@ std::string upgrade_text(const Json& result) {
   return fmt::format("Upgraded from {} to {}.\n", member_text(result, "previous"), member_text(result, "version"));
 }
 
+std::uint64_t count_of(const Json& object, const char* name) {
+  return static_cast<std::uint64_t>(std::max(0.0, member_number(object, name)));
+}
+
 // "is stopped, is suspended"
 std::string difference_words(const Json& node) {
   static constexpr struct {
@@ -70,8 +76,8 @@ std::string difference_words(const Json& node) {
       if (words == known.how) words = known.words;
     }
     if (words == "scaled") {
-      words =
-          fmt::format("has {} instead of {} workers", member_text(node, "workers"), member_text(node, "file_workers"));
+      words = fmt::format("has {} instead of {}", config::counted(count_of(node, "workers"), "worker"),
+                          member_text(node, "file_workers"));
     }
     out += (out.empty() ? "" : ", ") + words;
   }
@@ -161,7 +167,7 @@ std::string span_text(double seconds) {
 const char* colour_of_state(std::string_view state) {
   if (state == "running") return "32";
   if (state == "failed") return "1;31";
-  if (state == "stopped") return "2";
+  if (state == "stopped" || state == "finished" || state == "disabled") return "2";
   return "33";
 }
 

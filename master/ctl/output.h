@@ -27,6 +27,10 @@ struct Style {
 [[nodiscard]] std::string event_text(const nlohmann::ordered_json& event, const Style& style);
 [[nodiscard]] std::string explain_text(const nlohmann::ordered_json& explanation, const Style& style);
 
+// `simulate`: the answers of simulation::tell_crashes() and tell_scenarios().
+[[nodiscard]] std::string crashes_text(const nlohmann::ordered_json& told);
+[[nodiscard]] std::string scenarios_text(const nlohmann::ordered_json& told);
+
 // One line, ASCII only.
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& value);
 

@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kMissing = "missing";  // in the place of a state
+constexpr const char* kDisabled = "disabled";
 
 struct Lines {
   const char* branch;
@@ -23,8 +24,10 @@ constexpr Lines kUnicode{"├─ ", "└─ ", "│  ", "   "};
 constexpr Lines kAscii{"|- ", "`- ", "|  ", "   "};
 
 std::string restarts_allowed(const Json& node) {
-  return fmt::format("{} of {} restarts in {:g} s", member_text(node, "restarts_in_window"),
-                     member_text(node, "max_restarts"), member_number(node, "max_seconds"));
+  const bool is_one = member(node, "max_restarts") == 1;
+  return fmt::format("{} of {} {} in {:g} s", member_text(node, "restarts_in_window"),
+                     member_text(node, "max_restarts"), is_one ? "restart" : "restarts",
+                     member_number(node, "max_seconds"));
 }
 
 std::string endpoints_text(const Json& node) {
@@ -53,7 +56,10 @@ std::string leaf_text(const Json& node, const std::string& type) {
   const std::string restart = member_text(node, "restart");
   if (!restart.empty() && restart != "permanent") out += ", " + restart;
   const Json& due = member(node, "restart_in_seconds");
-  if (due.is_number()) out += fmt::format(", starts in {:.1f} s", due.get<double>());
+  const Json& first = member(node, "start_in_seconds");
+  for (const Json* when : {&due, &first}) {
+    if (when->is_number()) out += fmt::format(", starts in {:.1f} s", when->get<double>());
+  }
   const std::string status = member_text(node, "status");
   return status.empty() ? out : out + ", \"" + status + "\"";
 }
@@ -75,7 +81,8 @@ std::string differences_of(const Json& node) {
 // Details that have no column of their own.
 std::string details_of(const Json& node) {
   const std::string type = member_text(node, "type");
-  if (member_text(node, "state") == kMissing) return type;
+  const std::string state = member_text(node, "state");
+  if (state == kMissing || state == kDisabled) return type;
   if (type == "supervisor") {
     return fmt::format("supervisor, {}, {}", member_text(node, "strategy"), restarts_allowed(node));
   }

@@ -1,7 +1,7 @@
 // `bulkheadctl simulate`: files in, text out. It needs no daemon.
 #pragma once
 
-#include <optional>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "worker/sys/result.h"
@@ -12,11 +12,12 @@ namespace bulkhead::ctl {
 [[nodiscard]] sys::Result<std::string> read_input(const std::string& path);
 
 struct Rehearsal {
-  std::string output;
-  std::string error;  // lines for people, without the last newline; if set, `output` is empty
+  std::string output;  // the text, or the JSON
+  std::string error;   // lines for people, without the last newline; if set, `output` is empty
 };
 
-// `config` is the configuration whose tree replaces the scenario's own tree.
-[[nodiscard]] Rehearsal rehearse(const std::string& scenario, const std::optional<std::string>& config);
+// `params` are those of `simulate`. The configuration's tree replaces the scenario's own. As JSON a scenario is printed
+// with its expectations filled in, and crashes as simulation::tell_crashes() tells them.
+[[nodiscard]] Rehearsal rehearse(const nlohmann::ordered_json& params, bool json);
 
 }  // namespace bulkhead::ctl

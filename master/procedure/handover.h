@@ -17,7 +17,8 @@ enum class Verb : std::uint8_t {
   restart,
   remove,   // by an operator, once it has ended
   discard,  // by a reload: stopped first
-  add
+  add,
+  restart_group  // with its dependents
 };
 
 // A request that has not been answered.

@@ -25,6 +25,8 @@ bool waits_for_an_end(Verb verb) {
   return verb != Verb::stop && verb != Verb::discard;
 }
 
+constexpr const char* kRootIsNotRestarted = "root cannot be restarted; it is stopped with shutdown";
+
 Outcome is_draining(const std::string& path) {
   return refused(path + " is draining; start it when it has ended");
 }
@@ -92,6 +94,7 @@ void Operations::begin(Place request) {
     case Verb::stop: return begin_stop(request);
     case Verb::start: return begin_start(request);
     case Verb::restart: return begin_restart(request);
+    case Verb::restart_group: return begin_restart_group(request);
     case Verb::remove: return begin_remove(request);
     case Verb::discard: return begin_discard(request);
     case Verb::add: return begin_add(request);
@@ -173,8 +176,7 @@ void Operations::begin_start(Place request) {
 }
 
 void Operations::restart(const std::string& path, Done done) {
-  if (supervision::parent_of(path).empty())
-    return done(refused("root cannot be restarted; it is stopped with shutdown"));
+  if (supervision::parent_of(path).empty()) return done(refused(kRootIsNotRestarted));
   request({.verb = Verb::restart, .path = path}, std::move(done));
 }
 
@@ -186,6 +188,37 @@ void Operations::begin_restart(Place request) {
     begin_start(request);
     begin_next();
   });
+}
+
+void Operations::restart_with_dependents(const std::string& path, Done done) {
+  if (supervision::parent_of(path).empty()) return done(refused(kRootIsNotRestarted));
+  request({.verb = Verb::restart_group, .path = path}, std::move(done));
+}
+
+// One that the tree has begun is completed by it, even if another program has taken over: then its child can be started
+// only when that is over.
+void Operations::begin_restart_group(Place request) {
+  if (request->last && engine_.restarts_group_of(request->path)) return begin_start(request);
+  for (const std::string& path : dependents_of(request->path)) {
+    if (endings_.ends(path)) return over(request, is_draining(path));
+  }
+  if (endings_.ends(request->path)) return over(request, is_draining(request->path));
+  request->last = true;
+  operate(Operation::restart_group, request, [this, request](ReplyError error) { over(request, error); });
+}
+
+std::vector<std::string> Operations::dependents_of(const std::string& path) const {
+  using supervision::Strategy;
+  std::vector<std::string> out;
+  const auto supervisor = engine_.view(supervision::parent_of(path));
+  if (!supervisor || supervisor->spec->flags.strategy == Strategy::one_for_one) return out;
+  bool tied = supervisor->spec->flags.strategy == Strategy::one_for_all;
+  for (const supervision::NodeId child : supervisor->children) {
+    const std::string one = engine_.view(child)->path;
+    if (tied && one != path && is_up(one)) out.push_back(one);
+    tied = tied || one == path;
+  }
+  return out;
 }
 
 void Operations::remove(const std::string& path, Done done) {

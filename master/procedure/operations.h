@@ -36,6 +36,11 @@ class Operations {
   // Stops it and starts it again. The listeners below keep their ports and their connections: only their workers are
   // replaced.
   void restart(const std::string& path, Done done);
+  // The same for the node and those that its supervisor's strategy ties to it, in the order of a restart by strategy:
+  // under rest_for_one the younger siblings, under one_for_all all of them. What has ended stays as it is.
+  void restart_with_dependents(const std::string& path, Done done);
+  // Those that run now.
+  [[nodiscard]] std::vector<std::string> dependents_of(const std::string& path) const;
   // Removes a node that has ended; connections of a listener that gave up are ended first.
   void remove(const std::string& path, Done done);
   // Starts `node` below its supervisor. A child that already exists is left alone, and the answer is the tree's.
@@ -89,6 +94,7 @@ class Operations {
   void begin(Place request);
   void begin_stop(Place request);
   void begin_restart(Place request);
+  void begin_restart_group(Place request);
   void begin_start(Place request);
   void begin_remove(Place request);
   void begin_discard(Place request);

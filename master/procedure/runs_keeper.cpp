@@ -47,7 +47,7 @@ void RunsKeeper::resume() {
 }
 
 std::uint64_t RunsKeeper::start_of(supervision::RunId run, pid_t pid) {
-  const auto found = starts_.find(run);
+  const auto found = starts_.find({run, pid});
   if (found != starts_.end()) return found->second;
   const auto facts = process::facts_of(pid);
   return facts ? facts->start : 0;
@@ -55,13 +55,13 @@ std::uint64_t RunsKeeper::start_of(supervision::RunId run, pid_t pid) {
 
 process::Runs RunsKeeper::runs() {
   process::Runs out;
-  std::map<supervision::RunId, std::uint64_t> starts;
+  Starts starts;
   children_.for_each_process([&](const process::ProcessChild& child) {
-    const std::uint64_t start = starts[child.run] = start_of(child.run, child.pid);
+    const std::uint64_t start = starts[{child.run, child.pid}] = start_of(child.run, child.pid);
     if (start != 0) out.groups.push_back(record_of(child, start));
   });
   children_.for_each_worker([&](const process::WorkerProcess& worker) {
-    const std::uint64_t start = starts[worker.run] = start_of(worker.run, worker.pid);
+    const std::uint64_t start = starts[{worker.run, worker.pid}] = start_of(worker.run, worker.pid);
     if (start != 0) out.workers.push_back({worker.pid, start, worker.path});
   });
   starts_ = std::move(starts);

@@ -42,7 +42,8 @@ class RunsKeeper {
   process::RunsFile file_;
   std::optional<std::uint64_t> changes_;  // of processes, as written
   process::Runs written_;
-  std::map<supervision::RunId, std::uint64_t> starts_;  // start times of those that live
+  using Starts = std::map<std::pair<supervision::RunId, pid_t>, std::uint64_t>;
+  Starts starts_;  // start times of those that live
   int ticks_ = 0;
   bool failed_ = false;
   bool over_ = false;

@@ -53,6 +53,7 @@ Variables passed_environment(const config::ChildKeys& keys, const LookUp& look_u
 Variables connection_environment(const config::ChildKeys& keys, const LookUp& look_up) {
   Variables out = passed_environment(keys, look_up);
   std::erase_if(out, [](const auto& variable) { return is_about_a_connection(variable.first); });
+  set(out, keys.file_env);
   set(out, keys.env);
   unset(out, keys.unset_env);
   return out;
@@ -61,6 +62,7 @@ Variables connection_environment(const config::ChildKeys& keys, const LookUp& lo
 Variables process_environment(const config::Process& process, const std::string& notify_address,
                               const LookUp& look_up) {
   Variables out = passed_environment(process.child, look_up);
+  set(out, process.child.file_env);
   set(out, process.child.env);
   if (process.ready == config::Ready::notify_fd) out["NOTIFY_FD"] = std::to_string(kNotifyFd);
   if (process.ready == config::Ready::sd_notify) {
@@ -73,6 +75,12 @@ Variables process_environment(const config::Process& process, const std::string&
   }
   unset(out, process.child.unset_env);
   return out;
+}
+
+Variables command_environment(const config::Process& process, const LookUp& look_up) {
+  config::Process silent = process;
+  silent.ready = config::Ready::fork;
+  return process_environment(silent, "", look_up);
 }
 
 std::vector<std::string> lines_of(const Variables& variables) {

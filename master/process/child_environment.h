@@ -27,6 +27,9 @@ using Variables = std::map<std::string, std::string>;
                                             const LookUp& look_up);
 
 // NAME=value, sorted.
+// The same for its pre_start and post_stop, which have nothing to announce.
+[[nodiscard]] Variables command_environment(const config::Process& process, const LookUp& look_up);
+
 [[nodiscard]] std::vector<std::string> lines_of(const Variables& variables);
 
 }  // namespace bulkhead::process

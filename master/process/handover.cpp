@@ -94,20 +94,23 @@ std::vector<ProcessHandover> Processes::hand_over() const {
   for (const auto& [run, child] : children_) {
     out.push_back({child.node, run, child.path, child.pid, static_cast<std::uint32_t>(child.state), child.stopping,
                    child.watchdog_expired, child.closed_notify_fd, child.failure, child.status, child.start_deadline,
-                   child.watchdog_deadline, child.group.hand_over(), child.report.get(), child.notify.get(),
-                   child.output->hand_over()});
+                   child.watchdog_deadline, child.group.hand_over(), child.timed_out, child.ended, child.report.get(),
+                   child.notify.get(), child.output->hand_over()});
   }
   return out;
 }
 
 void Processes::resume(const ProcessHandover& from, const config::Process& config,
-                       const supervision::Shutdown& shutdown) {
+                       const supervision::Shutdown& shutdown, config::Timeout start_timeout) {
   ProcessChild& child = children_.add(from.run);
   child.node = from.node;
   child.path = from.path;
   child.config = config;
   child.shutdown = shutdown;
+  child.start_timeout = start_timeout;
   child.group.resume(from.group);
+  child.timed_out = from.timed_out;
+  child.ended = from.ended;
   child.state = static_cast<ProcessChild::State>(from.state);
   child.stopping = from.stopping;
   child.watchdog_expired = from.watchdog_expired;

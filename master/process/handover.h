@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "master/process/child_end.h"
 #include "master/process/group_end.h"
 #include "master/supervision/event.h"
 
@@ -70,6 +71,8 @@ struct ProcessHandover {
   std::optional<supervision::Instant> start_deadline;
   std::optional<supervision::Instant> watchdog_deadline;
   GroupEndHandover group;
+  bool timed_out = false;
+  std::optional<ChildEnd> ended;
   int report = -1;
   int notify = -1;
   OutputHandover output;

@@ -28,7 +28,9 @@ sys::Result<Launch> prepare_launch(const config::Process& process, std::vector<s
   if (!confinement) return confinement.error();
   Launch launch;
   SpawnRequest& request = launch.request;
+  request.path = process.argv.front();
   request.argv = process.argv;
+  if (!process.arg0.empty()) request.argv.front() = process.arg0;
   request.environment = std::move(environment);
   if (process.ready == config::Ready::sd_notify && process.watchdog) request.pid_variable = "WATCHDOG_PID";
   request.confinement = *confinement;

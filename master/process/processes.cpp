@@ -1,6 +1,5 @@
 #include "master/process/processes.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,20 +7,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "master/host/clock.h"
-#include "master/host/log_target.h"
-#include "master/process/child_environment.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
 #include "master/process/notification.h"
 #include "master/process/notify_socket.h"
-#include "master/process/process_launch.h"
-#include "master/process/spawn.h"
 #include "worker/ipc/channel.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/shortage.h"
@@ -51,18 +45,23 @@ GroupEnd::Terms terms_of(const ProcessChild& child) {
   return {child.config.child.kill_mode, child.shutdown};
 }
 
-bool has_mode(const ProcessChild& child, config::KillMode mode) {
-  return child.config.child.kill_mode == mode;
+// A process that has a pre_start is not ready before it.
+bool is_ready_by(const config::Process& process, Ready what) {
+  const bool waits = process.ready == Ready::fork && !process.pre_start.empty();
+  return !process.oneshot && (waits ? Ready::exec : process.ready) == what;
 }
 
-// Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe again.
-void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
-  const auto& who = config.child.identity;
-  if (!who || geteuid() != 0) return;
-  for (const int fd : {ends.out.get(), ends.error.get()}) {
-    if (fd < 0) continue;
-    (void)!::fchown(fd, who->uid, who->gid);
-  }
+bool is_done(const ProcessChild& child, int wait_status) {
+  return child.config.oneshot && judge_exit(wait_status, child.config.normal_exit,
+                                            child.config.permanent_failure_exit) == supervision::ExitReason::normal;
+}
+
+std::optional<Instant> deadline_after(const config::Timeout& span) {
+  return span ? std::optional(now() + *span) : std::nullopt;
+}
+
+bool has_mode(const ProcessChild& child, config::KillMode mode) {
+  return child.config.child.kill_mode == mode;
 }
 
 }  // namespace
@@ -83,59 +82,18 @@ log::OutputBudget::Limits Processes::limits_of(const config::Process& config) {
 }
 
 std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string path, const config::Process& config,
-                                           const supervision::Shutdown& shutdown, std::optional<Instant> deadline) {
+                                           const supervision::Shutdown& shutdown, config::Timeout start_timeout) {
   ProcessChild& child = children_.add(run);
   child.node = node;
   child.path = std::move(path);
   child.config = config;
   child.shutdown = shutdown;
-  child.start_deadline = deadline;
+  child.start_timeout = start_timeout;
+  child.start_deadline = deadline_after(start_timeout);
   child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
   if (auto error = children_.forked(run, launch(child))) return error;
-  if (config.ready == Ready::fork) become_ready(child);
+  if (is_ready_by(config, Ready::fork)) become_ready(child);
   return std::nullopt;
-}
-
-sys::Result<pid_t> Processes::launch(ProcessChild& child) {
-  auto report = make_pipe("for the report of a start");
-  if (!report) return report.error();
-  auto notify = open_notify(child);
-  if (!notify) return notify.error();
-  auto output = open_output(child);
-  if (!output) return output.error();
-  auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
-  if (!launch) return launch.error();
-  launch->place(std::move(output->out), 1);
-  launch->place(std::move(output->error), 2);
-  if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);
-  launch->request.report = report->write.get();
-  auto watched = WatchedFd::attempt(loop_, std::move(report->read), [this, &child] { read_report(child); });
-  if (!watched) return watched.error();
-  child.report = std::move(*watched);
-  return system_.begin(launch->request);
-}
-
-// Both ends for the child, whatever they lead to. What cannot be inherited is logged.
-sys::Result<ChildOutput::ChildEnds> Processes::open_output(ProcessChild& child) {
-  auto out = other_end(child.config.output);
-  if (!out) return out.error();
-  auto error = other_end(child.config.error_output);
-  if (!error) return error.error();
-  auto ends = child.output->open({!*out, !*error, child.config.output.path, child.config.error_output.path});
-  if (!ends) return ends.error();
-  give_to(child.config, *ends);
-  if (*out) ends->out = std::move(*out);
-  if (*error) ends->error = std::move(*error);
-  return ends;
-}
-
-// The end of a stream that the master does not read; empty: it does.
-sys::Result<sys::Fd> Processes::other_end(const config::Output& output) const {
-  if (output.kind == config::Output::Kind::inherit) return host::open_again(error_fd_);
-  if (output.kind != config::Output::Kind::null) return sys::Fd();
-  sys::Fd end(open("/dev/null", O_WRONLY | O_CLOEXEC));
-  if (!end) return sys::Error{"open", "/dev/null", errno};
-  return end;
 }
 
 std::vector<std::string> Processes::reopen_outputs() {
@@ -146,37 +104,22 @@ std::vector<std::string> Processes::reopen_outputs() {
   return problems;
 }
 
-sys::Result<Processes::NotifyEnd> Processes::open_notify(ProcessChild& child) {
-  NotifyEnd end;
-  sys::Fd ours;
-  if (child.config.ready == Ready::notify_fd) {
-    auto pipe = make_pipe("for readiness");
-    if (!pipe) return pipe.error();
-    ours = std::move(pipe->read);
-    end.fd = std::move(pipe->write);
-  } else if (child.config.ready == Ready::sd_notify) {
-    auto socket = open_notify_socket();
-    if (!socket) return socket.error();
-    ours = std::move(socket->fd);
-    end.address = std::move(socket->address);
-  }
-  if (ours) {
-    auto watched = WatchedFd::attempt(loop_, std::move(ours), [this, &child] { read_notify(child); });
-    if (!watched) return watched.error();
-    child.notify = std::move(*watched);
-  }
-  return end;
-}
-
 // A message reports a failure before exec; end of file without one means that exec has closed the other end.
 void Processes::read_report(ProcessChild& child) {
   if (!child.report) return;
   const auto [got, failure] = ipc::read_failure(child.report.get());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   child.report.close();
-  if (got == 0 && child.config.ready == Ready::exec) return become_ready(child);
+  if (child.ended) {
+    if (failure) child.failure = failure_text(failure->stage, failure->error);
+    return;
+  }
+  if (got == 0 && !child.config.pre_start.empty() && child.start_deadline) {
+    child.start_deadline = deadline_after(child.start_timeout);  // the pre_start is over
+  }
+  if (got == 0 && is_ready_by(child.config, Ready::exec)) return become_ready(child);
   if (!failure) return;
-  child.shortage = sys::is_shortage(failure->error);
+  child.shortage = failure->stage != ipc::Stage::pre_start && sys::is_shortage(failure->error);
   child.failure = failure_text(failure->stage, failure->error);
 }
 
@@ -242,12 +185,15 @@ void Processes::become_ready(ProcessChild& child) {
   observer_.on_ready(child);
 }
 
-void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown) {
+void Processes::change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown,
+                       config::Timeout start_timeout) {
   ProcessChild* const child = children_.find(run);
   if (child == nullptr) return;
   child->shutdown = shutdown;
   child->config.normal_exit = config.normal_exit;
   child->config.permanent_failure_exit = config.permanent_failure_exit;
+  child->start_timeout = start_timeout;
+  child->config.post_stop = config.post_stop;
   child->config.stop_signal = config.stop_signal;
   child->config.reload_signal = config.reload_signal;
   if (child->config.watchdog == config.watchdog) return;
@@ -271,6 +217,12 @@ void Processes::tell_to_reload(const std::function<bool(const std::string& path)
   }
 }
 
+bool Processes::signal(RunId run, int signal) {
+  const ProcessChild* const child = children_.find(run);
+  if (child == nullptr || child->group.has_leader_ended() || system_.has_ended(child->pid)) return false;
+  return system_.signal(child->pid, signal, false);
+}
+
 void Processes::stop(RunId run) {
   ProcessChild* const child = leave(run);
   if (child == nullptr) return;
@@ -284,7 +236,7 @@ void Processes::kill(RunId run) {
 
 ProcessChild* Processes::leave(RunId run) {
   ProcessChild* const child = children_.find(run);
-  if (child == nullptr) return nullptr;
+  if (child == nullptr || child->ended) return nullptr;
   if (!child->group.has_leader_ended()) child->state = ProcessChild::State::leaving;
   child->start_deadline.reset();
   child->watchdog_deadline.reset();
@@ -302,6 +254,7 @@ void Processes::abort_starts(const std::function<void(RunId, const std::string&)
 }
 
 void Processes::kill_all() {
+  all_killed_ = true;
   for (auto& [run, child] : children_) kill_now(child);
 }
 
@@ -317,7 +270,10 @@ void Processes::on_deadline(Instant now) {
 
 void Processes::expire_start(ProcessChild& child) {
   child.start_deadline.reset();
-  child.failure = kNotReadyInTime;
+  child.timed_out = true;
+  if (child.ended) return kill_now(child);
+  const bool prepares = child.report && !child.config.pre_start.empty();
+  child.failure = prepares ? "its pre_start did not end within its start_timeout" : kNotReadyInTime;
   if (child.closed_notify_fd) child.failure += ", and closed its notification descriptor without a newline";
   kill_now(child);
 }
@@ -361,8 +317,12 @@ ChildEnd Processes::end_of(const ProcessChild& child, int wait_status) {
   return end;
 }
 
-ChildEnd Processes::leader_ended(pid_t pid) {
+std::optional<ChildEnd> Processes::leader_ended(pid_t pid) {
   ProcessChild& child = children_.of(pid);
+  if (child.ended) {
+    post_stop_ended(child, now());
+    return std::nullopt;
+  }
   read_report(child);
   read_notify(child);
   child.report.close();
@@ -370,7 +330,9 @@ ChildEnd Processes::leader_ended(pid_t pid) {
   child.output->read_rest();
   child.start_deadline.reset();
   child.watchdog_deadline.reset();
-  const ChildEnd end = end_of(child, system_.status_of(pid));
+  const int status = system_.status_of(pid);
+  if (is_done(child, status)) become_ready(child);
+  const ChildEnd end = end_of(child, status);
   const Instant time = now();
   child.next_scan = time;
   child.ended_at = time;
@@ -433,16 +395,20 @@ bool Processes::is_over(ProcessChild& child, Instant now) {
 }
 
 ChildEnd Processes::bury(ProcessChild& child, Instant now) {
-  child.output->read_rest();
   const auto ended = system_.reap(child.pid, false).value_or(sys::Ended{});
-  ChildEnd end = end_of(child, ended.wait_status);
+  ChildEnd end = child.ended ? *child.ended : end_of(child, ended.wait_status);
+  put_aside_output(child, now);
+  children_.drop(end.run);
+  return end;
+}
+
+void Processes::put_aside_output(ProcessChild& child, Instant now) {
+  child.output->read_rest();
   if (child.output->at_end()) {
     child.output->close();
   } else {
     remains_.add(child.path, now, now + output_patience(child.shutdown), std::move(child.output));
   }
-  children_.drop(end.run);
-  return end;
 }
 
 std::vector<ChildEnd> Processes::take_over(Instant now) {
@@ -451,7 +417,10 @@ std::vector<ChildEnd> Processes::take_over(Instant now) {
     if (child.group.has_leader_ended() && is_over(child, now)) over.push_back(run);
   }
   std::vector<ChildEnd> out;
-  for (const RunId run : over) out.push_back(bury(*children_.find(run), now));
+  for (const RunId run : over) {
+    ProcessChild& child = *children_.find(run);
+    if (!begins_post_stop(child, now)) out.push_back(bury(child, now));
+  }
   return out;
 }
 
@@ -472,7 +441,7 @@ void Processes::finish_output() {
 
 bool Processes::has_ended(RunId run) const {
   const ProcessChild* const child = find(run);
-  return child != nullptr && system_.has_ended(child->pid);
+  return child != nullptr && (child->ended || system_.has_ended(child->pid));
 }
 
 }  // namespace bulkhead::process

@@ -9,10 +9,16 @@
 // set-user-ID program loses that). Between fork and exec only spawn.cpp runs; where it fails, stage and errno come back
 // through a close-on-exec pipe and become words.
 //
+// Its pre_start runs first, as a child of the new process and in its group (spawn.h). Its post_stop runs once its group
+// has ended, in a group of its own and under the same run, which is over after it (post_stop.cpp). Each has
+// start_timeout.
+//
 // Ready, by its `ready`:
-//   fork       as soon as it is forked: on_ready is called from within start(), as its last step
+//   fork       as soon as it is forked: on_ready is called from within start(), as its last step; with a pre_start, as
+//              by `exec`
 //   exec       when the program has been executed: the pipe closes without a word
 //   notify_fd  a newline on descriptor 3
+//   (oneshot)  when it has exited normally
 //   sd_notify  READY=1; then STATUS, STOPPING, WATCHDOG and EXTEND_TIMEOUT_USEC (for the start) are understood too
 // A child that is not ready by its deadline is killed. So is one whose watchdog expires; before that its messages are
 // read, and if the master itself is late (suspended, stopped, starved) the child gets another interval, because it may
@@ -52,6 +58,7 @@ using supervision::NodeId;
 using supervision::RunId;
 
 struct Notification;
+struct Launch;
 
 struct ProcessChild {
   using State = RunState;
@@ -60,6 +67,7 @@ struct ProcessChild {
   std::string path;        // "root/db"
   config::Process config;  // a copy: the configuration may change under a running child
   supervision::Shutdown shutdown;
+  config::Timeout start_timeout;
   pid_t pid = -1;
   State state = State::starting;
   bool stopping = false;  // it said STOPPING=1
@@ -67,6 +75,8 @@ struct ProcessChild {
   bool closed_notify_fd = false;  // without a newline
   std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
   bool shortage = false;          // it failed for want of processes or memory
+  bool timed_out = false;         // and was killed for that
+  std::optional<ChildEnd> ended;  // its process: what runs is its post_stop
   std::string status;             // its last STATUS=
   std::optional<Instant> start_deadline;
   std::optional<Instant> watchdog_deadline;
@@ -97,17 +107,20 @@ class Processes {
   // Returns nothing on success: then on_ready follows, or the end of the process. EAGAIN, ENOMEM, EMFILE and the like
   // are returned at once, and the attempt leaves nothing behind.
   [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, const config::Process& config,
-                                                const supervision::Shutdown& shutdown, std::optional<Instant> deadline);
+                                                const supervision::Shutdown& shutdown, config::Timeout start_timeout);
   // Opens the files of those that write to files of their own once more, after a rotation. Returns the failures.
   [[nodiscard]] std::vector<std::string> reopen_outputs();
   // The target of `inherit`; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
   // Changes the settings that may change while a process runs: its watchdog, what its end means, and how it is asked
   // to, or to read its files again.
-  void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown);
+  void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown,
+              config::Timeout start_timeout);
   // Sends reload_signal to the ready processes that have one; only to the process itself, because its group did not ask
   // for it.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
+  // An operator's signal, only to the process itself as well. False: this run is over, or its process has ended.
+  [[nodiscard]] bool signal(RunId run, int signal);
   void stop(RunId run);  // sends stop_signal, then CONT; kill_mode decides to which processes
   void kill(RunId run);  // SIGKILL to its group
   // The daemon stops: kills processes that are not ready yet, because they will not become ready. `tell` is called for
@@ -122,12 +135,12 @@ class Processes {
   // The daemon ends: logs the last output. Blocks for at most a second, while the log has no room.
   void finish_output();
 
-  // True for a process that has ended and has not been reaped yet.
+  // True for a process that has ended, and whose run is not over yet.
   [[nodiscard]] bool has_ended(RunId run) const;
   [[nodiscard]] bool knows(pid_t pid) const { return children_.knows(pid); }
   // `pid` is known and has become a zombie. Reads its remaining messages first (on_ready may be called), then has the
-  // rest of its group end. The run is over when take_over() returns it.
-  [[nodiscard]] ChildEnd leader_ended(pid_t pid);
+  // rest of its group end. The run is over when take_over() returns it. Nothing: it was a post_stop.
+  [[nodiscard]] std::optional<ChildEnd> leader_ended(pid_t pid);
   // Whether it is a leader that has ended and stays a zombie.
   [[nodiscard]] bool waits_for_group(pid_t pid) const;
   // Reaps the leaders of the runs that are over. To be called after any child has ended, and after on_deadline().
@@ -137,11 +150,14 @@ class Processes {
   // left.
   [[nodiscard]] std::vector<ProcessHandover> hand_over() const;
   [[nodiscard]] std::vector<RemainsHandover> hand_over_remains() const { return remains_.hand_over(); }
-  void resume(const ProcessHandover& from, const config::Process& config, const supervision::Shutdown& shutdown);
+  void resume(const ProcessHandover& from, const config::Process& config, const supervision::Shutdown& shutdown,
+              config::Timeout start_timeout);
   void resume(const RemainsHandover& from, Instant now);
 
   [[nodiscard]] const ProcessChild* find(RunId run) const { return children_.find(run); }
   [[nodiscard]] bool empty() const { return children_.empty(); }
+  // How many have begun; only grows.
+  [[nodiscard]] std::uint64_t post_stops() const noexcept { return post_stops_; }
   void for_each(const std::function<void(const ProcessChild&)>& visit) const;
 
  private:
@@ -151,7 +167,7 @@ class Processes {
   };
   [[nodiscard]] static log::OutputBudget::Limits limits_of(const config::Process& config);
   [[nodiscard]] sys::Result<pid_t> launch(ProcessChild& child);
-  [[nodiscard]] sys::Result<ChildOutput::ChildEnds> open_output(ProcessChild& child);
+  [[nodiscard]] std::optional<sys::Error> place_output(ProcessChild& child, Launch& launch);
   [[nodiscard]] sys::Result<sys::Fd> other_end(const config::Output& output) const;
   [[nodiscard]] sys::Result<NotifyEnd> open_notify(ProcessChild& child);
   void read_report(ProcessChild& child);
@@ -169,6 +185,10 @@ class Processes {
   void tell_given_up(ProcessChild& child);
   [[nodiscard]] bool is_over(ProcessChild& child, Instant now);
   [[nodiscard]] ChildEnd bury(ProcessChild& child, Instant now);
+  void put_aside_output(ProcessChild& child, Instant now);
+  [[nodiscard]] bool begins_post_stop(ProcessChild& child, Instant now);
+  [[nodiscard]] sys::Result<pid_t> launch_post_stop(ProcessChild& child, const ChildEnd& end);
+  void post_stop_ended(ProcessChild& child, Instant now);
 
   loop::Loop& loop_;
   ChildSystem& system_;
@@ -176,6 +196,8 @@ class Processes {
   Observer observer_;
   RunTable<ProcessChild> children_;
   OutputRemains remains_;
+  std::uint64_t post_stops_ = 0;
+  bool all_killed_ = false;
 };
 
 }  // namespace bulkhead::process

@@ -35,6 +35,13 @@ class RunTable {
     runs_[*pid] = run;
     return std::nullopt;
   }
+  // Another process continues the run.
+  void replaced(RunId run, pid_t pid) {
+    Record& record = records_.at(run);
+    runs_.erase(record.pid);
+    record.pid = pid;
+    runs_[pid] = run;
+  }
   void drop(RunId run) {
     runs_.erase(records_.at(run).pid);
     records_.erase(run);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,8 @@ struct Prepared {
   const SpawnRequest& request;
   std::vector<char*> argv;
   std::vector<char*> environment;
+  std::vector<char*> first_argv;
+  std::vector<char*> first_environment;
   std::string pid_entry;  // "NAME=" and room for the digits, which the child fills in
   int first_free = 3;     // above every number that is to be placed
   pid_t master = 0;
@@ -75,6 +78,34 @@ void confine(const SpawnRequest& request, int report) noexcept {
   if (failure) fail(report, failure.stage, failure.error);
 }
 
+[[noreturn]] void run_first(const Prepared& prepared, pid_t leader, int report) noexcept {
+  prctl(PR_SET_PDEATHSIG, prepared.request.parent_death_signal);
+  if (getppid() != leader) _exit(kExecFailed);
+  close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  execve(prepared.first_argv[0], prepared.first_argv.data(), prepared.first_environment.data());
+  fail(report, ipc::Stage::pre_start_exec, errno);
+}
+
+// The master's descriptors close only at an exec, which may be far away; and nobody may look into its memory until
+// then.
+void wait_for_first(const Prepared& prepared, int& report) noexcept {
+  const int kept = prepared.first_free;
+  if (report != kept) {
+    if (dup3(report, kept, O_CLOEXEC) < 0) fail(report, ipc::Stage::descriptors, errno);
+    report = kept;
+  }
+  close_range(static_cast<unsigned>(kept) + 1, UINT_MAX, 0);
+  prctl(PR_SET_DUMPABLE, 0);
+  const pid_t leader = getpid();
+  const pid_t pid = _Fork();
+  if (pid == 0) run_first(prepared, leader, report);
+  if (pid < 0) fail(report, ipc::Stage::none, errno);
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) fail(report, ipc::Stage::pre_start, status);
+}
+
 [[noreturn]] void run_child(Prepared& prepared) noexcept {
   const SpawnRequest& request = prepared.request;
   int program = request.program;
@@ -89,6 +120,7 @@ void confine(const SpawnRequest& request, int report) noexcept {
     prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
     if (getppid() != prepared.master) _exit(kExecFailed);
   }
+  if (!prepared.first_argv.empty()) wait_for_first(prepared, report);
   if (!prepared.pid_entry.empty()) {
     ipc::decimal_text(static_cast<std::uint32_t>(getpid()),
                       prepared.pid_entry.data() + request.pid_variable.size() + 1);
@@ -96,7 +128,8 @@ void confine(const SpawnRequest& request, int report) noexcept {
   if (program >= 0) {
     execveat(program, "", prepared.argv.data(), prepared.environment.data(), AT_EMPTY_PATH);
   } else {
-    execve(prepared.argv[0], prepared.argv.data(), prepared.environment.data());
+    execve(request.path.empty() ? prepared.argv[0] : request.path.c_str(), prepared.argv.data(),
+           prepared.environment.data());
   }
   fail(report, ipc::Stage::exec, errno);
 }
@@ -105,7 +138,11 @@ void confine(const SpawnRequest& request, int report) noexcept {
 
 sys::Result<pid_t> spawn(const SpawnRequest& request) {
   if (request.descriptors.size() > kMaxDescriptors) return sys::Error{"fork", request.argv[0], E2BIG};
-  Prepared prepared{request, pointers(request.argv), pointers(request.environment), {}, 3, getpid()};
+  Prepared prepared{request, pointers(request.argv), pointers(request.environment), {}, {}, {}, 3, getpid()};
+  if (!request.first.argv.empty()) {
+    prepared.first_argv = pointers(request.first.argv);
+    prepared.first_environment = pointers(request.first.environment);
+  }
   if (!request.pid_variable.empty()) add_pid_entry(prepared);
   for (const Placement& placement : request.descriptors)
     prepared.first_free = std::max(prepared.first_free, placement.to + 1);

@@ -5,6 +5,8 @@
 // else.
 // Errors: EAGAIN and ENOMEM are returned at once and never retried here. A failure in the child before exec arrives as
 // an ipc::Fail on the descriptor that the child knows as `report` (ipc::read_failure), and exit status 127.
+// A first command is a child of the new process and a member of its group; it has its descriptors 0 to 2, its user and
+// its limits. While it runs, the new process waits for it, with the master's memory but without any of its descriptors.
 // After fork: async-signal-safe calls only; the master's signals are blocked for its whole life and have no handlers,
 // so nothing of the master can run in the child (worker/sys/signal.h).
 #pragma once
@@ -24,8 +26,15 @@ struct Placement {
   int to;    // in the child; 0, 1, 2, 3 … without a gap
 };
 
+// A command that a new process executes, in a child of its own, before its program.
+struct FirstCommand {
+  std::vector<std::string> argv;  // empty: none; argv[0] is the path
+  std::vector<std::string> environment;
+};
+
 struct SpawnRequest {
-  int program = -1;  // an open program to execute; -1: argv[0] is the path
+  int program = -1;  // an open program to execute; -1: `path` is executed
+  std::string path;  // empty: argv[0]
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=value, all of it
   std::string pid_variable;              // not empty: NAME=<the child's own pid>, which is known only after the fork
@@ -37,6 +46,7 @@ struct SpawnRequest {
   bool own_session = true;
   bool raised_descriptor_limit = false;  // it keeps the master's (descriptor_limit.h)
   int parent_death_signal = 0;           // 0: outlives the master
+  FirstCommand first;                    // unless it exits with 0, the start fails (ipc::Stage::pre_start)
 };
 
 inline constexpr int kExecFailed = 127;

@@ -63,7 +63,9 @@ ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listene
     const auto& exec = std::get<config::ExecHandler>(handler);
     out.kind = ipc::HandlerKind::exec;
     out.style = static_cast<ipc::HandlerStyle>(exec.style);
-    out.argv = plan.strings(exec.argv);
+    std::vector<std::string> program = exec.argv;
+    program.insert(program.begin() + 1, exec.arg0.empty() ? exec.argv.front() : exec.arg0);
+    out.argv = plan.strings(program);
     out.drain_notice = exec.drain_fd ? 1 : 0;
   }
   out.socket_as_error = standard_error_of(listener, handler) == config::StandardError::socket ? 1 : 0;

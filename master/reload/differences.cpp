@@ -27,6 +27,10 @@ Presence presence_at(const Look& look, const std::string& path) {
   return runs ? Presence::gone : Presence::out_of_reach;
 }
 
+bool is_manual(const config::Node& node) {
+  return node.process && node.process->start == config::StartBy::operators;
+}
+
 class Search {
  public:
   explicit Search(const Look& look) : look_(look) {}
@@ -57,15 +61,18 @@ class Search {
 
   void look_at_missing(const config::Node& node, const std::string& path) {
     const running::Overrides& overrides = look_.catalogue.overrides();
+    if (is_manual(node) && !overrides.is_erased(path)) return;
     const bool by_itself = node.spec.restart == supervision::Restart::temporary && !overrides.is_erased(path);
     const bool stopped = overrides.is_stopped(path);
     if (by_itself && !stopped) return;
     found_.push_back({.how = stopped ? How::stopped : How::deleted, .path = path, .in_tree = false});
   }
 
+  // One that only operators start may as well be stopped.
   bool look_at_stopped(const std::string& path) {
     const bool stopped = look_.catalogue.overrides().is_stopped(path);
-    if (stopped) found_.push_back({.how = How::stopped, .path = path});
+    const config::Node* const node = look_.catalogue.find(path);
+    if (stopped && !(node != nullptr && is_manual(*node))) found_.push_back({.how = How::stopped, .path = path});
     return stopped;
   }
 

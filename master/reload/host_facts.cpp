@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "master/reload/plan.h"
+
 namespace bulkhead::reload {
 
 namespace {
@@ -26,6 +28,11 @@ void mark_accounts(ordered_json& node, const config::ChildKeys& keys) {
                   {"groups", keys.identity->groups}};
 }
 
+void mark_variables(ordered_json& node, const config::ChildKeys& keys) {
+  if (keys.file_env.empty()) return;
+  node["env_file"] = {{"is", node.value("env_file", ordered_json())}, {"variables", keys.file_env}};
+}
+
 // The owners of socket files.
 void mark_owners(ordered_json& node, const config::SocketOptions& sockets) {
   if (!sockets.owner && !sockets.group) return;
@@ -34,16 +41,23 @@ void mark_owners(ordered_json& node, const config::SocketOptions& sockets) {
                    {"gid", sockets.group.value_or(0)}};
 }
 
-// The children of both are in the same order: the effective file is made of the configuration.
+// The children of both are in the same order, apart from those that are disabled: the effective file is made of the
+// configuration.
 void mark(ordered_json& node, const config::Node& of) {
   if (of.listener && config::has_modules(*of.listener)) {
     node["handler"] = {{"is", node["handler"]}, {"files", stamps_of(*of.listener)}};
   }
   if (of.listener) mark_owners(node, of.listener->sockets);
-  if (of.listener || of.process) mark_accounts(node, of.listener ? of.listener->child : of.process->child);
+  if (const config::ChildKeys* const keys = config::child_keys_of(of)) {
+    mark_accounts(node, *keys);
+    mark_variables(node, *keys);
+  }
   const auto children = node.find("children");
   if (children == node.end()) return;
-  for (std::size_t i = 0; i < children->size() && i < of.children.size(); ++i) mark((*children)[i], of.children[i]);
+  auto child = of.children.begin();
+  for (ordered_json& entry : *children) {
+    if (is_enabled(entry) && child != of.children.end()) mark(entry, *child++);
+  }
 }
 
 }  // namespace

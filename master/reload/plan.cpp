@@ -176,12 +176,27 @@ void compare_section(const ordered_json& old_file, const ordered_json& new_file,
   if (!keys.empty()) plan.changes.push_back({Change::Kind::in_place, name, std::move(keys)});
 }
 
+void leave_out_disabled(ordered_json& supervisor) {
+  const auto children = supervisor.find("children");
+  if (children == supervisor.end()) return;
+  for (auto child = children->begin(); child != children->end();) {
+    child = is_enabled(*child) ? child + 1 : children->erase(child);
+  }
+  for (ordered_json& child : *children) leave_out_disabled(child);
+}
+
 }  // namespace
 
-ReloadPlan plan_reload(ordered_json old_file, const ordered_json& new_file, const Present& present,
+bool is_enabled(const ordered_json& entry) {
+  return entry.value("enabled", true);
+}
+
+ReloadPlan plan_reload(ordered_json old_file, ordered_json new_file, const Present& present,
                        std::vector<Leaving> leaving) {
   ReloadPlan plan;
   std::vector<std::string> tops;
+  leave_out_disabled(old_file["supervisor"]);
+  leave_out_disabled(new_file["supervisor"]);
   // What is above another comes first.
   std::ranges::sort(leaving, {}, &Leaving::path);
   for (const Leaving& one : leaving) {

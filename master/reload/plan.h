@@ -61,11 +61,12 @@ inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid
 inline constexpr std::array<std::string_view, 10> kListenerInPlace{
     "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
     "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
-// The options of a process that say when to start it and not how.
-inline constexpr std::array<std::string_view, 10> kProcessInPlace{
+// The options of a process that say when to start it and not how, or what comes before and after.
+inline constexpr std::array<std::string_view, 14> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
     "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",
-    "stop_signal", "reload_signal"};
+    "stop_signal", "reload_signal", "start",       "start_delay",
+    "pre_start",   "post_stop"};
 
 struct ReloadPlan {
   std::vector<Change> changes;             // in the order of the new file; removals before
@@ -93,7 +94,10 @@ struct Present {
   std::function<bool(const std::string& path)> is_deleted = [](const std::string&) { return false; };
 };
 
-[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, const nlohmann::ordered_json& new_file,
+// Whether an entry of `children` is one of the tree's. Those that are disabled count as not written.
+[[nodiscard]] bool is_enabled(const nlohmann::ordered_json& entry);
+
+[[nodiscard]] ReloadPlan plan_reload(nlohmann::ordered_json old_file, nlohmann::ordered_json new_file,
                                      const Present& present = {}, std::vector<Leaving> leaving = {});
 
 }  // namespace bulkhead::reload

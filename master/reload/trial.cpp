@@ -186,6 +186,11 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
                        self->start(spec, over);
                      });
   }
+  // It has been started, so it is started again, whoever did that.
+  static ChildSpec automatic(ChildSpec spec) {
+    spec.manual = false;
+    return spec;
+  }
   // A temporary child has left the list with its end.
   void start(const ChildSpec& spec, const Done& done) {
     attempt_.parts.engine.update(path_, spec);
@@ -193,7 +198,8 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
       attempt_.take_spec_only(path_);
       return done({});
     }
-    if (!attempt_.parts.engine.has(path_)) return attempt_.operate(Operation::start_child, path_, done, spec);
+    if (!attempt_.parts.engine.has(path_))
+      return attempt_.operate(Operation::start_child, path_, done, automatic(spec));
     attempt_.operate(Operation::restart_child, path_, done);
   }
 

@@ -78,6 +78,15 @@ config::Node* Catalogue::find_in_config(const std::string& path) {
   return config::find_node(config_->root, "root", path);
 }
 
+bool Catalogue::is_disabled(const std::string& path) const {
+  const std::string above = supervision::parent_of(path);
+  if (above.empty()) return false;
+  const config::Node* const supervisor = config::find_node(std::as_const(config_->root), "root", above);
+  if (supervisor == nullptr) return is_disabled(above);
+  const auto is_it = [id = supervision::id_of(path)](const config::Node& one) { return one.spec.id == id; };
+  return std::ranges::any_of(supervisor->disabled, is_it);
+}
+
 supervision::ChildSpec Catalogue::spec_of(const config::Node& node, const std::string& path) const {
   return overrides_.applied_to(config::tree_of_config(node), path);
 }

@@ -60,6 +60,8 @@ class Catalogue {
   // configuration in effect has there, or an operator.
   [[nodiscard]] const config::Node* find(const std::string& path) const;
   [[nodiscard]] config::Node* find_in_config(const std::string& path);
+  // The configuration in effect has it, or a supervisor above it, as `"enabled": false`.
+  [[nodiscard]] bool is_disabled(const std::string& path) const;
   // What the tree is to run for the entry `node` at `path`: as it says, with the changes by operators.
   [[nodiscard]] supervision::ChildSpec spec_of(const config::Node& node, const std::string& path) const;
 

@@ -142,7 +142,7 @@ std::optional<sys::Error> Children::start_worker(const NodeView& child, const No
 }
 
 std::optional<sys::Error> Children::start_process(const NodeView& child, RunId run, const config::Node& node) {
-  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, start_deadline(node));
+  auto error = processes_.start(child.id, run, child.path, *node.process, child.spec->shutdown, node.start_timeout);
   ++process_changes_;
   if (!error) narrator_.started(run, child.path, processes_.find(run)->pid, node.process->stop_signal);
   return error;
@@ -265,7 +265,7 @@ void Children::collect() {
 }
 
 void Children::on_process_end(pid_t pid) {
-  tell(processes_.leader_ended(pid));
+  if (const auto end = processes_.leader_ended(pid)) tell(*end);
   finish_processes();
 }
 
@@ -332,7 +332,7 @@ std::optional<supervision::Instant> Children::next_deadline() const {
 }
 
 void Children::change(RunId run, const config::Node& node) {
-  processes_.change(run, *node.process, node.spec.shutdown);
+  processes_.change(run, *node.process, node.spec.shutdown, node.start_timeout);
   narrator_.stop_signal_is(run, node.process->stop_signal);
 }
 
@@ -349,7 +349,7 @@ std::vector<std::string> Children::use_log(const config::Log& config, const host
 std::optional<Children::RunView> Children::view(RunId run) const {
   if (const auto* worker = workers_.find(run)) return RunView{worker->pid, worker->generation, "", false};
   if (const auto* child = processes_.find(run))
-    return RunView{child->pid, 0, child->status, child->group.has_leader_ended()};
+    return RunView{child->pid, 0, child->status, child->ended || child->group.has_leader_ended()};
   return std::nullopt;
 }
 
@@ -394,7 +394,7 @@ void Children::resume(const process::ChildrenHandover& from, const std::vector<R
   }
   for (const process::ProcessHandover& child : from.processes) {
     const config::Node& node = *find(child.path);
-    processes_.resume(child, *node.process, node.spec.shutdown);
+    processes_.resume(child, *node.process, node.spec.shutdown, node.start_timeout);
   }
   for (const process::RemainsHandover& remains : from.remains) processes_.resume(remains, now());
   adoption_.resume([this](const std::string& path) { return listeners_.at(path); }, from.adoption);

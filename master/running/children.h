@@ -86,6 +86,8 @@ class Children final : public Workforce {
   void change(RunId run, const config::Node& node);
   // Sends reload_signal to the ready processes that have one and that `concerns` says yes to.
   void tell_to_reload(const std::function<bool(const std::string& path)>& concerns);
+  // To a process itself. False: this run of one has ended, or is none.
+  [[nodiscard]] bool signal_process(RunId run, int signal) { return processes_.signal(run, signal); }
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
@@ -98,11 +100,11 @@ class Children final : public Workforce {
     pid_t pid = 0;
     std::uint32_t generation = 0;  // a worker's
     std::string status;            // a process's last STATUS=
-    bool waits_for_group = false;  // a process that has ended; what it left behind has not
+    bool waits_for_group = false;  // a process that has ended; what it left behind, or its post_stop, has not
   };
   [[nodiscard]] std::optional<RunView> view(RunId run) const;
   // Grows whenever a process has begun or a run of one is over.
-  [[nodiscard]] std::uint64_t process_changes() const noexcept { return process_changes_; }
+  [[nodiscard]] std::uint64_t process_changes() const noexcept { return process_changes_ + processes_.post_stops(); }
   void for_each_process(const std::function<void(const process::ProcessChild&)>& visit) const {
     processes_.for_each(visit);
   }

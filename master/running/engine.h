@@ -70,6 +70,8 @@ class Engine {
   // handled: one that stops or starts, for a restart of a group or an operator. Nothing: it waits for none.
   [[nodiscard]] std::optional<std::string> waits_for(supervision::NodeId node) const;
 
+  [[nodiscard]] bool restarts_group_of(const std::string& path) const { return tree_.restarts_group_of(path); }
+
   // Tree::update() and set_children().
   void update(supervision::ChildSpec root) { tree_.update(std::move(root)); }
   void update(const std::string& path, supervision::ChildSpec spec) { tree_.update(path, std::move(spec)); }

@@ -1,5 +1,6 @@
 #include "master/simulate/simulate.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -51,6 +52,28 @@ class Player {
     if (world_.root_is_running()) expectation = result(ReplyError::none);
     add_state(expectation);
     return expectation;
+  }
+
+  // What has happened since the last call, for people.
+  Json told(const Json& what) {
+    Json nodes = Json::array();
+    add_nodes(nodes, supervision::kRoot);
+    return {{"what", what},
+            {"timeline", world_.take_timeline()},
+            {"nodes", std::move(nodes)},
+            {"root", world_.root_is_running() ? "running" : "terminated"}};
+  }
+
+  // Each at its time, or at once if that has passed.
+  Json play_crashes(std::vector<Crash> crashes) {
+    std::ranges::stable_sort(crashes, {}, &Crash::at);
+    const supervision::Instant begin = world_.now();
+    for (const Crash& crash : crashes) {
+      world_.run_for(std::max(supervision::Duration::zero(), begin + crash.at - world_.now()));
+      world_.exit_if_running(crash.path, "crash");
+    }
+    world_.run_until_quiet();
+    return told(nullptr);
   }
 
   Json play(const ScenarioEvent& event) {
@@ -143,9 +166,24 @@ class Player {
     for (const NodeId child : node.children) add_live(expectation, child);
   }
 
+  void add_nodes(Json& out, NodeId id) const {
+    const NodeView node = *world_.tree().node(id, world_.now());
+    out.push_back({{"path", node.path}, {"state", supervision::kNodeStateWords.text(node.state)}});
+    for (const NodeId child : node.children) add_nodes(out, child);
+  }
+
   const Scenario& scenario_;
   SimulatedWorld world_;
 };
+
+template <class Play>
+void at_event(std::size_t index, const Play& play) {
+  try {
+    play();
+  } catch (const ScenarioError& error) {
+    throw ScenarioError("/events/" + std::to_string(index) + ": " + error.what());
+  }
+}
 
 // The scenario with the expectations at their places: after `tree` and after `events`.
 Json fill_in(const Json& json, const supervision::ChildSpec* tree_from_config) {
@@ -154,11 +192,7 @@ Json fill_in(const Json& json, const supervision::ChildSpec* tree_from_config) {
   const Json start = player.play_start();
   Json expect = Json::array();
   for (std::size_t i = 0; i < scenario.events.size(); ++i) {
-    try {
-      expect.push_back(player.play(scenario.events[i]));
-    } catch (const ScenarioError& error) {
-      throw ScenarioError("/events/" + std::to_string(i) + ": " + error.what());
-    }
+    at_event(i, [&] { expect.push_back(player.play(scenario.events[i])); });
   }
   Json filled = Json::object();
   for (const auto& [key, value] : json.items()) {
@@ -216,6 +250,38 @@ std::string name_of(const Json& scenario, std::size_t index) {
   return "scenario " + (named ? scenario["name"].get<std::string>() : std::to_string(index));
 }
 
+// One scenario for people: the start, then each event.
+Json tell(const Json& json, const supervision::ChildSpec* tree_from_config) {
+  const Scenario scenario = read_scenario(json, tree_from_config);
+  Player player(scenario);
+  (void)player.play_start();
+  Json steps = Json::array();
+  steps.push_back(player.told(nullptr));
+  for (std::size_t i = 0; i < scenario.events.size(); ++i) {
+    at_event(i, [&] { (void)player.play(scenario.events[i]); });
+    steps.push_back(player.told(json["events"][i]));
+  }
+  Json out = Json::object();
+  for (const char* key : {"name", "about"}) {
+    if (json.contains(key)) out[key] = json[key];
+  }
+  out["steps"] = std::move(steps);
+  return out;
+}
+
+// With the name or the number of the scenario in an error.
+Json tell_each(const Json& scenarios, const supervision::ChildSpec* tree_from_config) {
+  Json out = Json::array();
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    try {
+      out.push_back(tell(scenarios[i], tree_from_config));
+    } catch (const ScenarioError& error) {
+      throw ScenarioError(name_of(scenarios[i], i) + ": " + error.what());
+    }
+  }
+  return out;
+}
+
 std::string play_all(const Json& scenarios, const supervision::ChildSpec* tree_from_config) {
   std::string out;
   const char* separator = "[\n";
@@ -248,16 +314,41 @@ std::string run(std::string_view text, const supervision::ChildSpec* tree_from_c
   return out + "\n";
 }
 
-}  // namespace
-
-SimulateResult simulate(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config) {
+template <class Run>
+SimulateResult result_of(const Run& run) {
   try {
-    return {run(scenario_text, tree_from_config), {}};
+    return {run(), {}};
   } catch (const nlohmann::json::parse_error& error) {
     return {{}, std::string("not JSON: ") + error.what()};
   } catch (const std::exception& error) {
     return {{}, error.what()};
   }
+}
+
+}  // namespace
+
+SimulateResult simulate(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config) {
+  return result_of([&] { return run(scenario_text, tree_from_config); });
+}
+
+SimulateResult tell_scenarios(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config) {
+  return result_of([&] {
+    const Json json = parse(scenario_text);
+    Json told = json.is_array() ? tell_each(json, tree_from_config) : Json::array({tell(json, tree_from_config)});
+    return Json{{"scenarios", std::move(told)}}.dump(-1, ' ', true);
+  });
+}
+
+SimulateResult tell_crashes(const supervision::ChildSpec& tree, std::vector<Crash> crashes) {
+  return result_of([&] {
+    Scenario scenario;
+    scenario.tree = tree;
+    Player player(scenario);
+    (void)player.play_start();
+    Json out = player.play_crashes(std::move(crashes));
+    out.erase("what");
+    return out.dump(-1, ' ', true);
+  });
 }
 
 }  // namespace bulkhead::simulation

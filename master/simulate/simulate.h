@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "master/supervision/child_spec.h"
 
@@ -15,8 +16,24 @@ struct SimulateResult {
   std::string error;   // empty, or one sentence; then `output` is empty
 };
 
+// A process that ends with a crash, so long after everything has started. At that moment it may not be running.
+struct Crash {
+  std::string path;
+  supervision::Duration at;
+};
+
 // `scenario_text` is one scenario or an array of them, and so is the output. With `tree_from_config` every scenario
 // runs on that tree: its own `tree` is left out, and every worker ends immediately when it is asked to.
 [[nodiscard]] SimulateResult simulate(std::string_view scenario_text, const supervision::ChildSpec* tree_from_config);
+
+// The same for people: {"scenarios":[{"name","steps":[{"what","timeline","nodes","root"}]}]}, where the first step is
+// the start, `what` is the event of the scenario, `timeline` is as in timeline.h, and `nodes` has {"path","state"} for
+// each.
+[[nodiscard]] SimulateResult tell_scenarios(std::string_view scenario_text,
+                                            const supervision::ChildSpec* tree_from_config);
+
+// The tree starts, and these processes crash: {"timeline","nodes","root"}, until nothing happens any more. Times count
+// from the moment when everything has started.
+[[nodiscard]] SimulateResult tell_crashes(const supervision::ChildSpec& tree, std::vector<Crash> crashes);
 
 }  // namespace bulkhead::simulation

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/simulate/timeline.h"
+#include "master/supervision/words.h"
+
 namespace bulkhead::simulation {
 
 using supervision::Duration;
@@ -43,16 +46,33 @@ void SimulatedWorld::shut_down() {
   feed(supervision::StopRequested{});
 }
 
+// The end: none is running there.
+std::map<RunId, SimulatedWorld::Process>::iterator SimulatedWorld::running(const std::string& path) {
+  const auto id = tree_.find(path);
+  const auto view = id ? tree_.node(*id, now_) : std::nullopt;
+  const auto process = view ? processes_.find(view->run) : processes_.end();
+  const bool runs_now = process != processes_.end() && process->second.reason.empty() && process->second.node == *id &&
+                        view->state != supervision::NodeState::starting;
+  return runs_now ? process : processes_.end();
+}
+
+bool SimulatedWorld::exit_if_running(const std::string& path, const std::string& reason) {
+  if (running(path) != processes_.end()) {
+    exit({{path, reason}});
+    return true;
+  }
+  const auto id = tree_.find(path);
+  const auto view = id ? tree_.node(*id, now_) : std::nullopt;
+  timeline_.push_back(not_running_entry(now_, path, view ? supervision::kNodeStateWords.text(view->state) : "gone"));
+  return false;
+}
+
 // All of them are dead before the tree hears of the first one: a stop request that comes now has no receiver.
 void SimulatedWorld::exit(const std::vector<Exits::One>& exits) {
   std::vector<RunId> runs;
   for (const Exits::One& one : exits) {
-    const auto id = tree_.find(one.path);
-    const auto view = id ? tree_.node(*id, now_) : std::nullopt;
-    const auto process = view ? processes_.find(view->run) : processes_.end();
-    const bool runs_now = process != processes_.end() && process->second.reason.empty() &&
-                          process->second.node == *id && view->state != supervision::NodeState::starting;
-    if (!runs_now) throw ScenarioError("no worker " + one.path + " is running");
+    const auto process = running(one.path);
+    if (process == processes_.end()) throw ScenarioError("no worker " + one.path + " is running");
     process->second.reason = one.reason;
     runs.push_back(process->first);
   }
@@ -165,7 +185,15 @@ void SimulatedWorld::carry_out(const supervision::Reply& command) {
   replies_.emplace(command.token, command);
 }
 
+// Before the record of an end forgets its process.
+void SimulatedWorld::note(const supervision::Report& report) {
+  const auto* const exited = std::get_if<report::ChildExited>(&report);
+  Json entry = timeline_entry(now_, report, exited != nullptr ? processes_.at(exited->run).reason : std::string());
+  if (!entry.is_null()) timeline_.push_back(std::move(entry));
+}
+
 void SimulatedWorld::carry_out(const supervision::Report& report) {
+  note(report);
   std::visit([this](const auto& known) { record(known); }, report);
 }
 
@@ -209,6 +237,10 @@ void SimulatedWorld::record(const report::ChildExited& report) {
 
 bool SimulatedWorld::root_is_running() const {
   return tree_.node(supervision::kRoot, now_)->state != supervision::NodeState::stopped;
+}
+
+Json SimulatedWorld::take_timeline() {
+  return std::exchange(timeline_, Json::array());
 }
 
 Json SimulatedWorld::take_trace() {

@@ -30,7 +30,10 @@ class SimulatedWorld {
   [[nodiscard]] const supervision::Tree& tree() const { return tree_; }
   [[nodiscard]] supervision::Instant now() const { return now_; }
   [[nodiscard]] bool root_is_running() const;
-  [[nodiscard]] Json take_trace();  // what happened since the last call
+  // A process that is running ends by itself with this reason. False: it is not running, which the timeline tells.
+  bool exit_if_running(const std::string& path, const std::string& reason);
+  [[nodiscard]] Json take_trace();     // what happened since the last call
+  [[nodiscard]] Json take_timeline();  // the same with its times, as timeline.h has it
 
  private:
   // A process that is starting or running.
@@ -49,6 +52,8 @@ class SimulatedWorld {
   using Due =
       std::pair<supervision::Instant, std::uint64_t>;  // the number keeps the order of what is due at the same time
 
+  [[nodiscard]] std::map<supervision::RunId, Process>::iterator running(const std::string& path);
+  void note(const supervision::Report& report);
   void feed(const supervision::Event& event);
   bool run_next(supervision::Instant until);  // false: nothing is due until then
   void act(const Action& action);
@@ -82,6 +87,7 @@ class SimulatedWorld {
   std::map<Due, Action> actions_;
   std::map<std::uint64_t, supervision::Reply> replies_;
   Json trace_ = Json::array();
+  Json timeline_ = Json::array();
 };
 
 }  // namespace bulkhead::simulation

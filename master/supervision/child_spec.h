@@ -43,6 +43,9 @@ struct RestartDelay {
   bool operator==(const RestartDelay&) const = default;
 };
 
+// Two more additions: `manual`, a child that only operations start, and `start_delay`, a pause before the start that a
+// starting supervisor makes; the child counts as starting meanwhile. Neither concerns restarts. Both are for leaves.
+
 struct SupervisorFlags {
   Strategy strategy = Strategy::one_for_one;
   std::optional<std::uint32_t> max_restarts = 3;  // nothing: unlimited
@@ -57,6 +60,8 @@ struct ChildSpec {
   bool significant = false;
   Shutdown shutdown;
   RestartDelay restart_delay;
+  bool manual = false;
+  Duration start_delay{};
   SupervisorFlags flags;            // supervisor and listener only
   std::vector<ChildSpec> children;  // supervisor and listener only, in start order
   std::uint32_t tag = 0;            // belongs to the edge: carried along and never used by the rules

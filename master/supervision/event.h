@@ -42,20 +42,23 @@ struct StopRequested {};    // the root must shut down
 // An operation of an operator, answered by exactly one Reply with the same token. `supervisor` is a path ("root/web").
 // which_children returns the list as it is when the supervisor gets to the request, as in OTP. start_children is not in
 // OTP: it starts several children at once, those already in the list as restart_child does and the others as
-// start_child does, and answers when each is ready or has failed.
+// start_child does, and answers when each is ready or has failed. Nor is restart_group: an operator's restart of a
+// child together with what its supervisor's strategy ties to it, as far as that runs, in OTP's order and without being
+// counted.
 enum class Operation : std::uint8_t {
   terminate_child,
   restart_child,
   delete_child,
   start_child,
   which_children,
-  start_children
+  start_children,
+  restart_group
 };
 struct OperationRequested {
   std::uint64_t token;
   Operation operation;
   std::string supervisor;
-  std::string id;  // terminate_child, restart_child, delete_child
+  std::string id;  // terminate_child, restart_child, delete_child, restart_group
   ChildSpec spec;  // start_child: the child; start_children: its children are the ones to start
 };
 

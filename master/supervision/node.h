@@ -46,10 +46,11 @@ struct Node {
   RunId run = 0;
   std::uint64_t restarts = 0;
   bool exit_pending = false;          // it has ended, and the message about that waits in its supervisor's mailbox
+  bool dormant = false;               // of a manual child: nobody has started it, or it has ended for good
   bool called_off = false;            // an operator has ended the start of the present run
   std::optional<Instant> ready_at;    // of the present run
   std::optional<Duration> ready_for;  // of the last run
-  std::optional<Instant> due;         // waiting: when it restarts
+  std::optional<Instant> due;         // waiting: when it restarts; starting: when the delayed start begins
   std::optional<Instant> deadline;    // the time of its entry in the tree's list of deadlines
   Backoff backoff;
   std::uint32_t shortages = 0;  // starts in a row that met one
@@ -64,6 +65,7 @@ struct Node {
   }
   [[nodiscard]] bool is_restarting() const { return state == NodeState::restarting || state == NodeState::waiting; }
   [[nodiscard]] bool is_temporary() const { return spec->restart == Restart::temporary; }
+  [[nodiscard]] bool is_dormant() const { return dormant && spec->manual; }
   [[nodiscard]] bool is_supervisor() const { return supervises(spec->type); }
 };
 

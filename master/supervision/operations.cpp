@@ -1,5 +1,6 @@
 // The operations of an operator: OTP's terminate_child, restart_child, delete_child, start_child and which_children,
 // with OTP's answers. Each is handled when its child is not occupied, so the states below are settled.
+#include <algorithm>
 #include <utility>
 
 #include "master/supervision/supervisor.h"
@@ -22,6 +23,7 @@ void Supervisor::handle(const OperationRequested& request) {
     case Operation::terminate_child: return terminate_child(request.token, *child);
     case Operation::restart_child: return operator_restart(request.token, *child);
     case Operation::delete_child: return delete_child(request.token, *child);
+    case Operation::restart_group: return operator_restart_group(request.token, *child);
     case Operation::start_child:
     case Operation::start_children:
     case Operation::which_children: break;
@@ -37,6 +39,9 @@ Supervisor::Ids Supervisor::touched_by(const OperationRequested& request) const 
     case Operation::terminate_child:
     case Operation::restart_child:
     case Operation::delete_child: touch(request.id); break;
+    case Operation::restart_group:
+      if (const Node* child = find_child(request.id)) out = restart_group(*child);
+      break;
     case Operation::start_child: touch(request.spec.id); break;
     case Operation::start_children:
       for (const ChildSpec& spec : request.spec.children) touch(spec.id);
@@ -49,7 +54,10 @@ Supervisor::Ids Supervisor::touched_by(const OperationRequested& request) const 
 // It is answered from what is known already: the child is being restarted.
 bool Supervisor::asks_about_attempt(const Message& message) const {
   const auto* request = std::get_if<OperationRequested>(&message);
-  if (request == nullptr || request->operation == Operation::terminate_child) return false;
+  if (request == nullptr || request->operation == Operation::terminate_child ||
+      request->operation == Operation::restart_group) {
+    return false;
+  }
   return std::ranges::any_of(touched_by(*request), [this](NodeId id) { return is_restarting(*tree_.find(id)); });
 }
 
@@ -63,6 +71,33 @@ void Supervisor::operator_restart(std::uint64_t token, Node& child) {
   if (child.has_process()) return reply(token, ReplyError::running);
   child.backoff.forget();
   begin(Job{.kind = Job::Kind::restart_child, .subject = child.id, .token = token, .starts = {child.id}});
+}
+
+// A delayed restart of a group has stopped its members, and would start them again.
+bool Supervisor::is_to_come_back(const Node& child) const {
+  return child.state == NodeState::stopped && std::ranges::any_of(children_, [&](NodeId id) {
+           const Node& other = *tree_.find(id);
+           return other.is_restarting() && std::ranges::count(restart_group(other), child.id) != 0;
+         });
+}
+
+void Supervisor::operator_restart_group(std::uint64_t token, const Node& child) {
+  Job job{.kind = Job::Kind::restart_group, .subject = child.id, .token = token};
+  for (const NodeId id : restart_group(child)) {
+    Node& member = *tree_.find(id);
+    const bool runs = member.has_process() || member.is_restarting() || is_to_come_back(member);
+    if (!runs && id != child.id) continue;
+    member.backoff.forget();
+    job.stops.push_back(id);
+    job.starts.push_back(id);
+  }
+  std::ranges::reverse(job.stops);
+  begin(std::move(job));
+}
+
+bool Supervisor::restarts_group_of(NodeId child) const {
+  return std::ranges::any_of(
+      jobs_, [child](const Job& job) { return job.kind == Job::Kind::restart_group && job.subject == child; });
 }
 
 void Supervisor::delete_child(std::uint64_t token, Node& child) {
@@ -80,6 +115,7 @@ void Supervisor::start_child(const OperationRequested& request) {
     return reply(token, started ? ReplyError::already_started : ReplyError::already_present);
   }
   const Node& child = add_child(std::make_shared<const ChildSpec>(request.spec));
+  if (child.is_dormant()) return reply(token, ReplyError::none);
   begin(Job{.kind = Job::Kind::start_child, .subject = child.id, .token = token, .starts = {child.id}});
 }
 

@@ -26,7 +26,8 @@ void Supervisor::start() {
     add_child(std::shared_ptr<const ChildSpec>(self_.spec, &child));
   }
   Job job{.kind = Job::Kind::start};
-  job.starts = children_;
+  std::ranges::copy_if(children_, std::back_inserter(job.starts),
+                       [this](NodeId id) { return !tree_.find(id)->is_dormant(); });
   begin(std::move(job));
 }
 
@@ -135,10 +136,12 @@ bool Supervisor::is_stopped_by_operator(NodeId child) const {
   return job != nullptr && job->kind == Job::Kind::terminate_child;
 }
 
-// A terminate_child ends the start that is in its way, or takes the child off the list of those to be started.
+// Ends the start that is in its way, or takes the child off the list of those to be started.
 void Supervisor::make_way(const Message& message) {
   const auto* request = std::get_if<OperationRequested>(&message);
-  if (request == nullptr || request->operation != Operation::terminate_child) return;
+  const bool ends_starts = request != nullptr && (request->operation == Operation::terminate_child ||
+                                                  request->operation == Operation::restart_group);
+  if (!ends_starts) return;
   Node* const child = find_child(request->id);
   const auto job = child == nullptr
                        ? jobs_.end()
@@ -147,7 +150,7 @@ void Supervisor::make_way(const Message& message) {
   if (contains(job->awaited, child->id)) {
     if (!job->starting || child->state != NodeState::starting) return;
     child->called_off = true;
-    (void)tree_.stop(*child);
+    if (!tree_.stop(*child)) tree_.start_failed(*child, ExitReason::abnormal);  // its start was delayed
   } else if (is_independent(*job)) {
     job->starts.erase(
         std::find(job->starts.begin() + static_cast<std::ptrdiff_t>(job->next_start), job->starts.end(), child->id));
@@ -222,6 +225,7 @@ void Supervisor::restart_child(Node& child, ExitReason reason) {
 // The entry is removed before the supervisor ends, as in OTP, so what is reported about the child is reported first.
 void Supervisor::finished(Node& child, NodeState state) {
   tree_.set_state(child, state);
+  child.dormant = true;
   const bool ends_us = triggers_auto_shutdown(child);
   if (ends_us) self_.blame = blame_auto_shutdown(self_, child);
   if (child.is_temporary()) remove_child(child.id);
@@ -325,15 +329,20 @@ void Supervisor::stop_next(Job& job) {
 
 // A temporary child has left the list with its stop. Which one is temporary may have changed since the job began.
 // Marked as awaited before it starts, because an empty supervisor is up immediately. A child that has failed for good,
-// even while the others were being stopped, is not started with them.
+// even while the others were being stopped, is not started with them, nor is a manual one that did not run.
 void Supervisor::start_next(Job& job) {
   Node* const child = tree_.find(job.starts[job.next_start++]);
   if (child == nullptr) return;
-  if (job.kind == Job::Kind::restart && child->state == NodeState::failed) return;
+  const bool stays = child->state == NodeState::failed || child->is_dormant();
+  if (job.kind == Job::Kind::restart && stays) return;
   if (job.kind == Job::Kind::restart) ++child->restarts;
   job.starting = true;
   job.awaited.push_back(child->id);
-  tree_.start(*child);
+  if (job.kind == Job::Kind::start && child->spec->start_delay > Duration::zero()) {
+    tree_.start_later(*child, child->spec->start_delay);
+  } else {
+    tree_.start(*child);
+  }
 }
 
 // Our end and an operator's stop may wait for the same child.
@@ -348,8 +357,10 @@ void Supervisor::answered(NodeId child, Answer::Kind kind) {
   }
 }
 
+// Messages may have waited for this child, although the job continues with others.
 void Supervisor::take_answer(Job& job, NodeId id, Answer::Kind kind) {
   std::erase(job.awaited, id);
+  if (!mailbox_.empty()) tree_.schedule(self_.id);
   if (kind != Answer::Kind::up) {
     Node& child = *tree_.find(id);
     if (job.starting) return child_not_started(job, child);
@@ -382,6 +393,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
     return advance(job);
   }
   if (child.state == NodeState::failed && !by_operator) {
+    job.failed = true;
     child_never_starts(child);
     return advance(job);
   }
@@ -394,6 +406,7 @@ void Supervisor::child_not_started(Job& job, Node& child) {
       return end(Cause::start_failed);
     case Kind::restart:
     case Kind::replace: return restart_failed(done, child);
+    case Kind::restart_group: restart_failed(done, child); return reply(done.token, ReplyError::start_failed);
     case Kind::start_child: remove_child(child.id); [[fallthrough]];
     case Kind::restart_child: return reply(done.token, ReplyError::start_failed);
     case Kind::start_children:  // continues
@@ -437,8 +450,13 @@ void Supervisor::finish(Job& done) {
     case Job::Kind::restart:
     case Job::Kind::replace: break;
     case Job::Kind::terminate_child:
+      if (Node* child = tree_.find(job.subject)) child->dormant = true;
+      [[fallthrough]];
     case Job::Kind::restart_child:
     case Job::Kind::start_child: reply(job.token, ReplyError::none); break;
+    case Job::Kind::restart_group:
+      if (tree_.find(job.subject) == nullptr) return reply(job.token, ReplyError::not_found);  // it was temporary
+      [[fallthrough]];
     case Job::Kind::start_children: reply(job.token, job.failed ? ReplyError::start_failed : ReplyError::none); break;
     case Job::Kind::end: return ended(job.cause);
   }

@@ -33,14 +33,14 @@
 // which it gives up for restarts that are being attempted, as in OTP. Once it ends, nothing is handled. The end of a
 // root that ends by itself may be held before its first stop, until its owner is ready for it (RootEnd::asks).
 //
-// Two operations do not wait for a child that is starting. terminate_child ends the start, which is reported as failed,
-// and is then handled. While a restart is being attempted, restart_child and delete_child answer `restarting` and
-// start_child `already_present`, as between two attempts.
+// Some operations do not wait for a child that is starting. terminate_child and restart_group end the start, which is
+// reported as failed, and are then handled. While a restart is being attempted, restart_child and delete_child answer
+// `restarting` and start_child `already_present`, as between two attempts.
 //
 // Children are started one at a time, except by start_children, which starts its children together and waits for all of
 // them.
 //
-//   answer           | starting           | restart              | operation           | stopping any
+//   answer           | starting           | restart              | other operation     | stopping any
 //   -----------------+--------------------+----------------------+---------------------+-------------------------
 //   up               | next child         | next child           | ok                  | -
 //   start failed     | undo, start failed | `restarting`, post   | start_failed        | next child
@@ -58,6 +58,15 @@
 // supervisor), may be delayed, and then follows the strategy. A group restart starts every member, including those
 // stopped or finished before, except temporary ones, which are removed, and `failed` ones, which only an operator
 // starts again.
+//
+// An operator's restart_group counts nothing, has no delay, and leaves alone what has ended, except the child itself.
+// If a start fails, the operator is answered, and that child goes on as after a failed restart.
+//
+// Beyond OTP, a manual child: a supervisor's start and start_child leave it `stopped`, and so does a group restart once
+// it has ended for good, until restart_child starts it.
+//
+// Beyond OTP, a delayed start: a child with a start_delay is `starting` from the moment when its turn has come, and is
+// awaited like any other; it has no process until the delay is over. A stop of it is immediate.
 //
 // Beyond OTP, a delay: the group is stopped immediately, the child that caused the restart is `waiting`, the others are
 // `stopped`, and nothing is occupied. Any start or stop of the child during that time cancels the delay.
@@ -98,6 +107,8 @@ class Supervisor {
   // The child that `child`, or a message about it, waits for: it is being started or stopped. Nothing: it does not
   // wait.
   [[nodiscard]] std::optional<NodeId> waits_for(const Node& child) const;
+  // An operation restart_group on it is under way.
+  [[nodiscard]] bool restarts_group_of(NodeId child) const;
   [[nodiscard]] const std::vector<NodeId>& children() const { return children_; }
   // Call it between two steps only. Operations that have not begun are left out.
   [[nodiscard]] SupervisorRecord record() const;
@@ -116,7 +127,8 @@ class Supervisor {
       restart_child,
       start_child,
       end,
-      start_children
+      start_children,
+      restart_group
     };
     Kind kind;
     NodeId subject = 0;       // the child that the job is about
@@ -131,7 +143,7 @@ class Supervisor {
     std::vector<NodeId> awaited{};  // continues after an answer from each
     bool starting = false;          // what is awaited is starting; otherwise it is stopping
     std::vector<NodeId> added{};    // start_children: children that were not in the list before
-    bool failed = false;            // start_children: one of them has failed
+    bool failed = false;            // start_children, restart_group: one of them has failed
   };
   using Jobs = std::list<Job>;  // a job stays where it is while others come and go
   using Ids = std::vector<NodeId>;
@@ -174,6 +186,8 @@ class Supervisor {
   // Operations of an operator.
   void terminate_child(std::uint64_t token, Node& child);
   void operator_restart(std::uint64_t token, Node& child);
+  [[nodiscard]] bool is_to_come_back(const Node& child) const;
+  void operator_restart_group(std::uint64_t token, const Node& child);
   void delete_child(std::uint64_t token, Node& child);
   void start_child(const OperationRequested& request);
   void start_children(const OperationRequested& request);

@@ -31,6 +31,7 @@ Supervisor::Ids Supervisor::restart_group(const Node& child) const {
 Node& Supervisor::add_child(std::shared_ptr<const ChildSpec> spec) {
   std::string path = child_of(self_.path, spec->id);
   Node& child = tree_.add(self_.id, std::move(spec), std::move(path));
+  child.dormant = true;
   children_.push_back(child.id);
   return child;
 }

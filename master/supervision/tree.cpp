@@ -41,7 +41,8 @@ namespace {
 
 // The current run of a leaf while it runs; events of any other run are out of date.
 bool is_alive(const Node& node) {
-  return node.state == NodeState::starting || node.state == NodeState::running || node.state == NodeState::stopping;
+  return (node.state == NodeState::starting && !node.due) || node.state == NodeState::running ||
+         node.state == NodeState::stopping;
 }
 
 std::string_view cut_first(std::string_view& path) {
@@ -240,6 +241,7 @@ std::optional<NodeView> Tree::node(NodeId id, Instant now) const {
   view.restarts = node->restarts;
   view.since = node->since;
   view.due = node->due;
+  view.finished = node->state == NodeState::stopped && node->ending == Ending::normal && !node->exit_pending;
   if (node->supervisor) {
     view.restarts_in_window = node->supervisor->restarts_in_window(now);
     view.children = node->supervisor->children();
@@ -251,6 +253,12 @@ std::optional<NodeId> Tree::waits_for(NodeId id) const {
   const Node* node = impl_->context.find(id);
   const Node* parent = node == nullptr ? nullptr : impl_->context.find(node->parent);
   return parent == nullptr || !parent->supervisor ? std::nullopt : parent->supervisor->waits_for(*node);
+}
+
+bool Tree::restarts_group_of(std::string_view path) const {
+  const Node* node = impl_->find(path);
+  const Node* parent = node == nullptr ? nullptr : impl_->context.find(node->parent);
+  return parent != nullptr && parent->supervisor && parent->supervisor->restarts_group_of(node->id);
 }
 
 std::optional<NodeId> Tree::find(std::string_view path) const {

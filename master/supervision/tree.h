@@ -28,7 +28,8 @@ struct NodeView {
   RunId run = 0;                         // leaves: the current or last run
   std::uint64_t restarts = 0;            // how often this entry has been restarted
   Instant since{};                       // when it entered this state
-  std::optional<Instant> due;            // waiting: when it restarts
+  std::optional<Instant> due;            // waiting: when it restarts; starting: when its delayed start begins
+  bool finished = false;                 // stopped, because it ended normally and is not restarted for that
   std::uint32_t restarts_in_window = 0;  // supervisors
   std::vector<NodeId> children;          // supervisors, in start order
 };
@@ -83,6 +84,8 @@ class Tree {
   // The sibling for which an entry waits, or an exit or operation of it: it is being started or stopped. Nothing: it
   // does not wait.
   [[nodiscard]] std::optional<NodeId> waits_for(NodeId id) const;
+  // An operation restart_group on it is under way.
+  [[nodiscard]] bool restarts_group_of(std::string_view path) const;
 
  private:
   struct Impl;

@@ -35,29 +35,45 @@ void TreeContext::set_state(Node& node, NodeState state) {
   node.since = now_;
 }
 
-void TreeContext::start(Node& node) {
+void TreeContext::prepare_start(Node& node) {
   node.run = ++last_run_;
   node.exit_pending = false;
   node.called_off = false;
+  node.dormant = false;
   node.due.reset();
   disarm(node);
   node.ready_at.reset();
   node.ready_for.reset();
   node.how.clear();
   set_state(node, NodeState::starting);
+}
+
+void TreeContext::begin_leaf(Node& node) {
+  report(report::ChildStarted{node.id, node.path, node.run});
+  emit(StartChild{node.id, node.run});
+}
+
+void TreeContext::start_later(Node& node, Duration delay) {
+  prepare_start(node);
+  arm(node, delay);
+  node.due = node.deadline;
+}
+
+void TreeContext::start(Node& node) {
+  prepare_start(node);
   if (node.is_supervisor()) {
     report(report::SupervisorStarted{node.id, node.path});
     node.supervisor = std::make_unique<Supervisor>(*this, node);
     node.supervisor->start();
   } else {
-    report(report::ChildStarted{node.id, node.path, node.run});
-    emit(StartChild{node.id, node.run});
+    begin_leaf(node);
   }
 }
 
 bool TreeContext::stop(Node& node) {
   if (node.exit_pending || !node.has_process()) return false;
   if (node.state == NodeState::stopping) return true;
+  if (node.state == NodeState::starting && node.due) return forget_run(node), false;
   set_state(node, NodeState::stopping);
   if (node.supervisor) {
     post(node.id, Stop{});
@@ -179,6 +195,7 @@ void TreeContext::act_on_deadlines() {
     disarm(node);
     if (node.state == NodeState::stopping) kill(node);
     if (node.state == NodeState::waiting) post(node.parent, DelayOver{node.id});
+    if (node.state == NodeState::starting && std::exchange(node.due, std::nullopt)) begin_leaf(node);
   }
 }
 

@@ -38,6 +38,8 @@ class TreeContext {
   // the node was not alive. A node that is starting is stopped like any other, and one that is stopping already is only
   // waited for.
   void start(Node& node);
+  // The same for a leaf that has no process before the delay is over. stop() ends the wait, and returns false.
+  void start_later(Node& node, Duration delay);
   [[nodiscard]] bool stop(Node& node);
   void wait(Node& node, Duration delay);  // the state becomes waiting; DelayOver follows
   void forget_run(Node& node);            // what happens to its run no longer matters; the state becomes stopped
@@ -67,6 +69,8 @@ class TreeContext {
 
  private:
   [[nodiscard]] std::string resume_node(const NodeRecord& record, const FindSpec& find_spec);
+  void prepare_start(Node& node);
+  void begin_leaf(Node& node);
   void kill(Node& node);
   void arm(Node& node, Duration delay);
   void disarm(Node& node);

@@ -72,7 +72,7 @@ bool Supervisor::resume(const SupervisorRecord& record) {
 // A job of an operation is finished like any other; its answer is not needed, because its operator is gone.
 bool Supervisor::resume(const JobRecord& job) {
   const auto known = [this](NodeId id) { return std::ranges::find(children_, id) != children_.end(); };
-  const bool makes_sense = job.kind <= static_cast<std::uint32_t>(Job::Kind::start_children) &&
+  const bool makes_sense = job.kind <= static_cast<std::uint32_t>(Job::Kind::restart_group) &&
                            job.next_stop <= job.stops.size() && job.next_start <= job.starts.size() &&
                            std::ranges::all_of(job.stops, known) && std::ranges::all_of(job.starts, known) &&
                            !job.awaited.empty() && std::ranges::all_of(job.awaited, known);
@@ -101,8 +101,8 @@ TreeState TreeContext::state() const {
   std::ranges::sort(order, {}, [](const Node* node) { return node->id; });  // parents existed before their children
   for (const Node* node : order) {
     out.nodes.push_back({node->id, node->parent, node->parent == 0 ? "root" : node->spec->id, node->spec->type,
-                         node->state, node->since, node->run, node->restarts, node->exit_pending, node->ready_at,
-                         node->ready_for, node->due, node->deadline, node->backoff.restarts(),
+                         node->state, node->since, node->run, node->restarts, node->exit_pending, node->dormant,
+                         node->ready_at, node->ready_for, node->due, node->deadline, node->backoff.restarts(),
                          static_cast<std::uint32_t>(node->ending), node->how, node->blame,
                          node->supervisor ? std::optional(node->supervisor->record()) : std::nullopt});
   }
@@ -128,6 +128,7 @@ std::string TreeContext::resume_node(const NodeRecord& record, const FindSpec& f
   node.run = record.run;
   node.restarts = record.restarts;
   node.exit_pending = record.exit_pending;
+  node.dormant = record.dormant;
   node.ready_at = record.ready_at;
   node.ready_for = record.ready_for;
   node.due = record.due;

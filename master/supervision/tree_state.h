@@ -49,6 +49,7 @@ struct NodeRecord {
   RunId run = 0;
   std::uint64_t restarts = 0;
   bool exit_pending = false;
+  bool dormant = false;
   std::optional<Instant> ready_at;
   std::optional<Duration> ready_for;
   std::optional<Instant> due;

@@ -76,6 +76,7 @@ struct Handover : process::ChildrenHandover {
   std::vector<running::AddedChild> leaving;  // removed by a reload, and not at their end
   running::OverridesRecord overrides;
   std::vector<IdentityHandover> identities;  // of all of these
+  std::vector<VariablesHandover> variables;
   std::vector<procedure::OperationHandover> operations;
   std::vector<procedure::EndingHandover> endings;
   bool reload_asked = false;  // and not begun

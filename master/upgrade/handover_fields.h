@@ -25,7 +25,7 @@ template <>
 inline constexpr std::size_t kEnumerators<supervision::Cause> = sys::up_to(supervision::Cause::start_failed);
 
 template <>
-inline constexpr std::size_t kEnumerators<procedure::Verb> = sys::up_to(procedure::Verb::add);
+inline constexpr std::size_t kEnumerators<procedure::Verb> = sys::up_to(procedure::Verb::restart_group);
 template <>
 inline constexpr std::size_t kEnumerators<net::EndPhase> = sys::up_to(net::EndPhase::done);
 
@@ -54,7 +54,7 @@ BULKHEAD_FIELDS(supervision::SupervisorRecord,
 BULKHEAD_FIELDS(supervision::NodeRecord,
   BULKHEAD_FIELD(id); BULKHEAD_FIELD(parent); BULKHEAD_FIELD(name); BULKHEAD_FIELD(type); BULKHEAD_FIELD(state);
   BULKHEAD_FIELD(since); BULKHEAD_FIELD(run); BULKHEAD_FIELD(restarts); BULKHEAD_FIELD(exit_pending);
-  BULKHEAD_FIELD(ready_at); BULKHEAD_FIELD(ready_for); BULKHEAD_FIELD(due); BULKHEAD_FIELD(deadline);
+  BULKHEAD_FIELD(dormant); BULKHEAD_FIELD(ready_at); BULKHEAD_FIELD(ready_for); BULKHEAD_FIELD(due); BULKHEAD_FIELD(deadline);
   BULKHEAD_FIELD(backoff); BULKHEAD_FIELD(ending); BULKHEAD_FIELD(how); BULKHEAD_FIELD(blame);
   BULKHEAD_FIELD(supervisor));
 BULKHEAD_FIELDS(supervision::TreeState,
@@ -86,11 +86,14 @@ BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error); BULKHEAD_FIELD(unsent));
 BULKHEAD_FIELDS(process::GroupEndHandover,
   BULKHEAD_FIELD(asked); BULKHEAD_FIELD(leader_ended); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(killed_at));
+BULKHEAD_FIELDS(process::ChildEnd,
+  BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(wait_status); BULKHEAD_FIELD(reason);
+  BULKHEAD_FIELD(start_failed); BULKHEAD_FIELD(expected); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(adopted));
 BULKHEAD_FIELDS(process::ProcessHandover,
   BULKHEAD_FIELD(node); BULKHEAD_FIELD(run); BULKHEAD_FIELD(path); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state);
   BULKHEAD_FIELD(stopping); BULKHEAD_FIELD(watchdog_expired);
   BULKHEAD_FIELD(closed_notify_fd); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(status); BULKHEAD_FIELD(start_deadline);
-  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_FIELD(group); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
+  BULKHEAD_FIELD(watchdog_deadline); BULKHEAD_FIELD(group); BULKHEAD_FIELD(timed_out); BULKHEAD_FIELD(ended); BULKHEAD_DESCRIPTOR(report); BULKHEAD_DESCRIPTOR(notify);
   BULKHEAD_FIELD(output));
 BULKHEAD_FIELDS(process::RemainsHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(output));
@@ -134,6 +137,8 @@ BULKHEAD_FIELDS(running::OverridesRecord,
   BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(interrupted); BULKHEAD_FIELD(scaled));
 BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
+BULKHEAD_FIELDS(VariableHandover, BULKHEAD_FIELD(name); BULKHEAD_FIELD(value));
+BULKHEAD_FIELDS(VariablesHandover, BULKHEAD_FIELD(path); BULKHEAD_FIELD(variables));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
 BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(version); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(program); BULKHEAD_FIELD(worker_protocol);
@@ -143,7 +148,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added); BULKHEAD_FIELD(leaving);
   BULKHEAD_FIELD(overrides);
-  BULKHEAD_FIELD(identities);
+  BULKHEAD_FIELD(identities); BULKHEAD_FIELD(variables);
   BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);

@@ -138,6 +138,7 @@ std::string read_children(const std::vector<running::AddedChild>& origins, const
     }
     config::Node& node = loaded.config->root.children.front();
     put_identities(node, supervision::child_of(one.supervisor, node.spec.id), from.identities);
+    put_variables(node, supervision::child_of(one.supervisor, node.spec.id), from.variables);
     out.push_back(std::move(node));
   }
   return "";
@@ -171,6 +172,7 @@ Blueprint blueprint_of(const Handover& from) {
   out.config->pid_file = from.settled.pid_file;
   out.config->control.socket = from.settled.control_socket;
   put_identities(out.config->root, "root", from.identities);
+  put_variables(out.config->root, "root", from.variables);
   out.problem = read_children(from.added, from, out.added);
   if (out.problem.empty()) out.problem = read_children(from.leaving, from, out.leaving);
   return out;

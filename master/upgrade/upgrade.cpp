@@ -212,8 +212,10 @@ void Upgrade::add_settings(Handover& out) const {
   out.added = catalogue.added();
   out.leaving = catalogue.leaving();
   out.overrides = catalogue.overrides().record();
-  catalogue.for_each_top(
-      [&out](const std::string& path, const config::Node& node) { add_identities(node, path, out.identities); });
+  catalogue.for_each_top([&out](const std::string& path, const config::Node& node) {
+    add_identities(node, path, out.identities);
+    add_variables(node, path, out.variables);
+  });
   out.descriptor_limit = host::original_descriptor_limit();
 }
 

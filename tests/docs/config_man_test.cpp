@@ -137,6 +137,7 @@ TEST_CASE("every example can be loaded") {
   REQUIRE(mkdtemp(directory.data()) != nullptr);
   std::filesystem::create_directory(directory + "/conf.d");
   std::ofstream(directory + "/shout.so") << "a library";
+  std::ofstream(directory + "/app.env") << "NAME=value\n";
   const docs::Page page = read_page();
   CHECK(page.examples.size() >= 5);
   // A list is a file that another example includes.

@@ -86,6 +86,7 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::child:
       if (key == "id") return "at reload, as the end of one child and the start of another";
       if (key == "type") return "at reload, as the end of one child and the start of another";
+      if (key == "enabled") return "at reload, as the start or the end of the child";
       if (key == "instances") return "at reload, as the start or the end of children";
       return words_of_child({"listener", "process", "supervisor"}, key);
     case Scope::listener: return words_of_child({"listener"}, key);

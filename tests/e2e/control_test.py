@@ -291,7 +291,7 @@ class Verbs(ControlCase):
     def test_simulate_needs_no_daemon(self):
         scenario = self.write("scenario.json", json.dumps({"events": [{"exit": "root/sleeper", "reason": "crash"}]}))
         config = self.write("config.json", json.dumps(config_of(SLEEPER)))
-        command = [os.path.join(self.bindir, "bulkheadctl"), "simulate", "--config", config]
+        command = [os.path.join(self.bindir, "bulkheadctl"), "--json", "simulate", "--config", config]
         done = subprocess.run([*command, scenario], capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual([entry["stop"] for entry in json.loads(done.stdout)["expect"][0]["trace"] if "stop" in entry],

@@ -120,7 +120,7 @@ BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   if (!place_descriptors(request)) give_up(shared, ipc::Stage::descriptors);
   if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
   if (const ipc::Failure failure = confine::take_on(*request.limits)) give_up(shared, failure);
-  execve(request.argv[0], const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
+  execve(request.path, const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);
   return kExecFailed;
 }

@@ -57,6 +57,7 @@ struct Exec {
   int error_fd;  // becomes 2, and listen_fds's 1
   ipc::HandlerStyle style;
   bool socket_as_error;  // 2 is the connection too
+  const char* path;
   const char* const* argv;
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment

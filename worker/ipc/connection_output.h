@@ -1,6 +1,6 @@
 // Turns what connections' programs write to their standard error into lines of the log, each with its connection:
 //
-//   … info root/ftp: cannot open data: No such file or directory connection=8f3a peer=192.0.2.7:5000 pid=812 …
+//   … info root/ftp: cannot open data: No such file or directory connection=2f00000003 peer=192.0.2.7:5000 pid=812 …
 //
 // The same in both readers: the worker, or the master for connections without one. Bounds: a line is cut at 2 KiB with
 // "..."; of each connection so many lines a second are logged, and the number of the others is; at most kMaxSources

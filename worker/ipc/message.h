@@ -85,6 +85,8 @@ enum class Stage : std::uint32_t {
   module,
   module_init,
   loop,
+  pre_start_exec,
+  pre_start,  // `error` is a status of wait(2)
   count_
 };
 // Each can follow "failed while".
@@ -106,7 +108,9 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "working with the connection table",
                                                    "loading the handler module",
                                                    "initialising the handler module",
-                                                   "setting up its loop"};
+                                                   "setting up its loop",
+                                                   "executing the pre_start",
+                                                   "running the pre_start"};
 [[nodiscard]] constexpr std::string_view stage_text(Stage stage) noexcept {
   return kStageWords.text(stage, "starting");
 }

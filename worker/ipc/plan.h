@@ -44,7 +44,8 @@ struct PlanHandler {
   std::uint32_t drain_notice = 0;            // exec: it inherits the drain notice
   std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;  // for titles and lists: "echo", or the base name of the program or library; names the built-in
-  PlanStrings argv;  // exec; module: the path of the library, its options as JSON text
+  PlanStrings argv;  // exec: the path of the program, then its arguments, the first being its name; module: the path of
+                     // the library, its options as JSON text
   PlanStrings environment;  // exec, module: NAME=value, the same for every connection
 };
 

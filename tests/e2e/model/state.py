@@ -440,8 +440,11 @@ class Model:
         """A reload with --reset."""
         if supervisor is None:
             return REFUSED
+        # One that is stopped meanwhile may leave after the plan was made.
+        stopped = any(why == "stopped" for _, node in self.nodes() for why in node.gone.values())
+        comes_back = not self.loose or not stopped or choose(True, False)
         for _, node in self.nodes():
-            if not self.loose or choose(True, False):  # one that is stopped meanwhile may leave after the plan was made
+            if comes_back:
                 node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
             for added in [one for one in node.children if one.origin == "added"]:
                 self._drop(added)

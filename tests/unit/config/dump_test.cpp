@@ -118,6 +118,7 @@ void describe_child(std::ostream& out, const ChildKeys& keys) {
       << keys.umask << keys.chdir << ' ' << keys.chroot << ' ' << keys.nice.value_or(99) << ' '
       << keys.ioprio.value_or(-1) << ' ' << keys.oom_score_adj.value_or(9999) << '\n';
   for (const Rlimit& limit : keys.rlimits) out << limit.resource << '=' << limit.value << ' ';
+  for (const auto& [name, value] : keys.file_env) out << name << '=' << value << ' ';
   for (const auto& [name, value] : keys.env) out << name << '=' << value << ' ';
   for (const auto* names : {&keys.pass_env, &keys.unset_env}) {
     for (const auto& name : *names) out << name << ' ';
@@ -159,12 +160,19 @@ void describe_node(std::ostream& out, const Node& node) {
     for (const auto& network : l.proxy.allow_from) out << network.text << ' ';
     out << static_cast<int>(l.proxy.protocol) << l.proxy.timeout.count() << ' ' << l.handshake_timeout.count() << '\n';
   }
+  if (const auto* exec = node.listener ? std::get_if<ExecHandler>(&node.listener->handlers.front()) : nullptr) {
+    out << exec->arg0 << '\n';
+  }
   if (const auto* module = node.listener ? std::get_if<ModuleHandler>(&node.listener->handlers.front()) : nullptr) {
     out << module->path << module->options << '\n';
   }
   if (node.process) {
     const Process& p = *node.process;
     for (const auto& arg : p.argv) out << arg << ' ';
+    out << p.arg0 << ' ' << static_cast<int>(p.start) << p.oneshot << spec.manual << spec.start_delay.count() << ' ';
+    for (const auto* command : {&p.pre_start, &p.post_stop}) {
+      for (const auto& arg : *command) out << arg << ' ';
+    }
     for (const auto status : p.normal_exit) out << int{status} << ' ';
     for (const auto status : p.permanent_failure_exit) out << int{status} << ' ';
     out << static_cast<int>(p.ready) << p.watchdog.value_or(kForever).count() << ' ' << p.stop_signal << ' '

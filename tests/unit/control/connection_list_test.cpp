@@ -152,5 +152,24 @@ TEST_CASE("a connection that stays is listed once, even if others change between
   CHECK(of_b >= 99);
 }
 
+TEST_CASE("a path limits the list to what is below it") {
+  Tables tables;
+  (void)tables.add("root/echo", 8, 2);
+  (void)tables.add("root/web/a", 8, 3);
+  (void)tables.add("root/web/b", 8, 1);
+  const auto count = [&tables](const std::string& path) {
+    ConnectionList list(tables.listeners, path);
+    Taken taken;
+    take(list, taken, 1'000'000);
+    return Json::parse(taken.text).size();
+  };
+  CHECK(count("root") == 6);
+  CHECK(count("root/web") == 4);
+  CHECK(count("root/web/a") == 3);
+  CHECK(count("root/we") == 0);
+  CHECK(count("root/echo/3") == 2);  // a worker: that of every connection here
+  CHECK(count("root/echo/1") == 0);
+}
+
 }  // namespace
 }  // namespace bulkhead::control

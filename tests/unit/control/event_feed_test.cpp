@@ -38,7 +38,7 @@ std::vector<std::uint64_t> seqs(const Json& events) {
 TEST_CASE("without since the whole ring is sent, in order") {
   journal::EventRing ring;
   publish(ring, 3);
-  EventFeed feed(ring, 7, std::nullopt, false);
+  EventFeed feed(ring, 7, {}, false);
   const Json result = answer_of(feed);
   CHECK(seqs(result["events"]) == std::vector<std::uint64_t>{1, 2, 3});
   CHECK(result["last_seq"] == 3);
@@ -48,8 +48,29 @@ TEST_CASE("without since the whole ring is sent, in order") {
 
 TEST_CASE("an empty ring is an empty answer") {
   journal::EventRing ring;
-  EventFeed feed(ring, 7, std::nullopt, false);
+  EventFeed feed(ring, 7, {}, false);
   CHECK(answer_of(feed) == Json::parse(R"({"events":[],"last_seq":0,"missed":false})"));
+}
+
+TEST_CASE("last takes the end of what since leaves") {
+  journal::EventRing ring;
+  publish(ring, 5);
+  struct Row {
+    EventFeed::From from;
+    std::vector<std::uint64_t> expected;
+  };
+  const Row rows[] = {{{.last = 0}, {}},
+                      {{.last = 2}, {4, 5}},
+                      {{.last = 9}, {1, 2, 3, 4, 5}},
+                      {{.since = 1, .last = 2}, {4, 5}},
+                      {{.since = 3, .last = 4}, {4, 5}}};
+  for (const Row& row : rows) {
+    EventFeed feed(ring, 7, row.from, false);
+    const Json result = answer_of(feed);
+    CHECK(seqs(result["events"]) == row.expected);
+    CHECK(result["last_seq"] == 5);
+    CHECK(result["missed"] == false);
+  }
 }
 
 TEST_CASE("since is exclusive") {
@@ -64,7 +85,7 @@ TEST_CASE("since is exclusive") {
       {0, {1, 2, 3, 4, 5}, false}, {3, {4, 5}, false}, {5, {}, false}, {6, {}, true}, {~0ULL, {}, true}};
   for (const Row& row : rows) {
     INFO(row.since);
-    EventFeed feed(ring, 7, row.since, false);
+    EventFeed feed(ring, 7, {.since = row.since}, false);
     const Json result = answer_of(feed);
     CHECK(seqs(result["events"]) == row.expected);
     CHECK(result["missed"] == row.missed);
@@ -81,10 +102,10 @@ TEST_CASE("events lost from the ring are reported") {
   };
   for (const Row& row : {Row{5, true}, Row{9, true}, Row{10, false}, Row{11, false}}) {
     INFO(row.since);
-    EventFeed feed(ring, 7, row.since, false);
+    EventFeed feed(ring, 7, {.since = row.since}, false);
     CHECK(answer_of(feed)["missed"] == row.missed);
   }
-  EventFeed feed(ring, 7, std::nullopt, false);
+  EventFeed feed(ring, 7, {}, false);
   const Json result = answer_of(feed);
   CHECK(result["missed"] == false);  // nothing was asked for that is not there
   CHECK(result["events"].size() == kCapacity);
@@ -93,7 +114,7 @@ TEST_CASE("events lost from the ring are reported") {
 TEST_CASE("a long answer is sent in pieces that exceed the requested size by at most one event") {
   journal::EventRing ring;
   publish(ring, 1000);
-  EventFeed feed(ring, 7, std::nullopt, false);
+  EventFeed feed(ring, 7, {}, false);
   std::size_t pieces = 0;
   while (feed.answering()) {
     std::string part;
@@ -107,7 +128,7 @@ TEST_CASE("a long answer is sent in pieces that exceed the requested size by at 
 TEST_CASE("a reader that the ring overtakes during its answer is told that it missed events") {
   journal::EventRing ring(kCapacity);
   publish(ring, 100);
-  EventFeed feed(ring, 7, 0, false);
+  EventFeed feed(ring, 7, {.since = 0}, false);
   std::string out;
   feed.fill(out, 500);
   publish(ring, kCapacity - 20);
@@ -121,7 +142,7 @@ TEST_CASE("a reader that the ring overtakes during its answer is told that it mi
 TEST_CASE("a follower gets each event after the answer once") {
   journal::EventRing ring;
   publish(ring, 2);
-  EventFeed feed(ring, 7, std::nullopt, true);
+  EventFeed feed(ring, 7, {}, true);
   ring.on_event = [&feed](const journal::EventRecord& record) { feed.published(record); };
   publish(ring, 1);  // between request and answer
   std::string out;
@@ -146,7 +167,7 @@ TEST_CASE("a follower gets each event after the answer once") {
 
 TEST_CASE("a follower that does not read is reported as behind, then as overtaken") {
   journal::EventRing ring(kCapacity);
-  EventFeed feed(ring, 7, std::nullopt, true);
+  EventFeed feed(ring, 7, {}, true);
   ring.on_event = [&feed](const journal::EventRecord& record) { feed.published(record); };
   CHECK(answer_of(feed)["events"].empty());
   publish(ring, 100);
@@ -165,14 +186,14 @@ TEST_CASE("a path with many events cannot push out those of others, and a reader
   publish(ring, 4 * kCapacity);
   CHECK(ring.records().size() == kCapacity);
   CHECK(std::ranges::count(ring.records(), "root/b", &journal::EventRecord::path) == 3);
-  EventFeed all(ring, 7, std::nullopt, false);
+  EventFeed all(ring, 7, {}, false);
   const Json result = answer_of(all);
   CHECK(result["events"].size() == kCapacity);
   CHECK(result["events"].front()["path"] == "root/b");
   CHECK(result["missed"] == false);
-  EventFeed since(ring, 7, 2, false);
+  EventFeed since(ring, 7, {.since = 2}, false);
   CHECK(answer_of(since)["missed"] == true);
-  EventFeed recent(ring, 7, ring.last_seq() - 5, false);
+  EventFeed recent(ring, 7, {.since = ring.last_seq() - 5}, false);
   CHECK(answer_of(recent)["missed"] == false);
 }
 

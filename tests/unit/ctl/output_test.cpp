@@ -31,7 +31,7 @@ TEST_CASE("the tree is drawn as a tree") {
   CHECK(tree_text(kTree, kPlain) ==
         "NODE         STATE    PID  RESTARTS\n"
         "root         running              0  supervisor, one_for_one, 1 of 3 restarts in 5 s\n"
-        "|- web       running              0  supervisor, rest_for_one, 0 of 1 restarts in 60 s\n"
+        "|- web       running              0  supervisor, rest_for_one, 0 of 1 restart in 60 s\n"
         "|  |- cache  waiting              4  process, transient, starts in 1.2 s\n"
         "|  `- echo   running              0  listener 127.0.0.1:4040, 17 connections (2 adopted)\n"
         "|     `- 1   running  815         0  worker\n"
@@ -63,7 +63,7 @@ TEST_CASE("a diff tells what a reload would do and what it would leave") {
   CHECK(readable("diff", {}, diff, kPlain) ==
         "A reload would do this:\n  root/a is restarted (argv)\n"
         "Operators have made this different from the file, and only a reload with --reset ends it:\n"
-        "  root/db is stopped\n  root/echo is suspended, has 3 instead of 2 workers\n");
+        "  root/db is stopped\n  root/echo is suspended, has 3 workers instead of 2\n");
   const Json reset = Json::parse(R"({"ok":true,"changes":[{"path":"root/a","kind":"started","keys":[]},
     {"path":"root/b","kind":"resumed","keys":[]}],"needs_restart":[]})");
   CHECK(readable("reload", {}, reset, kPlain) ==
@@ -133,14 +133,14 @@ TEST_CASE("a status is printed as sentences") {
 
 TEST_CASE("connections and counters are printed as tables") {
   const Json connections = Json::parse(R"([
-    {"id":"8f3a","listener":"root/echo","pid":900,"worker":"root/echo/1","adopted":false,"peer":"192.0.2.7:5000",
+    {"id":"2f00000003","listener":"root/echo","pid":900,"worker":"root/echo/1","adopted":false,"peer":"192.0.2.7:5000",
      "local":"192.0.2.1:4040","started":"x","age_seconds":3.5,"handler":"echo","generation":1},
     {"id":"9","listener":"root/echo","pid":12,"worker":null,"adopted":true,"peer":"unix:uid=0,pid=1",
      "local":"","started":"x","age_seconds":4000,"handler":"echo","generation":1}])");
   CHECK(connections_text(connections, kPlain) ==
-        "ID    LISTENER   PEER              PID  WORKER             AGE  HANDLER\n"
-        "8f3a  root/echo  192.0.2.7:5000    900  root/echo/1        3 s  echo\n"
-        "9     root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
+        "ID          LISTENER   PEER              PID  WORKER             AGE  HANDLER\n"
+        "2f00000003  root/echo  192.0.2.7:5000    900  root/echo/1        3 s  echo\n"
+        "9           root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
   CHECK(connections_text(Json::array(), kPlain) == "No connections.\n");
   const Json stats = Json::parse(R"({"listeners":[{"path":"root/echo","connections":
     {"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3,"proxy":0,"denied":1}}}],
@@ -169,7 +169,7 @@ TEST_CASE("penalties are printed as a table") {
 TEST_CASE("the result of a command is printed as a sentence") {
   const Json ok{{"ok", true}};
   CHECK(readable("stop", {{"path", "root/a"}}, ok, kPlain) == "root/a has been stopped\n");
-  CHECK(readable("kill", {{"id", "8f3a"}}, ok, kPlain) == "8f3a has been signalled\n");
+  CHECK(readable("kill", {{"id", "2f00000003"}}, ok, kPlain) == "2f00000003 has been signalled\n");
   CHECK(readable("shutdown", Json::object(), ok, kPlain) == "the daemon is stopping\n");
   CHECK(readable("explain", Json::object(), {{"path", "root/a"}, {"state", "stopped"}, {"sentences", {"It ended."}}},
                  kPlain) == "root/a is stopped.\n  It ended.\n");

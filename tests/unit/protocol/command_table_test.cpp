@@ -42,13 +42,67 @@ TEST_CASE("an unknown verb is answered with the nearest one") {
 
 TEST_CASE("usage is derived from the parameters") {
   CHECK(usage_of(*find_command("status")) == "status");
-  CHECK(usage_of(*find_command("events")) == "events [--since SEQ] [-f]");
-  CHECK(usage_of(*find_command("explain")) == "explain PATH");
+  CHECK(usage_of(*find_command("events")) == "events [--since SEQ] [-n N] [-f]");
+  CHECK(usage_of(*find_command("explain")) == "explain PATH ...");
   CHECK(usage_of(*find_command("add")) == "add SUPERVISOR FILE|-");
   CHECK(usage_of(*find_command("scale")) == "scale LISTENER N|+N|-N");
-  CHECK(usage_of(*find_command("kill")) == "kill CONN [SIG]");
+  CHECK(usage_of(*find_command("kill")) == "kill CONN|--peer PEER [SIG]");
   CHECK(usage_of(*find_command("shutdown")) == "shutdown [--now]");
-  CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO");
+  CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO|--crash CRASH ...");
+}
+
+TEST_CASE("a parameter may be given by another one, and not by both") {
+  CHECK(normal("kill", R"({"peer":"192.0.2.7"})")["peer"] == "192.0.2.7");
+  CHECK(complaint("kill", "{}") ==
+        "kill: missing parameter \"id\": expected a connection's id, up to 16 hexadecimal digits");
+  CHECK(complaint("kill", R"({"id":"1","peer":"192.0.2.7"})") == "kill: either \"id\" or \"peer\", not both");
+}
+
+TEST_CASE("a client is an address, a network, a port of it, or a user or a process of a Unix socket") {
+  for (const char* peer : {"192.0.2.7", "192.0.2.0/24", "192.0.2.7:4711", "2001:db8::7", "2001:db8::/32",
+                           "[2001:db8::7]:4711", "unix:uid=1000", "unix:uid=1000,pid=4711"}) {
+    INFO(peer);
+    CHECK(value_of(Kind::peer, peer));
+  }
+  for (const char* peer : {"", "192.0.2.7/24", "192.0.2.7:", "192.0.2.7:65536", "192.0.2.0/24:80", "[192.0.2.7]:80",
+                           "[2001:db8::7]", "unix:uid=1000,pid=", "unix:pid=4", "unix:", "host:80", ":80"}) {
+    INFO(peer);
+    CHECK_FALSE(value_of(Kind::peer, peer));
+  }
+}
+
+TEST_CASE("a wrong word gets the nearest one suggested") {
+  CHECK(suggestion(Kind::signal, "TREM") == "; did you mean \"TERM\"?");
+  CHECK(suggestion(Kind::signal, "SIGHUPP") == "; did you mean \"HUP\"?");
+  CHECK(suggestion(Kind::signal, "usr").starts_with("; did you mean \"USR"));
+  CHECK(suggestion(Kind::signal, "xyzzy").empty());
+  CHECK(suggestion(Kind::state, "runing") == "; did you mean \"running\"?");
+  CHECK(suggestion(Kind::path, "root/a").empty());
+  CHECK(complaint("kill", R"({"id":"1","signal":"TREM"})") ==
+        "kill: parameter \"signal\": expected a signal such as TERM; did you mean \"TERM\"?");
+}
+
+TEST_CASE("times are durations, or seconds where no unit is given") {
+  CHECK(value_of(Kind::duration, "30") == Json("30s"));
+  CHECK(value_of(Kind::duration, "250ms") == Json("250ms"));
+  for (const char* time : {"", "s", "-1", "1.5", "30x", "30 s"}) CHECK_FALSE(value_of(Kind::duration, time));
+}
+
+TEST_CASE("a crash is a path and a time") {
+  CHECK(value_of(Kind::crash, "redis") == Json("root/redis@0s"));
+  CHECK(value_of(Kind::crash, "root/redis@1") == Json("root/redis@1s"));
+  CHECK(value_of(Kind::crash, "root/a/b@250ms") == Json("root/a/b@250ms"));
+  for (const char* crash : {"", "@1s", "redis@", "redis@x", "re dis@1s"}) CHECK_FALSE(value_of(Kind::crash, crash));
+}
+
+TEST_CASE("patterns are paths with special characters, in their full form") {
+  CHECK(pattern_of("web*") == "root/web*");
+  CHECK(pattern_of("root/*/echo") == "root/*/echo");
+  CHECK(pattern_of("w[!a-c]b?") == "root/w[!a-c]b?");
+  for (const char* word : {"", "web", "root/web", "*/", "/*", "a b*", "a//*"}) {
+    INFO(word);
+    CHECK(pattern_of(word).empty());
+  }
 }
 
 TEST_CASE("good parameters come out in the form for the daemon") {

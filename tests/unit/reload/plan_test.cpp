@@ -64,6 +64,16 @@ bool is_key_of(config::Scope scope, std::string_view name) {
 
 }  // namespace
 
+TEST_CASE("a child that is disabled counts as not written") {
+  const char* const with = R"([{"id":"a","type":"process","enabled":true},
+      {"id":"s","type":"supervisor","children":[{"id":"b","type":"process"}]}])";
+  const char* const without = R"([{"id":"a","type":"process","enabled":false},
+      {"id":"s","type":"supervisor","children":[{"id":"b","type":"process","enabled":false}]}])";
+  CHECK(changes(without, without).empty());
+  CHECK(changes(with, without) == "removed root/a\nremoved root/s/b\n");
+  CHECK(changes(without, with) == "added root/a\nadded root/s/b\n");
+}
+
 TEST_CASE("every option that the plan names is in the option table") {
   for (const std::string_view pointer : kFixed) {
     INFO(pointer);

@@ -349,7 +349,7 @@ NodeView random_supervisor(const WatchedTree& tree, Choices& choices, Instant no
 Event random_operation(const WatchedTree& tree, Choices& choices, Instant now, std::uint64_t token) {
   const NodeView supervisor = random_supervisor(tree, choices, now);
   const std::string id(1, static_cast<char>('a' + choices.choose(kMaxChildren + 2)));
-  OperationRequested request{token, static_cast<Operation>(choices.choose(6)), supervisor.path, id, {}};
+  OperationRequested request{token, static_cast<Operation>(choices.choose(7)), supervisor.path, id, {}};
   if (request.operation == Operation::start_child) {
     request.spec = random_child(choices, id, supervisor.spec->flags.auto_shutdown, 2);
   }

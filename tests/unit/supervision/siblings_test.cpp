@@ -39,6 +39,16 @@ TEST_CASE("a sibling that stops for an hour or starts for a minute holds nobody 
   CHECK(tree.states() == std::string("slow:") + (stops ? "stopping" : "starting") + " a:running b:running");
 }
 
+TEST_CASE("what waits for a child that starts is handled as soon as it is up, even if its siblings still start") {
+  Rehearsal tree({child("a"), child("b")});
+  tree.slow_to_start = {"root/a", "root/b"};
+  tree.start();
+  CHECK(tree.restart_child("root", "a") == "-");
+  tree.ready("root/a");
+  CHECK(tree.state("root/b") == "starting");
+  CHECK(tree.answer(tree.last_token()) == "running");
+}
+
 TEST_CASE("what concerns the same child waits, and is handled in order of arrival") {
   Rehearsal tree({child("a"), child("b")});
   tree.slow_to_stop = {"root/a"};

@@ -118,4 +118,45 @@ TEST_CASE("a tree from the configuration runs with its delays, in virtual time")
   CHECK(out["expect"][3]["trace"].back().dump() == R"({"start":"root/echo/1"})");
 }
 
+TEST_CASE("a scenario is told step by step, with its times") {
+  const SimulateResult result = tell_scenarios(scenario(R"({"exit": "root/a", "reason": "crash"}, {"sleep_ms": 500},
+    {"exit": "root/a", "reason": "normal"})"),
+                                               nullptr);
+  REQUIRE(result.error.empty());
+  const Json steps = Json::parse(result.output)["scenarios"][0]["steps"];
+  REQUIRE(steps.size() == 4);
+  CHECK(steps[0]["what"].is_null());
+  CHECK(
+      steps[0]["timeline"].dump() ==
+      R"([{"seconds":0.0,"event":"supervisor_started","path":"root"},{"seconds":0.0,"event":"child_ready","path":"root/a"}])");
+  CHECK(steps[1]["timeline"][0]["reason"] == "crash");
+  CHECK(steps[1]["timeline"][1]["restarts_in_window"] == 1);
+  CHECK(steps[2]["timeline"].empty());
+  CHECK(steps[3]["timeline"][0]["seconds"] == 0.5);
+  CHECK(steps[3]["nodes"].dump() == R"([{"path":"root","state":"running"},{"path":"root/a","state":"running"}])");
+  CHECK(tell_scenarios(scenario(R"({"exit": "root/b", "reason": "crash"})"), nullptr).error ==
+        "/events/0: no worker root/b is running");
+}
+
+TEST_CASE("crashes happen at their times, whatever their order, and only to what runs") {
+  supervision::ChildSpec tree;
+  tree.type = supervision::NodeType::supervisor;
+  tree.flags.max_restarts = 1;
+  tree.flags.max_seconds = std::chrono::seconds(60);
+  supervision::ChildSpec child;
+  child.id = "a";
+  child.type = supervision::NodeType::process;
+  tree.children.push_back(child);
+  const auto at = [](int ms) { return Crash{"root/a", std::chrono::milliseconds(ms)}; };
+  const Json told = Json::parse(tell_crashes(tree, {at(1500), at(1000), at(2000)}).output);
+  std::vector<std::string> events;
+  for (const Json& entry : told["timeline"]) events.push_back(entry["event"]);
+  CHECK(events == std::vector<std::string>{"supervisor_started", "child_ready", "child_exited", "child_restarting",
+                                           "child_ready", "child_exited", "intensity_exceeded", "supervisor_terminated",
+                                           "not_running"});
+  CHECK(told["timeline"][2]["seconds"] == 1.0);
+  CHECK(told["timeline"][5]["seconds"] == 1.5);
+  CHECK(told["root"] == "terminated");
+}
+
 }  // namespace bulkhead::simulation

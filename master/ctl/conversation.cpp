@@ -1,0 +1,146 @@
+#include "master/ctl/conversation.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "master/protocol/protocol.h"
+
+namespace bulkhead::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kRequestId = 1;
+
+int no_answer() {
+  return complain("the daemon closed the connection without an answer", kCannotConnect);
+}
+
+int print_events(Conversation& daemon, const Printer& printer, const Json& result, bool follow) {
+  if (member_flag(result, "missed")) complain("some of the events before these are no longer available", 0);
+  for (const Json& event : member(result, "events")) printer.event(event);
+  std::fflush(stdout);
+  if (!follow) return kOk;
+  while (const auto event = daemon.next_event()) {
+    printer.event(*event);
+    std::fflush(stdout);
+  }
+  return complain("the daemon closed the connection", kCannotConnect);
+}
+
+// The answers of a verb about several nodes, until all of them are there.
+class Answers {
+ public:
+  Answers(const Invocation& invocation, const Printer& printer)
+      : invocation_(invocation), printer_(printer), lists_(invocation.command->name == "connections") {}
+
+  void add(const std::string& path, const protocol::Answer& answer, const Json& params) {
+    if (answer.failure) return add_failure(path, *answer.failure);
+    if (lists_) {
+      for (const Json& one : answer.result) all_.push_back(one);
+    } else if (printer_.json()) {
+      add_json(path, answer.result);
+    } else {
+      (void)printer_.result(invocation_.command->name, params, answer.result);
+    }
+  }
+  void add_unmatched(const std::string& pattern) {
+    add_failure(pattern, {protocol::kNoSuchObject, "no node matches " + pattern, "not_found"});
+  }
+  [[nodiscard]] int finish() const {
+    if (printer_.json() || (lists_ && status_ == kOk)) {
+      (void)printer_.result(invocation_.command->name, invocation_.params, all_);
+    }
+    return status_;
+  }
+
+ private:
+  void add_failure(const std::string& path, const protocol::Failure& failure) {
+    status_ = kNo;
+    if (printer_.json()) {
+      all_.push_back({{"path", path}, {"error", word_of(failure)}});
+    } else {
+      (void)printer_.failure(failure);
+    }
+  }
+  // Every element names its node; most results do so themselves.
+  void add_json(const std::string& path, const Json& result) {
+    Json one = Json::object();
+    if (!result.is_object() || !result.contains("path")) one["path"] = path;
+    if (result.is_object()) one.update(result);
+    all_.push_back(std::move(one));
+  }
+
+  const Invocation& invocation_;
+  const Printer& printer_;
+  bool lists_;  // the results are lists, which become one
+  int status_ = kOk;
+  Json all_ = Json::array();
+};
+
+protocol::Each each_of(const protocol::Command& command) {
+  for (const protocol::Parameter& parameter : command.parameters) {
+    if (parameter.each != protocol::Each::no) return parameter.each;
+  }
+  return protocol::Each::no;
+}
+
+}  // namespace
+
+std::optional<protocol::Answer> Conversation::ask(std::string_view method, const Json& params) {
+  client_.send(protocol::request_line(kRequestId, method, params));
+  while (const auto line = client_.read_line()) {
+    auto reply = protocol::parse_reply(*line);
+    if (auto* answer = std::get_if<protocol::Answer>(&reply); answer != nullptr) return std::move(*answer);
+  }
+  return std::nullopt;
+}
+
+std::optional<Json> Conversation::next_event() {
+  while (const auto line = client_.read_line()) {
+    auto reply = protocol::parse_reply(*line);
+    if (auto* news = std::get_if<protocol::Notification>(&reply); news != nullptr) return std::move(news->event);
+  }
+  return std::nullopt;
+}
+
+int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& printer, const Json& params) {
+  const auto answer = daemon.ask(invocation.command->name, params);
+  if (!answer) return no_answer();
+  if (answer->failure) return printer.failure(*answer->failure);
+  if (invocation.command->name == "events") {
+    return print_events(daemon, printer, answer->result, params.value("follow", false));
+  }
+  return printer.result(invocation.command->name, params, answer->result);
+}
+
+int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& printer) {
+  const auto tree = daemon.ask("tree", Json::object());
+  if (!tree) return no_answer();
+  if (tree->failure) return printer.failure(*tree->failure);
+  const std::vector<Target> targets = targets_of(invocation.targets, tree->result, each_of(*invocation.command));
+  // So that all of them drain at the same time.
+  const bool waits = invocation.params.value("wait", false);
+  if (invocation.command->name == "drain" && waits) {
+    for (const Target& target : targets) {
+      if (!target.is_unmatched && !daemon.ask("drain", {{"path", target.path}})) return no_answer();
+    }
+  }
+  Answers answers(invocation, printer);
+  for (const Target& target : targets) {
+    if (target.is_unmatched) {
+      answers.add_unmatched(target.path);
+      continue;
+    }
+    Json params = invocation.params;
+    params["path"] = target.path;
+    const auto answer = daemon.ask(invocation.command->name, params);
+    if (!answer) return no_answer();
+    answers.add(target.path, *answer, params);
+    std::fflush(stdout);
+  }
+  return answers.finish();
+}
+
+}  // namespace bulkhead::ctl

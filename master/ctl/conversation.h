@@ -1,0 +1,43 @@
+// One connection to the daemon: a request and its answer, for a verb of the command line or for each of several nodes.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/ctl/client.h"
+#include "master/ctl/command_line.h"
+#include "master/ctl/printer.h"
+#include "master/ctl/targets.h"
+#include "master/protocol/answer.h"
+
+namespace bulkhead::ctl {
+
+class Conversation {
+ public:
+  explicit Conversation(Client client) : client_(std::move(client)) {}
+
+  // Waits for the answer. Empty: the daemon has closed the connection without one.
+  [[nodiscard]] std::optional<protocol::Answer> ask(std::string_view method, const nlohmann::ordered_json& params);
+  // The next event, after an answer to `events` with `follow`. Empty: the daemon has closed the connection.
+  [[nodiscard]] std::optional<nlohmann::ordered_json> next_event();
+  // See Client::is_readable().
+  [[nodiscard]] bool is_readable(const std::optional<std::chrono::steady_clock::time_point>& deadline) const {
+    return client_.is_readable(deadline);
+  }
+
+ private:
+  Client client_;
+};
+
+// Each prints the answer and returns the status to exit with.
+[[nodiscard]] int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& printer,
+                           const nlohmann::ordered_json& params);
+// Requests one after another, because a later node may depend on an earlier one. kNo if any of them failed or a pattern
+// has no match.
+[[nodiscard]] int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& printer);
+
+}  // namespace bulkhead::ctl
