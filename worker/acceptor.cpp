@@ -1,5 +1,7 @@
 #include "worker/acceptor.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -303,6 +305,7 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
   const PauseRow& row = pause_row(reason);
   await(row.end);
   if (!announced_) announce_pause(row, error);
+  most_queued_ = std::max(most_queued_, queued());
 }
 
 void Acceptor::await(PauseEnd end) {
@@ -328,6 +331,9 @@ void Acceptor::await(PauseEnd end) {
 // Once for a period of trouble, however often it pauses and resumes within it; tick() logs its end.
 void Acceptor::announce_pause(const PauseRow& row, int error) {
   announced_ = true;
+  announced_reason_ = row.reason;
+  announced_ns_ = last_pause_ns_;
+  most_queued_ = 0;
   log::Line line(log::Level::warning, path_);
   line.text(row.before);
   if (row.count == PauseCount::max_connections) line.number(table_.capacity());
@@ -395,9 +401,27 @@ void Acceptor::tick(std::int64_t now_ns) {
   }
   share_.begin(table_.worker(header_.worker).accepted, taken_by_others());
   if (!announced_ || paused_ || now_ns - last_pause_ns_ < 1'000'000'000) return;
-  log::Line(log::Level::info, path_).text("accepting again").write();
-  (void)ipc::send(channel_, ipc::Resumed{});
+  announce_end();
+}
+
+void Acceptor::announce_end() {
   announced_ = false;
+  log::Line line(log::Level::info, path_);
+  line.text("accepting again after ").seconds(last_pause_ns_ - announced_ns_);
+  line.field("reason", ipc::kPauseWords.text(announced_reason_));
+  line.field_seconds("paused_seconds", last_pause_ns_ - announced_ns_).field("most_queued", most_queued_).write();
+  (void)ipc::send(channel_, ipc::Resumed{});
+}
+
+// Only TCP tells (tcp(7), TCP_INFO of a listening socket).
+std::uint32_t Acceptor::queued() const noexcept {
+  std::uint32_t sum = 0;
+  for (const Socket& socket : sockets_) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    if (socket.fd && getsockopt(socket.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0) sum += info.tcpi_unacked;
+  }
+  return sum;
 }
 
 }  // namespace bulkhead::worker

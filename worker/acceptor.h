@@ -109,6 +109,8 @@ class Acceptor {
   void set_polls(bool on);
   void on_bell();
   void announce_pause(const PauseRow& row, int error);
+  void announce_end();
+  [[nodiscard]] std::uint32_t queued() const noexcept;
   [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_; }
 
   const ipc::PlanHeader& header_;
@@ -144,6 +146,9 @@ class Acceptor {
   std::vector<Pending> pending_;
 
   bool announced_ = false;
+  ipc::PauseReason announced_reason_ = ipc::PauseReason::full;
+  std::int64_t announced_ns_ = 0;
+  std::uint32_t most_queued_ = 0;  // in the kernel's queues at once, since then
   std::int64_t last_pause_ns_ = 0;
 };
 

@@ -105,6 +105,10 @@ void Refusals::tell(ipc::Refusal reason, const Arrival& arrival, std::string_vie
   News& news = news_[static_cast<std::size_t>(reason)];
   news.peer = arrival.client;
   news.real_peer = arrival.local.family != AF_UNSPEC ? arrival.transport : ipc::Peer{};
+  if (is_capacity(reason)) {
+    news.episode.last_ns = sys::monotonic_ns();
+    if (news.episode.refused++ == 0) news.episode.began_ns = news.episode.last_ns;
+  }
   news.detail[detail.copy(news.detail, sizeof news.detail - 1)] = '\0';
   if (news.limit.allow(sys::monotonic_ns())) write_line(reason, news, news.limit.take_suppressed());
 }
@@ -112,9 +116,21 @@ void Refusals::tell(ipc::Refusal reason, const Arrival& arrival, std::string_vie
 void Refusals::tick(std::int64_t now_ns) {
   for (std::size_t i = 0; i < ipc::kRefusals; ++i) {
     News& news = news_[i];
+    const bool over = news.episode.refused != 0 && now_ns - news.episode.last_ns >= 1'000'000'000;
+    if (over) tell_end(static_cast<ipc::Refusal>(i), news);
     if (!news.limit.overdue(now_ns) || !news.limit.allow(now_ns)) continue;
     write_line(static_cast<ipc::Refusal>(i), news, news.limit.take_suppressed() - 1);
   }
+}
+
+void Refusals::tell_end(ipc::Refusal reason, News& news) {
+  const Episode over = std::exchange(news.episode, {});
+  log::Line line(log::Level::info, path_);
+  line.text(words_[static_cast<std::size_t>(reason)]).text(news.detail).text(": no longer refusing; ");
+  line.number(static_cast<std::int64_t>(over.refused))
+      .text(over.refused == 1 ? " connection was" : " connections were");
+  line.text(" refused in ").seconds(over.last_ns - over.began_ns);
+  line.field("reason", ipc::refusal_text(reason)).field("refused", static_cast<std::int64_t>(over.refused)).write();
 }
 
 void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed) {

@@ -31,7 +31,8 @@ class Refusals {
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
   // Counts and logs a refusal that the mode of `penalties` only rehearses: the connection is admitted.
   void would_refuse(const Arrival& arrival, ipc::Refusal reason, std::string_view detail);
-  // Once a second: logs the last of the refusals that were suppressed, and their number.
+  // Once a second: logs the last of the refusals that were suppressed, and their number; and the end of a time without
+  // room, once no connection has been refused for a second.
   void tick(std::int64_t now_ns);
   // No refused connection is open any longer.
   [[nodiscard]] bool idle() const noexcept { return leaving_.empty(); }
@@ -45,14 +46,22 @@ class Refusals {
     std::int64_t until_ns = 0;
     std::size_t left = 0;  // bytes that we still read
   };
+  // A time in which new connections were refused because there was no room.
+  struct Episode {
+    std::uint64_t refused = 0;  // 0: none
+    std::int64_t began_ns = 0;
+    std::int64_t last_ns = 0;
+  };
   struct News {
     log::RateLimit limit;
+    Episode episode;
     ipc::Peer peer;  // of the last one, logged or not
     ipc::Peer real_peer;
     char detail[96] = {};
   };
 
   void tell(ipc::Refusal reason, const Arrival& arrival, std::string_view detail);
+  void tell_end(ipc::Refusal reason, News& news);
   void write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed);
   void see_off(sys::Fd connection);
   void see_gone(std::list<Leaving>::iterator which);

@@ -135,10 +135,6 @@ constexpr std::array kChildKeysSetters{
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.pass_env = as_strings(e.value); }},
     Setter<ChildKeys>{"unset_env",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.unset_env = as_strings(e.value); }},
-    Setter<ChildKeys>{"stderr",
-                      [](Context&, ChildKeys& keys, const Entry& e) {
-                        if (e.given) keys.standard_error = as_enum<StandardError>(e);
-                      }},
     Setter<ChildKeys>{"kill_mode",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.kill_mode = as_enum<KillMode>(e); }},
     Setter<ChildKeys>{"sandbox", [](Context&, ChildKeys& keys, const Entry& e) { keys.sandbox = as_enum<Sandbox>(e); }},

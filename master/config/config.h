@@ -191,7 +191,7 @@ struct ChildKeys {
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::string> pass_env;
   std::vector<std::string> unset_env;
-  std::optional<StandardError> standard_error;  // absent: the default of the handler's style; for a process, the log
+  std::optional<StandardError> standard_error;  // a handler's; absent: the default of its style
   std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
   KillMode kill_mode = KillMode::group;
   Sandbox sandbox = Sandbox::basic;
@@ -254,6 +254,12 @@ inline constexpr sys::EnumWords<StartBy, sys::up_to(StartBy::operators)> kStartB
 enum class Ready : std::uint8_t { fork, exec, notify_fd, sd_notify };
 inline constexpr sys::EnumWords<Ready, sys::up_to(Ready::sd_notify)> kReadyWords{"fork", "exec", "notify_fd",
                                                                                  "sd_notify"};
+// Where one of its streams goes.
+struct Output {
+  enum class Kind : std::uint8_t { log, null, inherit, file } kind = Kind::log;
+  std::string path;  // of the file; absolute
+};
+inline constexpr sys::EnumWords<Output::Kind, sys::up_to(Output::Kind::inherit)> kOutputWords{"log", "null", "inherit"};
 struct Process {
   std::vector<std::string> argv;
   std::string arg0;  // what the program gets instead of argv[0]; empty: the same
@@ -267,6 +273,8 @@ struct Process {
   std::vector<std::uint8_t> permanent_failure_exit;
   int stop_signal = 15;
   int reload_signal = 0;  // 0: none
+  Output output;
+  Output error_output;
   ChildKeys child;
 };
 

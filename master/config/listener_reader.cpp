@@ -174,6 +174,10 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"normal_exit",
                  [](Context&, Node& node, const Entry& e) { node.listener->normal_exit = as_exit_statuses(e.value); }},
     Setter<Node>{"rules", set_rules},
+    Setter<Node>{"stderr",
+                 [](Context&, Node& node, const Entry& e) {
+                   if (e.given) node.listener->child.standard_error = as_enum<StandardError>(e);
+                 }},
     Setter<Node>{"log_rate_limit",
                  [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.listener->child, e); }},
 };

@@ -6,7 +6,9 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/contradictions.h"
+#include "master/config/paths.h"
 #include "master/config/tree_reader.h"
+#include "master/config/trust.h"
 #include "worker/sys/signal_name.h"
 
 namespace bulkhead::config {
@@ -51,6 +53,17 @@ void set_permanent_failure_exit(Context& context, Node& node, const Entry& entry
   }
 }
 
+// The master writes the file, so it must be able to, and nobody else must be able to put another one in its place.
+Output read_output(Context& context, const Entry& entry) {
+  if (entry.is_word()) return {as_enum<Output::Kind>(entry), ""};
+  Output output{Output::Kind::file, resolve_path(entry.value.text, context.directory())};
+  entry.effective.text = output.path;
+  const std::string problem = why_not_writable(output.path);
+  if (problem.empty()) return output;
+  context.report(entry.at(), entry.pointer(), fmt::format("cannot write to {}: {}", in_quotes(output.path), problem));
+  return output;
+}
+
 constexpr std::array kProcessSetters{
     Setter<Node>{"argv",
                  [](Context& context, Node& node, const Entry& e) { node.process->argv = read_command(context, e); }},
@@ -82,6 +95,10 @@ constexpr std::array kProcessSetters{
                  [](Context&, Node& node, const Entry& e) {
                    if (e.given) node.process->reload_signal = sys::signal_number(e.value.text);
                  }},
+    Setter<Node>{"stdout",
+                 [](Context& context, Node& node, const Entry& e) { node.process->output = read_output(context, e); }},
+    Setter<Node>{"stderr", [](Context& context, Node& node,
+                              const Entry& e) { node.process->error_output = read_output(context, e); }},
     Setter<Node>{"log_rate_limit",
                  [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.process->child, e); }},
 };
@@ -94,11 +111,8 @@ void read_process(Context& context, const Section& section, Node& node, Value& e
   node.process.emplace();
   read_options(context, section, Scope::process, kProcessSetters, node, effective);
   if (node.process->oneshot) make_transient(context, section, node, effective);
-  ChildKeys& keys = node.process->child;
-  read_child_keys(context, section, WithoutUser::unchanged, keys, effective);
+  read_child_keys(context, section, WithoutUser::unchanged, node.process->child, effective);
   check_sense_of_process(context, section, node);
-  if (keys.standard_error != StandardError::socket) return;
-  context.report(section.place_of("stderr"), section.pointer_of("stderr"), "a process has no connection to write to");
 }
 
 }  // namespace bulkhead::config

@@ -10,6 +10,8 @@
 
 #include "master/config/walk.h"
 
+#include "master/config/paths.h"
+
 namespace bulkhead::config {
 
 namespace {
@@ -67,6 +69,37 @@ std::string why_not_trusted(const std::string& path) {
   std::error_code error;
   const auto opened = open_trusted(std::filesystem::absolute(path, error));
   return opened || opened.error().code != 0 ? "" : opened.error().text();
+}
+
+namespace {
+
+// A group may share a directory of logs, as /var/log is on some systems: a daemon that follows no symbolic link there
+// gives it nothing by that.
+std::string why_not_directory_of_logs(const std::filesystem::path& directory) {
+  struct stat status {};
+  if (stat(directory.c_str(), &status) != 0) return errno_text(errno);
+  if (!S_ISDIR(status.st_mode)) return errno_text(ENOTDIR);
+  const bool others = (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0;
+  if (is_ours_or_roots(status) && !others) return "";
+  return fmt::format("others may write to {}: {}", directory.native(), mode_and_owner(status));
+}
+
+}  // namespace
+
+std::string why_not_writable(const std::string& path) {
+  const auto directory = std::filesystem::path(path).parent_path();
+  for (auto at = directory;; at = at.parent_path()) {
+    if (std::string problem = why_not_directory_of_logs(at); !problem.empty()) return problem;
+    if (!at.has_relative_path()) break;
+  }
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) {
+    if (errno != ENOENT) return errno_text(errno);
+    return faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0 ? "" : errno_text(errno);
+  }
+  if (S_ISDIR(status.st_mode)) return errno_text(EISDIR);
+  if (S_ISLNK(status.st_mode)) return "it is a symbolic link, which is not followed";
+  return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 ? "" : errno_text(errno);
 }
 
 }  // namespace bulkhead::config

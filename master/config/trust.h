@@ -33,4 +33,8 @@ namespace bulkhead::config {
 // That sentence. Empty: it may be obeyed, or cannot be opened at all.
 [[nodiscard]] std::string why_not_trusted(const std::string& path);
 
+// Why the daemon must not append to the file at `path` (absolute), or cannot; empty: it may. The file need not exist,
+// but its directory must, and nobody else may be able to replace what is in it.
+[[nodiscard]] std::string why_not_writable(const std::string& path);
+
 }  // namespace bulkhead::config

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "worker/log/log.h"
@@ -11,6 +13,7 @@ namespace bulkhead::procedure {
 
 std::vector<std::string> LogKeeper::reopen(const config::Log& config) {
   std::vector<std::string> problems = replace(config);
+  std::ranges::move(children_.reopen_outputs(), std::back_inserter(problems));
   for (const std::string& problem : problems) log::Line(log::Level::error, "log").text(problem).write();
   if (problems.empty()) log::Line(log::Level::info, "log").text("reopened").write();
   return problems;

@@ -17,8 +17,9 @@ class LogKeeper {
   // `children` must outlive it.
   LogKeeper(host::LogTarget target, running::Children& children) : target_(std::move(target)), children_(children) {}
 
-  // Opens the target again, after a rotation or because the configuration has changed. Returns the failures, which are
-  // logged too: if the target cannot be opened, all processes continue with the old one.
+  // Opens the target again, and the files that processes have of their own, after a rotation or because the
+  // configuration has changed. Returns the failures, which are logged too: if the target cannot be opened, all
+  // processes continue with the old one.
   std::vector<std::string> reopen(const config::Log& config);
   [[nodiscard]] const host::LogTarget& target() const noexcept { return target_; }
 

@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 constexpr auto kHandshakes = 50ms;
 constexpr auto kAnswer = 250ms;  // a worker that takes longer to answer is considered hung
 constexpr auto kStart = 1s;      // a worker that takes longer to become ready is not waited for
+constexpr int kMostTold = 10;    // lines about connections of a listener
 constexpr auto kAfterKill = 2s;  // for processes that even SIGKILL does not end at once
 // Workers that are let go: without a look at the queue, and killed.
 constexpr auto kLetGoAtOnce = 500ms;
@@ -234,7 +235,19 @@ void StopSequence::tick_terminating() {
   });
   if (to_kill_.empty() && !killed_at_) killed_at_ = now;
   const bool given_up = killed_at_ && now - *killed_at_ >= kAfterKill;
+  if (given_up) std::ranges::for_each(listeners_, [](const net::Listener* listener) { tell_unkillable(*listener); });
   if (no_connections() || given_up) begin_stopping_tree();
+}
+
+void StopSequence::tell_unkillable(const net::Listener& listener) {
+  const std::uint32_t end = std::min(listener.table().high_water(), listener.most_slots());
+  int told = 0;
+  for (std::uint32_t i = 0; i < end && told < kMostTold; ++i) {
+    const auto slot = listener.table().copy(i);
+    if (!slot || slot->state != ipc::SlotState::serving || slot->pid <= 1) continue;
+    process::log_unkillable(listener.path(), slot->pid, kAfterKill);
+    ++told;
+  }
 }
 
 void StopSequence::leave(bool ports_stay) {

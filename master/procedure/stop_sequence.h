@@ -99,6 +99,7 @@ class StopSequence {
   void kill_connections();
   void tick_draining();
   void tick_terminating();
+  static void tell_unkillable(const net::Listener& listener);
   void tick_leaving();
   [[nodiscard]] bool all_let_go();
   void close(net::Listener& listener) const;

@@ -33,16 +33,26 @@ ChildOutput::ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::
       second_(loop, [this] { end_second(); }),
       again_(loop, [this] { go_on(); }) {}
 
-sys::Result<ChildOutput::ChildEnds> ChildOutput::open(bool with_error) {
-  auto out = open(out_);
-  if (!out) return out.error();
-  if (!with_error) return ChildEnds{std::move(*out), {}};
-  auto error = open(error_);
-  if (!error) return error.error();
-  return ChildEnds{std::move(*out), std::move(*error)};
+sys::Result<ChildOutput::ChildEnds> ChildOutput::open(const Wanted& wanted) {
+  ChildEnds ends;
+  if (wanted.out) {
+    auto out = open(out_, wanted.out_file);
+    if (!out) return out.error();
+    ends.out = std::move(*out);
+  }
+  if (wanted.error) {
+    auto error = open(error_, wanted.error_file);
+    if (!error) return error.error();
+    ends.error = std::move(*error);
+  }
+  return ends;
 }
 
-sys::Result<sys::Fd> ChildOutput::open(Stream& stream) {
+sys::Result<sys::Fd> ChildOutput::open(Stream& stream, const std::string& file) {
+  if (!file.empty()) {
+    stream.file = std::make_unique<OutputFile>(path_, file);
+    if (const auto error = stream.file->open()) return *error;
+  }
   int ends[2];
   // Only the master's end becomes nonblocking, by the watch on it: programs do not expect a nonblocking stdout.
   if (pipe2(ends, O_CLOEXEC) != 0) return sys::Error{"pipe", stream.name, errno};
@@ -53,9 +63,19 @@ sys::Result<sys::Fd> ChildOutput::open(Stream& stream) {
   return write;
 }
 
+std::vector<std::string> ChildOutput::reopen() {
+  std::vector<std::string> problems;
+  for (const Stream* stream : {&out_, &error_}) {
+    if (!stream->file) continue;
+    const auto error = stream->file->open();
+    if (error) problems.push_back(path_ + " still writes to its old file: " + error->text());
+  }
+  return problems;
+}
+
 void ChildOutput::take_turn(Stream& stream, std::size_t limit) {
   if (!stream.pipe) return;
-  switch (log_some(stream, limit)) {
+  switch (move_some(stream, limit)) {
     case Left::held_up: return hold_up();
     case Left::end: return finish(stream);
     case Left::more: return pause(0ms);
@@ -63,13 +83,13 @@ void ChildOutput::take_turn(Stream& stream, std::size_t limit) {
   }
 }
 
-ChildOutput::Left ChildOutput::log_some(Stream& stream, std::size_t limit) {
+ChildOutput::Left ChildOutput::move_some(Stream& stream, std::size_t limit) {
   char buffer[16U << 10U];
   const std::string held = std::exchange(stream.held, {});
   std::string_view bytes = held;
   for (;;) {
     if (!bytes.empty()) begin_second();
-    const Left left = log_lines(stream, bytes, limit);
+    const Left left = stream.file ? copy(stream, bytes, limit) : log_lines(stream, bytes, limit);
     if (left != Left::nothing) {
       stream.held = bytes;
       return left;
@@ -80,6 +100,16 @@ ChildOutput::Left ChildOutput::log_some(Stream& stream, std::size_t limit) {
     if (got <= 0) return Left::end;
     bytes = {buffer, static_cast<std::size_t>(got)};
   }
+}
+
+ChildOutput::Left ChildOutput::copy(Stream& stream, std::string_view& bytes, std::size_t& limit) {
+  if (limit == 0) return Left::more;
+  const std::size_t written = stream.file->write(bytes);
+  budget_.take_bytes(written);
+  limit -= std::min(limit, written);
+  bytes.remove_prefix(written);
+  if (written != 0) patience_ = 0ms;
+  return bytes.empty() ? Left::nothing : Left::held_up;
 }
 
 ChildOutput::Left ChildOutput::log_lines(Stream& stream, std::string_view& bytes, std::size_t& limit) {
@@ -115,7 +145,9 @@ std::size_t ChildOutput::make_lines(const Stream& stream, const log::LineSplitte
 
 // False: the log is full.
 bool ChildOutput::send() {
-  unsent_.erase(0, log::offer(unsent_));
+  const std::size_t sent = log::offer(unsent_);
+  unsent_.erase(0, sent);
+  if (sent != 0) patience_ = 0ms;
   return unsent_.empty();
 }
 
@@ -172,7 +204,6 @@ void ChildOutput::hold_up() {
 void ChildOutput::go_on() {
   if (!send()) return hold_up();
   held_up_ = false;
-  patience_ = 0ms;
   if (!budget_.bytes_left()) return;
   out_.pipe.resume();
   error_.pipe.resume();

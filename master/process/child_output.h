@@ -1,5 +1,5 @@
 // Logs the stdout and stderr of a process child: two pipes, read by the master, one log line for each line, with the
-// child's path and a field `stream`. The log does the escaping.
+// child's path and a field `stream`. The log does the escaping. Or writes a stream to a file of its own, as it is.
 //
 // Nothing is lost: while the log is full, nothing is read, the pipe fills and the child waits; the master does not. A
 // line of more than 2 KiB, or one that needs more room because of what has to be escaped, becomes several, which from
@@ -18,10 +18,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "master/process/handover.h"
+#include "master/process/output_file.h"
 #include "master/process/watched_fd.h"
 #include "worker/log/output_lines.h"
 #include "worker/loop/loop.h"
@@ -32,18 +35,26 @@ namespace bulkhead::process {
 
 class ChildOutput {
  public:
+  // The child's ends; empty where the stream is not read here.
   struct ChildEnds {
     sys::Fd out;
     sys::Fd error;
+  };
+  struct Wanted {
+    bool out = true;
+    bool error = true;
+    std::string out_file;  // empty: the log
+    std::string error_file;
   };
 
   ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits = {});
   ChildOutput(const ChildOutput&) = delete;  // its callbacks point here
   ChildOutput& operator=(const ChildOutput&) = delete;
 
-  // Makes the pipes and watches them; without `error`, only the one for stdout. EMFILE and ENFILE are returned as
-  // errors.
-  [[nodiscard]] sys::Result<ChildEnds> open(bool error);
+  // Opens the files, makes the pipes and watches them. EMFILE and ENFILE, and all errors of a file, are returned.
+  [[nodiscard]] sys::Result<ChildEnds> open(const Wanted& wanted);
+  // Opens the files once more. Returns a sentence for each that cannot be; it is written to as before.
+  [[nodiscard]] std::vector<std::string> reopen();
   // Logs what is in the pipes now, regardless of how much that was this second; bounded, because other processes may
   // continue to write.
   void read_rest();
@@ -64,14 +75,16 @@ class ChildOutput {
     const char* name;
     WatchedFd pipe;
     log::LineSplitter lines{log::LineSplitter::kLimit, log::LineSplitter::Rest::continued};
-    std::string held;  // read, and not yet made into lines
+    std::string held;                  // read, and not yet made into lines or written
+    std::unique_ptr<OutputFile> file;  // null: the log
   };
   enum class Left { more, nothing, held_up, end };
   static constexpr std::size_t kBytesPerTurn = 64U << 10U;
 
-  [[nodiscard]] sys::Result<sys::Fd> open(Stream& stream);
+  [[nodiscard]] sys::Result<sys::Fd> open(Stream& stream, const std::string& file);
+  [[nodiscard]] Left move_some(Stream& stream, std::size_t limit);
   void take_turn(Stream& stream, std::size_t limit);
-  [[nodiscard]] Left log_some(Stream& stream, std::size_t limit);
+  [[nodiscard]] Left copy(Stream& stream, std::string_view& bytes, std::size_t& limit);
   [[nodiscard]] Left log_lines(Stream& stream, std::string_view& bytes, std::size_t& limit);
   std::size_t make_lines(const Stream& stream, const log::LineSplitter::Piece& piece);
   [[nodiscard]] bool send();

@@ -64,7 +64,11 @@ void WorkerLines::resume(const LinesHandover& from) {
 OutputHandover ChildOutput::hand_over() const {
   const auto state = [](const Stream& stream) {
     const std::string bytes = stream.lines.line() + stream.held;
-    return StreamHandover{stream.pipe.get(), {bytes.begin(), bytes.end()}, stream.lines.in_long()};
+    return StreamHandover{stream.pipe.get(),
+                          {bytes.begin(), bytes.end()},
+                          stream.lines.in_long(),
+                          stream.file ? stream.file->path() : "",
+                          stream.file ? stream.file->get() : -1};
   };
   return {state(out_), state(error_), unsent_};
 }
@@ -72,6 +76,10 @@ OutputHandover ChildOutput::hand_over() const {
 void ChildOutput::resume(const OutputHandover& from) {
   for (const auto& [stream, state] : {std::pair{&out_, &from.out}, std::pair{&error_, &from.error}}) {
     stream->lines.resume("", state->in_long);
+    if (state->file >= 0) {
+      stream->file = std::make_unique<OutputFile>(path_, state->file_path);
+      stream->file->resume(state->file);
+    }
     stream->held.assign(state->bytes.begin(), state->bytes.end());
     if (state->fd >= 0) {
       stream->pipe = WatchedFd(loop_, sys::Fd(state->fd), [this, one = stream] { take_turn(*one, kBytesPerTurn); });

@@ -48,6 +48,8 @@ struct StreamHandover {
   int fd = -1;                      // -1: it has ended
   std::vector<std::uint8_t> bytes;  // read, and not logged yet
   bool in_long = false;             // they continue a long line
+  std::string file_path;            // empty: it goes to the log
+  int file = -1;
 };
 struct OutputHandover {
   StreamHandover out;

@@ -17,7 +17,6 @@ namespace bulkhead::process {
 namespace {
 
 using config::Ready;
-using config::StandardError;
 
 // Lets a child of another user open /dev/stdout and /dev/stderr, which opens the pipe again.
 void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) {
@@ -50,28 +49,26 @@ sys::Result<pid_t> Processes::launch(ProcessChild& child) {
   return system_.begin(launch->request);
 }
 
+// Both streams, whatever they lead to. What cannot be inherited is logged.
 std::optional<sys::Error> Processes::place_output(ProcessChild& child, Launch& launch) {
-  auto other = other_error_end(child);
-  if (!other) return other.error();
-  const bool logs_errors = !*other;
-  auto output = child.output->open(logs_errors);
-  if (!output) return output.error();
-  give_to(child.config, *output);
-  launch.place(std::move(output->out), 1);
-  if (!logs_errors) output->error = std::move(*other);
-  launch.place(std::move(output->error), 2);
+  auto out = other_end(child.config.output);
+  if (!out) return out.error();
+  auto error = other_end(child.config.error_output);
+  if (!error) return error.error();
+  auto ends = child.output->open({!*out, !*error, child.config.output.path, child.config.error_output.path});
+  if (!ends) return ends.error();
+  give_to(child.config, *ends);
+  launch.place(std::move(*out ? *out : ends->out), 1);
+  launch.place(std::move(*error ? *error : ends->error), 2);
   return std::nullopt;
 }
 
-// The target of its standard error; empty: it is logged, as it also is where ours cannot be opened again.
-sys::Result<sys::Fd> Processes::other_error_end(const ProcessChild& child) const {
-  switch (child.config.child.standard_error.value_or(StandardError::log)) {
-    case StandardError::log: return sys::Fd();
-    case StandardError::inherit: return host::open_again(error_fd_);
-    default: break;
-  }
+// The end of a stream that the master does not read; empty: it does.
+sys::Result<sys::Fd> Processes::other_end(const config::Output& output) const {
+  if (output.kind == config::Output::Kind::inherit) return host::open_again(error_fd_);
+  if (output.kind != config::Output::Kind::null) return sys::Fd();
   sys::Fd end(open("/dev/null", O_WRONLY | O_CLOEXEC));
-  if (!end) return sys::Error{"open", "standard error", errno};
+  if (!end) return sys::Error{"open", "/dev/null", errno};
   return end;
 }
 

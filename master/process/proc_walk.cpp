@@ -58,6 +58,7 @@ std::optional<bool> GroupScan::finds(pid_t leader) noexcept {
     at += entry->d_reclen;
     if (!is_member(entry->d_name, leader)) continue;
     proc_.reset();
+    member_ = std::atoi(entry->d_name);
     return true;
   }
   if (got > 0) return std::nullopt;

@@ -21,10 +21,16 @@ class GroupScan {
  public:
   // Nothing: not known yet, ask again soon.
   [[nodiscard]] std::optional<bool> finds(pid_t leader) noexcept;
-  void restart() noexcept { proc_.reset(); }
+  void restart() noexcept {
+    proc_.reset();
+    member_ = 0;
+  }
+  // The one that was found last; 0: none.
+  [[nodiscard]] pid_t member() const noexcept { return member_; }
 
  private:
   sys::Fd proc_;
+  pid_t member_ = 0;
 };
 
 }  // namespace bulkhead::process

@@ -34,6 +34,7 @@ constexpr int kNotifyReadsPerTurn = 16;
 constexpr auto kLate = 1s;  // a deadline noticed later than this means that the master was delayed, not the child
 constexpr auto kScanAgain = 100ms;
 constexpr auto kScanOn = 1ms;
+constexpr int kScansAtEnd = 5;
 constexpr auto kOutputPatience = 5s;  // where shutdown is "infinity"
 
 supervision::Duration output_patience(const supervision::Shutdown& shutdown) {
@@ -70,6 +71,7 @@ Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
 
 void Processes::kill_now(ProcessChild& child) {
   child.group.killed(now());
+  child.watch.killed(now());
   system_.signal(child.pid, SIGKILL, !has_mode(child, config::KillMode::process));
 }
 
@@ -93,6 +95,14 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   if (auto error = children_.forked(run, launch(child))) return error;
   if (is_ready_by(config, Ready::fork)) become_ready(child);
   return std::nullopt;
+}
+
+std::vector<std::string> Processes::reopen_outputs() {
+  std::vector<std::string> problems;
+  for (auto& [run, child] : children_) {
+    for (std::string& problem : child.output->reopen()) problems.push_back(std::move(problem));
+  }
+  return problems;
 }
 
 // A message reports a failure before exec; end of file without one means that exec has closed the other end.
@@ -363,13 +373,22 @@ bool Processes::group_lives(ProcessChild& child, Instant now) {
   return lives.value_or(true);
 }
 
+// Looks at no more than a few thousand processes for one to name.
+void Processes::tell_given_up(ProcessChild& child) {
+  child.scan.restart();
+  for (int i = 0; i < kScansAtEnd && !system_.scan_group(child.pid, child.scan); ++i) {
+  }
+  log::Line line(log::Level::error, child.path);
+  line.text("could not end the rest of its process group");
+  if (child.scan.member() != 0) line.text(": pid ").number(child.scan.member()).text(" did not end after SIGKILL");
+  line.field("group", child.pid).write();
+}
+
 bool Processes::is_over(ProcessChild& child, Instant now) {
   const bool lives = group_lives(child, now);
   switch (child.group.look(lives, now)) {
     case GroupEnd::Action::over: return true;
-    case GroupEnd::Action::give_up:
-      log::Line(log::Level::error, child.path).text("could not end the rest of its process group").write();
-      return true;
+    case GroupEnd::Action::give_up: tell_given_up(child); return true;
     case GroupEnd::Action::kill:
       log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
       system_.signal(child.pid, SIGKILL, true);
@@ -416,6 +435,13 @@ std::vector<ChildEnd> Processes::take_over(Instant now) {
 
 void Processes::for_each(const std::function<void(const ProcessChild&)>& visit) const {
   for (const auto& [run, child] : children_) visit(child);
+}
+
+void Processes::tick(Instant now) {
+  for (auto& [run, child] : children_) {
+    if (child.group.has_leader_ended() || system_.has_ended(child.pid) || !child.watch.is_due(now)) continue;
+    log_unkillable(child.path, child.pid);
+  }
 }
 
 void Processes::finish_output() {

@@ -40,6 +40,7 @@
 #include "master/process/child_output.h"
 #include "master/process/child_system.h"
 #include "master/process/group_end.h"
+#include "master/process/kill_watch.h"
 #include "master/process/output_remains.h"
 #include "master/process/proc_walk.h"
 #include "master/process/run_table.h"
@@ -85,6 +86,7 @@ struct ProcessChild {
   std::unique_ptr<ChildOutput> output;
   Instant began{};  // 0 after an upgrade
   GroupEnd group;
+  KillWatch watch;
   GroupScan scan;
   bool others_live = false;  // processes of its group that are no children of ours, when we last looked
   Instant next_scan{};
@@ -107,7 +109,9 @@ class Processes {
   // are returned at once, and the attempt leaves nothing behind.
   [[nodiscard]] std::optional<sys::Error> start(NodeId node, RunId run, std::string path, const config::Process& config,
                                                 const supervision::Shutdown& shutdown, config::Timeout start_timeout);
-  // The target of `stderr: inherit`; stays the caller's.
+  // Opens the files of those that write to files of their own once more, after a rotation. Returns the failures.
+  [[nodiscard]] std::vector<std::string> reopen_outputs();
+  // The target of `inherit`; stays the caller's.
   void set_error_fd(int fd) { error_fd_ = fd; }
   // Changes the settings that may change while a process runs: its watchdog, what its end means, and how it is asked
   // to, or to read its files again.
@@ -127,6 +131,7 @@ class Processes {
   // Kills processes whose deadline has passed.
   void on_deadline(Instant now);
   [[nodiscard]] std::optional<Instant> next_deadline() const;
+  void tick(Instant now);  // once a second
 
   // The daemon ends: logs the last output. Blocks for at most a second, while the log has no room.
   void finish_output();
@@ -167,7 +172,7 @@ class Processes {
   [[nodiscard]] static log::OutputBudget::Limits limits_of(const config::Process& config);
   [[nodiscard]] sys::Result<pid_t> launch(ProcessChild& child);
   [[nodiscard]] std::optional<sys::Error> place_output(ProcessChild& child, Launch& launch);
-  [[nodiscard]] sys::Result<sys::Fd> other_error_end(const ProcessChild& child) const;
+  [[nodiscard]] sys::Result<sys::Fd> other_end(const config::Output& output) const;
   [[nodiscard]] sys::Result<NotifyEnd> open_notify(ProcessChild& child);
   void read_report(ProcessChild& child);
   void read_notify(ProcessChild& child);
@@ -181,6 +186,7 @@ class Processes {
   void expire_watchdog(ProcessChild& child, Instant now);
   [[nodiscard]] static ChildEnd end_of(const ProcessChild& child, int wait_status);
   [[nodiscard]] bool group_lives(ProcessChild& child, Instant now);
+  void tell_given_up(ProcessChild& child);
   [[nodiscard]] bool is_over(ProcessChild& child, Instant now);
   [[nodiscard]] ChildEnd bury(ProcessChild& child, Instant now);
   void put_aside_output(ProcessChild& child, Instant now);

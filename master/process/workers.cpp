@@ -276,7 +276,18 @@ void Workers::protocol_error(WorkerProcess& worker, const char* what) {
 void Workers::kill_because(WorkerProcess& worker, std::string why) {
   worker.start_deadline.reset();
   worker.failure = std::move(why);
+  kill_now(worker);
+}
+
+void Workers::kill_now(WorkerProcess& worker) {
+  worker.watch.killed(now());
   system_.signal(worker.pid, SIGKILL, false);
+}
+
+void Workers::tell_unkillable(Instant now) {
+  for (auto& [run, worker] : workers_) {
+    if (!system_.has_ended(worker.pid) && worker.watch.is_due(now)) log_unkillable(worker.path, worker.pid);
+  }
 }
 
 void Workers::stop(RunId run) {
@@ -290,12 +301,12 @@ void Workers::stop(RunId run) {
 }
 
 void Workers::kill(RunId run) {
-  if (const WorkerProcess* worker = workers_.find(run)) system_.signal(worker->pid, SIGKILL, false);
+  if (WorkerProcess* worker = workers_.find(run)) kill_now(*worker);
 }
 
 void Workers::kill_all() {
-  for (const auto& [run, worker] : workers_) {
-    if (find_let_go(run) == nullptr) system_.signal(worker.pid, SIGKILL, false);
+  for (auto& [run, worker] : workers_) {
+    if (find_let_go(run) == nullptr) kill_now(worker);
   }
 }
 

@@ -17,6 +17,7 @@
 #include "master/process/errands.h"
 #include "master/process/handler_errors.h"
 #include "master/process/handover.h"
+#include "master/process/kill_watch.h"
 #include "master/process/run_table.h"
 #include "master/process/worker_lines.h"
 #include "master/process/worker_logs.h"
@@ -65,6 +66,7 @@ struct WorkerProcess {
   std::string failure;            // the known reason of its failure, as a predicate: "was not ready within …"
   bool shortage = false;          // it failed for want of processes or memory
   std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
+  KillWatch watch;
   std::optional<Instant> start_deadline;
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   std::optional<std::uint32_t> user;        // that its connections run as; nothing: root's worker may become anybody
@@ -135,6 +137,8 @@ class Workers {
   void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
   // Applies to all workers, existing ones included. Returns a sentence for each that continues with the old log.
   [[nodiscard]] std::vector<std::string> replace_log(const config::Log& log, int handler_error_fd);
+  // Logs the workers that have been killed and do not end. Once a second.
+  void tell_unkillable(Instant now);
   // Kills workers that have not become ready in time.
   void on_deadline(Instant now);
   // The daemon stops: kills workers that are not ready yet, because they will not become ready. `tell` is called for
@@ -168,6 +172,7 @@ class Workers {
   void for_each(const std::function<void(const WorkerProcess&)>& visit) const;
 
  private:
+  void kill_now(WorkerProcess& worker);
   [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker) const;
   void on_channel(RunId run);
   void watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll);

@@ -323,6 +323,8 @@ void Children::tick() {
   errors_.tick(sys::monotonic_ns());
   renew_news(sys::monotonic_ns());
   workers_.kill_hung(now());
+  workers_.tell_unkillable(now());
+  processes_.tick(now());
 }
 
 void Children::on_deadline() {

@@ -92,6 +92,8 @@ class Children final : public Workforce {
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
   // Returns a sentence for each child that continues with the old log.
+  // The same for files that processes have of their own, which are opened once more.
+  [[nodiscard]] std::vector<std::string> reopen_outputs() { return processes_.reopen_outputs(); }
   [[nodiscard]] std::vector<std::string> use_log(const config::Log& config, const host::LogTarget& target);
 
   struct RunView {

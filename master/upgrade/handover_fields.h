@@ -81,7 +81,8 @@ BULKHEAD_FIELDS(process::WorkerHandover,
   BULKHEAD_FIELD(incarnation); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(state); BULKHEAD_FIELD(retiring); BULKHEAD_FIELD(drained);
   BULKHEAD_FIELD(in_hand); BULKHEAD_FIELD(user); BULKHEAD_FIELD(failure); BULKHEAD_FIELD(start_deadline);
   BULKHEAD_FIELD(unanswered_since); BULKHEAD_DESCRIPTOR(channel); BULKHEAD_FIELD(lines));
-BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(bytes); BULKHEAD_FIELD(in_long));
+BULKHEAD_FIELDS(process::StreamHandover, BULKHEAD_DESCRIPTOR(fd); BULKHEAD_FIELD(bytes); BULKHEAD_FIELD(in_long);
+  BULKHEAD_FIELD(file_path); BULKHEAD_DESCRIPTOR(file));
 BULKHEAD_FIELDS(process::OutputHandover, BULKHEAD_FIELD(out); BULKHEAD_FIELD(error); BULKHEAD_FIELD(unsent));
 BULKHEAD_FIELDS(process::GroupEndHandover,
   BULKHEAD_FIELD(asked); BULKHEAD_FIELD(leader_ended); BULKHEAD_FIELD(deadline); BULKHEAD_FIELD(killed_at));

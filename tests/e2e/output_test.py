@@ -1,10 +1,14 @@
 """What processes write, and where it goes: the log with back pressure, long lines, the end of a run."""
 
+import ctypes
 import json
 import os
+import queue
 import signal
+import threading
 
-from harness import ControlledTestCase, main, process, signal_process, wait_until
+from harness import (Client, ControlledTestCase, Hold, listener, main, needs_root, process, signal_process,
+                     wait_until)
 
 FLOOD = """
 import sys
@@ -174,6 +178,137 @@ class Reopening(ControlledTestCase):
         self.assertEqual(status, 2)
         self.assertIn("missing/log", errors)
         self.assertIn("No such file or directory", errors)
+
+
+TICKER = """
+import itertools, sys, time
+for number in itertools.count():
+    print("tick", number, flush=True)
+    print("tock", number, file=sys.stderr, flush=True)
+    sys.stdin.readline() if len(sys.argv) > 1 else time.sleep(0.01)
+"""
+
+
+class Files(ControlledTestCase):
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def test_a_file_is_rotated_while_its_process_runs_and_no_line_is_lost(self):
+        out = self.path("out")
+        daemon = self.supervise(python("ticker", TICKER, stdout=out, stderr="null"), sleeper())
+        pid = daemon.control.node("root/ticker")["pid"]
+        for number in range(1, 4):
+            wait_until(lambda: "tick" in text_of(out), 5, "output")
+            os.rename(out, f"{out}.{number}")
+            if number == 1:
+                daemon.send_signal(signal.SIGUSR1)
+            elif number == 2:
+                self.assertEqual(daemon.control.run("reopen")[0], 0)
+            else:
+                self.assertEqual(daemon.control.run("upgrade")[0], 0)
+                self.assertEqual(daemon.control.run("reopen")[0], 0)
+            wait_until(lambda: os.path.exists(out), 5, "a new file")
+        self.assertEqual(daemon.control.node("root/ticker")["pid"], pid)
+        self.assertEqual(daemon.control.run("stop", "root/ticker")[0], 0)
+        told = [line for name in (f"{out}.1", f"{out}.2", f"{out}.3", out) for line in text_of(name).splitlines()]
+        self.assertEqual(told, [f"tick {number}" for number in range(len(told))])
+        self.assertEqual(os.stat(out).st_mode & 0o777, 0o640)
+        self.assertFalse(daemon.log("tick|tock", path="root/ticker"))
+
+    def test_a_file_that_cannot_be_opened_is_an_error_of_check_of_the_start_and_of_reopen(self):
+        for value, problem in ((self.path("missing/out"), "No such file or directory"), (self.directory, "Is a directory")):
+            for key in ("stdout", "stderr"):
+                file = self.write("bad.json", json.dumps({"supervisor": {"children": [sleeper(**{key: value})]}}))
+                status, _, errors = self.run_program("--check", "-c", file)
+                self.assertEqual(status, 78)
+                self.assertIn(f"/supervisor/children/0/{key}: cannot write to \"{value}\": {problem}", errors)
+        directory = self.path("there")
+        os.mkdir(directory)
+        out = os.path.join(directory, "out")
+        daemon = self.supervise(sleeper("writer", stdout=out, restart_delay="none"), sleeper())
+        os.rename(directory, directory + ".1")
+        status, _, errors = daemon.control.run("reopen")
+        self.assertEqual(status, 2)
+        self.assertIn(f"root/writer still writes to its old file: open {out}: No such file or directory", errors)
+        os.rename(directory + ".1", directory)
+        self.assertEqual(daemon.control.run("reopen")[0], 0)
+
+    @needs_root
+    def test_a_file_in_a_directory_of_somebody_else_is_refused(self):
+        directory = self.path("theirs")
+        os.mkdir(directory)
+        os.chown(directory, 65534, 65534)
+        file = self.write("bad.json", json.dumps({"supervisor": {"children": [sleeper(stdout=directory + "/out")]}}))
+        status, _, errors = self.run_program("--check", "-c", file)
+        self.assertEqual(status, 78)
+        self.assertIn(f"others may write to {directory}", errors)
+
+    def test_both_streams_discarded(self):
+        daemon = self.supervise(python("quiet", TICKER, stdout="null", stderr="null"), sleeper())
+        pid = daemon.control.node("root/quiet")["pid"]
+        self.assertEqual([os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (1, 2)], ["/dev/null"] * 2)
+
+
+class Facts(ControlledTestCase):
+    """What is logged must also be logged when it is over, or when it does not happen."""
+
+    def test_the_end_of_a_full_listener_is_logged_with_its_length_and_the_refusals(self):
+        daemon = self.supervise(listener(workers=1, max_connections=2, on_full="close"))
+        with Hold(daemon.address(), 2):
+            for _ in range(3):
+                with Client(daemon.address()) as client:
+                    self.assertEqual(client.receive(1), b"")
+        told = daemon.wait_log("^max_connections is 2: no longer refusing; 3 connections were refused in [0-9.]+ s$")[0]
+        self.assertEqual((told["path"], told["reason"], told["refused"]), ("root/echo", "max_connections", 3))
+
+    def test_the_end_of_a_full_queueing_listener_is_logged_with_its_length_and_the_queue(self):
+        daemon = self.supervise(listener(workers=1, max_connections=2))
+        with Hold(daemon.address(), 2) as held:
+            self.assertEqual(held.echo_all(), 2)
+            late = [Client(daemon.address()) for _ in range(3)]
+            daemon.wait_log("^max_connections 2 reached")
+        for client in late:
+            client.close()
+        told = daemon.wait_log("^accepting again after [0-9.]+ s$")[0]
+        self.assertEqual((told["reason"], told["path"]), ("max_connections", "root/echo"))
+        self.assertEqual(told["most_queued"], 3)
+
+    @needs_root
+    def test_a_child_that_does_not_end_after_sigkill_is_logged_by_pid(self):
+        daemon = self.supervise(sleeper(shutdown="brutal_kill"), listener(workers=1))
+        pid = daemon.control.node("root/sleeper")["pid"]
+        held = Held(pid)
+        stop = threading.Thread(target=daemon.control.run, args=("stop", "root/sleeper"))
+        stop.start()
+        told = daemon.wait_log(f"^pid {pid} did not end 10 s after SIGKILL$", seconds=15)[0]
+        self.assertEqual((told["path"], told["pid"], told["level"]), ("root/sleeper", pid, "error"))
+        held.let_go()
+        stop.join()
+        daemon.events.next("child_exited", "root/sleeper")
+
+
+class Held:
+    """A process whose end its parent cannot see, because this one traces it (ptrace(2))."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.orders = queue.Queue()
+        attached = threading.Event()
+        self.thread = threading.Thread(target=self._trace, args=(attached,))  # only the thread that attached may detach
+        self.thread.start()
+        attached.wait()
+
+    def _trace(self, attached):
+        seize = 0x4206
+        if ctypes.CDLL(None, use_errno=True).ptrace(seize, self.pid, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+        attached.set()
+        self.orders.get()
+        os.waitpid(self.pid, 0)
+
+    def let_go(self):
+        self.orders.put(None)
+        self.thread.join()
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ constexpr Bad kBad[] = {
     {"an invalid name of a variable to leave out", Shape::process, R"("unset_env":["A=B"])",
      R"(bad.json:2:14: /supervisor/children/0/unset_env/0: expected a name without "=", got the string "A=B")"},
     {"a process that speaks to a client", Shape::process, R"("stderr":"socket")",
-     R"(bad.json:2:10: /supervisor/children/0/stderr: a process has no connection to write to)"},
+     R"(bad.json:2:10: /supervisor/children/0/stderr: expected a path, "log", "null" or "inherit", got the string "socket"; a path here must contain a "/")"},
     {"standard error to a file", Shape::listener, R"("stderr":"/var/log/x")",
      R"(bad.json:2:10: /supervisor/children/0/stderr: expected one of "log", "null", "socket" or "inherit", got the string "/var/log/x")"},
     {"no lines at all", Shape::listener, R"("log_rate_limit":0)",

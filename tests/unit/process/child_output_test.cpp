@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,7 +31,7 @@ struct Fixture {
     log_read.reset(ends[0]);
     log_write.reset(ends[1]);
     log::configure({log_write.get(), log::Format::text, log::Level::info, "test"});
-    auto child = output->open(true);
+    auto child = output->open({});
     REQUIRE(child);
     out = std::move(child->out);
     error = std::move(child->error);
@@ -172,6 +175,37 @@ TEST_CASE("output that the log has no room for survives its process and an upgra
   CHECK(text.find("the last line stream=stdout\n") != std::string::npos);
 }
 
+TEST_CASE("a stream with a file of its own is written as it is, also after a rotation") {
+  Fixture fixture;
+  const std::string path = "/tmp/child_output_test." + std::to_string(getpid());
+  const auto text_of = [](const std::string& name) {
+    std::ifstream file(name);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  ChildOutput output(fixture.loop, "root/app", {.lines = ~0U});
+  auto ends = output.open({true, true, path, ""});
+  REQUIRE(ends);
+  const std::string bytes("one\n\0\xff half", 11);
+  REQUIRE(::write(ends->out.get(), bytes.data(), bytes.size()) == 11);
+  fixture.turn();
+  CHECK(text_of(path) == bytes);
+  REQUIRE(rename(path.c_str(), (path + ".1").c_str()) == 0);
+  CHECK(output.reopen().empty());
+  REQUIRE(::write(ends->out.get(), " line\n", 6) == 6);
+  REQUIRE(::write(ends->error.get(), "to the log\n", 11) == 11);
+  fixture.turn();
+  CHECK(text_of(path) == " line\n");
+  CHECK(text_of(path + ".1") == bytes);
+  CHECK(count(fixture.logged(), "to the log stream=stderr") == 1);
+  REQUIRE(unlink(path.c_str()) == 0);
+  REQUIRE(mkdir(path.c_str(), 0700) == 0);
+  REQUIRE(output.reopen().size() == 1);
+  REQUIRE(::write(ends->out.get(), "!", 1) == 1);
+  fixture.turn();
+  REQUIRE(rmdir(path.c_str()) == 0);
+  REQUIRE(unlink((path + ".1").c_str()) == 0);
+}
+
 TEST_CASE("what is given up while the log is full is counted") {
   Fixture fixture;
   std::size_t said = 0;
@@ -197,7 +231,7 @@ TEST_CASE("of a process that crashes again and again while the log is full, the 
   const auto before = log::dropped();
   for (int run = 0; run < 6; ++run) {
     auto output = std::make_unique<ChildOutput>(fixture.loop, "root/app", log::OutputBudget::Limits{.lines = ~0U});
-    auto ends = output->open(false);
+    auto ends = output->open({true, false, "", ""});
     REQUIRE(ends);
     const std::string words = "run " + std::to_string(run) + "\n";
     REQUIRE(::write(ends->out.get(), words.data(), words.size()) == static_cast<ssize_t>(words.size()));

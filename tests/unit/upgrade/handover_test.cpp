@@ -75,7 +75,7 @@ Handover sample() {
   process::ProcessHandover child;
   child.path = "root/db";
   child.group = {true, true, Instant(Duration(5)), Instant(Duration(6))};
-  child.output = {{38, {104, 0xff}, false}, {-1, {}, true}, "a line\n"};
+  child.output = {{38, {104, 0xff}, false, "/var/log/app", 44}, {-1, {}, true, "", -1}, "a line\n"};
   out.processes.push_back(child);
   out.remains.push_back({"root/old", Instant(Duration(4)), {}});
   out.errors.push_back({"root/echo", 1, 39, 40});
@@ -121,7 +121,7 @@ TEST_CASE("exactly the existing descriptors are named") {
   Handover handover = sample();
   std::set<int> seen;
   for_each_descriptor(handover, [&seen](int& fd) { seen.insert(fd); });
-  CHECK(seen == std::set<int>{30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42});
+  CHECK(seen == std::set<int>{30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 44});
 }
 
 TEST_CASE("a later format is read if it declares itself readable") {
