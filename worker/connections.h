@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "worker/arrival.h"
+#include "worker/client_watch.h"
 #include "worker/crash_reports.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/plan.h"
@@ -24,8 +25,9 @@ namespace bulkhead::worker {
 
 class Connections {
  public:
+  // `clients` is null where every handler is built in.
   Connections(const ipc::Plan& plan, ipc::Table& table, Starter& starter, SourceWatch& sources, Lifetimes& lifetimes,
-              int channel, int bell);
+              ClientWatch* clients, int channel, int bell);
 
   // The arrival's slot is claimed by this worker. On `served` the descriptor has been closed.
   [[nodiscard]] Begun begin(Arrival& arrival) noexcept;
@@ -88,6 +90,7 @@ class Connections {
   Starter& starter_;
   SourceWatch& sources_;
   Lifetimes& lifetimes_;
+  ClientWatch* clients_;
   CrashReports crash_reports_;
   int bell_;
   PidMap pids_;

@@ -53,6 +53,7 @@ void Lifetimes::overdue(std::uint32_t index, std::int64_t now_ns) noexcept {
   take_out(index);
   // The deadline first: the master may find the slot between the two.
   if (step.deadline_ns != 0) slot.deadline_ns = step.deadline_ns;
+  if (slot.lifetime == ipc::Lifetime::going_on) slot.cause = ipc::EndCause::max_lifetime;
   slot.lifetime = step.lifetime;
   if (step.lifetime == ipc::Lifetime::terminated) terminated_.push_back(index);
   sys::signal_and_wake(slot.pid, step.signal, header_.kill_group != 0);

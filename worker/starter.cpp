@@ -10,6 +10,7 @@
 
 #include "worker/connection_title.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/tcp_look.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/shortage.h"
 
@@ -98,8 +99,19 @@ void Starter::enter(const Arrival& arrival, ipc::Slot& slot) noexcept {
   slot.generation = header_.generation;
   slot.handler = static_cast<std::uint16_t>(arrival.handler);
   slot.built_in = programs_[arrival.handler].built_in != nullptr ? 1 : 0;
+  if (slot.built_in == 0) note_socket(arrival, slot);
   if (header_.max_lifetime_ns != 0) slot.deadline_ns = slot.started_ns + header_.max_lifetime_ns;
   table_.serve(arrival.slot);
+}
+
+// By this the socket is found when the worker has no descriptor of it any more (worker/ipc/tcp_look.h).
+void Starter::note_socket(const Arrival& arrival, ipc::Slot& slot) noexcept {
+  const int connection = arrival.connection.get();
+  slot.cookie = ipc::tcp_cookie(connection);
+  if (slot.cookie == 0) return;
+  slot.real_local = slot.real_peer.family == AF_UNSPEC ? ipc::Peer{} : own_local(arrival);
+  slot.header = static_cast<std::uint32_t>(arrival.header.size());
+  slot.device = ipc::device_of(connection);
 }
 
 // Where the connection arrived, whatever a balancer says.

@@ -56,6 +56,7 @@ class Starter {
   };
 
   void enter(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  void note_socket(const Arrival& arrival, ipc::Slot& slot) noexcept;
   void greet(int connection) noexcept;
   child::Started start_handler(const Arrival& arrival, ipc::Slot& slot) noexcept;
   child::Started start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept;

@@ -21,6 +21,10 @@ constexpr std::size_t kMaxParked = 4096;
 constexpr std::size_t kBatch = 128;
 constexpr std::uint32_t kMaxLogged = 100;  // lines of a sweep
 
+ipc::EndCause believable_cause(const ipc::Slot& copy) {
+  return copy.cause < ipc::EndCause::count_ ? copy.cause : ipc::EndCause::none;
+}
+
 bool kills_groups(const net::Listener& listener) {
   return listener.config().child.kill_mode == config::KillMode::group;
 }
@@ -95,7 +99,9 @@ void Adoption::order(net::Listener& listener, std::uint32_t slot, const ipc::Mas
 bool Adoption::adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy) {
   net::Listener& listener = *sweep.listener;
   const std::int64_t deadline = believable_deadline(copy, sys::monotonic_ns());
-  const Connection connection{&listener, slot, copy.use, sweep.user, copy.asked != 0, copy.lifetime, deadline};
+  const ipc::Lifetime lifetime = copy.lifetime <= ipc::Lifetime::killed ? copy.lifetime : ipc::Lifetime::killed;
+  const Connection connection{&listener, slot, copy.use, sweep.user, copy.asked != 0, lifetime, believable_cause(copy),
+                              deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
   if (believable && system_.is_child(copy.pid)) {
     add(copy.pid, connection);
@@ -149,8 +155,23 @@ void Adoption::reap(pid_t pid) {
   copy->pid = pid;
   if (connection.asked) copy->asked = 1;
   copy->lifetime = connection.lifetime;
-  const ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
+  copy->cause = connection.cause;
+  ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
+  how.client_left = ipc::may_be_client_gone(how) && had_left(*copy);
   ended(connection, *copy, how, end->usage, end->group_lives, nullptr);
+}
+
+// Of a connection whose socket is gone nothing else is known. That its client was first is likely: only a handler that
+// left bytes unread makes its own close as final.
+bool Adoption::had_left(const ipc::Slot& slot) {
+  switch (system_.look_at(slot).state) {
+    case ipc::TcpLook::State::client_closed:
+    case ipc::TcpLook::State::gone: return true;
+    case ipc::TcpLook::State::open:
+    case ipc::TcpLook::State::we_closed: return false;
+    case ipc::TcpLook::State::unknown: break;
+  }
+  return slot.client_left != 0;
 }
 
 // The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
@@ -178,6 +199,7 @@ void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
   net::Listener& listener = *connection.listener;
   const ipc::Overdue step =
       ipc::next_overdue(connection.lifetime, now_ns, listener.config().connection_shutdown.count());
+  if (connection.lifetime == ipc::Lifetime::going_on) connection.cause = ipc::EndCause::max_lifetime;
   connection.lifetime = step.lifetime;
   connection.deadline_ns = step.deadline_ns;
   if (step.deadline_ns != 0) deadlines_.emplace(step.deadline_ns, pid);
@@ -195,9 +217,10 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   word.use = connection.use;
   word.wish = ipc::MasterWord::Wish::end;
   word.known = how.known;
-  word.asked = how.asked;
-  word.timed_out = how.timed_out;
-  word.crashed = ipc::is_crash(how);
+  const bool for_another = how.cause == ipc::EndCause::client_gone || how.cause == ipc::EndCause::dropped;
+  word.asked = how.asked || for_another;
+  word.timed_out = how.cause != ipc::EndCause::none && !for_another;
+  word.count = ipc::count_of(how);
   word.wait_status = static_cast<std::uint16_t>(how.wait_status);
   if (group_lives) {
     const std::int64_t deadline = sys::monotonic_ns() + listener.config().connection_shutdown.count();
@@ -219,15 +242,17 @@ void Adoption::linger(const Lingering& group) {
 
 void Adoption::log_end_of(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how,
                           const rusage& usage, Sweep* sweep) {
-  if (!ipc::is_logged(how, log_ends_)) return;
+  const ipc::EndCount count = ipc::count_of(how);
+  if (!ipc::is_logged(how, log_ends_) && count == ipc::EndCount::normal) return;
   if (sweep != nullptr && ++sweep->logged > kMaxLogged) {
     ++sweep->unlogged;
     return;
   }
   const net::Listener& listener = *connection.listener;
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
-  ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
-  if (ipc::is_crash(how)) on_crash_({*connection.listener, id, slot, how.wait_status, usage});
+  if (ipc::is_logged(how, log_ends_)) ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
+  if (count == ipc::EndCount::normal) return;
+  on_crash_({*connection.listener, id, slot, how.wait_status, usage, count == ipc::EndCount::client_gone});
 }
 
 void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {

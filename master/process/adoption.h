@@ -39,6 +39,7 @@ class Adoption {
     const ipc::Slot& slot;
     int wait_status;
     const rusage& usage;
+    bool client_gone;  // no crash: its client had left
   };
   using OnCrash = std::function<void(const Crash&)>;
 
@@ -106,6 +107,7 @@ class Adoption {
     std::optional<std::uint32_t> user;
     bool asked;
     ipc::Lifetime lifetime;
+    ipc::EndCause cause;
     std::int64_t deadline_ns;  // 0: none
   };
   struct Lingering {
@@ -134,6 +136,7 @@ class Adoption {
   void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
   [[nodiscard]] bool may_signal(pid_t pid, const Connection& connection);
   bool tell(pid_t pid, const Connection& connection, int signal);
+  [[nodiscard]] bool had_left(const ipc::Slot& slot);
   void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
   void sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   [[nodiscard]] bool adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);

@@ -72,7 +72,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
           [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || observer_.is_stranger(pid); },
           [this](const process::Adoption::Crash& crash) {
             if (!may_publish(crash.listener)) return;
-            narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
+            narrator_.connection_failed(crash.listener.path(), crash.id, crash.slot.pid, crash.client_gone);
           }),
       next_slice_(loop, [this] { do_slice(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
@@ -294,7 +294,7 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
   const net::Listener& listener = *worker.listener;
   std::visit(sys::Overloaded{[&](const ipc::Crash& crash) {
                                const std::uint64_t id = ipc::connection_id(crash.use, listener.number(), crash.slot);
-                               narrator_.connection_crashed(listener.path(), id, crash.pid);
+                               narrator_.connection_failed(listener.path(), id, crash.pid, crash.client_gone != 0);
                              },
                              [&](const ipc::Paused& paused) {
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);

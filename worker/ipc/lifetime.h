@@ -9,6 +9,17 @@ namespace bulkhead::ipc {
 
 enum class Lifetime : std::uint32_t { going_on, terminated, killed };
 
+// Why a connection that is not going_on was ended.
+enum class EndCause : std::uint32_t {
+  none,
+  max_lifetime,
+  idle_timeout,
+  first_byte_timeout,
+  client_gone,
+  dropped,
+  count_
+};
+
 struct Overdue {
   Lifetime lifetime;
   std::int64_t deadline_ns;  // of the step after this one; 0: there is none

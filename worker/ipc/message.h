@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -240,16 +240,18 @@ struct Signalled {
   static constexpr auto kType = MessageType::signalled;
   std::uint32_t count = 0;
 };
-// The child of a connection ended abnormally.
+// The child of a connection ended abnormally, or with an error because its client had left.
 struct Crash {
   static constexpr auto kType = MessageType::crash;
   std::uint32_t slot = 0;
   std::uint32_t use = 0;
   std::int32_t pid = 0;
-  std::int32_t signal = 0;    // that terminated it, or 0
-  std::int32_t status = 0;    // its exit status, or 0
-  std::uint32_t core = 0;     // 1: a core was dumped
-  std::uint64_t omitted = 0;  // crashes that were not reported since the last
+  std::int32_t signal = 0;        // that terminated it, or 0
+  std::int32_t status = 0;        // its exit status, or 0
+  std::uint32_t core = 0;         // 1: a core was dumped
+  std::uint32_t client_gone = 0;  // 1: the client left first
+  std::uint32_t reserved = 0;
+  std::uint64_t omitted = 0;      // crashes that were not reported since the last
   std::int64_t age_ns = 0;
   std::int64_t user_us = 0;  // rusage, and the next two
   std::int64_t system_us = 0;

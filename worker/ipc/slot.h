@@ -17,6 +17,8 @@ inline constexpr std::uint32_t kNoSource = 0;
 inline constexpr std::uint32_t kNoSlot = 0xffffffff;
 
 enum class SlotState : std::uint32_t { free, claimed, serving, ending };
+// How the end of a connection is counted.
+enum class EndCount : std::uint8_t { normal, crashed, client_gone };
 enum class Refusal : std::uint32_t {
   denied,
   proxy,
@@ -62,12 +64,18 @@ struct Slot {
   std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/table/source_table.h)
   Peer peer;                         // the client; with a PROXY header, the one that it names
   Peer local;
-  Peer real_peer;  // the balancer; AF_UNSPEC: none
+  Peer real_peer;            // the balancer; AF_UNSPEC: none
+  Peer real_local;           // the end that the balancer connected to; AF_UNSPEC: none
+  std::uint64_t cookie = 0;  // SO_COOKIE of its socket; 0: nobody asks
   std::int64_t started_ns = 0;
   // serving: when its lifetime is over, or once that was, when it gets SIGKILL; 0: never.
   // ending: when what is left of the group gets SIGKILL.
   std::int64_t deadline_ns = 0;
   Lifetime lifetime = Lifetime::going_on;
+  EndCause cause = EndCause::none;
+  std::uint32_t client_left = 0;  // 1: the client was seen to close or to reset the connection
+  std::uint32_t header = 0;       // bytes of a PROXY header that came first
+  std::uint32_t device = 0;       // the interface that its socket is bound to; 0: none
   std::uint32_t reserved = 0;
 };
 
@@ -82,7 +90,8 @@ struct Counts {
   std::uint32_t serving = 0;
   std::uint32_t used = 0;  // claimed, serving and ending: what max_connections limits
   std::uint64_t completed = 0;
-  std::uint64_t crashed = 0;
+  std::uint64_t crashed = 0;      // a part of completed, as is the next
+  std::uint64_t client_gone = 0;  // the client left first, and the handler reported an error for it
   std::uint64_t refused[kRefusals] = {};
 };
 

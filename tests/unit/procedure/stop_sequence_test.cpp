@@ -154,7 +154,7 @@ TEST_CASE("a drain ends when no connection is left") {
   f.pass(1h);
   CHECK_FALSE(f.listener.is_open());
   CHECK(f.sequence.phase() == Phase::draining);
-  (void)f.table.end(slot, false);
+  (void)f.table.end(slot, ipc::EndCount::normal);
   f.pass(10ms);
   CHECK(f.tree_stops == 1);
 }
@@ -239,7 +239,7 @@ TEST_CASE("when the tree has ended by itself, connections are drained and it is 
   f.pass(50ms);
   f.pass(1h);
   CHECK(f.sequence.phase() == Phase::draining);
-  (void)f.table.end(slot, false);
+  (void)f.table.end(slot, ipc::EndCount::normal);
   f.pass(10ms);
   CHECK(f.tree_stops == 0);
   CHECK(f.ends == 1);
