@@ -80,17 +80,11 @@ void ClientWatch::look(std::int64_t now_ns) noexcept {
 
 // The state of its socket says most: one that waits for the client's last segments was closed by the handler. But a
 // socket that was closed with bytes unread vanishes at once, as one does that its client has reset.
-bool ClientWatch::had_left(std::uint32_t index, std::int64_t now_ns) noexcept {
+ipc::ClosedBy ClientWatch::who_closed(std::uint32_t index, std::int64_t now_ns) noexcept {
   look(now_ns);
   const ipc::Slot& slot = table_.slot(index);
-  switch (diag_.look(slot).state) {
-    case ipc::TcpLook::State::client_closed: return true;
-    case ipc::TcpLook::State::open:
-    case ipc::TcpLook::State::we_closed: return false;
-    case ipc::TcpLook::State::gone:
-    case ipc::TcpLook::State::unknown: break;
-  }
-  return slot.client_left != 0 || (unnamed_ns_ != 0 && now_ns - unnamed_ns_ < kFresh);
+  const bool left = slot.client_left != 0 || (unnamed_ns_ != 0 && now_ns - unnamed_ns_ < kFresh);
+  return ipc::closed_by(diag_.look(slot).state, left ? ipc::ClosedBy::client : ipc::ClosedBy::unknown);
 }
 
 }  // namespace bulkhead::worker

@@ -30,9 +30,8 @@ class ClientWatch {
 
   // The connection of this slot has a process; its descriptor is still open here. Without memory for it: not watched.
   void add(int connection, std::uint32_t slot) noexcept;
-  // Its process has ended, and the slot is not free yet: whether the client had left before.
-  [[nodiscard]] bool had_left(std::uint32_t slot, std::int64_t now_ns) noexcept;
-  [[nodiscard]] ipc::TcpDiag& diag() noexcept { return diag_; }
+  // Its process has ended, and the slot is not free yet.
+  [[nodiscard]] ipc::ClosedBy who_closed(std::uint32_t slot, std::int64_t now_ns) noexcept;
 
  private:
   void look(std::int64_t now_ns) noexcept;

@@ -110,7 +110,8 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   const std::uint64_t id = id_of(index);
   const std::int64_t now = sys::monotonic_ns();
   ipc::Ended how = ipc::ended_of(slot, status, header_.normal_exit);
-  how.client_left = clients_ != nullptr && ipc::may_be_client_gone(how) && clients_->had_left(index, now);
+  if (clients_ != nullptr && !how.built_in && (log_end_ || ipc::may_be_client_gone(how)))
+    how.closed_by = clients_->who_closed(index, now);
   const ipc::EndCount count = ipc::count_of(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);
   if (group_lives) {
@@ -131,13 +132,14 @@ void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {
     const auto word = table_.wish(index);
     if (!word) continue;
     const ipc::Slot slot = table_.slot(index);
-    const ipc::Ended how{.known = word->known,
-                         .wait_status = word->wait_status,
-                         .asked = word->asked,
-                         .cause = word->timed_out ? ipc::EndCause::max_lifetime : ipc::EndCause::none,
-                         .built_in = slot.built_in != 0,
-                         .normal = header_.normal_exit,
-                         .client_left = word->count == ipc::EndCount::client_gone};
+    const ipc::Ended how{
+        .known = word->known,
+        .wait_status = word->wait_status,
+        .asked = word->asked,
+        .cause = word->timed_out ? ipc::EndCause::max_lifetime : ipc::EndCause::none,
+        .built_in = slot.built_in != 0,
+        .normal = header_.normal_exit,
+        .closed_by = word->count == ipc::EndCount::client_gone ? ipc::ClosedBy::client : ipc::ClosedBy::unknown};
     const admission::Charge charge = sources_.charge_of(slot, how);
     const ipc::Collected out = table_.collect(index, *word, charge, sources_.penalties(), now);
     ring(out.ring);
@@ -154,6 +156,13 @@ void Connections::sweep_lingering(std::int64_t now_ns) noexcept {
   });
 }
 
+void Connections::end(const ipc::End& order) noexcept {
+  if (order.slot >= table_.room()) return;
+  const ipc::Slot& slot = table_.slot(order.slot);
+  const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
+  if (ours && slot.use == order.use) lifetimes_.end(order.slot, order.cause);
+}
+
 std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int signal) noexcept {
   const bool all = wanted == ipc::kAllSlots;
   const std::uint32_t first = all ? 0 : wanted;
@@ -164,7 +173,9 @@ std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int s
     const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
     if (!ours || (!all && slot.use != use)) continue;
     slot.asked = 1;
-    if (sys::signal_and_wake(slot.pid, signal, header_.kill_group != 0)) ++count;
+    const bool group = header_.kill_group != 0;
+    const bool asks = signal == SIGTERM || signal == header_.stop_signal;
+    if (asks ? sys::ask_or_kill(slot.pid, signal, group) : sys::signal_child(slot.pid, signal, group)) ++count;
   }
   return count;
 }

@@ -14,6 +14,7 @@
 #include "worker/client_watch.h"
 #include "worker/crash_reports.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table/table.h"
 #include "worker/lifetimes.h"
@@ -52,6 +53,9 @@ class Connections {
   void sweep_lingering(std::int64_t now_ns) noexcept;
   // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.
   std::uint32_t signal(std::uint32_t slot, std::uint32_t use, int signal) noexcept;
+
+  // Ends one connection of ours: its stop_signal, later SIGKILL.
+  void end(const ipc::End& order) noexcept;
 
   // The slot of the connection whose first process is `leader`, also when only its group is left; else kNoEntry.
   [[nodiscard]] std::uint32_t slot_of(pid_t leader) noexcept;

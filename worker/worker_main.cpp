@@ -205,6 +205,7 @@ void Worker::on_message(const ipc::Down& message, sys::Fd& descriptor) {
           [this](const ipc::Signal& order) { signal_connections(order); },
           [this](const ipc::Limits& order) { limit(order); }, [this](const ipc::Collect& order) { collect(order); },
           [this](const ipc::Forgive& order) { done(order.kType, table_.forgive(order.prefix)); },
+          [this](const ipc::End& order) { connections_.end(order); },
           [&](const ipc::Socket& one) {
             if (descriptor) acceptor_.replace(one.number, std::move(descriptor));
           },

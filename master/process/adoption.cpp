@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "master/process/worker_plan.h"
+#include "worker/ipc/attention.h"
 #include "worker/ipc/lifetime.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -42,7 +43,8 @@ bool Adoption::may_signal(pid_t pid, const Connection& connection) {
 bool Adoption::tell(pid_t pid, const Connection& connection, int signal) {
   if (!may_signal(pid, connection)) return false;
   const bool group = kills_groups(*connection.listener);
-  return signal == SIGTERM ? system_.ask_to_end(pid, signal, group) : system_.signal(pid, signal, group);
+  const bool asks = signal == SIGTERM || signal == connection.listener->config().stop_signal;
+  return asks ? system_.ask_to_end(pid, signal, group) : system_.signal(pid, signal, group);
 }
 
 bool Adoption::sweep(Sweep& sweep) {
@@ -89,6 +91,7 @@ void Adoption::add(pid_t pid, const Connection& connection) {
   adopted_.emplace(pid, connection);
   ++counts_[connection.listener];
   if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, pid);
+  look_soon(pid);
 }
 
 void Adoption::order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word) {
@@ -143,7 +146,7 @@ void Adoption::reap(pid_t pid) {
   const auto found = adopted_.find(pid);
   if (found == adopted_.end()) return;
   const Connection connection = found->second;
-  forget_deadline(found);
+  forget_times(found);
   adopted_.erase(found);
   forget_one(connection.listener);
   const auto end = system_.reap(pid, kills_groups(*connection.listener) && may_signal(pid, connection));
@@ -157,21 +160,16 @@ void Adoption::reap(pid_t pid) {
   copy->lifetime = connection.lifetime;
   copy->cause = connection.cause;
   ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
-  how.client_left = ipc::may_be_client_gone(how) && had_left(*copy);
+  if (!how.built_in && (log_ends_ || ipc::may_be_client_gone(how))) how.closed_by = who_closed(*copy);
   ended(connection, *copy, how, end->usage, end->group_lives, nullptr);
 }
 
 // Of a connection whose socket is gone nothing else is known. That its client was first is likely: only a handler that
 // left bytes unread makes its own close as final.
-bool Adoption::had_left(const ipc::Slot& slot) {
-  switch (system_.look_at(slot).state) {
-    case ipc::TcpLook::State::client_closed:
-    case ipc::TcpLook::State::gone: return true;
-    case ipc::TcpLook::State::open:
-    case ipc::TcpLook::State::we_closed: return false;
-    case ipc::TcpLook::State::unknown: break;
-  }
-  return slot.client_left != 0;
+ipc::ClosedBy Adoption::who_closed(const ipc::Slot& slot) {
+  const ipc::TcpLook look = system_.look_at(slot);
+  const bool left = slot.client_left != 0 || look.state == ipc::TcpLook::State::gone;
+  return ipc::closed_by(look.state, left ? ipc::ClosedBy::client : ipc::ClosedBy::unknown);
 }
 
 // The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
@@ -181,31 +179,67 @@ std::int64_t Adoption::believable_deadline(const ipc::Slot& copy, std::int64_t n
 }
 
 std::optional<supervision::Instant> Adoption::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return supervision::Instant(supervision::Duration(deadlines_.begin()->first));  // both count on CLOCK_MONOTONIC
+  std::optional<supervision::Instant> next;
+  for (const auto* due : {&deadlines_, &looks_}) {
+    if (due->empty()) continue;
+    const supervision::Instant first(supervision::Duration(due->begin()->first));  // both count on CLOCK_MONOTONIC
+    if (!next || first < *next) next = first;
+  }
+  return next;
 }
 
 void Adoption::on_deadline(supervision::Instant now) {
   const std::int64_t now_ns = now.time_since_epoch().count();
   const std::int64_t began = sys::monotonic_ns();
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns && sys::monotonic_ns() - began < sys::kSlice) {
-    const pid_t pid = deadlines_.begin()->second;
-    deadlines_.erase(deadlines_.begin());
-    if (const auto found = adopted_.find(pid); found != adopted_.end()) overdue(pid, found->second, now_ns);
+  const auto next_of = [&](std::set<std::pair<std::int64_t, pid_t>>& due) {
+    const bool any = !due.empty() && due.begin()->first <= now_ns && sys::monotonic_ns() - began < sys::kSlice;
+    return any ? adopted_.find(due.extract(due.begin()).value().second) : adopted_.end();
+  };
+  for (auto found = next_of(deadlines_); found != adopted_.end(); found = next_of(deadlines_)) {
+    overdue(found->first, found->second, ipc::EndCause::max_lifetime, now_ns);
+  }
+  for (auto found = next_of(looks_); found != adopted_.end(); found = next_of(looks_)) {
+    look_at(found->first, found->second, now_ns);
   }
 }
 
-void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
+// Its limits in time stand in its slot, so those hold that it began under; on_client_gone is the listener's now.
+void Adoption::look_soon(pid_t pid) {
+  Connection& connection = adopted_.at(pid);
+  const auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use || connection.lifetime != ipc::Lifetime::going_on) return;
+  if (!ipc::is_watched(*copy, on_client_gone(connection.listener->config()))) return;
+  connection.look_ns = sys::monotonic_ns();
+  looks_.emplace(connection.look_ns, pid);
+}
+
+void Adoption::look_at(pid_t pid, Connection& connection, std::int64_t now_ns) {
+  connection.look_ns = 0;
+  const auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use || connection.lifetime != ipc::Lifetime::going_on) return;
+  const ipc::OnClientGone on_gone = on_client_gone(connection.listener->config());
+  const ipc::Judgement found = ipc::judge(*copy, system_.look_at(*copy), on_gone, now_ns);
+  if (found.cause != ipc::EndCause::none) {
+    deadlines_.erase({connection.deadline_ns, pid});
+    return overdue(pid, connection, found.cause, now_ns);
+  }
+  if (found.next_ns == 0) return;
+  connection.look_ns = found.next_ns;
+  looks_.emplace(found.next_ns, pid);
+}
+
+void Adoption::overdue(pid_t pid, Connection& connection, ipc::EndCause cause, std::int64_t now_ns) {
   net::Listener& listener = *connection.listener;
-  const ipc::Overdue step =
-      ipc::next_overdue(connection.lifetime, now_ns, listener.config().connection_shutdown.count());
-  if (connection.lifetime == ipc::Lifetime::going_on) connection.cause = ipc::EndCause::max_lifetime;
+  const ipc::Overdue step = ipc::next_overdue(
+      connection.lifetime, now_ns, listener.config().connection_shutdown.count(), listener.config().stop_signal);
+  if (connection.lifetime == ipc::Lifetime::going_on) connection.cause = cause;
   connection.lifetime = step.lifetime;
   connection.deadline_ns = step.deadline_ns;
   if (step.deadline_ns != 0) deadlines_.emplace(step.deadline_ns, pid);
   if (!tell(pid, connection, step.signal)) return;
-  const auto copy = listener.table().copy(connection.slot);
+  auto copy = listener.table().copy(connection.slot);
   if (!copy) return;
+  copy->cause = connection.cause;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
   ipc::log_connection_overdue(listener.path(), id, *copy, step.signal, now_ns);
 }
@@ -281,6 +315,17 @@ bool Adoption::signal_some() {
   return asked_.empty();
 }
 
+bool Adoption::end_one(const net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) {
+  const auto found = std::ranges::find_if(adopted_, [&](const auto& one) {
+    return one.second.listener == &listener && one.second.slot == slot && one.second.use == use;
+  });
+  if (found == adopted_.end()) return false;
+  if (found->second.lifetime != ipc::Lifetime::going_on) return true;
+  forget_times(found);
+  overdue(found->first, found->second, cause, sys::monotonic_ns());
+  return true;
+}
+
 bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
   for (auto& [pid, connection] : adopted_) {
     if (connection.listener != &listener || connection.slot != slot || connection.use != use) continue;
@@ -338,7 +383,7 @@ std::vector<ipc::KeptUse> Adoption::slots_of(const net::Listener& listener) cons
 void Adoption::forget(net::Listener& listener) {
   const auto concerns = [&listener](const auto& entry) { return entry.listener == &listener; };
   for (auto entry = adopted_.begin(); entry != adopted_.end();) {
-    if (entry->second.listener == &listener) forget_deadline(entry);
+    if (entry->second.listener == &listener) forget_times(entry);
     entry = entry->second.listener == &listener ? adopted_.erase(entry) : std::next(entry);
   }
   counts_.erase(&listener);

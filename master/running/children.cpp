@@ -288,6 +288,7 @@ void Children::on_news(const process::WorkerProcess& worker, const process::Work
   if (may_publish(*worker.listener)) publish(worker, news);
   const auto* const paused = std::get_if<ipc::Paused>(&news);
   if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
+  if (paused != nullptr && paused->reason == ipc::PauseReason::full) observer_.on_full(*worker.listener);
 }
 
 void Children::publish(const process::WorkerProcess& worker, const process::WorkerNews& news) {
@@ -351,6 +352,16 @@ std::optional<Children::RunView> Children::view(RunId run) const {
   return std::nullopt;
 }
 
+namespace {
+
+bool is_a_workers(const net::Listener& listener, std::uint32_t slot, std::uint32_t use) {
+  const auto copy = listener.table().copy(slot);
+  return copy && copy->use == use && copy->state == ipc::SlotState::serving &&
+         copy->owner != process::Adoption::kMaster;
+}
+
+}  // namespace
+
 void Children::signal_connections(net::Listener& listener, int signal) {
   workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
   signal_adopted(listener, signal);
@@ -361,11 +372,16 @@ void Children::signal_adopted(net::Listener& listener, int signal) {
   if (!adoption_.signal_some()) next_slice_.start(std::chrono::nanoseconds(0));
 }
 
+bool Children::end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) {
+  if (adoption_.end_one(listener, slot, use, cause)) return true;
+  if (!is_a_workers(listener, slot, use)) return false;
+  workers_.send(listener, ipc::End{slot, use, cause});
+  return true;
+}
+
 bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
   if (adoption_.signal_one(listener, slot, use, signal)) return true;
-  const auto copy = listener.table().copy(slot);
-  if (!copy || copy->use != use || copy->state != ipc::SlotState::serving) return false;
-  if (copy->owner == process::Adoption::kMaster) return false;
+  if (!is_a_workers(listener, slot, use)) return false;
   workers_.send(listener, ipc::Signal{slot, use, signal});
   return true;
 }

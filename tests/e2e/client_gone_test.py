@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 
-from harness import AdmissionTestCase, Client, Hold, exec_listener, main, signal_process
+from harness import AdmissionTestCase, Client, Hold, exec_listener, main, signal_process, wait_until
 from harness.proxy_header import proxy_v1
 
 FAILS_AT_END = ["/bin/sh", "-c", "echo ready; cat > /dev/null; exit 255"]  # as sshd -i
@@ -91,6 +91,35 @@ class ClientGone(AdmissionTestCase):
             client.half_close()
             client.rest()
         self.counted(daemon, completed=1, client_gone=1, crashed=0)
+
+    def listed(self, daemon):
+        return {one["peer"]: one for one in daemon.control.value("connections")}
+
+    def test_connections_show_their_bytes_and_who_closed_first(self):
+        daemon = self.supervise(exec_listener(["/bin/sh", "-c", "echo ready; read line; exec >&- <&-; sleep 1000"], "first"),
+                                exec_listener(["/bin/sh", "-c", "head -c 5 > /dev/null; echo hello; exec sleep 1000"], "run", proxy_protocol="v1"))
+        with Client(daemon.address("first")) as a, Client(daemon.address("run")) as b:
+            self.assertEqual(a.receive(6), b"ready\n")
+            a.send(b"\n")
+            self.assertEqual(a.rest(), b"")
+            b.send(proxy_v1() + b"12345")
+            self.assertEqual(b.receive(6), b"hello\n")
+            one = self.listed(daemon)["192.0.2.7:56324"]
+            self.assertEqual((one["bytes_in"], one["bytes_out"], "closed_by" in one), (5, 6, False))
+            b.half_close()
+            wait_until(lambda: self.listed(daemon)["192.0.2.7:56324"].get("closed_by") == "client", 2, "the client has closed")
+            self.assertEqual(self.listed(daemon)["192.0.2.7:56324"]["bytes_in"], 5)
+            self.assertEqual(self.listed(daemon)[a.name]["closed_by"], "handler")
+
+    def test_end_lines_say_who_closed_first(self):
+        daemon = self.supervise(exec_listener(["/bin/sh", "-c", "read line && echo bye"]))
+        with Client(daemon.address()) as one, Client(daemon.address()) as other:
+            one.send(b"line\n")
+            self.assertEqual(one.rest(), b"bye\n")
+            daemon.wait_log("ended", peer=one.name, closed_by="handler")
+            other.half_close()
+            other.rest()
+            daemon.wait_log("ended", peer=other.name, closed_by="client")
 
     def test_on_a_unix_socket(self):
         path = os.path.join(self.directory, "socket")

@@ -128,7 +128,7 @@ Outcome outcome_of(const Ended& ended) noexcept {
   if (!WIFEXITED(ended.wait_status)) return Outcome::crash;
   const int status = WEXITSTATUS(ended.wait_status);
   if (!ended.built_in && ended.normal.holds(status)) return Outcome::normal;
-  if (!ended.built_in) return ended.client_left ? Outcome::client_gone : Outcome::crash;
+  if (!ended.built_in) return ended.closed_by == ClosedBy::client ? Outcome::client_gone : Outcome::crash;
   switch (static_cast<ExitCode>(status)) {
     case ExitCode::done: return Outcome::normal;
     case ExitCode::no_input: return Outcome::no_input;
@@ -199,6 +199,8 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
   add_peers(line, slot);
   line.field("pid", slot.pid).field_seconds("age_seconds", now_ns - slot.started_ns);
   add_outcome(line, outcome, ended);
+  if (ended.closed_by == ClosedBy::client) line.field("closed_by", "client");
+  if (ended.closed_by == ClosedBy::handler) line.field("closed_by", "handler");
   line.write();
 }
 

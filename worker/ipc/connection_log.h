@@ -16,18 +16,21 @@
 
 namespace bulkhead::ipc {
 
+// Which side of a connection closed it first, as far as that is known.
+enum class ClosedBy : std::uint8_t { unknown, client, handler };
+
 // How a connection's process ended, from its wait status (wait(2)); `known` false: the status was lost.
 struct Ended {
   bool known = true;
   int wait_status = 0;
   bool asked = false;  // an operator, or our own stop, had signalled it
   EndCause cause = EndCause::none;
-  bool built_in = false;     // the exit status is an ExitCode
-  ExitStatuses normal;       // of any other handler: the statuses that are not a crash
-  bool client_left = false;  // its client had closed or reset the connection before it
+  bool built_in = false;                   // the exit status is an ExitCode
+  ExitStatuses normal;                     // of any other handler: the statuses that are not a crash
+  ClosedBy closed_by = ClosedBy::unknown;  // a reset is a close
 };
 
-// The end of the connection in this slot, without `client_left`. No wait status: it was lost.
+// The end of the connection in this slot, without `closed_by`. No wait status: it was lost.
 [[nodiscard]] Ended ended_of(const Slot& slot, std::optional<int> wait_status, const ExitStatuses& normal) noexcept;
 
 // The meaning of an end, for counts, logs and penalties.

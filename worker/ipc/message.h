@@ -45,6 +45,7 @@ enum class MessageType : std::uint32_t {
   collect,
   forgive,
   socket,
+  end,
   // up
   hello = 64,
   ready,
@@ -176,6 +177,16 @@ struct Signal {
   std::uint32_t use = 0;
   std::int32_t signal = 0;
 };
+// End the connection of this slot and use for this reason: your stop_signal, later SIGKILL. There is no answer.
+struct End {
+  static constexpr auto kType = MessageType::end;
+  std::uint32_t slot = 0;
+  std::uint32_t use = 0;
+  EndCause cause = EndCause::none;
+  std::uint16_t reserved = 0;
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return cause < EndCause::count_; }
+};
 // Carries a descriptor: the listening socket with this number, in place of the one that the worker has. That one no
 // longer gets new connections; those in its queue are accepted first.
 struct Socket {
@@ -251,7 +262,7 @@ struct Crash {
   std::uint32_t core = 0;         // 1: a core was dumped
   std::uint32_t client_gone = 0;  // 1: the client left first
   std::uint32_t reserved = 0;
-  std::uint64_t omitted = 0;      // crashes that were not reported since the last
+  std::uint64_t omitted = 0;  // crashes that were not reported since the last
   std::int64_t age_ns = 0;
   std::int64_t user_us = 0;  // rusage, and the next two
   std::int64_t system_us = 0;
@@ -279,7 +290,7 @@ struct Done {
   }
 };
 
-using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket>;
+using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket, End>;
 using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done>;
 
 }  // namespace bulkhead::ipc

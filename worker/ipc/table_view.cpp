@@ -101,6 +101,10 @@ std::optional<Counts> TableView::counts() const noexcept {
   return std::nullopt;
 }
 
+bool TableView::somebody_waits() const noexcept {
+  return header_ != nullptr && load(header_->waiting) != 0;
+}
+
 std::uint32_t TableView::high_water() const noexcept {
   return header_ == nullptr ? 0 : std::min(load(header_->fresh), room_.slots);
 }

@@ -36,15 +36,15 @@ struct Request {
   inet_diag_req_v2 body;
 };
 
-void put_address(const Peer& peer, __be32* out) noexcept {
-  std::memcpy(out, peer.address, peer.family == AF_INET ? 4 : 16);
+void put_address(const SocketEnd& end, __be32* out) noexcept {
+  std::memcpy(out, end.address, end.family == AF_INET ? 4 : 16);
 }
 
-const Peer& remote_end(const Slot& slot) noexcept {
-  return slot.real_peer.family == AF_UNSPEC ? slot.peer : slot.real_peer;
+SocketEnd remote_end(const Slot& slot) noexcept {
+  return socket_end(slot.real_peer.family == AF_UNSPEC ? slot.peer : slot.real_peer);
 }
-const Peer& local_end(const Slot& slot) noexcept {
-  return slot.real_local.family == AF_UNSPEC ? slot.local : slot.real_local;
+SocketEnd local_end(const Slot& slot) noexcept {
+  return slot.real_local.family == AF_UNSPEC ? socket_end(slot.local) : slot.real_local;
 }
 
 bool is_tcp(const Slot& slot) noexcept {
@@ -58,8 +58,8 @@ Request request_for(const Slot& slot, std::uint32_t sequence) noexcept {
   out.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   out.header.nlmsg_flags = NLM_F_REQUEST;
   out.header.nlmsg_seq = sequence;
-  const Peer& remote = remote_end(slot);
-  const Peer& local = local_end(slot);
+  const SocketEnd remote = remote_end(slot);
+  const SocketEnd local = local_end(slot);
   out.body.sdiag_family = static_cast<std::uint8_t>(remote.family);
   out.body.sdiag_protocol = IPPROTO_TCP;
   out.body.idiag_ext = 1 << (INET_DIAG_INFO - 1);
@@ -150,6 +150,7 @@ TcpLook TcpDiag::look(const Slot& slot) noexcept {
     const std::uint64_t cookie = std::uint64_t{message.id.idiag_cookie[1]} << 32 | message.id.idiag_cookie[0];
     out.state = state_of(message.idiag_state, cookie == slot.cookie);
     if (out.has_figures()) read_info(out, message, header.nlmsg_len - NLMSG_HDRLEN);
+    if (out.state == TcpLook::State::client_closed && out.received != 0) --out.received;  // the kernel counts a FIN
     return out;
   }
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "worker/ipc/connection_log.h"
 #include "worker/ipc/slot.h"
 #include "worker/sys/fd.h"
 
@@ -26,6 +27,16 @@ struct TcpLook {
 
   [[nodiscard]] bool has_figures() const noexcept { return state == State::open || state == State::client_closed; }
 };
+
+// Who closed first, of a connection whose process has ended; `gone`: the answer where there is no socket to ask.
+[[nodiscard]] constexpr ClosedBy closed_by(TcpLook::State state, ClosedBy gone) noexcept {
+  switch (state) {
+    case TcpLook::State::client_closed: return ClosedBy::client;
+    case TcpLook::State::we_closed: return ClosedBy::handler;
+    case TcpLook::State::open: return ClosedBy::unknown;  // a process that it has left behind has it
+    default: return gone;
+  }
+}
 
 class TcpDiag {
  public:

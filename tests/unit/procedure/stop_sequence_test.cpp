@@ -40,6 +40,7 @@ struct Script final : running::Workforce {
     deeds.push_back("one " + std::to_string(slot));
     return true;
   }
+  bool end_connection(net::Listener&, std::uint32_t, std::uint32_t, ipc::EndCause) override { return true; }
   void ask(net::Listener&, const ipc::Down&, process::Answered) override {}
   bool has_ready_worker(const net::Listener&) const override { return true; }
   bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }

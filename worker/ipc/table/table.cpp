@@ -91,7 +91,8 @@ std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
 
 Grant Table::claim_locked(const Demand& demand) noexcept {
   Header& header = *header_;
-  if (const std::int64_t until = rate_wait(demand.now_ns); until != 0) return {kNoSlot, Refusal::rate, until};
+  const std::int64_t until = demand.without_rate ? 0 : rate_wait(demand.now_ns);
+  if (until != 0) return {kNoSlot, Refusal::rate, until};
   const std::uint32_t index = header.counts.used < header.shape.capacity ? free_one() : kNoSlot;
   if (index == kNoSlot) {
     if (demand.waits) header.waiting = 1;
@@ -107,7 +108,10 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   slot.deadline_ns = 0;
   slot.lifetime = Lifetime::going_on;
   slot.cause = EndCause::none;
+  slot.without_rate = demand.without_rate ? 1 : 0;
   slot.cookie = 0;
+  slot.idle_timeout_ns = 0;
+  slot.first_byte_ns = 0;
   slot.client_left = 0;
   slot.source = kNoSource;
   order();
@@ -231,7 +235,8 @@ bool Table::release(std::uint32_t slot) noexcept {
 
 void Table::serve(std::uint32_t slot) noexcept {
   const Guard guard(*this);
-  if (const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate); count != 0) {
+  const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate);
+  if (count != 0 && slots_[slot].without_rate == 0) {
     // The entry first: if the process is killed between the two, the next connection overwrites the entry.
     std::uint32_t& next = header_->rate_next;
     rate_[next % count] = slots_[slot].started_ns;

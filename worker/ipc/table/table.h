@@ -35,11 +35,12 @@ namespace bulkhead::ipc {
 
 // The demand of one connection.
 struct Demand {
-  std::uint64_t owner = 0;   // run of the worker
-  std::uint32_t worker = 0;  // its index
-  std::int64_t now_ns = 0;   // only where has_rate(), or sources are asked about
-  bool waits = true;         // if there is no slot: the next one freed rings the bell
-  SourceQuestion source{};   // admit(); else no source is ever touched
+  std::uint64_t owner = 0;    // run of the worker
+  std::uint32_t worker = 0;   // its index
+  std::int64_t now_ns = 0;    // only where has_rate(), or sources are asked about
+  bool waits = true;          // if there is no slot: the next one freed rings the bell
+  SourceQuestion source{};    // admit(); else no source is ever touched
+  bool without_rate = false;  // admit(): the rate is not asked, and the connection does not count for it
 };
 
 // A slot, or why there is none.

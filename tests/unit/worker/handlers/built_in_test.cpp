@@ -91,7 +91,13 @@ TEST_CASE("a program that ends with an error because its client had left has not
   using ipc::EndCount;
   using ipc::Outcome;
   const auto end = [](int wait_status, bool left) {
-    return ipc::Ended{true, wait_status, false, ipc::EndCause::none, false, {}, left};
+    return ipc::Ended{true,
+                      wait_status,
+                      false,
+                      ipc::EndCause::none,
+                      false,
+                      {},
+                      left ? ipc::ClosedBy::client : ipc::ClosedBy::handler};
   };
   CHECK(ipc::outcome_of(end(SIGPIPE, false)) == Outcome::client_gone);  // its standard output was the connection
   CHECK(ipc::outcome_of(end(exited(255), true)) == Outcome::client_gone);
