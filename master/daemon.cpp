@@ -39,6 +39,8 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       services_(loop_, listeners_),
       log_(std::move(log), children_),
       sockets_(listeners_, children_, narrator_, now),
+      room_(listeners_, children_,
+            {[this](const ipc::Slot& slot) { return system_.look_at(slot); }, procedure::clients_in_queue}),
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
       operations_(engine_, catalogue_, listeners_, endings_, narrator_),
@@ -58,6 +60,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       signals_(sys::open_signal_fd({SIGCHLD})),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       deadline_(loop_, [this] { on_deadline(); }),
+      room_timer_(loop_, [this] { make_room(); }),
       tick_(loop_, [this] { tick(); }) {
   scaling_.on_idle([this] { reload_.go_on(); });
   watch_listeners();
@@ -69,6 +72,7 @@ void Daemon::watch_listeners() {
     shutdown_.forget(listener);
     endings_.forget(listener);
     sockets_.forget(listener);
+    room_.forget(listener);
   });
 }
 
@@ -84,7 +88,8 @@ running::Children::Observer Daemon::children_observer() {
           },
           [this](pid_t pid) { return upgrade_.knows(pid); },
           [this](pid_t, int wait_status) { upgrade_.reaped(wait_status); },
-          [this](net::Listener& listener) { sockets_.look_at(listener); }};
+          [this](net::Listener& listener) { sockets_.look_at(listener); },
+          [this](net::Listener&) { make_room(); }};
 }
 
 procedure::StopSequence::Times Daemon::stop_times() const {
@@ -269,9 +274,15 @@ void Daemon::tick() {
   arm_deadline();
   runs_.tick();
   if (!shutdown_.is_stopping()) sockets_.look();
+  make_room();
   server_.look();
   store_sockets();
   services_.report(shutdown_.phase());
+}
+
+void Daemon::make_room() {
+  if (shutdown_.is_stopping()) return;
+  if (const auto again = room_.turn()) room_timer_.start(*again);
 }
 
 void Daemon::arm_deadline() {

@@ -20,6 +20,7 @@
 #include "master/journal/narrator.h"
 #include "master/procedure/endings.h"
 #include "master/procedure/log_keeper.h"
+#include "master/procedure/make_room.h"
 #include "master/procedure/operations.h"
 #include "master/procedure/readiness.h"
 #include "master/procedure/runs_keeper.h"
@@ -85,6 +86,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   void on_signal();
   void obey(int signal);
   void tick();
+  void make_room();
   void arm_deadline();
   void on_deadline();
   void on_phase(procedure::StopSequence::Phase phase);
@@ -108,6 +110,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   procedure::ServiceReports services_;
   procedure::LogKeeper log_;
   procedure::SocketCare sockets_;
+  procedure::MakeRoom room_;
   procedure::Endings endings_;
   procedure::Operations operations_;
   procedure::Scaling scaling_;
@@ -121,6 +124,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   sys::Fd signals_;
   loop::Poll signal_poll_;
   loop::Timer deadline_;
+  loop::Timer room_timer_;
   loop::Timer tick_;
 };
 

@@ -14,13 +14,14 @@
 namespace bulkhead::worker {
 
 Connections::Connections(const ipc::Plan& plan, ipc::Table& table, Starter& starter, SourceWatch& sources,
-                         Lifetimes& lifetimes, int channel, int bell)
+                         Lifetimes& lifetimes, ClientWatch* clients, int channel, int bell)
     : header_(plan.header()),
       path_(plan.string(header_.listener_path)),
       table_(table),
       starter_(starter),
       sources_(sources),
       lifetimes_(lifetimes),
+      clients_(clients),
       crash_reports_(channel),
       bell_(bell),
       pids_(header_.limits.capacity),
@@ -47,6 +48,7 @@ Begun Connections::begin(Arrival& arrival) noexcept {
   const Starter::Result started = starter_.start(arrival);
   if (started.begun != Begun::served) return started.begun;
   const std::uint32_t index = arrival.slot;
+  if (clients_ != nullptr && table_.slot(index).built_in == 0) clients_->add(arrival.connection.get(), index);
   arrival.connection.reset();
   pids_.put(started.pid, index);
   lifetimes_.begun(index);
@@ -106,20 +108,22 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
   lifetimes_.ended(index);
   const ipc::Slot slot = table_.slot(index);
   const std::uint64_t id = id_of(index);
-  const ipc::Ended how = ipc::ended_of(slot, status, header_.normal_exit);
   const std::int64_t now = sys::monotonic_ns();
-  const bool crashed = ipc::is_crash(how);
+  ipc::Ended how = ipc::ended_of(slot, status, header_.normal_exit);
+  if (clients_ != nullptr && !how.built_in && (log_end_ || ipc::may_be_client_gone(how)))
+    how.closed_by = clients_->who_closed(index, now);
+  const ipc::EndCount count = ipc::count_of(how);
   if (sources_.asks()) sources_.ended(index, slot, how, now);
   if (group_lives) {
-    table_.linger(index, crashed, now + header_.shutdown_ns);
+    table_.linger(index, count, now + header_.shutdown_ns);
     lingering_.push_back(index);
     if (on_lingering_) on_lingering_();
   } else {
-    ring(table_.end(index, crashed));
+    ring(table_.end(index, count));
   }
   if (on_output_end_) on_output_end_(id);
   if (ipc::is_logged(how, log_end_)) ipc::log_connection_ended(path_, id, slot, how, now);
-  if (crashed) crash_reports_.report(index, slot, status, usage, now);
+  if (count != ipc::EndCount::normal) crash_reports_.report(index, slot, status, count, usage, now);
 }
 
 void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {
@@ -128,12 +132,14 @@ void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {
     const auto word = table_.wish(index);
     if (!word) continue;
     const ipc::Slot slot = table_.slot(index);
-    const ipc::Ended how{.known = word->known,
-                         .wait_status = word->wait_status,
-                         .asked = word->asked,
-                         .timed_out = word->timed_out,
-                         .built_in = slot.built_in != 0,
-                         .normal = header_.normal_exit};
+    const ipc::Ended how{
+        .known = word->known,
+        .wait_status = word->wait_status,
+        .asked = word->asked,
+        .cause = word->timed_out ? ipc::EndCause::max_lifetime : ipc::EndCause::none,
+        .built_in = slot.built_in != 0,
+        .normal = header_.normal_exit,
+        .closed_by = word->count == ipc::EndCount::client_gone ? ipc::ClosedBy::client : ipc::ClosedBy::unknown};
     const admission::Charge charge = sources_.charge_of(slot, how);
     const ipc::Collected out = table_.collect(index, *word, charge, sources_.penalties(), now);
     ring(out.ring);
@@ -150,6 +156,13 @@ void Connections::sweep_lingering(std::int64_t now_ns) noexcept {
   });
 }
 
+void Connections::end(const ipc::End& order) noexcept {
+  if (order.slot >= table_.room()) return;
+  const ipc::Slot& slot = table_.slot(order.slot);
+  const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
+  if (ours && slot.use == order.use) lifetimes_.end(order.slot, order.cause);
+}
+
 std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int signal) noexcept {
   const bool all = wanted == ipc::kAllSlots;
   const std::uint32_t first = all ? 0 : wanted;
@@ -160,7 +173,9 @@ std::uint32_t Connections::signal(std::uint32_t wanted, std::uint32_t use, int s
     const bool ours = slot.owner == header_.run && slot.state == ipc::SlotState::serving && slot.pid > 1;
     if (!ours || (!all && slot.use != use)) continue;
     slot.asked = 1;
-    if (sys::signal_and_wake(slot.pid, signal, header_.kill_group != 0)) ++count;
+    const bool group = header_.kill_group != 0;
+    const bool asks = signal == SIGTERM || signal == header_.stop_signal;
+    if (asks ? sys::ask_or_kill(slot.pid, signal, group) : sys::signal_child(slot.pid, signal, group)) ++count;
   }
   return count;
 }

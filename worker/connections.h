@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "worker/arrival.h"
+#include "worker/client_watch.h"
 #include "worker/crash_reports.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table/table.h"
 #include "worker/lifetimes.h"
@@ -24,8 +26,9 @@ namespace bulkhead::worker {
 
 class Connections {
  public:
+  // `clients` is null where every handler is built in.
   Connections(const ipc::Plan& plan, ipc::Table& table, Starter& starter, SourceWatch& sources, Lifetimes& lifetimes,
-              int channel, int bell);
+              ClientWatch* clients, int channel, int bell);
 
   // The arrival's slot is claimed by this worker. On `served` the descriptor has been closed.
   [[nodiscard]] Begun begin(Arrival& arrival) noexcept;
@@ -50,6 +53,9 @@ class Connections {
   void sweep_lingering(std::int64_t now_ns) noexcept;
   // Signals one connection's group, or all of them; SIGTERM is followed by SIGCONT. Returns how many got it.
   std::uint32_t signal(std::uint32_t slot, std::uint32_t use, int signal) noexcept;
+
+  // Ends one connection of ours: its stop_signal, later SIGKILL.
+  void end(const ipc::End& order) noexcept;
 
   // The slot of the connection whose first process is `leader`, also when only its group is left; else kNoEntry.
   [[nodiscard]] std::uint32_t slot_of(pid_t leader) noexcept;
@@ -88,6 +94,7 @@ class Connections {
   Starter& starter_;
   SourceWatch& sources_;
   Lifetimes& lifetimes_;
+  ClientWatch* clients_;
   CrashReports crash_reports_;
   int bell_;
   PidMap pids_;

@@ -14,8 +14,8 @@ bool CrashReports::allow(std::int64_t now_ns) noexcept {
   return ++sent_ <= kPerSecond;
 }
 
-void CrashReports::report(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
-                          std::int64_t now_ns) noexcept {
+void CrashReports::report(std::uint32_t index, const ipc::Slot& slot, int status, ipc::EndCount count,
+                          const rusage& usage, std::int64_t now_ns) noexcept {
   if (!allow(now_ns)) {
     ++omitted_;
     return;
@@ -25,6 +25,7 @@ void CrashReports::report(std::uint32_t index, const ipc::Slot& slot, int status
   message.use = slot.use;
   message.pid = slot.pid;
   message.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  message.client_gone = count == ipc::EndCount::client_gone ? 1 : 0;
   message.core = WCOREDUMP(status) ? 1 : 0;
   message.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   message.age_ns = now_ns - slot.started_ns;

@@ -1,5 +1,5 @@
-// Reports crashes of connections to the master, which publishes them as events. At most so many a second; the next
-// report says how many were left out.
+// Reports crashes of connections, and ends with an error after the client had left, to the master, which publishes them
+// as events. At most so many a second; the next report says how many were left out.
 #pragma once
 
 #include <sys/resource.h>
@@ -15,7 +15,7 @@ class CrashReports {
   explicit CrashReports(int channel) : channel_(channel) {}
 
   // `status` and `usage` as wait4(2) returned them for the connection of that slot.
-  void report(std::uint32_t index, const ipc::Slot& slot, int status, const rusage& usage,
+  void report(std::uint32_t index, const ipc::Slot& slot, int status, ipc::EndCount count, const rusage& usage,
               std::int64_t now_ns) noexcept;
 
  private:

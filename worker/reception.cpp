@@ -69,8 +69,12 @@ Received Reception::admit(Arrival& arrival) {
     if (sources_.asks()) {
       wanted.source = sources_.question(arrival);
       if (limited_by_rule(arrival)) wanted.source.max_connections = rules_[arrival.rule].max_connections;
+      if (arrival.rule < rules_.size() && rules_[arrival.rule].own_rate != 0) {
+        wanted.source.rate = &rules_[arrival.rule].rate;
+      }
       wanted.now_ns = sys::monotonic_ns();
     }
+    wanted.without_rate = arrival.rule < rules_.size() && rules_[arrival.rule].without_rate != 0;
     const ipc::Grant grant = table_.admit(wanted, arrival.slot);
     if (grant.slot == ipc::kNoSlot) return no_room(arrival, wanted, grant);
     arrival.slot = grant.slot;
@@ -91,7 +95,9 @@ Received Reception::admit(Arrival& arrival) {
 Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant) {
   const bool capacity = grant.refusal == ipc::Refusal::rate || grant.refusal == ipc::Refusal::max_connections;
   if (capacity && queues()) return wait_for(grant);
-  const std::uint32_t rule = limited_by_rule(arrival) ? arrival.rule : admission::kNoRule;
+  const bool by_rule =
+      grant.refusal == ipc::Refusal::rate_per_source ? demand.source.rate != nullptr : limited_by_rule(arrival);
+  const std::uint32_t rule = by_rule ? arrival.rule : admission::kNoRule;
   refuse(arrival, grant.refusal,
          (capacity ? capacity_words(grant.refusal, table_.limits()) : source_words(grant.refusal, demand, grant, rule))
              .view());

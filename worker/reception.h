@@ -32,7 +32,9 @@ class Reception {
             const SourceWatch& sources);
 
   // Whether clients without a slot wait in the kernel's queue (on_full).
-  [[nodiscard]] bool queues() const noexcept { return header_.on_full == ipc::OnFull::queue; }
+  [[nodiscard]] bool queues() const noexcept {
+    return header_.on_full == ipc::OnFull::queue || header_.on_full == ipc::OnFull::drop_oldest_idle;
+  }
   // Before the accept, if it queues: `done` with a slot for the arrival, or the reason for having none.
   [[nodiscard]] Received claim(Arrival& arrival) noexcept;
   // Frees a claimed slot for which no connection came.

@@ -97,8 +97,11 @@ Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Gr
     words.add(demand.source.max_connections);
   }
   if (reason == ipc::Refusal::rate_per_source && demand.source.rules != nullptr) {
-    words.add("max_rate_per_source is ");
-    add_rate(words, demand.source.rules->rate.count, demand.source.rules->rate.per_ns);
+    words.add("max_rate_per_source");
+    if (demand.source.rate != nullptr && rule != admission::kNoRule) words.add(" of rule ").add(rule);
+    words.add(" is ");
+    const admission::Rate& rate = demand.source.rate_of_it();
+    add_rate(words, rate.count, rate.per_ns);
   }
   return words.add(", source ").add(ipc::SourceText(demand.source.key).view());
 }

@@ -10,6 +10,7 @@
 
 #include "worker/connection_title.h"
 #include "worker/ipc/connection_log.h"
+#include "worker/ipc/tcp_look.h"
 #include "worker/sys/clock.h"
 #include "worker/sys/shortage.h"
 
@@ -56,6 +57,7 @@ Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd,
       modules_(modules),
       limits_(confine::limits_of(header_.confinement)),
       scope_(confine::prepare_scope(header_.confinement)),
+      rules_(plan.array<ipc::PlanRule>(header_.rule_list)),
       socket_names_(plan.vector(header_.socket_names)),
       banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
@@ -98,8 +100,33 @@ void Starter::enter(const Arrival& arrival, ipc::Slot& slot) noexcept {
   slot.generation = header_.generation;
   slot.handler = static_cast<std::uint16_t>(arrival.handler);
   slot.built_in = programs_[arrival.handler].built_in != nullptr ? 1 : 0;
-  if (header_.max_lifetime_ns != 0) slot.deadline_ns = slot.started_ns + header_.max_lifetime_ns;
+  note_times(arrival, slot);
+  const bool looked_at = slot.first_byte_ns != 0 || header_.on_client_gone != ipc::OnClientGone::leave ||
+                         header_.on_full == ipc::OnFull::drop_oldest_idle;
+  if (slot.built_in == 0 || looked_at) note_socket(arrival, slot);
   table_.serve(arrival.slot);
+}
+
+const ipc::PlanTimes& Starter::times_of(const Arrival& arrival) const noexcept {
+  return arrival.rule < rules_.size() ? rules_[arrival.rule].times : header_.times;
+}
+
+// A built-in looks itself whether its client is idle.
+void Starter::note_times(const Arrival& arrival, ipc::Slot& slot) noexcept {
+  const ipc::PlanTimes& times = times_of(arrival);
+  if (times.max_lifetime_ns != 0) slot.deadline_ns = slot.started_ns + times.max_lifetime_ns;
+  if (slot.built_in == 0) slot.idle_timeout_ns = times.idle_timeout_ns;
+  slot.first_byte_ns = times.first_byte_ns;
+}
+
+// By this the socket is found when the worker has no descriptor of it any more (worker/ipc/tcp_look.h).
+void Starter::note_socket(const Arrival& arrival, ipc::Slot& slot) noexcept {
+  const int connection = arrival.connection.get();
+  slot.cookie = ipc::tcp_cookie(connection);
+  if (slot.cookie == 0) return;
+  slot.real_local = slot.real_peer.family == AF_UNSPEC ? ipc::SocketEnd{} : ipc::socket_end(own_local(arrival));
+  slot.header = static_cast<std::uint32_t>(arrival.header.size());
+  slot.device = ipc::device_of(connection);
 }
 
 // Where the connection arrived, whatever a balancer says.
@@ -126,7 +153,7 @@ child::Started Starter::start_built_in(const Arrival& arrival, ipc::Slot& slot) 
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name));
   const child::BuiltIn request{arrival.connection.get(), title.view(), programs_[arrival.handler].built_in->serve,
-                               handler.idle_timeout_ns, limits_.scope};
+                               times_of(arrival).idle_timeout_ns, limits_.scope};
   return limits_.any() ? child::start_limited_built_in(request, limits_, &slot.pid)
                        : child::start_built_in(request, &slot.pid);
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +57,9 @@ class Starter {
   };
 
   void enter(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  [[nodiscard]] const ipc::PlanTimes& times_of(const Arrival& arrival) const noexcept;
+  void note_times(const Arrival& arrival, ipc::Slot& slot) noexcept;
+  void note_socket(const Arrival& arrival, ipc::Slot& slot) noexcept;
   void greet(int connection) noexcept;
   child::Started start_handler(const Arrival& arrival, ipc::Slot& slot) noexcept;
   child::Started start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept;
@@ -78,6 +82,7 @@ class Starter {
   sys::Fd scope_;                  // the rules that `limits_` names; empty: none
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;
+  std::span<const ipc::PlanRule> rules_;
   std::vector<const char*> socket_names_;
   std::string_view banner_;
   child::Environment environment_;

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,6 +97,7 @@ class Worker {
   SourceWatch sources_;
   Lifetimes lifetimes_;
   Starter starter_;
+  std::optional<ClientWatch> clients_;
   Connections connections_;
   char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
   std::unique_ptr<HandlerOutput> output_;   // logs the standard error of programs
@@ -125,7 +127,9 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* module
       sources_(plan, table_),
       lifetimes_(loop_, plan, table_),
       starter_(plan, table_, ipc::kHandlerErrorFd, modules),
-      connections_(plan, table_, starter_, sources_, lifetimes_, ipc::kChannelFd, ipc::kBellFd),
+      clients_(starter_.executes() ? std::make_optional<ClientWatch>(loop_, table_) : std::nullopt),
+      connections_(plan, table_, starter_, sources_, lifetimes_, clients_ ? &*clients_ : nullptr, ipc::kChannelFd,
+                   ipc::kBellFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_),
       acceptor_(
@@ -201,6 +205,7 @@ void Worker::on_message(const ipc::Down& message, sys::Fd& descriptor) {
           [this](const ipc::Signal& order) { signal_connections(order); },
           [this](const ipc::Limits& order) { limit(order); }, [this](const ipc::Collect& order) { collect(order); },
           [this](const ipc::Forgive& order) { done(order.kType, table_.forgive(order.prefix)); },
+          [this](const ipc::End& order) { connections_.end(order); },
           [&](const ipc::Socket& one) {
             if (descriptor) acceptor_.replace(one.number, std::move(descriptor));
           },

@@ -125,8 +125,12 @@ struct Identity {
 };
 
 // The treatment of a client for which a listener has no room.
-enum class OnFull : std::uint8_t { queue, close, message, reset };
-inline constexpr sys::EnumWords<OnFull, sys::up_to(OnFull::reset)> kOnFullWords{"queue", "close", "message", "reset"};
+enum class OnClientGone : std::uint8_t { leave, term, term_on_eof };
+inline constexpr sys::EnumWords<OnClientGone, sys::up_to(OnClientGone::term_on_eof)> kOnClientGoneWords{"leave", "term",
+                                                                                                        "term_on_eof"};
+enum class OnFull : std::uint8_t { queue, close, message, reset, drop_oldest_idle };
+inline constexpr sys::EnumWords<OnFull, sys::up_to(OnFull::drop_oldest_idle)> kOnFullWords{"queue", "close", "message",
+                                                                                           "reset", "drop_oldest_idle"};
 
 // A count of 0 means "unlimited".
 struct Rate {
@@ -212,6 +216,12 @@ struct Rule {
   std::vector<Network> from;
   bool deny = false;
   std::uint32_t max_connections = 0;  // most connections of each source; 0: as for all other clients
+  // Where these are absent, those of the listener hold.
+  std::optional<Rate> max_rate_per_source;
+  std::optional<Timeout> max_lifetime;
+  std::optional<Timeout> idle_timeout;
+  std::optional<Timeout> first_byte_timeout;
+  bool without_rate = false;  // max_connection_rate is not asked
   std::vector<std::pair<std::string, std::string>> env;
   std::uint32_t handler = 0;  // index in Listener::handlers
 };
@@ -243,7 +253,11 @@ struct Listener {
   // The first one is the listener's own; the others belong to its rules.
   std::vector<Handler> handlers{1};
   Timeout idle_timeout = std::chrono::minutes(10);  // for the built-in handlers
-  std::vector<std::uint8_t> normal_exit{0};         // for the other handlers
+  Timeout program_idle_timeout;                     // for the others
+  Timeout first_byte_timeout;
+  int stop_signal = 15;  // for its connections
+  OnClientGone on_client_gone = OnClientGone::leave;
+  std::vector<std::uint8_t> normal_exit{0};  // for the other handlers
   std::vector<Rule> rules;
   ChildKeys child;
 };

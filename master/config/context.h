@@ -42,6 +42,20 @@ class Context {
   [[nodiscard]] const std::string& file() const { return files_[reading_]; }
   void begin_file(std::string file);
   void return_to_first_file() { reading_ = 0; }
+  // Problems belong to another file for as long as this lives.
+  class OtherFile {
+   public:
+    OtherFile(Context& context, std::string file) : context_(context), before_(context.reading_) {
+      context_.begin_file(std::move(file));
+    }
+    ~OtherFile() { context_.reading_ = before_; }
+    OtherFile(const OtherFile&) = delete;
+    OtherFile& operator=(const OtherFile&) = delete;
+
+   private:
+    Context& context_;
+    std::size_t before_;
+  };
 
   void report(Position at, std::string pointer, std::string message);
   void report(const std::vector<Finding>& findings);

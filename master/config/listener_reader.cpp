@@ -16,6 +16,7 @@
 #include "master/config/socket_reader.h"
 #include "master/config/sources_reader.h"
 #include "master/config/tree_reader.h"
+#include "worker/sys/signal_name.h"
 
 namespace bulkhead::config {
 namespace {
@@ -90,24 +91,47 @@ void set_handler(Context& context, Node& node, const Entry& entry) {
   node.listener->handlers.front() = read_handler(context, entry);
 }
 
-// Whether any handler uses it is known once all have been read: see check_idle_timeout().
-void set_idle_timeout(Context&, Node& node, const Entry& entry) {
-  if (!entry.given) {
-    const bool heeded = std::holds_alternative<BuiltIn>(node.listener->handlers.front());
-    if (heeded) entry.effective = string_value("10m");
-    return;
-  }
-  node.listener->idle_timeout = entry.is_word() ? Timeout() : as_duration(entry.value);
+Timeout as_timeout(const Entry& entry) {
+  return entry.is_word() ? Timeout() : Timeout(as_duration(entry.value));
 }
 
-void check_idle_timeout(Context& context, const Section& section, const Listener& listener) {
-  const bool given = section.object.find("idle_timeout") != nullptr;
-  const bool heeded = std::any_of(listener.handlers.begin(), listener.handlers.end(),
-                                  [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
-  if (!given || heeded) return;
-  context.report(section.place_of("idle_timeout"), section.pointer_of("idle_timeout"),
-                 "only the built-in handlers have an idle_timeout: a program or library reads its connection itself, "
-                 "and only it knows when no more input is expected");
+void set_idle_timeout(Context&, Node& node, const Entry& entry) {
+  if (!entry.given) {
+    const bool built_in = std::holds_alternative<BuiltIn>(node.listener->handlers.front());
+    entry.effective = string_value(built_in ? "10m" : "infinity");
+    return;
+  }
+  node.listener->idle_timeout = node.listener->program_idle_timeout = as_timeout(entry);
+}
+
+// No value of the key would mean the two defaults.
+bool has_one_idle_timeout(const Listener& listener) {
+  const auto is_built_in = [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); };
+  const auto count = std::ranges::count_if(listener.handlers, is_built_in);
+  return count == 0 || count == std::ssize(listener.handlers);
+}
+
+bool is_unix(const ListenAddress& address) {
+  return address.form == ListenAddress::Form::unix_path || address.form == ListenAddress::Form::unix_abstract;
+}
+
+// The kernel says of TCP connections only what these need to know.
+void check_looks(Context& context, const Section& section, const Listener& listener) {
+  if (std::ranges::none_of(listener.listen, is_unix)) return;
+  const bool built_in = std::ranges::all_of(
+      listener.handlers, [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
+  const std::pair<std::string_view, bool> keys[] = {
+      {"idle_timeout", !built_in && listener.program_idle_timeout.has_value()},
+      {"first_byte_timeout", listener.first_byte_timeout.has_value()},
+      {"on_client_gone", listener.on_client_gone != OnClientGone::leave},
+      {"on_full", listener.on_full == OnFull::drop_oldest_idle}};
+  for (const auto& [key, looks] : keys) {
+    if (!looks) continue;
+    context.report(section.place_of(key), section.pointer_of(key),
+                   fmt::format("{} needs TCP, and this listener has a Unix socket: only of TCP connections the kernel "
+                               "says when something was last sent, and whether the client is still there",
+                               key));
+  }
 }
 
 // A worker loads its modules after it has changed to the identity and root directory of its connections, and uses /proc
@@ -166,11 +190,15 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"banner_fail",
                  [](Context&, Node& node, const Entry& e) { node.listener->banner_fail = e.value.text; }},
     Setter<Node>{"max_lifetime",
-                 [](Context&, Node& node, const Entry& e) {
-                   node.listener->max_lifetime = e.is_word() ? Timeout() : Timeout(as_duration(e.value));
-                 }},
+                 [](Context&, Node& node, const Entry& e) { node.listener->max_lifetime = as_timeout(e); }},
     Setter<Node>{"handler", set_handler},
     Setter<Node>{"idle_timeout", set_idle_timeout},
+    Setter<Node>{"first_byte_timeout",
+                 [](Context&, Node& node, const Entry& e) { node.listener->first_byte_timeout = as_timeout(e); }},
+    Setter<Node>{"on_client_gone", [](Context&, Node& node,
+                                      const Entry& e) { node.listener->on_client_gone = as_enum<OnClientGone>(e); }},
+    Setter<Node>{"stop_signal", [](Context&, Node& node,
+                                   const Entry& e) { node.listener->stop_signal = sys::signal_number(e.value.text); }},
     Setter<Node>{"normal_exit",
                  [](Context&, Node& node, const Entry& e) { node.listener->normal_exit = as_exit_statuses(e.value); }},
     Setter<Node>{"rules", set_rules},
@@ -232,9 +260,12 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   const InRoot root(context, section);
   node.listener.emplace();
   read_options(context, section, Scope::listener, kListenerSetters, node, effective);
+  if (section.object.find("idle_timeout") == nullptr && !has_one_idle_timeout(*node.listener)) {
+    std::erase_if(effective.members, [](const Member& member) { return member.key == "idle_timeout"; });
+  }
   move_shutdown_to_connections(node);
   check_admission(context, section, *node.listener);
-  check_idle_timeout(context, section, *node.listener);
+  check_looks(context, section, *node.listener);
   check_variables(context, section);
   const auto& handlers = node.listener->handlers;
   const bool built_in = std::all_of(handlers.begin(), handlers.end(),

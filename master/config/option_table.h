@@ -132,6 +132,8 @@ inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the limits
 inline constexpr Limits kBufferSize{4096, 1 << 30};
 inline constexpr Limits kHandshake{1, 3600 * kSecond};
 
+inline constexpr std::string_view kStopSignals = "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH";
+
 // clang-format off
 // A word's place in `words` is the value of its enumerator: joined<> of the words beside the enum.
 inline constexpr std::array kOptions{
@@ -249,8 +251,15 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "max_lifetime", Type::duration, by_default("\"infinity\""), kPositiveDuration, "infinity",
            "How long a connection may last."},
     Option{Scope::listener, "handler", Type::object, kRequired, {}, kBuiltIns, "What serves a connection."},
-    Option{Scope::listener, "idle_timeout", Type::duration, computed("\"10m\" for a built-in handler"),
-           kPositiveDuration, "infinity", "How long a connection of a built-in handler may be idle."},
+    Option{Scope::listener, "idle_timeout", Type::duration,
+           computed("\"10m\" for a built-in handler, \"infinity\" for others"), kPositiveDuration, "infinity",
+           "How long a connection may be idle."},
+    Option{Scope::listener, "first_byte_timeout", Type::duration, by_default("\"infinity\""), kPositiveDuration,
+           "infinity", "How soon a client must have sent something."},
+    Option{Scope::listener, "on_client_gone", Type::word, by_default("\"leave\""), {}, sys::joined<kOnClientGoneWords>,
+           "What happens to a handler whose client has left."},
+    Option{Scope::listener, "stop_signal", Type::word, by_default("\"TERM\""), {}, kStopSignals,
+           "Signal that asks the handler of a connection to end."},
     Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",
            "Exit statuses of a handler's program that count as a normal end."},
     Option{Scope::listener, "rules", Type::rules, by_default("[]"), {}, "",
@@ -295,8 +304,7 @@ inline constexpr std::array kOptions{
            "Exit statuses that count as a normal end."},
     Option{Scope::process, "permanent_failure_exit", Type::exit_statuses, by_default("[]"), {}, "",
            "Exit statuses after which it is never started again."},
-    Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {},
-           "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH",
+    Option{Scope::process, "stop_signal", Type::word, by_default("\"TERM\""), {}, kStopSignals,
            "Signal that asks the process to end."},
     Option{Scope::process, "reload_signal", Type::word, kNone, {}, "HUP|INT|QUIT|ALRM|USR1|USR2|WINCH",
            "Signal that asks the process to read its files again."},
@@ -407,7 +415,17 @@ inline constexpr std::array kOptions{
     Option{Scope::rule, "action", Type::word, by_default("\"allow\""), {}, "allow|deny",
            "Whether these clients are served."},
     Option{Scope::rule, "max_connections", Type::integer, computed("the listener's max_connections_per_source"),
-           {1, 1'000'000}, "", "Most connections that each of their sources may have at the same time."},
+           {1, 1'000'000}, "unlimited", "Most connections that each of their sources may have at the same time."},
+    Option{Scope::rule, "max_rate_per_source", Type::rate, computed("the listener's max_rate_per_source"), {},
+           "unlimited", "How many connections may begin from each of their sources."},
+    Option{Scope::rule, "max_connection_rate", Type::word, computed("the listener's max_connection_rate"), {},
+           "unlimited", "Whether the listener's max_connection_rate holds for them."},
+    Option{Scope::rule, "max_lifetime", Type::duration, computed("the listener's max_lifetime"), kPositiveDuration,
+           "infinity", "How long their connections may last."},
+    Option{Scope::rule, "idle_timeout", Type::duration, computed("the listener's idle_timeout"), kPositiveDuration,
+           "infinity", "How long their connections may be idle."},
+    Option{Scope::rule, "first_byte_timeout", Type::duration, computed("the listener's first_byte_timeout"),
+           kPositiveDuration, "infinity", "How soon they must have sent something."},
     Option{Scope::rule, "env", Type::environment, by_default("{}"), {}, "",
            "Further environment variables for a program."},
     Option{Scope::rule, "handler", Type::object, computed("the listener's handler"), {}, kBuiltIns,

@@ -18,6 +18,13 @@ struct RuleReading {
   std::optional<Handler> handler;
 };
 
+constexpr std::uint32_t kUnlimited = 0xffffffff;
+
+template <std::optional<Timeout> Rule::*Field>
+void set_time(Context&, RuleReading& reading, const Entry& entry) {
+  if (entry.given) reading.rule.*Field = entry.is_word() ? Timeout() : Timeout(as_duration(entry.value));
+}
+
 constexpr std::array kRuleSetters{
     Setter<RuleReading>{
         "from", [](Context& context, RuleReading& r, const Entry& e) { r.rule.from = read_networks(context, e); }},
@@ -25,8 +32,17 @@ constexpr std::array kRuleSetters{
                         [](Context&, RuleReading& r, const Entry& e) { r.rule.deny = e.value.text == "deny"; }},
     Setter<RuleReading>{"max_connections",
                         [](Context&, RuleReading& r, const Entry& e) {
-                          if (e.given) r.rule.max_connections = as_integer(e.value);
+                          if (e.given) r.rule.max_connections = e.is_word() ? kUnlimited : as_integer(e.value);
                         }},
+    Setter<RuleReading>{"max_rate_per_source",
+                        [](Context& context, RuleReading& r, const Entry& e) {
+                          if (e.given) r.rule.max_rate_per_source = read_rate(context, e);
+                        }},
+    Setter<RuleReading>{"max_connection_rate",
+                        [](Context&, RuleReading& r, const Entry& e) { r.rule.without_rate = e.given; }},
+    Setter<RuleReading>{"max_lifetime", set_time<&Rule::max_lifetime>},
+    Setter<RuleReading>{"idle_timeout", set_time<&Rule::idle_timeout>},
+    Setter<RuleReading>{"first_byte_timeout", set_time<&Rule::first_byte_timeout>},
     Setter<RuleReading>{"env",
                         [](Context&, RuleReading& r, const Entry& e) {
                           for (const Member& one : e.value.members) r.rule.env.emplace_back(one.key, one.value.text);
@@ -50,17 +66,30 @@ void check_from(Context& context, const Section& section, const Rule& rule, cons
   }
 }
 
+const Option* option_of_rule(std::string_view key) {
+  const auto* const row = std::ranges::find_if(
+      kOptions, [key](const Option& option) { return option.scope == Scope::rule && option.name == key; });
+  return row == kOptions.end() ? nullptr : row;
+}
+
 void check_use(Context& context, const Section& section, const RuleReading& reading) {
   const auto blame = [&](std::string_view key, const std::string& why) {
     context.report(section.place_of(key), section.pointer_of(key), why);
   };
-  const std::pair<std::string_view, bool> extras[] = {{"max_connections", reading.rule.max_connections != 0},
-                                                      {"env", !reading.rule.env.empty()},
-                                                      {"handler", reading.handler.has_value()}};
-  for (const auto& [key, given] : extras) {
-    if (reading.rule.deny && given) blame(key, fmt::format("a rule that denies cannot have {}", key));
+  for (const Member& member : section.object.members) {
+    const bool own = member.key == "from" || member.key == "action" || option_of_rule(member.key) == nullptr ||
+                     (member.key == "env" && member.value.members.empty());
+    if (reading.rule.deny && !own) blame(member.key, fmt::format("a rule that denies cannot have {}", member.key));
   }
   if (reading.rule.deny) return;
+  const Listener& listener = reading.listener;
+  if (reading.rule.without_rate &&
+      (listener.on_full == OnFull::queue || listener.on_full == OnFull::drop_oldest_idle) &&
+      listener.proxy.protocol == ProxyProtocol::off) {
+    blame("max_connection_rate",
+          "with this on_full the kernel's queue waits for max_connection_rate before it is known who the "
+          "client is; choose \"close\", \"message\" or \"reset\"");
+  }
   const Handler& handler = reading.handler ? *reading.handler : reading.listener.handlers.front();
   if (!reading.rule.env.empty() && std::holds_alternative<BuiltIn>(handler)) {
     blame("env", fmt::format("env is only for a program, and the handler is {}", name_of(handler)));

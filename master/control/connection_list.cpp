@@ -29,6 +29,18 @@ std::string local_text(const net::Listener& listener, const ipc::Peer& local) {
   return socket == nullptr ? "unix:" : socket->text;
 }
 
+// What the kernel says of its socket; of a Unix socket, or of the connection of a built-in handler, nothing.
+void add_traffic(const ipc::Slot& slot, const ipc::TcpLook& look, ordered_json& out) {
+  using State = ipc::TcpLook::State;
+  if (look.has_figures()) {
+    out["bytes_in"] = look.received - std::min<std::uint64_t>(look.received, slot.header);
+    out["bytes_out"] = look.sent;
+    out["idle_seconds"] = seconds_of(look.idle_ns);
+  }
+  if (look.state == State::client_closed) out["closed_by"] = "client";
+  if (look.state == State::we_closed) out["closed_by"] = "handler";
+}
+
 ordered_json connection_json(const net::Listener& listener, std::uint32_t index, const ipc::Slot& slot) {
   char hex[17];
   const std::int64_t age = std::max<std::int64_t>(0, sys::monotonic_ns() - slot.started_ns);
@@ -89,7 +101,9 @@ void ConnectionList::next_of(const net::Listener& listener, std::uint32_t last, 
     if (!concerns(listener, *slot)) continue;
     if (std::exchange(any_, true)) out += ',';
     // A table may hold any bytes: invalid UTF-8 is replaced, because dump() would throw.
-    out += connection_json(listener, slot_, *slot).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    ordered_json one = connection_json(listener, slot_, *slot);
+    add_traffic(*slot, sockets_.look(*slot), one);
+    out += one.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
     ++listed;
   }
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "master/net/listener.h"
+#include "worker/ipc/tcp_look.h"
 
 namespace bulkhead::control {
 
@@ -35,6 +36,7 @@ class ConnectionList {
   [[nodiscard]] bool concerns(const net::Listener& listener, const ipc::Slot& slot) const;
 
   const Listeners& listeners_;
+  ipc::TcpDiag sockets_;
   std::string of_;
   std::string path_;  // of the present listener
   std::uint32_t number_ = 0;

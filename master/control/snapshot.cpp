@@ -43,7 +43,8 @@ ordered_json counts_json(const ipc::Counts& counts, std::uint32_t adopted) {
     refused[std::string(ipc::refusal_text(static_cast<ipc::Refusal>(i)))] = counts.refused[i];
   }
   return {{"active", counts.serving},      {"adopted", adopted},        {"accepted", counts.completed + counts.serving},
-          {"completed", counts.completed}, {"crashed", counts.crashed}, {"refused", std::move(refused)}};
+          {"completed", counts.completed}, {"crashed", counts.crashed}, {"client_gone", counts.client_gone},
+          {"refused", std::move(refused)}};
 }
 
 void add_leaf(const World& world, const NodeView& view, ordered_json& out) {

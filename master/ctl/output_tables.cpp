@@ -21,7 +21,7 @@ std::string refusals_text(const Json& counts) {
 
 std::vector<Cell> stats_row(std::string name, const Json& counts) {
   std::vector<Cell> row{{std::move(name)}};
-  for (const char* column : {"active", "adopted", "accepted", "completed", "crashed"}) {
+  for (const char* column : {"active", "adopted", "accepted", "completed", "crashed", "client_gone"}) {
     row.push_back({member_text(counts, column), "", true});
   }
   row.push_back({refusals_text(counts)});
@@ -64,6 +64,7 @@ std::string stats_text(const Json& stats, const Style& style) {
              {"ACCEPTED", "", true},
              {"COMPLETED", "", true},
              {"CRASHED", "", true},
+             {"CLIENT_GONE", "", true},
              {"REFUSED"}});
   const Json& listeners = member(stats, "listeners");
   if (listeners.is_array()) {

@@ -238,9 +238,10 @@ void Narrator::adopted(const std::string& listener, const std::string& worker, s
   events_.publish("children_adopted", listener, {{"from", worker}, {"count", count}});
 }
 
-void Narrator::connection_crashed(const std::string& listener, std::uint64_t id, pid_t pid) {
+void Narrator::connection_failed(const std::string& listener, std::uint64_t id, pid_t pid, bool client_gone) {
   char hex[17];
-  events_.publish("connection_crashed", listener, {{"id", ipc::hex_text(id, hex)}, {"pid", pid}});
+  events_.publish(client_gone ? "connection_client_gone" : "connection_crashed", listener,
+                  {{"id", ipc::hex_text(id, hex)}, {"pid", pid}});
 }
 
 void Narrator::worker_hung(const std::string& worker, pid_t pid) {

@@ -58,7 +58,8 @@ class Narrator {
   void accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason, int error);
   void accept_resumed(const std::string& listener, const std::string& worker);
   void adopted(const std::string& listener, const std::string& worker, std::uint32_t count);
-  void connection_crashed(const std::string& listener, std::uint64_t id, pid_t pid);
+  // `client_gone`: not a crash, the client left first.
+  void connection_failed(const std::string& listener, std::uint64_t id, pid_t pid, bool client_gone);
   void worker_hung(const std::string& worker, pid_t pid);
   void watchdog_expired(const std::string& path);
 

@@ -45,7 +45,7 @@ struct ListenerHandover {
   std::uint32_t max_connections = 0;  // the limits in force
   std::uint32_t rate_count = 0;
   std::int64_t rate_per_ns = 0;
-  std::vector<std::uint64_t> counts;  // as shown: completed, crashed, refused
+  std::vector<std::uint64_t> counts;  // as shown: completed, crashed, client_gone, refused
   std::vector<OrderHandover> orders;
   std::vector<SocketHandover> sockets;  // empty: the listener is stopped
   std::vector<HandlerNames> handlers;

@@ -105,7 +105,7 @@ ListenerHandover Listener::hand_over() const {
                        {},
                        {}};
   const ipc::Counts& shown = counts();
-  out.counts = {shown.completed, shown.crashed};
+  out.counts = {shown.completed, shown.crashed, shown.client_gone};
   out.counts.insert(out.counts.end(), std::begin(shown.refused), std::end(shown.refused));
   for (const auto& [slot, order] : orders_) out.orders.push_back({slot, ipc::word_of(order.word)});
   for (const ListeningSocket& socket : sockets_) {
@@ -147,10 +147,11 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
   table_ = std::move(*table);
   for (const OrderHandover& one : from.orders) order(one.slot, ipc::master_word(one.word));
   ipc::Counts shown;
-  if (from.counts.size() == 2 + ipc::kRefusals) {
+  if (from.counts.size() == 3 + ipc::kRefusals) {
     shown.completed = from.counts[0];
     shown.crashed = from.counts[1];
-    std::copy(from.counts.begin() + 2, from.counts.end(), std::begin(shown.refused));
+    shown.client_gone = from.counts[2];
+    std::copy(from.counts.begin() + 3, from.counts.end(), std::begin(shown.refused));
   }
   tally_.resume(shown);
   return std::nullopt;

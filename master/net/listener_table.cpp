@@ -130,7 +130,8 @@ void Listener::count(OpenEnds& ends, const Order& order, std::uint32_t by) noexc
   if (!order.serving) return;
   ends.serving += by;
   if (order.word.wish != ipc::MasterWord::Wish::release) ends.ended += by;
-  if (order.word.crashed) ends.crashed += by;
+  if (order.word.count == ipc::EndCount::crashed) ends.crashed += by;
+  if (order.word.count == ipc::EndCount::client_gone) ends.client_gone += by;
 }
 
 void Listener::order(std::uint32_t slot, const ipc::MasterWord& word) {

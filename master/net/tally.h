@@ -17,6 +17,7 @@ struct OpenEnds {
   std::uint32_t serving = 0;  // still counted as serving, some of them released
   std::uint32_t ended = 0;
   std::uint32_t crashed = 0;
+  std::uint32_t client_gone = 0;
 };
 
 class Tally {
@@ -26,6 +27,7 @@ class Tally {
     if (!table) return shown_;
     raise(shown_.completed, table->completed + open.ended);
     raise(shown_.crashed, table->crashed + open.crashed);
+    raise(shown_.client_gone, table->client_gone + open.client_gone);
     for (std::size_t i = 0; i < ipc::kRefusals; ++i) raise(shown_.refused[i], table->refused[i]);
     shown_.serving = table->serving - std::min(table->serving, open.serving);
     shown_.used = table->used;

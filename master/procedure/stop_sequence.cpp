@@ -145,7 +145,7 @@ void StopSequence::worker_ready(const process::WorkerProcess& worker) {
 void StopSequence::worker_gone(net::Listener& listener) {
   if (leaves_ || !concerns(listener) || phase_ < Phase::terminating) return;
   const bool killed = std::find(to_kill_.begin(), to_kill_.end(), &listener) == to_kill_.end();
-  workforce_.signal_adopted(listener, killed ? SIGKILL : SIGTERM);
+  workforce_.signal_adopted(listener, killed ? SIGKILL : listener.config().stop_signal);
 }
 
 bool StopSequence::no_connections() const {
@@ -202,7 +202,7 @@ void StopSequence::signal_share(net::Listener& listener, std::uint32_t& next, do
   const auto end = static_cast<std::uint32_t>(std::min(listener.table().high_water(), listener.most_slots()) * share);
   for (; next < end; ++next) {
     const auto slot = listener.table().copy(next);
-    if (slot) (void)workforce_.signal_connection(listener, next, slot->use, SIGTERM);
+    if (slot) (void)workforce_.signal_connection(listener, next, slot->use, listener.config().stop_signal);
   }
 }
 
@@ -216,7 +216,9 @@ void StopSequence::tick_spread() {
     return;
   }
   next_slot_.clear();
-  for (net::Listener* listener : listeners_) workforce_.signal_connections(*listener, SIGTERM);
+  for (net::Listener* listener : listeners_) {
+    workforce_.signal_connections(*listener, listener->config().stop_signal);
+  }
 }
 
 void StopSequence::kill_connections() {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "master/process/worker_plan.h"
+#include "worker/ipc/attention.h"
 #include "worker/ipc/lifetime.h"
 #include "worker/log/log.h"
 #include "worker/sys/clock.h"
@@ -20,6 +21,10 @@ constexpr std::int64_t kParkFor = 5'000'000'000;
 constexpr std::size_t kMaxParked = 4096;
 constexpr std::size_t kBatch = 128;
 constexpr std::uint32_t kMaxLogged = 100;  // lines of a sweep
+
+ipc::EndCause believable_cause(const ipc::Slot& copy) {
+  return copy.cause < ipc::EndCause::count_ ? copy.cause : ipc::EndCause::none;
+}
 
 bool kills_groups(const net::Listener& listener) {
   return listener.config().child.kill_mode == config::KillMode::group;
@@ -38,7 +43,8 @@ bool Adoption::may_signal(pid_t pid, const Connection& connection) {
 bool Adoption::tell(pid_t pid, const Connection& connection, int signal) {
   if (!may_signal(pid, connection)) return false;
   const bool group = kills_groups(*connection.listener);
-  return signal == SIGTERM ? system_.ask_to_end(pid, signal, group) : system_.signal(pid, signal, group);
+  const bool asks = signal == SIGTERM || signal == connection.listener->config().stop_signal;
+  return asks ? system_.ask_to_end(pid, signal, group) : system_.signal(pid, signal, group);
 }
 
 bool Adoption::sweep(Sweep& sweep) {
@@ -85,6 +91,7 @@ void Adoption::add(pid_t pid, const Connection& connection) {
   adopted_.emplace(pid, connection);
   ++counts_[connection.listener];
   if (connection.deadline_ns != 0) deadlines_.emplace(connection.deadline_ns, pid);
+  look_soon(pid);
 }
 
 void Adoption::order(net::Listener& listener, std::uint32_t slot, const ipc::MasterWord& word) {
@@ -95,7 +102,9 @@ void Adoption::order(net::Listener& listener, std::uint32_t slot, const ipc::Mas
 bool Adoption::adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy) {
   net::Listener& listener = *sweep.listener;
   const std::int64_t deadline = believable_deadline(copy, sys::monotonic_ns());
-  const Connection connection{&listener, slot, copy.use, sweep.user, copy.asked != 0, copy.lifetime, deadline};
+  const ipc::Lifetime lifetime = copy.lifetime <= ipc::Lifetime::killed ? copy.lifetime : ipc::Lifetime::killed;
+  const Connection connection{&listener, slot, copy.use, sweep.user, copy.asked != 0, lifetime, believable_cause(copy),
+                              deadline};
   const bool believable = copy.pid > 1 && !is_ours_(copy.pid) && !adopted_.contains(copy.pid);
   if (believable && system_.is_child(copy.pid)) {
     add(copy.pid, connection);
@@ -137,7 +146,7 @@ void Adoption::reap(pid_t pid) {
   const auto found = adopted_.find(pid);
   if (found == adopted_.end()) return;
   const Connection connection = found->second;
-  forget_deadline(found);
+  forget_times(found);
   adopted_.erase(found);
   forget_one(connection.listener);
   const auto end = system_.reap(pid, kills_groups(*connection.listener) && may_signal(pid, connection));
@@ -149,8 +158,18 @@ void Adoption::reap(pid_t pid) {
   copy->pid = pid;
   if (connection.asked) copy->asked = 1;
   copy->lifetime = connection.lifetime;
-  const ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
+  copy->cause = connection.cause;
+  ipc::Ended how = ipc::ended_of(*copy, end->wait_status, normal_exits(connection.listener->config()));
+  if (!how.built_in && (log_ends_ || ipc::may_be_client_gone(how))) how.closed_by = who_closed(*copy);
   ended(connection, *copy, how, end->usage, end->group_lives, nullptr);
+}
+
+// Of a connection whose socket is gone nothing else is known. That its client was first is likely: only a handler that
+// left bytes unread makes its own close as final.
+ipc::ClosedBy Adoption::who_closed(const ipc::Slot& slot) {
+  const ipc::TcpLook look = system_.look_at(slot);
+  const bool left = slot.client_left != 0 || look.state == ipc::TcpLook::State::gone;
+  return ipc::closed_by(look.state, left ? ipc::ClosedBy::client : ipc::ClosedBy::unknown);
 }
 
 // The deadline that the connection began with, even if the configuration has changed since; an implausible time is cut.
@@ -160,30 +179,67 @@ std::int64_t Adoption::believable_deadline(const ipc::Slot& copy, std::int64_t n
 }
 
 std::optional<supervision::Instant> Adoption::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return supervision::Instant(supervision::Duration(deadlines_.begin()->first));  // both count on CLOCK_MONOTONIC
+  std::optional<supervision::Instant> next;
+  for (const auto* due : {&deadlines_, &looks_}) {
+    if (due->empty()) continue;
+    const supervision::Instant first(supervision::Duration(due->begin()->first));  // both count on CLOCK_MONOTONIC
+    if (!next || first < *next) next = first;
+  }
+  return next;
 }
 
 void Adoption::on_deadline(supervision::Instant now) {
   const std::int64_t now_ns = now.time_since_epoch().count();
   const std::int64_t began = sys::monotonic_ns();
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now_ns && sys::monotonic_ns() - began < sys::kSlice) {
-    const pid_t pid = deadlines_.begin()->second;
-    deadlines_.erase(deadlines_.begin());
-    if (const auto found = adopted_.find(pid); found != adopted_.end()) overdue(pid, found->second, now_ns);
+  const auto next_of = [&](std::set<std::pair<std::int64_t, pid_t>>& due) {
+    const bool any = !due.empty() && due.begin()->first <= now_ns && sys::monotonic_ns() - began < sys::kSlice;
+    return any ? adopted_.find(due.extract(due.begin()).value().second) : adopted_.end();
+  };
+  for (auto found = next_of(deadlines_); found != adopted_.end(); found = next_of(deadlines_)) {
+    overdue(found->first, found->second, ipc::EndCause::max_lifetime, now_ns);
+  }
+  for (auto found = next_of(looks_); found != adopted_.end(); found = next_of(looks_)) {
+    look_at(found->first, found->second, now_ns);
   }
 }
 
-void Adoption::overdue(pid_t pid, Connection& connection, std::int64_t now_ns) {
+// Its limits in time stand in its slot, so those hold that it began under; on_client_gone is the listener's now.
+void Adoption::look_soon(pid_t pid) {
+  Connection& connection = adopted_.at(pid);
+  const auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use || connection.lifetime != ipc::Lifetime::going_on) return;
+  if (!ipc::is_watched(*copy, on_client_gone(connection.listener->config()))) return;
+  connection.look_ns = sys::monotonic_ns();
+  looks_.emplace(connection.look_ns, pid);
+}
+
+void Adoption::look_at(pid_t pid, Connection& connection, std::int64_t now_ns) {
+  connection.look_ns = 0;
+  const auto copy = connection.listener->table().copy(connection.slot);
+  if (!copy || copy->use != connection.use || connection.lifetime != ipc::Lifetime::going_on) return;
+  const ipc::OnClientGone on_gone = on_client_gone(connection.listener->config());
+  const ipc::Judgement found = ipc::judge(*copy, system_.look_at(*copy), on_gone, now_ns);
+  if (found.cause != ipc::EndCause::none) {
+    deadlines_.erase({connection.deadline_ns, pid});
+    return overdue(pid, connection, found.cause, now_ns);
+  }
+  if (found.next_ns == 0) return;
+  connection.look_ns = found.next_ns;
+  looks_.emplace(found.next_ns, pid);
+}
+
+void Adoption::overdue(pid_t pid, Connection& connection, ipc::EndCause cause, std::int64_t now_ns) {
   net::Listener& listener = *connection.listener;
-  const ipc::Overdue step =
-      ipc::next_overdue(connection.lifetime, now_ns, listener.config().connection_shutdown.count());
+  const ipc::Overdue step = ipc::next_overdue(
+      connection.lifetime, now_ns, listener.config().connection_shutdown.count(), listener.config().stop_signal);
+  if (connection.lifetime == ipc::Lifetime::going_on) connection.cause = cause;
   connection.lifetime = step.lifetime;
   connection.deadline_ns = step.deadline_ns;
   if (step.deadline_ns != 0) deadlines_.emplace(step.deadline_ns, pid);
   if (!tell(pid, connection, step.signal)) return;
-  const auto copy = listener.table().copy(connection.slot);
+  auto copy = listener.table().copy(connection.slot);
   if (!copy) return;
+  copy->cause = connection.cause;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
   ipc::log_connection_overdue(listener.path(), id, *copy, step.signal, now_ns);
 }
@@ -195,9 +251,10 @@ void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const 
   word.use = connection.use;
   word.wish = ipc::MasterWord::Wish::end;
   word.known = how.known;
-  word.asked = how.asked;
-  word.timed_out = how.timed_out;
-  word.crashed = ipc::is_crash(how);
+  const bool for_another = how.cause == ipc::EndCause::client_gone || how.cause == ipc::EndCause::dropped;
+  word.asked = how.asked || for_another;
+  word.timed_out = how.cause != ipc::EndCause::none && !for_another;
+  word.count = ipc::count_of(how);
   word.wait_status = static_cast<std::uint16_t>(how.wait_status);
   if (group_lives) {
     const std::int64_t deadline = sys::monotonic_ns() + listener.config().connection_shutdown.count();
@@ -219,15 +276,17 @@ void Adoption::linger(const Lingering& group) {
 
 void Adoption::log_end_of(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how,
                           const rusage& usage, Sweep* sweep) {
-  if (!ipc::is_logged(how, log_ends_)) return;
+  const ipc::EndCount count = ipc::count_of(how);
+  if (!ipc::is_logged(how, log_ends_) && count == ipc::EndCount::normal) return;
   if (sweep != nullptr && ++sweep->logged > kMaxLogged) {
     ++sweep->unlogged;
     return;
   }
   const net::Listener& listener = *connection.listener;
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
-  ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
-  if (ipc::is_crash(how)) on_crash_({*connection.listener, id, slot, how.wait_status, usage});
+  if (ipc::is_logged(how, log_ends_)) ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
+  if (count == ipc::EndCount::normal) return;
+  on_crash_({*connection.listener, id, slot, how.wait_status, usage, count == ipc::EndCount::client_gone});
 }
 
 void Adoption::park(pid_t pid, int wait_status, std::int64_t now_ns) {
@@ -254,6 +313,17 @@ bool Adoption::signal_some() {
     if (connection.listener == next.listener && connection.use == next.use) tell(next.pid, connection, next.signal);
   }
   return asked_.empty();
+}
+
+bool Adoption::end_one(const net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) {
+  const auto found = std::ranges::find_if(adopted_, [&](const auto& one) {
+    return one.second.listener == &listener && one.second.slot == slot && one.second.use == use;
+  });
+  if (found == adopted_.end()) return false;
+  if (found->second.lifetime != ipc::Lifetime::going_on) return true;
+  forget_times(found);
+  overdue(found->first, found->second, cause, sys::monotonic_ns());
+  return true;
 }
 
 bool Adoption::signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
@@ -313,7 +383,7 @@ std::vector<ipc::KeptUse> Adoption::slots_of(const net::Listener& listener) cons
 void Adoption::forget(net::Listener& listener) {
   const auto concerns = [&listener](const auto& entry) { return entry.listener == &listener; };
   for (auto entry = adopted_.begin(); entry != adopted_.end();) {
-    if (entry->second.listener == &listener) forget_deadline(entry);
+    if (entry->second.listener == &listener) forget_times(entry);
     entry = entry->second.listener == &listener ? adopted_.erase(entry) : std::next(entry);
   }
   counts_.erase(&listener);

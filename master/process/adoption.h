@@ -39,6 +39,7 @@ class Adoption {
     const ipc::Slot& slot;
     int wait_status;
     const rusage& usage;
+    bool client_gone;  // no crash: its client had left
   };
   using OnCrash = std::function<void(const Crash&)>;
 
@@ -74,9 +75,12 @@ class Adoption {
   void signal_all(const net::Listener& listener, int signal);
   // For some milliseconds. True: done; false: call again.
   bool signal_some();
+  // Ends it now, unless it is being ended already. False: it is not here.
+  [[nodiscard]] bool end_one(const net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause);
   [[nodiscard]] bool signal_one(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal);
 
-  // Ends connections whose max_lifetime is over, as worker/lifetimes.h does.
+  // Ends connections whose max_lifetime is over, and those that a look at their sockets finds due, as
+  // worker/lifetimes.h does.
   void on_deadline(supervision::Instant now);
   [[nodiscard]] std::optional<supervision::Instant> next_deadline() const;
 
@@ -106,7 +110,9 @@ class Adoption {
     std::optional<std::uint32_t> user;
     bool asked;
     ipc::Lifetime lifetime;
+    ipc::EndCause cause;
     std::int64_t deadline_ns;  // 0: none
+    std::int64_t look_ns = 0;  // when its socket is looked at next; 0: never
   };
   struct Lingering {
     net::Listener* listener;
@@ -131,10 +137,16 @@ class Adoption {
   using Adopted = std::unordered_map<pid_t, Connection>;
 
   [[nodiscard]] static std::int64_t believable_deadline(const ipc::Slot& copy, std::int64_t now_ns);
-  void forget_deadline(Adopted::const_iterator which) { deadlines_.erase({which->second.deadline_ns, which->first}); }
+  void forget_times(Adopted::const_iterator which) {
+    deadlines_.erase({which->second.deadline_ns, which->first});
+    looks_.erase({which->second.look_ns, which->first});
+  }
+  void look_soon(pid_t pid);
+  void look_at(pid_t pid, Connection& connection, std::int64_t now_ns);
   [[nodiscard]] bool may_signal(pid_t pid, const Connection& connection);
   bool tell(pid_t pid, const Connection& connection, int signal);
-  void overdue(pid_t pid, Connection& connection, std::int64_t now_ns);
+  [[nodiscard]] ipc::ClosedBy who_closed(const ipc::Slot& slot);
+  void overdue(pid_t pid, Connection& connection, ipc::EndCause cause, std::int64_t now_ns);
   void sweep_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   [[nodiscard]] bool adopt_slot(Sweep& sweep, std::uint32_t slot, const ipc::Slot& copy);
   [[nodiscard]] std::optional<int> take_parked(pid_t pid);  // its wait status
@@ -155,6 +167,7 @@ class Adoption {
   Adopted adopted_;
   std::unordered_map<const net::Listener*, std::uint32_t> counts_;  // of adopted_
   std::set<std::pair<std::int64_t, pid_t>> deadlines_;              // of those that have one, the next first
+  std::set<std::pair<std::int64_t, pid_t>> looks_;                  // the same for looks at their sockets
   std::vector<Lingering> lingering_;
   std::size_t next_lingering_ = 0;
   std::vector<Parked> parked_;

@@ -15,6 +15,7 @@
 
 #include "master/process/proc_walk.h"
 #include "master/process/spawn.h"
+#include "worker/ipc/tcp_look.h"
 #include "worker/sys/children.h"
 #include "worker/sys/result.h"
 #include "worker/sys/signal.h"
@@ -68,10 +69,15 @@ class ChildSystem {
   // named.
   [[nodiscard]] virtual sys::LeftoverGroup end_left_over(pid_t group, std::optional<std::uint32_t> user,
                                                          bool due) noexcept;
+  // The kernel's view of the socket of a connection. The slot's values may be anything.
+  [[nodiscard]] virtual ipc::TcpLook look_at(const ipc::Slot& slot) noexcept { return sockets_.look(slot); }
   // sys::end_group().
   [[nodiscard]] virtual std::optional<sys::Ended> reap(pid_t child, bool group) noexcept {
     return sys::end_group(child, group);
   }
+
+ private:
+  ipc::TcpDiag sockets_;
 };
 
 }  // namespace bulkhead::process

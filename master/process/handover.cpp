@@ -163,7 +163,8 @@ AdoptionHandover Adoption::hand_over() const {
   AdoptionHandover out;
   for (const auto& [pid, one] : adopted_) {
     out.adopted.push_back({pid, one.listener->path(), one.slot, one.use, one.user, one.asked,
-                           static_cast<std::uint32_t>(one.lifetime), one.deadline_ns});
+                           static_cast<std::uint32_t>(one.lifetime), static_cast<std::uint32_t>(one.cause),
+                           one.deadline_ns});
   }
   for (const Lingering& one : lingering_) {
     out.lingering.push_back(
@@ -178,7 +179,7 @@ void Adoption::resume(const std::function<net::Listener*(const std::string&)>& f
   for (const ParkedHandover& one : from.parked) parked_.push_back({one.pid, one.wait_status, one.until_ns});
   for (const AdoptedHandover& one : from.adopted) {
     add(one.pid, {find(one.listener), one.slot, one.use, one.user, one.asked, static_cast<ipc::Lifetime>(one.lifetime),
-                  one.deadline_ns});
+                  static_cast<ipc::EndCause>(one.cause), one.deadline_ns});
   }
   for (const LingeringHandover& one : from.lingering) {
     lingering_.push_back(

@@ -109,6 +109,7 @@ struct AdoptedHandover {
   std::optional<std::uint32_t> user;  // that it may be signalled as; nothing: any
   bool asked = false;
   std::uint32_t lifetime = 0;  // ipc::Lifetime
+  std::uint32_t cause = 0;     // ipc::EndCause
   std::int64_t deadline_ns = 0;
 };
 struct LingeringHandover {

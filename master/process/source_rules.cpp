@@ -6,12 +6,16 @@
 
 namespace bulkhead::process {
 
+admission::Rate rate_of(const config::Rate& rate) {
+  return {rate.count, rate.per.count()};
+}
+
 admission::SourceRules source_rules(const config::Listener& listener) {
   admission::SourceRules out;
   out.max_connections = listener.max_connections_per_source.value_or(admission::kUnlimited);
   out.prefix4 = listener.source_prefix.v4;
   out.prefix6 = listener.source_prefix.v6;
-  out.rate = {listener.max_rate_per_source.count, listener.max_rate_per_source.per.count()};
+  out.rate = rate_of(listener.max_rate_per_source);
   const config::Penalties& from = listener.penalties;
   admission::PenaltyRules& to = out.penalties;
   to.mode = static_cast<admission::PenaltyMode>(from.mode);

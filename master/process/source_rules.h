@@ -8,6 +8,7 @@
 
 namespace bulkhead::process {
 
+[[nodiscard]] admission::Rate rate_of(const config::Rate& rate);
 [[nodiscard]] admission::SourceRules source_rules(const config::Listener& listener);
 [[nodiscard]] ipc::SourceKey source_key(const config::Network& network);
 // Whether this client is exempt from penalties.

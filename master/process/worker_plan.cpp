@@ -46,13 +46,43 @@ std::vector<std::string> environment_of(const config::Listener& listener, std::s
   return lines_of(connection_environment(keys, std::getenv));
 }
 
+std::int64_t nanoseconds(const config::Timeout& timeout) {
+  return timeout ? timeout->count() : 0;
+}
+
+// Of the connections of a rule; null: of all others.
+ipc::PlanTimes times_of(const config::Listener& listener, const config::Rule* rule) {
+  const config::Handler& handler = listener.handlers[rule != nullptr ? rule->handler : 0];
+  const bool built_in = std::holds_alternative<config::BuiltIn>(handler);
+  ipc::PlanTimes out{nanoseconds(listener.max_lifetime),
+                     nanoseconds(built_in ? listener.idle_timeout : listener.program_idle_timeout),
+                     nanoseconds(listener.first_byte_timeout)};
+  if (rule == nullptr) return out;
+  if (rule->max_lifetime) out.max_lifetime_ns = nanoseconds(*rule->max_lifetime);
+  if (rule->idle_timeout) out.idle_timeout_ns = nanoseconds(*rule->idle_timeout);
+  if (rule->first_byte_timeout) out.first_byte_ns = nanoseconds(*rule->first_byte_timeout);
+  return out;
+}
+
+bool watches(const config::Listener& listener) {
+  const auto looks = [&listener](const config::Rule* rule) {
+    const ipc::PlanTimes times = times_of(listener, rule);
+    const config::Handler& handler = listener.handlers[rule != nullptr ? rule->handler : 0];
+    const bool own_idle = std::holds_alternative<config::BuiltIn>(handler);
+    return (times.idle_timeout_ns != 0 && !own_idle) || times.first_byte_ns != 0;
+  };
+  return listener.on_client_gone != config::OnClientGone::leave ||
+         listener.on_full == config::OnFull::drop_oldest_idle || looks(nullptr) ||
+         std::ranges::any_of(listener.rules,
+                             [&](const config::Rule& rule) { return rule.max_lifetime.has_value() || looks(&rule); });
+}
+
 ipc::PlanHandler plan_of(ipc::PlanBuilder& plan, const config::Listener& listener, std::size_t number) {
   const config::Handler& handler = listener.handlers[number];
   ipc::PlanHandler out;
   out.name = plan.strings({config::name_of(handler)});
   if (std::holds_alternative<config::BuiltIn>(handler)) {
     out.kind = ipc::HandlerKind::built_in;
-    out.idle_timeout_ns = listener.idle_timeout ? listener.idle_timeout->count() : 0;
     out.argv = out.environment = plan.strings({});
     return out;
   }
@@ -163,16 +193,23 @@ void set_proxy(ipc::PlanBuilder& plan, const config::Listener& listener) {
   proxy.senders = prefixes_of(plan, senders.prefixes, static_cast<std::uint32_t>(senders.otherwise));
 }
 
-void set_rules(ipc::PlanBuilder& plan, const std::vector<config::Rule>& rules) {
+void set_rules(ipc::PlanBuilder& plan, const config::Listener& listener) {
   std::vector<admission::Prefix> prefixes;
   std::vector<ipc::PlanRule> list;
-  for (const config::Rule& rule : rules) {
+  for (const config::Rule& rule : listener.rules) {
     const std::uint32_t value = admission::rule_value(static_cast<std::uint32_t>(list.size()), rule.deny);
     for (admission::Prefix prefix : prefixes_of(rule.from)) {
       prefix.value = value;
       prefixes.push_back(prefix);
     }
-    list.push_back({rule.handler, rule.max_connections});
+    ipc::PlanRule out;
+    out.handler = rule.handler;
+    out.max_connections = rule.max_connections;
+    out.own_rate = rule.max_rate_per_source ? 1 : 0;
+    if (rule.max_rate_per_source) out.rate = rate_of(*rule.max_rate_per_source);
+    out.without_rate = rule.without_rate ? 1 : 0;
+    out.times = times_of(listener, &rule);
+    list.push_back(out);
   }
   plan.header.rules = prefixes_of(plan, prefixes, admission::kNoRuleValue);
   plan.header.rule_list = plan.array<ipc::PlanRule>(list);
@@ -183,10 +220,11 @@ void set_admission(ipc::PlanBuilder& plan, const config::Listener& listener) {
   if (listener.allow) allow = prefixes_of(*listener.allow);
   const auto access = admission::access_prefixes(allow, prefixes_of(listener.deny));
   plan.header.access = prefixes_of(plan, access.prefixes, static_cast<std::uint32_t>(access.otherwise));
-  set_rules(plan, listener.rules);
+  set_rules(plan, listener);
   plan.header.sources = source_rules(listener);
-  const bool by_rule = std::any_of(listener.rules.begin(), listener.rules.end(),
-                                   [](const config::Rule& rule) { return rule.max_connections != 0; });
+  const bool by_rule = std::any_of(listener.rules.begin(), listener.rules.end(), [](const config::Rule& rule) {
+    return rule.max_connections != 0 || rule.max_rate_per_source.has_value();
+  });
   plan.header.asks_sources = by_rule || !plan.header.sources.none() ? 1 : 0;
   std::vector<admission::Prefix> exempt = prefixes_of(listener.penalties.exempt);
   for (admission::Prefix& prefix : exempt) prefix.value = 1;
@@ -231,6 +269,10 @@ config::StandardError standard_error_of(const config::Listener& listener, const 
   return listener.child.standard_error.value_or(inetd ? config::StandardError::socket : config::StandardError::log);
 }
 
+ipc::OnClientGone on_client_gone(const config::Listener& listener) {
+  return static_cast<ipc::OnClientGone>(listener.on_client_gone);
+}
+
 ipc::ExitStatuses normal_exits(const config::Listener& listener) {
   ipc::ExitStatuses out{{}};
   for (const std::uint8_t status : listener.normal_exit) out.add(status);
@@ -263,7 +305,10 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.log_rate_limit = keys.log_rate_limit.value_or(0);
   header.has_drain = config::has_drain_notice(listener.config()) ? 1 : 0;
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
-  header.max_lifetime_ns = listener.config().max_lifetime.value_or(config::Duration::zero()).count();
+  header.times = times_of(listener.config(), nullptr);
+  header.watches = watches(listener.config()) ? 1 : 0;
+  header.stop_signal = listener.config().stop_signal;
+  header.on_client_gone = on_client_gone(listener.config());
   header.shutdown_ns = listener.config().connection_shutdown.count();
   header.confinement = *confinement;
   if (needs_raised_limit(listener.config())) give_back_limit(header.confinement);

@@ -4,6 +4,7 @@
 #include "master/config/config.h"
 #include "master/net/listener.h"
 #include "master/supervision/event.h"
+#include "worker/ipc/attention.h"
 #include "worker/ipc/exit_statuses.h"
 #include "worker/log/log.h"
 #include "worker/sys/fd.h"
@@ -20,6 +21,7 @@ namespace bulkhead::process {
 [[nodiscard]] bool needs_raised_limit(const config::Listener& listener);
 
 // `normal_exit`, for the process that reaps a connection.
+[[nodiscard]] ipc::OnClientGone on_client_gone(const config::Listener& listener);
 [[nodiscard]] ipc::ExitStatuses normal_exits(const config::Listener& listener);
 
 struct PlanOfLog {

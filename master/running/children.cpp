@@ -74,7 +74,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
           [this](pid_t pid) { return workers_.knows(pid) || processes_.knows(pid) || observer_.is_stranger(pid); },
           [this](const process::Adoption::Crash& crash) {
             if (!may_publish(crash.listener)) return;
-            narrator_.connection_crashed(crash.listener.path(), crash.id, crash.slot.pid);
+            narrator_.connection_failed(crash.listener.path(), crash.id, crash.slot.pid, crash.client_gone);
           }),
       next_slice_(loop, [this] { do_slice(); }) {
   processes_.set_error_fd(settings.handler_error_fd);
@@ -299,13 +299,14 @@ void Children::on_news(const process::WorkerProcess& worker, const process::Work
   if (may_publish(*worker.listener)) publish(worker, news);
   const auto* const paused = std::get_if<ipc::Paused>(&news);
   if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
+  if (paused != nullptr && paused->reason == ipc::PauseReason::full) observer_.on_full(*worker.listener);
 }
 
 void Children::publish(const process::WorkerProcess& worker, const process::WorkerNews& news) {
   const net::Listener& listener = *worker.listener;
   std::visit(sys::Overloaded{[&](const ipc::Crash& crash) {
                                const std::uint64_t id = ipc::connection_id(crash.use, listener.number(), crash.slot);
-                               narrator_.connection_crashed(listener.path(), id, crash.pid);
+                               narrator_.connection_failed(listener.path(), id, crash.pid, crash.client_gone != 0);
                              },
                              [&](const ipc::Paused& paused) {
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
@@ -364,6 +365,16 @@ std::optional<Children::RunView> Children::view(RunId run) const {
   return std::nullopt;
 }
 
+namespace {
+
+bool is_a_workers(const net::Listener& listener, std::uint32_t slot, std::uint32_t use) {
+  const auto copy = listener.table().copy(slot);
+  return copy && copy->use == use && copy->state == ipc::SlotState::serving &&
+         copy->owner != process::Adoption::kMaster;
+}
+
+}  // namespace
+
 void Children::signal_connections(net::Listener& listener, int signal) {
   workers_.send(listener, ipc::Signal{ipc::kAllSlots, 0, signal});
   signal_adopted(listener, signal);
@@ -374,11 +385,16 @@ void Children::signal_adopted(net::Listener& listener, int signal) {
   if (!adoption_.signal_some()) next_slice_.start(std::chrono::nanoseconds(0));
 }
 
+bool Children::end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) {
+  if (adoption_.end_one(listener, slot, use, cause)) return true;
+  if (!is_a_workers(listener, slot, use)) return false;
+  workers_.send(listener, ipc::End{slot, use, cause});
+  return true;
+}
+
 bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
   if (adoption_.signal_one(listener, slot, use, signal)) return true;
-  const auto copy = listener.table().copy(slot);
-  if (!copy || copy->use != use || copy->state != ipc::SlotState::serving) return false;
-  if (copy->owner == process::Adoption::kMaster) return false;
+  if (!is_a_workers(listener, slot, use)) return false;
   workers_.send(listener, ipc::Signal{slot, use, signal});
   return true;
 }

@@ -47,6 +47,7 @@ class Children final : public Workforce {
     std::function<bool(pid_t)> is_stranger;                        // a child that another part of the daemon interprets
     std::function<void(pid_t, int wait_status)> on_stranger_reaped;
     std::function<void(net::Listener&)> on_socket_lost;  // a worker reports that one of its listening sockets is dead
+    std::function<void(net::Listener&)> on_full;         // or that clients wait for a slot
   };
   struct Settings {
     config::Log log;
@@ -139,6 +140,7 @@ class Children final : public Workforce {
   void signal_connections(net::Listener& listener, int signal) override;
   void signal_adopted(net::Listener& listener, int signal) override;
   bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
+  bool end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) override;
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
     workers_.kill_unresponsive(listener, patience);
   }

@@ -43,6 +43,8 @@ class Workforce {
   virtual void signal_adopted(net::Listener& listener, int signal) = 0;
   // Signals one connection. False: it no longer exists.
   virtual bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
+  // Ends one connection, for this reason: its stop_signal, later SIGKILL. False: it no longer exists.
+  virtual bool end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) = 0;
   // See process::Workers::kill_unresponsive().
   virtual void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) = 0;
 

@@ -104,7 +104,7 @@ BULKHEAD_FIELDS(process::ForgiveHandover,
 BULKHEAD_FIELDS(process::AdoptedHandover,
   BULKHEAD_FIELD(pid); BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(use); BULKHEAD_FIELD(user);
   BULKHEAD_FIELD(asked);
-  BULKHEAD_FIELD(lifetime); BULKHEAD_FIELD(deadline_ns));
+  BULKHEAD_FIELD(lifetime); BULKHEAD_FIELD(cause); BULKHEAD_FIELD(deadline_ns));
 BULKHEAD_FIELDS(process::LingeringHandover,
   BULKHEAD_FIELD(listener); BULKHEAD_FIELD(slot); BULKHEAD_FIELD(word); BULKHEAD_FIELD(group);
   BULKHEAD_FIELD(user); BULKHEAD_FIELD(deadline_ns));

@@ -82,7 +82,8 @@ std::string check_runs(const Handover& from, const supervision::Tree& tree, cons
     if (!known || errors.read < 0 || errors.write < 0) return fmt::format("there is no listener {}", errors.listener);
   }
   for (const process::AdoptedHandover& one : from.adoption.adopted) {
-    if (one.lifetime >= sys::up_to(ipc::Lifetime::killed) || one.pid <= 1 || !has_slot(from, one)) {
+    if (one.lifetime >= sys::up_to(ipc::Lifetime::killed) ||
+        one.cause >= static_cast<std::uint32_t>(ipc::EndCause::count_) || one.pid <= 1 || !has_slot(from, one)) {
       return "an adopted connection has an impossible state";
     }
   }

@@ -122,13 +122,13 @@ class Churn {
     if (serving_.empty()) return;
     const std::uint32_t slot = take(serving_);
     penalise(slot);
-    (void)table_.end(slot, number(2) == 0);
+    (void)table_.end(slot, number(2) == 0 ? EndCount::crashed : EndCount::normal);
   }
   void linger() {
     if (serving_.empty()) return;
     lingering_.push_back(take(serving_));
     penalise(lingering_.back());
-    table_.linger(lingering_.back(), false, 0);
+    table_.linger(lingering_.back(), EndCount::normal, 0);
   }
   void finish() {
     if (!lingering_.empty()) (void)table_.finish(take(lingering_));

@@ -124,8 +124,10 @@ TEST_CASE("every option that decides which clients are admitted is in an example
                           "on_full",
                           "banner",
                           "banner_fail",
-
                           "idle_timeout",
+                          "first_byte_timeout",
+                          "on_client_gone",
+                          "stop_signal",
                           "max_lifetime"}) {
     INFO(key);
     CHECK(all.find("\"" + std::string(key) + "\":") != std::string::npos);
@@ -144,6 +146,7 @@ TEST_CASE("every example can be loaded") {
   for (const std::string& example : page.examples) {
     if (example.starts_with("[")) std::ofstream(directory + "/conf.d/example.json") << example;
   }
+  std::ofstream(directory + "/deny.txt") << "198.51.100.7  # a comment\n";
   for (const std::string& example : page.examples) {
     if (example.starts_with("[")) continue;
     INFO(example);

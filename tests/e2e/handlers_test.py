@@ -1,7 +1,6 @@
 """The built-in handlers against their RFCs, with real clients, slow ones and hostile ones; idle_timeout."""
 
 import os
-import re
 import signal
 import socket
 import struct
@@ -418,13 +417,6 @@ class IdleTimeout(BuiltIn):
         self.assertTrue(self.daemon.wait_log("penalties", reason="penalty"))
         with Client(self.address, source=("127.0.0.3", 0)) as another:
             self.assertTrue(another.echo())
-
-    def test_a_program_has_no_idle_timeout(self):
-        config = self.write("config.json", '{"supervisor": {"children": [{"id": "a", "type": "listener", "listen": "127.0.0.1:0", '
-                            '"user": "root",\n"idle_timeout": "5s", "handler": {"exec": ["/bin/cat"]}}]}}')
-        status, _, errors = self.run_program("--check", "-c", config)
-        self.assertEqual(status, 78)
-        self.assertRegex(errors, re.escape(config) + r":2:17: /supervisor/children/0/idle_timeout: only the built-in handlers")
 
 
 if __name__ == "__main__":

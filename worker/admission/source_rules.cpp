@@ -3,7 +3,7 @@
 namespace bulkhead::admission {
 
 SourceDecision decide(const SourceState& state, const SourceRules& rules, std::uint32_t max_connections, bool exempt,
-                      std::int64_t now_ns) noexcept {
+                      std::int64_t now_ns, const Rate* rate) noexcept {
   const PenaltyRules& penalties = rules.penalties;
   SourceDecision decision;
   decision.rate_full_at_ns = state.rate_full_at_ns;
@@ -15,7 +15,7 @@ SourceDecision decide(const SourceState& state, const SourceRules& rules, std::u
   }
   if (state.connections >= max_connections) {
     decision.verdict = SourceVerdict::per_source;
-  } else if (!take(rules.rate, decision.rate_full_at_ns, now_ns)) {
+  } else if (!take(rate != nullptr ? *rate : rules.rate, decision.rate_full_at_ns, now_ns)) {
     decision.verdict = SourceVerdict::rate_per_source;
   }
   decision.would_refuse = penalised;

@@ -41,8 +41,8 @@ struct SourceDecision {
 
 // In the order of the pipeline: penalties (unless `exempt`), connections at once (at most `max_connections`, which a
 // rule may have set instead of the listener's), rate. The first that refuses decides, and only an admitted connection
-// takes a token.
+// takes a token. `rate`: in place of that of `rules`, where a rule has set one.
 [[nodiscard]] SourceDecision decide(const SourceState& state, const SourceRules& rules, std::uint32_t max_connections,
-                                    bool exempt, std::int64_t now_ns) noexcept;
+                                    bool exempt, std::int64_t now_ns, const Rate* rate = nullptr) noexcept;
 
 }  // namespace bulkhead::admission

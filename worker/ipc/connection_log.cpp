@@ -30,7 +30,10 @@ void say_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept 
     case Outcome::normal:
     case Outcome::no_input: line.text(" ended"); break;
     case Outcome::idle_timeout: line.text(" ended: idle_timeout reached"); break;
+    case Outcome::first_byte_timeout: line.text(" ended: first_byte_timeout reached"); break;
     case Outcome::max_lifetime: line.text(" ended: max_lifetime reached"); break;
+    case Outcome::dropped: line.text(" ended: dropped to make room"); break;
+    case Outcome::client_gone: line.text(" ended: the client left first"); break;
     case Outcome::asked: line.text(" ended on request"); break;
     case Outcome::unknown: line.text(" ended while its worker was being replaced"); break;
     case Outcome::crash:
@@ -44,13 +47,60 @@ void say_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept 
   }
 }
 
+Outcome outcome_of(EndCause cause) noexcept {
+  switch (cause) {
+    case EndCause::idle_timeout: return Outcome::idle_timeout;
+    case EndCause::first_byte_timeout: return Outcome::first_byte_timeout;
+    case EndCause::client_gone: return Outcome::client_gone;
+    case EndCause::dropped: return Outcome::dropped;
+    default: return Outcome::max_lifetime;
+  }
+}
+
+std::string_view reason_of(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::idle_timeout:
+    case Outcome::first_byte_timeout:
+    case Outcome::max_lifetime: return "timeout";
+    case Outcome::dropped: return "dropped";
+    case Outcome::client_gone: return "client_gone";
+    default: return {};
+  }
+}
+
+std::string_view overdue_text(EndCause cause) noexcept {
+  switch (cause) {
+    case EndCause::idle_timeout: return " was idle for its idle_timeout: sending ";
+    case EndCause::first_byte_timeout: return " sent nothing within first_byte_timeout: sending ";
+    case EndCause::client_gone: return " has lost its client: sending ";
+    case EndCause::dropped: return " is dropped to make room: sending ";
+    default: return " reached its max_lifetime: sending ";
+  }
+}
+
+std::string_view overdue_reason(EndCause cause) noexcept {
+  switch (cause) {
+    case EndCause::client_gone: return "client_gone";
+    case EndCause::dropped: return "dropped";
+    default: return "timeout";
+  }
+}
+
+ConnectionEvent event_of(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::crash: return ConnectionEvent::crashed;
+    case Outcome::client_gone: return ConnectionEvent::client_gone;
+    default: return ConnectionEvent::ended;
+  }
+}
+
 void add_outcome(log::Line& line, Outcome outcome, const Ended& ended) noexcept {
-  if (ended.timed_out) line.field("reason", "timeout");
+  if (const std::string_view reason = reason_of(outcome); !reason.empty()) line.field("reason", reason);
   if (is_signalled(ended)) {
     line.field("signal", sys::signal_name(WTERMSIG(ended.wait_status)));
     line.field("core", static_cast<bool>(WCOREDUMP(ended.wait_status)));
-  } else if (outcome == Outcome::idle_timeout) {
-    line.field("reason", "timeout");
+  } else if (ended.built_in && outcome == Outcome::idle_timeout) {
+    return;
   } else if (outcome == Outcome::no_input) {
     line.field("status", 0).field("input", "none");
   } else if (ended.known) {
@@ -64,24 +114,39 @@ Ended ended_of(const Slot& slot, std::optional<int> wait_status, const ExitStatu
   return {.known = wait_status.has_value(),
           .wait_status = wait_status.value_or(0),
           .asked = slot.asked != 0,
-          .timed_out = slot.lifetime != Lifetime::going_on,
+          .cause = slot.lifetime == Lifetime::going_on ? EndCause::none : slot.cause,
           .built_in = slot.built_in != 0,
           .normal = normal};
 }
 
 Outcome outcome_of(const Ended& ended) noexcept {
   if (!ended.known) return Outcome::unknown;
-  if (ended.timed_out) return Outcome::max_lifetime;
+  if (ended.cause != EndCause::none) return outcome_of(ended.cause);
   if (ended.asked) return Outcome::asked;
+  // Its standard output is the connection, which nobody reads any more.
+  if (WIFSIGNALED(ended.wait_status) && WTERMSIG(ended.wait_status) == SIGPIPE) return Outcome::client_gone;
   if (!WIFEXITED(ended.wait_status)) return Outcome::crash;
   const int status = WEXITSTATUS(ended.wait_status);
-  if (!ended.built_in) return ended.normal.holds(status) ? Outcome::normal : Outcome::crash;
+  if (!ended.built_in && ended.normal.holds(status)) return Outcome::normal;
+  if (!ended.built_in) return ended.closed_by == ClosedBy::client ? Outcome::client_gone : Outcome::crash;
   switch (static_cast<ExitCode>(status)) {
     case ExitCode::done: return Outcome::normal;
     case ExitCode::no_input: return Outcome::no_input;
     case ExitCode::idle_timeout: return Outcome::idle_timeout;
   }
   return Outcome::crash;
+}
+
+EndCount count_of(const Ended& ended) noexcept {
+  switch (outcome_of(ended)) {
+    case Outcome::crash: return EndCount::crashed;
+    case Outcome::client_gone: return EndCount::client_gone;
+    default: return EndCount::normal;
+  }
+}
+
+bool may_be_client_gone(const Ended& ended) noexcept {
+  return !ended.built_in && WIFEXITED(ended.wait_status) && outcome_of(ended) == Outcome::crash;
 }
 
 bool is_crash(const Ended& ended) noexcept {
@@ -127,14 +192,15 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
                           std::int64_t now_ns) noexcept {
   char hex[17];
   const Outcome outcome = outcome_of(ended);
-  const bool crashed = outcome == Outcome::crash;
-  log::Line line(crashed ? log::Level::warning : log::Level::info, listener);
+  log::Line line(outcome == Outcome::crash ? log::Level::warning : log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex));
   say_outcome(line, outcome, ended);
-  add_connection(line, hex, crashed ? ConnectionEvent::crashed : ConnectionEvent::ended);
+  add_connection(line, hex, event_of(outcome));
   add_peers(line, slot);
   line.field("pid", slot.pid).field_seconds("age_seconds", now_ns - slot.started_ns);
   add_outcome(line, outcome, ended);
+  if (ended.closed_by == ClosedBy::client) line.field("closed_by", "client");
+  if (ended.closed_by == ClosedBy::handler) line.field("closed_by", "handler");
   line.write();
 }
 
@@ -144,12 +210,12 @@ void log_connection_overdue(std::string_view listener, std::uint64_t id, const S
   const bool killed = signal == SIGKILL;
   log::Line line(killed ? log::Level::warning : log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex));
-  line.text(killed ? " did not end within its shutdown time: sending " : " reached its max_lifetime: sending ");
+  line.text(killed ? " did not end within its shutdown time: sending " : overdue_text(slot.cause));
   line.text(sys::signal_name(signal));
   add_connection(line, hex, ConnectionEvent::overdue);
   add_peers(line, slot);
   line.field("pid", slot.pid).field_seconds("age_seconds", now_ns - slot.started_ns);
-  line.field("reason", "timeout").write();
+  line.field("reason", overdue_reason(slot.cause)).write();
 }
 
 }  // namespace bulkhead::ipc

@@ -16,31 +16,42 @@
 
 namespace bulkhead::ipc {
 
+// Which side of a connection closed it first, as far as that is known.
+enum class ClosedBy : std::uint8_t { unknown, client, handler };
+
 // How a connection's process ended, from its wait status (wait(2)); `known` false: the status was lost.
 struct Ended {
   bool known = true;
   int wait_status = 0;
-  bool asked = false;      // an operator, or our own stop, had signalled it
-  bool timed_out = false;  // its max_lifetime was over
-  bool built_in = false;   // the exit status is an ExitCode
-  ExitStatuses normal;     // of any other handler: the statuses that are not a crash
+  bool asked = false;  // an operator, or our own stop, had signalled it
+  EndCause cause = EndCause::none;
+  bool built_in = false;                   // the exit status is an ExitCode
+  ExitStatuses normal;                     // of any other handler: the statuses that are not a crash
+  ClosedBy closed_by = ClosedBy::unknown;  // a reset is a close
 };
 
-// The end of the connection in this slot. No wait status: it was lost.
+// The end of the connection in this slot, without `closed_by`. No wait status: it was lost.
 [[nodiscard]] Ended ended_of(const Slot& slot, std::optional<int> wait_status, const ExitStatuses& normal) noexcept;
 
 // The meaning of an end, for counts, logs and penalties.
 enum class Outcome {
   normal,
-  no_input,      // normal, but the client has not sent a byte
-  idle_timeout,  // neither side sent anything for idle_timeout: neither a crash nor the client's own end
-  max_lifetime,  // we ended it: its time was over
-  asked,         // we ended it, for another reason
+  no_input,            // normal, but the client has not sent a byte
+  idle_timeout,        // neither side sent anything for idle_timeout: neither a crash nor the client's own end
+  first_byte_timeout,  // its client sent nothing for first_byte_timeout
+  max_lifetime,        // we ended it: its time was over
+  dropped,             // we ended it to make room (on_full)
+  asked,               // we ended it, for another reason
   unknown,
-  crash  // any other exit status, any other signal
+  client_gone,  // the client left first: SIGPIPE, or an error as the exit status; or we ended it for that
+                // (on_client_gone)
+  crash         // any other exit status, any other signal
 };
 [[nodiscard]] Outcome outcome_of(const Ended& ended) noexcept;
 [[nodiscard]] bool is_crash(const Ended& ended) noexcept;
+[[nodiscard]] EndCount count_of(const Ended& ended) noexcept;
+// Its exit status is an error, but is none if the client had left: only then is it worth to find out.
+[[nodiscard]] bool may_be_client_gone(const Ended& ended) noexcept;
 // Crashes are always logged; other ends as `log.connections` wants it.
 [[nodiscard]] bool is_logged(const Ended& ended, bool log_ends) noexcept;
 
@@ -48,7 +59,8 @@ enum class ConnectionEvent {
   started,
   ended,
   crashed,
-  overdue,  // its max_lifetime is over, and it gets a signal
+  client_gone,
+  overdue,  // its max_lifetime or another limit is over, and it gets a signal
   refused,
   would_be_refused,   // penalties.mode is log: it was admitted
   handler_output,     // a line of a program's standard error, or one that a module logs; or how many were suppressed
@@ -56,8 +68,9 @@ enum class ConnectionEvent {
   count_
 };
 inline constexpr sys::EnumWords<ConnectionEvent> kConnectionEventWords{
-    "connection_started",          "connection_ended", "connection_crashed", "connection_overdue", "connection_refused",
-    "connection_would_be_refused", "handler_output",   "handler_exception"};
+    "connection_started",          "connection_ended",   "connection_crashed",
+    "connection_client_gone",      "connection_overdue", "connection_refused",
+    "connection_would_be_refused", "handler_output",     "handler_exception"};
 // Adds the two fields. `connection` is an id's hex_text().
 void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept;
 void add_event(log::Line& line, ConnectionEvent event) noexcept;  // for a connection without an id
@@ -66,7 +79,7 @@ void log_connection_started(std::string_view listener, std::uint64_t id, const S
 void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept;
 
-// Its max_lifetime, or the time after that, is over: `signal` is sent to its group, SIGTERM or SIGKILL.
+// It is ended, for the reason in the slot, or has not ended in the time after that: `signal` is sent to its group.
 void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
                             std::int64_t now_ns) noexcept;
 

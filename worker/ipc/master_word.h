@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "worker/ipc/slot.h"
+
 namespace bulkhead::ipc {
 
 struct MasterWord {
@@ -16,10 +18,10 @@ struct MasterWord {
   };
   std::uint32_t use = 0;
   Wish wish = Wish::none;
-  bool known = false;             // wait_status is what the process ended with
-  bool asked = false;             // it had been signalled by us
-  bool timed_out = false;         // its max_lifetime was over
-  bool crashed = false;           // it counts as a crash
+  bool known = false;      // wait_status is what the process ended with
+  bool asked = false;      // it had been signalled by us
+  bool timed_out = false;  // a time limit had ended it
+  EndCount count = EndCount::normal;
   std::uint16_t wait_status = 0;  // wait(2)
 
   friend bool operator==(const MasterWord&, const MasterWord&) = default;
@@ -28,8 +30,8 @@ struct MasterWord {
 };
 
 [[nodiscard]] constexpr std::uint64_t word_of(const MasterWord& from) noexcept {
-  const std::uint32_t flags =
-      (from.known ? 1U : 0U) | (from.asked ? 2U : 0U) | (from.timed_out ? 4U : 0U) | (from.crashed ? 8U : 0U);
+  const std::uint32_t flags = (from.known ? 1U : 0U) | (from.asked ? 2U : 0U) | (from.timed_out ? 4U : 0U) |
+                              static_cast<std::uint32_t>(from.count) << 3;
   return std::uint64_t{from.use} << 32 | std::uint64_t{from.wait_status} << 16 | flags << 4 |
          static_cast<std::uint32_t>(from.wish);
 }
@@ -45,7 +47,8 @@ struct MasterWord {
   out.known = (word & 0x10) != 0;
   out.asked = (word & 0x20) != 0;
   out.timed_out = (word & 0x40) != 0;
-  out.crashed = (word & 0x80) != 0;
+  const auto count = static_cast<EndCount>(word >> 7 & 3);
+  out.count = count <= EndCount::client_gone ? count : EndCount::normal;
   return out;
 }
 

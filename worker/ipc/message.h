@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -45,6 +45,7 @@ enum class MessageType : std::uint32_t {
   collect,
   forgive,
   socket,
+  end,
   // up
   hello = 64,
   ready,
@@ -176,6 +177,16 @@ struct Signal {
   std::uint32_t use = 0;
   std::int32_t signal = 0;
 };
+// End the connection of this slot and use for this reason: your stop_signal, later SIGKILL. There is no answer.
+struct End {
+  static constexpr auto kType = MessageType::end;
+  std::uint32_t slot = 0;
+  std::uint32_t use = 0;
+  EndCause cause = EndCause::none;
+  std::uint16_t reserved = 0;
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return cause < EndCause::count_; }
+};
 // Carries a descriptor: the listening socket with this number, in place of the one that the worker has. That one no
 // longer gets new connections; those in its queue are accepted first.
 struct Socket {
@@ -240,15 +251,17 @@ struct Signalled {
   static constexpr auto kType = MessageType::signalled;
   std::uint32_t count = 0;
 };
-// The child of a connection ended abnormally.
+// The child of a connection ended abnormally, or with an error because its client had left.
 struct Crash {
   static constexpr auto kType = MessageType::crash;
   std::uint32_t slot = 0;
   std::uint32_t use = 0;
   std::int32_t pid = 0;
-  std::int32_t signal = 0;    // that terminated it, or 0
-  std::int32_t status = 0;    // its exit status, or 0
-  std::uint32_t core = 0;     // 1: a core was dumped
+  std::int32_t signal = 0;        // that terminated it, or 0
+  std::int32_t status = 0;        // its exit status, or 0
+  std::uint32_t core = 0;         // 1: a core was dumped
+  std::uint32_t client_gone = 0;  // 1: the client left first
+  std::uint32_t reserved = 0;
   std::uint64_t omitted = 0;  // crashes that were not reported since the last
   std::int64_t age_ns = 0;
   std::int64_t user_us = 0;  // rusage, and the next two
@@ -277,7 +290,7 @@ struct Done {
   }
 };
 
-using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket>;
+using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket, End>;
 using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done>;
 
 }  // namespace bulkhead::ipc

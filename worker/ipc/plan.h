@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "worker/admission/source_rules.h"
+#include "worker/ipc/attention.h"
 #include "worker/ipc/confinement.h"
 #include "worker/ipc/exit_statuses.h"
 #include "worker/ipc/message.h"
@@ -28,7 +29,7 @@ inline constexpr std::uint32_t kMaxHandlers = 64;
 enum class HandlerKind : std::uint32_t { built_in, exec, module, count_ };
 enum class HandlerStyle : std::uint32_t { ucspi, inetd, listen_fds, count_ };
 
-enum class OnFull : std::uint32_t { queue, close, message, reset };
+enum class OnFull : std::uint32_t { queue, close, message, reset, drop_oldest_idle };
 
 struct PlanStrings {
   std::uint32_t offset = 0;  // of the first; the others follow, each with its NUL
@@ -42,7 +43,6 @@ struct PlanHandler {
   HandlerStyle style = HandlerStyle::ucspi;  // exec
   std::uint32_t socket_as_error = 0;         // exec, module: descriptor 2 is the connection too
   std::uint32_t drain_notice = 0;            // exec: it inherits the drain notice
-  std::int64_t idle_timeout_ns = 0;          // built-in; 0: none
   PlanStrings name;  // for titles and lists: "echo", or the base name of the program or library; names the built-in
   PlanStrings argv;  // exec: the path of the program, then its arguments, the first being its name; module: the path of
                      // the library, its options as JSON text
@@ -70,10 +70,21 @@ struct PlanProxy {
   PlanPrefixes senders;  // as admission::Access
 };
 
+// Limits of a connection in time; 0: none.
+struct PlanTimes {
+  std::int64_t max_lifetime_ns = 0;
+  std::int64_t idle_timeout_ns = 0;  // as it is for the handler: its own, or the worker's
+  std::int64_t first_byte_ns = 0;
+};
+
 // The changes that a rule makes for its clients.
 struct PlanRule {
   std::uint32_t handler = 0;
   std::uint32_t max_connections = 0;  // of each source; 0: the listener's own limit
+  std::uint32_t own_rate = 0;         // 1: `rate` holds for each source, not the listener's
+  std::uint32_t without_rate = 0;     // 1: max_connection_rate is not asked
+  admission::Rate rate;
+  PlanTimes times;  // all of them, the listener's where the rule has none
 };
 
 struct PlanHeader {
@@ -111,8 +122,11 @@ struct PlanHeader {
   PlanStrings socket_names;  // per socket: the path of a Unix socket, else ""
   PlanHandler handlers[kMaxHandlers];
 
-  std::int64_t max_lifetime_ns = 0;  // 0: infinity
-  ExitStatuses normal_exit;          // of programs and libraries
+  PlanTimes times;
+  std::uint32_t watches = 0;  // 1: connections are looked at, or have lifetimes of their own (connection_watch.h)
+  std::int32_t stop_signal = 0;
+  OnClientGone on_client_gone = OnClientGone::leave;
+  ExitStatuses normal_exit;  // of programs and libraries
   OnFull on_full = OnFull::queue;
   PlanPrefixes access;  // allow and deny, as admission::Access
   PlanPrefixes rules;   // as admission::rule_value()

@@ -2,8 +2,10 @@
 // names. Values only; nothing here touches shared memory.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string_view>
 
 #include "worker/ipc/lifetime.h"
@@ -17,6 +19,8 @@ inline constexpr std::uint32_t kNoSource = 0;
 inline constexpr std::uint32_t kNoSlot = 0xffffffff;
 
 enum class SlotState : std::uint32_t { free, claimed, serving, ending };
+// How the end of a connection is counted.
+enum class EndCount : std::uint8_t { normal, crashed, client_gone };
 enum class Refusal : std::uint32_t {
   denied,
   proxy,
@@ -48,6 +52,18 @@ struct Shape {
   std::uint32_t reserved = 0;
 };
 
+// An end of a TCP connection, as the kernel finds its socket by it.
+struct SocketEnd {
+  std::uint16_t family = AF_UNSPEC;
+  std::uint16_t port = 0;
+  std::uint8_t address[16] = {};
+};
+[[nodiscard]] inline SocketEnd socket_end(const Peer& peer) noexcept {
+  SocketEnd out{peer.family, peer.port, {}};
+  std::copy(std::begin(peer.address), std::end(peer.address), std::begin(out.address));
+  return out;
+}
+
 struct Slot {
   std::uint32_t use = 0;
   SlotState state = SlotState::free;
@@ -62,13 +78,21 @@ struct Slot {
   std::uint32_t source = kNoSource;  // the one that it counts for (worker/ipc/table/source_table.h)
   Peer peer;                         // the client; with a PROXY header, the one that it names
   Peer local;
-  Peer real_peer;  // the balancer; AF_UNSPEC: none
+  Peer real_peer;            // the balancer; AF_UNSPEC: none
+  SocketEnd real_local;      // the end that the balancer connected to; AF_UNSPEC: none
+  std::uint64_t cookie = 0;  // SO_COOKIE of its socket; 0: nobody asks
   std::int64_t started_ns = 0;
   // serving: when its lifetime is over, or once that was, when it gets SIGKILL; 0: never.
   // ending: when what is left of the group gets SIGKILL.
   std::int64_t deadline_ns = 0;
+  std::int64_t idle_timeout_ns = 0;  // for how long nothing may move on its socket; 0: for ever, or its handler looks
+  std::int64_t first_byte_ns = 0;    // how soon after its start its client must have sent something; 0: never
   Lifetime lifetime = Lifetime::going_on;
-  std::uint32_t reserved = 0;
+  EndCause cause = EndCause::none;
+  std::uint8_t client_left = 0;   // 1: the client was seen to close or to reset the connection
+  std::uint8_t without_rate = 0;  // 1: it does not count for max_connection_rate
+  std::uint32_t header = 0;       // bytes of a PROXY header that came first
+  std::uint32_t device = 0;       // the interface that its socket is bound to; 0: none
 };
 
 struct WorkerRecord {
@@ -82,7 +106,8 @@ struct Counts {
   std::uint32_t serving = 0;
   std::uint32_t used = 0;  // claimed, serving and ending: what max_connections limits
   std::uint64_t completed = 0;
-  std::uint64_t crashed = 0;
+  std::uint64_t crashed = 0;      // a part of completed, as is the next
+  std::uint64_t client_gone = 0;  // the client left first, and the handler reported an error for it
   std::uint64_t refused[kRefusals] = {};
 };
 

@@ -45,6 +45,7 @@ struct TableHeader {
   std::uint32_t journal_linger;
   std::uint64_t journal_completed;
   std::uint64_t journal_crashed;
+  std::uint64_t journal_client_gone;
 
   alignas(64) WorkerRecord workers[kMaxWorkers];
 };

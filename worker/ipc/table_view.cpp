@@ -44,6 +44,7 @@ Counts read(const Counts& shared) noexcept {
   Counts out;
   out.completed = load(shared.completed);
   out.crashed = load(shared.crashed);
+  out.client_gone = load(shared.client_gone);
   out.serving = load(shared.serving);
   out.used = load(shared.used);
   for (std::size_t i = 0; i < kRefusals; ++i) out.refused[i] = load(shared.refused[i]);
@@ -98,6 +99,10 @@ std::optional<Counts> TableView::counts() const noexcept {
     return out;
   }
   return std::nullopt;
+}
+
+bool TableView::somebody_waits() const noexcept {
+  return header_ != nullptr && load(header_->waiting) != 0;
 }
 
 std::uint32_t TableView::high_water() const noexcept {

@@ -44,6 +44,7 @@ class TableView {
 
   // Nothing while somebody changes them: the ones before hold. At most kMaxConnections each for serving and used.
   [[nodiscard]] std::optional<Counts> counts() const noexcept;
+  [[nodiscard]] bool somebody_waits() const noexcept;       // a worker has a client and no slot for it
   [[nodiscard]] std::uint32_t high_water() const noexcept;  // at most the room; for lists only
   [[nodiscard]] std::int64_t heartbeat_ns(std::uint32_t worker) const noexcept;
   // Owner 0: the master's, by its own word. No time is below 0.

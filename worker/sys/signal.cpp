@@ -103,14 +103,14 @@ bool signal_child(pid_t leader, int signal, bool group) noexcept {
   return group ? signal_group(leader, signal) : signal_process(leader, signal);
 }
 
-bool signal_and_wake(pid_t leader, int signal, bool group) noexcept {
+bool ask_or_kill(pid_t leader, int signal, bool group) noexcept {
   const bool sent = signal_child(leader, signal, group);
-  if (signal == SIGTERM) signal_child(leader, SIGCONT, group);
+  if (signal != SIGKILL) signal_child(leader, SIGCONT, group);
   return sent;
 }
 
 std::optional<Ended> end_group(pid_t leader, bool group) noexcept {
-  if (group) signal_and_wake(leader, SIGTERM, true);
+  if (group) ask_or_kill(leader, SIGTERM, true);
   Ended out;
   if (wait4(leader, &out.wait_status, 0, &out.usage) != leader) return std::nullopt;
   out.group_lives = group && (::kill(-leader, 0) == 0 || errno == EPERM);

@@ -65,7 +65,8 @@ LeftoverGroup end_left_over(pid_t group, bool due) noexcept;
 
 // Calls signal_group() or signal_process(), as `group` says.
 bool signal_child(pid_t leader, int signal, bool group) noexcept;
-// The same; SIGTERM is followed by SIGCONT, because a stopped process does not act on it before.
-bool signal_and_wake(pid_t leader, int signal, bool group) noexcept;
+// The same for a signal that asks it to end, or for SIGKILL. Any but SIGKILL is followed by SIGCONT, because a stopped
+// process does not act on it before.
+bool ask_or_kill(pid_t leader, int signal, bool group) noexcept;
 
 }  // namespace bulkhead::sys

@@ -148,10 +148,14 @@ void describe_node(std::ostream& out, const Node& node) {
       for (const auto& network : rule.from) out << network.text << ' ';
       for (const auto& [name, value] : rule.env) out << name << '=' << value << ' ';
       out << rule.deny << rule.max_connections << ' ' << rule.handler << ' ' << l.handlers.size() << '\n';
+      for (const auto& time : {rule.max_lifetime, rule.idle_timeout, rule.first_byte_timeout})
+        out << time.has_value() << time.value_or(kForever).value_or(kForever).count() << ' ';
+      out << rule.without_rate << rule.max_rate_per_source.value_or(Rate()).count << '\n';
     }
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
-        << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.banner << l.banner_fail
-        << '\n';
+        << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.stop_signal
+        << static_cast<int>(l.on_client_gone) << l.first_byte_timeout.value_or(kForever).count() << l.banner
+        << l.banner_fail << '\n';
     for (const auto status : l.normal_exit) out << int{status} << ' ';
     describe_sockets(out, l.sockets);
     out << l.workers << ' ' << l.max_unavailable.amount << l.max_unavailable.percent << ' ' << l.max_connections << ' '

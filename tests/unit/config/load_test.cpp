@@ -112,6 +112,46 @@ TEST_CASE("children of included files follow those of the root, file by file in 
   CHECK(good.config->root.children[1].pointer == "/0");
 }
 
+Loaded load_denying(const Directory& directory, const std::string& deny) {
+  const std::string text = R"({"supervisor":{"children":[{"id":"a","type":"listener","listen":"1","handler":"echo",
+"deny":)" + deny + "}]}}";
+  return parse(text, "main.json", directory.path(), FakeHost());
+}
+
+TEST_CASE("networks are read from a file with one a line") {
+  const Directory directory;
+  directory.write("deny.txt", "# ours\n192.0.2.0/24\n\n \t2001:db8::/32  # a comment\r\n192.0.2.0/24\n198.51.100.7");
+  for (const std::string deny : {R"("@deny.txt")", R"(["@deny.txt"])"}) {
+    const Loaded loaded = load_denying(directory, deny);
+    INFO(texts(loaded));
+    REQUIRE(loaded.config);
+    std::string listed;
+    for (const Network& one : loaded.config->root.children[0].listener->deny) listed += one.text + " ";
+    CHECK(listed == "192.0.2.0/24 2001:db8::/32 198.51.100.7/32 ");
+    const Loaded again = parse(loaded.effective, "again.json", "/", FakeHost());  // without the file
+    CHECK(again.effective == loaded.effective);
+  }
+}
+
+TEST_CASE("what is wrong in a file of networks is reported with its line, and not without end") {
+  const Directory directory;
+  const std::string file = directory.write("deny.txt", "192.0.2.0/24\n  192.0.2.1/24\nexample.org\n");
+  CHECK(texts(load_denying(directory, R"(["203.0.113.0/24", "@deny.txt", "x"])")) ==
+        "main.json:2:40: /supervisor/children/0/deny/2: expected a network such as \"192.0.2.0/24\" or "
+        "\"2001:db8::/32\", got \"x\"\n" +
+            file + ":2:3: /: \"192.0.2.1/24\" has bits beyond its prefix; the network is \"192.0.2.0/24\"\n" + file +
+            ":3:1: /: expected a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", got \"example.org\"");
+  CHECK(texts(load_denying(directory, R"("@")")) ==
+        "main.json:2:8: /supervisor/children/0/deny: expected the path of a file after the \"@\"");
+  CHECK(texts(load_denying(directory, R"("@none.txt")")) ==
+        "main.json:2:8: /supervisor/children/0/deny: " + directory.path("none.txt") +
+            ": cannot open: No such file or directory");
+  std::string binary;
+  for (int i = 0; i < 1000; ++i) binary += "x\n";
+  directory.write("deny.txt", binary);
+  CHECK(load_denying(directory, R"("@deny.txt")").problems.size() == 21);
+}
+
 TEST_CASE("the effective file contains the included children") {
   const Directory directory;
   directory.write("conf.d/a.json", "[" + child("b", "2") + "]");

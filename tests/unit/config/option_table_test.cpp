@@ -123,7 +123,7 @@ TEST_CASE("the sample with every option is good and complete") {
   for (const Option& option : kOptions) {
     if (option.name == "include") continue;       // has its own files: load_test.cpp
     if (option.name == "instances") continue;     // changes the id: expand_test.cpp
-    if (option.name == "idle_timeout") continue;  // only for a built-in handler: see the inner listener
+    if (option.name == "idle_timeout") continue;  // not for a program on a Unix socket: see the inner one
     INFO(pointer_of(option.scope) << "/" << option.name);
     CHECK(find(root, pointer_of(option.scope) + std::string("/") + std::string(option.name)) != nullptr);
   }

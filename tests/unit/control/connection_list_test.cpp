@@ -119,7 +119,7 @@ TEST_CASE("a long run of free slots is scanned in many short pieces") {
   Tables tables;
   net::Listener& listener = tables.add("root/a", 50'000, 50'000);
   ipc::Table table = table_of(listener);
-  for (std::uint32_t slot = 1; slot + 1 < 50'000; ++slot) (void)table.end(slot, false);
+  for (std::uint32_t slot = 1; slot + 1 < 50'000; ++slot) (void)table.end(slot, ipc::EndCount::normal);
   ConnectionList list(tables.listeners);
   Taken taken;
   take(list, taken, 1'000'000);
@@ -139,7 +139,7 @@ TEST_CASE("a connection that stays is listed once, even if others change between
   (void)tables.add("root/a/inner", 1000, 5);
   (void)tables.add("root/a", 1000, 3);  // another one of that name
   take(list, taken, 3);
-  (void)table_of(stays).end(99, false);
+  (void)table_of(stays).end(99, ipc::EndCount::normal);
   tables.listeners.erase("root/c");
   take(list, taken, 1000);
   std::set<std::string> ids;

@@ -143,12 +143,12 @@ TEST_CASE("connections and counters are printed as tables") {
         "9           root/echo  unix:uid=0,pid=1   12  adopted      1 h 6 min  echo\n");
   CHECK(connections_text(Json::array(), kPlain) == "No connections.\n");
   const Json stats = Json::parse(R"({"listeners":[{"path":"root/echo","connections":
-    {"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3,"proxy":0,"denied":1}}}],
-    "totals":{"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"refused":{"rate":3}}})");
+    {"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"client_gone":3,"refused":{"rate":3,"proxy":0,"denied":1}}}],
+    "totals":{"active":1,"adopted":0,"accepted":12,"completed":11,"crashed":2,"client_gone":3,"refused":{"rate":3}}})");
   CHECK(stats_text(stats, kPlain) ==
-        "LISTENER   ACTIVE  ADOPTED  ACCEPTED  COMPLETED  CRASHED  REFUSED\n"
-        "root/echo       1        0        12         11        2  rate=3 denied=1\n"
-        "total           1        0        12         11        2  rate=3\n");
+        "LISTENER   ACTIVE  ADOPTED  ACCEPTED  COMPLETED  CRASHED  CLIENT_GONE  REFUSED\n"
+        "root/echo       1        0        12         11        2            3  rate=3 denied=1\n"
+        "total           1        0        12         11        2            3  rate=3\n");
 }
 
 TEST_CASE("penalties are printed as a table") {

@@ -55,7 +55,7 @@ TEST_CASE("the daemon waits for its connections and exits after the last one") {
   rig.shutdown.graceful(true);
   rig.tick(1s);
   CHECK(rig.shutdown.phase() == Phase::draining);
-  (void)rig.table_at("root/echo").end(slot, false);
+  (void)rig.table_at("root/echo").end(slot, ipc::EndCount::normal);
   rig.tick(50ms);
   CHECK(rig.is_done);
 }
@@ -222,7 +222,7 @@ TEST_CASE("with on_give_up stop, and with auto_shutdown, connections are drained
     CHECK(rig.shutdown.phase() == Phase::draining);
     CHECK_FALSE(rig.shutdown.leaves());
     CHECK(rig.system.deeds() == Words{"reap root/bad"});
-    (void)rig.table_at("root/echo").end(slot, false);
+    (void)rig.table_at("root/echo").end(slot, ipc::EndCount::normal);
     (void)rig.system.take_deeds();
     rig.tick(50ms);
     CHECK(rig.is_done);
@@ -240,7 +240,7 @@ TEST_CASE("a root that gives up while the daemon drains changes the exit status 
   rig.end("root/bad");
   rig.tick(1s);
   CHECK(rig.shutdown.phase() == Phase::draining);
-  (void)rig.table_at("root/echo").end(slot, false);
+  (void)rig.table_at("root/echo").end(slot, ipc::EndCount::normal);
   rig.tick(50ms);
   CHECK(rig.is_done);
   CHECK(rig.shutdown.status() == kGaveUp);

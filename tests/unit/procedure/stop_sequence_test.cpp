@@ -40,6 +40,7 @@ struct Script final : running::Workforce {
     deeds.push_back("one " + std::to_string(slot));
     return true;
   }
+  bool end_connection(net::Listener&, std::uint32_t, std::uint32_t, ipc::EndCause) override { return true; }
   void ask(net::Listener&, const ipc::Down&, process::Answered) override {}
   bool has_ready_worker(const net::Listener&) const override { return true; }
   bool has_connections(const net::Listener& listener) const override { return listener.counts().used != 0; }
@@ -154,7 +155,7 @@ TEST_CASE("a drain ends when no connection is left") {
   f.pass(1h);
   CHECK_FALSE(f.listener.is_open());
   CHECK(f.sequence.phase() == Phase::draining);
-  (void)f.table.end(slot, false);
+  (void)f.table.end(slot, ipc::EndCount::normal);
   f.pass(10ms);
   CHECK(f.tree_stops == 1);
 }
@@ -239,7 +240,7 @@ TEST_CASE("when the tree has ended by itself, connections are drained and it is 
   f.pass(50ms);
   f.pass(1h);
   CHECK(f.sequence.phase() == Phase::draining);
-  (void)f.table.end(slot, false);
+  (void)f.table.end(slot, ipc::EndCount::normal);
   f.pass(10ms);
   CHECK(f.tree_stops == 0);
   CHECK(f.ends == 1);

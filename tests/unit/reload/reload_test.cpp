@@ -213,7 +213,7 @@ TEST_CASE("a listener that drains during a reload finishes draining, then starts
   CHECK_FALSE(f.rig.listener_at("root/echo").is_open());
   CHECK(f.rig.system.started("root/echo/1") == 1);
   CHECK(f.rig.system.started("root/other/1") == 2);
-  (void)f.rig.table_at("root/echo").end(slot, false);
+  (void)f.rig.table_at("root/echo").end(slot, ipc::EndCount::normal);
   f.rig.tick(std::chrono::milliseconds(200));
   CHECK(f.rig.state("root/echo") == supervision::NodeState::stopped);
   f.rig.operations.start("root/echo", [](const procedure::Outcome&) {});
@@ -229,7 +229,7 @@ TEST_CASE("a daemon that stops while a removed listener still drains ends both")
   f.rig.shutdown.graceful(true);
   f.rig.tick(std::chrono::milliseconds(200));
   CHECK_FALSE(f.rig.is_done);
-  (void)f.rig.table_at("root/echo").end(slot, false);
+  (void)f.rig.table_at("root/echo").end(slot, ipc::EndCount::normal);
   f.rig.tick(std::chrono::milliseconds(500));
   CHECK(f.rig.is_done);
   CHECK(f.rig.shutdown.status() == kStopped);

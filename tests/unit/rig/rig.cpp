@@ -137,7 +137,8 @@ running::Children::Observer Rig::children_observer() {
           },
           [this](pid_t pid) { return strangers.contains(pid); },
           [this](pid_t pid, int) { strangers_reaped.push_back(pid); },
-          [this](net::Listener& listener) { sockets_lost.push_back(listener.path()); }};
+          [this](net::Listener& listener) { sockets_lost.push_back(listener.path()); },
+          [](net::Listener&) {}};
 }
 
 procedure::StopSequence::Times Rig::stop_times() const {

@@ -75,6 +75,7 @@ std::string text_of(const ipc::Down& message) {
                       [](const ipc::Resume&) { return std::string("resume"); },
                       [](const ipc::Log&) { return std::string("log"); },
                       [](const ipc::Signal& s) { return "signal " + std::to_string(s.signal); },
+                      [](const ipc::End& end) { return "end " + std::to_string(end.slot); },
                       [](const ipc::Kick&) { return std::string("kick"); },
                       [](const ipc::Limits&) { return std::string("limits"); },
                       [](const ipc::Collect&) { return std::string("collect"); },

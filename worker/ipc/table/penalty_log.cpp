@@ -8,16 +8,17 @@ namespace bulkhead::ipc {
 admission::Ending ending_of(const Ended& ended) noexcept {
   admission::Ending out;
   if (!ended.known) return out;
-  out.asked = ended.asked;
+  out.asked = ended.asked || ended.cause == EndCause::dropped || ended.cause == EndCause::client_gone;
   const Outcome outcome = outcome_of(ended);
-  out.timed_out = outcome == Outcome::idle_timeout || outcome == Outcome::max_lifetime;
+  out.timed_out =
+      outcome == Outcome::idle_timeout || outcome == Outcome::first_byte_timeout || outcome == Outcome::max_lifetime;
   out.no_input = outcome == Outcome::no_input;
   if (WIFEXITED(ended.wait_status)) {
     out.how = admission::Ending::How::exited;
     // An ExitCode of a built-in is not an exit status that `penalties.exit` lists.
     const bool said = out.timed_out || out.no_input;
     out.status = said ? std::uint8_t{0} : static_cast<std::uint8_t>(WEXITSTATUS(ended.wait_status));
-  } else {
+  } else if (outcome == Outcome::crash) {
     out.how = admission::Ending::How::killed;
   }
   return out;

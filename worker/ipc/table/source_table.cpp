@@ -228,7 +228,8 @@ SourceAnswer Sources::judge(const SourceQuestion& question, std::int64_t now_ns)
     state.rate_full_at_ns = at(out.source).rate_full_at_ns;
   }
   state.overflow = heap_of(key).count >= std::min(max_sources(rules.penalties, key), penalised_);
-  const auto decision = admission::decide(state, rules, question.max_connections, question.exempt, now_ns);
+  const auto decision =
+      admission::decide(state, rules, question.max_connections, question.exempt, now_ns, question.rate);
   out.verdict = decision.verdict;
   out.would_refuse = decision.would_refuse;
   out.rate_full_at_ns = decision.rate_full_at_ns;

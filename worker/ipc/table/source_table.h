@@ -35,7 +35,10 @@ struct SourceQuestion {
   SourceKey key;
   const admission::SourceRules* rules = nullptr;  // null: nothing is asked
   std::uint32_t max_connections = admission::kUnlimited;
-  bool exempt = false;  // from penalties
+  bool exempt = false;                    // from penalties
+  const admission::Rate* rate = nullptr;  // in place of that of `rules`
+
+  [[nodiscard]] const admission::Rate& rate_of_it() const noexcept { return rate != nullptr ? *rate : rules->rate; }
 };
 
 // The answer of judge(), for enter() and for the log.

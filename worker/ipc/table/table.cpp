@@ -91,7 +91,8 @@ std::int64_t Table::rate_wait(std::int64_t now_ns) const noexcept {
 
 Grant Table::claim_locked(const Demand& demand) noexcept {
   Header& header = *header_;
-  if (const std::int64_t until = rate_wait(demand.now_ns); until != 0) return {kNoSlot, Refusal::rate, until};
+  const std::int64_t until = demand.without_rate ? 0 : rate_wait(demand.now_ns);
+  if (until != 0) return {kNoSlot, Refusal::rate, until};
   const std::uint32_t index = header.counts.used < header.shape.capacity ? free_one() : kNoSlot;
   if (index == kNoSlot) {
     if (demand.waits) header.waiting = 1;
@@ -106,6 +107,12 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   slot.asked = 0;
   slot.deadline_ns = 0;
   slot.lifetime = Lifetime::going_on;
+  slot.cause = EndCause::none;
+  slot.without_rate = demand.without_rate ? 1 : 0;
+  slot.cookie = 0;
+  slot.idle_timeout_ns = 0;
+  slot.first_byte_ns = 0;
+  slot.client_left = 0;
   slot.source = kNoSource;
   order();
   // From this store on a recount finds the slot taken, even if the list still has it.
@@ -180,13 +187,13 @@ Collected Table::collect(std::uint32_t slot, const MasterWord& word, const admis
     out.penalised = sources_.penalise(slots_[slot].source, charge, rules, now_ns);
   out.done = true;
   if (word.wish == Wish::linger) {
-    if (!counted) linger_locked(slot, word.crashed, 0);
+    if (!counted) linger_locked(slot, word.count, 0);
   } else if (state == SlotState::ending) {
     out.ring = finish_locked(slot);
   } else if (word.wish == Wish::release || counted) {
     out.ring = release_locked(slot);
   } else {
-    out.ring = end_locked(slot, word.crashed);
+    out.ring = end_locked(slot, word.count);
   }
   return out;
 }
@@ -228,7 +235,8 @@ bool Table::release(std::uint32_t slot) noexcept {
 
 void Table::serve(std::uint32_t slot) noexcept {
   const Guard guard(*this);
-  if (const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate); count != 0) {
+  const std::uint32_t count = std::min(header_->shape.rate_count, kMaxRate);
+  if (count != 0 && slots_[slot].without_rate == 0) {
     // The entry first: if the process is killed between the two, the next connection overwrites the entry.
     std::uint32_t& next = header_->rate_next;
     rate_[next % count] = slots_[slot].started_ns;
@@ -241,45 +249,47 @@ void Table::serve(std::uint32_t slot) noexcept {
   ++header_->counts.serving;
 }
 
-void Table::journal_end(std::uint32_t slot, bool crashed) noexcept {
+void Table::journal_end(std::uint32_t slot, EndCount count) noexcept {
   Header& header = *header_;
   header.journal_slot = slot;
   header.journal_completed = header.counts.completed + 1;
-  header.journal_crashed = header.counts.crashed + (crashed ? 1 : 0);
+  header.journal_crashed = header.counts.crashed + (count == EndCount::crashed ? 1 : 0);
+  header.journal_client_gone = header.counts.client_gone + (count == EndCount::client_gone ? 1 : 0);
   order();
   header.journal_open = 1;
   order();
   header.counts.completed = header.journal_completed;
   header.counts.crashed = header.journal_crashed;
+  header.counts.client_gone = header.journal_client_gone;
   take_one(header.counts.serving);
 }
 
-bool Table::end_locked(std::uint32_t slot, bool crashed) noexcept {
+bool Table::end_locked(std::uint32_t slot, EndCount count) noexcept {
   header_->journal_linger = 0;
-  journal_end(slot, crashed);
+  journal_end(slot, count);
   free_slot(slot);
   order();
   header_->journal_open = 0;
   return take_waiting();
 }
 
-bool Table::end(std::uint32_t slot, bool crashed) noexcept {
+bool Table::end(std::uint32_t slot, EndCount count) noexcept {
   const Guard guard(*this);
-  return end_locked(slot, crashed);
+  return end_locked(slot, count);
 }
 
-void Table::linger_locked(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
+void Table::linger_locked(std::uint32_t slot, EndCount count, std::int64_t deadline_ns) noexcept {
   slots_[slot].deadline_ns = deadline_ns;
   header_->journal_linger = 1;
-  journal_end(slot, crashed);
+  journal_end(slot, count);
   slots_[slot].state = SlotState::ending;
   order();
   header_->journal_open = 0;
 }
 
-void Table::linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept {
+void Table::linger(std::uint32_t slot, EndCount count, std::int64_t deadline_ns) noexcept {
   const Guard guard(*this);
-  linger_locked(slot, crashed, deadline_ns);
+  linger_locked(slot, count, deadline_ns);
 }
 
 bool Table::finish_locked(std::uint32_t slot) noexcept {
@@ -335,6 +345,7 @@ void Table::recover() noexcept {
   if (header.journal_open != 0) {
     header.counts.completed = header.journal_completed;
     header.counts.crashed = header.journal_crashed;
+    header.counts.client_gone = header.journal_client_gone;
     if (header.journal_slot < room_.slots) {
       slots_[header.journal_slot].state = header.journal_linger != 0 ? SlotState::ending : SlotState::free;
     }

@@ -35,11 +35,12 @@ namespace bulkhead::ipc {
 
 // The demand of one connection.
 struct Demand {
-  std::uint64_t owner = 0;   // run of the worker
-  std::uint32_t worker = 0;  // its index
-  std::int64_t now_ns = 0;   // only where has_rate(), or sources are asked about
-  bool waits = true;         // if there is no slot: the next one freed rings the bell
-  SourceQuestion source{};   // admit(); else no source is ever touched
+  std::uint64_t owner = 0;    // run of the worker
+  std::uint32_t worker = 0;   // its index
+  std::int64_t now_ns = 0;    // only where has_rate(), or sources are asked about
+  bool waits = true;          // if there is no slot: the next one freed rings the bell
+  SourceQuestion source{};    // admit(); else no source is ever touched
+  bool without_rate = false;  // admit(): the rate is not asked, and the connection does not count for it
 };
 
 // A slot, or why there is none.
@@ -89,10 +90,10 @@ class Table {
   // claimed → serving, and counted for the rate at started_ns. The caller has filled peer, local, started_ns and
   // generation; the clone that follows fills pid.
   void serve(std::uint32_t slot) noexcept;
-  // serving → free, counted as completed and, where so, crashed. True: ring the bell.
-  [[nodiscard]] bool end(std::uint32_t slot, bool crashed) noexcept;
+  // serving → free, counted as completed and as `count` says. True: ring the bell.
+  [[nodiscard]] bool end(std::uint32_t slot, EndCount count) noexcept;
   // serving → ending: counted as above, but the slot stays taken until finish().
-  void linger(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
+  void linger(std::uint32_t slot, EndCount count, std::int64_t deadline_ns) noexcept;
   [[nodiscard]] bool finish(std::uint32_t slot) noexcept;
   void refuse(Refusal reason) noexcept;
 
@@ -143,10 +144,10 @@ class Table {
   void count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept;
   void free_slot(std::uint32_t slot) noexcept;
   bool take_waiting() noexcept;
-  void journal_end(std::uint32_t slot, bool crashed) noexcept;
-  bool end_locked(std::uint32_t slot, bool crashed) noexcept;
+  void journal_end(std::uint32_t slot, EndCount count) noexcept;
+  bool end_locked(std::uint32_t slot, EndCount count) noexcept;
   bool release_locked(std::uint32_t slot) noexcept;
-  void linger_locked(std::uint32_t slot, bool crashed, std::int64_t deadline_ns) noexcept;
+  void linger_locked(std::uint32_t slot, EndCount count, std::int64_t deadline_ns) noexcept;
   bool finish_locked(std::uint32_t slot) noexcept;
 
   Header* header_ = nullptr;

@@ -61,8 +61,9 @@ TEST_CASE("the time protocol counts from 1900, and starts again at 0 in 2036") {
 
 TEST_CASE("the end of a connection's process is judged by its exit status") {
   using ipc::Outcome;
-  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, true, {}}); };
-  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, false, false, {}}); };
+  constexpr auto kNone = ipc::EndCause::none;
+  const auto built_in = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, kNone, true, {}}); };
+  const auto program = [](int wait_status) { return ipc::outcome_of({true, wait_status, false, kNone, false, {}}); };
   CHECK(built_in(exited(0)) == Outcome::normal);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::idle_timeout))) == Outcome::idle_timeout);
   CHECK(built_in(exited(static_cast<int>(ipc::ExitCode::no_input))) == Outcome::no_input);
@@ -73,7 +74,7 @@ TEST_CASE("the end of a connection's process is judged by its exit status") {
   ipc::ExitStatuses normal{};
   for (const int status : {63, 64, 255}) normal.add(static_cast<std::uint8_t>(status));
   const auto with = [&normal](int wait_status, bool is_built_in) {
-    return ipc::outcome_of({true, wait_status, false, false, is_built_in, normal});
+    return ipc::outcome_of({true, wait_status, false, kNone, is_built_in, normal});
   };
   for (int status = 0; status < 256; ++status) {
     const bool listed = status == 0 || status == 63 || status == 64 || status == 255;
@@ -81,9 +82,46 @@ TEST_CASE("the end of a connection's process is judged by its exit status") {
   }
   CHECK(with(exited(255), true) == Outcome::crash);
   CHECK(with(SIGHUP, false) == Outcome::crash);
-  CHECK(ipc::outcome_of({true, SIGTERM, true, false, true, {}}) == Outcome::asked);
-  CHECK(ipc::outcome_of({true, SIGTERM, true, true, true, {}}) == Outcome::max_lifetime);
-  CHECK(ipc::outcome_of({false, SIGSEGV, false, false, true, {}}) == Outcome::unknown);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, kNone, true, {}}) == Outcome::asked);
+  CHECK(ipc::outcome_of({true, SIGTERM, true, ipc::EndCause::max_lifetime, true, {}}) == Outcome::max_lifetime);
+  CHECK(ipc::outcome_of({false, SIGSEGV, false, kNone, true, {}}) == Outcome::unknown);
+}
+
+TEST_CASE("a program that ends with an error because its client had left has not crashed") {
+  using ipc::EndCount;
+  using ipc::Outcome;
+  const auto end = [](int wait_status, bool left) {
+    return ipc::Ended{true,
+                      wait_status,
+                      false,
+                      ipc::EndCause::none,
+                      false,
+                      {},
+                      left ? ipc::ClosedBy::client : ipc::ClosedBy::handler};
+  };
+  CHECK(ipc::outcome_of(end(SIGPIPE, false)) == Outcome::client_gone);  // its standard output was the connection
+  CHECK(ipc::outcome_of(end(exited(255), true)) == Outcome::client_gone);
+  CHECK(ipc::outcome_of(end(exited(255), false)) == Outcome::crash);
+  CHECK(ipc::outcome_of(end(exited(0), true)) == Outcome::normal);
+  CHECK(ipc::outcome_of(end(SIGSEGV, true)) == Outcome::crash);  // no client makes a sound program do that
+  CHECK(ipc::count_of(end(exited(255), true)) == EndCount::client_gone);
+  CHECK(ipc::count_of(end(exited(255), false)) == EndCount::crashed);
+  CHECK(ipc::count_of(end(exited(0), true)) == EndCount::normal);
+  CHECK_FALSE(ipc::is_crash(end(SIGPIPE, false)));
+  CHECK(ipc::may_be_client_gone(end(exited(1), false)));
+  CHECK_FALSE(ipc::may_be_client_gone(end(SIGSEGV, false)));
+  CHECK_FALSE(ipc::may_be_client_gone(end(exited(0), false)));
+}
+
+TEST_CASE("an end that we brought about has our reason") {
+  using ipc::EndCause;
+  using ipc::Outcome;
+  const auto end = [](EndCause cause) { return ipc::outcome_of({true, SIGTERM, false, cause, false, {}}); };
+  CHECK(end(EndCause::max_lifetime) == Outcome::max_lifetime);
+  CHECK(end(EndCause::idle_timeout) == Outcome::idle_timeout);
+  CHECK(end(EndCause::first_byte_timeout) == Outcome::first_byte_timeout);
+  CHECK(end(EndCause::client_gone) == Outcome::client_gone);
+  CHECK(end(EndCause::dropped) == Outcome::dropped);
 }
 
 namespace {

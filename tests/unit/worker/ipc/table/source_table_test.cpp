@@ -56,7 +56,7 @@ struct Fixture {
     REQUIRE(out);
     return std::move(*out);
   }
-  void end(std::uint32_t slot) { (void)table.end(slot, false); }
+  void end(std::uint32_t slot) { (void)table.end(slot, EndCount::normal); }
   Penalised crash(const SourceKey& key, std::int64_t seconds, std::int64_t now = kNow) {
     const std::uint32_t slot = connect(key, now);
     REQUIRE(slot != kNoSlot);
@@ -115,7 +115,7 @@ TEST_CASE("connections that began without a limit count as soon as somebody asks
   };
   const SourceKey first = source(0x101);
   const std::uint32_t slot = unasked(1);
-  f.table.linger(unasked(1), false, 0);
+  f.table.linger(unasked(1), EndCount::normal, 0);
   (void)unasked(2);
   const std::uint32_t not_yet_a_client = f.table.claim({1, 0}).slot;
   f.table.repair(nullptr, kNow);
@@ -144,7 +144,7 @@ TEST_CASE("a lingering group counts for its source until it is gone, a withdrawn
   Fixture f(4);
   f.rules.max_connections = 1;
   const auto slot = f.connect(source(1));
-  f.table.linger(slot, false, 0);
+  f.table.linger(slot, EndCount::normal, 0);
   CHECK(f.connect(source(1)) == kNoSlot);
   (void)f.table.finish(slot);
   const auto next = f.connect(source(1));

@@ -56,7 +56,7 @@ TEST_CASE("counts follow a connection from claim to end") {
   f.table.serve(slot);
   CHECK(f.table.counts().serving == 1);
   const auto use = f.table.slot(slot).use;
-  (void)f.table.end(slot, true);
+  (void)f.table.end(slot, EndCount::crashed);
   CHECK(f.table.counts().serving == 0);
   CHECK(f.table.counts().used == 0);
   CHECK(f.table.counts().completed == 1);
@@ -70,7 +70,7 @@ TEST_CASE("a group that outlives its connection keeps the slot, but the connecti
   Fixture f(1);
   const auto slot = f.claim(7, 0);
   f.table.serve(slot);
-  f.table.linger(slot, false, 99);
+  f.table.linger(slot, EndCount::normal, 99);
   CHECK(f.table.counts().completed == 1);
   CHECK(f.table.counts().serving == 0);
   CHECK(f.claim(7, 0) == kNoSlot);
@@ -102,11 +102,11 @@ namespace {
 
 using Wish = MasterWord::Wish;
 
-MasterWord order(const Table& table, std::uint32_t slot, Wish wish, bool crashed = false) {
+MasterWord order(const Table& table, std::uint32_t slot, Wish wish, EndCount count = EndCount::normal) {
   MasterWord out;
   out.use = const_cast<Table&>(table).slot(slot).use;
   out.wish = wish;
-  out.crashed = crashed;
+  out.count = count;
   return out;
 }
 
@@ -118,7 +118,7 @@ Collected collect(Fixture& f, std::uint32_t slot) {
 }  // namespace
 
 TEST_CASE("a word is what it was, and any number is some word") {
-  MasterWord word{0xdeadbeef, Wish::linger, true, false, true, true, 0x8b};
+  MasterWord word{0xdeadbeef, Wish::linger, true, false, true, EndCount::client_gone, 0x8b};
   CHECK(master_word(word_of(word)) == word);
   CHECK(master_word(~std::uint64_t{0}).wish == Wish::none);
   CHECK_FALSE(master_word(0).is_order());
@@ -131,7 +131,7 @@ TEST_CASE("a worker carries out what the master has written beside a slot, once"
   const auto crashed = f.claim();
   f.table.serve(crashed);
   const auto claimed = f.claim();
-  view->write(crashed, order(f.table, crashed, Wish::end, true));
+  view->write(crashed, order(f.table, crashed, Wish::end, EndCount::crashed));
   view->write(claimed, order(f.table, claimed, Wish::release));
   CHECK(view->is_open(crashed, view->word(crashed)));
   CHECK(collect(f, crashed).done);
@@ -283,7 +283,7 @@ TEST_CASE("a long random history stays consistent") {
         break;
       default:
         if (!serving.empty()) {
-          (void)f.table.end(take(serving), false);
+          (void)f.table.end(take(serving), EndCount::normal);
           ++ended;
         }
     }
@@ -322,7 +322,7 @@ Refusal begin(Table& table, std::int64_t now_ns) {
   if (grant.slot == kNoSlot) return grant.refusal;
   table.slot(grant.slot).started_ns = now_ns;
   table.serve(grant.slot);
-  (void)table.end(grant.slot, false);
+  (void)table.end(grant.slot, EndCount::normal);
   return Refusal::count_;
 }
 
