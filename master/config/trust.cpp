@@ -1,5 +1,6 @@
 #include "master/config/trust.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,9 +9,8 @@
 #include <optional>
 #include <utility>
 
-#include "master/config/walk.h"
-
 #include "master/config/paths.h"
+#include "master/config/walk.h"
 
 namespace bulkhead::config {
 

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string exited(const Json& entry) {
+std::string end_words(const Json& entry) {
   const std::string reason = member_text(entry, "reason");
   const char* const asked = member_flag(entry, "asked") ? ", as requested" : "";
   if (reason == "killed") return fmt::format("killed by SIGKILL{}", asked);
@@ -19,14 +19,14 @@ std::string exited(const Json& entry) {
   return fmt::format("exited ({}){}", reason, asked);
 }
 
-std::string restarting(const Json& entry) {
+std::string restart_words(const Json& entry) {
   const double delay = member_number(entry, "delay_ms");
   return fmt::format("restarting {}; restart {} within its supervisor's max_seconds",
                      delay > 0 ? fmt::format("in {:.3f} s", delay / 1000) : "at once",
                      member_text(entry, "restarts_in_window"));
 }
 
-std::string terminated(const Json& entry) {
+std::string supervisor_end_words(const Json& entry) {
   const std::string cause = member_text(entry, "cause");
   if (cause == "intensity") return "gave up, and stopped everything below it";
   if (cause == "auto_shutdown") return "shut itself down (auto_shutdown), because a significant child has ended";
@@ -37,12 +37,12 @@ std::string terminated(const Json& entry) {
 std::string words_for(const Json& entry) {
   const std::string event = member_text(entry, "event");
   if (event == "supervisor_started") return "starting";
-  if (event == "supervisor_terminated") return terminated(entry);
+  if (event == "supervisor_terminated") return supervisor_end_words(entry);
   if (event == "child_ready") return "running";
   if (event == "start_failed") return "could not start";
   if (event == "child_stopping") return "stopping with " + member_text(entry, "how");
-  if (event == "child_exited") return exited(entry);
-  if (event == "child_restarting") return restarting(entry);
+  if (event == "child_exited") return end_words(entry);
+  if (event == "child_restarting") return restart_words(entry);
   if (event == "child_removed") return "removed from the tree";
   if (event == "not_running") return fmt::format("cannot crash, because it is {}", member_text(entry, "state"));
   if (event != "intensity_exceeded") return event;

@@ -244,7 +244,9 @@ class FastPath(AdmissionTestCase):
             wait_until(lambda: trace.count("clone\\(") >= 200, 5, "all are seen")
         lines = [line for line in trace.text.splitlines() if "=" in line]
         accepts, clones = trace.count(r"accept4\("), trace.count(r"clone\(")
-        others = [line for line in lines if not line.startswith(("accept4(", "clone(", "sendto(2, "))]  # 2: a line of the log
+        needed = ("accept4(", "clone(", "sendto(2, ")  # 2: a line of the log
+        # The hop limit of a listening socket that is being closed is inherited.
+        others = [line for line in lines if not line.startswith(needed) and "IP_MINTTL" not in line]
         self.measured(connections=200, accepts=accepts, clones=clones, others=len(others))
         self.assertEqual(clones, 200)
         self.assertLessEqual(accepts, 200 * 1.5)

@@ -382,7 +382,7 @@ TEST_CASE("workers wait up to 5 s, and as their listener does if it says how") {
   CHECK_FALSE(worker_of(R"("restart_delay":"none")").enabled);
 }
 
-struct Who {
+struct SomeUser {
   std::uint32_t uid;  // of the daemon
   const char* fragment;
   const char* identity;  // "name uid gid", or "" when it is that of the daemon
@@ -394,15 +394,15 @@ std::string text_of(const std::optional<Identity>& identity) {
 }
 
 TEST_CASE("the identity of a process") {
-  const Who rows[] = {{0, R"("ready":"fork")", ""},
-                      {0, R"("user":"root")", "root 0 0"},
-                      {0, R"("user":"alice")", "alice 1000 1000"},
-                      {0, R"("user":"1000","group":"staff")", "alice 1000 2000"},
-                      {0, R"("user":"12345","group":"7")", "12345 12345 7"},
-                      {0, R"("group":"staff")", "root 0 2000"},
-                      {1000, R"("user":"alice")", ""},
-                      {1000, R"("user":"1000","group":"1000")", ""}};
-  for (const Who& row : rows) {
+  const SomeUser rows[] = {{0, R"("ready":"fork")", ""},
+                           {0, R"("user":"root")", "root 0 0"},
+                           {0, R"("user":"alice")", "alice 1000 1000"},
+                           {0, R"("user":"1000","group":"staff")", "alice 1000 2000"},
+                           {0, R"("user":"12345","group":"7")", "12345 12345 7"},
+                           {0, R"("group":"staff")", "root 0 2000"},
+                           {1000, R"("user":"alice")", ""},
+                           {1000, R"("user":"1000","group":"1000")", ""}};
+  for (const SomeUser& row : rows) {
     INFO(row.uid << " " << row.fragment);
     const Node node = good(file_of(Shape::process, row.fragment), FakeHost(row.uid)).root.children.at(0);
     CHECK(text_of(node.process->child.identity) == row.identity);

@@ -10,14 +10,14 @@ using Json = nlohmann::ordered_json;
 using protocol::Each;
 using Paths = std::vector<std::string>;
 
-const Json kTree = Json::parse(R"({"path":"root","type":"supervisor","children":[
+const Json kTreeOfTargets = Json::parse(R"({"path":"root","type":"supervisor","children":[
   {"path":"root/web1","type":"process"},
   {"path":"root/web2","type":"listener","workers":[{"path":"root/web2/1","type":"worker"}]},
   {"path":"root/shop","type":"supervisor","children":[{"path":"root/shop/web3","type":"process"}]}]})");
 
 Paths matches(const Paths& words, Each each = Each::node) {
   Paths out;
-  for (const Target& target : targets_of(words, kTree, each)) {
+  for (const Target& target : targets_of(words, kTreeOfTargets, each)) {
     out.push_back(target.is_unmatched ? "no " + target.path : target.path);
   }
   return out;
