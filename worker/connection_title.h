@@ -1,5 +1,5 @@
-// "bulkheadd: connection 2f00000003 192.0.2.7 echo": the title of a connection's process. Made in the worker and not in the
-// child, where it would be a page of its own to copy.
+// "bulkheadd: connection 2f00000003 192.0.2.7 echo": the title of a connection's process. Made in the worker and not in
+// the child, where it would be a page of its own to copy.
 #pragma once
 
 #include <algorithm>
