@@ -344,7 +344,7 @@ class KillMode(ControlledTestCase):
                 wait_until(lambda: len(self.stray(daemon)) == 2, 5, "both")
             leader = next(one for one in daemon.tree() if one.title.startswith("/bin/sh -c sleep 4242"))
             signal_process(leader.pid, signal.SIGKILL)
-            daemon.wait_log("crashed: exit status 1", path="root/run")
+            daemon.wait_log("ended: the client left first", path="root/run", reason="client_gone", status=1)
             daemon.wait_log("^ready", count=2, path="root/p")
             if mode == "group":
                 wait_until(lambda: len(self.stray(daemon)) == 1, 5, "only the new process's own")

@@ -118,7 +118,7 @@ class Reloads(Truth):
         self.assertEqual(answer["changes"], [])
         self.assertEqual({one["path"]: one["differs"] for one in answer["differs"]}, self.differs(daemon))
         text = self.ok(daemon, "diff")
-        for line in "root/idle is stopped", "root/web is suspended", "root/echo has 4 instead of 2 workers", "root/more was added":
+        for line in "root/idle is stopped", "root/web is suspended", "root/echo has 4 workers instead of 2", "root/more was added":
             self.assertIn(f"  {line}\n", text)
         tree = self.ok(daemon, "tree")
         for remark in "stopped by an operator", "suspended", "scaled (2 in the file)", "added by an operator":

@@ -177,7 +177,7 @@ class Reopening(ControlledTestCase):
         status, _, errors = daemon.control.run("reload")
         self.assertEqual(status, 2)
         self.assertIn("missing/log", errors)
-        self.assertIn("No such file or directory", errors)
+        self.assertIn("does not exist", errors)
 
 
 TICKER = """

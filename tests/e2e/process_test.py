@@ -63,18 +63,18 @@ class Readiness(ControlledTestCase):
         self.assertEqual(daemon.control.node("root/socket")["status"], "warm")
 
     def test_exec_reports_a_program_that_cannot_be_executed_and_fork_does_not(self):
-        broken = self.write("broken", "#!/nonexistent/interpreter\n", 0o755)
-        daemon = self.start(program("broken", broken), wait=False)
+        broken = "/bin/true", 200_000 * "x"  # execve(2): an argument has at most 128 KiB
+        daemon = self.start(program("broken", *broken), wait=False)
         daemon.expected_status = 70
         self.assertEqual(daemon.wait_exit(), 70)
         told = daemon.log("^could not start: ", path="root", level="error")
         self.assertEqual(len(told), 1)
         self.assertIn("root/broken", told[0]["message"])
         self.assertTrue(daemon.log("exec", path="root/broken"), "stage and reason of the failure")
-        daemon.wait_log("o such file or directory", path="root/broken")
-        self.assertIn("root/broken failed while executing the program: No such file or directory; so root could not start",
+        daemon.wait_log("Argument list too long", path="root/broken")
+        self.assertIn("root/broken failed while executing the program: Argument list too long; so root could not start",
                       told[0]["message"])
-        daemon = self.supervise(program("broken", broken, ready="fork", restart="temporary"), sleeper())
+        daemon = self.supervise(program("broken", *broken, ready="fork", restart="temporary"), sleeper())
         daemon.events.next("child_ready", "root/broken")
         daemon.events.next("child_exited", "root/broken", asked=False)
 

@@ -94,10 +94,10 @@ class Reasons(AdmissionTestCase):
     def test_handler_start(self):
         os.chmod(self.directory, 0o755)
         program = os.path.join(self.directory, "no-program")
-        with open(program, "wb") as file:
-            file.write(b"\x7fELF and no more")
-        os.chmod(program, 0o755)
+        self.write("no-program", "#!/bin/sh\n", 0o755)
         daemon = self.supervise(exec_listener([program], "echo", workers=1))
+        with open(program, "wb") as file:  # the check of the file would find it
+            file.write(b"\x7fELF and no more")
         words = "its handler could not be started"
         self.refuse(daemon, "handler_start", words, self.turned_away(daemon.address()))
         daemon.wait_log("no-program failed: Exec format error", errno="ENOEXEC")

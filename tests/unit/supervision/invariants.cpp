@@ -48,6 +48,7 @@ void WatchedTree::take_new_limits(NodeId id) {
   const auto window = windows_.find(view.path);
   if (window != windows_.end()) {
     window->second.max_restarts = view.spec->flags.max_restarts;
+    window->second.max_seconds = view.spec->flags.max_seconds;
     std::deque<Instant>& restarts = window->second.restarts;
     while (restarts.size() > window->second.max_restarts.value_or(restarts.size())) restarts.pop_front();
   }
