@@ -54,7 +54,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                {engine_, catalogue_, listeners_, children_, later_, endings_, operations_, readiness_, log_, services_,
                 reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
-      methods_({engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
+      methods_({loop_, engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
                 shutdown_, log_, reload_, upgrade_, events_, options_.version, started_}),
       server_(loop_, events_, methods_, now),
       signals_(sys::open_signal_fd({SIGCHLD})),

@@ -221,7 +221,7 @@ void Methods::kill_by_peer(const std::string& peer, int signal, Reply reply) {
   const auto filter = PeerFilter::of(peer);
   if (!filter) return reply(refused("not a client: " + peer));
   const auto kill =
-      std::make_shared<PeerKill>(parts_.children, parts_.listeners.by_path(), parts_.later, *filter, signal);
+      std::make_shared<PeerKill>(parts_.loop, parts_.children, parts_.listeners.by_path(), *filter, signal);
   kill->begin([peer, reply = std::move(reply)](std::uint64_t count) {
     if (count == 0) return reply(no_such("connection of " + peer));
     const std::string message =
@@ -239,7 +239,11 @@ void Methods::kill(const Params& params, Reply reply) {
   const ipc::ConnectionName name = ipc::connection_name(id);
   for (net::Listener* listener : parts_.listeners.all()) {
     if (listener->number() != name.listener) continue;
-    if (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) return reply(ok());
+    switch (parts_.children.signal_connection(*listener, name.slot, name.use, signal)) {
+      case running::Signalled::yes: return reply(ok());
+      case running::Signalled::not_yet: return reply(refused("its worker is busy: try again"));
+      case running::Signalled::gone: break;
+    }
   }
   reply(no_such("connection " + text));
 }

@@ -31,6 +31,7 @@ namespace bulkhead::control {
 
 // The parts that the methods query and command; all must outlive them.
 struct Parts {
+  loop::Loop& loop;
   const running::Engine& engine;
   const running::Catalogue& catalogue;
   running::Listeners& listeners;

@@ -48,6 +48,7 @@ bool PeerFilter::matches(const ipc::Peer& peer) const noexcept {
 
 void PeerKill::begin(std::function<void(std::uint64_t)> done) {
   done_ = std::move(done);
+  self_ = shared_from_this();
   turn();
 }
 
@@ -56,24 +57,30 @@ void PeerKill::turn() {
   for (auto found = listeners_.lower_bound(path_); found != listeners_.end(); found = listeners_.lower_bound(path_)) {
     if (found->first != path_) slot_ = 0;
     path_ = found->first;
-    if (!look_through(*found->second)) return later_([self = shared_from_this()] { self->turn(); });
+    if (const auto pause = look_through(*found->second)) return next_turn_.start(*pause);
     path_ += '\0';  // on to the next: nothing sorts between the two
   }
+  const auto self = std::exchange(self_, nullptr);
   done_(count_);
 }
 
-bool PeerKill::look_through(net::Listener& listener) {
+std::optional<std::chrono::milliseconds> PeerKill::look_through(net::Listener& listener) {
+  using std::chrono::milliseconds;
   const std::uint32_t end = std::min(listener.table().high_water(), listener.most_slots());
   for (; slot_ < end; ++slot_) {
-    if (examined_ == kSlotsPerTurn || signalled_ == kSignalsPerTurn) return false;
+    if (examined_ == kSlotsPerTurn || signalled_ == kSignalsPerTurn) return milliseconds(0);
     ++examined_;
     const auto slot = listener.table().copy(slot_);
     if (!slot || slot->state != ipc::SlotState::serving || !filter_.matches(slot->peer)) continue;
-    if (!workforce_.signal_connection(listener, slot_, slot->use, signal_)) continue;
+    switch (workforce_.signal_connection(listener, slot_, slot->use, signal_)) {
+      case running::Signalled::yes: break;
+      case running::Signalled::gone: continue;
+      case running::Signalled::not_yet: return milliseconds(1);
+    }
     ++signalled_;
     ++count_;
   }
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace bulkhead::control

@@ -1,7 +1,9 @@
-// `kill --peer`: signals the connections of a client, or of all clients of a network. A few at each turn of the loop,
-// because a table may have a hundred thousand and a worker's channel has room for some hundred messages.
+// `kill --peer`: signals the connections of a client, or of all clients of a network. Some at each turn of the loop,
+// because a table may have a hundred thousand. A worker's channel has room for some hundred messages; while it is full,
+// this waits a millisecond. A worker that never reads is killed as hung, and then its connections are the master's.
 #pragma once
 
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <functional>
@@ -11,10 +13,10 @@
 #include <string_view>
 
 #include "master/control/penalties.h"
-#include "master/running/later.h"
 #include "master/running/workforce.h"
 #include "worker/ipc/peer.h"
 #include "worker/ipc/source_key.h"
+#include "worker/loop/loop.h"
 
 namespace bulkhead::control {
 
@@ -35,10 +37,11 @@ class PeerKill : public std::enable_shared_from_this<PeerKill> {
   static constexpr std::uint32_t kSignalsPerTurn = 32;
   static constexpr std::uint32_t kSlotsPerTurn = 4096;  // examined
 
-  // `workforce`, `listeners` and `later` must outlive it.
-  PeerKill(running::Workforce& workforce, const Listeners& listeners, running::Later& later, PeerFilter filter,
-           int signal)
-      : workforce_(workforce), listeners_(listeners), later_(later), filter_(filter), signal_(signal) {}
+  // All references must outlive it.
+  PeerKill(loop::Loop& loop, running::Workforce& workforce, const Listeners& listeners, PeerFilter filter, int signal)
+      : workforce_(workforce), listeners_(listeners), filter_(filter), signal_(signal), next_turn_(loop, [this] {
+          turn();
+        }) {}
 
   // Answers with the number of connections that have been signalled, at once or at a later turn. Connections that begin
   // meanwhile may be missed.
@@ -46,12 +49,11 @@ class PeerKill : public std::enable_shared_from_this<PeerKill> {
 
  private:
   void turn();
-  // Of one listener, from slot_ on. True: all of its connections have been looked at.
-  [[nodiscard]] bool look_through(net::Listener& listener);
+  // Of one listener, from slot_ on. Nothing: all of its connections have been looked at. Otherwise: when to go on.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> look_through(net::Listener& listener);
 
   running::Workforce& workforce_;
   const Listeners& listeners_;
-  running::Later& later_;
   PeerFilter filter_;
   int signal_;
   std::function<void(std::uint64_t)> done_;
@@ -60,6 +62,8 @@ class PeerKill : public std::enable_shared_from_this<PeerKill> {
   std::uint32_t examined_ = 0;  // in this turn
   std::uint32_t signalled_ = 0;
   std::uint64_t count_ = 0;
+  std::shared_ptr<PeerKill> self_;  // until it is done
+  loop::Timer next_turn_;
 };
 
 }  // namespace bulkhead::control

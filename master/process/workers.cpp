@@ -343,17 +343,19 @@ std::optional<RunId> Workers::send_to_one(const net::Listener& listener, const i
   return std::nullopt;
 }
 
-void Workers::send(net::Listener& listener, const ipc::Down& message) {
+bool Workers::send(net::Listener& listener, const ipc::Down& message) {
+  bool taken = true;
   const bool signal = std::holds_alternative<ipc::Signal>(message);
   for (auto& [run, worker] : workers_) {
     const bool meant = worker.state == WorkerProcess::State::ready ||
                        (signal && worker.state == WorkerProcess::State::leaving);  // it may still hold connections
     if (worker.listener != &listener || !meant) continue;
-    (void)ipc::send(worker.channel.get(), message);
+    if (!ipc::send(worker.channel.get(), message) && errno == EAGAIN) taken = false;
     if (signal && !worker.unanswered_since) {
       worker.unanswered_since = now();
     }
   }
+  return taken;
 }
 
 void Workers::kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) {

@@ -117,7 +117,8 @@ class Workers {
   [[nodiscard]] bool let_go(const net::Listener& listener, LetGo how);
   // A worker that has been let go; null: it has not been, or is gone.
   [[nodiscard]] const WorkerProcess* find_let_go(RunId run) const;
-  void send(net::Listener& listener, const ipc::Down& message);  // to all its ready workers
+  // To all its ready workers. False: one of them has not taken it, because its channel is full.
+  bool send(net::Listener& listener, const ipc::Down& message);
   void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message);
   // Another listening socket in place of the one with its number; workers that are starting get it once they are ready.
   void give_socket(const net::Listener& listener, const net::ListeningSocket& socket);

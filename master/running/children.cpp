@@ -392,11 +392,10 @@ bool Children::end_connection(net::Listener& listener, std::uint32_t slot, std::
   return true;
 }
 
-bool Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
-  if (adoption_.signal_one(listener, slot, use, signal)) return true;
-  if (!is_a_workers(listener, slot, use)) return false;
-  workers_.send(listener, ipc::Signal{slot, use, signal});
-  return true;
+Signalled Children::signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) {
+  if (adoption_.signal_one(listener, slot, use, signal)) return Signalled::yes;
+  if (!is_a_workers(listener, slot, use)) return Signalled::gone;
+  return workers_.send(listener, ipc::Signal{slot, use, signal}) ? Signalled::yes : Signalled::not_yet;
 }
 
 process::ChildrenHandover Children::hand_over() const {

@@ -112,7 +112,7 @@ class Children final : public Workforce {
   [[nodiscard]] std::uint32_t adopted(const net::Listener& listener) const { return adoption_.count(listener); }
 
   // Workforce
-  void send(net::Listener& listener, const ipc::Down& message) override { workers_.send(listener, message); }
+  void send(net::Listener& listener, const ipc::Down& message) override { (void)workers_.send(listener, message); }
   // To those of an earlier generation.
   void send_to_older(const net::Listener& listener, std::uint32_t generation, const ipc::Down& message) {
     workers_.send_to_older(listener, generation, message);
@@ -139,7 +139,7 @@ class Children final : public Workforce {
   }
   void signal_connections(net::Listener& listener, int signal) override;
   void signal_adopted(net::Listener& listener, int signal) override;
-  bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
+  Signalled signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) override;
   bool end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) override;
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience) override {
     workers_.kill_unresponsive(listener, patience);

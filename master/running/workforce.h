@@ -12,6 +12,12 @@
 
 namespace bulkhead::running {
 
+enum class Signalled : std::uint8_t {
+  yes,     // its worker is asked to
+  gone,    // it no longer exists
+  not_yet  // its worker's channel is full: try again in a moment
+};
+
 class Workforce {
  public:
   virtual ~Workforce() = default;
@@ -41,8 +47,8 @@ class Workforce {
   virtual void signal_connections(net::Listener& listener, int signal) = 0;
   // The same for the adopted ones only.
   virtual void signal_adopted(net::Listener& listener, int signal) = 0;
-  // Signals one connection. False: it no longer exists.
-  virtual bool signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
+  // Signals one connection.
+  virtual Signalled signal_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, int signal) = 0;
   // Ends one connection, for this reason: its stop_signal, later SIGKILL. False: it no longer exists.
   virtual bool end_connection(net::Listener& listener, std::uint32_t slot, std::uint32_t use, ipc::EndCause cause) = 0;
   // See process::Workers::kill_unresponsive().

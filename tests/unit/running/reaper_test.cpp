@@ -91,8 +91,8 @@ TEST_CASE("adopted connections are signalled by the master, those of workers by 
   const auto served = rig.connect("root/echo/1", kUnknown);
   (void)rig.system.take_deeds();
   net::Listener& echo = rig.listener_at("root/echo");
-  CHECK(rig.children.signal_connection(echo, adopted, echo.table().copy(adopted)->use, SIGTERM));
-  CHECK(rig.children.signal_connection(echo, served, echo.table().copy(served)->use, SIGTERM));
+  CHECK(rig.children.signal_connection(echo, adopted, echo.table().copy(adopted)->use, SIGTERM) == Signalled::yes);
+  CHECK(rig.children.signal_connection(echo, served, echo.table().copy(served)->use, SIGTERM) == Signalled::yes);
   rig.settle();
   CHECK(rig.system.deeds() == Words{"SIGTERM 6000001"});
   CHECK(rig.system.at("root/echo/1").heard == Words{"signal 15"});
@@ -103,7 +103,7 @@ TEST_CASE("a slot that has been reused by another connection is not signalled") 
   rig.start();
   const auto slot = rig.connect("root/echo/1", kConnection);
   net::Listener& echo = rig.listener_at("root/echo");
-  CHECK_FALSE(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use + 1, SIGTERM));
+  CHECK(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use + 1, SIGTERM) == Signalled::gone);
 }
 
 TEST_CASE("what runs as another user than its listener is adopted and counted, and never signalled") {
@@ -116,7 +116,7 @@ TEST_CASE("what runs as another user than its listener is adopted and counted, a
   net::Listener& echo = rig.listener_at("root/echo");
   CHECK(rig.children.adopted(echo) == 1);
   (void)rig.system.take_deeds();
-  CHECK_FALSE(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use, SIGTERM));
+  CHECK(rig.children.signal_connection(echo, slot, echo.table().copy(slot)->use, SIGTERM) == Signalled::gone);
   rig.children.signal_adopted(echo, SIGKILL);
   CHECK(rig.system.deeds().empty());
 }
