@@ -1,5 +1,6 @@
 """Clients that check every byte: one, many held, a storm, and canaries."""
 
+import random
 import signal
 import socket
 import struct
@@ -26,11 +27,23 @@ def connect(address, timeout=5.0, source=None):
     return sock
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """One that no client gets as its own (ip(7), ip_local_port_range): such a client would keep a daemon from binding it."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 20000)
+        if port in _given:
+            continue
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            _given.add(port)
+            return port
 
 
 class Client:

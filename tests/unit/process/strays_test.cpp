@@ -61,7 +61,13 @@ struct Fixture {
   std::vector<pid_t> known{};
 
   Fixture() { search.add({"root/echo/1", 1000, {7, 8}}); }
+  // A slice is measured by the clock, so a busy machine needs more of them.
   Step step(StraySearch::Instant now = kNow) {
+    Step out = slice(now);
+    while (out == Step::again) out = slice(now);
+    return out;
+  }
+  Step slice(StraySearch::Instant now = kNow) {
     return search.go_on(
         host, [this](pid_t pid) { return std::ranges::find(known, pid) != known.end(); }, now);
   }
@@ -128,8 +134,8 @@ TEST_CASE("many children are looked at in slices") {
   for (pid_t i = 0; i < kMany; ++i) f.host.processes[kStray + i] = {"sleep", 1001, {3}};
   f.host.processes[kStray + kMany] = {starting_title()};
   int slices = 1;
-  Step step = f.step();
-  for (; step == Step::again; step = f.step()) ++slices;
+  Step step = f.slice();
+  for (; step == Step::again; step = f.slice()) ++slices;
   CHECK(slices > 1);
   CHECK(step == Step::waits);
   CHECK(f.host.killed == std::vector<pid_t>{kStray + kMany});
