@@ -82,10 +82,8 @@ void Context::warn(Position at, std::string pointer, std::string message) {
 }
 
 void Context::report_in(const std::string& other, const std::string& pointer, const std::vector<Finding>& findings) {
-  const std::size_t reading = reading_;
-  begin_file(other);
+  const OtherFile reading(*this, other);
   for (const Finding& finding : findings) report(finding.at, pointer, finding.message);
-  reading_ = reading;
 }
 
 std::string Context::elsewhere(const Place& place) const {

@@ -63,20 +63,18 @@ class Bytes {
 struct Layout {
   std::size_t header, word, headers_at, size_at, count_at, offset_in, length_in;
 };
-constexpr Layout kNarrow{sizeof(Elf32_Ehdr),
-                         4,
-                         offsetof(Elf32_Ehdr, e_phoff),
-                         offsetof(Elf32_Ehdr, e_phentsize),
-                         offsetof(Elf32_Ehdr, e_phnum),
-                         offsetof(Elf32_Phdr, p_offset),
-                         offsetof(Elf32_Phdr, p_filesz)};
-constexpr Layout kWide{sizeof(Elf64_Ehdr),
-                       8,
-                       offsetof(Elf64_Ehdr, e_phoff),
-                       offsetof(Elf64_Ehdr, e_phentsize),
-                       offsetof(Elf64_Ehdr, e_phnum),
-                       offsetof(Elf64_Phdr, p_offset),
-                       offsetof(Elf64_Phdr, p_filesz)};
+template <class Header, class Segment>
+constexpr Layout layout_of(std::size_t word) {
+  return {sizeof(Header),
+          word,
+          offsetof(Header, e_phoff),
+          offsetof(Header, e_phentsize),
+          offsetof(Header, e_phnum),
+          offsetof(Segment, p_offset),
+          offsetof(Segment, p_filesz)};
+}
+constexpr Layout kNarrow = layout_of<Elf32_Ehdr, Elf32_Phdr>(4);
+constexpr Layout kWide = layout_of<Elf64_Ehdr, Elf64_Phdr>(8);
 
 std::string loader_in(std::string_view head, const Bytes& bytes, const Layout& layout) {
   const std::uint64_t first = bytes.at(layout.headers_at, layout.word);

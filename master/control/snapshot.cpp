@@ -94,7 +94,6 @@ void add_flags(const SupervisorFlags& flags, std::uint32_t restarts, ordered_jso
 constexpr const char* kDisabled = "disabled";
 
 // With the same members as one that runs.
-
 ordered_json disabled_json(const config::Node& node, const std::string& path) {
   ordered_json out{{"id", node.spec.id},
                    {"path", path},

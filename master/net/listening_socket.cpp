@@ -207,6 +207,10 @@ void end_for_all(const ListeningSocket& socket) noexcept {
   if (!is_shared(socket) && !socket.address.is_inherited()) (void)shutdown(socket.fd.get(), SHUT_RD);
 }
 
+static int require_hop_limit(const ListeningSocket& socket, int least) noexcept {
+  return sys::require_hop_limit(socket.fd.get(), socket.address.form == Form::ipv6 ? AF_INET6 : AF_INET, least);
+}
+
 int refuse_new_connections(ListeningSocket& socket) noexcept {
   if (is_shared(socket)) return 0;
   switch (socket.address.form) {
@@ -217,16 +221,12 @@ int refuse_new_connections(ListeningSocket& socket) noexcept {
     case Form::ipv4:
     case Form::ipv6: break;
   }
-  return sys::require_hop_limit(socket.fd.get(), socket.address.form == Form::ipv6 ? AF_INET6 : AF_INET,
-                                sys::kDirectOnly);
+  return require_hop_limit(socket, sys::kDirectOnly);
 }
 
 bool welcome_new_connections(ListeningSocket& socket) noexcept {
   if (socket.address.form == Form::unix_path) return socket.file->inode() != 0;
-  if (socket.address.is_ip()) {
-    (void)sys::require_hop_limit(socket.fd.get(), socket.address.form == Form::ipv6 ? AF_INET6 : AF_INET,
-                                 sys::kAnyHops);
-  }
+  if (socket.address.is_ip()) (void)require_hop_limit(socket, sys::kAnyHops);
   return true;
 }
 

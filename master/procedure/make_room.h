@@ -1,6 +1,7 @@
 // Makes room in listeners whose on_full is drop_oldest_idle. While clients wait there and every slot is taken, the
 // connections that have been idle for longest, and for kIdle at least, are ended: as many as wait, but never more than
-// kMost at a time. They may be anybody's, adopted ones too, so it is the master that chooses; whoever has one ends it.
+// kMost at a time. The master chooses among all connections, adopted ones too; each is ended by the process whose child
+// it is.
 //
 // To choose means to look at the socket of every connection, for some milliseconds a turn.
 #pragma once

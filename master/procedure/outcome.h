@@ -37,7 +37,7 @@ using Done = std::function<void(const Outcome&)>;
 [[nodiscard]] Outcome no_such(const running::Engine& engine, const char* what, const std::string& path);
 
 // Commands that name a listener ask this first: every listener has an entry here, also while it or its supervisor is
-// stopped. Otherwise the answer that there is none.
+// stopped. If there is none, the outcome is the answer that says so.
 [[nodiscard]] Outcome listener_named(const running::Engine& engine, const running::Listeners& listeners,
                                      const std::string& path);
 

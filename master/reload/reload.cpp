@@ -147,7 +147,8 @@ void Reload::complete() {
 // As when a child became permanent while it was being stopped as a temporary one.
 ReloadPlan Reload::missing() const {
   running::Catalogue& now = parts_.catalogue;
-  ReloadPlan out = plan(now.effective(), now.config(), false);
+  const ordered_json file = ordered_json::parse(now.effective());
+  ReloadPlan out = plan_reload(file, file, present_of(look(), false), leaving());
   const running::Overrides& overrides = now.overrides();
   std::erase_if(out.changes, [&overrides](const Change& change) {
     return change.kind != Change::Kind::added || overrides.is_erased(change.path) || overrides.is_stopped(change.path);

@@ -6,10 +6,10 @@
 //     commit  what does not: flags and specs in the tree, limits in the tables, the other workers one by one, the end
 //             of what was removed, reload_signal to processes that stay (commit.h)
 //
-// A reload that waits for the end of what it replaces gives that up as soon as another one is asked for, which may want
-// it back. Then whoever asked for it is answered with the other's result; what it still owes is carried out by the
-// other one, or after the other one if that is refused. A reload also owes what has left the tree since it was planned,
-// except what operators have removed.
+// A reload that waits for the end of a node that it replaces gives that up as soon as another reload is requested,
+// which may want the node back. Its clients are then answered with the result of the other one. What it still owes is
+// carried out by the other one, or after the other one if that is refused. A reload also owes nodes that have left the
+// tree since it was planned, except those that operators have removed.
 //
 // A trial that fails is undone in reverse order (steps.h), and the old configuration continues; `status` remembers why.
 // A reload that is asked for while the daemon starts begins when it is ready.

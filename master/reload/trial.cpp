@@ -186,7 +186,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
                        self->start(spec, over);
                      });
   }
-  // It has been started, so it is started again, whoever did that.
+  // It runs, so it is started again, even if operators had started it.
   static ChildSpec automatic(ChildSpec spec) {
     spec.manual = false;
     return spec;

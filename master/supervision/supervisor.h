@@ -60,7 +60,7 @@
 // starts again.
 //
 // An operator's restart_group counts nothing, has no delay, and leaves alone what has ended, except the child itself.
-// If a start fails, the operator is answered, and that child goes on as after a failed restart.
+// If a start fails, the operator gets that as the answer, and the child is treated as after a failed restart.
 //
 // Beyond OTP, a manual child: a supervisor's start and start_child leave it `stopped`, and so does a group restart once
 // it has ended for good, until restart_child starts it.

@@ -1,5 +1,5 @@
 // What a connection is looked at for while it is served, by what the kernel says of its socket (tcp_look.h): for how
-// long it may be idle, until when its client must have sent something, and whether it goes on without a client. Pure:
+// long it may be idle, until when its client must have sent something, and whether it continues without a client. Pure:
 // its worker and, for an adopted connection, the master judge alike.
 #pragma once
 

@@ -69,7 +69,7 @@ Request request_for(const Slot& slot, std::uint32_t sequence) noexcept {
   put_address(local, out.body.id.idiag_src);
   put_address(remote, out.body.id.idiag_dst);
   out.body.id.idiag_if = slot.device;
-  // Any cookie: what waits for its last segments has another one, and is told by its state.
+  // Any cookie: a socket that waits for the last segments has another one, and its state identifies it.
   out.body.id.idiag_cookie[0] = out.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
   return out;
 }

@@ -1,7 +1,6 @@
 """A real daemon: carries out the steps of a sequence, and observes what is there afterwards."""
 
 import collections
-import itertools
 import json
 import os
 import signal
@@ -9,7 +8,7 @@ import socket
 import threading
 import time
 
-from harness import Client, Control, Daemon, Timeout, process, wait_until
+from harness import Client, Control, Daemon, Timeout, free_port, process, wait_until
 from harness.control import unpaired
 from harness.listening import listening_sockets
 from harness.processes import kill_all_below, signal_process
@@ -21,7 +20,6 @@ from .tree import nodes
 
 DEADLINE = 10.0  # of any command, and of any change
 WORDS = {"noproc", "not_found", "running", "restarting", "already_started", "already_present", "start_failed", "invalid_spec"}
-_ports = itertools.count(20000 + os.getpid() % 1000 * 10)
 
 
 class Finding(AssertionError):
@@ -32,25 +30,10 @@ class Finding(AssertionError):
         self.kind = kind
 
 
-def free_ports(count):
-    """Ports that no client gets as its own."""
-    out = []
-    while len(out) < count:
-        port = next(_ports)
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            out.append(port)
-    return out
-
-
 class World:
     def __init__(self, directory, program, bindir):
         self.directory = directory
-        self.files = configurations.Configurations(directory, free_ports(6))
+        self.files = configurations.Configurations(directory, [free_port() for _ in range(6)])
         with open(os.path.join(directory, "service"), "w") as file:
             file.write(configurations.SERVICE)
         os.chmod(file.name, 0o755)
