@@ -304,6 +304,8 @@ class Reaping(TestCase):
             with Client(daemon.address()) as client:
                 self.assertEqual(client.rest(), b"")
         wait_until(lambda: not daemon.connections() and not daemon.zombies(), 5, "all reaped")
+        daemon.wait_log("^connection [0-9a-f]+ started", count=count)  # the workers' lines come by way of the master
+        daemon.wait_log("^connection [0-9a-f]+ ended$", count=count)
         started = len(daemon.log("^connection [0-9a-f]+ started"))
         ended = len(daemon.log("^connection [0-9a-f]+ ended$"))
         self.measured(connections=count, started=started, ended=ended)
