@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kRequestId = 1;
+constexpr std::chrono::milliseconds kLook{500};
 
 int no_answer() {
   return complain("the daemon closed the connection without an answer", kCannotConnect);
@@ -79,6 +80,17 @@ class Answers {
   Json all_ = Json::array();
 };
 
+std::optional<protocol::Answer> ask_with_progress(Conversation& daemon, std::string_view method, const Json& params,
+                                                  Progress* progress) {
+  if (progress == nullptr) return daemon.ask(method, params);
+  auto answer = daemon.ask(method, params, [progress, path = params.value("path", "")] {
+    progress->look(path);
+    return true;
+  });
+  progress->clear();
+  return answer;
+}
+
 protocol::Each each_of(const protocol::Command& command) {
   for (const protocol::Parameter& parameter : command.parameters) {
     if (parameter.each != protocol::Each::no) return parameter.each;
@@ -88,13 +100,17 @@ protocol::Each each_of(const protocol::Command& command) {
 
 }  // namespace
 
-std::optional<protocol::Answer> Conversation::ask(std::string_view method, const Json& params) {
+std::optional<protocol::Answer> Conversation::ask(std::string_view method, const Json& params, const Waiting& waiting) {
   client_.send(protocol::request_line(kRequestId, method, params));
-  while (const auto line = client_.read_line()) {
+  for (;;) {
+    while (waiting && !client_.is_readable(std::chrono::steady_clock::now() + kLook)) {
+      if (!waiting()) return std::nullopt;
+    }
+    const auto line = client_.read_line();
+    if (!line) return std::nullopt;
     auto reply = protocol::parse_reply(*line);
     if (auto* answer = std::get_if<protocol::Answer>(&reply); answer != nullptr) return std::move(*answer);
   }
-  return std::nullopt;
 }
 
 std::optional<Json> Conversation::next_event() {
@@ -105,8 +121,9 @@ std::optional<Json> Conversation::next_event() {
   return std::nullopt;
 }
 
-int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& printer, const Json& params) {
-  const auto answer = daemon.ask(invocation.command->name, params);
+int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& printer, const Json& params,
+             Progress* progress) {
+  const auto answer = ask_with_progress(daemon, invocation.command->name, params, progress);
   if (!answer) return no_answer();
   if (answer->failure) return printer.failure(*answer->failure);
   if (invocation.command->name == "events") {
@@ -115,7 +132,7 @@ int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& 
   return printer.result(invocation.command->name, params, answer->result);
 }
 
-int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& printer) {
+int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& printer, Progress* progress) {
   const auto tree = daemon.ask("tree", Json::object());
   if (!tree) return no_answer();
   if (tree->failure) return printer.failure(*tree->failure);
@@ -135,7 +152,7 @@ int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& 
     }
     Json params = invocation.params;
     params["path"] = target.path;
-    const auto answer = daemon.ask(invocation.command->name, params);
+    const auto answer = ask_with_progress(daemon, invocation.command->name, params, progress);
     if (!answer) return no_answer();
     answers.add(target.path, *answer, params);
     std::fflush(stdout);

@@ -114,7 +114,8 @@ inline constexpr std::array kReload{
 inline constexpr std::array kUpgrade{
     Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true}};
 inline constexpr std::array kShutdown{
-    Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"}};
+    Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"},
+    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait until the daemon has stopped"}};
 inline constexpr std::array kSimulate{
     Parameter{"config", Kind::local_file, false, "FILE", "--config",
               "Run the scenario on the tree of this configuration"},

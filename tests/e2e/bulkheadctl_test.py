@@ -1,11 +1,15 @@
 """bulkheadctl as a person and a script use it: several nodes, patterns, waiting, signals, and what its answers say."""
 
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
+import threading
 
 from harness import SOURCE, Client, Control, ControlledTestCase, Hold, config_of, free_port, listener, main, needs_root, wait_until
 
@@ -503,6 +507,123 @@ class Confirm(CtlCase):
         self.ok(daemon, "shutdown")
         self.assertEqual(daemon.wait_exit(), 0)
         self.assertTrue(daemon.log("^stopping before the reload was confirmed"))
+
+
+class AtTerminal:
+    """bulkheadctl whose standard error is a terminal, and whose output goes to a pipe."""
+
+    def __init__(self, daemon, *arguments, term="xterm"):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        self._terminal, self._shown, self._news = ours, "", threading.Condition()
+        self._process = subprocess.Popen(daemon.control.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                         stderr=theirs, text=True, env=dict(os.environ, TERM=term))
+        os.close(theirs)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while True:
+            try:
+                part = os.read(self._terminal, 4096)
+            except OSError:  # nobody has it open any longer
+                return
+            with self._news:
+                self._shown += part.decode()
+                self._news.notify_all()
+
+    def wait_line(self, pattern):
+        with self._news:
+            if not self._news.wait_for(lambda: re.search("\r\x1b\\[K" + pattern + "(\r|$)", self._shown), 10):
+                raise AssertionError(f"{pattern!r} is not in {self._shown!r}")
+
+    def end(self):
+        """Status, output, and all that was shown."""
+        out, _ = self._process.communicate(timeout=20)
+        self._thread.join(10)
+        os.close(self._terminal)
+        return self._process.returncode, out, self._shown
+
+
+class ProgressLines(CtlCase):
+    CLEARED = "\r\x1b[K"
+
+    def finish(self, terminal, out):
+        status, told, shown = terminal.end()
+        self.assertEqual((status, told), (0, out))
+        self.assertTrue(shown.endswith(self.CLEARED), shown)
+
+    def test_a_drain_shows_its_connections_and_its_time(self):
+        daemon = self.supervise(listener(), daemon={"drain_timeout": "30s"})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            terminal = AtTerminal(daemon, "drain", "--wait", "echo")
+            terminal.wait_line(r"drain: draining root/echo: 1 connection left, (30|29|28) s until it is ended")
+            terminal.wait_line(r"drain: draining root/echo: 1 connection left, (28|27) s until it is ended")
+        self.finish(terminal, "root/echo has drained\n")
+
+    def test_a_restart_and_a_stop_show_when_the_process_is_killed(self):
+        flag = self.write("flag", "")
+        script = "trap '[ -e \"$0\" ] || exit 0' TERM; while :; do sleep 0.05; done"
+        daemon = self.supervise(program("db", script, flag, shutdown="60s"), program("slow", script, flag, shutdown="infinity"))
+        terminals = [AtTerminal(daemon, "restart", "db"), AtTerminal(daemon, "stop", "slow")]
+        terminals[0].wait_line(r"restart: stopping root/db, (1 min 0|5\d) s until it is killed")
+        terminals[1].wait_line(r"stop: stopping root/slow")
+        os.unlink(flag)
+        for path in "root/db", "root/slow":
+            os.kill(daemon.control.node(path)["pid"], signal.SIGTERM)
+        self.finish(terminals[0], "root/db has been restarted\n")
+        self.finish(terminals[1], "root/slow has been stopped\n")
+
+    def test_a_reload_and_the_upgrade_that_waits_for_it_show_what_is_starting(self):
+        gate = os.path.join(self.directory, "gate")
+        daemon = self.supervise(listener())
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["supervisor"]["children"].append(
+            program("db", GATED + "echo >&3; exec sleep 1000", gate, ready="notify_fd", start_timeout="60s"))
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+        reload = AtTerminal(daemon, "reload")
+        reload.wait_line("reload: starting root/db")
+        upgrade = AtTerminal(daemon, "upgrade")
+        upgrade.wait_line("upgrade: starting root/db")
+        self.write("gate", "")
+        self.finish(reload, "Reloaded:\n  root/db is added\n")
+        status, out, shown = upgrade.end()
+        self.assertEqual(status, 0)
+        self.assertRegex(out, "^Upgraded from")
+        self.assertTrue(shown.endswith(self.CLEARED), shown)
+
+    def test_a_shutdown_is_watched_to_its_end(self):
+        daemon = self.supervise(listener(), daemon={"drain_timeout": "30s"})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            terminal = AtTerminal(daemon, "shutdown", "--wait")
+            terminal.wait_line(r"shutdown: draining root/echo: 1 connection left, (30|29|28) s until it is ended")
+        self.finish(terminal, "the daemon has stopped\n")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_shutdown_that_waits_answers_when_the_daemon_is_gone(self):
+        script = "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"
+        daemon = self.supervise(program("db", script))
+        pid = daemon.control.node("root/db")["pid"]
+        self.assertEqual(daemon.control.value("shutdown", "--wait"), {"ok": True})
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_nothing_is_shown_on_a_dumb_terminal_or_a_pipe(self):
+        daemon = self.supervise(listener())
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            dumb = AtTerminal(daemon, "drain", "--wait", "echo", term="dumb")
+            shown = AtTerminal(daemon, "drain", "--wait", "echo")
+            piped = self.ask(daemon, "drain", "--wait", "echo")
+            shown.wait_line("drain: draining root/echo: 1 connection left.*")
+        out = "root/echo has drained\n"
+        self.finish(shown, out)
+        self.assertEqual(dumb.end(), (0, out, ""))
+        self.assertEqual(self.answer(piped), (0, out, ""))
 
 
 class Simulate(CtlCase):
