@@ -33,7 +33,7 @@ Reload::Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::
       manager_(manager),
       surroundings_(std::move(surroundings)),
       steps_(parts.later),
-      attempt_(parts, steps_),
+      attempt_(parts, steps_, [this](const std::string& path) { return why_not_started(path); }),
       commit_(loop, attempt_, [this] { surroundings_.taken_over(); }),
       last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}) {}
 
@@ -157,12 +157,17 @@ ReloadPlan Reload::missing() const {
 }
 
 void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset) {
+  began_ = events_.last_seq();
   attempt_.begin(std::move(config), std::move(effective), std::move(planned), reset);
   if (!waiting_.empty()) attempt_.hurry();
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
   plan_trials(attempt_);
   commit_.plan_steps();
   steps_.run([this](const Steps::End& end) { over(end); });
+}
+
+std::string Reload::why_not_started(const std::string& path) const {
+  return surroundings_.why_not_started ? surroundings_.why_not_started(path, began_) : "";
 }
 
 void Reload::take_back_generation() {

@@ -15,6 +15,7 @@
 // A reload that is asked for while the daemon starts begins when it is ready.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -43,12 +44,15 @@ class Reload {
     std::vector<std::string> warnings{};  // of the file
   };
   using Answered = std::function<void(const Result&)>;
+  // Why the node at `path` has not started since the event with that number; empty: nobody knows.
+  using WhyNotStarted = std::function<std::string(const std::string& path, std::uint64_t since)>;
   struct Surroundings {
     std::function<bool()> may_begin;                // not while the daemon starts, or an upgrade is under way
     std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
     std::function<void()> taken_over;               // the new configuration is in effect
     std::function<void()> on_change;                // begun or over
     config::Overridden overridden{};                // by the command line
+    WhyNotStarted why_not_started{};                // may be empty
   };
 
   // All references must outlive it.
@@ -86,6 +90,7 @@ class Reload {
   void complete();
   [[nodiscard]] ReloadPlan missing() const;
   void attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset);
+  [[nodiscard]] std::string why_not_started(const std::string& path) const;
   void take_back_generation();
   void give_way();
   void owe(const Result& result);
@@ -108,6 +113,7 @@ class Reload {
   std::vector<Answered> askers_;       // of the present reload
   std::vector<Answered> waiting_;      // of the next
   std::vector<Owed> owing_;            // of reloads in effect that have given something up
+  std::uint64_t began_ = 0;            // the number of the last event before the present one
   bool reset_ = false;                 // some asker of the next reload wants it
   bool completing_ = false;            // the present one is for those
   bool stopping_ = false;              // the daemon is
