@@ -100,16 +100,18 @@ procedure::StopSequence::Times Daemon::stop_times() const {
 }
 
 reload::Reload::Surroundings Daemon::reload_surroundings() {
-  return {[this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); },
-          options_.overrule,
-          [this] {
-            shutdown_.set_times(stop_times());
-            sockets_.look_again();
-            server_.look_again();
-          },
-          [this] { what_is_under_way_changed(); },
-          options_.overridden,
-          [this](const std::string& path, std::uint64_t since) { return failures_.why(path, since).text(); }};
+  reload::Reload::Surroundings out{
+      [this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); }, options_.overrule,
+      [this] {
+        shutdown_.set_times(stop_times());
+        sockets_.look_again();
+        server_.look_again();
+      },
+      [this] { what_is_under_way_changed(); }, options_.overridden};
+  out.why_not_started = [this](const std::string& path, std::uint64_t since) {
+    return failures_.why(path, since).text();
+  };
+  return out;
 }
 
 upgrade::Upgrade::Surroundings Daemon::upgrade_surroundings() {

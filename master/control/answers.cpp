@@ -54,6 +54,8 @@ Answer answer_of(const reload::Reload::Result& result) {
       {{"ok", true}, {"changes", reload::changes_json(result.plan)}, {"needs_restart", result.plan.needs_restart}},
       std::nullopt};
   if (!result.warnings.empty()) out.result["warnings"] = result.warnings;
+  if (result.confirm_seconds) out.result["confirm_seconds"] = *result.confirm_seconds;
+  if (result.went_back) out.result["went_back"] = true;
   return out;
 }
 

@@ -94,6 +94,8 @@ class Methods final : public Backend {
   void check(const Params& params, Reply reply);
   void diff(const Params& params, Reply reply);
   void reload(const Params& params, Reply reply);
+  void confirm(const Params& params, Reply reply);
+  void add_unconfirmed(nlohmann::ordered_json& out) const;
   void upgrade(const Params& params, Reply reply);
   void reopen(const Params& params, Reply reply);
   void penalties(const Params& params, Reply reply);

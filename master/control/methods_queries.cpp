@@ -49,7 +49,13 @@ void Methods::tree(const Params& params, Reply reply) {
   const std::string path = params.value("path", "root");
   const auto node = parts_.engine.view(path);
   if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
-  reply({tree_json(world(), node->id), std::nullopt});
+  ordered_json out = tree_json(world(), node->id);
+  if (path == "root") add_unconfirmed(out);
+  reply({std::move(out), std::nullopt});
+}
+
+void Methods::add_unconfirmed(ordered_json& out) const {
+  if (const auto left = parts_.reload.seconds_to_confirm()) out["unconfirmed"] = {{"remaining_seconds", *left}};
 }
 
 void Methods::stats(const Params&, Reply reply) {
@@ -89,15 +95,16 @@ const char* Methods::state() const {
 }
 
 void Methods::status(const Params&, Reply reply) {
-  reply({{{"pid", getpid()},
-          {"version", parts_.version},
-          {"state", state()},
-          {"generation", parts_.catalogue.generation()},
-          {"uptime_seconds", std::chrono::duration<double>(now() - parts_.started).count()},
-          {"config", parts_.catalogue.config().file},
-          {"last_reload", parts_.reload.last()},
-          {"last_upgrade", parts_.upgrade.last()}},
-         std::nullopt});
+  ordered_json out{{"pid", getpid()},
+                   {"version", parts_.version},
+                   {"state", state()},
+                   {"generation", parts_.catalogue.generation()},
+                   {"uptime_seconds", std::chrono::duration<double>(now() - parts_.started).count()},
+                   {"config", parts_.catalogue.config().file},
+                   {"last_reload", parts_.reload.last()},
+                   {"last_upgrade", parts_.upgrade.last()}};
+  add_unconfirmed(out);
+  reply({std::move(out), std::nullopt});
 }
 
 void Methods::explain(const Params& params, Reply reply) {

@@ -91,6 +91,12 @@ std::string differences_text(const Json& nodes) {
   return out;
 }
 
+std::string confirm_text(const Json& seconds) {
+  if (!seconds.is_number()) return {};
+  return fmt::format("The configuration before comes back in {} unless `bulkheadctl confirm` follows.\n",
+                     span_text(std::ceil(seconds.get<double>())));
+}
+
 // One line for each node that changes: what happens to it, and because of which keys.
 std::string changes_text(const Json& result, bool would) {
   static constexpr struct {
@@ -123,7 +129,10 @@ std::string changes_text(const Json& result, bool would) {
   for (const Json& pointer : member(result, "needs_restart")) {
     out += fmt::format("Only a restart of the daemon changes {}.\n", plain(pointer));
   }
-  return out + differences_text(member(result, "differs"));
+  if (member_flag(result, "went_back")) {
+    out += "What is in effect is the configuration before a reload that was not confirmed.\n";
+  }
+  return out + confirm_text(member(result, "confirm_seconds")) + differences_text(member(result, "differs"));
 }
 
 }  // namespace
@@ -178,6 +187,7 @@ std::string status_text(const Json& status, const Style& style) {
                   member_text(status, "pid"), painted(state, colour_of_state(state), style.colour),
                   span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
   out += fmt::format("The configuration file is {}.\n", member_text(status, "config"));
+  out += confirm_text(member(member(status, "unconfirmed"), "remaining_seconds"));
   return out + reload_text(member(status, "last_reload")) + last_upgrade_text(member(status, "last_upgrade"));
 }
 

@@ -113,6 +113,8 @@ inline constexpr std::array kFile{
     Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration (default: the daemon's own)"}};
 inline constexpr std::array kReload{
     Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true},
+    Parameter{"confirm", Kind::duration, false, "TIME", "--confirm",
+              "Go back after this time, unless `confirm` follows"},
     Parameter{"reset", Kind::flag, false, "", "--reset", "Also end what operators have made different from the file"}};
 inline constexpr std::array kUpgrade{
     Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true}};
@@ -167,6 +169,12 @@ inline constexpr std::array kCommands{
     Command{"check", kFile, "Checks a configuration as the daemon would read it now.", "", "the configuration is good"},
     Command{"diff", kFile, "Reports what a reload of a configuration would change.", ""},
     Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", "", true},
+    Command{"confirm",
+            {},
+            "Keeps the configuration of a reload that waits for this.",
+            "no reload waits to be confirmed, or it is too late",
+            "the configuration is kept",
+            true},
     Command{"upgrade", kUpgrade, "Replaces the running program by the program file, as the same process.", "", "",
             true},
     Command{"reopen", {}, "Reopens the log, after a rotation.", "", "the log has been reopened", true},

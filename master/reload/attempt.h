@@ -88,6 +88,8 @@ class Attempt {
   std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
   std::set<std::string> lenders;                             // listeners whose sockets others share for a while
   bool reset = false;
+  // A child that does not start is left out, and the rest takes effect all the same. Set after begin().
+  bool as_far_as_possible = false;
 
  private:
   void forget_ended(const std::string& path);

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from harness import SOURCE, Client, Control, ControlledTestCase, Hold, config_of, listener, main, needs_root, wait_until
+from harness import SOURCE, Client, Control, ControlledTestCase, Hold, config_of, free_port, listener, main, needs_root, wait_until
 
 GATED = "while [ ! -e \"$0\" ]; do sleep 0.02; done; "
 
@@ -374,6 +374,135 @@ class Waiting(CtlCase):
         self.ok(daemon, "shutdown")
         self.assertEqual(self.answer(asker)[0], 3)
         daemon.wait_exit()
+
+
+class Confirm(CtlCase):
+    """As an operator uses it who edits the port through which he is logged in."""
+
+    UNDONE = "not confirmed in time; the configuration before is in effect again"
+
+    def rewrite(self, daemon, *children):
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["supervisor"]["children"] = list(children)
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+
+    def wait_for_return(self, daemon, returns=1):
+        def are_back(events):
+            names = [one["event"] for one in events]
+            return names.count("reload_expired") == returns and "reload_done" in names[names.index("reload_expired"):]
+
+        daemon.events.wait(are_back, what="the return")
+
+    def test_a_port_that_nobody_confirms_moves_back(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        address = daemon.address()
+        moved = "127.0.0.1", free_port()
+        with Client(address) as logged_in:
+            self.assertTrue(logged_in.echo())
+            self.rewrite(daemon, listener(listen=f"{moved[0]}:{moved[1]}"))
+            out = self.ok(daemon, "reload", "--confirm", "1s")
+            self.assertRegex(out, r"The configuration before comes back in 1 s unless `bulkheadctl confirm` follows\.\n$")
+            daemon.events.next("reload_unconfirmed", "root")
+            with Client(moved) as new_login:
+                self.assertTrue(new_login.echo())
+            self.wait_for_return(daemon)
+            with Client(address) as again:
+                self.assertTrue(again.echo())
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(moved, timeout=5).close()
+            self.assertTrue(logged_in.echo())
+        self.assertIn(self.UNDONE, self.ok(daemon, "status"))
+        self.assertIn("What is in effect is the configuration before a reload that was not confirmed.\n", self.ok(daemon, "diff"))
+        self.assertEqual(self.fails(daemon, 1, "confirm"), "bulkheadctl: no reload waits to be confirmed\n")
+        daemon.wait_log("^the reload was not confirmed in time")
+        daemon.wait_log("^the configuration before is in effect again")
+        self.assertIn("Reloaded:\n", self.ok(daemon, "reload"))
+        self.assertNotIn("before a reload", self.ok(daemon, "diff"))
+
+    def test_the_client_that_asked_may_be_gone(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        address = daemon.address()
+        self.rewrite(daemon, listener(listen=f"127.0.0.1:{free_port()}"))
+        asker = self.ask(daemon, "reload", "--confirm", "1s")
+        daemon.events.next("reload_started", "root")
+        asker.kill()
+        asker.communicate()
+        self.wait_for_return(daemon)
+        with Client(address) as again:
+            self.assertTrue(again.echo())
+
+    def test_a_confirmed_reload_stays(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("db"), program("web"))
+        told = json.loads(self.ok(daemon, "--json", "reload", "--confirm", "60"))
+        self.assertGreater(told["confirm_seconds"], 50)
+        self.assertGreater(daemon.control.value("status")["unconfirmed"]["remaining_seconds"], 50)
+        self.assertGreater(daemon.control.value("tree")["unconfirmed"]["remaining_seconds"], 50)
+        comes_back = r"The configuration before comes back in (1 min 0|\d+) s unless `bulkheadctl confirm` follows\.\n"
+        self.assertRegex(self.ok(daemon, "status"), comes_back)
+        self.assertRegex(self.ok(daemon, "diff"), "^Nothing changes\\.\n" + comes_back)
+        self.assertRegex(self.ok(daemon, "tree"), r"root .*, goes back in (1 min 0|\d+) s unless confirmed\n")
+        self.assertEqual(self.ok(daemon, "confirm"), "the configuration is kept\n")
+        self.assertNotIn("unconfirmed", daemon.control.value("status"))
+        self.assertNotIn("unless confirmed", self.ok(daemon, "tree"))
+        self.assertEqual(self.ok(daemon, "is-running", "web"), "")
+        daemon.events.next("reload_confirmed", "root")
+
+    def test_a_time_out_of_range_and_a_reset_are_refused(self):
+        daemon = self.supervise(program("db"))
+        for time in "10ms", "25h":
+            self.assertEqual(self.fails(daemon, 2, "reload", "--confirm", time),
+                             "bulkheadctl: the time to confirm a reload is 1s to 24h\n")
+        self.assertIn("--reset cannot be taken back", self.fails(daemon, 2, "reload", "--confirm", "60s", "--reset"))
+        self.assertEqual(self.ok(daemon, "reload", "--confirm", "60s"), "Nothing changes.\n")
+        self.fails(daemon, 1, "confirm")
+
+    def test_a_hangup_confirms_nothing(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        mark = daemon.events.mark()
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.events.next("reload_done", "root", after=mark)
+        self.wait_for_return(daemon)
+        self.assertTrue(daemon.control.node("root/db"))
+
+    def test_the_time_survives_an_upgrade(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        self.ok(daemon, "upgrade")
+        self.assertIn("unconfirmed", daemon.control.value("status"))
+        wait_until(lambda: "went_back" in daemon.control.value("status")["last_reload"], 10, "the return")
+        self.assertTrue(daemon.control.node("root/db"))
+        self.assertIn(self.UNDONE, self.ok(daemon, "status"))
+        self.assertIn("was not confirmed", self.ok(daemon, "diff"))
+
+    def test_it_comes_back_with_the_variables_that_it_had(self):
+        variables = os.path.join(self.directory, "variables")
+        with open(variables, "w") as file:
+            file.write("WHO=old\n")
+        told = os.path.join(self.directory, "told")
+        old = program("db", f'echo "$WHO" >> {told}; exec sleep 1000', env_file=variables)
+        daemon = self.supervise(old)
+        with open(variables, "w") as file:
+            file.write("WHO=new\n")
+        self.rewrite(daemon, dict(old, nice=1))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        self.ok(daemon, "upgrade")
+        wait_until(lambda: "went_back" in daemon.control.value("status")["last_reload"], 10, "the return")
+        with open(told) as file:
+            self.assertEqual(file.read().split(), ["old", "new", "old"])
+
+    def test_a_stop_says_that_nothing_was_confirmed(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "60s")
+        self.ok(daemon, "shutdown")
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertTrue(daemon.log("^stopping before the reload was confirmed"))
 
 
 class Simulate(CtlCase):

@@ -70,6 +70,14 @@ TEST_CASE("a diff tells what a reload would do and what it would leave") {
         "Reloaded:\n  root/a is started\n  root/b accepts connections again\n");
 }
 
+TEST_CASE("a reload that waits to be confirmed says so") {
+  const Json reload = Json::parse(R"({"ok":true,"changes":[],"needs_restart":[],"confirm_seconds":59.2})");
+  CHECK(readable("reload", {}, reload, kPlain) ==
+        "Nothing changes.\nThe configuration before comes back in 1 min 0 s unless `bulkheadctl confirm` follows.\n");
+  const Json status = Json::parse(R"({"state":"running","unconfirmed":{"remaining_seconds":7.0}})");
+  CHECK(status_text(status, kPlain).ends_with("comes back in 7 s unless `bulkheadctl confirm` follows.\n"));
+}
+
 TEST_CASE("a node that waits for another one says for which") {
   const Json node = Json::parse(
       R"({"id":"a","path":"root/a","type":"process","state":"stopped","restarts":0,"waits_for":"root/b","sentences":[]})");

@@ -52,7 +52,8 @@ struct Fixture {
     Words out;
     rig.file.write(file_with(children));
     rig.reload.begin(
-        [&out](const Reload::Result& got) { out = got.problems.empty() ? words_of(got.plan) : got.problems; }, reset);
+        [&out](const Reload::Result& got) { out = got.problems.empty() ? words_of(got.plan) : got.problems; },
+        {.reset = reset});
     rig.tick(std::chrono::milliseconds(500));
     return out;
   }
@@ -359,7 +360,7 @@ TEST_CASE("a reload with reset waits for a stop that is under way, and starts th
   CHECK(f.differ() == Words{"root/db stopped"});
   Words changes;
   f.rig.file.write(file_with(kOtherDb));
-  f.rig.reload.begin([&changes](const Reload::Result& got) { changes = words_of(got.plan); }, true);
+  f.rig.reload.begin([&changes](const Reload::Result& got) { changes = words_of(got.plan); }, {.reset = true});
   f.rig.settle();
   CHECK(changes.empty());
   f.rig.end("root/db", exited(0));
