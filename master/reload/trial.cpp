@@ -52,7 +52,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     renewal().start_extra([self = shared_from_this(), done](const Outcome& started) {
       if (started) return done({});
       self->change_back();
-      self->finish(done, started);
+      self->finish(done, self->attempt_.explained(started, self->path_));
     });
   }
 
