@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -11,7 +12,8 @@ import subprocess
 import termios
 import threading
 
-from harness import SOURCE, Client, Control, ControlledTestCase, Hold, config_of, free_port, listener, main, needs_root, wait_until
+from harness import (SOURCE, Client, Control, ControlledTestCase, Hold, config_of, exec_listener, free_port, listener, main,
+                     needs_root, wait_until)
 
 GATED = "while [ ! -e \"$0\" ]; do sleep 0.02; done; "
 
@@ -624,6 +626,100 @@ class ProgressLines(CtlCase):
         self.finish(shown, out)
         self.assertEqual(dumb.end(), (0, out, ""))
         self.assertEqual(self.answer(piped), (0, out, ""))
+
+
+class Examples(CtlCase):
+    """The EXAMPLES of the manual, as they are typed, one after another on one daemon."""
+
+    CONNECTION = "2f00000003"
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(SOURCE, "man", "bulkheadctl.8")) as file:
+            page = file.read()
+        section = page.split(".Sh EXAMPLES\n")[1].split(".Sh ")[0]
+        blocks = re.findall(r"\.Bd -literal -offset indent\n(.*?)\.Ed", section, re.S)
+        self.lines = [line for block in blocks for line in block.splitlines()]
+        job = program("job")
+        self.write("job.json", json.dumps(job))
+        self.write("scenario.json", json.dumps({"name": "one crash", "events": [{"exit": "root/redis", "reason": "crash"}]}))
+        self.daemon = self.supervise(
+            {"id": "web", "type": "supervisor", "strategy": "rest_for_one", "children": [
+                program("cache"),
+                listener("echo", proxy_protocol="v1", workers=1, listen=f"127.0.0.1:{free_port()}"),
+                exec_listener(["/bin/sh", "-c", "read line; kill -KILL $$"], "fails", proxy_protocol="v1", penalties={"mode": "enforce", "crash": "1h"})]},
+            program("db", "trap : HUP; while :; do sleep 0.05; done"), program("redis"))
+        self.environment = dict(os.environ, BULKHEAD_SOCKET=self.daemon.control.path,
+                                PATH=f"{self.bindir}:{os.environ['PATH']}")
+        self.clients = []
+
+    def tearDown(self):
+        for client in self.clients:
+            client.close()
+        super().tearDown()
+
+    def visit(self, name):
+        client = Client(self.daemon.address(name))
+        self.clients.append(client)
+        client.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nhello\n")
+        return client
+
+    def serve(self):
+        self.assertEqual(self.visit("echo").receive(6), b"hello\n")
+
+    def edit(self):
+        with open(self.daemon.config_path) as file:
+            config = json.load(file)
+        redis = config["supervisor"]["children"][-1]
+        redis["nice"] = redis.get("nice", 0) + 1
+        with open(self.daemon.config_path, "w") as file:
+            json.dump(config, file)
+
+    def penalise(self):
+        if not self.daemon.control.call("penalties")["result"]:
+            self.visit("fails").rest()
+        wait_until(lambda: self.daemon.control.call("penalties")["result"], 5, "a penalty")
+
+    # What the text before an example presupposes, by its beginning.
+    BEFORE = {"bulkheadctl connections": serve, "bulkheadctl check": edit, "bulkheadctl reload --confirm": edit,
+              "bulkheadctl kill --peer": serve, "bulkheadctl penalties": penalise}
+
+    def typed(self, line):
+        words = line.replace("/etc/bulkhead/bulkhead.json", self.daemon.config_path)
+        if self.CONNECTION in words:
+            words = words.replace(self.CONNECTION, self.daemon.control.call("connections")["result"][0]["id"])
+        return subprocess.Popen(["/bin/sh", "-c", "exec " + words], cwd=self.directory, env=self.environment,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def follow(self, line):
+        follower = self.typed(line)
+
+        def prints():
+            self.ok(self.daemon, "suspend", "root/web/echo")
+            self.ok(self.daemon, "resume", "root/web/echo")
+            return select.select([follower.stdout], [], [], 0.1)[0]
+
+        wait_until(prints, 5, "an event")
+        follower.terminate()
+        _, err = follower.communicate(timeout=10)
+        return err
+
+    def test_every_example_of_the_manual_works_as_typed(self):
+        self.assertGreater(len(self.lines), 30)
+        for line in self.lines:
+            with self.subTest(line):
+                for beginning, prepare in self.BEFORE.items():
+                    if line.startswith(beginning):
+                        prepare(self)
+                if line.endswith(" -f"):
+                    self.assertEqual(self.follow(line), "")
+                    continue
+                example = self.typed(line)
+                out, err = example.communicate(timeout=20)
+                self.assertEqual((example.returncode, err), (0, ""), out)
+                if "is-running" not in line:
+                    self.assertTrue(out)
+        self.assertEqual(self.daemon.wait_exit(), 0)
 
 
 class Simulate(CtlCase):
