@@ -331,6 +331,7 @@ std::optional<sys::Error> Listener::repair(std::uint16_t number) {
 ipc::Limits Listener::limit(const config::Listener& config) noexcept {
   take_limits(config);
   config_.max_connections = config.max_connections;
+  config_.log = config.log;
   tell(config.remarks);
   return {limits_};
 }
