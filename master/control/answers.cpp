@@ -40,6 +40,14 @@ Answer answer_of(const Outcome& outcome) {
                            std::string(procedure::word_of(outcome.word))}};
 }
 
+Answer not_started(const Outcome& outcome, const journal::StartFailure& why) {
+  Answer out = answer_of(outcome);
+  if (why.reason.empty() || !out.failure) return out;
+  out.failure->message += "; " + why.text();
+  out.failure->more = {{"reason", why.reason}, {"last_lines", why.last_lines}};
+  return out;
+}
+
 Answer answer_of(const reload::Reload::Result& result) {
   if (!result.problems.empty()) return refused(result.problems);
   Answer out{

@@ -13,7 +13,6 @@
 #include "master/control/answers.h"
 #include "master/control/peer_kill.h"
 #include "master/control/penalties.h"
-#include "master/journal/explain.h"
 #include "master/supervision/path.h"
 #include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
@@ -54,23 +53,20 @@ nlohmann::ordered_json restarted_json(const std::string& path, bool together, co
 
 // A wrong path is answered with the nearest one, and a failed start with its reason.
 procedure::Done Methods::answer_about(std::string path, Reply reply) const {
-  return [this, path = std::move(path), reply = std::move(reply),
-          since = parts_.events.last_seq()](const Outcome& outcome) {
-    if (outcome.word == supervision::ReplyError::start_failed) {
-      Outcome told = outcome;
-      const std::string why = journal::why_not_started(parts_.events, path, since);
-      if (!why.empty()) told.text += "; " + why;
-      return reply(answer_of(told));
-    }
-    const bool unknown =
-        outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
-    if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
-      return reply(answer_of(outcome));
-    }
-    Outcome nearest = procedure::no_such(parts_.engine, "node", path);
-    nearest.word = outcome.word;
-    reply(answer_of(nearest));
-  };
+  return
+      [this, path = std::move(path), reply = std::move(reply), since = parts_.failures.now()](const Outcome& outcome) {
+        if (outcome.word == supervision::ReplyError::start_failed) {
+          return reply(not_started(outcome, parts_.failures.why(path, since)));
+        }
+        const bool unknown =
+            outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
+        if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
+          return reply(answer_of(outcome));
+        }
+        Outcome nearest = procedure::no_such(parts_.engine, "node", path);
+        nearest.word = outcome.word;
+        reply(answer_of(nearest));
+      };
 }
 
 const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While::always},
@@ -80,6 +76,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"penalties", &Methods::penalties, While::always},
                                              {"config", &Methods::config, While::always},
                                              {"explain", &Methods::explain, While::always},
+                                             {"logs", &Methods::logs, While::always},
                                              {"drain", &Methods::drain, While::not_stopping},
                                              {"restart", &Methods::restart, While::not_stopping},
                                              {"stop", &Methods::stop, While::not_stopping},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 
 #include "master/protocol/protocol.h"
 
@@ -18,16 +19,28 @@ int no_answer() {
   return complain("the daemon closed the connection without an answer", kCannotConnect);
 }
 
+int print_news(Conversation& daemon, const std::function<void(const Json&)>& print_one) {
+  while (const auto one = daemon.next_news()) {
+    print_one(*one);
+    std::fflush(stdout);
+  }
+  return complain("the daemon closed the connection", kCannotConnect);
+}
+
 int print_events(Conversation& daemon, const Printer& printer, const Json& result, bool follow) {
   if (member_flag(result, "missed")) complain("some of the events before these are no longer available", 0);
   for (const Json& event : member(result, "events")) printer.event(event);
   std::fflush(stdout);
   if (!follow) return kOk;
-  while (const auto event = daemon.next_event()) {
-    printer.event(*event);
-    std::fflush(stdout);
-  }
-  return complain("the daemon closed the connection", kCannotConnect);
+  return print_news(daemon, [&printer](const Json& event) { printer.event(event); });
+}
+
+// With --json the lines that follow are an object each, so those of the answer are, too.
+int print_logs(Conversation& daemon, const Printer& printer, const Json& result) {
+  for (const Json& note : member(result, "notes")) printer.log_line({{"note", note}});
+  for (const Json& line : member(result, "lines")) printer.log_line(line);
+  std::fflush(stdout);
+  return print_news(daemon, [&printer](const Json& line) { printer.log_line(line); });
 }
 
 // The answers of a verb about several nodes, until all of them are there.
@@ -60,7 +73,8 @@ class Answers {
   void add_failure(const std::string& path, const protocol::Failure& failure) {
     status_ = kNo;
     if (printer_.json()) {
-      all_.push_back({{"path", path}, {"error", word_of(failure)}});
+      all_.push_back({{"path", path}});
+      all_.back().update(failure_json(failure));
     } else {
       (void)printer_.failure(failure);
     }
@@ -113,10 +127,10 @@ std::optional<protocol::Answer> Conversation::ask(std::string_view method, const
   }
 }
 
-std::optional<Json> Conversation::next_event() {
+std::optional<Json> Conversation::next_news() {
   while (const auto line = client_.read_line()) {
     auto reply = protocol::parse_reply(*line);
-    if (auto* news = std::get_if<protocol::Notification>(&reply); news != nullptr) return std::move(news->event);
+    if (auto* news = std::get_if<protocol::Notification>(&reply); news != nullptr) return std::move(news->params);
   }
   return std::nullopt;
 }
@@ -129,10 +143,14 @@ int ask_once(Conversation& daemon, const Invocation& invocation, const Printer& 
   if (invocation.command->name == "events") {
     return print_events(daemon, printer, answer->result, params.value("follow", false));
   }
+  if (invocation.command->name == "logs" && params.value("follow", false)) {
+    return print_logs(daemon, printer, answer->result);
+  }
   return printer.result(invocation.command->name, params, answer->result);
 }
 
 int ask_each(Conversation& daemon, const Invocation& invocation, const Printer& printer, Progress* progress) {
+  if (invocation.params.value("follow", false)) return complain("logs: -f follows one PATH", kCtlUsage);
   const auto tree = daemon.ask("tree", Json::object());
   if (!tree) return no_answer();
   if (tree->failure) return printer.failure(*tree->failure);

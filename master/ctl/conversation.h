@@ -27,8 +27,8 @@ class Conversation {
   // Waits for the answer. Empty: there is none, for instance because the daemon has closed the connection.
   [[nodiscard]] std::optional<protocol::Answer> ask(std::string_view method, const nlohmann::ordered_json& params,
                                                     const Waiting& waiting = {});
-  // The next event, after an answer to `events` with `follow`. Empty: the daemon has closed the connection.
-  [[nodiscard]] std::optional<nlohmann::ordered_json> next_event();
+  // The next event or log line, after an answer with `follow`. Empty: the daemon has closed the connection.
+  [[nodiscard]] std::optional<nlohmann::ordered_json> next_news();
   // See Client::is_readable().
   [[nodiscard]] bool is_readable(const std::optional<std::chrono::steady_clock::time_point>& deadline) const {
     return client_.is_readable(deadline);

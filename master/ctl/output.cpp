@@ -211,6 +211,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "connections") return connections_text(result, style);
   if (method == "stats") return stats_text(result, style);
   if (method == "penalties" && result.is_array()) return penalties_text(result, style);
+  if (method == "logs") return logs_text(result);
   if (method == "explain") return explain_text(result, style);
   if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
   if (method == "upgrade") return upgrade_text(result);

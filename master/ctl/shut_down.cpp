@@ -20,7 +20,7 @@ bool watch(const std::string& socket, Progress* progress) {
   if (!answer || answer->failure) return true;
   for (;;) {
     while (progress != nullptr && !events.is_readable(std::chrono::steady_clock::now() + kLook)) progress->look("");
-    if (!events.next_event()) return true;
+    if (!events.next_news()) return true;
   }
 }
 

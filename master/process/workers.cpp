@@ -16,6 +16,7 @@
 #include "master/process/spawn.h"
 #include "master/process/strays.h"
 #include "master/process/worker_plan.h"
+#include "master/supervision/path.h"
 #include "worker/log/log.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/shortage.h"
@@ -97,13 +98,24 @@ std::optional<sys::Error> Workers::find_program() {
   return std::nullopt;
 }
 
+void Workers::set_generation(std::uint32_t generation) {
+  generation_ = generation;
+  tried_.clear();
+}
+
+std::uint32_t Workers::generation_of(const net::Listener& listener) const {
+  const auto tried = std::ranges::find_if(
+      tried_, [&listener](const auto& one) { return supervision::is_at_or_below(listener.path(), one.first); });
+  return tried == tried_.end() ? generation_ : tried->second;
+}
+
 std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                          std::uint32_t index, std::optional<Instant> deadline) {
   auto program = programs_.of(listener.config());
   if (!program) return program.error();
   auto ends = open_ends(path, listener, index, run);
   if (!ends) return ends.error();
-  listener.remember_handlers(generation_);
+  listener.remember_handlers(generation_of(listener));
 
   auto poll = std::make_unique<loop::Poll>(loop_, ends->channel.master.get(), [this, run] { on_channel(run); });
   if (const int error = poll->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
@@ -141,7 +153,8 @@ sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, const net
   if (!errors) return errors.error();
   auto log = logs_.open(path);
   if (!log) return log.error();
-  auto plan = make_worker_plan(listener, index, run, generation_, {logs_.config(), log->transport, errors->captured});
+  auto plan = make_worker_plan(listener, index, run, generation_of(listener),
+                               {logs_.config(), log->transport, errors->captured});
   if (!plan) return plan.error();
   return Ends{std::move(*channel), std::move(null), std::move(*errors), std::move(*log), std::move(*plan)};
 }
@@ -151,7 +164,7 @@ WorkerProcess& Workers::enter(RunId run, std::string path, net::Listener& listen
   worker.path = std::move(path);
   worker.listener = &listener;
   worker.index = index;
-  worker.generation = generation_;
+  worker.generation = generation_of(listener);
   worker.incarnation = incarnation_;
   worker.user = user_of(listener.config());
   worker.held_back = !listener.gate().accepting();

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,8 +134,11 @@ class Workers {
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
   // Called once a second: checks the heartbeats of all workers in the table, and kills those that hang.
   void kill_hung(Instant now);
-  // Applies to workers that are started from now on.
-  void set_generation(std::uint32_t generation) { generation_ = generation; }
+  // The generation of the configuration that workers are started under from now on: of all listeners, or of those at or
+  // below a path that a reload tries before it settles for all, until then or until it is forgotten.
+  void set_generation(std::uint32_t generation);
+  void try_generation(const std::string& path, std::uint32_t generation) { tried_[path] = generation; }
+  void forget_generation(const std::string& path) { tried_.erase(path); }
   void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
   // Applies to all workers, existing ones included. Returns a sentence for each that continues with the old log.
   [[nodiscard]] std::vector<std::string> replace_log(const config::Log& log, int handler_error_fd);
@@ -210,7 +214,9 @@ class Workers {
   loop::Loop& loop_;
   ChildSystem& system_;
   HandlerErrors& errors_;
+  [[nodiscard]] std::uint32_t generation_of(const net::Listener& listener) const;
   std::uint32_t generation_;
+  std::map<std::string, std::uint32_t> tried_;  // by path
   std::uint64_t incarnation_;
   int handler_error_fd_;
   Observer observer_;

@@ -68,6 +68,11 @@ inline constexpr std::array kFollow{
     Parameter{"since", Kind::sequence, false, "SEQ", "--since", "Begin after the event with this number"},
     Parameter{"last", Kind::count, false, "N", "-n", "Begin with the last N of them"},
     Parameter{"follow", Kind::flag, false, "", "-f", "Continue with new events as they happen"}};
+inline constexpr std::array kLogs{
+    Parameter{"last", Kind::count, false, "N", "-n", "Only the last N lines"},
+    Parameter{"follow", Kind::flag, false, "", "-f", "Continue with new lines as they are logged"},
+    Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo; with those below it", false,
+              Each::node}};
 inline constexpr std::array kPath{
     Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo", false, Each::node}};
 inline constexpr std::array kRestart{
@@ -135,6 +140,7 @@ inline constexpr std::array kCommands{
             "no source within PREFIX is penalised"},
     Command{"events", kFollow, "Prints what has happened, one event per line.", ""},
     Command{"explain", kPath, "Explains in sentences how a node came to its present state.", kNoNode},
+    Command{"logs", kLogs, "Prints the last log lines of a node and of those below it.", kNoNode},
     Command{"is-running", kOneNode, "Tells by its exit status whether a node is running.",
             "no such node, or it is not running", "", false, true},
     Command{"wait", kWait, "Waits until a node is in a state.",

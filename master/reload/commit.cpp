@@ -42,6 +42,7 @@ void Commit::plan_steps() {
 void Commit::take_over() {
   for (const sys::Error& error : parts_.listeners.begin_listening()) attempt_.steps.note(error.text());
   attempt_.end_trial("root");
+  parts_.children.set_generation(parts_.catalogue.generation());
   const auto tag_of = [this](const std::string& path, supervision::NodeType type) -> std::optional<std::uint32_t> {
     const auto view = parts_.engine.view(path);
     return view && view->spec->type == type ? std::optional(view->spec->tag) : std::nullopt;

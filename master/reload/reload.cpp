@@ -35,7 +35,7 @@ Reload::Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::
       manager_(manager),
       surroundings_(std::move(surroundings)),
       steps_(parts.later),
-      attempt_(parts, steps_),
+      attempt_(parts, steps_, [this](const std::string& path) { return why_not_started(path); }),
       commit_(loop, attempt_, [this] { took_effect(); }),
       last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}),
       confirm_timer_(loop, [this] { look_at_the_clock(); }) {}
@@ -190,6 +190,7 @@ ReloadPlan Reload::missing() const {
 }
 
 void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset) {
+  began_ = events_.last_seq();
   const bool returns = confirmation_.is_returning();
   before_ = {parts_.catalogue.effective(), parts_.catalogue.in_effect()};
   attempt_.begin(std::move(config), std::move(effective), std::move(planned), reset);
@@ -199,6 +200,10 @@ void Reload::attempt(std::shared_ptr<config::Config> config, std::string effecti
   plan_trials(attempt_);
   commit_.plan_steps();
   steps_.run([this](const Steps::End& end) { over(end); });
+}
+
+std::string Reload::why_not_started(const std::string& path) const {
+  return surroundings_.why_not_started ? surroundings_.why_not_started(path, began_) : "";
 }
 
 void Reload::take_back_generation() {

@@ -18,6 +18,7 @@
 // A reload that is asked for while the daemon starts begins when it is ready.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -51,6 +52,8 @@ class Reload {
     bool went_back = false;  // diff: the file has not been confirmed, and what is in effect is the one before it
   };
   using Answered = std::function<void(const Result&)>;
+  // Why the node at `path` has not started since the event with that number; empty: nobody knows.
+  using WhyNotStarted = std::function<std::string(const std::string& path, std::uint64_t since)>;
   struct Surroundings {
     std::function<bool()> may_begin;                // not while the daemon starts, or an upgrade is under way
     std::function<void(config::Config&)> overrule;  // applies the command line; may be empty
@@ -58,6 +61,7 @@ class Reload {
     std::function<void()> on_change;                // begun or over
     config::Overridden overridden{};                // by the command line
     Clock clock = now;
+    WhyNotStarted why_not_started{};  // may be empty
   };
 
   // All references must outlive it.
@@ -116,6 +120,7 @@ class Reload {
   void complete();
   [[nodiscard]] ReloadPlan missing() const;
   void attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset);
+  [[nodiscard]] std::string why_not_started(const std::string& path) const;
   void take_back_generation();
   void give_way();
   void owe(const Result& result);
@@ -138,6 +143,7 @@ class Reload {
   std::vector<Answered> askers_;       // of the present reload
   std::vector<Answered> waiting_;      // of the next
   std::vector<Owed> owing_;            // of reloads in effect that have given something up
+  std::uint64_t began_ = 0;            // the number of the last event before the present one
   Wishes wishes_;                      // of those who wait, all together
   Confirmation confirmation_;
   loop::Timer confirm_timer_;

@@ -91,6 +91,8 @@ class Children final : public Workforce {
   [[nodiscard]] bool signal_process(RunId run, int signal) { return processes_.signal(run, signal); }
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
+  void try_generation(const std::string& path, std::uint32_t generation) { workers_.try_generation(path, generation); }
+  void forget_generation(const std::string& path) { workers_.forget_generation(path); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
   // Returns a sentence for each child that continues with the old log.
   // The same for files that processes have of their own, which are opened once more.

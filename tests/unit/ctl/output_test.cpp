@@ -216,11 +216,20 @@ TEST_CASE("results of an unexpected form are printed with parts missing") {
        {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
         R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
     const Json json = Json::parse(text);
-    for (const char* verb : {"status", "tree", "connections", "stats", "explain", "config", "stop"}) {
+    for (const char* verb : {"status", "tree", "connections", "stats", "explain", "logs", "config", "stop"}) {
       CHECK_NOTHROW(readable(verb, json, json, kPlain));
     }
     CHECK_NOTHROW(event_text(json, kPlain));
+    CHECK_NOTHROW(logs_text(json));
+    CHECK_NOTHROW(log_line_text(json));
   }
+}
+
+TEST_CASE("log lines are printed as they were logged, after what is not among them") {
+  const Json result = Json::parse(R"({"path":"root/a","notes":["root/a writes its stdout to /a.out"],
+    "lines":[{"seq":1,"path":"root/a","line":"one \\x1b"},{"missed":1},{"missed":7},{"seq":2,"path":"root/a","line":"t\u0007wo"}]})");
+  CHECK(logs_text(result) ==
+        "(root/a writes its stdout to /a.out)\none \\x1b\n(1 line dropped)\n(7 lines dropped)\nt\\x07wo\n");
 }
 
 TEST_CASE("durations are printed briefly") {

@@ -239,6 +239,21 @@ TEST_CASE("no restart undoes scale") {
   CHECK(f.workers("root/group/echo") == 2);
 }
 
+TEST_CASE("a listener that is down because its group restarts has the file's number of workers afterwards") {
+  const auto group = [](const std::string& keys) {
+    return R"({"id":"group","type":"supervisor","strategy":"one_for_all","children":[)" + process_entry("slow") + "," +
+           listener_entry("echo", keys) + "," + kDb + "]}";
+  };
+  Fixture f(group(""));
+  f.rig.system.at("root/group/slow").obeys = false;
+  f.rig.end("root/group/db");
+  REQUIRE(f.workers("root/group/echo") == 0);
+  CHECK(f.reload(group(R"("workers":3)")) == Words{"in_place root/group/echo workers"});
+  f.rig.end("root/group/slow");
+  CHECK(f.workers("root/group/echo") == 3);
+  CHECK(f.differ().empty());
+}
+
 TEST_CASE("another number of workers in the file ends scale, for restarts too") {
   Fixture f(listener_entry("echo"));
   f.scale("root/echo", 4);
