@@ -16,6 +16,7 @@
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/operations.h"
 #include "master/procedure/outcome.h"
+#include "master/procedure/places.h"
 #include "master/procedure/readiness.h"
 #include "master/procedure/scaling.h"
 #include "master/procedure/shutdown.h"
@@ -45,6 +46,7 @@ struct Parts {
   procedure::LogKeeper& log;
   reload::Reload& reload;
   upgrade::Upgrade& upgrade;
+  procedure::Places& places;
   const journal::EventRing& events;
   const std::string& version;
   const supervision::Instant& started;

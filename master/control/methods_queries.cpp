@@ -17,7 +17,7 @@ namespace bulkhead::control {
 using nlohmann::ordered_json;
 
 World Methods::world() const {
-  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
+  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children, parts_.places.figures()};
 }
 
 void Methods::tree(const Params& params, Reply reply) {
@@ -64,15 +64,16 @@ const char* Methods::state() const {
 }
 
 void Methods::status(const Params&, Reply reply) {
-  reply({{{"pid", getpid()},
-          {"version", parts_.version},
-          {"state", state()},
-          {"generation", parts_.catalogue.generation()},
-          {"uptime_seconds", std::chrono::duration<double>(now() - parts_.started).count()},
-          {"config", parts_.catalogue.config().file},
-          {"last_reload", parts_.reload.last()},
-          {"last_upgrade", parts_.upgrade.last()}},
-         std::nullopt});
+  ordered_json out{{"pid", getpid()},
+                   {"version", parts_.version},
+                   {"state", state()},
+                   {"generation", parts_.catalogue.generation()},
+                   {"uptime_seconds", std::chrono::duration<double>(now() - parts_.started).count()},
+                   {"config", parts_.catalogue.config().file},
+                   {"last_reload", parts_.reload.last()},
+                   {"last_upgrade", parts_.upgrade.last()}};
+  if (const auto places = parts_.places.figures()) out["places"] = places_json(*places);
+  reply({std::move(out), std::nullopt});
 }
 
 void Methods::explain(const Params& params, Reply reply) {

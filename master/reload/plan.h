@@ -58,9 +58,10 @@ inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_bac
 // or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
 // The options of a listener that only its master keeps and its workers need not know.
-inline constexpr std::array<std::string_view, 10> kListenerInPlace{
-    "restart",      "significant", "start_timeout",   "workers",       "max_unavailable",
-    "max_restarts", "max_seconds", "max_connections", "restart_delay", "max_connection_rate"};
+inline constexpr std::array<std::string_view, 11> kListenerInPlace{
+    "restart",         "significant",         "start_timeout", "workers",
+    "max_unavailable", "max_restarts",        "max_seconds",   "max_connections",
+    "restart_delay",   "max_connection_rate", "reserved"};
 // The options of a process that say when to start it and not how, or what comes before and after.
 inline constexpr std::array<std::string_view, 14> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
