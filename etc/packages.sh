@@ -1,6 +1,6 @@
 # Installs missing Debian packages and prints their names. Sourced by etc/quickstart and tests/run.
 
-build_packages="g++ cmake ninja-build pkg-config libuv1-dev nlohmann-json3-dev libcli11-dev libfmt-dev"
+build_packages="g++ cmake ninja-build pkg-config libuv1-dev libseccomp-dev nlohmann-json3-dev libcli11-dev libfmt-dev"
 test_packages="catch2 python3 expect telnet netcat-openbsd socat strace procps iproute2 mandoc redis-server \
   git sudo nginx-light vsftpd openssh-client openssh-server rsync busybox curl haproxy mailfront openssl rdate systemd ucspi-tcp ucspi-unix"
 # For tests/long/run.

@@ -28,6 +28,8 @@ using Phase = procedure::StopSequence::Phase;
 Daemon::Daemon(config::Config config, std::string effective, DaemonOptions options, host::LogTarget log)
     : options_(std::move(options)),
       started_(now()),
+      keeps_lines_(lines_),
+      failures_(events_, lines_),
       narrator_(events_),
       later_(loop_),
       catalogue_(std::move(config), std::move(effective)),
@@ -56,8 +58,8 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                 reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
       methods_({loop_, engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
-                shutdown_, log_, reload_, upgrade_, places_, events_, options_.version, started_}),
-      server_(loop_, events_, methods_, now),
+                shutdown_, log_, reload_, upgrade_, places_, events_, lines_, failures_, options_.version, started_}),
+      server_(loop_, events_, lines_, methods_, now),
       signals_(sys::open_signal_fd({SIGCHLD})),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
       deadline_(loop_, [this] { on_deadline(); }),
@@ -102,14 +104,18 @@ procedure::StopSequence::Times Daemon::stop_times() const {
 }
 
 reload::Reload::Surroundings Daemon::reload_surroundings() {
-  return {[this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); }, options_.overrule,
-          [this] {
-            shutdown_.set_times(stop_times());
-            sockets_.look_again();
-            server_.look_again();
-            places_.use(catalogue_.config());
-          },
-          [this] { what_is_under_way_changed(); }, options_.overridden};
+  reload::Reload::Surroundings out{
+      [this] { return readiness_.is_ready() && !upgrade_.under_way() && scaling_.is_idle(); }, options_.overrule,
+      [this] {
+        shutdown_.set_times(stop_times());
+        sockets_.look_again();
+        server_.look_again();
+      },
+      [this] { what_is_under_way_changed(); }, options_.overridden};
+  out.why_not_started = [this](const std::string& path, std::uint64_t since) {
+    return failures_.why(path, since).text();
+  };
+  return out;
 }
 
 upgrade::Upgrade::Surroundings Daemon::upgrade_surroundings() {
@@ -134,6 +140,7 @@ void Daemon::told(const Report& report) {
       ended != nullptr && (ended->cause == Cause::intensity || ended->cause == Cause::start_failed)) {
     endings_.gave_up(ended->path);
   }
+  if (const auto* removed = std::get_if<report::ChildRemoved>(&report)) lines_.gone(removed->path);
   if (const auto* started = std::get_if<report::SupervisorStarted>(&report)) readiness_.started(started->path);
   const auto* stopping = std::get_if<report::ChildStopping>(&report);
   if (stopping == nullptr || children_.announce_end(stopping->run)) narrator_.tell(report);

@@ -17,7 +17,10 @@
 #include "master/host/log_target.h"
 #include "master/host/pid_file.h"
 #include "master/journal/event_ring.h"
+#include "master/journal/kept_lines.h"
+#include "master/journal/memory.h"
 #include "master/journal/narrator.h"
+#include "master/journal/start_failure.h"
 #include "master/procedure/endings.h"
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/make_room.h"
@@ -101,6 +104,9 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   loop::Loop loop_;
   process::ChildSystem system_;
   journal::EventRing events_;
+  journal::Memory lines_;
+  journal::KeptLines keeps_lines_;
+  journal::StartFailures failures_;
   journal::Narrator narrator_;
   running::Later later_;
   running::Catalogue catalogue_;

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "worker/confine/confine.h"
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/handlers/built_in.h"
 #include "worker/ipc/channel.h"
 #include "worker/log/log.h"
@@ -60,8 +60,12 @@ void become(const ipc::Plan& plan, const char* path) {
   const ipc::Failure failure =
       confine::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
   if (failure) cannot_start(failure.stage, failure.error);
-  const sys::Fd scope = confine::prepare_scope(header.confinement);
-  if (const ipc::Failure refused = confine::enter_scope(scope.get())) cannot_start(refused.stage, refused.error);
+  const bool scoped = header.confinement.scope_of != ipc::ScopeOf::off;
+  const sys::Fd walls = confine::prepare_walls(header.confinement, scoped, nullptr);
+  if (const ipc::Failure refused = confine::enter_walls(walls.get())) cannot_start(refused.stage, refused.error);
+  const auto filter = plan.array<sock_filter>(header.sandbox.of_worker);
+  if (const ipc::Failure refused = confine::enter_filter(filter.data(), static_cast<std::uint32_t>(filter.size())))
+    cannot_start(refused.stage, refused.error);
   // Neither a debugger nor /proc may read this process by the right of the same user (prctl(2)).
   prctl(PR_SET_DUMPABLE, 0);
   if (geteuid() == 0) log::Line(log::Level::warning, path).text("this worker and its connections run as root").write();

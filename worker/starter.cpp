@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "worker/confine/walls.h"
 #include "worker/connection_title.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/tcp_look.h"
@@ -56,12 +57,11 @@ Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd,
       handler_error_fd_(handler_error_fd),
       modules_(modules),
       limits_(confine::limits_of(header_.confinement)),
-      scope_(confine::prepare_scope(header_.confinement)),
       rules_(plan.array<ipc::PlanRule>(header_.rule_list)),
       socket_names_(plan.vector(header_.socket_names)),
       banner_(plan.string(header_.banner)),
       environment_(largest_environment(header_)) {
-  limits_.scope = scope_.get();
+  prepare_walls();
   environment_.leave_out(plan.vector(header_.left_out));
   for (std::uint32_t i = 0; i < header_.handler_count; ++i) {
     const ipc::PlanHandler& handler = plan.handler(i);
@@ -70,6 +70,19 @@ Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd,
     programs_.push_back({built_in ? handlers::find_built_in(plan.string(handler.name)) : nullptr,
                          plan.vector(handler.argv), plan.vector(handler.environment)});
   }
+}
+
+void Starter::prepare_walls() {
+  const auto read = plan_.vector(header_.sandbox.read);
+  const auto write = plan_.vector(header_.sandbox.write);
+  const auto execute = plan_.vector(header_.sandbox.execute);
+  const confine::Reach reach{
+      {read.data(), write.data(), execute.data(), header_.sandbox.others_readable != 0},
+      {plan_.array<std::uint16_t>(header_.sandbox.connect), plan_.array<std::uint16_t>(header_.sandbox.bind)}};
+  walls_ =
+      confine::prepare_walls(header_.confinement, header_.confinement.scope_of == ipc::ScopeOf::connection, &reach);
+  limits_.walls = walls_.get();
+  confine::keep_filter(plan_.array<sock_filter>(header_.sandbox.of_child), limits_);
 }
 
 Starter::Result Starter::start(const Arrival& arrival) noexcept {
@@ -153,7 +166,7 @@ child::Started Starter::start_built_in(const Arrival& arrival, ipc::Slot& slot) 
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
   const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name));
   const child::BuiltIn request{arrival.connection.get(), title.view(), programs_[arrival.handler].built_in->serve,
-                               times_of(arrival).idle_timeout_ns, limits_.scope};
+                               times_of(arrival).idle_timeout_ns, limits_.walls};
   return limits_.any() ? child::start_limited_built_in(request, limits_, &slot.pid)
                        : child::start_built_in(request, &slot.pid);
 }

@@ -15,7 +15,7 @@
 #include "worker/child/remote_path.h"
 #include "worker/child/start.h"
 #include "worker/confine/confine.h"
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/handlers/built_in.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table/table.h"
@@ -71,6 +71,7 @@ class Starter {
                                                 const child::RemotePath& remote_path) noexcept;
   [[nodiscard]] ipc::Peer own_local(const Arrival& arrival) const noexcept;
   [[nodiscard]] bool under_stress() noexcept;
+  void prepare_walls();
   [[nodiscard]] std::uint64_t id_of(const Arrival& arrival) noexcept;
 
   const ipc::Plan& plan_;
@@ -79,7 +80,7 @@ class Starter {
   int handler_error_fd_;
   modules::Modules* modules_;
   confine::Limits limits_;
-  sys::Fd scope_;                  // the rules that `limits_` names; empty: none
+  sys::Fd walls_;                  // the rules that `limits_` names; empty: none
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;
   std::span<const ipc::PlanRule> rules_;

@@ -17,7 +17,7 @@
 #include "bulkhead_version.h"
 #include "worker/acceptor.h"
 #include "worker/beginning.h"
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/connections.h"
 #include "worker/handler_output.h"
 #include "worker/ipc/channel.h"

@@ -83,6 +83,10 @@ bool path_fits(const Option& option, const Value& value) {
   return option.words.empty() || value.text.find('/') != std::string::npos;
 }
 
+bool absolute_path_fits(const Option& option, const Value& value) {
+  return path_fits(option, value) && value.text.starts_with('/');
+}
+
 bool banner_fits(const Option&, const Value& value) {
   return value.text.size() <= 4096;  // as much as the buffer of a new connection holds
 }
@@ -120,6 +124,11 @@ bool exit_status_fits(const Option&, const Value& value) {
   return number && *number >= 0 && *number <= 255;
 }
 
+bool port_fits(const Option&, const Value& value) {
+  const auto number = integer_of(value.text);
+  return number && *number >= 0 && *number <= 65535;
+}
+
 // The requirements of each type for a value: its kind and a rule. For a list also the kind of its elements, their rule
 // and the phrase that describes them.
 struct TypeRule {
@@ -154,6 +163,10 @@ constexpr std::array kRules{
     TypeRule{Type::rules, Kind::array},  // elements: rules_reader.cpp
     TypeRule{Type::words, Kind::array, anything, Kind::string, is_listed, ""},
     TypeRule{Type::names, Kind::array, anything, Kind::string, variable_name_fits, "a name without \"=\""},
+    TypeRule{Type::calls, Kind::array, anything, Kind::string, anything,
+             "a name of a system call"},  // sandbox_reader.cpp
+    TypeRule{Type::paths, Kind::array, anything, Kind::string, absolute_path_fits, "an absolute path"},
+    TypeRule{Type::ports, Kind::array, anything, Kind::number, port_fits, "a port from 0 to 65535"},
     TypeRule{Type::environment, Kind::object},
     TypeRule{Type::exit_statuses, Kind::array, anything, Kind::number, exit_status_fits, "an integer from 0 to 255"},
     TypeRule{Type::exit_durations, Kind::object},

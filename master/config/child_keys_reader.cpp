@@ -10,6 +10,7 @@
 #include "master/config/env_file.h"
 #include "master/config/foresight.h"
 #include "master/config/paths.h"
+#include "master/config/sandbox_reader.h"
 
 namespace bulkhead::config {
 namespace {
@@ -137,7 +138,8 @@ constexpr std::array kChildKeysSetters{
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.unset_env = as_strings(e.value); }},
     Setter<ChildKeys>{"kill_mode",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.kill_mode = as_enum<KillMode>(e); }},
-    Setter<ChildKeys>{"sandbox", [](Context&, ChildKeys& keys, const Entry& e) { keys.sandbox = as_enum<Sandbox>(e); }},
+    Setter<ChildKeys>{
+        "sandbox", [](Context& context, ChildKeys& keys, const Entry& e) { keys.sandbox = read_sandbox(context, e); }},
 };
 static_assert(covers(kChildKeysSetters, Scope::child_keys));
 

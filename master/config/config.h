@@ -13,6 +13,7 @@
 
 #include "master/config/network.h"
 #include "master/config/share.h"
+#include "master/sandbox/policy.h"
 #include "master/supervision/child_spec.h"
 #include "worker/log/log.h"
 #include "worker/sys/enum_words.h"
@@ -177,8 +178,6 @@ inline constexpr sys::EnumWords<StandardError, sys::up_to(StandardError::inherit
     "log", "null", "socket", "inherit"};
 enum class KillMode : std::uint8_t { group, mixed, process };
 inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "mixed", "process"};
-enum class Sandbox : std::uint8_t { basic, none };
-inline constexpr sys::EnumWords<Sandbox, sys::up_to(Sandbox::none)> kSandboxWords{"basic", "none"};
 
 // The keys that apply to the processes that a listener or a process child starts.
 struct ChildKeys {
@@ -198,7 +197,7 @@ struct ChildKeys {
   std::optional<StandardError> standard_error;  // a handler's; absent: the default of its style
   std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
   KillMode kill_mode = KillMode::group;
-  Sandbox sandbox = Sandbox::basic;
+  sandbox::Policy sandbox;
 };
 
 // PROXY headers: `off` is 0, the others are the versions that are accepted, one bit each.

@@ -119,7 +119,7 @@ void foresee_child(Context& context, const Section& section, const ChildKeys& ke
   const auto mentioned = context.take_mentioned();
   if (!context.host().foresees(Foreseen::children)) return;
   const Runner runner{who_runs(context, keys), keys.chroot, keys.chdir, search_path_of(context, keys),
-                      keys.sandbox == Sandbox::basic};
+                      !keys.sandbox.new_privileges};
   for (const Mentioned& one : mentioned) {
     if (one.kind == Mentioned::Kind::program) {
       foresee_program(context, one, runner);

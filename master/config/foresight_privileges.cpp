@@ -63,7 +63,7 @@ void check_identity(const Needs& needs, const ChildKeys& keys) {
   needs.need("user", CAP_SETGID, "CAP_SETGID");
   if (keys.identity->uid == 0) return;
   needs.need("user", CAP_SETUID, "CAP_SETUID");
-  if (keys.sandbox == Sandbox::basic) needs.need("sandbox", CAP_SETPCAP, "CAP_SETPCAP");
+  if (!keys.sandbox.new_privileges) needs.need("sandbox", CAP_SETPCAP, "CAP_SETPCAP");
 }
 
 }  // namespace

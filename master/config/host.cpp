@@ -25,6 +25,7 @@
 #include "master/config/paths.h"
 #include "master/config/process_limit.h"
 #include "master/config/trust.h"
+#include "worker/confine/walls.h"
 
 namespace bulkhead::config {
 namespace {
@@ -56,6 +57,7 @@ class ThisHost : public Host {
     if (address.port != 0 && address.port < first && !has_capability(CAP_NET_BIND_SERVICE)) return EACCES;
     return why_not_local(address, freebind);
   }
+  long landlock_version() const override { return confine::landlock_version(); }
   std::uint32_t user_id() const override { return geteuid(); }
   std::uint32_t group_id() const override { return getegid(); }
   // The master has one thread, so the static buffers of libc are safe.

@@ -62,8 +62,9 @@ class Host {
   Host& operator=(const Host&) = delete;
   virtual ~Host() = default;
 
-  [[nodiscard]] virtual std::uint32_t user_id() const = 0;   // effective
-  [[nodiscard]] virtual std::uint32_t group_id() const = 0;  // effective
+  [[nodiscard]] virtual long landlock_version() const { return ~0UL >> 1; }  // of its ABI; 0: none
+  [[nodiscard]] virtual std::uint32_t user_id() const = 0;                   // effective
+  [[nodiscard]] virtual std::uint32_t group_id() const = 0;                  // effective
   [[nodiscard]] virtual std::optional<Account> user(const std::string& name) const = 0;
   [[nodiscard]] virtual std::optional<Account> user(std::uint32_t uid) const = 0;
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;

@@ -33,6 +33,10 @@ enum class Scope : std::uint8_t {
   process,
   child_keys,
   rlimits,
+  sandbox,
+  system_calls,
+  paths,
+  network,
   root,
   supervisor,
   restart_delay,
@@ -66,6 +70,9 @@ enum class Type : std::uint8_t {
   rules,           // a list of objects of Scope::rule
   words,           // a list of Option::words
   names,           // a list of names of environment variables
+  calls,           // a list of names of system calls
+  paths,           // a list of absolute paths
+  ports,           // a list of numbers of ports
   environment,     // an object of strings
   exit_statuses,   // a list of 0 to 255
   exit_durations,  // an object of durations, by exit status
@@ -131,6 +138,15 @@ inline constexpr Limits kAnySize{0, 1ULL << 50};
 inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the limits of the kernel, tcp(7)
 inline constexpr Limits kBufferSize{4096, 1 << 30};
 inline constexpr Limits kHandshake{1, 3600 * kSecond};
+
+// In the order of their numbers (linux/capability.h).
+inline constexpr std::string_view kCapabilityNames =
+    "CAP_CHOWN|CAP_DAC_OVERRIDE|CAP_DAC_READ_SEARCH|CAP_FOWNER|CAP_FSETID|CAP_KILL|CAP_SETGID|CAP_SETUID|"
+    "CAP_SETPCAP|CAP_LINUX_IMMUTABLE|CAP_NET_BIND_SERVICE|CAP_NET_BROADCAST|CAP_NET_ADMIN|CAP_NET_RAW|"
+    "CAP_IPC_LOCK|CAP_IPC_OWNER|CAP_SYS_MODULE|CAP_SYS_RAWIO|CAP_SYS_CHROOT|CAP_SYS_PTRACE|CAP_SYS_PACCT|"
+    "CAP_SYS_ADMIN|CAP_SYS_BOOT|CAP_SYS_NICE|CAP_SYS_RESOURCE|CAP_SYS_TIME|CAP_SYS_TTY_CONFIG|CAP_MKNOD|CAP_LEASE|"
+    "CAP_AUDIT_WRITE|CAP_AUDIT_CONTROL|CAP_SETFCAP|CAP_MAC_OVERRIDE|CAP_MAC_ADMIN|CAP_SYSLOG|CAP_WAKE_ALARM|"
+    "CAP_BLOCK_SUSPEND|CAP_AUDIT_READ|CAP_PERFMON|CAP_BPF|CAP_CHECKPOINT_RESTORE";
 
 inline constexpr std::string_view kStopSignals = "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH";
 
@@ -347,7 +363,38 @@ inline constexpr std::array kOptions{
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
     Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
            "Which processes are signalled."},
-    Option{Scope::child_keys, "sandbox", Type::word, by_default("\"basic\""), {}, sys::joined<kSandboxWords>, "How it is confined."},
+    Option{Scope::child_keys, "sandbox", Type::object, by_default("\"basic\""), {}, sys::joined<sandbox::kPresetWords>, "How it is confined."},
+
+    Option{Scope::sandbox, "preset", Type::word, by_default("\"basic\""), {}, sys::joined<sandbox::kPresetWords>,
+           "What the other keys start from."},
+    Option{Scope::sandbox, "new_privileges", Type::boolean, computed("false; true with the preset \"none\""), {}, "",
+           "Whether programs may gain privileges by being executed."},
+    Option{Scope::sandbox, "keep_capabilities", Type::words, by_default("[]"), {}, kCapabilityNames,
+           "Capabilities that a user other than root keeps."},
+    Option{Scope::sandbox, "scope", Type::word, computed("\"connection\"; \"off\" with the preset \"none\""), {},
+           sys::joined<sandbox::kScopeOfWords>, "Around what the wall for signals and abstract sockets is built."},
+    Option{Scope::sandbox, "system_calls", Type::object, computed("\"common\"; \"any\" with the preset \"none\""), {},
+           sys::joined<sandbox::kCallListWords>, "Which system calls are allowed."},
+    Option{Scope::sandbox, "paths", Type::object, kNone, {}, "", "Which files can be reached."},
+    Option{Scope::sandbox, "network", Type::object, by_default("\"host\""), {}, "host|none",
+           "Which connections can be made and accepted besides its own."},
+    Option{Scope::sandbox, "write_execute", Type::boolean, by_default("true"), {}, "",
+           "Whether memory can be written and then executed."},
+
+    Option{Scope::system_calls, "allow", Type::calls, by_default("[]"), {}, "",
+           "Calls that are allowed although the list forbids them."},
+    Option{Scope::system_calls, "deny", Type::calls, by_default("[]"), {}, "",
+           "Calls that are forbidden although the list allows them."},
+    Option{Scope::system_calls, "then", Type::word, by_default("\"EPERM\""), {}, sys::joined<sandbox::kThenWords>,
+           "What happens at a forbidden call."},
+
+    Option{Scope::paths, "read", Type::paths, by_default("[]"), {}, "", "Files and directories that can be read."},
+    Option{Scope::paths, "write", Type::paths, by_default("[]"), {}, "",
+           "Files and directories that can be read and changed."},
+    Option{Scope::paths, "execute", Type::paths, by_default("[]"), {}, "",
+           "Files and directories that can be read and executed."},
+    Option{Scope::paths, "else", Type::word, by_default("\"none\""), {}, "none|read",
+           "What all other files are good for."},
 
     Option{Scope::rlimits, "nofile", Type::integer, computed("the daemon's"), {3, 1'000'000'000}, "",
            "Open descriptors."},
@@ -362,6 +409,9 @@ inline constexpr std::array kOptions{
            "Size of a file that it writes."},
     Option{Scope::rlimits, "nproc", Type::integer, computed("the daemon's"), {1, 10'000'000}, "unlimited",
            "Processes of its user."},
+
+    Option{Scope::network, "connect", Type::ports, by_default("[]"), {}, "", "Ports of TCP to which it can connect."},
+    Option{Scope::network, "bind", Type::ports, by_default("[]"), {}, "", "Ports of TCP on which it can listen."},
 
     Option{Scope::root, "on_give_up", Type::word, by_default("\"leave\""), {}, sys::joined<kOnGiveUpWords>,
            "What happens to the connections when the root gives up."},

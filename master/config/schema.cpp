@@ -104,6 +104,9 @@ Value type_schema(const Option& option) {
     case Type::listen: return any_of({some_text(), list_of(some_text(), false)});
     case Type::words: return list_of(enumeration(option), true);
     case Type::names: return list_of(matching(kVariablePattern), true);
+    case Type::calls: return list_of(some_text(), true);
+    case Type::paths: return list_of(matching("^/"), true);
+    case Type::ports: return list_of(within("integer", {0, 65535}), true);
     case Type::environment: return environment();
     case Type::exit_statuses: return list_of(within("integer", {0, 255}), true);
     case Type::exit_durations:

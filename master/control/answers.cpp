@@ -40,12 +40,22 @@ Answer answer_of(const Outcome& outcome) {
                            std::string(procedure::word_of(outcome.word))}};
 }
 
+Answer not_started(const Outcome& outcome, const journal::StartFailure& why) {
+  Answer out = answer_of(outcome);
+  if (why.reason.empty() || !out.failure) return out;
+  out.failure->message += "; " + why.text();
+  out.failure->more = {{"reason", why.reason}, {"last_lines", why.last_lines}};
+  return out;
+}
+
 Answer answer_of(const reload::Reload::Result& result) {
   if (!result.problems.empty()) return refused(result.problems);
   Answer out{
       {{"ok", true}, {"changes", reload::changes_json(result.plan)}, {"needs_restart", result.plan.needs_restart}},
       std::nullopt};
   if (!result.warnings.empty()) out.result["warnings"] = result.warnings;
+  if (result.confirm_seconds) out.result["confirm_seconds"] = *result.confirm_seconds;
+  if (result.went_back) out.result["went_back"] = true;
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "master/control/backend.h"
+#include "master/journal/start_failure.h"
 #include "master/procedure/outcome.h"
 #include "master/reload/reload.h"
 
@@ -18,6 +19,9 @@ namespace bulkhead::control {
 [[nodiscard]] Answer no(std::string why, std::string word);
 [[nodiscard]] Answer no_such(const std::string& what);
 [[nodiscard]] Answer answer_of(const procedure::Outcome& outcome);
+// A start that has failed, with the reason and the child's last lines: in the sentence, and for programs as the members
+// `reason` and `last_lines`.
+[[nodiscard]] Answer not_started(const procedure::Outcome& outcome, const journal::StartFailure& why);
 // {"ok":true,"changes":[…],"needs_restart":[…]}, or a refusal with every problem.
 [[nodiscard]] Answer answer_of(const reload::Reload::Result& result);
 [[nodiscard]] procedure::Done answer_with(Reply reply);

@@ -143,6 +143,7 @@ void ClientConnection::handle(std::string_view line) {
   }
   const protocol::Request& request = std::get<protocol::Request>(parsed);
   if (peer_.reads_only && protocol::changes(request)) return refuse_change(request);
+  if (request.params.value("follow", false) && refuse_second(request)) return;
   if (request.command->name == "events") return follow_events(request);
   call(request);
 }
@@ -166,7 +167,7 @@ Reply ClientConnection::wait_for(const protocol::RequestId& id, std::string meth
 }
 
 std::optional<upgrade::ClientHandover> ClientConnection::hand_over() const {
-  if (dead_ || closing_ || feed_ || pieces_ || has_output()) return std::nullopt;
+  if (dead_ || closing_ || feed_ || pieces_ || news_ || has_output()) return std::nullopt;
   const auto text = [](const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace); };
   upgrade::ClientHandover out{fd_.get(), "", "", "", input_};
   if (pending_ == 0 || !pending_id_) return out;
@@ -204,6 +205,8 @@ void ClientConnection::answer(std::uint64_t number, const protocol::RequestId& i
   if (id && answer.pieces) {
     output_ += protocol::result_head(*id);
     pieces_ = answer.pieces;
+    if (answer.news) news_ = answer.news;
+    has_news_ = has_news_ || answer.news;
   } else if (id) {
     std::string line = protocol::answer_line(*id, answer);
     if (line.size() > kMaxAnswer) {
@@ -215,13 +218,16 @@ void ClientConnection::answer(std::uint64_t number, const protocol::RequestId& i
   world_->want_turn();
 }
 
+bool ClientConnection::refuse_second(const protocol::Request& request) {
+  if (!follows()) return false;
+  const std::string text =
+      fmt::format("this connection already follows the {}", news_ ? "log lines of a node" : "events");
+  if (request.id) output_ += protocol::error_line(*request.id, {protocol::kRefused, text, {}});
+  return true;
+}
+
 void ClientConnection::follow_events(const protocol::Request& request) {
   if (!request.id) return;
-  if (follows()) {
-    output_ +=
-        protocol::error_line(*request.id, {protocol::kRefused, "this connection already follows the events", {}});
-    return;
-  }
   const auto number = [&request](const char* name) {
     const auto given = request.params.find(name);
     return given == request.params.end() ? std::nullopt : std::optional(given->get<std::uint64_t>());
@@ -234,6 +240,12 @@ void ClientConnection::published(const journal::EventRecord& record) {
   if (dead_ || !feed_) return;
   feed_->published(record);
   if (follows()) world_->want_turn();
+}
+
+// Called for every line that is logged.
+void ClientConnection::logged() noexcept {
+  if (!news_ || dead_ || std::exchange(has_news_, true)) return;
+  world_->want_turn();
 }
 
 void ClientConnection::refuse(const Failure& failure) {
@@ -251,8 +263,9 @@ void ClientConnection::flush() {
     } else if (feed_ && !closing_) {
       make_events();
     }
+    if (!busy() && !closing_) make_news();
     if (has_output()) send_output();
-    if (has_output() || !(feed_ || pieces_)) break;
+    if (has_output() || !(feed_ || pieces_ || has_news_)) break;
   }
   close_if_done();
   if (feed_ && (feed_->overtaken() || feed_->behind() > kMaxOutput)) drop_follower();
@@ -277,9 +290,13 @@ void ClientConnection::make_events() {
   active_ = now();
 }
 
+void ClientConnection::make_news() {
+  while (has_news_ && output_.size() < sent_ + kChunk) has_news_ = news_(output_);
+}
+
 bool ClientConnection::has_work() const {
   const bool events = feed_ && (feed_->answering() || feed_->behind() > 0);
-  return events || pieces_ || (!busy() && searched_ < input_.size());
+  return events || pieces_ || has_news_ || (!busy() && searched_ < input_.size());
 }
 
 void ClientConnection::drop_follower() {
@@ -314,7 +331,7 @@ void ClientConnection::look_at_the_clock(Instant now, std::chrono::nanoseconds i
     pollfd hangup{fd_.get(), 0, 0};
     if (poll(&hangup, 1, 0) == 1 && (hangup.revents & (POLLHUP | POLLERR)) != 0) dead_ = true;
   }
-  const bool waits = pending_ != 0 || (follows() && !feed_->answering() && !pieces_);
+  const bool waits = pending_ != 0 || (follows() && !(feed_ && feed_->answering()) && !pieces_);
   if (!waits && now - active_ >= idle_timeout) dead_ = true;
   if (dead_) world_->want_turn();
 }

@@ -54,6 +54,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // Continues the remaining work as far as possible without blocking.
   void turn();
   void published(const journal::EventRecord& record);
+  void logged() noexcept;  // there are log lines that a client may follow
   // Closes it after the idle timeout, or if it waits for an answer and its client is gone.
   void look_at_the_clock(Instant now, std::chrono::nanoseconds idle_timeout);
   // Sends as much as possible without blocking, then closes the connection.
@@ -70,7 +71,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   [[nodiscard]] bool dead() const noexcept { return dead_; }
   [[nodiscard]] bool busy() const noexcept { return pending_ != 0 || pieces_ || (feed_ && feed_->answering()); }
-  [[nodiscard]] bool follows() const noexcept { return feed_ && feed_->follows(); }
+  [[nodiscard]] bool follows() const noexcept { return news_ || (feed_ && feed_->follows()); }
   [[nodiscard]] Instant active() const noexcept { return active_; }
   [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
 
@@ -83,11 +84,13 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void call(const protocol::Request& request);
   [[nodiscard]] Reply wait_for(const protocol::RequestId& id, std::string method, nlohmann::ordered_json params);
   void follow_events(const protocol::Request& request);
+  [[nodiscard]] bool refuse_second(const protocol::Request& request);
   void answer(std::uint64_t number, const protocol::RequestId& id, const Answer& answer);
   void refuse(const Failure& failure);
   void refuse_change(const protocol::Request& request);
   void make_pieces();
   void make_events();
+  void make_news();
   void flush();
   void close_if_done();
   void drop_follower();
@@ -108,6 +111,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   std::size_t sent_ = 0;     // of output_
   protocol::Pieces pieces_;  // the rest of an answer
   std::optional<EventFeed> feed_;
+  protocol::Pieces news_;      // log lines that it follows
+  bool has_news_ = false;      // some may wait
   std::uint64_t pending_ = 0;  // number of the call that the backend has not answered; 0: none
   std::uint64_t calls_ = 0;
   protocol::RequestId pending_id_;

@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "master/config/counted.h"
+#include "master/config/duration.h"
 #include "master/control/answers.h"
 #include "master/control/peer_kill.h"
 #include "master/control/penalties.h"
-#include "master/journal/explain.h"
 #include "master/supervision/path.h"
 #include "master/supervision/words.h"
 #include "worker/ipc/connection_log.h"
@@ -23,6 +24,9 @@ namespace bulkhead::control {
 namespace {
 
 using procedure::Outcome;
+
+constexpr std::chrono::seconds kLeastConfirm{1};
+constexpr std::chrono::hours kMostConfirm{24};
 
 std::string path_of(const nlohmann::ordered_json& params) {
   return params.at("path").get<std::string>();
@@ -49,23 +53,20 @@ nlohmann::ordered_json restarted_json(const std::string& path, bool together, co
 
 // A wrong path is answered with the nearest one, and a failed start with its reason.
 procedure::Done Methods::answer_about(std::string path, Reply reply) const {
-  return [this, path = std::move(path), reply = std::move(reply),
-          since = parts_.events.last_seq()](const Outcome& outcome) {
-    if (outcome.word == supervision::ReplyError::start_failed) {
-      Outcome told = outcome;
-      const std::string why = journal::why_not_started(parts_.events, path, since);
-      if (!why.empty()) told.text += "; " + why;
-      return reply(answer_of(told));
-    }
-    const bool unknown =
-        outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
-    if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
-      return reply(answer_of(outcome));
-    }
-    Outcome nearest = procedure::no_such(parts_.engine, "node", path);
-    nearest.word = outcome.word;
-    reply(answer_of(nearest));
-  };
+  return
+      [this, path = std::move(path), reply = std::move(reply), since = parts_.failures.now()](const Outcome& outcome) {
+        if (outcome.word == supervision::ReplyError::start_failed) {
+          return reply(not_started(outcome, parts_.failures.why(path, since)));
+        }
+        const bool unknown =
+            outcome.word == supervision::ReplyError::noproc || outcome.word == supervision::ReplyError::not_found;
+        if (outcome.kind != Outcome::Kind::negative || !unknown || parts_.engine.has(path)) {
+          return reply(answer_of(outcome));
+        }
+        Outcome nearest = procedure::no_such(parts_.engine, "node", path);
+        nearest.word = outcome.word;
+        reply(answer_of(nearest));
+      };
 }
 
 const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While::always},
@@ -75,6 +76,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"penalties", &Methods::penalties, While::always},
                                              {"config", &Methods::config, While::always},
                                              {"explain", &Methods::explain, While::always},
+                                             {"logs", &Methods::logs, While::always},
                                              {"drain", &Methods::drain, While::not_stopping},
                                              {"restart", &Methods::restart, While::not_stopping},
                                              {"stop", &Methods::stop, While::not_stopping},
@@ -89,6 +91,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"check", &Methods::check, While::always},
                                              {"diff", &Methods::diff, While::always},
                                              {"reload", &Methods::reload, While::not_stopping},
+                                             {"confirm", &Methods::confirm, While::not_stopping},
                                              {"upgrade", &Methods::upgrade, While::not_stopping},
                                              {"reopen", &Methods::reopen, While::always},
                                              {"shutdown", &Methods::shutdown, While::always}};
@@ -263,13 +266,29 @@ void Methods::penalties(const Params& params, Reply reply) {
 }
 
 void Methods::reload(const Params& params, Reply reply) {
-  const bool reset = params.value("reset", false);
+  reload::Reload::Wishes wishes{params.value("reset", false), {}};
+  if (params.contains("confirm")) wishes.confirm = config::parse_duration(params.at("confirm").get<std::string>());
+  const bool in_range = wishes.confirm && *wishes.confirm >= kLeastConfirm && *wishes.confirm <= kMostConfirm;
+  if (params.contains("confirm") && !in_range) return reply(refused("the time to confirm a reload is 1s to 24h"));
+  if (wishes.confirm && wishes.reset) {
+    return reply(refused("--reset cannot be taken back, so it does not go with --confirm: reload first, then reset"));
+  }
   if (!params.value("wait", false)) {
-    parts_.reload.begin([](const reload::Reload::Result&) {}, reset);
+    parts_.reload.begin([](const reload::Reload::Result&) {}, wishes);
     return reply(ok());
   }
   parts_.reload.begin([reply = std::move(reply)](const reload::Reload::Result& result) { reply(answer_of(result)); },
-                      reset);
+                      wishes);
+}
+
+void Methods::confirm(const Params&, Reply reply) {
+  switch (parts_.reload.confirm()) {
+    case reload::Confirmation::Answer::confirmed: return reply(ok());
+    case reload::Confirmation::Answer::too_late:
+      return reply(no("too late: the configuration before is coming back", "restarting"));
+    case reload::Confirmation::Answer::nothing_waits: break;
+  }
+  reply(no("no reload waits to be confirmed", "not_found"));
 }
 
 upgrade::Upgrade::Answered Methods::answer_to_upgrade(Reply reply) {

@@ -12,6 +12,8 @@
 #include "master/control/backend.h"
 #include "master/control/snapshot.h"
 #include "master/journal/event_ring.h"
+#include "master/journal/memory.h"
+#include "master/journal/start_failure.h"
 #include "master/procedure/endings.h"
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/operations.h"
@@ -48,6 +50,8 @@ struct Parts {
   upgrade::Upgrade& upgrade;
   procedure::Places& places;
   const journal::EventRing& events;
+  const journal::Memory& lines;
+  const journal::StartFailures& failures;
   const std::string& version;
   const supervision::Instant& started;
 };
@@ -79,6 +83,7 @@ class Methods final : public Backend {
   void stats(const Params& params, Reply reply);
   void config(const Params& params, Reply reply);
   void explain(const Params& params, Reply reply);
+  void logs(const Params& params, Reply reply);
   void restart(const Params& params, Reply reply);
   void stop(const Params& params, Reply reply);
   void drain(const Params& params, Reply reply);
@@ -91,6 +96,8 @@ class Methods final : public Backend {
   void check(const Params& params, Reply reply);
   void diff(const Params& params, Reply reply);
   void reload(const Params& params, Reply reply);
+  void confirm(const Params& params, Reply reply);
+  void add_unconfirmed(nlohmann::ordered_json& out) const;
   void upgrade(const Params& params, Reply reply);
   void reopen(const Params& params, Reply reply);
   void penalties(const Params& params, Reply reply);
@@ -101,6 +108,7 @@ class Methods final : public Backend {
 
   [[nodiscard]] World world() const;
   [[nodiscard]] const char* state() const;
+  [[nodiscard]] std::vector<std::string> not_kept(const std::string& path) const;
   [[nodiscard]] bool is_disabled(const std::string& path) const;
 
   Parts parts_;

@@ -1,20 +1,45 @@
 // The methods that change nothing.
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "master/control/answers.h"
 #include "master/control/connection_list.h"
+#include "master/control/log_feed.h"
 #include "master/control/methods.h"
 #include "master/host/clock.h"
+#include "master/host/log_target.h"
 #include "master/journal/explain.h"
+#include "master/supervision/path.h"
 #include "master/supervision/words.h"
 
 namespace bulkhead::control {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+// The entries at or below `path`, in what is at `at`.
+using Visit = std::function<void(const std::string& at, const config::Node& node)>;
+void walk(const std::string& at, const config::Node& node, const std::string& path, const Visit& visit) {
+  if (!supervision::touch(at, path)) return;
+  if (supervision::is_at_or_below(at, path)) visit(at, node);
+  for (const config::Node& child : node.children) walk(supervision::child_of(at, child.spec.id), child, path, visit);
+}
+
+void note_output(std::vector<std::string>& notes, const std::string& path, const char* stream,
+                 const config::Output& output) {
+  if (output.kind != config::Output::Kind::file) return;
+  std::string note = fmt::format("{} writes its {} to {}", path, stream, output.path);
+  if (std::ranges::find(notes, note) == notes.end()) notes.push_back(std::move(note));
+}
+
+}  // namespace
 
 World Methods::world() const {
   return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children, parts_.places.figures()};
@@ -24,7 +49,13 @@ void Methods::tree(const Params& params, Reply reply) {
   const std::string path = params.value("path", "root");
   const auto node = parts_.engine.view(path);
   if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
-  reply({tree_json(world(), node->id), std::nullopt});
+  ordered_json out = tree_json(world(), node->id);
+  if (path == "root") add_unconfirmed(out);
+  reply({std::move(out), std::nullopt});
+}
+
+void Methods::add_unconfirmed(ordered_json& out) const {
+  if (const auto left = parts_.reload.seconds_to_confirm()) out["unconfirmed"] = {{"remaining_seconds", *left}};
 }
 
 void Methods::stats(const Params&, Reply reply) {
@@ -73,6 +104,7 @@ void Methods::status(const Params&, Reply reply) {
                    {"last_reload", parts_.reload.last()},
                    {"last_upgrade", parts_.upgrade.last()}};
   if (const auto places = parts_.places.figures()) out["places"] = places_json(*places);
+  add_unconfirmed(out);
   reply({std::move(out), std::nullopt});
 }
 
@@ -98,6 +130,39 @@ void Methods::explain(const Params& params, Reply reply) {
     out["sentences"].push_back(path + " is started by operators only: the file has \"start\": \"manual\" for it.");
   }
   reply({std::move(out), std::nullopt});
+}
+
+// What is not among the lines of the nodes at or below a path, in words.
+std::vector<std::string> Methods::not_kept(const std::string& path) const {
+  std::vector<std::string> out;
+  bool has_listeners = false;
+  parts_.catalogue.for_each_top([&](const std::string& top, const config::Node& node) {
+    walk(top, node, path, [&](const std::string& at, const config::Node& one) {
+      has_listeners = has_listeners || one.listener;
+      if (one.process) note_output(out, at, "stdout", one.process->output);
+      if (one.process) note_output(out, at, "stderr", one.process->error_output);
+    });
+  });
+  const std::string& target = parts_.catalogue.config().log.target;
+  if (has_listeners && host::transport_of(target) != log::Transport::stream) {
+    out.push_back(fmt::format("workers write their lines to {} themselves", target));
+  }
+  return out;
+}
+
+// A node that has been removed has lines for a while.
+void Methods::logs(const Params& params, Reply reply) {
+  const std::string path = params.value("path", "root");
+  if (!parts_.engine.has(path) && !parts_.lines.knows(path)) {
+    return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  }
+  const auto last = params.find("last");
+  const auto feed = std::make_shared<LogFeed>(
+      parts_.lines, path, last == params.end() ? std::nullopt : std::optional(last->get<std::uint64_t>()),
+      ordered_json{{"path", path}, {"notes", not_kept(path)}});
+  Answer out{nullptr, std::nullopt, [feed](std::string& text) { return feed->answer(text); }};
+  if (params.value("follow", false)) out.news = [feed](std::string& text) { return feed->notify(text); };
+  reply(std::move(out));
 }
 
 }  // namespace bulkhead::control

@@ -25,10 +25,11 @@ auto worth(const ClientConnection& client) {
 
 }  // namespace
 
-Server::Server(loop::Loop& loop, journal::EventRing& events, Backend& backend, Clock clock)
+Server::Server(loop::Loop& loop, journal::EventRing& events, journal::Memory& lines, Backend& backend, Clock clock)
     : world_(std::make_shared<ClientConnection::World>(
           ClientConnection::World{loop, events, backend, [this] { want_turn(); }})),
       events_(events),
+      lines_(lines),
       clock_(std::move(clock)),
       turn_(loop, [this] { turn(); }),
       tick_(loop, [this] { tick(); }),
@@ -51,6 +52,9 @@ void Server::serve(ControlSocket socket, const config::Control& config) {
   listen_at(std::move(socket));
   events_.on_event = [this](const journal::EventRecord& record) {
     for (const Client& client : clients_) client->published(record);
+  };
+  lines_.on_kept = [this] {
+    for (const Client& client : clients_) client->logged();
   };
 }
 
@@ -128,6 +132,7 @@ std::shared_ptr<ClientConnection> Server::add(sys::Fd fd, const Peer& peer) {
 void Server::close() noexcept {
   if (!accepting_) return;
   events_.on_event = nullptr;
+  lines_.on_kept = nullptr;
   world_->closed = true;
   world_->want_turn = [] {};
   for (const Client& client : clients_) client->finish();

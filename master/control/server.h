@@ -17,6 +17,7 @@
 #include "master/control/control_socket.h"
 #include "master/host/clock.h"
 #include "master/journal/event_ring.h"
+#include "master/journal/memory.h"
 #include "master/upgrade/clients_handover.h"
 #include "worker/log/log.h"
 #include "worker/loop/loop.h"
@@ -29,8 +30,9 @@ class Server {
   static constexpr std::size_t kMaxClients = 64;
   static constexpr std::chrono::seconds kIdleTimeout{30};
 
-  // All three must outlive it. It is the ring's one observer from open() to close().
-  Server(loop::Loop& loop, journal::EventRing& events, Backend& backend, Clock clock);
+  // All must outlive it. It is the one observer of the ring and of the memory, which holds log lines, from open() to
+  // close().
+  Server(loop::Loop& loop, journal::EventRing& events, journal::Memory& lines, Backend& backend, Clock clock);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -73,6 +75,7 @@ class Server {
 
   std::shared_ptr<ClientConnection::World> world_;  // shared with clients in the middle of a callback
   journal::EventRing& events_;
+  journal::Memory& lines_;
   Clock clock_;
   ControlSocket socket_;
   config::Control config_;

@@ -47,6 +47,13 @@ ordered_json counts_json(const ipc::Counts& counts, std::uint32_t adopted) {
           {"refused", std::move(refused)}};
 }
 
+// Of a process that has been asked to end.
+std::optional<double> killed_in(const NodeView& view) {
+  const Shutdown& limit = view.spec->shutdown;
+  if (view.state != NodeState::stopping || limit.kind != Shutdown::Kind::timeout) return std::nullopt;
+  return std::max(0.0, seconds(view.since + limit.timeout - now()));
+}
+
 void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   const bool alive =
       view.state == NodeState::running || view.state == NodeState::stopping || view.state == NodeState::starting;
@@ -55,6 +62,7 @@ void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   if (!run) return;
   if (run->waits_for_group) return;
   out["pid"] = run->pid;
+  if (const auto left = killed_in(view)) out["killed_in_seconds"] = *left;
   if (!run->status.empty()) out["status"] = run->status;
 }
 
@@ -151,6 +159,7 @@ void add_supervisor(const World& world, const NodeView& view, const Differences&
     if (waiting && view.state == NodeState::running) out["state"] = kNodeStateWords.text(NodeState::waiting);
     out["suspended"] = listener.gate().is_held_by(net::Gate::Holder::operators);
     if (const auto phase = net::phase_name(listener.end_phase()); !phase.empty()) out["phase"] = phase;
+    if (const auto ends = listener.phase_ends()) out["phase_ends_in_seconds"] = std::max(0.0, seconds(*ends - now()));
     out["connections"] = counts_json(listener.counts(), world.children.adopted(listener));
   }
   ordered_json& children = out[is_listener ? "workers" : "children"] = ordered_json::array();

@@ -10,6 +10,7 @@
 #include "master/ctl/find_socket.h"
 #include "master/ctl/printer.h"
 #include "master/ctl/rehearse.h"
+#include "master/ctl/shut_down.h"
 #include "master/ctl/wait.h"
 
 namespace {
@@ -53,8 +54,13 @@ int run(Invocation invocation) {
   const Printer printer(invocation);
   if (invocation.command->name == "wait") return wait_for_state(std::move(daemon), found.path, printer, params);
   if (invocation.command->name == "is-running") return is_running(daemon, printer, params);
-  if (!invocation.targets.empty()) return ask_each(daemon, invocation, printer);
-  return ask_once(daemon, invocation, printer, params);
+  std::optional<Progress> progress = Progress::at_terminal(found.path, invocation);
+  Progress* const shown = progress ? &*progress : nullptr;
+  if (!invocation.targets.empty()) return ask_each(daemon, invocation, printer, shown);
+  if (params.value("wait", false) && invocation.command->name == "shutdown") {
+    return shut_down(daemon, found.path, printer, shown, params);
+  }
+  return ask_once(daemon, invocation, printer, params, shown);
 }
 
 }  // namespace

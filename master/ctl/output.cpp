@@ -91,6 +91,12 @@ std::string differences_text(const Json& nodes) {
   return out;
 }
 
+std::string confirm_text(const Json& seconds) {
+  if (!seconds.is_number()) return {};
+  return fmt::format("The configuration before comes back in {} unless `bulkheadctl confirm` follows.\n",
+                     span_text(std::ceil(seconds.get<double>())));
+}
+
 // One line for each node that changes: what happens to it, and because of which keys.
 std::string changes_text(const Json& result, bool would) {
   static constexpr struct {
@@ -123,7 +129,10 @@ std::string changes_text(const Json& result, bool would) {
   for (const Json& pointer : member(result, "needs_restart")) {
     out += fmt::format("Only a restart of the daemon changes {}.\n", plain(pointer));
   }
-  return out + differences_text(member(result, "differs"));
+  if (member_flag(result, "went_back")) {
+    out += "What is in effect is the configuration before a reload that was not confirmed.\n";
+  }
+  return out + confirm_text(member(result, "confirm_seconds")) + differences_text(member(result, "differs"));
 }
 
 }  // namespace
@@ -190,6 +199,7 @@ std::string status_text(const Json& status, const Style& style) {
   if (const std::string places = places_text(status); !places.empty()) {
     out += "Of daemon.max_connections, " + places + ".\n";
   }
+  out += confirm_text(member(member(status, "unconfirmed"), "remaining_seconds"));
   return out + reload_text(member(status, "last_reload")) + last_upgrade_text(member(status, "last_upgrade"));
 }
 
@@ -213,6 +223,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "connections") return connections_text(result, style);
   if (method == "stats") return stats_text(result, style);
   if (method == "penalties" && result.is_array()) return penalties_text(result, style);
+  if (method == "logs") return logs_text(result);
   if (method == "explain") return explain_text(result, style);
   if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
   if (method == "upgrade") return upgrade_text(result);

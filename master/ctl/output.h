@@ -25,6 +25,9 @@ struct Style {
 [[nodiscard]] std::string stats_text(const nlohmann::ordered_json& stats, const Style& style);
 [[nodiscard]] std::string penalties_text(const nlohmann::ordered_json& penalties, const Style& style);
 [[nodiscard]] std::string event_text(const nlohmann::ordered_json& event, const Style& style);
+[[nodiscard]] std::string logs_text(const nlohmann::ordered_json& result);
+// An element of `lines`, or {"note": text}.
+[[nodiscard]] std::string log_line_text(const nlohmann::ordered_json& line);
 [[nodiscard]] std::string explain_text(const nlohmann::ordered_json& explanation, const Style& style);
 
 // `simulate`: the answers of simulation::tell_crashes() and tell_scenarios().

@@ -1,6 +1,8 @@
 // `tree`: one line per node, indented under its supervisor.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "master/config/counted.h"
 #include "master/ctl/output.h"
 #include "master/ctl/table.h"
@@ -28,6 +30,13 @@ std::string restarts_allowed(const Json& node) {
   return fmt::format("{} of {} {} in {:g} s", member_text(node, "restarts_in_window"),
                      member_text(node, "max_restarts"), is_one ? "restart" : "restarts",
                      member_number(node, "max_seconds"));
+}
+
+// Of the root, while a reload waits to be confirmed.
+std::string unconfirmed_of(const Json& node) {
+  const Json& left = member(member(node, "unconfirmed"), "remaining_seconds");
+  return left.is_number() ? fmt::format(", goes back in {} unless confirmed", span_text(std::ceil(left.get<double>())))
+                          : "";
 }
 
 std::string endpoints_text(const Json& node) {
@@ -85,8 +94,8 @@ std::string details_of(const Json& node) {
   if (state == kMissing || state == kDisabled) return type;
   if (type == "supervisor") {
     const std::string places = places_text(node);
-    return fmt::format("supervisor, {}, {}{}", member_text(node, "strategy"), restarts_allowed(node),
-                       places.empty() ? "" : ", " + places);
+    return fmt::format("supervisor, {}, {}{}{}", member_text(node, "strategy"), restarts_allowed(node),
+                       places.empty() ? "" : ", " + places, unconfirmed_of(node));
   }
   if (type != "listener") return leaf_text(node, type);
   const std::string endpoints = endpoints_text(node);

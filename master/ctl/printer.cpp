@@ -42,6 +42,12 @@ const std::string& word_of(const protocol::Failure& failure) noexcept {
   return failure.word.empty() ? failure.message : failure.word;
 }
 
+Json failure_json(const protocol::Failure& failure) {
+  Json out{{"error", word_of(failure)}};
+  if (failure.more.is_object()) out.update(failure.more);
+  return out;
+}
+
 int Printer::result(std::string_view method, const Json& params, const Json& result) const {
   for (const Json& warning : member(result, "warnings")) {
     if (warning.is_string()) complain(escaped(warning.get<std::string>()), 0);
@@ -52,12 +58,16 @@ int Printer::result(std::string_view method, const Json& params, const Json& res
 
 int Printer::failure(const protocol::Failure& failure) const {
   if (json_) {
-    print(json_text({{"error", word_of(failure)}}) + "\n");
+    print(json_text(failure_json(failure)) + "\n");
   } else {
     std::istringstream lines(failure.message);
     for (std::string line; std::getline(lines, line);) complain(escaped(line), 0);
   }
   return status_of(failure);
+}
+
+void Printer::log_line(const Json& line) const {
+  print(json_ ? json_text(line) + "\n" : log_line_text(line));
 }
 
 void Printer::event(const Json& event) const {

@@ -26,6 +26,7 @@ class Printer {
                            const nlohmann::ordered_json& result) const;
   [[nodiscard]] int failure(const protocol::Failure& failure) const;
   void event(const nlohmann::ordered_json& event) const;
+  void log_line(const nlohmann::ordered_json& line) const;
 
   [[nodiscard]] bool json() const noexcept { return json_; }
 
@@ -38,5 +39,7 @@ class Printer {
 [[nodiscard]] int status_of(const protocol::Failure& failure) noexcept;
 // OTP's word for it or, if it has none, the sentence.
 [[nodiscard]] const std::string& word_of(const protocol::Failure& failure) noexcept;
+// {"error": …} and what else the daemon says to programs.
+[[nodiscard]] nlohmann::ordered_json failure_json(const protocol::Failure& failure);
 
 }  // namespace bulkhead::ctl

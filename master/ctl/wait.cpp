@@ -112,7 +112,7 @@ class Wait {
   Change await_change(const Deadline& deadline) {
     for (;;) {
       if (!events_->is_readable(deadline)) return Change::none;
-      const auto event = events_->next_event();
+      const auto event = events_->next_news();
       if (!event) return Change::closed;
       const std::string path = member_text(*event, "path");
       if (path == path_ && state_after(*event) == wanted_) return Change::passed;

@@ -112,14 +112,25 @@ std::string sentence_of(const EventRecord& record) {
   return event.is_discarded() ? "" : timed_sentence(event, record.path, words_for(record.event, event));
 }
 
-std::string why_not_started(const EventRing& events, const std::string& path, std::uint64_t since) {
+FailedStart why_not_started(const EventRing& events, const std::string& path, std::uint64_t since) {
+  FailedStart out;
   for (auto record = events.records().rbegin(); record != events.records().rend() && record->seq > since; ++record) {
     const bool is_end = record->event == "child_exited" || record->event == "fork_failed";
-    if (!is_end || !supervision::is_at_or_below(record->path, path)) continue;
+    const bool is_it = out.path.empty() ? is_end && supervision::is_at_or_below(record->path, path)
+                                        : record->event == "child_started" && record->path == out.path;
+    if (!is_it) continue;
     const ordered_json event = ordered_json::parse(record->json, nullptr, false);
-    return event.is_discarded() ? "" : record->path + words_for(record->event, event);
+    if (event.is_discarded()) return {};
+    if (!out.path.empty()) {
+      out.began = event.value("time", "");
+      break;
+    }
+    out.path = record->path;
+    out.words = record->path + words_for(record->event, event);
+    if (record->event == "fork_failed") break;
+    if (!event.contains("remark")) out.words += " before it was ready";
   }
-  return "";
+  return out;
 }
 
 ordered_json explain(const EventRing& events, const Explained& node,

@@ -16,9 +16,13 @@ namespace bulkhead::journal {
 // events that explain nothing.
 [[nodiscard]] std::string sentence_of(const EventRecord& record);
 
-// Why a start failed that began after the event `since`: the last end of the node at `path`, or of one below it, as
-// "root/db (pid 812): exited with status 3". Empty: no event says so.
-[[nodiscard]] std::string why_not_started(const EventRing& events, const std::string& path, std::uint64_t since);
+// Why a start failed that began after the event `since`: the last end of the node at `path`, or of one below it.
+struct FailedStart {
+  std::string path;   // the node that failed; empty: no event says so
+  std::string words;  // "root/db (pid 812): exited with status 3 before it was ready"
+  std::string began;  // when its process was started, as events have it; empty: it was not
+};
+[[nodiscard]] FailedStart why_not_started(const EventRing& events, const std::string& path, std::uint64_t since);
 
 struct Explained {
   std::string path;

@@ -159,8 +159,12 @@ class Listener {
   [[nodiscard]] Gate& gate() noexcept { return gate_; }
   [[nodiscard]] const Gate& gate() const noexcept { return gate_; }
 
-  // How far its end has come, set by the sequence that ends it.
-  void set_end_phase(EndPhase phase) noexcept { end_phase_ = phase; }
+  // How far its end has come, set by the sequence that ends it, and when that phase ends at the latest, if it is known.
+  void set_end_phase(EndPhase phase, std::optional<supervision::Instant> until = {}) noexcept {
+    end_phase_ = phase;
+    phase_ends_ = until;
+  }
+  [[nodiscard]] std::optional<supervision::Instant> phase_ends() const noexcept { return phase_ends_; }
   [[nodiscard]] EndPhase end_phase() const noexcept { return end_phase_; }
   // Its port is closing or closed, and it will not serve again before it has ended.
   [[nodiscard]] bool is_ending() const noexcept {
@@ -232,6 +236,7 @@ class Listener {
   std::uint64_t repairs_ = 0;
   Gate gate_;
   EndPhase end_phase_ = EndPhase::idle;
+  std::optional<supervision::Instant> phase_ends_;
 };
 
 }  // namespace bulkhead::net

@@ -39,7 +39,8 @@ void Scaling::release() {
 void Scaling::settle(const std::string& listener, Done done) {
   const auto settled = [this, listener](const Done& settling) {
     const auto wanted = workers_wanted(catalogue_, listener);
-    if (!wanted) return settling({});
+    // One that is down, as while a sibling's end has its group restarted, starts with that number.
+    if (!wanted || worker_numbers(engine_, listener).empty()) return settling({});
     step(listener, *wanted, settling);
   };
   request(listener, Action(settled), std::move(done));
@@ -99,6 +100,8 @@ std::int64_t Scaling::present_workers(const std::string& listener) const {
 void Scaling::step(const std::string& listener, std::uint32_t wanted, const Done& done) {
   const std::vector<std::uint32_t> numbers = worker_numbers(engine_, listener);
   const auto again = [this, listener, wanted, done](ReplyError error) {
+    const bool went_down = error == ReplyError::noproc && engine_.has(listener);
+    if (went_down) return done({});
     if (error != ReplyError::none) return done(outcome_of(error, listener));
     step(listener, wanted, done);
   };

@@ -29,8 +29,20 @@ StopSequence::StopSequence(running::Workforce& workforce, Times times, Clock clo
 void StopSequence::enter(Phase phase) {
   phase_ = phase;
   since_ = clock_();
-  for (net::Listener* listener : listeners_) listener->set_end_phase(phase);
+  show_phase();
   if (world_.on_phase) world_.on_phase(phase);
+}
+
+void StopSequence::show_phase() {
+  for (net::Listener* listener : listeners_) listener->set_end_phase(phase_, phase_ends(*listener));
+}
+
+std::optional<supervision::Instant> StopSequence::phase_ends(const net::Listener& listener) const {
+  if (phase_ == Phase::lame_duck) return since_ + times_.lame_duck;
+  if (phase_ == Phase::draining && times_.drain_timeout) return since_ + *times_.drain_timeout;
+  if (phase_ != Phase::terminating) return std::nullopt;
+  const supervision::Duration limit = listener.config().connection_shutdown;
+  return limit < config::kForever ? std::optional(since_ + times_.close_spread + limit) : std::nullopt;
 }
 
 void StopSequence::graceful() {
@@ -84,7 +96,7 @@ void StopSequence::resume(Progress from) {
   begin();
   phase_ = from.phase;
   since_ = from.since;
-  for (net::Listener* listener : listeners_) listener->set_end_phase(phase_);
+  show_phase();
   stops_tree_again_ = phase_ == Phase::stopping_tree;
   if (phase_ < Phase::terminating) return;
   for (net::Listener* listener : listeners_) listener->gate().hold(net::Gate::Holder::ending);

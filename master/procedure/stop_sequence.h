@@ -90,6 +90,8 @@ class StopSequence {
 
  private:
   void enter(Phase phase);
+  void show_phase();
+  [[nodiscard]] std::optional<supervision::Instant> phase_ends(const net::Listener& listener) const;
   void begin();
   void begin_closing();
   void begin_draining();

@@ -1,8 +1,19 @@
 #include "master/process/confinement.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bulkhead::process {
+
+namespace {
+
+bool mounts_nothing(const sandbox::Policy& policy) {
+  const auto& allowed = policy.calls.allow;
+  return policy.calls.list != sandbox::CallList::any &&
+         std::find(allowed.begin(), allowed.end(), "mount") == allowed.end();
+}
+
+}  // namespace
 
 sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   ipc::Confinement out;
@@ -14,7 +25,12 @@ sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
     for (const std::uint32_t group : who->groups) out.groups[out.group_count++] = group;
   }
   out.umask = keys.umask;
-  out.no_new_privileges = keys.sandbox == config::Sandbox::none ? 0 : 1;
+  out.no_new_privileges = keys.sandbox.new_privileges ? 0 : 1;
+  out.scope_of = static_cast<ipc::ScopeOf>(keys.sandbox.scope);
+  out.capabilities = keys.sandbox.capabilities;
+  out.restricts_files = keys.sandbox.files.restricted ? 1 : 0;
+  out.restricts_ports = keys.sandbox.ports.restricted ? 1 : 0;
+  out.mounts_nothing = mounts_nothing(keys.sandbox) ? 1 : 0;
   out.has_nice = keys.nice ? 1 : 0;
   out.nice = keys.nice.value_or(0);
   out.ioprio = static_cast<std::uint32_t>(keys.ioprio.value_or(0));

@@ -1,6 +1,7 @@
 // The post_stop of a process: a command that runs after every end, whatever the end was, in a group of its own. It
 // belongs to the run of the process, which the tree takes for one that is ending until the command has ended too. Its
 // failure has no consequence but a warning. What it leaves behind is killed at once; only kill_all() cuts it short.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
@@ -15,6 +16,9 @@
 namespace bulkhead::process {
 
 namespace {
+
+// Even if the start may take for ever: a stop, and that of the daemon, wait for the command.
+constexpr std::chrono::minutes kPostStopAtMost{5};
 
 RunEnd run_end_of(const ProcessChild& child, const ChildEnd& end) {
   const bool has_deadline = child.shutdown.kind == supervision::Shutdown::Kind::timeout;
@@ -52,7 +56,7 @@ bool Processes::begins_post_stop(ProcessChild& child, Instant now) {
   child.others_live = false;
   child.timed_out = false;
   child.failure.clear();
-  if (child.start_timeout) child.start_deadline = now + *child.start_timeout;
+  child.start_deadline = now + child.start_timeout.value_or(kPostStopAtMost);
   log::Line(log::Level::info, child.path).text("running its post_stop").field("pid", *pid).write();
   return true;
 }
@@ -85,7 +89,7 @@ void Processes::post_stop_ended(ProcessChild& child, Instant now) {
   if (!child.failure.empty()) {
     warn(child, "", child.failure);
   } else if (child.timed_out) {
-    warn(child, "did not end within start_timeout", "");
+    warn(child, "did not end in time", "");
   } else if (status != 0) {
     warn(child, "", journal::exit_text(status));
   }

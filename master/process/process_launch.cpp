@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "master/process/confinement.h"
+#include "master/sandbox/filter.h"
 
 namespace bulkhead::process {
 
@@ -34,6 +35,9 @@ sys::Result<Launch> prepare_launch(const config::Process& process, std::vector<s
   request.environment = std::move(environment);
   if (process.ready == config::Ready::sd_notify && process.watchdog) request.pid_variable = "WATCHDOG_PID";
   request.confinement = *confinement;
+  request.filter = sandbox::compile_whole(process.child.sandbox);
+  request.files = process.child.sandbox.files;
+  request.ports = process.child.sandbox.ports;
   request.root = process.child.chroot;
   request.directory = process.child.chdir;
   request.parent_death_signal = process.stop_signal;

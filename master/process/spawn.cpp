@@ -12,6 +12,7 @@
 
 #include "master/host/descriptor_limit.h"
 #include "worker/confine/confine.h"
+#include "worker/confine/walls.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/signal.h"
@@ -29,6 +30,9 @@ struct Prepared {
   std::vector<char*> environment;
   std::vector<char*> first_argv;
   std::vector<char*> first_environment;
+  std::vector<char*> readable;
+  std::vector<char*> writable;
+  std::vector<char*> executable;
   std::string pid_entry;  // "NAME=" and room for the digits, which the child fills in
   int first_free = 3;     // above every number that is to be placed
   pid_t master = 0;
@@ -72,9 +76,20 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
   return close_range(static_cast<unsigned>(prepared.first_free), UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-void confine(const SpawnRequest& request, int report) noexcept {
+void confine(const Prepared& prepared, int report) noexcept {
+  const SpawnRequest& request = prepared.request;
   ipc::Failure failure = confine::settle(request.confinement, request.root.c_str(), request.directory.c_str());
-  if (!failure) failure = confine::take_on(confine::limits_of(request.confinement));
+  if (!failure) {
+    const confine::Reach reach{
+        {prepared.readable.data(), prepared.writable.data(), prepared.executable.data(), request.files.others_readable},
+        {request.ports.connect, request.ports.bind}};
+    const sys::Fd walls = confine::prepare_walls(request.confinement, false, &reach);
+    confine::Limits limits = confine::limits_of(request.confinement);
+    limits.walls = walls.get();
+    limits.filter = request.filter.data();
+    limits.filter_size = static_cast<std::uint32_t>(request.filter.size());
+    failure = confine::take_on(limits);
+  }
   if (failure) fail(report, failure.stage, failure.error);
 }
 
@@ -114,7 +129,7 @@ void wait_for_first(const Prepared& prepared, int& report) noexcept {
   if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
   if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
   if (!request.raised_descriptor_limit) host::restore_descriptor_limit();
-  confine(request, report);
+  confine(prepared, report);
   if (request.parent_death_signal != 0) {
     // Set after the change of user, which clears it. The parent may already have died (prctl(2), PR_SET_PDEATHSIG).
     prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
@@ -138,7 +153,17 @@ void wait_for_first(const Prepared& prepared, int& report) noexcept {
 
 sys::Result<pid_t> spawn(const SpawnRequest& request) {
   if (request.descriptors.size() > kMaxDescriptors) return sys::Error{"fork", request.argv[0], E2BIG};
-  Prepared prepared{request, pointers(request.argv), pointers(request.environment), {}, {}, {}, 3, getpid()};
+  Prepared prepared{request,
+                    pointers(request.argv),
+                    pointers(request.environment),
+                    {},
+                    {},
+                    pointers(request.files.read),
+                    pointers(request.files.write),
+                    pointers(request.files.execute),
+                    {},
+                    3,
+                    getpid()};
   if (!request.first.argv.empty()) {
     prepared.first_argv = pointers(request.first.argv);
     prepared.first_environment = pointers(request.first.environment);

@@ -11,11 +11,13 @@
 // so nothing of the master can run in the child (worker/sys/signal.h).
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/types.h>
 
 #include <string>
 #include <vector>
 
+#include "master/sandbox/policy.h"
 #include "worker/ipc/confinement.h"
 #include "worker/sys/result.h"
 
@@ -41,6 +43,9 @@ struct SpawnRequest {
   std::vector<Placement> descriptors;
   int report = -1;  // the child's number if it is among `descriptors`, else a close-on-exec descriptor of the master
   ipc::Confinement confinement;
+  std::vector<sock_filter> filter;  // of system calls, for the new process; empty: none
+  sandbox::Files files;
+  sandbox::Ports ports;
   std::string root;  // empty: the master's
   std::string directory = "/";
   bool own_session = true;

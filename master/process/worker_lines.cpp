@@ -111,7 +111,9 @@ void WorkerLines::end() {
 void WorkerLines::on_line(std::string_view line, bool cut) {
   if (cut || !log::is_stream() || !is_worker_line(line)) return on_text(line, cut);
   if (batch_.size() + line.size() + 1 > log::kMaxLine) flush();
+  const std::size_t begin = batch_.size();
   for (const char c : line) batch_ += is_printable(c) ? c : '?';
+  log::keep(path_, std::string_view(batch_).substr(begin));
   batch_ += '\n';
   ++lines_;
 }

@@ -15,6 +15,7 @@
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
 #include "master/process/source_rules.h"
+#include "master/sandbox/filter.h"
 #include "worker/admission/pipeline.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/slot.h"
@@ -250,6 +251,19 @@ void set_log(ipc::PlanBuilder& plan, const PlanOfLog& how) {
   plan.header.captures_errors = how.captures_errors ? 1 : 0;
 }
 
+void set_sandbox(ipc::PlanBuilder& plan, const sandbox::Policy& policy) {
+  const sandbox::Programs programs = sandbox::compile(policy);
+  ipc::PlanSandbox& out = plan.header.sandbox;
+  out.of_worker = plan.array(std::span(programs.of_worker));
+  out.of_child = plan.array(std::span(programs.of_child));
+  out.read = plan.strings(policy.files.read);
+  out.write = plan.strings(policy.files.write);
+  out.execute = plan.strings(policy.files.execute);
+  out.others_readable = policy.files.others_readable ? 1 : 0;
+  out.connect = plan.array(std::span(policy.ports.connect));
+  out.bind = plan.array(std::span(policy.ports.bind));
+}
+
 // Programs of connections get the limit that the worker would have had, unless they have one of their own.
 void give_back_limit(ipc::Confinement& confinement) {
   const ipc::ResourceLimit* const begin = confinement.limits;
@@ -312,6 +326,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.on_client_gone = on_client_gone(listener.config());
   header.shutdown_ns = listener.config().connection_shutdown.count();
   header.confinement = *confinement;
+  set_sandbox(plan, keys.sandbox);
   if (needs_raised_limit(listener.config())) give_back_limit(header.confinement);
   header.root = plan.strings({keys.chroot});
   header.directory = plan.strings({keys.chdir});

@@ -25,8 +25,9 @@ enum ErrorCode : int {
 
 struct Failure {
   int code = kRefused;
-  std::string message;  // a sentence for people, without a full stop
-  std::string word;     // OTP's word, sent in error.data; may be empty
+  std::string message;                                             // a sentence for people, without a full stop
+  std::string word;                                                // OTP's word, sent in error.data; may be empty
+  nlohmann::ordered_json more = nlohmann::ordered_json::object();  // further members of `error`
 };
 
 // A result that may be long, as text that is produced piece by piece while the client reads. Each call appends the next
@@ -37,6 +38,9 @@ struct Answer {
   nlohmann::ordered_json result;
   std::optional<Failure> failure;  // set: `result` is unused
   Pieces pieces = nullptr;         // set: they produce the result
+  // Set, with pieces: notifications that follow the result. Each call appends some whole ones; false: there are none
+  // for now.
+  Pieces news = nullptr;
 };
 
 // Must be called exactly once, immediately or later, on the loop thread. If the client or the server no longer exists,

@@ -68,6 +68,11 @@ inline constexpr std::array kFollow{
     Parameter{"since", Kind::sequence, false, "SEQ", "--since", "Begin after the event with this number"},
     Parameter{"last", Kind::count, false, "N", "-n", "Begin with the last N of them"},
     Parameter{"follow", Kind::flag, false, "", "-f", "Continue with new events as they happen"}};
+inline constexpr std::array kLogs{
+    Parameter{"last", Kind::count, false, "N", "-n", "Only the last N lines"},
+    Parameter{"follow", Kind::flag, false, "", "-f", "Continue with new lines as they are logged"},
+    Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo; with those below it", false,
+              Each::node}};
 inline constexpr std::array kPath{
     Parameter{"path", Kind::path, true, "PATH", "", "The node, such as root/web/echo", false, Each::node}};
 inline constexpr std::array kRestart{
@@ -108,11 +113,14 @@ inline constexpr std::array kFile{
     Parameter{"file", Kind::daemon_file, false, "FILE", "", "A configuration (default: the daemon's own)"}};
 inline constexpr std::array kReload{
     Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true},
+    Parameter{"confirm", Kind::duration, false, "TIME", "--confirm",
+              "Go back after this time, unless `confirm` follows"},
     Parameter{"reset", Kind::flag, false, "", "--reset", "Also end what operators have made different from the file"}};
 inline constexpr std::array kUpgrade{
     Parameter{"wait", Kind::flag, false, "", "--no-wait", "Do not wait for the result", true}};
 inline constexpr std::array kShutdown{
-    Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"}};
+    Parameter{"now", Kind::flag, false, "", "--now", "End the connections too, without waiting for them"},
+    Parameter{"wait", Kind::flag, false, "", "--wait", "Wait until the daemon has stopped"}};
 inline constexpr std::array kSimulate{
     Parameter{"config", Kind::local_file, false, "FILE", "--config",
               "Run the scenario on the tree of this configuration"},
@@ -132,6 +140,7 @@ inline constexpr std::array kCommands{
             "no source within PREFIX is penalised"},
     Command{"events", kFollow, "Prints what has happened, one event per line.", ""},
     Command{"explain", kPath, "Explains in sentences how a node came to its present state.", kNoNode},
+    Command{"logs", kLogs, "Prints the last log lines of a node and of those below it.", kNoNode},
     Command{"is-running", kOneNode, "Tells by its exit status whether a node is running.",
             "no such node, or it is not running", "", false, true},
     Command{"wait", kWait, "Waits until a node is in a state.",
@@ -161,6 +170,12 @@ inline constexpr std::array kCommands{
     Command{"check", kFile, "Checks a configuration as the daemon would read it now.", "", "the configuration is good"},
     Command{"diff", kFile, "Reports what a reload of a configuration would change.", ""},
     Command{"reload", kReload, "Reads the configuration again and applies what has changed.", "", "", true},
+    Command{"confirm",
+            {},
+            "Keeps the configuration of a reload that waits for this.",
+            "no reload waits to be confirmed, or it is too late",
+            "the configuration is kept",
+            true},
     Command{"upgrade", kUpgrade, "Replaces the running program by the program file, as the same process.", "", "",
             true},
     Command{"reopen", {}, "Reopens the log, after a rotation.", "", "the log has been reopened", true},

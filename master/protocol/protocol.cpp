@@ -73,6 +73,10 @@ std::string line_of(const Json& message) {
   return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string notification_line(std::string_view method, std::string_view params) {
+  return fmt::format("{{\"jsonrpc\":\"2.0\",\"method\":\"{}\",\"params\":{}}}\n", method, params);
+}
+
 Failure failure_of(const Json& error) {
   Failure failure;
   if (const auto code = error.find("code"); code != error.end() && code->is_number_integer()) {
@@ -80,6 +84,9 @@ Failure failure_of(const Json& error) {
   }
   if (const auto text = error.find("message"); text != error.end() && text->is_string()) failure.message = *text;
   if (const auto word = error.find("data"); word != error.end() && word->is_string()) failure.word = *word;
+  for (const auto& [name, value] : error.items()) {
+    if (name != "code" && name != "message" && name != "data") failure.more[name] = value;
+  }
   return failure;
 }
 
@@ -120,6 +127,7 @@ std::string result_head(const Json& id) {
 std::string error_line(const Json& id, const Failure& failure) {
   Json error{{"code", failure.code}, {"message", failure.message}};
   if (!failure.word.empty()) error["data"] = failure.word;
+  error.update(failure.more);
   return line_of({{"jsonrpc", "2.0"}, {"id", id}, {"error", std::move(error)}});
 }
 
@@ -132,7 +140,11 @@ std::string request_line(std::uint64_t id, std::string_view method, const Json& 
 }
 
 std::string event_line(std::string_view event) {
-  return fmt::format("{{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{}}}\n", event);
+  return notification_line("event", event);
+}
+
+std::string log_line(std::string_view line) {
+  return notification_line("log", line);
 }
 
 std::variant<std::monostate, Answer, Notification> parse_reply(std::string_view line) {
@@ -143,7 +155,8 @@ std::variant<std::monostate, Answer, Notification> parse_reply(std::string_view 
     return Answer{nullptr, failure_of(*error)};
   }
   const auto params = object.find("params");
-  if (object.value("method", Json()) == "event" && params != object.end()) return Notification{std::move(*params)};
+  const Json method = object.value("method", Json());
+  if ((method == "event" || method == "log") && params != object.end()) return Notification{std::move(*params)};
   return {};
 }
 

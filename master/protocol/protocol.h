@@ -45,13 +45,14 @@ inline constexpr std::string_view kResultTail = "}\n";
 [[nodiscard]] std::string error_line(const nlohmann::ordered_json& id, const Failure& failure);
 [[nodiscard]] std::string answer_line(const nlohmann::ordered_json& id, const Answer& answer);
 [[nodiscard]] std::string request_line(std::uint64_t id, std::string_view method, const nlohmann::ordered_json& params);
-// `event` is the text of an object.
+// Notifications; the parameter is the text of an object.
 [[nodiscard]] std::string event_line(std::string_view event);
+[[nodiscard]] std::string log_line(std::string_view line);
 
-// A line that a client reads: an answer, an `event` notification, or neither. The daemon is trusted not to nest more
-// deeply than its own tree.
+// A line that a client reads: an answer, an `event` or `log` notification, or neither. The daemon is trusted not to
+// nest more deeply than its own tree.
 struct Notification {
-  nlohmann::ordered_json event;
+  nlohmann::ordered_json params;
 };
 [[nodiscard]] std::variant<std::monostate, Answer, Notification> parse_reply(std::string_view line);
 

@@ -55,13 +55,19 @@ void Attempt::end_trial(const std::string& path) {
   for (net::Listener* listener : parts.listeners.below(path)) listener->gate().release(Gate::Holder::trial);
 }
 
+Outcome Attempt::explained(Outcome outcome, const std::string& path) const {
+  if (outcome.word != supervision::ReplyError::start_failed) return outcome;
+  if (const std::string why = why_(path); !why.empty()) outcome.text += "; " + why;
+  return outcome;
+}
+
 void Attempt::operate(Operation operation, const std::string& path, const Done& done, supervision::ChildSpec spec) {
   parts.engine.operate(
       operation, path,
-      [path, done](supervision::ReplyError error) {
+      [this, path, done](supervision::ReplyError error) {
         using supervision::ReplyError;
         if (error == ReplyError::none) return done({});
-        done(procedure::negative(error, fmt::format("{}: {}", path, procedure::word_of(error))));
+        done(explained(procedure::negative(error, fmt::format("{}: {}", path, procedure::word_of(error))), path));
       },
       std::move(spec));
 }
@@ -135,7 +141,8 @@ void Attempt::add_now(const std::string& path, const Done& done) {
       [this, path, done](supervision::ReplyError error) {
         if (error == supervision::ReplyError::none) return done({});
         parts.listeners.forget(path);
-        done(procedure::negative(error, fmt::format("{} did not start: {}", path, procedure::word_of(error))));
+        done(explained(procedure::negative(error, fmt::format("{} did not start: {}", path, procedure::word_of(error))),
+                       path));
       },
       config::tree_of_config(node));
 }

@@ -40,7 +40,9 @@ struct Parts {
 class Attempt {
  public:
   using Done = procedure::Done;
-  Attempt(Parts with, Steps& in) : parts(with), steps(in) {}
+  // Why a start at this path has failed in this reload; empty: unknown.
+  using WhyNotStarted = std::function<std::string(const std::string& path)>;
+  Attempt(Parts with, Steps& in, WhyNotStarted why) : parts(with), steps(in), why_(std::move(why)) {}
 
   // Takes over the configuration that has been read; everything of an earlier attempt is discarded. `reset_all`: what
   // operators have changed ends, too.
@@ -73,6 +75,8 @@ class Attempt {
   [[nodiscard]] net::Listener::Lend lend_to(const std::string& borrower);
   // This reload takes it, or something above it, back.
   [[nodiscard]] bool is_taken_back(const std::string& path) const;
+  // With the reason, if the outcome is a failed start at `path`.
+  [[nodiscard]] procedure::Outcome explained(procedure::Outcome outcome, const std::string& path) const;
   void operate(supervision::Operation operation, const std::string& path, const Done& done,
                supervision::ChildSpec spec = {});
 
@@ -84,11 +88,14 @@ class Attempt {
   std::map<std::string, procedure::WorkerRenewal> renewals;  // by listener
   std::set<std::string> lenders;                             // listeners whose sockets others share for a while
   bool reset = false;
+  // A child that does not start is left out, and the rest takes effect all the same. Set after begin().
+  bool as_far_as_possible = false;
 
  private:
   void forget_ended(const std::string& path);
   void add_now(const std::string& path, const Done& done);
 
+  WhyNotStarted why_;
   running::Lifeline while_patient_;
   std::function<void()> give_up_;  // while add() waits
   std::set<std::string> added_;

@@ -16,6 +16,8 @@ namespace {
 using nlohmann::ordered_json;
 using procedure::kDaemonStops;
 
+constexpr const char* kWentBack = "went_back";  // in `last_reload`
+
 }  // namespace
 
 ordered_json changes_json(const ReloadPlan& plan) {
@@ -33,9 +35,10 @@ Reload::Reload(loop::Loop& loop, Parts parts, journal::EventRing& events, host::
       manager_(manager),
       surroundings_(std::move(surroundings)),
       steps_(parts.later),
-      attempt_(parts, steps_),
-      commit_(loop, attempt_, [this] { surroundings_.taken_over(); }),
-      last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}) {}
+      attempt_(parts, steps_, [this](const std::string& path) { return why_not_started(path); }),
+      commit_(loop, attempt_, [this] { took_effect(); }),
+      last_({{"time", nullptr}, {"ok", true}, {"errors", ordered_json::array()}}),
+      confirm_timer_(loop, [this] { look_at_the_clock(); }) {}
 
 config::Loaded Reload::load(const std::string& file) const {
   const auto host = config::host_of({false, surroundings_.overridden});
@@ -52,7 +55,12 @@ Reload::Result Reload::diff(const std::string& file) const {
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
   ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
   std::vector<Difference> left = left_by(planned, differences(look()));
-  return {{}, std::move(planned), std::move(left), config::texts_of(loaded.warnings)};
+  return {{},
+          std::move(planned),
+          std::move(left),
+          config::texts_of(loaded.warnings),
+          seconds_to_confirm(),
+          last_.value(kWentBack, false)};
 }
 
 ReloadPlan Reload::plan(const std::string& effective, const config::Config& config, bool reset) const {
@@ -76,26 +84,43 @@ std::vector<Leaving> Reload::leaving() const {
   return out;
 }
 
-void Reload::begin(Answered answered, bool reset) {
+void Reload::begin(Answered answered, const Wishes& wishes) {
   if (stopping_) {
     log::Line(log::Level::warning, "root").text("not reloaded: ").text(kDaemonStops).write();
     return answered({{kDaemonStops}, {}});
   }
   waiting_.push_back(std::move(answered));
-  reset_ = reset_ || reset;
-  attempt_.hurry();
+  add_wishes(wishes);
+  if (!confirmation_.is_returning()) attempt_.hurry();
   go_on();
 }
 
+// The shortest time to confirm counts.
+void Reload::add_wishes(const Wishes& wishes) {
+  wishes_.reset = wishes_.reset || wishes.reset;
+  if (wishes.confirm) wishes_.confirm = std::min(wishes_.confirm.value_or(*wishes.confirm), *wishes.confirm);
+}
+
 void Reload::go_on() {
-  if (under_way() || waiting_.empty() || !surroundings_.may_begin()) return;
-  askers_ = std::exchange(waiting_, {});
+  if (under_way() || !surroundings_.may_begin()) return;
+  take_next();
   run();
+}
+
+// A return comes first, and nobody has asked for it.
+void Reload::take_next() {
+  if (!confirmation_.is_due()) {
+    askers_ = std::exchange(waiting_, {});
+    return;
+  }
+  confirmation_.begin_return();
+  askers_.assign(1, [](const Result&) {});
 }
 
 // The shutdown ends what a trial has started; answers that the trial still waits for come too late.
 void Reload::daemon_stops() {
   stopping_ = true;
+  stop_confirming();
   for (const Answered& answered : std::exchange(waiting_, {})) answered({{kDaemonStops}, {}});
   settle({{kDaemonStops}, {}});
   if (!under_way()) return;
@@ -108,32 +133,40 @@ void Reload::daemon_stops() {
   reject({kDaemonStops});
 }
 
-void Reload::resume(const std::string& last) {
+void Reload::resume(const std::string& last, std::optional<Unconfirmed> unconfirmed) {
   ordered_json json = ordered_json::parse(last, nullptr, false);
   if (json.is_object()) last_ = std::move(json);
+  if (unconfirmed) confirmation_.resume(std::move(*unconfirmed));
+  start_confirm_timer();
 }
 
 void Reload::run() {
   if (!under_way()) return;  // the daemon has begun to stop in the meantime
-  const bool reset = std::exchange(reset_, false);
   surroundings_.on_change();
   events_.publish("reload_started", "root");
   manager_.reloading();
+  if (confirmation_.is_returning()) return run_back();
+  const Wishes wishes = std::exchange(wishes_, {});
+  limit_ = wishes.confirm;
   config::Loaded loaded = load("");
   if (!loaded.config) return reject(config::texts_of(loaded.problems));
   warnings_ = config::texts_of(loaded.warnings);
   auto config = std::make_shared<config::Config>(std::move(*loaded.config));
-  if (surroundings_.overrule) surroundings_.overrule(*config);
-  config->pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
-  config->control = parts_.catalogue.config().control;
-  ReloadPlan planned = plan(loaded.effective, *config, reset);
-  attempt(std::move(config), std::move(loaded.effective), std::move(planned), reset);
+  keep_what_stays(*config);
+  ReloadPlan planned = plan(loaded.effective, *config, wishes.reset);
+  attempt(std::move(config), std::move(loaded.effective), std::move(planned), wishes.reset);
+}
+
+void Reload::keep_what_stays(config::Config& config) const {
+  if (surroundings_.overrule) surroundings_.overrule(config);
+  config.pid_file = parts_.catalogue.config().pid_file;  // these two stay for the daemon's life
+  config.control = parts_.catalogue.config().control;
 }
 
 void Reload::complete() {
   if (!under_way()) return;
-  if (!waiting_.empty()) {
-    askers_ = std::exchange(waiting_, {});
+  if (!waiting_.empty() || confirmation_.is_due()) {
+    take_next();
     return run();
   }
   completing_ = true;
@@ -157,12 +190,20 @@ ReloadPlan Reload::missing() const {
 }
 
 void Reload::attempt(std::shared_ptr<config::Config> config, std::string effective, ReloadPlan planned, bool reset) {
+  began_ = events_.last_seq();
+  const bool returns = confirmation_.is_returning();
+  before_ = {parts_.catalogue.effective(), parts_.catalogue.in_effect()};
   attempt_.begin(std::move(config), std::move(effective), std::move(planned), reset);
-  if (!waiting_.empty()) attempt_.hurry();
+  attempt_.as_far_as_possible = returns;
+  if ((!waiting_.empty() || confirmation_.is_due()) && !returns) attempt_.hurry();
   if (!attempt_.plan.changes.empty()) parts_.catalogue.set_generation(parts_.catalogue.generation() + 1);
   plan_trials(attempt_);
   commit_.plan_steps();
   steps_.run([this](const Steps::End& end) { over(end); });
+}
+
+std::string Reload::why_not_started(const std::string& path) const {
+  return surroundings_.why_not_started ? surroundings_.why_not_started(path, began_) : "";
 }
 
 void Reload::take_back_generation() {
@@ -179,10 +220,10 @@ void Reload::over(const Steps::End& end) {
   reject(end.problems);
 }
 
-// To the reload that is asked for.
+// To the reload that is asked for, or to the return.
 void Reload::give_way() {
-  if (waiting_.empty()) return;
-  reset_ = reset_ || attempt_.reset;
+  if (waiting_.empty() && !confirmation_.is_due()) return;
+  add_wishes({attempt_.reset, limit_});
   std::ranges::move(std::exchange(askers_, {}), std::back_inserter(waiting_));
 }
 
@@ -197,11 +238,14 @@ void Reload::settle(const Result& end) {
 
 void Reload::reject(std::vector<std::string> problems) {
   attempt_.config.reset();
+  before_ = {};
+  limit_.reset();
+  if (confirmation_.is_returning()) return_failed(problems);
   for (const std::string& problem : problems) {
     log::Line(log::Level::error, "root").text("not reloaded: ").text(problem).write();
   }
   events_.publish("reload_rejected", "root", {{"errors", problems}});
-  remember(problems);
+  remember(problems, last_.value(kWentBack, false));
   if (completing_ && !attempt_.has_given_up()) settle({problems, {}});
   answer({std::move(problems), {}});
 }
@@ -222,8 +266,11 @@ void Reload::finished(std::vector<std::string> problems) {
   ordered_json fields{{"changes", changes_json(attempt_.plan)}};
   if (!problems.empty()) fields["errors"] = problems;
   events_.publish("reload_done", "root", fields);
-  if (!completing_ || !problems.empty()) remember(problems);
-  const Result result{std::move(problems), attempt_.plan, {}, warnings_};
+  const bool returned = std::exchange(went_back_, false);
+  if (returned) problems.insert(problems.begin(), kNotConfirmed);
+  if (!completing_ || !problems.empty()) remember(problems, returned || (completing_ && last_.value(kWentBack, false)));
+  if (confirmation_.is_due()) problems.emplace_back("not confirmed in time; going back to the configuration before");
+  const Result result{std::move(problems), attempt_.plan, {}, warnings_, seconds_to_confirm()};
   if (attempt_.has_given_up() || (!completing_ && !missing().changes.empty())) {
     owe(result);
   } else {
@@ -232,14 +279,19 @@ void Reload::finished(std::vector<std::string> problems) {
   answer(result);
 }
 
-void Reload::remember(const std::vector<std::string>& errors) {
+// A reload that is refused leaves in effect what a return has brought back; one that completes the return is a part of
+// it.
+void Reload::remember(std::vector<std::string> errors, bool went_back) {
+  if (went_back && completing_) errors.insert(errors.begin(), kNotConfirmed);
   last_ = {{"time", journal::wall_clock_text()}, {"ok", errors.empty()}, {"errors", errors}};
+  if (went_back) last_[kWentBack] = true;
 }
 
 void Reload::answer(const Result& result) {
   manager_.ready();
   completing_ = false;
-  const auto askers = std::exchange(askers_, std::exchange(waiting_, {}));
+  const auto askers = std::exchange(askers_, {});
+  take_next();
   for (const Answered& answered : askers) answered(result);
   if (under_way()) return parts_.later([this] { run(); });
   if (!owing_.empty()) {

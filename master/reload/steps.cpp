@@ -8,6 +8,10 @@ void Steps::trial(Action action, Action undo) {
   steps_.push_back({std::move(action), std::move(undo)});
 }
 
+void Steps::optional_trial(Action action, Action undo) {
+  steps_.push_back({std::move(action), std::move(undo), true});
+}
+
 void Steps::then(Action action) {
   steps_.push_back({std::move(action), nullptr});
 }
@@ -37,13 +41,13 @@ void Steps::next() {
 
 void Steps::answered(const Step& step, const procedure::Outcome& outcome) {
   const bool trial = step.undo != nullptr;
-  if (!outcome && trial) {
+  if (!outcome && trial && !step.optional) {
     steps_.clear();
     problems_.insert(problems_.begin(), outcome.text);
     return undo_next();
   }
   if (!outcome) problems_.push_back(outcome.text);
-  if (trial) undo_.push_back(step.undo);
+  if (trial && outcome) undo_.push_back(step.undo);
   later_(while_wanted_([this] { next(); }));
 }
 

@@ -28,6 +28,8 @@ class Steps {
   explicit Steps(running::Later& later) : later_(later) {}
 
   void trial(Action action, Action undo);
+  // One whose failure is only noted, and ends nothing.
+  void optional_trial(Action action, Action undo);
   void then(Action action);
   // An action may add further steps, and note problems in addition to its own outcome.
   void note(std::string problem) { problems_.push_back(std::move(problem)); }
@@ -42,6 +44,7 @@ class Steps {
   struct Step {
     Action action;
     Action undo;  // a trial's
+    bool optional = false;
   };
   void next();
   void undo_next();

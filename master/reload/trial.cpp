@@ -17,17 +17,19 @@ using supervision::Operation;
 void try_added(Attempt& attempt, const std::string& path) {
   const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   const bool was_stopped = attempt.parts.catalogue.overrides().is_stopped(path);  // as a temporary child
-  attempt.steps.trial([&attempt, path](const Done& done) { attempt.add(path, done); },
-                      [&attempt, path, was_deleted, was_stopped](const Done& done) {
-                        if (!attempt.has_added(path)) return done({});
-                        // They have served no client, and shared queues belong to other listeners.
-                        for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
-                        attempt.end_child(path, [&attempt, path, was_deleted, was_stopped, done](const Outcome& ended) {
-                          if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
-                          if (was_stopped) attempt.parts.catalogue.overrides().stop(path);
-                          done(ended);
-                        });
-                      });
+  const Steps::Action add = [&attempt, path](const Done& done) { attempt.add(path, done); };
+  const Steps::Action undo = [&attempt, path, was_deleted, was_stopped](const Done& done) {
+    if (!attempt.has_added(path)) return done({});
+    // They have served no client, and shared queues belong to other listeners.
+    for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
+    attempt.end_child(path, [&attempt, path, was_deleted, was_stopped, done](const Outcome& ended) {
+      if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
+      if (was_stopped) attempt.parts.catalogue.overrides().stop(path);
+      done(ended);
+    });
+  };
+  if (attempt.as_far_as_possible) return attempt.steps.optional_trial(add, undo);
+  attempt.steps.trial(add, undo);
 }
 
 // A listener that gets workers of the new generation beside the old ones.
@@ -50,7 +52,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
     renewal().start_extra([self = shared_from_this(), done](const Outcome& started) {
       if (started) return done({});
       self->change_back();
-      self->finish(done, started);
+      self->finish(done, self->attempt_.explained(started, self->path_));
     });
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "master/config/find_node.h"
+#include "master/config/host.h"
 #include "master/config/paths.h"
 #include "master/config/tree_of_config.h"
 #include "master/supervision/path.h"
@@ -48,6 +49,13 @@ std::string text_with(std::string_view child, supervision::AutoShutdown of_super
   out += R"(","children":[)";
   out += child;
   return out + "\n]}}";  // the last line may be a comment
+}
+
+// Included files are part of it already.
+config::Loaded read_effective(const std::string& effective, const std::string& file) {
+  ordered_json json = ordered_json::parse(effective, nullptr, false);
+  const bool includes = json.is_object() && json.erase("include") != 0;
+  return config::parse(includes ? json.dump(2) : effective, file, config::directory_of(file), config::patient_host());
 }
 
 Catalogue::Catalogue(config::Config config, std::string effective)

@@ -30,6 +30,9 @@ struct AddedChild {
 // say.
 [[nodiscard]] std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor);
 
+// A configuration that is or was in effect, as --dump-config prints it; `file` is where it came from.
+[[nodiscard]] config::Loaded read_effective(const std::string& effective, const std::string& file);
+
 class Catalogue {
  public:
   struct Entry {
@@ -41,6 +44,7 @@ class Catalogue {
   Catalogue(config::Config config, std::string effective);
 
   [[nodiscard]] const config::Config& config() const noexcept { return *config_; }
+  [[nodiscard]] std::shared_ptr<const config::Config> in_effect() const noexcept { return config_; }
   // Keeps the entries of the configuration in effect where they are.
   [[nodiscard]] std::shared_ptr<const void> owner() const noexcept { return config_; }
   [[nodiscard]] const std::string& effective() const noexcept { return effective_; }

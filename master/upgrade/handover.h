@@ -48,6 +48,21 @@ struct DescriptorIdentity {
   std::string identity;
 };
 
+// A reload that waits to be confirmed (reload/confirmation.h), and what it goes back to otherwise.
+struct UnconfirmedHandover {
+  std::string config;  // as --dump-config prints it
+  supervision::Duration limit{};
+  supervision::Instant until{};
+  std::vector<IdentityHandover> identities;
+  std::vector<VariablesHandover> variables;
+};
+
+// A reload that is asked for and has not begun.
+struct WishesHandover {
+  bool reset = false;
+  std::optional<supervision::Duration> confirm;
+};
+
 struct Handover : process::ChildrenHandover {
   std::string version;  // of the program that wrote it
   int pid = 0;
@@ -80,6 +95,8 @@ struct Handover : process::ChildrenHandover {
   std::vector<procedure::OperationHandover> operations;
   std::vector<procedure::EndingHandover> endings;
   bool reload_asked = false;  // and not begun
+  std::optional<WishesHandover> reload_wishes;
+  std::optional<UnconfirmedHandover> unconfirmed;
   supervision::TreeState tree;
   std::vector<net::ListenerHandover> listeners;
   std::vector<journal::RunHandover> runs;

@@ -139,6 +139,10 @@ BULKHEAD_FIELDS(IdentityHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(name); BULKHEAD_FIELD(uid); BULKHEAD_FIELD(gid); BULKHEAD_FIELD(groups));
 BULKHEAD_FIELDS(VariableHandover, BULKHEAD_FIELD(name); BULKHEAD_FIELD(value));
 BULKHEAD_FIELDS(VariablesHandover, BULKHEAD_FIELD(path); BULKHEAD_FIELD(variables));
+BULKHEAD_FIELDS(WishesHandover, BULKHEAD_FIELD(reset); BULKHEAD_FIELD(confirm));
+BULKHEAD_FIELDS(UnconfirmedHandover,
+  BULKHEAD_FIELD(config); BULKHEAD_FIELD(limit); BULKHEAD_FIELD(until); BULKHEAD_FIELD(identities);
+  BULKHEAD_FIELD(variables));
 BULKHEAD_FIELDS(DescriptorIdentity, BULKHEAD_FIELD(fd); BULKHEAD_FIELD(identity));
 BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(version); BULKHEAD_FIELD(pid); BULKHEAD_FIELD(program); BULKHEAD_FIELD(worker_protocol);
@@ -150,6 +154,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_FIELD(overrides);
   BULKHEAD_FIELD(identities); BULKHEAD_FIELD(variables);
   BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
+  BULKHEAD_FIELD(reload_wishes); BULKHEAD_FIELD(unconfirmed);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);
   BULKHEAD_FIELD(processes);
   BULKHEAD_FIELD(remains); BULKHEAD_FIELD(errors); BULKHEAD_FIELD(adoption); BULKHEAD_FIELD(forgive);

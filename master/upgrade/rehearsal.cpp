@@ -9,7 +9,6 @@
 
 #include "master/config/find_node.h"
 #include "master/config/host.h"
-#include "master/config/paths.h"
 #include "master/config/tree_of_config.h"
 #include "master/host/clock.h"
 #include "master/process/worker_trial.h"
@@ -25,7 +24,6 @@ namespace bulkhead::upgrade {
 
 namespace {
 
-using nlohmann::ordered_json;
 using supervision::ChildSpec;
 using supervision::NodeType;
 
@@ -101,14 +99,6 @@ std::string check_overrides(const running::OverridesRecord& from) {
   return wrong == from.scaled.end() ? "" : wrong->path + " has an impossible number of workers";
 }
 
-// Included files are part of the effective configuration already.
-std::string without_includes(const std::string& text) {
-  ordered_json json = ordered_json::parse(text, nullptr, false);
-  if (!json.is_object() || !json.contains("include")) return text;
-  json.erase("include");
-  return json.dump(2);
-}
-
 const config::Node* entry_in(const std::vector<config::Node>& nodes, const std::vector<running::AddedChild>& origins,
                              const std::string& path) {
   for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -162,8 +152,7 @@ std::optional<ChildSpec> spec_of(const std::string& path, NodeType type, const F
 
 Blueprint blueprint_of(const Handover& from) {
   Blueprint out;
-  config::Loaded loaded = config::parse(without_includes(from.config), from.config_file,
-                                        config::directory_of(from.config_file), config::patient_host());
+  config::Loaded loaded = running::read_effective(from.config, from.config_file);
   out.problem = first_problem(loaded);
   if (!loaded.config) return out;
   out.config = std::move(loaded.config);
@@ -179,6 +168,18 @@ Blueprint blueprint_of(const Handover& from) {
   return out;
 }
 
+// Whether it can be read has been found out by the rehearsal.
+std::optional<reload::Unconfirmed> unconfirmed_of(const Handover& from) {
+  if (!from.unconfirmed) return std::nullopt;
+  const UnconfirmedHandover& one = *from.unconfirmed;
+  config::Loaded loaded = running::read_effective(one.config, from.config_file);
+  if (!loaded.config) return std::nullopt;
+  const auto config = std::make_shared<config::Config>(std::move(*loaded.config));
+  put_identities(config->root, "root", one.identities);
+  put_variables(config->root, "root", one.variables);
+  return reload::Unconfirmed{{one.config, config}, one.limit, one.until};
+}
+
 std::string rehearse_resume(const Handover& from, int pid) {
   if (from.pid != pid) return fmt::format("the state is that of process {}", from.pid);
   if (from.worker_protocol != ipc::kProtocolVersion) {
@@ -189,6 +190,7 @@ std::string rehearse_resume(const Handover& from, int pid) {
   if (!programs) return programs.error().text();
   const Blueprint blueprint = blueprint_of(from);
   if (!blueprint.problem.empty()) return blueprint.problem;
+  if (from.unconfirmed && !unconfirmed_of(from)) return "the configuration that is to come back cannot be read";
   const auto find = [&](const std::string& path) { return entry_at(blueprint, from, path); };
   supervision::Tree tree(config::tree_of_config(blueprint.config->root));
   std::string problem =

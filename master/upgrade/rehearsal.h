@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/reload/confirmation.h"
 #include "master/supervision/child_spec.h"
 #include "master/upgrade/handover.h"
 
@@ -27,6 +28,9 @@ using FindEntry = std::function<const config::Node*(const std::string& path)>;
 // The child spec of the node at `path`, for a tree that is restored; nothing: no entry describes the node.
 [[nodiscard]] std::optional<supervision::ChildSpec> spec_of(const std::string& path, supervision::NodeType type,
                                                             const FindEntry& find);
+
+// What the other program's reload has to be confirmed against; nothing if none does, or if it cannot be read.
+[[nodiscard]] std::optional<reload::Unconfirmed> unconfirmed_of(const Handover& from);
 
 // Performs the steps of Upgrade::resume() as in process `pid`, without touching anything. Returns the problem.
 [[nodiscard]] std::string rehearse_resume(const Handover& from, int pid);

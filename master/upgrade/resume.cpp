@@ -27,7 +27,7 @@ std::string Upgrade::resume(Handover& from, const std::string& rolled_back) {
   estate_.services.manager().resume(from.services);
   estate_.inherited.resume(from.inherited);
   estate_.events.resume(std::move(from.events), from.last_seq);
-  estate_.reload.resume(from.last_reload);
+  estate_.reload.resume(from.last_reload, unconfirmed_of(from));
   estate_.narrator.resume(from.runs);
   estate_.children.set_generation(from.generation);
   estate_.children.set_incarnation(incarnation_);
@@ -63,14 +63,17 @@ std::string Upgrade::resume_children(const Handover& from) {
   estate_.children.resume(from, asked, find);
   estate_.endings.resume(from.endings);
   estate_.operations.resume(from.operations);
-  reload_asked_ = from.reload_asked;
+  if (from.reload_asked) reload_asked_.emplace();
+  if (from.reload_asked && from.reload_wishes) reload_asked_ = {from.reload_wishes->reset, from.reload_wishes->confirm};
   return "";
 }
 
 void Upgrade::resumed() {
   estate_.services.manager().ready();
   stage_ = Stage::renewing;  // so that the reload waits
-  if (std::exchange(reload_asked_, false)) estate_.reload.begin([](const reload::Reload::Result&) {});
+  if (const auto asked = std::exchange(reload_asked_, std::nullopt)) {
+    estate_.reload.begin([](const reload::Reload::Result&) {}, *asked);
+  }
   if (!came_back_.empty()) return rolled_back(came_back_);
   surroundings_.on_change();
   done();

@@ -178,7 +178,7 @@ Handover Upgrade::hand_over() const {
   out.control = surroundings_.hand_over_clients();
   out.operations = estate_.operations.hand_over();
   out.endings = estate_.endings.hand_over();
-  out.reload_asked = estate_.reload.is_asked_for();
+  add_reload(out);
   out.tree = estate_.engine.state();
   for (const net::Listener* listener : estate_.listeners.all()) {
     out.listeners.push_back(listener->hand_over());
@@ -217,6 +217,19 @@ void Upgrade::add_settings(Handover& out) const {
     add_variables(node, path, out.variables);
   });
   out.descriptor_limit = host::original_descriptor_limit();
+}
+
+void Upgrade::add_reload(Handover& out) const {
+  out.reload_asked = estate_.reload.is_asked_for();
+  if (out.reload_asked) out.reload_wishes = {estate_.reload.wishes().reset, estate_.reload.wishes().confirm};
+  const auto& waiting = estate_.reload.unconfirmed();
+  if (!waiting) return;
+  UnconfirmedHandover& to = out.unconfirmed.emplace();
+  to.config = waiting->before.effective;
+  to.limit = waiting->limit;
+  to.until = waiting->until;
+  add_identities(waiting->before.config->root, "root", to.identities);
+  add_variables(waiting->before.config->root, "root", to.variables);
 }
 
 void Upgrade::add_descriptors(Handover& out) const {

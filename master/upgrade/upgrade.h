@@ -121,6 +121,7 @@ class Upgrade {
   [[nodiscard]] Handover hand_over() const;
   [[nodiscard]] static std::string essence_of(const Handover& state);
   void add_settings(Handover& out) const;
+  void add_reload(Handover& out) const;
   void add_descriptors(Handover& out) const;
   [[nodiscard]] sys::Error become(Handover& handover);
   void done();
@@ -150,7 +151,7 @@ class Upgrade {
 
   // In a program that has taken over, until the upgrade is over.
   std::string previous_version_;
-  bool reload_asked_ = false;
+  std::optional<reload::Reload::Wishes> reload_asked_;
   std::string came_back_;  // not empty: this is the previous program, executed again, and why
 };
 

@@ -77,10 +77,16 @@ TEST_CASE("every exit status is documented") {
   }
 }
 
-TEST_CASE("every example can be parsed") {
+// Another test runs them: tests/e2e/bulkheadctl_test.py.
+TEST_CASE("every command is in an example, and every example can be parsed") {
   std::string examples;
   for (const std::string& block : read_page().examples) examples += block;
   CHECK(std::ranges::count(examples, '\n') >= 5);
+  for (const Command& command : kCommands) {
+    INFO(command.name);
+    CHECK((examples.find(" " + std::string(command.name) + " ") != std::string::npos ||
+           examples.find(" " + std::string(command.name) + "\n") != std::string::npos));
+  }
   std::istringstream lines(examples);
   for (std::string example; std::getline(lines, example);) {
     INFO(example);

@@ -100,6 +100,10 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::handler:
     case Scope::module: return words_of_child({"listener"}, "handler");
     case Scope::rlimits: return words_of_child({"listener", "process"}, "rlimits");
+    case Scope::sandbox:
+    case Scope::system_calls:
+    case Scope::paths:
+    case Scope::network: return words_of_child({"listener", "process"}, "sandbox");
     case Scope::source_prefix: return words_of_child({"listener"}, "source_prefix");
     case Scope::penalties: return words_of_child({"listener"}, "penalties");
     case Scope::keepalive: return words_of_child({"listener"}, "keepalive");

@@ -1,13 +1,19 @@
 """bulkheadctl as a person and a script use it: several nodes, patterns, waiting, signals, and what its answers say."""
 
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
+import threading
 
-from harness import SOURCE, Client, Control, ControlledTestCase, Hold, config_of, listener, main, needs_root, wait_until
+from harness import (SOURCE, Client, Control, ControlledTestCase, Hold, config_of, exec_listener, free_port, listener, main,
+                     needs_root, wait_until)
 
 GATED = "while [ ! -e \"$0\" ]; do sleep 0.02; done; "
 
@@ -374,6 +380,346 @@ class Waiting(CtlCase):
         self.ok(daemon, "shutdown")
         self.assertEqual(self.answer(asker)[0], 3)
         daemon.wait_exit()
+
+
+class Confirm(CtlCase):
+    """As an operator uses it who edits the port through which he is logged in."""
+
+    UNDONE = "not confirmed in time; the configuration before is in effect again"
+
+    def rewrite(self, daemon, *children):
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["supervisor"]["children"] = list(children)
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+
+    def wait_for_return(self, daemon, returns=1):
+        def are_back(events):
+            names = [one["event"] for one in events]
+            return names.count("reload_expired") == returns and "reload_done" in names[names.index("reload_expired"):]
+
+        daemon.events.wait(are_back, what="the return")
+
+    def test_a_port_that_nobody_confirms_moves_back(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        address = daemon.address()
+        moved = "127.0.0.1", free_port()
+        with Client(address) as logged_in:
+            self.assertTrue(logged_in.echo())
+            self.rewrite(daemon, listener(listen=f"{moved[0]}:{moved[1]}"))
+            out = self.ok(daemon, "reload", "--confirm", "1s")
+            self.assertRegex(out, r"The configuration before comes back in 1 s unless `bulkheadctl confirm` follows\.\n$")
+            daemon.events.next("reload_unconfirmed", "root")
+            with Client(moved) as new_login:
+                self.assertTrue(new_login.echo())
+            self.wait_for_return(daemon)
+            with Client(address) as again:
+                self.assertTrue(again.echo())
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(moved, timeout=5).close()
+            self.assertTrue(logged_in.echo())
+        self.assertIn(self.UNDONE, self.ok(daemon, "status"))
+        self.assertIn("What is in effect is the configuration before a reload that was not confirmed.\n", self.ok(daemon, "diff"))
+        self.assertEqual(self.fails(daemon, 1, "confirm"), "bulkheadctl: no reload waits to be confirmed\n")
+        daemon.wait_log("^the reload was not confirmed in time")
+        daemon.wait_log("^the configuration before is in effect again")
+        self.assertIn("Reloaded:\n", self.ok(daemon, "reload"))
+        self.assertNotIn("before a reload", self.ok(daemon, "diff"))
+
+    def test_the_client_that_asked_may_be_gone(self):
+        daemon = self.supervise(listener(listen=f"127.0.0.1:{free_port()}"))
+        address = daemon.address()
+        self.rewrite(daemon, listener(listen=f"127.0.0.1:{free_port()}"))
+        asker = self.ask(daemon, "reload", "--confirm", "1s")
+        daemon.events.next("reload_started", "root")
+        asker.kill()
+        asker.communicate()
+        self.wait_for_return(daemon)
+        with Client(address) as again:
+            self.assertTrue(again.echo())
+
+    def test_a_confirmed_reload_stays(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("db"), program("web"))
+        told = json.loads(self.ok(daemon, "--json", "reload", "--confirm", "60"))
+        self.assertGreater(told["confirm_seconds"], 50)
+        self.assertGreater(daemon.control.value("status")["unconfirmed"]["remaining_seconds"], 50)
+        self.assertGreater(daemon.control.value("tree")["unconfirmed"]["remaining_seconds"], 50)
+        comes_back = r"The configuration before comes back in (1 min 0|\d+) s unless `bulkheadctl confirm` follows\.\n"
+        self.assertRegex(self.ok(daemon, "status"), comes_back)
+        self.assertRegex(self.ok(daemon, "diff"), "^Nothing changes\\.\n" + comes_back)
+        self.assertRegex(self.ok(daemon, "tree"), r"root .*, goes back in (1 min 0|\d+) s unless confirmed\n")
+        self.assertEqual(self.ok(daemon, "confirm"), "the configuration is kept\n")
+        self.assertNotIn("unconfirmed", daemon.control.value("status"))
+        self.assertNotIn("unless confirmed", self.ok(daemon, "tree"))
+        self.assertEqual(self.ok(daemon, "is-running", "web"), "")
+        daemon.events.next("reload_confirmed", "root")
+
+    def test_a_time_out_of_range_and_a_reset_are_refused(self):
+        daemon = self.supervise(program("db"))
+        for time in "10ms", "25h":
+            self.assertEqual(self.fails(daemon, 2, "reload", "--confirm", time),
+                             "bulkheadctl: the time to confirm a reload is 1s to 24h\n")
+        self.assertIn("--reset cannot be taken back", self.fails(daemon, 2, "reload", "--confirm", "60s", "--reset"))
+        self.assertEqual(self.ok(daemon, "reload", "--confirm", "60s"), "Nothing changes.\n")
+        self.fails(daemon, 1, "confirm")
+
+    def test_a_hangup_confirms_nothing(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        mark = daemon.events.mark()
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.events.next("reload_done", "root", after=mark)
+        self.wait_for_return(daemon)
+        self.assertTrue(daemon.control.node("root/db"))
+
+    def test_the_time_survives_an_upgrade(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        self.ok(daemon, "upgrade")
+        self.assertIn("unconfirmed", daemon.control.value("status"))
+        wait_until(lambda: "went_back" in daemon.control.value("status")["last_reload"], 10, "the return")
+        self.assertTrue(daemon.control.node("root/db"))
+        self.assertIn(self.UNDONE, self.ok(daemon, "status"))
+        self.assertIn("was not confirmed", self.ok(daemon, "diff"))
+
+    def test_it_comes_back_with_the_variables_that_it_had(self):
+        variables = os.path.join(self.directory, "variables")
+        with open(variables, "w") as file:
+            file.write("WHO=old\n")
+        told = os.path.join(self.directory, "told")
+        old = program("db", f'echo "$WHO" >> {told}; exec sleep 1000', env_file=variables)
+        daemon = self.supervise(old)
+        with open(variables, "w") as file:
+            file.write("WHO=new\n")
+        self.rewrite(daemon, dict(old, nice=1))
+        self.ok(daemon, "reload", "--confirm", "2s")
+        self.ok(daemon, "upgrade")
+        wait_until(lambda: "went_back" in daemon.control.value("status")["last_reload"], 10, "the return")
+        with open(told) as file:
+            self.assertEqual(file.read().split(), ["old", "new", "old"])
+
+    def test_a_stop_says_that_nothing_was_confirmed(self):
+        daemon = self.supervise(program("db"))
+        self.rewrite(daemon, program("web"))
+        self.ok(daemon, "reload", "--confirm", "60s")
+        self.ok(daemon, "shutdown")
+        self.assertEqual(daemon.wait_exit(), 0)
+        self.assertTrue(daemon.log("^stopping before the reload was confirmed"))
+
+
+class AtTerminal:
+    """bulkheadctl whose standard error is a terminal, and whose output goes to a pipe."""
+
+    def __init__(self, daemon, *arguments, term="xterm"):
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        self._terminal, self._shown, self._news = ours, "", threading.Condition()
+        self._process = subprocess.Popen(daemon.control.command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                         stderr=theirs, text=True, env=dict(os.environ, TERM=term))
+        os.close(theirs)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while True:
+            try:
+                part = os.read(self._terminal, 4096)
+            except OSError:  # nobody has it open any longer
+                return
+            with self._news:
+                self._shown += part.decode()
+                self._news.notify_all()
+
+    def wait_line(self, pattern):
+        with self._news:
+            if not self._news.wait_for(lambda: re.search("\r\x1b\\[K" + pattern + "(\r|$)", self._shown), 10):
+                raise AssertionError(f"{pattern!r} is not in {self._shown!r}")
+
+    def end(self):
+        """Status, output, and all that was shown."""
+        out, _ = self._process.communicate(timeout=20)
+        self._thread.join(10)
+        os.close(self._terminal)
+        return self._process.returncode, out, self._shown
+
+
+class ProgressLines(CtlCase):
+    CLEARED = "\r\x1b[K"
+
+    def finish(self, terminal, out):
+        status, told, shown = terminal.end()
+        self.assertEqual((status, told), (0, out))
+        self.assertTrue(shown.endswith(self.CLEARED), shown)
+
+    def test_a_drain_shows_its_connections_and_its_time(self):
+        daemon = self.supervise(listener(), daemon={"drain_timeout": "30s"})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            terminal = AtTerminal(daemon, "drain", "--wait", "echo")
+            terminal.wait_line(r"drain: draining root/echo: 1 connection left, (30|29|28) s until it is ended")
+            terminal.wait_line(r"drain: draining root/echo: 1 connection left, (28|27) s until it is ended")
+        self.finish(terminal, "root/echo has drained\n")
+
+    def test_a_restart_and_a_stop_show_when_the_process_is_killed(self):
+        flag = self.write("flag", "")
+        script = "trap '[ -e \"$0\" ] || exit 0' TERM; while :; do sleep 0.05; done"
+        daemon = self.supervise(program("db", script, flag, shutdown="60s"), program("slow", script, flag, shutdown="infinity"))
+        terminals = [AtTerminal(daemon, "restart", "db"), AtTerminal(daemon, "stop", "slow")]
+        terminals[0].wait_line(r"restart: stopping root/db, (1 min 0|5\d) s until it is killed")
+        terminals[1].wait_line(r"stop: stopping root/slow")
+        os.unlink(flag)
+        for path in "root/db", "root/slow":
+            os.kill(daemon.control.node(path)["pid"], signal.SIGTERM)
+        self.finish(terminals[0], "root/db has been restarted\n")
+        self.finish(terminals[1], "root/slow has been stopped\n")
+
+    def test_a_reload_and_the_upgrade_that_waits_for_it_show_what_is_starting(self):
+        gate = os.path.join(self.directory, "gate")
+        daemon = self.supervise(listener())
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        config["supervisor"]["children"].append(
+            program("db", GATED + "echo >&3; exec sleep 1000", gate, ready="notify_fd", start_timeout="60s"))
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+        reload = AtTerminal(daemon, "reload")
+        reload.wait_line("reload: starting root/db")
+        upgrade = AtTerminal(daemon, "upgrade")
+        upgrade.wait_line("upgrade: starting root/db")
+        self.write("gate", "")
+        self.finish(reload, "Reloaded:\n  root/db is added\n")
+        status, out, shown = upgrade.end()
+        self.assertEqual(status, 0)
+        self.assertRegex(out, "^Upgraded from")
+        self.assertTrue(shown.endswith(self.CLEARED), shown)
+
+    def test_a_shutdown_is_watched_to_its_end(self):
+        daemon = self.supervise(listener(), daemon={"drain_timeout": "30s"})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            terminal = AtTerminal(daemon, "shutdown", "--wait")
+            terminal.wait_line(r"shutdown: draining root/echo: 1 connection left, (30|29|28) s until it is ended")
+        self.finish(terminal, "the daemon has stopped\n")
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_a_shutdown_that_waits_answers_when_the_daemon_is_gone(self):
+        script = "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"
+        daemon = self.supervise(program("db", script))
+        pid = daemon.control.node("root/db")["pid"]
+        self.assertEqual(daemon.control.value("shutdown", "--wait"), {"ok": True})
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        self.assertEqual(daemon.wait_exit(), 0)
+
+    def test_nothing_is_shown_on_a_dumb_terminal_or_a_pipe(self):
+        daemon = self.supervise(listener())
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+            dumb = AtTerminal(daemon, "drain", "--wait", "echo", term="dumb")
+            shown = AtTerminal(daemon, "drain", "--wait", "echo")
+            piped = self.ask(daemon, "drain", "--wait", "echo")
+            shown.wait_line("drain: draining root/echo: 1 connection left.*")
+        out = "root/echo has drained\n"
+        self.finish(shown, out)
+        self.assertEqual(dumb.end(), (0, out, ""))
+        self.assertEqual(self.answer(piped), (0, out, ""))
+
+
+class Examples(CtlCase):
+    """The EXAMPLES of the manual, as they are typed, one after another on one daemon."""
+
+    CONNECTION = "2f00000003"
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(SOURCE, "man", "bulkheadctl.8")) as file:
+            page = file.read()
+        section = page.split(".Sh EXAMPLES\n")[1].split(".Sh ")[0]
+        blocks = re.findall(r"\.Bd -literal -offset indent\n(.*?)\.Ed", section, re.S)
+        self.lines = [line for block in blocks for line in block.splitlines()]
+        job = program("job")
+        self.write("job.json", json.dumps(job))
+        self.write("scenario.json", json.dumps({"name": "one crash", "events": [{"exit": "root/redis", "reason": "crash"}]}))
+        self.daemon = self.supervise(
+            {"id": "web", "type": "supervisor", "strategy": "rest_for_one", "children": [
+                program("cache"),
+                listener("echo", proxy_protocol="v1", workers=1, listen=f"127.0.0.1:{free_port()}"),
+                exec_listener(["/bin/sh", "-c", "read line; kill -KILL $$"], "fails", proxy_protocol="v1", penalties={"mode": "enforce", "crash": "1h"})]},
+            program("db", "trap : HUP; while :; do sleep 0.05; done"), program("redis"))
+        self.environment = dict(os.environ, BULKHEAD_SOCKET=self.daemon.control.path,
+                                PATH=f"{self.bindir}:{os.environ['PATH']}")
+        self.clients = []
+
+    def tearDown(self):
+        for client in self.clients:
+            client.close()
+        super().tearDown()
+
+    def visit(self, name):
+        client = Client(self.daemon.address(name))
+        self.clients.append(client)
+        client.send(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nhello\n")
+        return client
+
+    def serve(self):
+        self.assertEqual(self.visit("echo").receive(6), b"hello\n")
+
+    def edit(self):
+        with open(self.daemon.config_path) as file:
+            config = json.load(file)
+        redis = config["supervisor"]["children"][-1]
+        redis["nice"] = redis.get("nice", 0) + 1
+        with open(self.daemon.config_path, "w") as file:
+            json.dump(config, file)
+
+    def penalise(self):
+        if not self.daemon.control.call("penalties")["result"]:
+            self.visit("fails").rest()
+        wait_until(lambda: self.daemon.control.call("penalties")["result"], 5, "a penalty")
+
+    # What the text before an example presupposes, by its beginning.
+    BEFORE = {"bulkheadctl connections": serve, "bulkheadctl check": edit, "bulkheadctl reload --confirm": edit,
+              "bulkheadctl kill --peer": serve, "bulkheadctl penalties": penalise}
+
+    def typed(self, line):
+        words = line.replace("/etc/bulkhead/bulkhead.json", self.daemon.config_path)
+        if self.CONNECTION in words:
+            words = words.replace(self.CONNECTION, self.daemon.control.call("connections")["result"][0]["id"])
+        return subprocess.Popen(["/bin/sh", "-c", "exec " + words], cwd=self.directory, env=self.environment,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def follow(self, line):
+        follower = self.typed(line)
+
+        def prints():
+            self.ok(self.daemon, "suspend", "root/web/echo")
+            self.ok(self.daemon, "resume", "root/web/echo")
+            return select.select([follower.stdout], [], [], 0.1)[0]
+
+        wait_until(prints, 5, "an event")
+        follower.terminate()
+        _, err = follower.communicate(timeout=10)
+        return err
+
+    def test_every_example_of_the_manual_works_as_typed(self):
+        self.assertGreater(len(self.lines), 30)
+        for line in self.lines:
+            with self.subTest(line):
+                for beginning, prepare in self.BEFORE.items():
+                    if line.startswith(beginning):
+                        prepare(self)
+                if line.endswith(" -f"):
+                    self.assertEqual(self.follow(line), "")
+                    continue
+                example = self.typed(line)
+                out, err = example.communicate(timeout=20)
+                self.assertEqual((example.returncode, err), (0, ""), out)
+                if "is-running" not in line:
+                    self.assertTrue(out)
+        self.assertEqual(self.daemon.wait_exit(), 0)
 
 
 class Simulate(CtlCase):

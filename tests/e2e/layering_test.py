@@ -14,11 +14,11 @@ IMPURE = re.compile(r"^(sys/|linux/|arpa/|netinet/|net/|unistd\.h|fcntl\.h|sched
 # Which folders of master/ a folder may include. The top, where main.cpp and daemon.cpp put the program together, may
 # include all of them.
 RULES = {"supervision"}
-CONFIG = RULES | {"config"}
+CONFIG = RULES | {"sandbox", "config"}
 SYSTEM = CONFIG | {"host", "net", "journal"}
 CHILDREN = SYSTEM | {"process"}
 MASTER = {
-    "supervision": set(), "config": RULES, "net": CONFIG, "host": CONFIG, "journal": CONFIG | {"net"}, "process": SYSTEM,
+    "supervision": set(), "sandbox": set(), "config": RULES | {"sandbox"}, "net": CONFIG, "host": CONFIG, "journal": CONFIG | {"net"}, "process": SYSTEM,
     "running": CHILDREN, "procedure": CHILDREN | {"running"}, "reload": CHILDREN | {"running", "procedure"},
     "upgrade": CHILDREN | {"running", "procedure", "reload"},
     "control": CHILDREN | {"running", "procedure", "reload", "upgrade", "protocol"},

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/sys/clone.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/raw.h"
@@ -57,7 +57,7 @@ constexpr std::size_t kOrderAt = (kStackSize - sizeof(Order)) / 64 * 64;
   sys::raw(SYS_dup3, 0, 2, 0);  // the worker's own 0 is /dev/null
   sys::raw(SYS_dup3, request.connection, 0, 0);
   sys::raw(SYS_dup3, request.connection, 1, 0);
-  if (confine::enter_scope(request.scope)) sys::raw_exit(kExecFailed);
+  if (confine::enter_walls(request.walls)) sys::raw_exit(kExecFailed);
   sys::raw(SYS_close_range, 3, UINT_MAX, 0);
   sys::Title::set(request.title);
   sys::raw_exit(request.serve(request.idle_timeout_ns));
@@ -140,7 +140,7 @@ Started start_limited_built_in(const BuiltIn& request, const confine::Limits& li
   const sys::Fd read_end(ends[0]);
   sys::Fd write_end(ends[1]);
   Order& order = write_order(request);
-  order.request.scope = -1;
+  order.request.walls = -1;
   order.limits = limits;
   order.report_fd = ends[1];
   const long pid = sys::clone_onto(&order, serve_limited, &order, pid_slot);

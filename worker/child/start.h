@@ -24,7 +24,7 @@ struct BuiltIn {
   // allocation, none of the worker's heap or stack.
   int (*serve)(std::int64_t idle_timeout_ns) noexcept;
   std::int64_t idle_timeout_ns;  // 0: none
-  int scope = -1;                // confine::enter_scope(); for a child that takes on limits, theirs counts
+  int walls = -1;                // confine::enter_walls(); for a child that takes on limits, theirs counts
 };
 
 // The result of a start.

@@ -11,7 +11,7 @@
 #include <cerrno>
 
 #include "worker/confine/identity.h"
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/raw.h"
 
@@ -108,8 +108,9 @@ Failure change_root(const char* root, const char* directory) noexcept {
 }
 
 // A process that drops a capability from its bounding set cannot regain it, not even by executing a file that has it.
-Failure empty_bounding_set() noexcept {
+Failure empty_bounding_set(std::uint64_t kept) noexcept {
   for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
+    if ((kept >> capability & 1) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, capability) != 0) return {Stage::privileges, errno};
   }
   return {};
@@ -117,11 +118,21 @@ Failure empty_bounding_set() noexcept {
 
 // A change of user empties the permitted set, but not the inheritable one; and a daemon that is not root may have been
 // started with some.
-Failure drop_capabilities() noexcept {
+Failure keep_capabilities(std::uint64_t kept) noexcept {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return {Stage::privileges, errno};
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const __user_cap_data_struct none[2] = {};
-  return judge(Stage::privileges, sys::raw(SYS_capset, sys::raw_pointer(&header), sys::raw_pointer(none)));
+  const auto low = static_cast<std::uint32_t>(kept);
+  const auto high = static_cast<std::uint32_t>(kept >> 32U);
+  const __user_cap_data_struct wanted[2] = {{low, low, low}, {high, high, high}};
+  const Failure failure =
+      judge(Stage::privileges, sys::raw(SYS_capset, sys::raw_pointer(&header), sys::raw_pointer(wanted)));
+  if (failure) return failure;
+  // Through exec, only those that are ambient (capabilities(7)).
+  for (int capability = 0; kept >> capability != 0; ++capability) {
+    if ((kept >> capability & 1) == 0) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) return {Stage::privileges, errno};
+  }
+  return {};
 }
 
 Failure set_privileged(const ipc::Confinement& wanted) noexcept {
@@ -149,14 +160,16 @@ Failure settle(const ipc::Confinement& wanted, const char* root, const char* dir
   const std::uint32_t uid = wanted.has_identity != 0 ? wanted.uid : geteuid();
   const bool loses_privilege = wanted.no_new_privileges != 0 && uid != 0;
   if (loses_privilege && geteuid() == 0) {
-    if (const Failure failure = empty_bounding_set()) return failure;
+    if (const Failure failure = empty_bounding_set(wanted.capabilities)) return failure;
+    // Kept over the change of user; exec clears it (prctl(2)).
+    if (wanted.capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1) != 0) return {Stage::privileges, errno};
   }
   if (wanted.has_identity != 0) {
     if (const Failure failure = take_identity(wanted.uid, wanted.gid, wanted.groups, wanted.group_count))
       return failure;
   }
   if (loses_privilege) {
-    if (const Failure failure = drop_capabilities()) return failure;
+    if (const Failure failure = keep_capabilities(wanted.capabilities)) return failure;
   }
   if (wanted.no_new_privileges == 0) return {};
   return judge_call(Stage::privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
@@ -185,7 +198,8 @@ Failure take_on(const Limits& limits) noexcept {
   if (limits.has_nice != 0) {
     if (const Failure failure = set_nice(limits.nice)) return failure;
   }
-  return enter_scope(limits.scope);
+  if (const Failure failure = enter_walls(limits.walls)) return failure;
+  return enter_filter(limits.filter, limits.filter_size);
 }
 
 }  // namespace bulkhead::confine

@@ -8,6 +8,8 @@
 // Async-signal-safe, allocates nothing; allowed between clone(CLONE_VM) and exec.
 #pragma once
 
+#include <linux/filter.h>
+
 #include "worker/ipc/confinement.h"
 #include "worker/ipc/message.h"
 
@@ -18,16 +20,18 @@ namespace bulkhead::confine {
 [[nodiscard]] ipc::Failure settle(const ipc::Confinement& confinement, const char* root,
                                   const char* directory) noexcept;
 
-// The other half, which each process takes on for itself: resource limits, a lower priority, a scope of its own. Small,
-// without pointers, because it is copied to the stack of a child that has no heap.
+// The other half, which each process takes on for itself: resource limits, a lower priority, walls of its own. Small,
+// without pointers to the heap, because it is copied to the stack of a child that has no heap.
 struct Limits {
   std::uint32_t count = 0;
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;
-  std::uint64_t soft_descriptors = 0;  // of programs only
-  std::int32_t scope = -1;             // see enter_scope(); no part of any()
+  std::uint64_t soft_descriptors = 0;   // of programs only
+  std::int32_t walls = -1;              // see enter_walls(); no part of any()
+  std::uint32_t filter_size = 0;        // see enter_filter()
+  const sock_filter* filter = nullptr;  // in static storage
   ipc::ResourceLimit limits[ipc::kMaxLimits];
-  [[nodiscard]] bool any() const noexcept { return count != 0 || has_nice != 0; }
+  [[nodiscard]] bool any() const noexcept { return count != 0 || has_nice != 0 || filter_size != 0; }
 };
 // The part that remains after settle().
 [[nodiscard]] Limits limits_of(const ipc::Confinement& confinement) noexcept;

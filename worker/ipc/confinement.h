@@ -19,6 +19,9 @@ struct ResourceLimit {
   std::uint64_t value = 0;  // soft and hard
 };
 
+// Around what the Landlock scope is drawn.
+enum class ScopeOf : std::uint32_t { connection, listener, off };
+
 struct Confinement {
   std::uint32_t has_identity = 0;
   std::uint32_t uid = 0;
@@ -27,6 +30,11 @@ struct Confinement {
   std::uint32_t groups[kMaxGroups] = {};
   std::uint32_t umask = 022;
   std::uint32_t no_new_privileges = 0;
+  ScopeOf scope_of = ScopeOf::connection;
+  std::uint32_t restricts_files = 0;  // the paths travel beside it
+  std::uint32_t restricts_ports = 0;  // and so do the ports
+  std::uint32_t mounts_nothing = 0;   // mount(2) is forbidden anyway
+  std::uint64_t capabilities = 0;     // that a user other than root keeps, a bit each
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;
   std::uint32_t ioprio = 0;  // as ioprio_set(2) takes it; 0: as it is

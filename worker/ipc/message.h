@@ -90,6 +90,7 @@ enum class Stage : std::uint32_t {
   loop,
   pre_start_exec,
   pre_start,  // `error` is a status of wait(2)
+  sandbox,
   count_
 };
 // Each can follow "failed while".
@@ -113,7 +114,8 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "initialising the handler module",
                                                    "setting up its loop",
                                                    "executing the pre_start",
-                                                   "running the pre_start"};
+                                                   "running the pre_start",
+                                                   "building the sandbox"};
 [[nodiscard]] constexpr std::string_view stage_text(Stage stage) noexcept {
   return kStageWords.text(stage, "starting");
 }

@@ -89,12 +89,14 @@ sys::Result<Plan> Plan::map(int memfd) {
               header.handler_count <= kMaxHandlers;
   for (const PlanStrings& strings :
        {header.listener_path, header.title, header.root, header.directory, header.left_out, header.log_identity,
-        header.socket_names, header.banner, header.banner_fail, header.refusal_words}) {
+        header.socket_names, header.banner, header.banner_fail, header.refusal_words, header.sandbox.read,
+        header.sandbox.write, header.sandbox.execute}) {
     good = good && plan.holds(strings);
   }
   for (const PlanArray& array :
        {header.access.v4, header.access.v6, header.rules.v4, header.rules.v6, header.rule_list, header.exempt.v4,
-        header.exempt.v6, header.proxy.senders.v4, header.proxy.senders.v6}) {
+        header.exempt.v6, header.proxy.senders.v4, header.proxy.senders.v6, header.sandbox.of_worker,
+        header.sandbox.of_child, header.sandbox.connect, header.sandbox.bind}) {
     good = good && plan.holds(array);
   }
   good = good && header.refusal_words.count == kRefusals;

@@ -87,6 +87,18 @@ struct PlanRule {
   PlanTimes times;  // all of them, the listener's where the rule has none
 };
 
+// The part of the sandbox that does not fit into a Confinement.
+struct PlanSandbox {
+  PlanArray of_worker;  // of sock_filter: what the worker forbids itself and its children
+  PlanArray of_child;   // and what each connection forbids itself besides
+  PlanStrings read;     // paths
+  PlanStrings write;
+  PlanStrings execute;
+  std::uint32_t others_readable = 0;
+  PlanArray connect;  // of uint16_t: ports
+  PlanArray bind;
+};
+
 struct PlanHeader {
   std::uint32_t magic = 0;
   std::uint32_t protocol = 0;
@@ -106,6 +118,7 @@ struct PlanHeader {
   std::uint32_t suspended = 0;  // start without accepting
   std::uint32_t has_drain = 0;  // a descriptor follows the sockets: the drain notice of bulkhead/handler.h
   Confinement confinement;
+  PlanSandbox sandbox;
   std::uint32_t captures_errors = 0;               // programs' standard error is read by the worker, and logged
   std::uint32_t log_rate_limit = 0;                // lines of it a second, for each connection; 0: unlimited
   std::uint32_t kill_group = 1;                    // 0: connections are signalled without their groups

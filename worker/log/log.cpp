@@ -22,6 +22,7 @@ namespace {
 Settings settings;
 pid_t own_pid = 0;  // asked once
 int echo_fd = -1;
+Keeper* keeper = nullptr;
 std::uint64_t lost = 0;
 std::uint64_t unreported = 0;
 
@@ -145,6 +146,13 @@ void set_fd(int fd) noexcept {
 }
 void after_fork() noexcept {
   own_pid = getpid();
+  keeper = nullptr;
+}
+void keep_with(Keeper* one) noexcept {
+  keeper = one;
+}
+void keep(std::string_view path, std::string_view line) noexcept {
+  if (keeper != nullptr) keeper->keep(path, line);
 }
 bool enabled(Level level) noexcept {
   return level >= settings.level;
@@ -179,7 +187,7 @@ void Line::begin_json(Level level, std::string_view path) noexcept {
   raw("\",\"program_pid\":");
   digits(own_pid, 1);
   raw(",\"path\":\"");
-  escaped(path);
+  put_path(path);
   raw("\",\"message\":\"");
 }
 
@@ -192,7 +200,7 @@ void Line::begin_stream(Level level, std::string_view path) noexcept {
   raw("] ");
   raw(kLevelWords.text(level));
   raw(" ");
-  escaped(path);
+  put_path(path);
   raw(": ");
 }
 
@@ -204,8 +212,9 @@ void Line::begin_syslog(Level level, std::string_view path) noexcept {
   raw("[");
   digits(own_pid, 1);
   raw("]: ");
+  body_at_ = length_;
   if (is_json()) return begin_json(level, path);
-  escaped(path);
+  put_path(path);
   raw(": ");
 }
 
@@ -219,8 +228,14 @@ void Line::begin_journald(Level level, std::string_view path) noexcept {
   raw("\nBULKHEAD_PATH=");
   escaped(path);
   raw("\nMESSAGE=");
-  escaped(path);
+  put_path(path);
   raw(": ");
+}
+
+void Line::put_path(std::string_view path) noexcept {
+  path_at_ = length_;
+  escaped(path);
+  path_end_ = length_;
 }
 
 bool Line::raw(std::string_view bytes) noexcept {
@@ -407,7 +422,51 @@ std::string_view Line::finish() noexcept {
   const std::string_view end = is_json() ? "}\n" : "\n";
   std::memcpy(buffer_ + length_, end.data(), end.size());
   length_ += end.size();
+  if (keeper != nullptr) keep();
   return {buffer_, length_};
+}
+
+Line::Line(Level level, const Line& other) noexcept : level_(level), enabled_(true) {
+  begin_stream(level, {other.buffer_ + other.path_at_, other.path_end_ - other.path_at_});
+}
+
+void Line::keep() const noexcept {
+  const bool is_whole = settings.transport == Transport::stream || is_json();
+  if (!is_whole) return keep_as_stream();
+  keeper->keep({buffer_ + path_at_, path_end_ - path_at_}, {buffer_ + body_at_, length_ - 1 - body_at_});
+}
+
+void Line::keep_as_stream() const noexcept {
+  Line copy(level_, *this);
+  copy.raw({buffer_ + message_at_, message_end_ - message_at_});
+  copy.end_message();
+  const std::string_view fields(buffer_ + message_end_, length_ - 1 - message_end_);
+  if (settings.transport == Transport::journald) {
+    copy.add_journald_fields(fields);
+  } else {
+    copy.raw(fields);
+  }
+  keeper->keep({buffer_ + path_at_, path_end_ - path_at_}, {copy.buffer_, copy.length_});
+}
+
+// "\nBULKHEAD_PID=812": no value has a newline.
+void Line::add_journald_fields(std::string_view fields) noexcept {
+  static constexpr std::string_view kPrefix = "\nBULKHEAD_";
+  while (fields.starts_with(kPrefix)) {
+    fields.remove_prefix(kPrefix.size());
+    const std::string_view one = fields.substr(0, fields.find('\n'));
+    const std::size_t equals = one.find('=');
+    const bool quoted = equals + 1 == one.size() || one.find(' ') != std::string_view::npos;
+    raw(" ");
+    for (const char c : one.substr(0, equals)) {
+      const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      raw({&lower, 1});
+    }
+    raw(quoted ? "=\"" : "=");
+    raw(one.substr(equals + 1));
+    if (quoted) raw("\"");
+    fields.remove_prefix(one.size());
+  }
 }
 
 void Line::write() noexcept {

@@ -46,6 +46,17 @@ struct Settings {
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
 void after_fork() noexcept;  // a child that writes lines of its own: they carry its pid
+// A copy of each line, without its newline, for whoever wants the last ones: in the form for a stream, whatever the
+// target is, and before the log takes it or drops it. `path` and `line` are valid during the call. At most one; nobody
+// in a forked child (after_fork()).
+class Keeper {
+ public:
+  virtual ~Keeper() = default;
+  virtual void keep(std::string_view path, std::string_view line) noexcept = 0;
+};
+void keep_with(Keeper* keeper) noexcept;  // null: no longer
+// A line that another process has made and that is passed on, below a path.
+void keep(std::string_view path, std::string_view line) noexcept;
 // Errors are written as text to this descriptor too (-1: no longer), for the shell that starts the daemon.
 void echo_errors_to(int fd) noexcept;
 
@@ -90,6 +101,11 @@ class Line {
   // can still be parsed; a cut message ends in "...".
   static constexpr std::size_t kMessageLimit = 3072;
   static constexpr std::size_t kLimit = kSize - 8;
+  Line(Level level, const Line& other) noexcept;  // begins as one for a stream
+  void put_path(std::string_view path) noexcept;
+  void keep() const noexcept;
+  void keep_as_stream() const noexcept;
+  void add_journald_fields(std::string_view fields) noexcept;
   void begin_stream(Level level, std::string_view path) noexcept;
   void begin_syslog(Level level, std::string_view path) noexcept;
   void begin_journald(Level level, std::string_view path) noexcept;
@@ -107,6 +123,9 @@ class Line {
 
   char buffer_[kSize];
   std::size_t length_ = 0;
+  std::size_t body_at_ = 0;  // after what is for syslog only
+  std::size_t path_at_ = 0;
+  std::size_t path_end_ = 0;
   std::size_t message_at_ = 0;
   std::size_t message_end_ = 0;
   Level level_;

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <exception>
 
-#include "worker/confine/scope.h"
+#include "worker/confine/walls.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/message.h"
 #include "worker/log/log.h"
@@ -55,7 +55,7 @@ void leave(int status, void*) {
 
 // A half-confined child serves no client.
 void confine(confine::Limits limits) noexcept {
-  limits.scope = -1;  // entered while its rules were still open
+  limits.walls = -1;  // entered while its rules were still open
   const ipc::Failure failure = confine::take_on(limits);
   if (!failure) return;
   log::Line line(log::Level::error, log_path);
@@ -94,7 +94,7 @@ void log_for_module(bulkhead_level level, const char* text) {
 void serve_module(const Module& module, const ModuleDescriptors& descriptors,
                   const ModuleConnection& connection) noexcept {
   setsid();
-  if (connection.limits != nullptr && confine::enter_scope(connection.limits->scope)) _exit(kSoftware);
+  if (connection.limits != nullptr && confine::enter_walls(connection.limits->walls)) _exit(kSoftware);
   Move moves[] = {{connection.descriptor, 0, 0},
                   {connection.descriptor, 1, 0},
                   {connection.socket_as_error ? connection.descriptor : descriptors.error, 2, 0},

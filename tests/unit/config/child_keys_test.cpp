@@ -46,7 +46,8 @@ TEST_CASE("without child keys a child inherits everything except umask, director
     CHECK(keys.log_rate_limit.has_value() == (shape == Shape::listener));
     CHECK(keys.log_rate_limit.value_or(100) == 100);
     CHECK(keys.kill_mode == KillMode::group);
-    CHECK(keys.sandbox == Sandbox::basic);
+    CHECK_FALSE(keys.sandbox.new_privileges);
+    CHECK(keys.sandbox.calls.list == sandbox::CallList::common);
   }
 }
 
@@ -77,7 +78,8 @@ TEST_CASE("every child key can be set") {
   CHECK(keys.standard_error == std::optional(StandardError::null));
   CHECK_FALSE(keys.log_rate_limit);
   CHECK(keys.kill_mode == KillMode::process);
-  CHECK(keys.sandbox == Sandbox::none);
+  CHECK(keys.sandbox.new_privileges);
+  CHECK(keys.sandbox.calls.list == sandbox::CallList::any);
 }
 
 TEST_CASE("the words of ioprio are the kernel's classes and levels") {
@@ -185,7 +187,7 @@ constexpr Bad kBad[] = {
     {"the group of a connection in two ways", Shape::listener, R"("kill_mode":"mixed")",
      R"(bad.json:2:13: /supervisor/children/0/kill_mode: only a process can have "mixed": the group of a connection is signalled as a whole, or not at all)"},
     {"a sandbox that does not exist", Shape::listener, R"("sandbox":"tight")",
-     R"(bad.json:2:11: /supervisor/children/0/sandbox: expected one of "basic" or "none", got the string "tight")"},
+     R"(bad.json:2:11: /supervisor/children/0/sandbox: expected an object, "basic" or "none", got the string "tight")"},
     {"a child key of a supervisor", Shape::child, R"({"id":"s","type":"supervisor","user":"alice"})",
      R"(bad.json:2:31: /supervisor/children/0/user: unknown key "user" in a supervisor; it is a key of listener and process)"},
 };

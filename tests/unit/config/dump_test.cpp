@@ -108,6 +108,21 @@ void describe_sockets(std::ostream& out, const SocketOptions& options) {
   out << '\n';
 }
 
+void describe_sandbox(std::ostream& out, const sandbox::Policy& policy) {
+  out << policy.new_privileges << policy.capabilities << ' ' << static_cast<int>(policy.scope)
+      << static_cast<int>(policy.calls.list) << static_cast<int>(policy.calls.then) << policy.files.restricted
+      << policy.files.others_readable << policy.network << policy.ports.restricted << policy.write_execute << '\n';
+  for (const auto* names :
+       {&policy.calls.allow, &policy.calls.deny, &policy.files.read, &policy.files.write, &policy.files.execute}) {
+    for (const auto& name : *names) out << name << ' ';
+    out << '\n';
+  }
+  for (const auto* ports : {&policy.ports.connect, &policy.ports.bind}) {
+    for (const auto port : *ports) out << port << ' ';
+    out << '\n';
+  }
+}
+
 // Everything in a Config that a file can set, as text, so that two can be compared.
 void describe_child(std::ostream& out, const ChildKeys& keys) {
   if (keys.identity) {
@@ -125,7 +140,8 @@ void describe_child(std::ostream& out, const ChildKeys& keys) {
     out << '\n';
   }
   out << (keys.standard_error ? static_cast<int>(*keys.standard_error) : -1) << ' ' << keys.log_rate_limit.value_or(0)
-      << static_cast<int>(keys.kill_mode) << static_cast<int>(keys.sandbox) << '\n';
+      << static_cast<int>(keys.kill_mode) << '\n';
+  describe_sandbox(out, keys.sandbox);
 }
 
 void describe_node(std::ostream& out, const Node& node) {

@@ -32,6 +32,10 @@ const char* pointer_of(Scope scope) {
     case Scope::listener: return "/supervisor/children/0";
     case Scope::handler: return "/supervisor/children/0/handler";
     case Scope::module: return "/supervisor/children/3/handler";
+    case Scope::sandbox: return "/supervisor/children/1/sandbox";
+    case Scope::system_calls: return "/supervisor/children/1/sandbox/system_calls";
+    case Scope::paths: return "/supervisor/children/1/sandbox/paths";
+    case Scope::network: return "/supervisor/children/1/sandbox/network";
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
     case Scope::keepalive: return "/supervisor/children/0/keepalive";
     case Scope::process: return "/supervisor/children/1";
@@ -179,6 +183,9 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::command:
     case Type::words:
     case Type::names:
+    case Type::calls:
+    case Type::paths:
+    case Type::ports:
     case Type::exit_statuses:
     case Type::rules:
     case Type::children: return {Kind::array};

@@ -122,6 +122,67 @@ TEST_CASE("a long answer waits for its reader, and later answers follow it") {
   CHECK(lines[1]["id"] == 2);
 }
 
+// Answers `logs`, which others follow: so many notifications are there each time.
+class NewsBackend final : public Backend {
+ public:
+  void call(const std::string& method, const Json&, Reply reply) override {
+    if (method != "logs") return reply({{{"ok", true}}, std::nullopt});
+    Answer out{nullptr, std::nullopt, [](std::string& text) {
+                 text += "[]";
+                 return false;
+               }};
+    out.news = [this](std::string& text) {
+      if (waiting == 0) return false;
+      --waiting;
+      ++made;
+      text += protocol::log_line(R"({"line":")" + std::string(1000, 'x') + "\"}");
+      return true;
+    };
+    reply(std::move(out));
+  }
+  int waiting = 0;
+  int made = 0;
+};
+
+const std::string kLogs = R"({"jsonrpc":"2.0","id":4,"method":"logs","params":{"path":"root","follow":true}})"
+                          "\n";
+
+TEST_CASE("log lines follow their answer as they come, and as fast as they are read") {
+  NewsBackend backend;
+  Conversation talk(backend);
+  talk.send(kLogs + kStatus);
+  talk.turn();
+  backend.waiting = 3000;
+  talk.turn();
+  CHECK(backend.made == 0);  // it was not told
+  talk.connection().logged();
+  talk.turn();
+  CHECK(backend.made > 0);
+  CHECK(backend.made < 1500);
+  CHECK_FALSE(talk.connection().hand_over());
+  while (talk.lines < 3002) {
+    talk.read(64 * 1024);
+    talk.turn();
+  }
+  const auto lines = lines_of(talk.text);
+  CHECK(lines[0]["result"] == Json::array());
+  CHECK(lines[1]["id"] == 2);
+  CHECK(lines[2]["method"] == "log");
+}
+
+TEST_CASE("a connection follows one thing") {
+  NewsBackend backend;
+  Conversation talk(backend);
+  talk.send(kLogs + kLogs + kFollow);
+  talk.turn();
+  talk.read(64 * 1024);
+  const auto lines = lines_of(talk.text);
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0].contains("result"));
+  CHECK(lines[1]["error"]["message"] == "this connection already follows the log lines of a node");
+  CHECK(lines[2].contains("error"));
+}
+
 TEST_CASE("followed events wait for the end of a long answer") {
   LongBackend backend(100);
   Conversation talk(backend);

@@ -82,7 +82,8 @@ class Fixture {
   journal::EventRing ring_;
   Mute backend_;
   supervision::Instant time_ = now();
-  Server server_{loop_, ring_, backend_, [this] { return time_; }};
+  journal::Memory lines_;
+  Server server_{loop_, ring_, lines_, backend_, [this] { return time_; }};
 };
 
 TEST_CASE("idle and slow clients are closed after 30 s, followers are not") {

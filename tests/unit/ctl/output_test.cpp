@@ -70,6 +70,14 @@ TEST_CASE("a diff tells what a reload would do and what it would leave") {
         "Reloaded:\n  root/a is started\n  root/b accepts connections again\n");
 }
 
+TEST_CASE("a reload that waits to be confirmed says so") {
+  const Json reload = Json::parse(R"({"ok":true,"changes":[],"needs_restart":[],"confirm_seconds":59.2})");
+  CHECK(readable("reload", {}, reload, kPlain) ==
+        "Nothing changes.\nThe configuration before comes back in 1 min 0 s unless `bulkheadctl confirm` follows.\n");
+  const Json status = Json::parse(R"({"state":"running","unconfirmed":{"remaining_seconds":7.0}})");
+  CHECK(status_text(status, kPlain).ends_with("comes back in 7 s unless `bulkheadctl confirm` follows.\n"));
+}
+
 TEST_CASE("a node that waits for another one says for which") {
   const Json node = Json::parse(
       R"({"id":"a","path":"root/a","type":"process","state":"stopped","restarts":0,"waits_for":"root/b","sentences":[]})");
@@ -208,11 +216,20 @@ TEST_CASE("results of an unexpected form are printed with parts missing") {
        {"null", "3", "\"x\"", "[]", "{}", "[[]]", R"([3,"x",null])", R"({"children":[3,null],"workers":7})",
         R"({"connections":[],"endpoints":[1],"last_reload":{"errors":[{}]},"sentences":[{}]})"}) {
     const Json json = Json::parse(text);
-    for (const char* verb : {"status", "tree", "connections", "stats", "explain", "config", "stop"}) {
+    for (const char* verb : {"status", "tree", "connections", "stats", "explain", "logs", "config", "stop"}) {
       CHECK_NOTHROW(readable(verb, json, json, kPlain));
     }
     CHECK_NOTHROW(event_text(json, kPlain));
+    CHECK_NOTHROW(logs_text(json));
+    CHECK_NOTHROW(log_line_text(json));
   }
+}
+
+TEST_CASE("log lines are printed as they were logged, after what is not among them") {
+  const Json result = Json::parse(R"({"path":"root/a","notes":["root/a writes its stdout to /a.out"],
+    "lines":[{"seq":1,"path":"root/a","line":"one \\x1b"},{"missed":1},{"missed":7},{"seq":2,"path":"root/a","line":"t\u0007wo"}]})");
+  CHECK(logs_text(result) ==
+        "(root/a writes its stdout to /a.out)\none \\x1b\n(1 line dropped)\n(7 lines dropped)\nt\\x07wo\n");
 }
 
 TEST_CASE("durations are printed briefly") {

@@ -79,6 +79,12 @@ std::size_t count(std::string_view text, std::string_view what) {
   return found;
 }
 
+std::string line_of(std::size_t size) {
+  std::string line(size + 1, 'x');
+  line.back() = '\n';
+  return line;
+}
+
 }  // namespace
 
 TEST_CASE("while the log is full a process waits, and nothing is lost or out of order") {
@@ -112,7 +118,7 @@ TEST_CASE("a full log costs bounded memory and little time, and has room for the
   Fixture fixture;
   std::size_t taken = 0;
   for (int i = 0; i < 1000; ++i) {
-    taken += fixture.say(std::string(4096, 'x') + "\n");
+    taken += fixture.say(line_of(4096));
     fixture.turn();
   }
   CHECK(fixture.output->is_held_up());
@@ -127,7 +133,7 @@ TEST_CASE("a long line is continued, in as many lines as its escapes need") {
   Fixture fixture;
   std::string binary;
   for (int i = 0; i < 5000; ++i) binary += static_cast<char>(128 + i % 128);
-  REQUIRE(fixture.say(std::string(5000, 'x') + "\n" + binary + "\nshort\n") == 10'008);
+  REQUIRE(fixture.say(line_of(5000) + binary + "\nshort\n") == 10'008);
   const std::string text = fixture.logged_until("short stream=stdout\n");
   CHECK(count(text, "x") >= 5000);
   CHECK(count(text, "\\x8") + count(text, "\\x9") + count(text, "\\xa") + count(text, "\\xb") + count(text, "\\xc") +

@@ -132,7 +132,7 @@ TEST_CASE("a client reads what the server writes") {
   reply = parse_reply(result_line(1, {{"pid", 7}}));
   CHECK(std::get<Answer>(reply).result["pid"] == 7);
   reply = parse_reply(event_line(R"({"seq":3})"));
-  CHECK(std::get<Notification>(reply).event["seq"] == 3);
+  CHECK(std::get<Notification>(reply).params["seq"] == 3);
   for (const char* line : {"", "{", "[]", "{}", R"({"error":3})", R"({"method":"event"})", "\xff"}) {
     CHECK(std::holds_alternative<std::monostate>(parse_reply(line)));
   }

@@ -52,7 +52,8 @@ struct Fixture {
     Words out;
     rig.file.write(file_with(children));
     rig.reload.begin(
-        [&out](const Reload::Result& got) { out = got.problems.empty() ? words_of(got.plan) : got.problems; }, reset);
+        [&out](const Reload::Result& got) { out = got.problems.empty() ? words_of(got.plan) : got.problems; },
+        {.reset = reset});
     rig.tick(std::chrono::milliseconds(500));
     return out;
   }
@@ -238,6 +239,21 @@ TEST_CASE("no restart undoes scale") {
   CHECK(f.workers("root/group/echo") == 2);
 }
 
+TEST_CASE("a listener that is down because its group restarts has the file's number of workers afterwards") {
+  const auto group = [](const std::string& keys) {
+    return R"({"id":"group","type":"supervisor","strategy":"one_for_all","children":[)" + process_entry("slow") + "," +
+           listener_entry("echo", keys) + "," + kDb + "]}";
+  };
+  Fixture f(group(""));
+  f.rig.system.at("root/group/slow").obeys = false;
+  f.rig.end("root/group/db");
+  REQUIRE(f.workers("root/group/echo") == 0);
+  CHECK(f.reload(group(R"("workers":3)")) == Words{"in_place root/group/echo workers"});
+  f.rig.end("root/group/slow");
+  CHECK(f.workers("root/group/echo") == 3);
+  CHECK(f.differ().empty());
+}
+
 TEST_CASE("another number of workers in the file ends scale, for restarts too") {
   Fixture f(listener_entry("echo"));
   f.scale("root/echo", 4);
@@ -359,7 +375,7 @@ TEST_CASE("a reload with reset waits for a stop that is under way, and starts th
   CHECK(f.differ() == Words{"root/db stopped"});
   Words changes;
   f.rig.file.write(file_with(kOtherDb));
-  f.rig.reload.begin([&changes](const Reload::Result& got) { changes = words_of(got.plan); }, true);
+  f.rig.reload.begin([&changes](const Reload::Result& got) { changes = words_of(got.plan); }, {.reset = true});
   f.rig.settle();
   CHECK(changes.empty());
   f.rig.end("root/db", exited(0));

@@ -113,7 +113,12 @@ Rig::Rig(std::string_view text)
                {[this](procedure::StopSequence::Phase) { reload.daemon_stops(); }, [this] { is_done = true; }},
                clock()),
       reload(loop, {engine, catalogue, listeners, children, later, operations, scaling, log}, events, manager,
-             {[this] { return readiness.is_ready(); }, {}, [this] { shutdown.set_times(stop_times()); }, [] {}}) {
+             {[this] { return readiness.is_ready(); },
+              {},
+              [this] { shutdown.set_times(stop_times()); },
+              [] {},
+              {},
+              clock()}) {
   ipc::register_robust_list();  // as a worker does: the rig plays workers
   listeners.on_bound([this](const net::Listener& listener) { narrator.bound(listener); });
   listeners.on_forgotten([this](net::Listener& listener) {

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "master/process/strays.h"
@@ -457,6 +458,19 @@ TEST_CASE("a worker that does not answer a signal in time is killed, one that an
   CHECK(rig.system.at("root/echo/1").signals == Words{"SIGKILL"});
   CHECK(rig.system.at("root/echo/2").signals.empty());
   CHECK(rig.system.at("root/echo/2").heard == Words{"signal 15"});
+}
+
+TEST_CASE("a post_stop has a time limit even if the start has none") {
+  for (const auto& [keys, least, most] :
+       {std::tuple{R"("start_timeout":"infinity")", 290s, 300s}, std::tuple{R"("start_timeout":"20s")", 10s, 20s}}) {
+    Rig rig(file_with(process_entry("db", std::string(R"("post_stop":["/bin/true"],)") + keys)));
+    rig.start();
+    rig.end("root/db", exited(0));
+    const auto deadline = rig.children.next_deadline();
+    REQUIRE(deadline);
+    CHECK(*deadline > now() + least);
+    CHECK(*deadline <= now() + most);
+  }
 }
 
 }  // namespace

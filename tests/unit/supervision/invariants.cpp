@@ -372,7 +372,9 @@ void change(ChildSpec& spec, Choices& choices, bool reorders) {
   }
   if (choices.choose(3) == 1) spec.flags.strategy = static_cast<Strategy>(choices.choose(3));
   if (choices.choose(3) == 1) spec.flags.max_restarts = choices.choose(5);
-  if (reorders && !spec.children.empty()) std::ranges::rotate(spec.children, spec.children.begin() + 1);
+  if (reorders && !spec.children.empty()) {
+    std::rotate(spec.children.begin(), spec.children.begin() + 1, spec.children.end());
+  }
   for (ChildSpec& child : spec.children) change(child, choices, reorders);
 }
 

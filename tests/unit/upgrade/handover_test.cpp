@@ -24,6 +24,9 @@ Handover sample() {
   out.config = "{\n\"a\": \"b\\u0000\"}";
   out.started = Instant(Duration(123456789));
   out.last_reload = R"({"ok":true})";
+  out.unconfirmed = UnconfirmedHandover{
+      "{}", Duration(60), Instant(Duration(7)), {{"root/db", "bob", 5, 6, {7}}}, {{"root/db", {{"A", "b"}}}}};
+  out.reload_wishes = WishesHandover{true, Duration(30)};
   out.last_upgrade = "null";
   out.own_program = 30;
   out.inherited.push_back({3, "http", 31});

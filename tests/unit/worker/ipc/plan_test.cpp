@@ -23,6 +23,10 @@ sys::Fd sealed(
   builder.header.title = builder.strings({"worker echo/1"});
   builder.header.log_identity = builder.strings({"bulkhead"});
   builder.header.root = builder.strings({""});
+  for (ipc::PlanStrings* paths :
+       {&builder.header.sandbox.read, &builder.header.sandbox.write, &builder.header.sandbox.execute}) {
+    *paths = builder.strings({"/usr"});
+  }
   builder.header.directory = builder.strings({"/"});
   builder.header.left_out = builder.strings({});
   builder.header.socket_names = builder.strings({});
