@@ -110,6 +110,7 @@ reload::Reload::Surroundings Daemon::reload_surroundings() {
         shutdown_.set_times(stop_times());
         sockets_.look_again();
         server_.look_again();
+        places_.use(catalogue_.config());
       },
       [this] { what_is_under_way_changed(); }, options_.overridden};
   out.why_not_started = [this](const std::string& path, std::uint64_t since) {

@@ -207,12 +207,16 @@ class FormerLife(ControlledTestCase):
         self.addCleanup(daemon.control.close)
         return daemon
 
+    def record(self):
+        with open(os.path.join(self.directory, "control.sock.runs")) as file:
+            return file.read()
+
     def test_connections_of_a_killed_daemon_count(self):
         first = self.live("a")
         hold = Hold(first.address("a"), 6)
         self.addCleanup(hold.close)
         self.assertEqual(hold.echo_all(), 6)
-        wait_until(lambda: open(os.path.join(self.directory, "control.sock.runs")).read().count("worker") == 2, 5, "the record")
+        wait_until(lambda: self.record().count("worker") == 2, 5, "the record")
         first.control.close()
         first.kill_master()
         second = self.live("b")
