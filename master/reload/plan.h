@@ -59,10 +59,10 @@ inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_bac
 // or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
 // The options of a listener that only its master keeps and its workers need not know.
-inline constexpr std::array<std::string_view, 12> kListenerInPlace{
-    "restart",         "significant",         "start_timeout", "workers",
-    "max_unavailable", "max_restarts",        "max_seconds",   "max_connections",
-    "restart_delay",   "max_connection_rate", "log",           "log_addresses"};
+inline constexpr std::array<std::string_view, 13> kListenerInPlace{
+    "restart",      "significant",   "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds",   "max_connections", "restart_delay", "max_connection_rate",
+    "log",          "log_addresses", "reserved"};
 // The options of a process that say when to start it and not how, or what comes before and after.
 inline constexpr std::array<std::string_view, 15> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
