@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kBytesAtEnd = 256U << 10U;  // more than a pipe holds (pipe(7))
-constexpr auto kMostPatience = 64ms;
+constexpr auto kLongestPause = 64ms;
 
 std::uint64_t lines_in(std::string_view bytes) {
   return static_cast<std::uint64_t>(std::count(bytes.begin(), bytes.end(), '\n'));
@@ -199,7 +199,7 @@ void ChildOutput::pause(std::chrono::milliseconds delay) {
 
 void ChildOutput::hold_up() {
   held_up_ = true;
-  patience_ = std::clamp<std::chrono::milliseconds>(2 * patience_, 1ms, kMostPatience);
+  patience_ = std::clamp<std::chrono::milliseconds>(2 * patience_, 1ms, kLongestPause);
   pause(patience_);
 }
 
