@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 
-from harness import Client, ControlledTestCase, exec_listener, listener, main, signal_process, wait_until
+from harness import (Client, ControlledTestCase, exec_listener, listener, main, needs_root, signal_process,
+                     wait_until)
 
 
 class OwnLog(ControlledTestCase):
@@ -179,6 +181,26 @@ class OwnLog(ControlledTestCase):
         self.nudge(daemon)
         self.wait_line("app", "signal 1")
         self.assertFalse(daemon.log("heard|signal 1|connection_ended"))
+
+    @needs_root
+    def test_syslog_of_its_own_gets_the_lines_and_logs_keeps_them_as_text(self):
+        if os.path.exists("/dev/log"):
+            self.skipTest("/dev/log is somebody else's")
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(receiver.close)
+        receiver.bind("/dev/log")
+        self.addCleanup(os.unlink, "/dev/log")
+        receiver.settimeout(10)
+        daemon = self.start_with(self.writer(log={"target": "syslog", "format": "text"}), self.speaker(log={"target": "syslog", "format": "text"}))
+        self.say(daemon, "hello")
+        lines = []
+        while not {"begins", "heard"} <= {word for line in lines for word in line.split()}:
+            lines.append(receiver.recv(8192).decode())
+        self.assertTrue([line for line in lines if line.startswith(f"<{3 * 8 + 6}>bulkheadd[{daemon.pid}]: root/app: begins ")], lines)
+        self.assertTrue([line for line in lines if "root/web: heard hello connection=" in line], lines)
+        _, out, _ = daemon.control.run("logs", "root")
+        self.assertRegex(out, r"(?m)^\d{4}-\S+Z bulkheadd\[\d+\] info root/app: begins stream=stdout$")
+        self.assertIn("(the workers of root/web write their lines to syslog themselves)", out)
 
     def test_handlers_inherit_it(self):
         daemon = self.start_with(self.speaker(log={"target": self.path("web")}, stderr="inherit"))
