@@ -727,7 +727,7 @@ class Examples(CtlCase):
                 for beginning, prepare in self.BEFORE.items():
                     if line.startswith(beginning):
                         prepare(self)
-                if line.endswith(" -f"):
+                if "-f" in line.split():
                     self.assertEqual(self.follow(line), "")
                     continue
                 example = self.typed(line)

@@ -132,7 +132,8 @@ class Kept(LogsTestCase):
 class Followed(LogsTestCase):
     def test_new_lines_as_they_come(self):
         daemon = self.supervise(handler("cat >&2", name="echo"))
-        follower = Follower(self, daemon, "-n", "0", "echo")
+        follower = Follower(self, daemon, "echo")
+        follower.next(line="Serving requests")  # it follows from now on
         with Client(daemon.address()) as client:
             for word in ("first", "second"):
                 client.send(word.encode() + b"\n")
@@ -144,7 +145,8 @@ class Followed(LogsTestCase):
         fifo = os.path.join(self.directory, "fifo")
         os.mkfifo(fifo)
         daemon = self.supervise(shell("flood", f"exec < {fifo}; {flood}"))
-        follower = Follower(self, daemon, "-n", "0", "flood")
+        follower = Follower(self, daemon, "flood")
+        follower.next(line='"ready"')  # it follows from now on
         with open(fifo, "w") as go:
             go.write("go\n")
         wait_until(lambda: '"done"' in self.lines(daemon, "-n", "1", "flood")[-1], 30, "the flood is over")
