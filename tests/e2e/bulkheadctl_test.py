@@ -711,7 +711,7 @@ class Examples(CtlCase):
                 for beginning, prepare in self.BEFORE.items():
                     if line.startswith(beginning):
                         prepare(self)
-                if line.endswith(" -f"):
+                if " -f" in line:
                     self.assertEqual(self.follow(line), "")
                     continue
                 example = self.typed(line)
