@@ -38,6 +38,16 @@ constexpr std::array kDaemonSetters{
                    [](Context&, Config& config, const Entry& e) { config.lame_duck = as_duration(e.value); }},
     Setter<Config>{"close_spread",
                    [](Context&, Config& config, const Entry& e) { config.close_spread = as_duration(e.value); }},
+    Setter<Config>{"max_connections",
+                   [](Context& context, Config& config, const Entry& e) {
+                     if (e.is_word()) return;
+                     config.max_connections = as_integer(e.value);
+                     context.limits_all_connections();
+                   }},
+    Setter<Config>{"reserved_connections",
+                   [](Context&, Config& config, const Entry& e) {
+                     if (e.given) config.reserved_connections = as_integer(e.value);
+                   }},
 };
 static_assert(covers(kDaemonSetters, Scope::daemon));
 
@@ -102,6 +112,7 @@ constexpr std::array kLogSetters{
     Setter<Log>{"target", set_log_target},
     Setter<Log>{"format", [](Context&, Log& log, const Entry& e) { log.format = as_enum<LogFormat>(e); }},
     Setter<Log>{"level", [](Context&, Log& log, const Entry& e) { log.level = as_enum<LogLevel>(e); }},
+    Setter<Log>{"addresses", [](Context&, Log& log, const Entry& e) { log.addresses = as_enum<LogAddresses>(e); }},
     Setter<Log>{"connections", set_log_connections},
     Setter<Log>{"facility", set_log_facility},
     Setter<Log>{"identity", [](Context&, Log& log, const Entry& e) { log.identity = e.value.text; }},

@@ -9,6 +9,7 @@
 #include "master/config/admission_sense.h"
 #include "master/config/counted.h"
 #include "master/config/given.h"
+#include "master/config/reserved_places.h"
 
 namespace bulkhead::config {
 namespace {
@@ -126,6 +127,18 @@ void check_readiness(const Given& given, const Process& process) {
   if (at_once) given.has_no_effect("start_timeout", "with \"ready\": \"fork\" it is ready at once");
 }
 
+void check_reserved(const Given& given, const Config& config) {
+  constexpr const char* kKey = "reserved_connections";
+  if (!config.max_connections) {
+    given.warn(kKey, "it has no effect: max_connections is \"unlimited\"");
+  } else if (config.reserved_connections.value_or(0) >= *config.max_connections) {
+    given.blame(kKey,
+                fmt::format("it leaves no place for other listeners: max_connections is {}", *config.max_connections));
+  } else if (config.reserved_connections.value_or(0) != 0 && !has_reserved_listener(config.root)) {
+    given.warn(kKey, "it has no effect: no listener is \"reserved\"");
+  }
+}
+
 // What a child has to end, compared with what its supervisor has to end all of its children.
 bool is_longer(const Node& child, Duration whole) {
   if (child.listener) return child.listener->connection_shutdown > whole;
@@ -134,15 +147,34 @@ bool is_longer(const Node& child, Duration whole) {
          (shutdown.kind == Shutdown::Kind::timeout && shutdown.timeout > whole);
 }
 
-void check_log(Context& context, const Value& top, const Log& log) {
+bool goes_to_log_daemon(const std::string& target) {
+  return target == "syslog" || target == "journald";
+}
+
+// A log of its own of this node, or of one below it, goes to a log daemon.
+bool any_to_log_daemon(const Node& node) {
+  const OwnLog none;
+  const OwnLog& own = node.listener ? node.listener->log : node.process ? node.process->log : none;
+  return goes_to_log_daemon(own.target.value_or("")) || std::ranges::any_of(node.children, any_to_log_daemon);
+}
+
+// Whether lines below this level are written somewhere.
+bool any_logs(const Node& node, LogLevel daemon, LogLevel level) {
+  const LogLevel own = node.listener ? node.listener->log.level.value_or(daemon) : daemon;
+  return own <= level ||
+         std::ranges::any_of(node.children, [&](const Node& child) { return any_logs(child, daemon, level); });
+}
+
+void check_log(Context& context, const Value& top, const Config& config) {
+  const Log& log = config.log;
   const Member* const member = top.find("log");
   if (member == nullptr || member->value.kind != Value::Kind::object) return;
   const Given given(context, {member->value, "/log", member->value.at});
-  const bool to_daemon = log.target == "syslog" || log.target == "journald";
+  const bool to_daemon = goes_to_log_daemon(log.target) || any_to_log_daemon(config.root);
   if (log.target_explicit && !to_daemon) {
     for (const char* key : {"facility", "identity"}) given.has_no_effect(key, "the log does not go to a log daemon");
   }
-  const bool hidden = log.level > LogLevel::info && (log.connection_start || log.connection_end);
+  const bool hidden = !any_logs(config.root, log.level, LogLevel::info) && (log.connection_start || log.connection_end);
   if (hidden) given.has_no_effect("connections", "these lines have the level info, and the log's level is higher");
 }
 
@@ -158,6 +190,9 @@ void check_sense_of_listener(Context& context, const Section& section, const Nod
   check_times(given, listener);
   check_restarts(given, node);
   check_child_keys(given, listener.child);
+  if (!context.are_all_connections_limited()) {
+    given.has_no_effect("reserved", "the daemon's max_connections is \"unlimited\"");
+  }
   const bool may_have_no_address = listens_on(listener, {Form::unix_path, Form::unix_abstract});
   check_sense_of_admission(given, listener, !may_have_no_address);
   const bool built_in = std::ranges::all_of(
@@ -195,10 +230,11 @@ void check_sense_of_supervisor(Context& context, const Section& section, const N
 }
 
 void check_sense_of_daemon(Context& context, const Value& top, const Config& config) {
-  check_log(context, top, config.log);
+  check_log(context, top, config);
   if (const Member* const member = top.find("daemon"); member != nullptr) {
     const Given given(context, {member->value, "/daemon", member->value.at});
     if (!config.drain_timeout) given.has_no_effect("close_spread", "drain_timeout is \"infinity\"");
+    check_reserved(given, config);
   }
   if (const Member* const member = top.find("control"); member != nullptr) {
     const Given given(context, {member->value, "/control", member->value.at});

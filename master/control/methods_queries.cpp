@@ -32,17 +32,25 @@ void walk(const std::string& at, const config::Node& node, const std::string& pa
   for (const config::Node& child : node.children) walk(supervision::child_of(at, child.spec.id), child, path, visit);
 }
 
+void note(std::vector<std::string>& notes, std::string text) {
+  if (std::ranges::find(notes, text) == notes.end()) notes.push_back(std::move(text));
+}
+
+void note_log_daemon(std::vector<std::string>& notes, const std::string& path, const std::string& target) {
+  if (host::transport_of(target) == log::Transport::stream) return;
+  note(notes, fmt::format("the workers of {} write their lines to {} themselves", path, target));
+}
+
 void note_output(std::vector<std::string>& notes, const std::string& path, const char* stream,
                  const config::Output& output) {
   if (output.kind != config::Output::Kind::file) return;
-  std::string note = fmt::format("{} writes its {} to {}", path, stream, output.path);
-  if (std::ranges::find(notes, note) == notes.end()) notes.push_back(std::move(note));
+  note(notes, fmt::format("{} writes its {} to {}", path, stream, output.path));
 }
 
 }  // namespace
 
 World Methods::world() const {
-  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
+  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children, parts_.places.figures()};
 }
 
 void Methods::tree(const Params& params, Reply reply) {
@@ -103,6 +111,7 @@ void Methods::status(const Params&, Reply reply) {
                    {"config", parts_.catalogue.config().file},
                    {"last_reload", parts_.reload.last()},
                    {"last_upgrade", parts_.upgrade.last()}};
+  if (const auto places = parts_.places.figures()) out["places"] = places_json(*places);
   add_unconfirmed(out);
   reply({std::move(out), std::nullopt});
 }
@@ -134,18 +143,14 @@ void Methods::explain(const Params& params, Reply reply) {
 // What is not among the lines of the nodes at or below a path, in words.
 std::vector<std::string> Methods::not_kept(const std::string& path) const {
   std::vector<std::string> out;
-  bool has_listeners = false;
+  const config::Log& daemon = parts_.catalogue.config().log;
   parts_.catalogue.for_each_top([&](const std::string& top, const config::Node& node) {
     walk(top, node, path, [&](const std::string& at, const config::Node& one) {
-      has_listeners = has_listeners || one.listener;
+      if (one.listener) note_log_daemon(out, at, config::merged(daemon, one.listener->log).target);
       if (one.process) note_output(out, at, "stdout", one.process->output);
       if (one.process) note_output(out, at, "stderr", one.process->error_output);
     });
   });
-  const std::string& target = parts_.catalogue.config().log.target;
-  if (has_listeners && host::transport_of(target) != log::Transport::stream) {
-    out.push_back(fmt::format("workers write their lines to {} themselves", target));
-  }
   return out;
 }
 

@@ -22,6 +22,7 @@
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/table_view.h"
+#include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -98,6 +99,9 @@ class Listener {
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  // The log of its workers and connections; the daemon's unless it has one of its own, which stays the caller's.
+  [[nodiscard]] log::Sink& log() const noexcept { return log_ != nullptr ? *log_ : log::own(); }
+  void log_to(log::Sink& log) noexcept { log_ = &log; }
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
   // Remembers the names of its handlers under `generation`, to describe connections of that time: connections outlive
   // reloads. The last 100 generations are kept.
@@ -113,6 +117,14 @@ class Listener {
   [[nodiscard]] const ipc::Counts& counts() const;
   // As many slots as a sweep looks at: no honest worker has ever used one from here on, whatever the table says.
   [[nodiscard]] std::uint32_t most_slots() const noexcept { return most_slots_; }
+  // Its part of daemon.max_connections, which is `total`. After resume() it has none until the first of these.
+  void grant(const ipc::Lease& lease, std::uint32_t total) noexcept;
+  [[nodiscard]] const ipc::Lease& lease() const noexcept { return lease_; }
+  // Places that its connections have now, as the table says; never fewer than honest workers have taken since the last
+  // grant() without regard to it.
+  [[nodiscard]] std::uint32_t places_taken() noexcept;
+  // Wakes the workers that wait for a slot, or for another lease.
+  void ring() const noexcept;
   // The end of a connection without a worker: stands beside its slot until a worker carries it out.
   void order(std::uint32_t slot, const ipc::MasterWord& word);
   // Whether such an end stands beside this use of the slot: its process is gone, whatever the table says of it.
@@ -180,6 +192,7 @@ class Listener {
     std::vector<std::uint32_t> ordered;  // slots, since it began
   };
   void finish_renewing();
+  [[nodiscard]] std::uint32_t places_about_to_be_free() const;
   void take_limits(const config::Listener& config) noexcept;
   struct Order {
     ipc::MasterWord word;
@@ -198,6 +211,7 @@ class Listener {
   void refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept;
 
   std::uint32_t number_;
+  log::Sink* log_ = nullptr;  // null: the daemon's
   std::string path_;
   config::Listener config_;
   std::map<std::uint32_t, std::vector<std::string>> handler_names_;  // by generation
@@ -211,6 +225,10 @@ class Listener {
   ipc::TableView table_;
   std::optional<Renewal> renewal_;
   ipc::Shape limits_;
+  ipc::Lease lease_;
+  std::uint32_t total_ = 0;
+  bool lease_is_known_ = true;             // it stands in the table
+  bool lease_is_new_ = false;              // a worker that holds the lock may not have seen that there is one
   std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
   std::map<std::uint32_t, Order> orders_;  // by slot
   OpenEnds open_;                          // all of them

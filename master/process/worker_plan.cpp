@@ -175,8 +175,9 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   set(ipc::Refusal::rate_per_source, "");
   set(ipc::Refusal::proxy, proxy_words(listener.proxy));
   set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", span_text(listener.proxy.timeout)));
-  set(ipc::Refusal::rate, "max_connection_rate is ");  // these two may change under a worker: it adds the value
+  set(ipc::Refusal::rate, "max_connection_rate is ");  // these three may change under a worker: it adds the value
   set(ipc::Refusal::max_connections, "max_connections is ");
+  set(ipc::Refusal::daemon_max, "daemon.max_connections is ");
   set(ipc::Refusal::handler_start, "its handler could not be started");
   return out;
 }
@@ -244,6 +245,7 @@ void set_log(ipc::PlanBuilder& plan, const PlanOfLog& how) {
   plan.header.log_level = static_cast<std::uint32_t>(log.level);
   plan.header.log_transport = static_cast<std::uint32_t>(how.transport);
   plan.header.log_facility = log.facility;
+  plan.header.log_addresses = static_cast<std::uint32_t>(log.addresses);
   plan.header.log_identity = plan.strings({log.identity});
   plan.header.log_connection_start = log.connection_start ? 1 : 0;
   plan.header.log_connection_end = log.connection_end ? 1 : 0;

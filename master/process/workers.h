@@ -85,7 +85,7 @@ enum class LetGo : std::uint8_t {
 };
 
 // News from a worker that changes nothing here.
-using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
+using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed, ipc::Wanted>;
 
 class Workers {
  public:
@@ -142,6 +142,8 @@ class Workers {
   void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
   // Applies to all workers, existing ones included. Returns a sentence for each that continues with the old log.
   [[nodiscard]] std::vector<std::string> replace_log(const config::Log& log, int handler_error_fd);
+  // The same for the log of one listener.
+  [[nodiscard]] std::vector<std::string> replace_log(net::Listener& listener, const config::OwnLog& own);
   // Logs the workers that have been killed and do not end. Once a second.
   void tell_unkillable(Instant now);
   // Kills workers that have not become ready in time.
@@ -178,7 +180,9 @@ class Workers {
 
  private:
   void kill_now(WorkerProcess& worker);
-  [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker) const;
+  void tell_of_log(WorkerProcess& worker, std::vector<std::string>& problems);
+  [[nodiscard]] sys::Fd inherited_log(net::Listener& listener);
+  [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker);
   void on_channel(RunId run);
   void watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll);
   [[nodiscard]] bool read_messages(RunId run, int limit);  // false: there may be more
@@ -199,7 +203,7 @@ class Workers {
     bool captured = false;  // a worker reads the other end
     sys::Fd own;            // `write`, where nobody else has it
   };
-  [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
+  [[nodiscard]] sys::Result<ErrorEnds> error_ends(net::Listener& listener, std::uint32_t index, int null);
   struct Ends {  // all that a worker gets, and our ends of it
     ipc::ChannelPair channel;
     sys::Fd null;
@@ -207,7 +211,7 @@ class Workers {
     WorkerLogs::End log;
     sys::Fd plan;
   };
-  [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, const net::Listener& listener, std::uint32_t index,
+  [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
                                             RunId run);
   [[nodiscard]] WorkerProcess& enter(RunId run, std::string path, net::Listener& listener, std::uint32_t index);
 

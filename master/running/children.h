@@ -48,6 +48,7 @@ class Children final : public Workforce {
     std::function<void(pid_t, int wait_status)> on_stranger_reaped;
     std::function<void(net::Listener&)> on_socket_lost;  // a worker reports that one of its listening sockets is dead
     std::function<void(net::Listener&)> on_full;         // or that clients wait for a slot
+    std::function<void(net::Listener&)> on_wanted;       // or that it needs more of daemon.max_connections
   };
   struct Settings {
     config::Log log;
@@ -94,10 +95,16 @@ class Children final : public Workforce {
   void try_generation(const std::string& path, std::uint32_t generation) { workers_.try_generation(path, generation); }
   void forget_generation(const std::string& path) { workers_.forget_generation(path); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
-  // Returns a sentence for each child that continues with the old log.
-  // The same for files that processes have of their own, which are opened once more.
+  // Opens the files that processes have of their own once more. Returns a sentence for each that cannot be.
   [[nodiscard]] std::vector<std::string> reopen_outputs() { return processes_.reopen_outputs(); }
+  // Returns a sentence for each child that continues with the old log.
   [[nodiscard]] std::vector<std::string> use_log(const config::Log& config, const host::LogTarget& target);
+  // The daemon's stays as it is; those of children are opened once more.
+  [[nodiscard]] std::vector<std::string> use_log();
+  // The log of one listener may have changed.
+  [[nodiscard]] std::vector<std::string> use_log(net::Listener& listener, const config::OwnLog& own) {
+    return workers_.replace_log(listener, own);
+  }
 
   struct RunView {
     pid_t pid = 0;

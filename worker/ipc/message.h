@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -56,14 +56,16 @@ enum class MessageType : std::uint32_t {
   crash,
   paused,
   resumed,
-  done
+  done,
+  wanted
 };
 
 enum class RetireReason : std::uint32_t { asked, terminated, count_ };
 
-enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, socket, count_ };
-inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",     "accept_error",  "fork_error",
-                                                         "max_connection_rate", "proxy_headers", "listening_socket"};
+enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, socket, total, places, count_ };
+inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",        "accept_error",  "fork_error",
+                                                         "max_connection_rate",    "proxy_headers", "listening_socket",
+                                                         "daemon_max_connections", "places"};
 
 // The step at which a start failed.
 enum class Stage : std::uint32_t {
@@ -128,8 +130,8 @@ struct Failure {
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
 inline constexpr std::size_t kTextSize = 160;  // a message's text, with its NUL
 // Which moments of a connection are logged.
-inline constexpr std::uint32_t kLogStart = 1;
-inline constexpr std::uint32_t kLogEnd = 2;
+inline constexpr std::uint8_t kLogStart = 1;
+inline constexpr std::uint8_t kLogEnd = 2;
 // The use of a new log descriptor: the worker's own lines, or descriptor 2 of handler programs.
 enum class LogUse : std::uint8_t { lines, handlers, count_ };
 
@@ -162,13 +164,15 @@ struct Log {
   log::Format format = log::Format::text;
   log::Level level = log::Level::info;
   log::Transport transport = log::Transport::stream;
-  std::uint32_t facility = 0;
-  std::uint32_t moments = 0;  // kLogStart, kLogEnd
+  log::Addresses addresses = log::Addresses::full;
+  std::uint8_t moments = 0;  // kLogStart, kLogEnd
+  std::uint16_t facility = 0;
   char identity[kTextSize] = {};
 
   [[nodiscard]] constexpr bool in_range() const noexcept {
     return use < LogUse::count_ && format <= log::Format::json && level <= log::Level::error &&
-           transport <= log::Transport::journald && moments <= (kLogStart | kLogEnd);
+           transport <= log::Transport::journald && addresses <= log::Addresses::none &&
+           moments <= (kLogStart | kLogEnd);
   }
 };
 // Send `signal` to the process of this slot and use, or, where the slot is kAllSlots, to all your connections. The
@@ -292,7 +296,13 @@ struct Done {
   }
 };
 
+// Clients wait, and the listener's lease leaves no place for them (lease.h): may it have more? There is no message in
+// answer: the master writes another lease, or that there is none, and rings the bell.
+struct Wanted {
+  static constexpr auto kType = MessageType::wanted;
+};
+
 using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket, End>;
-using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done>;
+using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done, Wanted>;
 
 }  // namespace bulkhead::ipc
