@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -80,6 +81,14 @@ Rehearsal play_scenario(const std::string& file, const ChildSpec* tree, bool jso
   return {std::move(result.output), {}};
 }
 
+void mark_jobs(const config::Node& node, ChildSpec& spec) {
+  if (node.process && node.process->oneshot) spec.tag = simulation::kJobTag;
+  for (const config::Node& child : node.children) {
+    const auto found = std::ranges::find(spec.children, child.spec.id, &ChildSpec::id);
+    if (found != spec.children.end()) mark_jobs(child, *found);
+  }
+}
+
 Rehearsal play(const Json& params, const ChildSpec* tree, bool json) {
   if (params.contains("crash")) return play_crashes(params["crash"], *tree, json);
   return play_scenario(params["scenario"].get<std::string>(), tree, json);
@@ -106,7 +115,8 @@ Rehearsal rehearse(const Json& params, bool json) {
   if (!params.contains("config")) return play(params, nullptr, json);
   const config::Loaded loaded = config::load(params["config"].get<std::string>(), config::patient_host());
   if (loaded.config) {
-    const ChildSpec tree = config::tree_of_config(loaded.config->root);
+    ChildSpec tree = config::tree_of_config(loaded.config->root);
+    mark_jobs(loaded.config->root, tree);
     return play(params, &tree, json);
   }
   Rehearsal out;

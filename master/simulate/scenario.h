@@ -29,7 +29,14 @@ struct Behaviour {
   supervision::Duration delay{};
   std::vector<std::uint64_t> start_fail;  // attempts to start its path that fail, counted from 1
   supervision::Duration fail_delay{};
+  bool is_job = false;  // ends normally as soon as it is ready
 };
+
+[[nodiscard]] inline Behaviour job() {
+  Behaviour out;
+  out.is_job = true;
+  return out;
+}
 
 struct Exits {
   struct One {
@@ -54,7 +61,8 @@ struct ScenarioEvent {
 
 struct Scenario {
   supervision::ChildSpec tree;
-  std::vector<Behaviour> behaviours{1};  // the first one is the default behaviour
+  // By ChildSpec::tag. The first one is the default behaviour, the second one that of kJobTag.
+  std::vector<Behaviour> behaviours{{}, job()};
   std::vector<ScenarioEvent> events;
 };
 

@@ -3,6 +3,7 @@
 // the exit reasons `permanent_failure` and `retired`.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@ struct SimulateResult {
   std::string output;  // the scenarios with expect_start and expect filled in, in the layout of the recorded files
   std::string error;   // empty, or one sentence; then `output` is empty
 };
+
+// The tag of a process, in a tree from a configuration, that is a job: it ends normally as soon as it is ready.
+inline constexpr std::uint32_t kJobTag = 1;
 
 // A process that ends with a crash, so long after everything has started. At that moment it may not be running.
 struct Crash {

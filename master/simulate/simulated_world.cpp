@@ -154,6 +154,7 @@ void SimulatedWorld::carry_out(const supervision::StartChild& command) {
   const bool fails = std::ranges::find(behaviour.start_fail, attempt) != behaviour.start_fail.end();
   if (fails) return schedule(behaviour.fail_delay, {command.run, Next::start_failed, {}});
   schedule(Duration::zero(), {command.run, Next::ready, {}});
+  if (behaviour.is_job) schedule(Duration::zero(), {command.run, Next::exit, "normal"});
 }
 
 void SimulatedWorld::carry_out(const supervision::StopChild& command) {

@@ -761,6 +761,16 @@ class Simulate(CtlCase):
                          (1, "bulkheadctl: there is no node root/redi; did you mean root/redis?\n"))
         self.assertEqual(self.ctl("simulate", "--crash", "redis")[0], 64)
 
+    def test_jobs_manual_and_disabled_children_of_a_configuration(self):
+        job = {key: value for key, value in program("job", oneshot=True).items() if key != "ready"}
+        config = self.write("c.json", json.dumps(config_of(job, program("app"), program("m", start="manual"),
+                                                           program("off", enabled=False), strategy="one_for_all")))
+        status, out, err = self.ctl("simulate", "--config", config, "--crash", "root/app@1s", "--crash", "root/m")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out.count("root/job: exited (normal).\n"), 2)
+        self.assertIn("root/m: cannot crash, because it is stopped.\n", out)
+        self.assertNotIn("root/off", out)
+
     def test_the_scenario_of_the_manual_runs_as_printed(self):
         page = subprocess.run(["sed", "-n", "/^.Sh SCENARIOS/,/^.Ed/p", os.path.join(SOURCE, "man", "bulkheadctl.8")],
                               capture_output=True, text=True, check=True).stdout

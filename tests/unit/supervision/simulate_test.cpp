@@ -138,6 +138,27 @@ TEST_CASE("a scenario is told step by step, with its times") {
         "/events/0: no worker root/b is running");
 }
 
+TEST_CASE("a job of a configuration ends when it is ready, and is done again with its group") {
+  supervision::ChildSpec tree;
+  tree.type = supervision::NodeType::supervisor;
+  tree.flags.strategy = supervision::Strategy::one_for_all;
+  for (const char* id : {"job", "a"}) {
+    supervision::ChildSpec& child = tree.children.emplace_back();
+    child.id = id;
+    child.type = supervision::NodeType::process;
+  }
+  tree.children[0].restart = supervision::Restart::transient;
+  tree.children[0].tag = kJobTag;
+  const Json told = Json::parse(tell_crashes(tree, {{"root/job", {}}, {"root/a", std::chrono::seconds(1)}}).output);
+  std::vector<std::string> events;
+  for (const Json& entry : told["timeline"]) events.push_back(entry["event"]);
+  const std::vector<std::string> up{"child_ready", "child_exited", "child_ready"};
+  CHECK(std::vector(events.begin() + 1, events.begin() + 4) == up);
+  CHECK(events[4] == "not_running");
+  CHECK(std::vector(events.end() - 3, events.end()) == up);
+  CHECK(told["nodes"][1]["state"] == "stopped");
+}
+
 TEST_CASE("crashes happen at their times, whatever their order, and only to what runs") {
   supervision::ChildSpec tree;
   tree.type = supervision::NodeType::supervisor;
