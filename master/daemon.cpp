@@ -43,6 +43,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       sockets_(listeners_, children_, narrator_, now),
       room_(listeners_, children_,
             {[this](const ipc::Slot& slot) { return system_.look_at(slot); }, procedure::clients_in_queue}),
+      places_(loop_, listeners_, now),
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
       operations_(engine_, catalogue_, listeners_, endings_, narrator_),
@@ -57,7 +58,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
                 reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
       methods_({loop_, engine_, catalogue_, listeners_, children_, later_, endings_, readiness_, operations_, scaling_,
-                shutdown_, log_, reload_, upgrade_, events_, lines_, failures_, options_.version, started_}),
+                shutdown_, log_, reload_, upgrade_, places_, events_, lines_, failures_, options_.version, started_}),
       server_(loop_, events_, lines_, methods_, now),
       signals_(sys::open_signal_fd({SIGCHLD})),
       signal_poll_(loop_, signals_.get(), [this] { on_signal(); }),
@@ -69,12 +70,14 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
 }
 
 void Daemon::watch_listeners() {
+  listeners_.on_made([this](net::Listener& listener) { places_.made(listener); });
   listeners_.on_bound([this](const net::Listener& listener) { narrator_.bound(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) {
     shutdown_.forget(listener);
     endings_.forget(listener);
     sockets_.forget(listener);
     room_.forget(listener);
+    places_.forget(listener);
   });
 }
 
@@ -91,7 +94,8 @@ running::Children::Observer Daemon::children_observer() {
           [this](pid_t pid) { return upgrade_.knows(pid); },
           [this](pid_t, int wait_status) { upgrade_.reaped(wait_status); },
           [this](net::Listener& listener) { sockets_.look_at(listener); },
-          [this](net::Listener&) { make_room(); }};
+          [this](net::Listener&) { make_room(); },
+          [this](net::Listener& listener) { places_.wanted(listener); }};
 }
 
 procedure::StopSequence::Times Daemon::stop_times() const {
@@ -106,6 +110,7 @@ reload::Reload::Surroundings Daemon::reload_surroundings() {
         shutdown_.set_times(stop_times());
         sockets_.look_again();
         server_.look_again();
+        places_.use(catalogue_.config());
       },
       [this] { what_is_under_way_changed(); }, options_.overridden};
   out.why_not_started = [this](const std::string& path, std::uint64_t since) {
@@ -176,6 +181,7 @@ int Daemon::run() {
     return kSystemError;
   }
   if (const int status = open_control(); status != 0) return status;
+  places_.use(catalogue_.config());
   const config::Node& root = catalogue_.config().root;
   if (const int status = procedure::open_listeners(listeners_, root, options_.inherited, services_.manager())) {
     return status;
@@ -204,6 +210,7 @@ std::string Daemon::resume(upgrade::Handover& from, const std::string& rolled_ba
 
 int Daemon::run_on() {
   runs_.resume();
+  places_.use(catalogue_.config());
   turn();
   services_.store_sockets(shutdown_.phase());
   upgrade_.resumed();
@@ -218,6 +225,7 @@ void Daemon::turn() {
   signal_poll_.start();
   what_is_under_way_changed();
   tick_.start(1s, 1s);
+  places_.tick([this] { return runs_.earlier_connections(); });
   services_.start();
   engine_.apply(Start{});
 }
@@ -281,6 +289,7 @@ void Daemon::tick() {
   children_.tick();
   arm_deadline();
   runs_.tick();
+  places_.tick([this] { return runs_.earlier_connections(); });
   if (!shutdown_.is_stopping()) sockets_.look();
   make_room();
   server_.look();

@@ -25,6 +25,7 @@
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/make_room.h"
 #include "master/procedure/operations.h"
+#include "master/procedure/places.h"
 #include "master/procedure/readiness.h"
 #include "master/procedure/runs_keeper.h"
 #include "master/procedure/scaling.h"
@@ -117,6 +118,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   procedure::LogKeeper log_;
   procedure::SocketCare sockets_;
   procedure::MakeRoom room_;
+  procedure::Places places_;
   procedure::Endings endings_;
   procedure::Operations operations_;
   procedure::Scaling scaling_;

@@ -304,7 +304,7 @@ void Acceptor::pause(ipc::PauseReason reason, int error) {
   observer_.on_pause();
   const PauseRow& row = pause_row(reason);
   await(row.end);
-  if (!announced_) announce_pause(row, error);
+  if (!announced_ && !row.before.empty()) announce_pause(row, error);
   most_queued_ = std::max(most_queued_, queued());
 }
 
@@ -338,6 +338,7 @@ void Acceptor::announce_pause(const PauseRow& row, int error) {
   line.text(row.before);
   if (row.count == PauseCount::max_connections) line.number(table_.capacity());
   if (row.count == PauseCount::header_room) line.number(header_.proxy.room);
+  if (row.count == PauseCount::total) line.number(table_.daemon_max());
   line.text(row.after);
   if (error == 0) {
     line.text(": new connections wait in the kernel's queue");
@@ -358,6 +359,7 @@ void Acceptor::unpause() {
 void Acceptor::on_bell() {
   std::uint64_t rings = 0;
   (void)!::read(bell_, &rings, sizeof rings);  // nonblocking; another worker may have been faster
+  reception_.answered();
   look_again();
 }
 
@@ -366,7 +368,8 @@ void Acceptor::retry_pending() {
     Pending& first = pending_.front();
     const Received before = std::exchange(first.why, reception_.admit(first.arrival));
     if (before != first.why) first.since_ns = sys::monotonic_ns();
-    if (first.why == Received::shortage && sys::monotonic_ns() - first.since_ns >= kPendingLimit) {
+    const bool impatient = first.why == Received::shortage || (first.why == Received::places && !reception_.queues());
+    if (impatient && sys::monotonic_ns() - first.since_ns >= kPendingLimit) {
       reception_.refuse(first.arrival, pause_row(first.why).refusal);
       first.why = Received::done;
     }

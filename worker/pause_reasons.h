@@ -16,21 +16,21 @@ namespace bulkhead::worker {
 
 // The event that ends a pause.
 enum class PauseEnd : std::uint8_t {
-  bell,     // a freed slot rings the bell; and a timer, in case the worker that would ring it has died
+  bell,     // a freed slot, or the master's answer, rings the bell; and a timer, in case who would ring it has died
   window,   // a timer: when max_connection_rate has room again
   backoff,  // a timer that grows from one failure to the next
   header,   // a PROXY header that arrives, or whose time is over
   socket    // another listening socket, from the master; meanwhile the other sockets are accepted from
 };
 // The number in its words.
-enum class PauseCount : std::uint8_t { none, max_connections, header_room };
+enum class PauseCount : std::uint8_t { none, max_connections, header_room, total };
 
 struct PauseRow {
   ipc::PauseReason reason;
   Received received;     // the outcome of an admission that leads to it; `done`: none does
   ipc::Refusal refusal;  // for clients that waited too long for its end; `count_`: none wait
   PauseEnd end;
-  std::string_view before;  // in the log: the words, with the number between them
+  std::string_view before;  // in the log: the words, with the number between them; empty: too short to be logged
   PauseCount count;
   std::string_view after;
 };
@@ -48,6 +48,10 @@ inline constexpr std::array kPauses{
              "no room for more than ", PauseCount::header_room, " PROXY headers in progress"},
     PauseRow{ipc::PauseReason::socket, Received::done, ipc::Refusal::count_, PauseEnd::socket,
              "a listening socket was shut down", PauseCount::none, ""},
+    PauseRow{ipc::PauseReason::total, Received::total, ipc::Refusal::daemon_max, PauseEnd::bell,
+             "daemon.max_connections ", PauseCount::total, " reached"},
+    PauseRow{ipc::PauseReason::places, Received::places, ipc::Refusal::daemon_max, PauseEnd::bell, "", PauseCount::none,
+             ""},
 };
 static_assert(kPauses.size() == static_cast<std::size_t>(ipc::PauseReason::count_));
 static_assert(std::is_sorted(kPauses.begin(), kPauses.end(),

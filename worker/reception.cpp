@@ -19,13 +19,14 @@ log::Addresses shown() noexcept {
 }  // namespace
 
 Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
-                     const SourceWatch& sources)
+                     const SourceWatch& sources, int channel)
     : header_(plan.header()),
       table_(table),
       connections_(connections),
       refusals_(refusals),
       sources_(sources),
       pipeline_(map_of(plan, header_.access), map_of(plan, header_.rules), map_of(plan, header_.proxy.senders)),
+      request_(channel),
       rules_(plan.array<ipc::PlanRule>(header_.rule_list)) {}
 
 ipc::Demand Reception::demand() const noexcept {
@@ -35,11 +36,13 @@ ipc::Demand Reception::demand() const noexcept {
 Received Reception::claim(Arrival& arrival) noexcept {
   const ipc::Grant grant = table_.claim(demand());
   arrival.slot = grant.slot;
+  ask_for_places(grant);
   return grant.slot == ipc::kNoSlot ? wait_for(grant) : Received::done;
 }
 
 Received Reception::wait_for(const ipc::Grant& grant) noexcept {
   until_ns_ = grant.until_ns;
+  if (grant.refusal == ipc::Refusal::daemon_max) return grant.exhausted ? Received::total : Received::places;
   return grant.refusal == ipc::Refusal::rate ? Received::rate : Received::full;
 }
 
@@ -85,6 +88,7 @@ Received Reception::admit(Arrival& arrival) {
     }
     wanted.without_rate = arrival.rule < rules_.size() && rules_[arrival.rule].without_rate != 0;
     const ipc::Grant grant = table_.admit(wanted, arrival.slot);
+    ask_for_places(grant);
     if (grant.slot == ipc::kNoSlot) return no_room(arrival, wanted, grant);
     arrival.slot = grant.slot;
     if (sources_.asks()) arrival.source_connections = grant.source.connections;
@@ -102,16 +106,22 @@ Received Reception::admit(Arrival& arrival) {
 }
 
 Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant) {
-  const bool capacity = grant.refusal == ipc::Refusal::rate || grant.refusal == ipc::Refusal::max_connections;
-  if (capacity && queues()) return wait_for(grant);
+  const bool capacity = ipc::is_capacity(grant.refusal);
+  const bool asked = grant.refusal == ipc::Refusal::daemon_max && !grant.exhausted;
+  if (asked || (capacity && queues())) return wait_for(grant);
   const bool by_rule =
       grant.refusal == ipc::Refusal::rate_per_source ? demand.source.rate != nullptr : limited_by_rule(arrival);
   const std::uint32_t rule = by_rule ? arrival.rule : admission::kNoRule;
   refuse(arrival, grant.refusal,
-         (capacity ? capacity_words(grant.refusal, table_.limits())
-                   : source_words(grant.refusal, demand, grant, rule, shown()))
+         (capacity ? capacity_words(grant.refusal, table_) : source_words(grant.refusal, demand, grant, rule, shown()))
              .view());
   return Received::done;
+}
+
+void Reception::ask_for_places(const ipc::Grant& grant) noexcept {
+  if (grant.refusal != ipc::Refusal::daemon_max) return;
+  request_.set_refused(grant.exhausted);
+  request_.ask(sys::monotonic_ns());
 }
 
 bool Reception::limited_by_rule(const Arrival& arrival) const noexcept {

@@ -13,6 +13,7 @@
 #include "worker/connections.h"
 #include "worker/ipc/plan.h"
 #include "worker/ipc/table/table.h"
+#include "worker/place_request.h"
 #include "worker/refusals.h"
 #include "worker/source_watch.h"
 
@@ -23,13 +24,15 @@ enum class Received {
   done,      // a child has it, or it was refused
   full,      // on_full is queue: no slot; the next one freed rings the bell
   rate,      // on_full is queue: no room in the window until Reception::until_ns()
+  total,     // on_full is queue: daemon.max_connections leaves no place; the bell rings when there may be one
+  places,    // the master has been asked for places; the bell brings the answer
   shortage,  // admitted, but a process could not be had; errno says why
 };
 
 class Reception {
  public:
   Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
-            const SourceWatch& sources);
+            const SourceWatch& sources, int channel);
 
   // Whether clients without a slot wait in the kernel's queue (on_full).
   [[nodiscard]] bool queues() const noexcept {
@@ -49,6 +52,8 @@ class Reception {
   // Refuses the connection: frees its slot, counts, logs and closes.
   void refuse(Arrival& arrival, ipc::Refusal reason, std::string_view detail = {});
 
+  // The bell has rung, or the master has sent word: what it was asked for may have its answer.
+  void answered() noexcept { request_.answered(); }
   [[nodiscard]] std::int64_t until_ns() const noexcept { return until_ns_; }
 
  private:
@@ -57,6 +62,7 @@ class Reception {
   [[nodiscard]] bool limited_by_rule(const Arrival& arrival) const noexcept;
   // It has to wait: notes until when, and returns for what.
   [[nodiscard]] Received wait_for(const ipc::Grant& grant) noexcept;
+  void ask_for_places(const ipc::Grant& grant) noexcept;
   [[nodiscard]] Received no_room(Arrival& arrival, const ipc::Demand& demand, const ipc::Grant& grant);
 
   const ipc::PlanHeader& header_;
@@ -65,6 +71,7 @@ class Reception {
   Refusals& refusals_;
   const SourceWatch& sources_;
   admission::Pipeline pipeline_;
+  PlaceRequest request_;
   std::span<const ipc::PlanRule> rules_;
   std::int64_t until_ns_ = 0;
 };

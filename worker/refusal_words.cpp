@@ -87,8 +87,10 @@ Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t ru
   return words;
 }
 
-Words capacity_words(ipc::Refusal reason, const ipc::Shape& limits) noexcept {
+Words capacity_words(ipc::Refusal reason, const ipc::Table& table) noexcept {
   Words words;
+  const ipc::Shape limits = table.limits();
+  if (reason == ipc::Refusal::daemon_max) words.add(table.daemon_max());
   if (reason == ipc::Refusal::max_connections) words.add(limits.capacity);
   if (reason == ipc::Refusal::rate) add_rate(words, limits.rate_count, limits.rate_per_ns);
   return words;

@@ -27,8 +27,8 @@ class Words {
 [[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule,
                                  log::Addresses shown = log::Addresses::full) noexcept;
 
-// max_connections "1024", rate "100 per 1s"
-[[nodiscard]] Words capacity_words(ipc::Refusal reason, const ipc::Shape& limits) noexcept;
+// max_connections and daemon_max "1024", rate "100 per 1s"
+[[nodiscard]] Words capacity_words(ipc::Refusal reason, const ipc::Table& table) noexcept;
 
 // "max_connections_per_source is 3, source 192.0.2.7/32". `rule` is the rule that set the limit, or kNoRule.
 [[nodiscard]] Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant,

@@ -37,10 +37,6 @@ void reset(int connection) noexcept {
   setsockopt(connection, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-bool is_capacity(ipc::Refusal reason) noexcept {
-  return reason == ipc::Refusal::rate || reason == ipc::Refusal::max_connections;
-}
-
 }  // namespace
 
 Refusals::Refusals(loop::Loop& loop, const ipc::Plan& plan, ipc::Table& table, std::function<void()> on_idle)
@@ -57,8 +53,8 @@ void Refusals::refuse(Arrival& arrival, ipc::Refusal reason, std::string_view de
   table_.refuse(reason);
   tell(reason, arrival, detail);
   sys::Fd connection = std::move(arrival.connection);
-  if (is_capacity(reason) && header_.on_full == ipc::OnFull::reset) return reset(connection.get());
-  const bool silent = is_capacity(reason) && header_.on_full == ipc::OnFull::close;
+  if (ipc::is_capacity(reason) && header_.on_full == ipc::OnFull::reset) return reset(connection.get());
+  const bool silent = ipc::is_capacity(reason) && header_.on_full == ipc::OnFull::close;
   if (!silent && !banner_fail_.empty()) {
     (void)send(connection.get(), banner_fail_.data(), banner_fail_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   }
@@ -105,7 +101,7 @@ void Refusals::tell(ipc::Refusal reason, const Arrival& arrival, std::string_vie
   News& news = news_[static_cast<std::size_t>(reason)];
   news.peer = arrival.client;
   news.real_peer = arrival.local.family != AF_UNSPEC ? arrival.transport : ipc::Peer{};
-  if (is_capacity(reason)) {
+  if (ipc::is_capacity(reason)) {
     news.episode.last_ns = sys::monotonic_ns();
     if (news.episode.refused++ == 0) news.episode.began_ns = news.episode.last_ns;
   }

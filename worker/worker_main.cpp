@@ -131,7 +131,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* module
       connections_(plan, table_, starter_, sources_, lifetimes_, clients_ ? &*clients_ : nullptr, ipc::kChannelFd,
                    ipc::kBellFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
-      reception_(plan, table_, connections_, refusals_, sources_),
+      reception_(plan, table_, connections_, refusals_, sources_, ipc::kChannelFd),
       acceptor_(
           loop_, plan, table_, connections_, reception_, ipc::kChannelFd, ipc::kBellFd, take_sockets(header_),
           {[this](int error) { on_broken(error); }, [this] { signal_poll_.start(); }, [this] { leave_if_idle(); }}),

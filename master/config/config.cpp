@@ -38,6 +38,16 @@ constexpr std::array kDaemonSetters{
                    [](Context&, Config& config, const Entry& e) { config.lame_duck = as_duration(e.value); }},
     Setter<Config>{"close_spread",
                    [](Context&, Config& config, const Entry& e) { config.close_spread = as_duration(e.value); }},
+    Setter<Config>{"max_connections",
+                   [](Context& context, Config& config, const Entry& e) {
+                     if (e.is_word()) return;
+                     config.max_connections = as_integer(e.value);
+                     context.limits_all_connections();
+                   }},
+    Setter<Config>{"reserved_connections",
+                   [](Context&, Config& config, const Entry& e) {
+                     if (e.given) config.reserved_connections = as_integer(e.value);
+                   }},
 };
 static_assert(covers(kDaemonSetters, Scope::daemon));
 

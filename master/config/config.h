@@ -254,6 +254,7 @@ struct Listener {
   std::uint32_t workers = 1;        // "auto" is resolved
   Share max_unavailable{10, true};  // how many workers are replaced at a time
   std::uint32_t max_connections = 1024;
+  bool reserved = false;  // daemon.reserved_connections are for it too
   // Sentences about defaults that are lower than usual, because the system does not allow more.
   std::vector<std::string> remarks;
   std::optional<std::vector<Network>> allow;  // absent: all clients that are not denied; empty: none
@@ -350,7 +351,9 @@ struct Config {
   Timeout drain_timeout = std::chrono::seconds(30);
   Duration lame_duck{};
   Duration close_spread{};
-  std::string pid_file;  // absolute; empty: none
+  std::optional<std::uint32_t> max_connections;       // over all listeners; absent: "unlimited"
+  std::optional<std::uint32_t> reserved_connections;  // as given; see reserved_places()
+  std::string pid_file;                               // absolute; empty: none
   Log log;
   Control control;
   OnGiveUp on_give_up = OnGiveUp::leave;

@@ -99,6 +99,10 @@ class Context {
   [[nodiscard]] std::vector<Problem> take_problems();
   [[nodiscard]] std::vector<Problem> take_warnings();
 
+  // The file has a daemon.max_connections.
+  void limits_all_connections() noexcept { limits_all_connections_ = true; }
+  [[nodiscard]] bool are_all_connections_limited() const noexcept { return limits_all_connections_; }
+
  private:
   struct Found {
     std::size_t file;  // in files_
@@ -131,6 +135,7 @@ class Context {
   int claimants_disabled_ = 0;  // children around what is being read that are disabled
   std::map<std::string, Place> claimed_;
   std::map<std::string, Taken> addresses_;  // by the keys in context.cpp, so that a few look-ups find every collision
+  bool limits_all_connections_ = false;
 };
 
 // While it lives, no address is claimed, if `on`: what is being read is disabled.

@@ -9,6 +9,7 @@
 #include "master/config/admission_sense.h"
 #include "master/config/counted.h"
 #include "master/config/given.h"
+#include "master/config/reserved_places.h"
 
 namespace bulkhead::config {
 namespace {
@@ -126,6 +127,18 @@ void check_readiness(const Given& given, const Process& process) {
   if (at_once) given.has_no_effect("start_timeout", "with \"ready\": \"fork\" it is ready at once");
 }
 
+void check_reserved(const Given& given, const Config& config) {
+  constexpr const char* kKey = "reserved_connections";
+  if (!config.max_connections) {
+    given.warn(kKey, "it has no effect: max_connections is \"unlimited\"");
+  } else if (config.reserved_connections.value_or(0) >= *config.max_connections) {
+    given.blame(kKey,
+                fmt::format("it leaves no place for other listeners: max_connections is {}", *config.max_connections));
+  } else if (config.reserved_connections.value_or(0) != 0 && !has_reserved_listener(config.root)) {
+    given.warn(kKey, "it has no effect: no listener is \"reserved\"");
+  }
+}
+
 // What a child has to end, compared with what its supervisor has to end all of its children.
 bool is_longer(const Node& child, Duration whole) {
   if (child.listener) return child.listener->connection_shutdown > whole;
@@ -177,6 +190,9 @@ void check_sense_of_listener(Context& context, const Section& section, const Nod
   check_times(given, listener);
   check_restarts(given, node);
   check_child_keys(given, listener.child);
+  if (!context.are_all_connections_limited()) {
+    given.has_no_effect("reserved", "the daemon's max_connections is \"unlimited\"");
+  }
   const bool may_have_no_address = listens_on(listener, {Form::unix_path, Form::unix_abstract});
   check_sense_of_admission(given, listener, !may_have_no_address);
   const bool built_in = std::ranges::all_of(
@@ -218,6 +234,7 @@ void check_sense_of_daemon(Context& context, const Value& top, const Config& con
   if (const Member* const member = top.find("daemon"); member != nullptr) {
     const Given given(context, {member->value, "/daemon", member->value.at});
     if (!config.drain_timeout) given.has_no_effect("close_spread", "drain_timeout is \"infinity\"");
+    check_reserved(given, config);
   }
   if (const Member* const member = top.find("control"); member != nullptr) {
     const Given given(context, {member->value, "/control", member->value.at});

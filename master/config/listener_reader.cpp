@@ -175,6 +175,8 @@ constexpr std::array kListenerSetters{
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},
     Setter<Node>{"max_connections",
                  [](Context&, Node& node, const Entry& e) { node.listener->max_connections = as_integer(e.value); }},
+    Setter<Node>{"reserved",
+                 [](Context&, Node& node, const Entry& e) { node.listener->reserved = as_boolean(e.value); }},
     Setter<Node>{"max_connections_per_source", set_max_connections_per_source},
     Setter<Node>{"max_rate_per_source", set_max_rate_per_source},
     Setter<Node>{"source_prefix", set_source_prefix},

@@ -18,6 +18,7 @@
 #include "master/procedure/log_keeper.h"
 #include "master/procedure/operations.h"
 #include "master/procedure/outcome.h"
+#include "master/procedure/places.h"
 #include "master/procedure/readiness.h"
 #include "master/procedure/scaling.h"
 #include "master/procedure/shutdown.h"
@@ -47,6 +48,7 @@ struct Parts {
   procedure::LogKeeper& log;
   reload::Reload& reload;
   upgrade::Upgrade& upgrade;
+  procedure::Places& places;
   const journal::EventRing& events;
   const journal::Memory& lines;
   const journal::StartFailures& failures;

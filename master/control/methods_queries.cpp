@@ -50,7 +50,7 @@ void note_output(std::vector<std::string>& notes, const std::string& path, const
 }  // namespace
 
 World Methods::world() const {
-  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children};
+  return {parts_.engine, parts_.catalogue, parts_.listeners, parts_.children, parts_.places.figures()};
 }
 
 void Methods::tree(const Params& params, Reply reply) {
@@ -111,6 +111,7 @@ void Methods::status(const Params&, Reply reply) {
                    {"config", parts_.catalogue.config().file},
                    {"last_reload", parts_.reload.last()},
                    {"last_upgrade", parts_.upgrade.last()}};
+  if (const auto places = parts_.places.figures()) out["places"] = places_json(*places);
   add_unconfirmed(out);
   reply({std::move(out), std::nullopt});
 }

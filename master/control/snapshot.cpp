@@ -205,6 +205,7 @@ ordered_json node_json(const World& world, const Differences& differences, NodeI
     out["generation"] = worker ? worker->generation : world.catalogue.generation();
   }
   if (const auto own = differences.find(view->path); own != differences.end()) add_differences(own->second, out);
+  if (view->parent == 0 && world.places) out["places"] = places_json(*world.places);
   if (!leaf) add_supervisor(world, *view, differences, out);
   return out;
 }
@@ -240,6 +241,10 @@ ordered_json differences_json(const std::vector<reload::Difference>& differences
   return out;
 }
 
+ordered_json places_json(const procedure::Places::Figures& places) {
+  return {{"used", places.taken}, {"max", places.total}, {"reserved", places.reserved}};
+}
+
 ordered_json stats_json(const World& world) {
   ordered_json listeners = ordered_json::array();
   Totals totals{ordered_json::object()};
@@ -248,6 +253,7 @@ ordered_json stats_json(const World& world) {
     totals.add(counts);
     listeners.push_back({{"path", listener->path()}, {"connections", std::move(counts)}});
   }
+  if (world.places) totals.json["places"] = places_json(*world.places);
   return {{"listeners", std::move(listeners)}, {"totals", std::move(totals.json)}};
 }
 

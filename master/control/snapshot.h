@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string_view>
 
+#include "master/procedure/places.h"
 #include "master/reload/differences.h"
 #include "master/running/catalogue.h"
 #include "master/running/children.h"
@@ -19,7 +21,11 @@ struct World {
   const running::Catalogue& catalogue;
   const running::Listeners& listeners;
   const running::Children& children;
+  std::optional<procedure::Places::Figures> places{};
 };
+
+// {"used","max","reserved"}, of daemon.max_connections.
+[[nodiscard]] nlohmann::ordered_json places_json(const procedure::Places::Figures& places);
 
 // The word for a node's state. A listener waits when all of its workers do: its port queues. A process that has ended
 // is stopping as long as others of its group live.

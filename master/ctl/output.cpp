@@ -180,6 +180,15 @@ const char* colour_of_state(std::string_view state) {
   return "33";
 }
 
+std::string places_text(const Json& node) {
+  const Json& places = member(node, "places");
+  if (!places.is_object()) return {};
+  std::string out = fmt::format("{} of {} places are used", member_text(places, "used"), member_text(places, "max"));
+  const std::uint64_t kept = count_of(places, "reserved");
+  if (kept != 0) out += fmt::format(", {} {} for reserved listeners only", kept, kept == 1 ? "is" : "are");
+  return out;
+}
+
 std::string status_text(const Json& status, const Style& style) {
   const std::string state = member_text(status, "state");
   std::string out =
@@ -187,6 +196,9 @@ std::string status_text(const Json& status, const Style& style) {
                   member_text(status, "pid"), painted(state, colour_of_state(state), style.colour),
                   span_text(member_number(status, "uptime_seconds")), member_text(status, "generation"));
   out += fmt::format("The configuration file is {}.\n", member_text(status, "config"));
+  if (const std::string places = places_text(status); !places.empty()) {
+    out += "Of daemon.max_connections, " + places + ".\n";
+  }
   out += confirm_text(member(member(status, "unconfirmed"), "remaining_seconds"));
   return out + reload_text(member(status, "last_reload")) + last_upgrade_text(member(status, "last_upgrade"));
 }

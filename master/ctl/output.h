@@ -39,6 +39,8 @@ struct Style {
 
 // "12 s", "3 min 4 s", "5 h 6 min", "7 d 8 h".
 [[nodiscard]] std::string span_text(double seconds);
+// "7 of 10 places are used", of daemon.max_connections; empty: it is not set.
+[[nodiscard]] std::string places_text(const nlohmann::ordered_json& node);
 
 // The colour of a state on a terminal, as the parameters of an SGR sequence.
 [[nodiscard]] const char* colour_of_state(std::string_view state);

@@ -71,7 +71,8 @@ std::string stats_text(const Json& stats, const Style& style) {
     for (const Json& one : listeners) table.add(stats_row(member_text(one, "path"), member(one, "connections")));
   }
   table.add(stats_row("total", member(stats, "totals")));
-  return table.text(style.colour);
+  const std::string places = places_text(member(stats, "totals"));
+  return table.text(style.colour) + (places.empty() ? "" : "Of daemon.max_connections, " + places + ".\n");
 }
 
 std::string penalties_text(const Json& penalties, const Style& style) {

@@ -93,8 +93,9 @@ std::string details_of(const Json& node) {
   const std::string state = member_text(node, "state");
   if (state == kMissing || state == kDisabled) return type;
   if (type == "supervisor") {
-    return fmt::format("supervisor, {}, {}{}", member_text(node, "strategy"), restarts_allowed(node),
-                       unconfirmed_of(node));
+    const std::string places = places_text(node);
+    return fmt::format("supervisor, {}, {}{}{}", member_text(node, "strategy"), restarts_allowed(node),
+                       places.empty() ? "" : ", " + places, unconfirmed_of(node));
   }
   if (type != "listener") return leaf_text(node, type);
   const std::string endpoints = endpoints_text(node);

@@ -145,6 +145,7 @@ std::optional<sys::Error> Listener::resume(const ListenerHandover& from) {
   auto table = ipc::TableView::map(table_fd_.get(), {from.room, {}, from.first_use});
   if (!table) return table.error();
   table_ = std::move(*table);
+  lease_is_known_ = false;
   for (const OrderHandover& one : from.orders) order(one.slot, ipc::master_word(one.word));
   ipc::Counts shown;
   if (from.counts.size() == 3 + ipc::kRefusals) {
@@ -332,6 +333,7 @@ ipc::Limits Listener::limit(const config::Listener& config) noexcept {
   take_limits(config);
   config_.max_connections = config.max_connections;
   config_.log = config.log;
+  config_.reserved = config.reserved;
   tell(config.remarks);
   return {limits_};
 }

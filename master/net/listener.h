@@ -117,6 +117,14 @@ class Listener {
   [[nodiscard]] const ipc::Counts& counts() const;
   // As many slots as a sweep looks at: no honest worker has ever used one from here on, whatever the table says.
   [[nodiscard]] std::uint32_t most_slots() const noexcept { return most_slots_; }
+  // Its part of daemon.max_connections, which is `total`. After resume() it has none until the first of these.
+  void grant(const ipc::Lease& lease, std::uint32_t total) noexcept;
+  [[nodiscard]] const ipc::Lease& lease() const noexcept { return lease_; }
+  // Places that its connections have now, as the table says; never fewer than honest workers have taken since the last
+  // grant() without regard to it.
+  [[nodiscard]] std::uint32_t places_taken() noexcept;
+  // Wakes the workers that wait for a slot, or for another lease.
+  void ring() const noexcept;
   // The end of a connection without a worker: stands beside its slot until a worker carries it out.
   void order(std::uint32_t slot, const ipc::MasterWord& word);
   // Whether such an end stands beside this use of the slot: its process is gone, whatever the table says of it.
@@ -184,6 +192,7 @@ class Listener {
     std::vector<std::uint32_t> ordered;  // slots, since it began
   };
   void finish_renewing();
+  [[nodiscard]] std::uint32_t places_about_to_be_free() const;
   void take_limits(const config::Listener& config) noexcept;
   struct Order {
     ipc::MasterWord word;
@@ -216,6 +225,10 @@ class Listener {
   ipc::TableView table_;
   std::optional<Renewal> renewal_;
   ipc::Shape limits_;
+  ipc::Lease lease_;
+  std::uint32_t total_ = 0;
+  bool lease_is_known_ = true;             // it stands in the table
+  bool lease_is_new_ = false;              // a worker that holds the lock may not have seen that there is one
   std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
   std::map<std::uint32_t, Order> orders_;  // by slot
   OpenEnds open_;                          // all of them

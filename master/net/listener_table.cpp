@@ -1,5 +1,6 @@
 // A listener's side of its connection table: limits, counts, the master's orders to the workers, and its renewal.
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,6 +38,10 @@ ipc::MasterWord adopted(std::uint32_t use) noexcept {
   return word;
 }
 
+bool frees(const ipc::MasterWord& word) noexcept {
+  return word.wish == ipc::MasterWord::Wish::release || word.wish == ipc::MasterWord::Wish::end;
+}
+
 // What `table` says of the connection, if it is the same; the rest is the master's own knowledge.
 ipc::Slot slot_of(const ipc::TableView& table, const ipc::KeptUse& kept) {
   auto copy = table.copy(kept.index);
@@ -66,7 +71,36 @@ std::optional<sys::Error> Listener::make_table() {
   if (!bell_) return sys::Error{"eventfd", path_, errno};
   table_fd_ = std::move(*memfd);
   table_ = std::move(*table);
+  table_.write(lease_, total_);
   return std::nullopt;
+}
+
+void Listener::grant(const ipc::Lease& lease, std::uint32_t total) noexcept {
+  if (std::exchange(lease_is_known_, true) && lease == lease_ && total == total_) return;
+  lease_is_new_ = lease_is_new_ || (lease.holds && !lease_.holds);
+  lease_ = lease;
+  total_ = total;
+  table_.write(lease, total);
+}
+
+std::uint32_t Listener::places_taken() noexcept {
+  if (lease_is_new_) lease_is_new_ = table_.is_locked();  // whoever takes the lock later sees the lease
+  const std::uint32_t taken = table_.places_taken() + (lease_is_new_ ? 1 : 0);
+  return taken - std::min(taken, places_about_to_be_free());
+}
+
+// By orders that no worker has carried out.
+std::uint32_t Listener::places_about_to_be_free() const {
+  if (workers_ == 0) return open_.freed;
+  if (orders_.size() > kFewOrders) return 0;
+  return static_cast<std::uint32_t>(std::ranges::count_if(orders_, [this](const auto& one) {
+    return frees(one.second.word) && table_.is_open(one.first, one.second.word);
+  }));
+}
+
+void Listener::ring() const noexcept {
+  const std::uint64_t once = 1;
+  (void)!::write(bell_.get(), &once, sizeof once);
 }
 
 std::optional<sys::Error> Listener::begin_renewing(std::vector<ipc::KeptUse> kept) {
@@ -78,8 +112,10 @@ std::optional<sys::Error> Listener::begin_renewing(std::vector<ipc::KeptUse> kep
   room.first_use = (table_.room().first_use + kUsesOfTable) & (kAllUses - 1);
   auto table = ipc::TableView::map(memfd->get(), room);
   if (!table) return table.error();
-  if (!ipc::fill_table(memfd->get(), room, {}, counts())) return sys::Error{"write", "connection table", errno};
-  renewal_.emplace(Renewal{std::move(*memfd), std::move(*table), counts(), std::move(kept), 0, {}});
+  ipc::Counts counts = this->counts();
+  counts.used = static_cast<std::uint32_t>(kept.size());  // until a worker repairs it
+  if (!ipc::fill_table(memfd->get(), room, {}, counts)) return sys::Error{"write", "connection table", errno};
+  renewal_.emplace(Renewal{std::move(*memfd), std::move(*table), counts, std::move(kept), 0, {}});
   return std::nullopt;
 }
 
@@ -112,6 +148,7 @@ void Listener::finish_renewing() {
   open_ = {};
   table_ = std::move(done.table);
   table_fd_ = std::move(done.memfd);
+  table_.write(lease_, total_);
   for (const std::uint32_t slot : done.ordered) order(slot, before.at(slot).word);
 }
 
@@ -127,6 +164,7 @@ const ipc::Counts& Listener::counts() const {
 }
 
 void Listener::count(OpenEnds& ends, const Order& order, std::uint32_t by) noexcept {
+  if (frees(order.word)) ends.freed += by;
   if (!order.serving) return;
   ends.serving += by;
   if (order.word.wish != ipc::MasterWord::Wish::release) ends.ended += by;

@@ -18,6 +18,7 @@ struct OpenEnds {
   std::uint32_t ended = 0;
   std::uint32_t crashed = 0;
   std::uint32_t client_gone = 0;
+  std::uint32_t freed = 0;  // slots that are as good as free
 };
 
 class Tally {

@@ -19,6 +19,13 @@ bool drops(const net::Listener& listener) {
   return listener.config().on_full == config::OnFull::drop_oldest_idle && listener.is_open() && !listener.is_ending();
 }
 
+// As many as it may have now.
+std::uint32_t places_of(const net::Listener& listener) {
+  const ipc::Lease& lease = listener.lease();
+  const std::uint32_t most = listener.limits().capacity;
+  return lease.holds && lease.exhausted ? std::min(lease.places, most) : most;
+}
+
 }  // namespace
 
 std::optional<std::chrono::nanoseconds> MakeRoom::turn() {
@@ -39,7 +46,7 @@ std::optional<std::chrono::nanoseconds> MakeRoom::turn() {
 
 // Where PROXY headers are expected, clients wait in a worker, which says so in the table.
 std::uint32_t MakeRoom::wanted_in(const net::Listener& listener) const {
-  if (listener.counts().used < listener.limits().capacity) return 0;
+  if (listener.counts().used < places_of(listener)) return 0;
   const std::uint32_t in_hand = listener.config().proxy.protocol != config::ProxyProtocol::off ? 1 : 0;
   return listener.table().somebody_waits() ? std::min(std::max(kernel_.queued(listener), in_hand), kMost) : 0;
 }

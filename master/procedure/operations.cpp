@@ -265,7 +265,13 @@ void Operations::forget(const std::string& path) {
   catalogue_.remove_added(path);
 }
 
+// What two reloads remove, one after the other, is ended once: so it can also be taken back at once.
 void Operations::discard(const std::string& path, Done done) {
+  const auto found = discard_of(path);
+  const bool is_latest =
+      found != requests_.end() &&
+      std::none_of(std::next(found), requests_.cend(), [&path](const Request& one) { return one.path == path; });
+  if (is_latest) return requests_.erase(found, found)->askers.push_back(std::move(done));
   request({.verb = Verb::discard, .path = path}, std::move(done));
 }
 

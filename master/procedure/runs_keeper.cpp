@@ -98,6 +98,14 @@ void RunsKeeper::tick() {
   if (changed || refresh) write(std::move(now));
 }
 
+std::uint32_t RunsKeeper::earlier_connections() const {
+  std::uint32_t sum = 0;
+  for (const process::WorkerRecord& worker : former_) {
+    if (process::lives(worker)) sum += process::children_of(worker);
+  }
+  return sum;
+}
+
 void RunsKeeper::end() {
   over_ = true;
   process::Runs left = runs();

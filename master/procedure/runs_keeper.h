@@ -28,6 +28,8 @@ class RunsKeeper {
   // Once a second: writes if workers have changed, and every 10 s, so that members of a group that were forked since
   // can be verified.
   void tick();
+  // How many connections the living workers of previous daemons have.
+  [[nodiscard]] std::uint32_t earlier_connections() const;
   // The daemon ends, and has ended its processes. Removes the file, unless workers of this life or of earlier ones
   // continue with their connections.
   void end();

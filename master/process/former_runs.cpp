@@ -11,6 +11,7 @@
 
 #include "master/host/clock.h"
 #include "worker/log/log.h"
+#include "worker/sys/children.h"
 #include "worker/sys/fd.h"
 
 namespace bulkhead::process {
@@ -154,6 +155,15 @@ void end_former_groups(const Runs& runs) {
 bool lives(const WorkerRecord& worker) noexcept {
   const auto facts = facts_of(worker.pid);
   return facts && facts->start == worker.start && facts->lives;
+}
+
+std::uint32_t children_of(const WorkerRecord& worker) noexcept {
+  sys::ChildWalk walk(worker.pid);
+  std::size_t count = 0;
+  do {
+    count += walk.next().size();
+  } while (!walk.at_end());
+  return static_cast<std::uint32_t>(count);
 }
 
 std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file) {

@@ -38,5 +38,7 @@ void end_former_groups(const Runs& runs);
 [[nodiscard]] std::vector<WorkerRecord> clear_up_after_former_life(const RunsFile& file);
 
 [[nodiscard]] bool lives(const WorkerRecord& worker) noexcept;
+// How many children it has.
+[[nodiscard]] std::uint32_t children_of(const WorkerRecord& worker) noexcept;
 
 }  // namespace bulkhead::process

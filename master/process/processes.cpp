@@ -215,7 +215,8 @@ void Processes::tell_to_reload(const std::function<bool(const std::string& path)
 
 bool Processes::signal(RunId run, int signal) {
   const ProcessChild* const child = children_.find(run);
-  if (child == nullptr || child->group.has_leader_ended() || system_.has_ended(child->pid)) return false;
+  if (child == nullptr || child->ended || child->group.has_leader_ended() || system_.has_ended(child->pid))
+    return false;
   return system_.signal(child->pid, signal, false);
 }
 

@@ -175,8 +175,9 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   set(ipc::Refusal::rate_per_source, "");
   set(ipc::Refusal::proxy, proxy_words(listener.proxy));
   set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", span_text(listener.proxy.timeout)));
-  set(ipc::Refusal::rate, "max_connection_rate is ");  // these two may change under a worker: it adds the value
+  set(ipc::Refusal::rate, "max_connection_rate is ");  // these three may change under a worker: it adds the value
   set(ipc::Refusal::max_connections, "max_connections is ");
+  set(ipc::Refusal::daemon_max, "daemon.max_connections is ");
   set(ipc::Refusal::handler_start, "its handler could not be started");
   return out;
 }

@@ -234,7 +234,8 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
                              },
                              [&](const ipc::Crash& crash) { observer_.on_news(worker, crash); },
                              [&](const ipc::Paused& paused) { observer_.on_news(worker, paused); },
-                             [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); }},
+                             [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); },
+                             [&](const ipc::Wanted& wanted) { observer_.on_news(worker, wanted); }},
              message);
 }
 

@@ -85,7 +85,7 @@ enum class LetGo : std::uint8_t {
 };
 
 // News from a worker that changes nothing here.
-using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed>;
+using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed, ipc::Wanted>;
 
 class Workers {
  public:

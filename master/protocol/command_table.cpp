@@ -329,7 +329,7 @@ std::string signal_word(std::string_view text) {
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   int signal = sys::signal_number(upper);
   if (const auto given = number<std::uint8_t>(text); given && text == std::to_string(*given)) signal = *given;
-  return signal > 0 && signal < sys::kFirstRealTime ? sys::signal_name(signal) : "";
+  return sys::is_named_signal(signal) ? sys::signal_name(signal) : "";
 }
 
 }  // namespace bulkhead::protocol

@@ -9,6 +9,7 @@
 #include "master/config/find_node.h"
 #include "master/config/listen_address.h"
 #include "master/config/tree_of_config.h"
+#include "master/reload/differences.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::reload {
@@ -30,6 +31,11 @@ void Attempt::begin(std::shared_ptr<config::Config> new_config, std::string new_
   reset = reset_all;
   in_a_hurry_ = has_given_up_ = false;
   steps.begin();
+}
+
+bool Attempt::waits_for_start(const std::string& path) const {
+  return parts.catalogue.overrides().is_interrupted(path) ||
+         is_dormant({parts.engine, parts.catalogue, parts.listeners}, path);
 }
 
 bool Attempt::is_down(const std::string& path) const {

@@ -63,6 +63,8 @@ class Attempt {
   void hurry();
   [[nodiscard]] bool has_given_up() const noexcept { return has_given_up_; }
   void abandon() { while_patient_.cut(); }
+  // The node is stopped, but not because anybody wanted it to be, or it finished.
+  [[nodiscard]] bool waits_for_start(const std::string& path) const;
   // True if the node is in the tree, and has ended and is not started again by itself.
   [[nodiscard]] bool is_down(const std::string& path) const;
   // The node at `path` is not started after all, because it no longer runs.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "master/config/find_node.h"
 #include "master/supervision/path.h"
 
 namespace bulkhead::reload {
@@ -21,19 +22,20 @@ Presence presence_of(const NodeView& node, const running::Overrides& overrides) 
 }
 
 Presence presence_at(const Look& look, const std::string& path) {
+  if (is_dormant(look, path)) return Presence::dormant;
   if (const auto view = look.engine.view(path)) return presence_of(*view, look.catalogue.overrides());
   const auto supervisor = look.engine.view(supervision::parent_of(path));
   const bool runs = supervisor && (supervisor->state == NodeState::running || supervisor->state == NodeState::starting);
   return runs ? Presence::gone : Presence::out_of_reach;
 }
 
-bool is_manual(const config::Node& node) {
-  return node.process && node.process->start == config::StartBy::operators;
+bool is_manual(const config::Node* node) {
+  return node != nullptr && node->process && node->process->start == config::StartBy::operators;
 }
 
 class Search {
  public:
-  explicit Search(const Look& look) : look_(look) {}
+  Search(const Look& look, const config::Config* next) : look_(look), next_(next) {}
 
   std::vector<Difference> run() {
     below(look_.catalogue.config().root, "root");
@@ -61,18 +63,23 @@ class Search {
 
   void look_at_missing(const config::Node& node, const std::string& path) {
     const running::Overrides& overrides = look_.catalogue.overrides();
-    if (is_manual(node) && !overrides.is_erased(path)) return;
+    if (may_be_stopped(node, path) && !overrides.is_erased(path)) return;
     const bool by_itself = node.spec.restart == supervision::Restart::temporary && !overrides.is_erased(path);
     const bool stopped = overrides.is_stopped(path);
     if (by_itself && !stopped) return;
     found_.push_back({.how = stopped ? How::stopped : How::deleted, .path = path, .in_tree = false});
   }
 
-  // One that only operators start may as well be stopped.
+  // One that only operators start.
+  [[nodiscard]] bool may_be_stopped(const config::Node& node, const std::string& path) const {
+    return is_manual(next_ == nullptr ? &node : config::find_node(next_->root, "root", path));
+  }
+
   bool look_at_stopped(const std::string& path) {
     const bool stopped = look_.catalogue.overrides().is_stopped(path);
     const config::Node* const node = look_.catalogue.find(path);
-    if (stopped && !(node != nullptr && is_manual(*node))) found_.push_back({.how = How::stopped, .path = path});
+    if (stopped && !(node != nullptr && may_be_stopped(*node, path)))
+      found_.push_back({.how = How::stopped, .path = path});
     return stopped;
   }
 
@@ -89,6 +96,7 @@ class Search {
   }
 
   const Look& look_;
+  const config::Config* next_;
   std::vector<Difference> found_;
 };
 
@@ -126,8 +134,14 @@ void plan_removal(ReloadPlan& plan, const std::string& path, bool in_file) {
 
 }  // namespace
 
-std::vector<Difference> differences(const Look& look) {
-  return Search(look).run();
+std::vector<Difference> differences(const Look& look, const config::Config* next) {
+  return Search(look, next).run();
+}
+
+bool is_dormant(const Look& look, const std::string& path) {
+  const auto view = look.engine.view(path);
+  return view && view->state == NodeState::stopped && view->spec->manual && !view->finished &&
+         !look.catalogue.overrides().is_stopped(path);
 }
 
 Present present_of(const Look& look, bool reset) {

@@ -31,8 +31,11 @@ struct Look {
   const running::Catalogue& catalogue;
   const running::Listeners& listeners;
 };
-// In the order of the file, then what has been added.
-[[nodiscard]] std::vector<Difference> differences(const Look& look);
+// In the order of the file, then what has been added. `next`: whether a stop makes a process different from the file is
+// judged by this configuration, which is about to take effect, instead of the one in effect.
+[[nodiscard]] std::vector<Difference> differences(const Look& look, const config::Config* next = nullptr);
+// A manual child that nobody has started yet.
+[[nodiscard]] bool is_dormant(const Look& look, const std::string& path);
 // For plan_reload(). `reset`: what operators have removed comes back whatever it is.
 [[nodiscard]] Present present_of(const Look& look, bool reset);
 

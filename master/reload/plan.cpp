@@ -107,7 +107,8 @@ std::optional<Change::Kind> taken_back(const std::string& type, const std::strin
 
 Change::Kind kind_of(const ordered_json& old_node, const ordered_json& new_node, const std::vector<std::string>& keys,
                      Presence presence) {
-  if (presence == Presence::interrupted) return Change::Kind::started;
+  const bool is_manual = member(new_node, "start") == "manual";
+  if (presence == Presence::interrupted || (presence == Presence::dormant && !is_manual)) return Change::Kind::started;
   if (presence != Presence::up) return Change::Kind::in_place;
   return grows(old_node, new_node) ? Change::Kind::new_workers : kind_of(new_node.value("type", "supervisor"), keys);
 }

@@ -16,8 +16,9 @@
 //   replaced     another type under the same id: removed, then added
 //   taken_back   an earlier file removed it, and it has not ended: its end is called off. A listener, also one below
 //                it, gets new workers, because the old ones have closed its sockets
-//   started      an earlier reload has left it stopped, because it failed and could not be undone; with --reset also
-//                what an operator has stopped
+//   started      an earlier reload has left it stopped, because it failed and could not be undone, or its start was
+//   left
+//                to operators and no longer is; with --reset also what an operator has stopped
 //   resumed      (--reset) an operator had suspended it
 #pragma once
 
@@ -58,10 +59,10 @@ inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_bac
 // or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
 // The options of a listener that only its master keeps and its workers need not know.
-inline constexpr std::array<std::string_view, 12> kListenerInPlace{
-    "restart",         "significant",         "start_timeout", "workers",
-    "max_unavailable", "max_restarts",        "max_seconds",   "max_connections",
-    "restart_delay",   "max_connection_rate", "log",           "log_addresses"};
+inline constexpr std::array<std::string_view, 13> kListenerInPlace{
+    "restart",      "significant",   "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds",   "max_connections", "restart_delay", "max_connection_rate",
+    "log",          "log_addresses", "reserved"};
 // The options of a process that say when to start it and not how, or what comes before and after.
 inline constexpr std::array<std::string_view, 15> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
@@ -86,6 +87,7 @@ enum class Presence : std::uint8_t {
   up,
   down,         // stopped or failed, or about to be stopped by an operator
   interrupted,  // stopped, but only because a reload could not start it again
+  dormant,      // stopped, because the file leaves its start to operators
   gone,         // its supervisor runs without it
   out_of_reach  // its supervisor does not run, and starts it when it does
 };

@@ -54,7 +54,7 @@ Reload::Result Reload::diff(const std::string& file) const {
   const config::Loaded loaded = load(file);
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
   ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
-  std::vector<Difference> left = left_by(planned, differences(look()));
+  std::vector<Difference> left = left_by(planned, differences(look(), &*loaded.config));
   return {{},
           std::move(planned),
           std::move(left),
@@ -72,7 +72,7 @@ ReloadPlan Reload::plan(const std::string& effective, const config::Config& conf
   const auto names = [&config](const std::string& path) {
     return config::find_node(config.root, "root", path) != nullptr;
   };
-  plan_reset(out, left_by(out, differences(look())), names);
+  plan_reset(out, left_by(out, differences(look(), &config)), names);
   return out;
 }
 

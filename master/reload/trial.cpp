@@ -127,7 +127,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
 
   void begin(const Done& done) {
     const auto view = attempt_.parts.engine.view(path_);
-    const bool interrupted = attempt_.parts.catalogue.overrides().is_interrupted(path_);
+    const bool interrupted = attempt_.waits_for_start(path_);
     if (!view || (attempt_.is_down(path_) && !interrupted)) {  // it has ended since this was planned
       attempt_.take_spec_only(path_);
       return done({});
@@ -174,6 +174,7 @@ class Replacement : public std::enable_shared_from_this<Replacement> {
   }
   // The next reload tries again, unless an operator has stopped it.
   void leave_stopped() {
+    if (before_->spec.manual && !before_->ran) return;
     if (attempt_.is_down(path_) && !is_stopped()) attempt_.parts.catalogue.overrides().interrupt(path_);
   }
   [[nodiscard]] bool is_stopped() const { return attempt_.parts.catalogue.overrides().is_stopped(path_); }
@@ -250,8 +251,7 @@ void plan_trials(Attempt& attempt) {
     if (change.kind == Change::Kind::new_workers || back) try_new_workers(attempt, change.path);
   }
   for (const Change& change : attempt.plan.changes) {
-    const bool interrupted =
-        change.kind == Change::Kind::started && attempt.parts.catalogue.overrides().is_interrupted(change.path);
+    const bool interrupted = change.kind == Change::Kind::started && attempt.waits_for_start(change.path);
     if (change.kind == Change::Kind::restarted || interrupted) try_process(attempt, change.path);
   }
 }

@@ -298,10 +298,13 @@ void Children::ended(const process::ChildEnd& end) {
 }
 
 void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
+  if (std::holds_alternative<ipc::Wanted>(news)) return observer_.on_wanted(*worker.listener);
   if (may_publish(*worker.listener)) publish(worker, news);
   const auto* const paused = std::get_if<ipc::Paused>(&news);
   if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
-  if (paused != nullptr && paused->reason == ipc::PauseReason::full) observer_.on_full(*worker.listener);
+  const bool full =
+      paused != nullptr && (paused->reason == ipc::PauseReason::full || paused->reason == ipc::PauseReason::total);
+  if (full) observer_.on_full(*worker.listener);
 }
 
 void Children::publish(const process::WorkerProcess& worker, const process::WorkerNews& news) {
@@ -313,7 +316,8 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
                              [&](const ipc::Paused& paused) {
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
                              },
-                             [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); }},
+                             [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); },
+                             [](const ipc::Wanted&) {}},
              news);
 }
 

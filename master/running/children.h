@@ -48,6 +48,7 @@ class Children final : public Workforce {
     std::function<void(pid_t, int wait_status)> on_stranger_reaped;
     std::function<void(net::Listener&)> on_socket_lost;  // a worker reports that one of its listening sockets is dead
     std::function<void(net::Listener&)> on_full;         // or that clients wait for a slot
+    std::function<void(net::Listener&)> on_wanted;       // or that it needs more of daemon.max_connections
   };
   struct Settings {
     config::Log log;

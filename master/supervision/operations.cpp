@@ -74,9 +74,10 @@ void Supervisor::operator_restart(std::uint64_t token, Node& child) {
   begin(Job{.kind = Job::Kind::restart_child, .subject = child.id, .token = token, .starts = {child.id}});
 }
 
-// A delayed restart of a group has stopped its members, and would start them again.
+// A delayed restart of a group has stopped its members, and would start them again, except manual ones that did not
+// run.
 bool Supervisor::is_to_come_back(const Node& child) const {
-  return child.state == NodeState::stopped && std::ranges::any_of(children_, [&](NodeId id) {
+  return child.state == NodeState::stopped && !child.is_dormant() && std::ranges::any_of(children_, [&](NodeId id) {
            const Node& other = *tree_.find(id);
            return other.is_restarting() && std::ranges::count(restart_group(other), child.id) != 0;
          });

@@ -66,7 +66,8 @@
 // it has ended for good, until restart_child starts it.
 //
 // Beyond OTP, a delayed start: a child with a start_delay is `starting` from the moment when its turn has come, and is
-// awaited like any other; it has no process until the delay is over. A stop of it is immediate.
+// awaited like any other; it has no process until the delay is over. A stop of it is immediate, and a
+// supervisor that ends does not begin it.
 //
 // Beyond OTP, a delay: the group is stopped immediately, the child that caused the restart is `waiting`, the others are
 // `stopped`, and nothing is occupied. Any start or stop of the child during that time cancels the delay.

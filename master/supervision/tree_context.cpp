@@ -59,6 +59,13 @@ void TreeContext::start_later(Node& node, Duration delay) {
   node.due = node.deadline;
 }
 
+// A supervisor that ends starts nothing, even if the turn of the child to be stopped has not come yet.
+void TreeContext::start_now(Node& node) {
+  if (find(node.parent)->state == NodeState::stopping) return forget_run(node);
+  node.due.reset();
+  begin_leaf(node);
+}
+
 void TreeContext::start(Node& node) {
   prepare_start(node);
   if (node.is_supervisor()) {
@@ -195,7 +202,7 @@ void TreeContext::act_on_deadlines() {
     disarm(node);
     if (node.state == NodeState::stopping) kill(node);
     if (node.state == NodeState::waiting) post(node.parent, DelayOver{node.id});
-    if (node.state == NodeState::starting && std::exchange(node.due, std::nullopt)) begin_leaf(node);
+    if (node.state == NodeState::starting && node.due) start_now(node);
   }
 }
 

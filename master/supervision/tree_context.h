@@ -40,6 +40,7 @@ class TreeContext {
   void start(Node& node);
   // The same for a leaf that has no process before the delay is over. stop() ends the wait, and returns false.
   void start_later(Node& node, Duration delay);
+  void start_now(Node& node);  // the delay is over
   [[nodiscard]] bool stop(Node& node);
   void wait(Node& node, Duration delay);  // the state becomes waiting; DelayOver follows
   void forget_run(Node& node);            // what happens to its run no longer matters; the state becomes stopped

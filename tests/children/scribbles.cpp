@@ -3,6 +3,7 @@
 //
 //   scribbles MASTER header             zeroes over the header, limits and all
 //   scribbles MASTER lock               a lock that nobody ever gives back
+//   scribbles MASTER used COUNT         so many taken slots
 //   scribbles MASTER heap SEED          a lock whose holder has died, and rubbish for the source table to be repaired
 //   from scribbles MASTER counts             counts that cannot be scribbles MASTER slot N STATE PID   one slot of the
 //   first worker, STATE by its number; a PID of 0 stays the slot's own scribbles MASTER fill COUNT         that many
@@ -125,6 +126,8 @@ void carry_out(const Memory& table, const std::vector<std::string>& words) {
   if (what == "header") std::memset(table.bytes, 0, offsetof(TableHeader, workers));
   if (what == "lock") table.header().lock.word = kNobody;
   if (what == "counts") std::memset(table.bytes + offsetof(TableHeader, counts), 0xff, sizeof(Counts));
+  if (what == "used")
+    table.header().counts.used = static_cast<std::uint32_t>(std::strtoul(words.at(1).c_str(), nullptr, 10));
   if (what == "slot")
     forge(table, static_cast<std::uint32_t>(number(1)), static_cast<std::uint32_t>(number(2)), number(3));
   for (std::int32_t i = 0; what == "fill" && i < number(1); ++i)

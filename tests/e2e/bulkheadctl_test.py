@@ -289,6 +289,22 @@ class Signals(CtlCase):
         self.assertEqual(self.fails(daemon, 1, "signal", "db", "HUP"), "bulkheadctl: root/db is not running\n")
         self.assertEqual(daemon.control.value("signal", "db", "HUP"), {"error": "not_running"})
 
+    def test_real_time_signals(self):
+        heard = os.path.join(self.directory, "heard")
+        script = f"trap 'echo heard >>\"$0\"' {signal.SIGRTMIN + 3}; echo >&3; while :; do sleep 0.02; done"
+        daemon = self.supervise(program("db", script, heard, ready="notify_fd"))
+
+        def count():
+            with open(heard) as file:
+                return len(file.readlines())
+        for number, name in enumerate(("RTMIN+3", "sigrtmin+3", "RTMAX-27", str(signal.SIGRTMIN + 3)), 1):
+            self.assertEqual(self.ok(daemon, "signal", "db", name), "root/db has been signalled\n")
+            wait_until(lambda n=number: os.path.exists(heard) and count() == n, 5, name)
+        for name in ("RTMIN+31", "RTMIN-1", "32"):
+            self.fails(daemon, 64, "signal", "db", name)
+        self.ok(daemon, "signal", "db", "RTMAX")
+        self.assertEqual(daemon.events.next("child_exited", "root/db")["reason"]["signal"], "SIGRTMAX")
+
     def test_an_end_by_such_a_signal_is_an_end_like_any_other(self):
         daemon = self.supervise(program("db"), program("other"))
         mark = daemon.events.mark()

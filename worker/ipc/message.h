@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -56,14 +56,16 @@ enum class MessageType : std::uint32_t {
   crash,
   paused,
   resumed,
-  done
+  done,
+  wanted
 };
 
 enum class RetireReason : std::uint32_t { asked, terminated, count_ };
 
-enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, socket, count_ };
-inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",     "accept_error",  "fork_error",
-                                                         "max_connection_rate", "proxy_headers", "listening_socket"};
+enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, headers, socket, total, places, count_ };
+inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",        "accept_error",  "fork_error",
+                                                         "max_connection_rate",    "proxy_headers", "listening_socket",
+                                                         "daemon_max_connections", "places"};
 
 // The step at which a start failed.
 enum class Stage : std::uint32_t {
@@ -294,7 +296,13 @@ struct Done {
   }
 };
 
+// Clients wait, and the listener's lease leaves no place for them (lease.h): may it have more? There is no message in
+// answer: the master writes another lease, or that there is none, and rings the bell.
+struct Wanted {
+  static constexpr auto kType = MessageType::wanted;
+};
+
 using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket, End>;
-using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done>;
+using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done, Wanted>;
 
 }  // namespace bulkhead::ipc

@@ -31,16 +31,22 @@ enum class Refusal : std::uint32_t {
   rate,
   max_connections,
   handler_start,
+  daemon_max,  // daemon.max_connections
   count_
 };
 
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::count_);
 // The config's and the control protocol's words.
-inline constexpr sys::EnumWords<Refusal> kRefusalWords{"denied",  "proxy",           "proxy_timeout",
-                                                       "penalty", "per_source",      "rate_per_source",
-                                                       "rate",    "max_connections", "handler_start"};
+inline constexpr sys::EnumWords<Refusal> kRefusalWords{
+    "denied",          "proxy", "proxy_timeout",   "penalty",       "per_source",
+    "rate_per_source", "rate",  "max_connections", "handler_start", "daemon_max_connections"};
 [[nodiscard]] constexpr std::string_view refusal_text(Refusal refusal) noexcept {
   return kRefusalWords.text(refusal, "unknown");
+}
+
+// Those that on_full speaks of.
+[[nodiscard]] constexpr bool is_capacity(Refusal refusal) noexcept {
+  return refusal == Refusal::rate || refusal == Refusal::max_connections || refusal == Refusal::daemon_max;
 }
 
 // The room of a table, and its listener's limits, which may change within it.

@@ -26,7 +26,7 @@ TableLayout::TableLayout(const TableRoom& room) noexcept
       // Room for any rate: one that changes keeps its place.
       slots(rate + round_to_page(std::size_t{kMaxRate} * sizeof(std::int64_t))),
       words(slots + round_to_page(std::size_t{room.slots} * sizeof(Slot))),
-      sources(words + round_to_page(std::size_t{room.slots} * sizeof(std::uint64_t))),
+      sources(words + round_to_page(bytes_of_words(room))),
       size(sources + SourceLayout(room.slots, room.sources).size) {}
 
 sys::Result<TableLayout> layout_in(int memfd, const TableRoom& room) {

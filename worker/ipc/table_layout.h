@@ -1,12 +1,13 @@
-// How a connection table (worker/ipc/table/table.h) lies in its memfd: header, rate, slots, the master's words,
-// sources, each on pages of its own. The room of each part never changes and is not in the table: a worker has it from
-// its sealed plan, and the master knows it.
+// How a connection table (worker/ipc/table/table.h) lies in its memfd: header, rate, slots, the master's words
+// (one for each slot, then those of worker/ipc/lease.h), sources, each on pages of its own. The room of each part never
+// changes and is not in the table: a worker has it from its sealed plan, and the master knows it.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "worker/ipc/lease.h"
 #include "worker/ipc/slot.h"
 #include "worker/ipc/source_layout.h"
 #include "worker/sys/fd.h"
@@ -49,6 +50,11 @@ struct TableHeader {
 
   alignas(64) WorkerRecord workers[kMaxWorkers];
 };
+
+// The bytes of the master's words.
+[[nodiscard]] constexpr std::size_t bytes_of_words(const TableRoom& room) noexcept {
+  return (std::size_t{room.slots} + kExtraWords) * sizeof(std::uint64_t);
+}
 
 struct TableLayout {
   explicit TableLayout(const TableRoom& room) noexcept;

@@ -30,7 +30,7 @@ std::size_t header_size() noexcept {
   return round_to_page(sizeof(TableHeader));
 }
 std::size_t words_size(const TableRoom& room) noexcept {
-  return round_to_page(std::size_t{room.slots} * sizeof(std::uint64_t));
+  return round_to_page(bytes_of_words(room));
 }
 
 // How many whole values were read.
@@ -142,6 +142,21 @@ MasterWord TableView::word(std::uint32_t slot) const noexcept {
 
 void TableView::write(std::uint32_t slot, const MasterWord& word) noexcept {
   if (slot < room_.slots) __atomic_store_n(&words_[slot], word_of(word), __ATOMIC_RELEASE);
+}
+
+void TableView::write(const Lease& lease, std::uint32_t total) noexcept {
+  if (words_ == nullptr) return;
+  __atomic_store_n(&words_[room_.slots + kTotalWord], std::uint64_t{total}, __ATOMIC_RELEASE);
+  __atomic_store_n(&words_[room_.slots + kLeaseWord], word_of(lease), __ATOMIC_SEQ_CST);
+}
+
+std::uint32_t TableView::places_taken() const noexcept {
+  if (header_ == nullptr) return 0;
+  return std::min(__atomic_load_n(&header_->counts.used, __ATOMIC_SEQ_CST), kMaxConnections);
+}
+
+bool TableView::is_locked() const noexcept {
+  return header_ != nullptr && header_->lock.word.load(std::memory_order_seq_cst) != 0;
 }
 
 bool TableView::is_open(std::uint32_t slot, const MasterWord& word) const noexcept {

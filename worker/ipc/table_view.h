@@ -1,6 +1,6 @@
 // The master's side of a connection table (worker/ipc/table/table.h): copies, by value, of memory that hostile
 // processes change at any moment. It has no lock and no algorithm, its mapping of the header is read-only, and all that
-// it can write is one word for each slot that the master owns.
+// it can write is one word for each slot that the master owns, and the listener's lease.
 //
 // Every value is loaded once. Callers check the copy before they use it as an index, a pid or a length, and believe
 // none of it.
@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "worker/ipc/lease.h"
 #include "worker/ipc/master_word.h"
 #include "worker/ipc/slot.h"
 #include "worker/ipc/source_layout.h"
@@ -56,6 +57,14 @@ class TableView {
   void write(std::uint32_t slot, const MasterWord& word) noexcept;
   // A word that is an order and has not been carried out.
   [[nodiscard]] bool is_open(std::uint32_t slot, const MasterWord& word) const noexcept;
+
+  // `total` is daemon.max_connections.
+  void write(const Lease& lease, std::uint32_t total) noexcept;
+  // Claimed, serving and ending slots, at most kMaxConnections. While honest workers change it, it is never below what
+  // the table has: read after write(), it has every place that was taken without regard to that lease (lease.h).
+  [[nodiscard]] std::uint32_t places_taken() const noexcept;
+  // Somebody holds the table's lock, or died while he held it.
+  [[nodiscard]] bool is_locked() const noexcept;
 
   // The penalties that are not over, not all of the same moment.
   void penalties(std::int64_t now_ns, const std::function<void(const PenaltyRecord&)>& visit) const;

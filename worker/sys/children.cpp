@@ -17,7 +17,8 @@ namespace bulkhead::sys {
 std::vector<pid_t> ChildWalk::next() noexcept {
   if (!file_) {
     std::array<char, 64> path{};
-    std::snprintf(path.data(), path.size(), "/proc/self/task/%d/children", getpid());
+    const pid_t parent = parent_ != 0 ? parent_ : getpid();
+    std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/children", parent, parent);
     file_.reset(open(path.data(), O_RDONLY | O_CLOEXEC));
     cut_ = 0;
   }

@@ -41,6 +41,8 @@ def _short(told):
 def _state_agrees(node, told):
     if node.state == CRASHING:
         return told["state"] in ("starting", "running", "waiting")
+    if node.state == STOPPED and node.is_job:
+        return told["state"] in ("stopped", "finished")
     return told["state"] == node.state
 
 
@@ -72,8 +74,11 @@ def _compare_listener(node, told, must, pids):
 
 
 def _compare_supervisor(node, told, must, pids):
-    own, theirs = [one.id for one in node.children], [one["id"] for one in told["children"]]
+    own, theirs = [one.id for one in node.children], [one["id"] for one in told["children"] if one["state"] != "disabled"]
     must(f"has the children {own}; told are {theirs}", own == theirs)
+    disabled = [one["id"] for one in node.spec["children"] if not one.get("enabled", True) and not node.child(one["id"])]
+    must(f"has the disabled children {disabled}", disabled ==
+         [one["id"] for one in told["children"] if one["state"] == "disabled"])
     missing = {name: ["stopped" if why == "stopped" else "deleted"] for name, why in node.gone.items() if why != "ended"}
     must(f"misses {missing}", {one["id"]: one["differs"] for one in told.get("missing", [])} == missing)
 

@@ -1,21 +1,25 @@
-"""Ten configurations of one small tree, for reloads between any two of them. Everything in them is quick: short delays, short time
+"""Twelve configurations of one small tree, for reloads between any two of them. Everything in them is quick: short delays, short time
 limits, and nothing that a supervisor counts ever runs out, except in `s`, which gives up after its third restart."""
 
 import copy
 import os
 
-COUNT = 10
+COUNT = 12
 NEVER_GIVES_UP = {"max_restarts": 1000000, "max_seconds": 3600}
 QUICK = {"min": "10ms", "max": "40ms", "factor": 2, "jitter": 0.0, "reset_after": "60s"}
 
-# The program of each process of this test; its last arguments are its name and its kind. While a
-# file `broken.NAME` exists it crashes at once.
+# The program of each process of this test, and of the commands around its runs; its last arguments are its name and its kind. While a
+# file `broken.NAME` exists it crashes at once. `runs.NAME` has a word for each run and each command.
 SERVICE = """#!/bin/sh
+case $3 in
+pre | post) echo $3 >> "$1/runs.$2"; exit ;;
+esac
+echo run >> "$1/runs.$2"
 [ -e "$1/broken.$2" ] && exit 3
 case $3 in
 plain) exec sleep 100000 ;;
 wrapped) sleep 100000; exit 1 ;;
-once) exit 0 ;;
+once | job) exit 0 ;;
 slow) trap 'sleep 0.1; exit 0' TERM; sleep 100000 & wait ;;
 stubborn) trap '' TERM; exec sleep 100000 ;;
 polite) trap 'exit 0' USR1; echo > /proc/self/fd/$NOTIFY_FD; sleep 100000 & wait ;;
@@ -23,9 +27,11 @@ esac
 """
 
 PATHS = ["root/a", "root/p", "root/u", "root/w", "root/t", "root/j", "root/s", "root/s/b", "root/s/q", "root/s/d", "root/c", "root/z",
-         "root/z/b", "root/s/n", "root/x", "root/s/x"]
+         "root/z/b", "root/s/n", "root/x", "root/s/x", "root/k", "root/m"]
 LISTENERS = ["root/a", "root/u", "root/s/b", "root/c", "root/z/b", "root/p"]
-PROCESSES = ["root/p", "root/w", "root/t", "root/s/q", "root/s/d", "root/x", "root/s/x"]
+PROCESSES = ["root/p", "root/w", "root/t", "root/s/q", "root/s/d", "root/x", "root/s/x", "root/m"]
+# Those with a pre_start and a post_stop in every file.
+HOOKED = ["root/t", "root/s/d"]
 SUPERVISORS = ["root", "root/s", "root/z"]
 
 
@@ -41,8 +47,14 @@ class Configurations:
     def process(self, name, kind="plain", **keys):
         ready = "notify_fd" if kind == "polite" else "exec"
         argv = [os.path.join(self.directory, "service"), self.directory, name, kind]
-        return {"id": name, "type": "process", "argv": argv + keys.pop("more", []), "ready": ready, "restart_delay": QUICK,
+        if not keys.get("oneshot"):
+            keys["ready"] = ready
+        return {"id": name, "type": "process", "argv": argv + keys.pop("more", []), "restart_delay": QUICK,
                 "shutdown": "300ms" if kind == "stubborn" else "3s", **keys}
+
+    def hooked(self, name, kind="plain", **keys):
+        own = self.process(name, kind, **keys)
+        return {**own, "pre_start": [*own["argv"][:3], "pre"], "post_stop": [*own["argv"][:3], "post"]}
 
     def listener(self, name, *listen, **keys):
         return {"id": name, "type": "listener", "listen": list(listen), "workers": 1, "handler": "echo", "shutdown": "300ms",
@@ -61,18 +73,20 @@ class Configurations:
     # --- files
 
     def base(self):
-        inner = [self.listener("b", self.address(2)), self.process("q", "polite", restart="transient"), self.process("d", "slow")]
+        inner = [self.listener("b", self.address(2)), self.process("q", "polite", restart="transient"), self.hooked("d", "slow")]
         return {"a": self.listener("a", self.address(0), workers=2),
-                "p": self.process("p"),
+                "p": self.hooked("p"),
                 "u": self.cat("u", self.path("u.sock"), self.address(1)),
                 "w": self.process("w", "wrapped"),
-                "t": self.process("t", restart="temporary"),
+                "t": self.hooked("t", restart="temporary"),
                 "j": self.process("j", "once", restart="transient"),
+                "k": self.process("k", "job", oneshot=True),
+                "m": self.process("m", start="manual"),
                 "s": {"id": "s", "type": "supervisor", "strategy": "rest_for_one", "max_restarts": 3, "max_seconds": 3600,
                       "restart_delay": QUICK, "children": inner}}
 
     def _1(self, tree):  # other arguments
-        for name in ("p", "j", "t"):
+        for name in ("p", "j", "t", "k", "m"):
             tree[name]["argv"].append("again")
 
     def _2(self, tree):  # removed
@@ -109,6 +123,20 @@ class Configurations:
         tree["s"]["children"][1]["restart"] = "permanent"
         tree["s"]["children"][2]["restart"] = "temporary"
 
+    def _10(self, tree):  # some are not to be started
+        for name in ("a", "p", "m"):
+            tree[name]["enabled"] = False
+        tree["s"]["children"][1]["enabled"] = False
+
+    def _11(self, tree):  # started by operators or not, other commands around the runs, jobs and no jobs
+        tree["m"]["start"] = "auto"
+        tree["w"]["start"] = "manual"
+        tree["p"].pop("pre_start")
+        tree["p"]["post_stop"].append("again")
+        tree["k"].update(oneshot=False, restart="transient")
+        tree["j"].update(oneshot=True)
+        del tree["j"]["restart"], tree["j"]["ready"]
+
     def children(self, number):
         tree = self.base()
         if number:
@@ -116,7 +144,7 @@ class Configurations:
         return list(tree.values())
 
     def file(self, number):
-        """The whole file: one of ten, or "invalid" or "occupied", which a daemon must refuse."""
+        """The whole file: one of twelve, or "invalid" or "occupied", which a daemon must refuse."""
         children = self.children(number if isinstance(number, int) else 0)
         if number == "invalid":
             children[0]["workers"] = -1

@@ -104,6 +104,7 @@ class Sequence:
                 raise Finding(nearest[0][0] if nearest else "restless", "; ".join(words for _, words in nearest) or "never at rest")
             time.sleep(AT_REST)
         world.speak(agreeing[0])
+        world.check_runs([path for path, node in agreeing[0].nodes() if node.type == "process" and node.state == RUNNING])
         if not seen.connections and not crashing:
             world.check_descriptors(seen)
         if world.file_in_effect and not any(model.deviates() for model in agreeing):

@@ -10,7 +10,12 @@ OK, BUSY, REFUSED = "ok", "busy", "refused"
 
 # The keys of a process that a reload changes without restarting it.
 IN_PLACE = {"restart", "significant", "shutdown", "start_timeout", "watchdog", "restart_delay", "normal_exit", "permanent_failure_exit",
-            "stop_signal", "reload_signal"}
+            "stop_signal", "reload_signal", "start", "pre_start", "post_stop"}
+
+
+def enabled(spec):
+    """The children of a supervisor that are to be started."""
+    return [one for one in spec["children"] if one.get("enabled", True)]
 
 
 class Node:
@@ -50,7 +55,15 @@ class Node:
 
     @property
     def restart(self):
-        return self.spec.get("restart", "permanent")
+        return self.spec.get("restart", "transient" if self.is_job else "permanent")
+
+    @property
+    def is_job(self):
+        return self.spec.get("oneshot", False)
+
+    @property
+    def is_manual(self):
+        return self.spec.get("start") == "manual"
 
     def is_reached_over_unix(self):
         return any(address.startswith("unix:") for address in self.spec["listen"])
@@ -88,6 +101,17 @@ class Model:
             node = node and node.child(name)
         return node
 
+    def is_disabled(self, path):
+        """The file has it, or a supervisor above it, as `"enabled": false`."""
+        spec = self.supervisor
+        for name in path.split("/")[1:]:
+            spec = next((one for one in spec.get("children", []) if one["id"] == name), None)
+            if spec is None:
+                return False
+            if not spec.get("enabled", True):
+                return self.find(path) is None
+        return False
+
     def parent(self, path):
         return self.find(path.rpartition("/")[0])
 
@@ -111,7 +135,7 @@ class Model:
         """Something is not as the file says, by an operator's will or its own end."""
         return any(node.gone or node.origin == "added" or (node.type != "supervisor" and node.state == STOPPED)
                    or node.suspended or (node.type == "listener" and node.workers != node.spec["workers"])
-                   for _, node in self.nodes())
+                   for _, node in self.nodes() if not (node.is_manual and node.state == STOPPED))
 
     def differs(self, path, node):
         """What `tree` must tell; None: not known."""
@@ -119,7 +143,7 @@ class Model:
             return ["added"]
         if node.suspended is None:
             return None
-        words = {"stopped": node.state == STOPPED and node.by_operator, "suspended": node.suspended, "scaled": path in self.scaled}
+        words = {"stopped": node.state == STOPPED and node.by_operator and not node.is_manual, "suspended": node.suspended, "scaled": path in self.scaled}
         return [word for word, is_so in words.items() if is_so]
 
     # --- starting and ending
@@ -136,13 +160,14 @@ class Model:
         else:
             node.state = RUNNING
             node.restarts, node.gone = 0, {}
-            node.children = [Node(spec) for spec in node.spec["children"]]
+            node.children = [Node(spec) for spec in enabled(node.spec)]
             for child in node.children:
                 before = old and old.child(child.id)
                 child.accepted = None  # a listener that an earlier life of this supervisor had goes on counting
                 if before and before.type == child.type == "listener":
                     self._continue(child, before)
-                self._start(child, f"{path}/{child.id}", before)
+                if not child.is_manual:
+                    self._start(child, f"{path}/{child.id}", before)
 
     def _continue(self, node, old):
         node.conns, node.queued, node.suspended = old.conns, old.queued, old.suspended
@@ -153,7 +178,7 @@ class Model:
         if node.id in self.broken:
             node.state = CRASHING
         else:
-            node.state = STOPPED if node.kind == "once" else RUNNING
+            node.state = STOPPED if node.kind in ("once", "job") else RUNNING
 
     def _drop(self, node):
         """The connections of everything at and below it end, and the workers with their numbers."""
@@ -257,6 +282,26 @@ class Model:
         self._start(node, path, copy.deepcopy(node))
         return OK
 
+    def restart_dependents(self, choose, path):
+        """With what the strategy ties to it. Those that have ended stay so, temporary ones are removed."""
+        node, parent, error = self._addressed(path)
+        if error:
+            return error
+        group = self._group(parent, node)
+        answer = self.restart(choose, path)
+        if answer != OK:
+            return answer
+        for one in group:
+            below = f"{path.rpartition('/')[0]}/{one.id}"
+            if one is node:
+                continue
+            if one.restart == "temporary":
+                self._drop(one)
+                self._remove(parent, one, "ended", below)
+            elif one.state != STOPPED:
+                self._start(one, below, copy.deepcopy(one))
+        return OK
+
     def delete(self, choose, path):
         node, parent, error = self._addressed(path)
         error = error or self._why_not_ended(choose, node)
@@ -352,6 +397,18 @@ class Model:
 
     def end_process(self, choose, path):
         return self.kill_process(choose, path, normal=True)
+
+    def signal(self, choose, path, name):
+        node = self.find(path)
+        if node is None:
+            return choose("noproc", "not_found")
+        if node.type != "process" or node.state == STOPPED:
+            return REFUSED
+        if node.state == CRASHING:
+            return choose(OK, REFUSED)
+        if name != "CONT":
+            self.kill_process(choose, path, normal=name == "USR1")
+        return OK
 
     def kill_worker(self, choose, path, how):
         node = self.find(path)
@@ -452,7 +509,7 @@ class Model:
         self.reload(choose, number, supervisor)
         self.scaled = {}
         for path, node in self.nodes():
-            if node.by_operator:
+            if node.by_operator and not node.is_manual:
                 self._start(node, path)
             if node.type == "listener" and node.state == RUNNING:
                 self._unscale(node)
@@ -460,17 +517,29 @@ class Model:
                 self._serve_queue(node)
         return OK
 
+    def confirmed(self, choose, number, supervisor):
+        """A reload that is confirmed."""
+        return self.reload(choose, number, supervisor)
+
+    def unconfirmed(self, choose, number, supervisor):
+        """One that is not, so the file before comes back."""
+        before = self.supervisor
+        answer = self.reload(choose, number, supervisor)
+        if answer == OK:
+            self.reload(choose, number, before)
+        return answer
+
     def _unscale(self, node):
         if node.workers != node.spec["workers"]:
             node.workers = node.spec["workers"]
             self._renew(node, "some")
 
     def _reload_supervisor(self, choose, node, path, spec):
-        old = {one["id"]: one for one in node.spec["children"]}
+        old = {one["id"]: one for one in enabled(node.spec)}
         node.spec = spec
         if node.state != RUNNING:
             return
-        new = {one["id"]: one for one in spec["children"]}
+        new = {one["id"]: one for one in enabled(spec)}
         kept = {one.id: one for one in node.children}
         for one in node.children:
             if one.origin == "file" and (one.id not in new or new[one.id]["type"] != one.type):
@@ -479,7 +548,7 @@ class Model:
                 del kept[one.id]
         added = [one for one in node.children if one.origin == "added" and one.id in kept]
         node.children = []
-        for child in spec["children"]:
+        for child in enabled(spec):
             below = f"{path}/{child['id']}"
             if child["id"] in kept:
                 self._reload_child(choose, kept[child["id"]], below, child, old.get(child["id"], child))
@@ -488,7 +557,8 @@ class Model:
                 node.gone.pop(child["id"], None)
                 node.children.append(Node(child))
                 node.children[-1].accepted = None if self.loose or self.left_queues & set(child.get("listen", [])) else 0
-                self._start(node.children[-1], below)
+                if not node.children[-1].is_manual:
+                    self._start(node.children[-1], below)
                 if self.loose:
                     self._perhaps_taken_back(choose, node.children[-1], self.removed.get(below))
         node.gone = {name: why for name, why in node.gone.items() if name in new}
@@ -526,12 +596,14 @@ class Model:
                 self._serve_queue_of_removed(choose, node, old, spec)
         elif changed - IN_PLACE and node.state != STOPPED:
             self._start(node, path)
+        elif old.get("start") == "manual" and not node.is_manual and node.state == STOPPED and not node.by_operator:
+            self._start(node, path)
 
 
 def _workers_by_path(spec, path):
     """The listeners of a file and their numbers of workers."""
     out = {path: spec["workers"]} if spec.get("type") == "listener" else {}
-    for child in spec.get("children", []):
+    for child in enabled(spec) if "children" in spec else []:
         out.update(_workers_by_path(child, f"{path}/{child['id']}"))
     return out
 

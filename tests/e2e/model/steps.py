@@ -6,12 +6,14 @@ import json
 import random
 
 from . import configurations
-from .state import BUSY, outcomes
+from .state import BUSY, REFUSED, outcomes
 
 # Commands of the control socket: what may be asked at once.
-COMMANDS = ("stop", "start", "restart", "delete", "add", "scale", "suspend", "resume", "drain", "reload", "reset", "upgrade")
-WEIGHTS = {"stop": 6, "start": 8, "restart": 6, "delete": 5, "add": 4, "scale": 4, "suspend": 3, "resume": 3, "drain": 2, "reload": 14, "reset": 3,
-           "upgrade": 4, "kill_process": 8, "end_process": 3, "kill_worker": 6, "kill_connection": 4, "connect": 14, "leave": 2,
+COMMANDS = ("stop", "start", "restart", "restart_dependents", "delete", "add", "scale", "suspend", "resume", "drain", "reload", "reset", "upgrade")
+# Those about the node that they name first.
+PATH_COMMANDS = ("stop", "start", "restart", "restart_dependents", "delete", "add", "scale", "suspend", "resume", "drain", "signal")
+WEIGHTS = {"stop": 6, "start": 8, "restart": 6, "restart_dependents": 3, "delete": 5, "add": 4, "scale": 4, "suspend": 3, "resume": 3, "drain": 2, "reload": 14, "reset": 3, "confirmed": 2,
+           "unconfirmed": 1, "signal": 3, "upgrade": 4, "kill_process": 8, "end_process": 3, "kill_worker": 6, "kill_connection": 4, "connect": 14, "leave": 2,
            "breaks": 2, "mends": 3, "starve": 1, "master_dies": 1, "at_once": 8}
 FILES = [*range(configurations.COUNT), *range(configurations.COUNT), 0, 0, 0, 0, "invalid", "occupied"]
 
@@ -47,11 +49,13 @@ def _process(rng):
 
 
 _ARGUMENTS = {
-    "stop": _path, "start": _path, "restart": _path, "delete": _path, "suspend": _listener, "resume": _listener,
+    "stop": _path, "start": _path, "restart": _path, "restart_dependents": _path, "delete": _path, "suspend": _listener, "resume": _listener,
     "add": lambda rng: [rng.choice(configurations.SUPERVISORS), "x"],
     "scale": lambda rng: [rng.choice(configurations.LISTENERS), rng.choice([1, 2, 3, 4])],
     "drain": lambda rng: [rng.choice([None, *configurations.LISTENERS])],
     "reload": lambda rng: [rng.choice(FILES)], "reset": lambda rng: [rng.choice(FILES)],
+    "confirmed": lambda rng: [rng.choice(FILES)], "unconfirmed": lambda rng: [rng.choice(FILES)],
+    "signal": lambda rng: [rng.choice(configurations.PATHS), rng.choice(["CONT", "KILL", "USR1"])],
     "upgrade": lambda rng: [],
     "kill_process": _process, "end_process": _process,
     "kill_worker": lambda rng: [rng.choice(configurations.LISTENERS), rng.choice(["KILL", "KILL", "TERM", "SEGV"])],
@@ -89,8 +93,8 @@ def spoils(step, path):
 
 
 def reads(step):
-    """It reads a file; `reset` is a reload with --reset."""
-    return step[0] in ("reload", "reset")
+    """It reads a file: `reset` is a reload with --reset, the others are with --confirm."""
+    return step[0] in ("reload", "reset", "confirmed", "unconfirmed")
 
 
 def parts(step):
@@ -101,6 +105,8 @@ def parts(step):
 def apply(model, choose, step, files):
     """Does to the model what the step does to a daemon; returns the answer. `files`: the configurations."""
     name, *words = step
+    if name in PATH_COMMANDS and words[0] and model.is_disabled(words[0]):
+        return REFUSED
     if name == "add":
         return model.add(choose, words[0], files.added(words[1]))
     if reads(step):

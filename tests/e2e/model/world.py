@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -47,6 +48,7 @@ class World:
         self.descriptors = {}  # tree -> how many of which kind the master had
         self.file_in_effect = True  # the file that is there is the one that the daemon has read last
         self.last_refusal = ""
+        self.runs_certain = True  # every command around a run could be executed
 
     def start(self, config):
         self.daemon = Daemon(self.program, self.directory, config, preexec=_own_group)
@@ -61,8 +63,10 @@ class World:
             self.result("explain", path=node["path"])
         events = self.result("events")
         self.control.close()
+        complaints = self.daemon.complaints()
+        self.check_runs(())
         lost = not events["events"] or events["events"][0]["seq"] != 1
-        return ([] if lost else unpaired(events["events"])) + self.daemon.complaints()
+        return ([] if lost else unpaired(events["events"])) + complaints
 
     def destroy(self):
         """Whatever state it is in; returns what was still running."""
@@ -95,6 +99,8 @@ class World:
         if reads(step):
             self._write(words[0])
             return "reload", {"wait": True, **({"reset": True} if name == "reset" else {})}
+        if name == "restart_dependents":
+            return "restart", {"path": words[0], "with_dependents": True}
         if name == "upgrade":
             return "upgrade", {"wait": True}
         if name == "drain":
@@ -154,6 +160,25 @@ class World:
             raise failures[0]
         return tuple(answers)
 
+    def _confirmed(self, model, number):
+        self._write(number)
+        answer = self._ask(self.control, "reload", {"wait": True, "confirm": "60s"})
+        self.file_in_effect = answer == OK
+        if answer == OK and "unconfirmed" in self.result("status"):
+            self.result("confirm")
+        return answer
+
+    def _unconfirmed(self, model, number):
+        self._write(number)
+        answer = self._ask(self.control, "reload", {"wait": True, "confirm": "1s"})
+        self.file_in_effect = False
+        deadline = time.monotonic() + DEADLINE
+        while "unconfirmed" in self.result("status"):
+            if time.monotonic() > deadline:
+                raise Finding("hang", "the configuration before does not come back")
+            time.sleep(0.02)
+        return answer
+
     # --- of nature
 
     def _pid(self, path):
@@ -175,6 +200,14 @@ class World:
         while self._pid(path) == pid:
             if time.monotonic() > deadline:
                 raise Finding("tree", f"{path}: {pid} was killed and is still in the tree")
+
+    def _signal(self, model, path, name):
+        node = model.find(path)
+        pid = self._pid(path)
+        answer = self._ask(self.control, "signal", {"path": path, "signal": name})
+        if answer == OK and pid and name != "CONT" and node and node.state == "running":
+            self._wait_dead(pid, path)
+        return answer
 
     def _end_process(self, model, path):
         self._kill_process(model, path, signal.SIGUSR1)
@@ -209,6 +242,9 @@ class World:
     def _master_dies(self, model):
         """With its clients gone its workers follow it, and another one starts at once."""
         self.daemon.kill_master()
+        for path in configurations.HOOKED:  # nobody executes the post_stop of what was running
+            if os.path.exists(self._runs_of(path)):
+                os.unlink(self._runs_of(path))
         self.forget(set(self.clients))
         self.control.close()
         self.start({**self.files.file(0), "supervisor": model.supervisor})
@@ -235,11 +271,13 @@ class World:
                 thread.join()
             for control in controls:
                 control.close()
+        self.check_runs(())
 
     def _starve(self, model, path):
         node = model.find(path)
         if node is None or node.type == "supervisor" or node.state != "running":
             return
+        self.runs_certain = False
         try:
             NO_FORKS.close()
             since = self.control.call("events")["result"]["last_seq"]
@@ -375,6 +413,30 @@ class World:
             wait_until(lambda: not more(), 2)
         except Timeout:
             raise Finding("descriptors", f"the master has more open than before: {more()}") from None
+
+    def _runs_of(self, path):
+        return os.path.join(self.directory, "runs." + path.rpartition("/")[2])
+
+    def check_runs(self, running):
+        """Each run has been between its pre_start and its post_stop; those at the paths `running` go on. Of one that was ended at
+        once, a command or the program may not have come to write."""
+        for path in configurations.HOOKED if self.runs_certain else ():
+            wanted = r"((pre\n(run\n)?)?post\n)*" + (r"pre\nrun\n" if path in running else "")
+
+            def is_as_wanted():
+                return re.fullmatch(wanted, self._runs(path))
+            try:
+                wait_until(is_as_wanted, 2)
+            except Timeout:
+                state = "runs" if path in running else "does not run"
+                raise Finding("runs", f"{path} {state}; of its runs: {self._runs(path).split()[-12:]}") from None
+
+    def _runs(self, path):
+        try:
+            with open(self._runs_of(path)) as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
 
     def observe(self):
         self._must_run()

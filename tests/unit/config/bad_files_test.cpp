@@ -31,7 +31,7 @@ constexpr BadFile kBadFiles[] = {
     {"an unknown key without a similar one", Shape::top, R"("plugins":{})",
      R"(bad.json:2:1: /plugins: unknown key "plugins" at the top level; known: $schema, daemon, control, log, include, supervisor)"},
     {"a key at the wrong level", Shape::top, R"("max_connections":10)",
-     R"(bad.json:2:1: /max_connections: unknown key "max_connections" at the top level; it is a key of listener, rule)"},
+     R"(bad.json:2:1: /max_connections: unknown key "max_connections" at the top level; it is a key of daemon, listener, rule)"},
     {"a comment key", Shape::top, R"("_comment":"mine")",
      R"(bad.json:2:1: /_comment: unknown key "_comment" at the top level; known: $schema, daemon, control, log, include, supervisor)"},
     {"an empty key", Shape::top, R"("":1)",
@@ -156,6 +156,8 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:17: /supervisor/children/0/start_timeout: expected a duration from "1ms" to "8760h" or "infinity", got the string "99999999999999999999h")"},
     {"a duration that may not be infinite", Shape::listener, R"("restart_delay":{"max":"infinity"})",
      R"(bad.json:2:24: /supervisor/children/0/restart_delay/max: expected a duration from "0s" to "8760h", got the string "infinity"; it must be finite here)"},
+    {"all places reserved", Shape::top, R"("daemon":{"max_connections":9,"reserved_connections":9})",
+     R"(bad.json:2:54: /daemon/reserved_connections: it leaves no place for other listeners: max_connections is 9)"},
     {"infinity misspelled", Shape::top, R"("daemon":{"drain_timeout":"infinty"})",
      R"(bad.json:2:27: /daemon/drain_timeout: expected a duration from "0s" to "8760h" or "infinity", got the string "infinty"; did you mean "infinity"?)"},
     {"a word misspelled", Shape::root, R"("strategy":"one_for_al")",
@@ -378,7 +380,7 @@ constexpr BadFile kBadFiles[] = {
     {"a schema that is not a string", Shape::top, R"("$schema":5)",
      R"(bad.json:2:11: /$schema: expected a string, got the number 5)"},
     {"many errors at once", Shape::whole, "{\"supervisor\":{\"strategy\":\"one\",\"children\":[\n{\"id\":\"a\",\"type\":\"listener\",\"listen\":\"4040x\",\"handler\":\"echo\",\"backlog\":0},\n{\"id\":\"a\",\"type\":\"process\",\"argv\":[\"sh\"],\"ready\":\"soon\"}]},\n\"daemon\":{\"drain\":\"5s\"},\n\"log\":{\"level\":1}}",
-     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout, pid_file, lame_duck, close_spread)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
+     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout, pid_file, lame_duck, close_spread, max_connections, reserved_connections)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
 };
 // clang-format on
 

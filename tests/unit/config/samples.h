@@ -10,7 +10,8 @@ inline constexpr std::string_view kSmallest = R"({ "supervisor": { "children": [
 
 inline constexpr std::string_view kEverything = R"({
   "$schema": "bulkhead.schema.json",
-  "daemon": {"drain_timeout": "infinity", "pid_file": "/run/bulkhead.pid", "lame_duck": "3s", "close_spread": "2s"},
+  "daemon": {"drain_timeout": "infinity", "pid_file": "/run/bulkhead.pid", "lame_duck": "3s", "close_spread": "2s",
+             "max_connections": 5000, "reserved_connections": 4},
   "control": {"socket": "/run/x/control.sock", "mode": "660", "group": "staff"},
   "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "addresses": "prefix", "connections": ["start", "end"],
           "facility": "local3", "identity": "front"},
@@ -26,7 +27,7 @@ inline constexpr std::string_view kEverything = R"({
        "ipv6only": true, "mode": "600", "owner": "alice", "nodelay": false,
        "keepalive": {"idle": "1500ms", "interval": "32767s", "probes": 1}, "freebind": true, "device": "eth0",
        "rcvbuf": "64K", "sndbuf": 4096, "workers": 3, "max_unavailable": "25%",
-       "max_restarts": 1000000, "max_seconds": 60, "max_connections": 1000000,
+       "max_restarts": 1000000, "max_seconds": 60, "max_connections": 1000000, "reserved": true,
        "max_connections_per_source": 10, "source_prefix": {"v4": 24, "v6": 56},
        "max_rate_per_source": {"count": 5, "per": "1m"},
        "penalties": {"mode": "log", "crash": "2m", "timeout": "0s", "no_input": "3s", "exit": {"0": "1s", "255": "2s"},

@@ -61,6 +61,9 @@ constexpr Case kCases[] = {
     {Shape::top, R"("log":{"level":"error","connections":["start"]})", "/log/connections: ", "the log's level is higher"},
     {Shape::top, R"("log":{"target":"/tmp/log","facility":"mail"})", "/log/facility: ", "does not go to a log daemon"},
     {Shape::top, R"("daemon":{"drain_timeout":"infinity","close_spread":"1s"})", "/daemon/close_spread: ", "\"infinity\""},
+    {Shape::top, R"("daemon":{"reserved_connections":1})", "/daemon/reserved_connections: ", "max_connections is \"unlimited\""},
+    {Shape::top, R"("daemon":{"max_connections":9,"reserved_connections":1})", "/daemon/reserved_connections: ", "no listener is \"reserved\""},
+    {Shape::listener, R"("reserved":true)", "/reserved: ", "the daemon's max_connections is \"unlimited\""},
     {Shape::top, R"("control":{"group":"staff"})", "/control/group: ", "cannot connect"},
 };
 // clang-format on

@@ -536,6 +536,23 @@ TEST_CASE("a delete during a restart ends no connection") {
   CHECK(rig.is_running("root/echo"));
 }
 
+TEST_CASE("what two reloads discard is taken back at once, and both are answered") {
+  Rig rig(file_with(listener_entry("echo")));
+  rig.start();
+  (void)rig.connect("root/echo/1", 4711);
+  Asked first;
+  Asked second;
+  rig.operations.discard("root/echo", first.done());
+  rig.operations.discard("root/echo", second.done());
+  rig.settle();
+  REQUIRE(rig.operations.can_take_back("root/echo"));
+  rig.operations.take_back("root/echo");
+  CHECK(first.is_done());
+  CHECK(second.is_done());
+  CHECK(rig.operations.hand_over().empty());
+  CHECK(rig.listener_at("root/echo").gate().accepting());
+}
+
 TEST_CASE("what has gone by itself is discarded all the same") {
   Rig rig(file_with(process_entry("db")));
   rig.start();

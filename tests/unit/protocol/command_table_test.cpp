@@ -162,7 +162,11 @@ TEST_CASE("values that are nearly right are refused") {
     CHECK_FALSE(value_of(Kind::source, source));
   }
   CHECK(signal_word("poll") == "SIGIO");
-  for (const char* signal : {"", "SIG", "0", "32", "RTMIN", "-9", "TERMX", "SIGSIGTERM"})
+  CHECK(signal_word("sigrtmin+3") == "SIGRTMIN+3");
+  CHECK(signal_word("RTMIN+29") == "SIGRTMAX-1");
+  CHECK(signal_word("37") == "SIGRTMIN+3");
+  for (const char* signal :
+       {"", "SIG", "0", "32", "33", "65", "RTMIN-1", "RTMIN+31", "RTMAX+1", "-9", "TERMX", "SIGSIGTERM"})
     CHECK(signal_word(signal).empty());
   CHECK(value_of(Kind::path, std::string(5000, 'a')) == std::nullopt);
 }

@@ -366,6 +366,54 @@ TEST_CASE("a process that a failed reload could not start again is started by th
   }
 }
 
+const std::string kManualDb = process_entry("db", R"("start":"manual")");
+
+TEST_CASE("a process that the file no longer leaves to operators is started by the reload") {
+  Fixture f(kManualDb);
+  CHECK(f.rig.state("root/db") == NodeState::stopped);
+  CHECK(f.reload(kManualDb).empty());
+  SECTION("if nobody has started it") {
+    CHECK(f.reload(kDb) == Words{"started root/db start"});
+    CHECK(f.rig.is_running("root/db"));
+    CHECK(f.reload(kManualDb) == Words{"in_place root/db start"});
+    CHECK(f.rig.is_running("root/db"));
+  }
+  SECTION("and is left as it was if it does not start") {
+    f.rig.system.conduct("root/db", Conduct::no_fork);
+    CHECK(f.reload(kDb) == Words{"root/db did not start with the new configuration"});
+    f.rig.system.conduct("root/db", Conduct::serves);
+    CHECK(f.reload(kManualDb).empty());
+    CHECK(f.rig.state("root/db") == NodeState::stopped);
+    CHECK(f.reload(kDb) == Words{"started root/db start"});
+  }
+  SECTION("but not if an operator has stopped it") {
+    f.start("root/db");
+    f.stop("root/db");
+    CHECK(f.differ().empty());
+    CHECK(f.reload(kDb) == Words{"in_place root/db start"});
+    CHECK(f.rig.state("root/db") == NodeState::stopped);
+    CHECK(f.differ() == Words{"root/db stopped"});
+  }
+}
+
+TEST_CASE("what a reset starts is judged by the new file") {
+  SECTION("which leaves a stopped process to operators") {
+    Fixture f(kDb);
+    f.stop("root/db");
+    CHECK(f.reload(kManualDb, true) == Words{"in_place root/db start"});
+    CHECK(f.rig.state("root/db") == NodeState::stopped);
+    CHECK(f.differ().empty());
+  }
+  SECTION("which no longer does") {
+    Fixture f(kManualDb);
+    f.start("root/db");
+    f.stop("root/db");
+    CHECK(f.reload(kDb, true) == Words{"in_place root/db start", "started root/db"});
+    CHECK(f.rig.is_running("root/db"));
+    CHECK(f.differ().empty());
+  }
+}
+
 TEST_CASE("a reload with reset waits for a stop that is under way, and starts the node again") {
   Fixture f(kDb);
   f.rig.system.at("root/db").obeys = false;

@@ -143,7 +143,10 @@ running::Children::Observer Rig::children_observer() {
           [this](pid_t pid) { return strangers.contains(pid); },
           [this](pid_t pid, int) { strangers_reaped.push_back(pid); },
           [this](net::Listener& listener) { sockets_lost.push_back(listener.path()); },
-          [](net::Listener&) {}};
+          [](net::Listener&) {},
+          [this](net::Listener& listener) {
+            if (on_wanted) on_wanted(listener);
+          }};
 }
 
 procedure::StopSequence::Times Rig::stop_times() const {

@@ -114,6 +114,7 @@ class Rig final : private running::Engine::Effects {
   int times_ready = 0;
   bool is_done = false;
   bool ports_stay = false;  // a service manager keeps the sockets
+  std::function<void(net::Listener&)> on_wanted{};
 
  private:
   void start(const supervision::NodeView& child, const supervision::NodeView& parent, supervision::RunId run) override;

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -470,6 +471,7 @@ TEST_CASE("a post_stop has a time limit even if the start has none") {
     REQUIRE(deadline);
     CHECK(*deadline > now() + least);
     CHECK(*deadline <= now() + most);
+    CHECK_FALSE(rig.children.signal_process(rig.run_of("root/db"), SIGHUP));  // it is not for the command
   }
 }
 

@@ -69,6 +69,10 @@ void WatchedTree::note(const Event& event) {
     if (process != processes_.end() && process->second.node == exited->node) processes_.erase(process);
   } else if (const auto* operation = std::get_if<OperationRequested>(&event)) {
     unanswered_.insert(operation->token);
+    const bool starts =
+        operation->operation == Operation::restart_child || operation->operation == Operation::restart_group;
+    if (starts) named_.insert(child_of(operation->supervisor, operation->id));
+    for (const ChildSpec& child : operation->spec.children) named_.insert(child_of(operation->supervisor, child.id));
   }
   stop_requested_ = stop_requested_ || std::holds_alternative<StopRequested>(event);
 }
@@ -79,8 +83,10 @@ void WatchedTree::check(const StartChild& command) {
   require(!supervises(view->spec->type), "supervisors are not processes");
   for (const auto& [run, process] : processes_) {
     require(process.node != command.node, "a child is not started while it runs");
-    require(run < command.run, "runs are numbered upwards");
+    require(run < command.run || delayed_.contains(command.run), "runs are numbered upwards");
   }
+  require(runs_.insert(command.run).second, "a run begins once");
+  require(!view->spec->manual || named_.contains(view->path), "a manual child is started by operators");
   const auto parent = tree_.node(view->parent, now_);
   require(!ending_.contains(parent->path), "a supervisor that ends starts nothing");
   processes_[command.run] = Process{command.node, Phase::starting};
@@ -185,20 +191,25 @@ void WatchedTree::check_views() {
   require(!over_ || !tree_.next_deadline(), "a tree that is over waits for nothing");
 }
 
-std::size_t WatchedTree::check_view(const NodeView& view) const {
+std::size_t WatchedTree::check_view(const NodeView& view) {
   require(view.since <= now_, "a state began before now");
-  require(view.due.has_value() == (view.state == NodeState::waiting), "a waiting child has a due time");
+  const bool may_be_due = view.state == NodeState::waiting || view.state == NodeState::starting;
+  require(view.state != NodeState::waiting || view.due, "a waiting child has a due time");
+  require(!view.due || may_be_due, "only what waits for its start has a due time");
   return supervises(view.spec->type) ? check_supervisor(view) : check_leaf(view);
 }
 
-std::size_t WatchedTree::check_leaf(const NodeView& view) const {
+std::size_t WatchedTree::check_leaf(const NodeView& view) {
   const auto process = processes_.find(view.run);
   const bool runs = process != processes_.end() && process->second.node == view.id;
-  require(runs == is_alive(view.state), "an entry is alive when its process is");
+  const bool is_delayed = view.state == NodeState::starting && view.due;
+  if (is_delayed) delayed_.insert(view.run);
+  if (!view.spec->manual) named_.insert(view.path);  // an update may make it manual
+  require(runs == (is_alive(view.state) && !is_delayed), "an entry is alive when its process is");
   return runs ? 1 : 0;
 }
 
-std::size_t WatchedTree::check_supervisor(const NodeView& view) const {
+std::size_t WatchedTree::check_supervisor(const NodeView& view) {
   require(is_alive(view.state) || view.children.empty(), "a supervisor that is gone has no children");
   const auto limit = view.spec->flags.max_restarts;
   require(!limit || view.restarts_in_window <= *limit, "the window holds max_restarts at most");
@@ -293,6 +304,8 @@ ChildSpec random_child(Choices& choices, std::string id, AutoShutdown parent, in
   spec.type = depth < 3 && choices.choose(4) == 1 ? NodeType::supervisor : NodeType::process;
   if (spec.type == NodeType::process) {
     spec.shutdown = random_shutdown(choices);
+    spec.manual = choices.choose(6) == 1;
+    if (choices.choose(6) == 1) spec.start_delay = std::chrono::milliseconds(choices.choose(300));
   } else {
     spec.flags = random_flags(choices);
     random_children(choices, spec, depth);

@@ -76,9 +76,9 @@ class WatchedTree {
   void take_new_limits(NodeId id);
   void check_views();
   // How many leaves have a process: this node or the ones below it.
-  [[nodiscard]] std::size_t check_view(const NodeView& view) const;
-  [[nodiscard]] std::size_t check_leaf(const NodeView& view) const;
-  [[nodiscard]] std::size_t check_supervisor(const NodeView& view) const;
+  [[nodiscard]] std::size_t check_view(const NodeView& view);
+  [[nodiscard]] std::size_t check_leaf(const NodeView& view);
+  [[nodiscard]] std::size_t check_supervisor(const NodeView& view);
   [[nodiscard]] bool is_settled(NodeId id) const;
   static void require(bool holds, const char* what);
 
@@ -87,6 +87,9 @@ class WatchedTree {
   std::map<RunId, Process> processes_;
   std::set<std::string> ending_;  // supervisors that were, before this step
   std::set<std::uint64_t> unanswered_;
+  std::set<RunId> runs_;         // that have begun
+  std::set<RunId> delayed_;      // that have had their numbers before they began
+  std::set<std::string> named_;  // paths of children that some operation was to start, or that were not manual
   std::map<std::string, Window> windows_;  // of the running supervisors, by path
   bool reordered_ = false;                 // an update may give the children another order
   bool asked_ = false;                     // the root would end by itself

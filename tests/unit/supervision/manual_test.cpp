@@ -66,6 +66,18 @@ TEST_CASE("a manual child that a delayed group restart has stopped comes back wi
   CHECK(tree.states() == "a:running m:running");
 }
 
+TEST_CASE("an operator's restart of a group that waits starts no manual child that did not run") {
+  ChildSpec a = child("a");
+  a.restart_delay.enabled = true;
+  Rehearsal tree({a, manual("m")}, flags(Strategy::one_for_all, 9));
+  tree.start();
+  tree.exit("root/a");
+  tree.exit("root/a");
+  REQUIRE(tree.states() == "a:waiting m:stopped");
+  CHECK(tree.restart_group("root", "a") == "ok");
+  CHECK(tree.states() == "a:running m:stopped");
+}
+
 TEST_CASE("a supervisor's own restart leaves its manual children stopped") {
   Rehearsal tree({supervisor("s", {child("a"), manual("m")}, flags(Strategy::one_for_one, 0))});
   tree.start();
@@ -105,6 +117,27 @@ TEST_CASE("an operator, or the end of its supervisor, calls a delayed start off"
     tree.stop();
     CHECK(tree.log({"start", "stop", "over"}) == Log{"over request"});
   }
+  CHECK(tree.tree().next_deadline() == std::nullopt);
+}
+
+TEST_CASE("a delayed start does not begin while its supervisor ends") {
+  ChildSpec slow = child("slow");
+  slow.shutdown.timeout = seconds(60);
+  const bool asks = GENERATE(false, true);
+  Rehearsal tree({delayed("d", seconds(3)), child("b")}, flags(Strategy::one_for_one, 0),
+                 asks ? RootEnd::asks : RootEnd::at_once);
+  tree.slow_to_stop.insert("root/slow");
+  tree.start();
+  CHECK(tree.start_child("root", slow) == "ok");
+  CHECK(tree.start_child("root", child("short")) == "ok");
+  (void)tree.log();
+  tree.exit("root/short");  // the supervisor gives up
+  tree.pass(seconds(9));
+  CHECK(tree.log({"start"}).empty());
+  CHECK(tree.state("root/d") == "stopped");
+  if (asks) tree.stop();
+  tree.exit("root/slow", ExitReason::shutdown);
+  CHECK(tree.log({"start", "over"}) == Log{"over intensity"});
   CHECK(tree.tree().next_deadline() == std::nullopt);
 }
 

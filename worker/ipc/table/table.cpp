@@ -60,6 +60,9 @@ sys::Result<Table> Table::map(int memfd, const TableRoom& room) {
 std::uint32_t Table::capacity() const noexcept {
   return std::min(header_->shape.capacity, room_.slots);
 }
+std::uint32_t Table::daemon_max() const noexcept {
+  return static_cast<std::uint32_t>(words_[room_.slots + kTotalWord].load(std::memory_order_relaxed));
+}
 bool Table::has_rate() const noexcept {
   return header_->shape.rate_count != 0;
 }
@@ -98,6 +101,10 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
     if (demand.waits) header.waiting = 1;
     return {kNoSlot, Refusal::max_connections, 0};
   }
+  if (!take_place()) {
+    header.waiting = 1;  // whatever on_full is: the bell brings the answer of the master
+    return {kNoSlot, Refusal::daemon_max, 0, {}, lease().exhausted};
+  }
   Slot& slot = slots_[index];
   const bool fresh = index == header.fresh;
   slot.use = use_after_lift(slot.use + 1);
@@ -123,9 +130,30 @@ Grant Table::claim_locked(const Demand& demand) noexcept {
   } else {
     header.free_head = slot.next_free;
   }
-  ++header.counts.used;
   ++header.claimed;
   return {index, Refusal::count_, 0};
+}
+
+Lease Table::lease() const noexcept {
+  return lease_in(words_[room_.slots + kLeaseWord].load(std::memory_order_seq_cst));
+}
+
+// Counted before the slot is taken, and freed after it: a process that is killed in between leaves a place too many,
+// until the table is repaired, and the master never sees one too few.
+bool Table::take_place() noexcept {
+  std::uint32_t& used = header_->counts.used;
+  const Lease before = lease();
+  if (!before.holds) {
+    ++used;
+    order();
+    return true;
+  }
+  if (used >= before.places) return false;
+  (void)__atomic_add_fetch(&used, 1, __ATOMIC_SEQ_CST);
+  const Lease after = lease();
+  if (!after.holds || used <= after.places) return true;
+  take_one(used);
+  return false;
 }
 
 // The freed one whose memory is warm, else one that was never used. What another process may have written here never
@@ -321,8 +349,8 @@ Counts Table::counts() const noexcept {
 }
 
 void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept {
-  counts.serving = 0;
-  counts.used = 0;
+  std::uint32_t serving = 0;
+  std::uint32_t used = 0;
   claimed = 0;
   free_head = kNoSlot;
   for (std::uint32_t index = high_water(); index-- > 0;) {
@@ -332,10 +360,12 @@ void Table::count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& f
       free_head = index;
       continue;
     }
-    ++counts.used;
-    if (slot.state == SlotState::serving) ++counts.serving;
+    ++used;
+    if (slot.state == SlotState::serving) ++serving;
     if (slot.state == SlotState::claimed) ++claimed;
   }
+  counts.serving = serving;
+  __atomic_store_n(&counts.used, used, __ATOMIC_SEQ_CST);  // at once: the master may read it at any moment
 }
 
 // A holder of the lock was killed. `fresh` may lag behind by the one slot that was being claimed.

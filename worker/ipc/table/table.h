@@ -49,6 +49,7 @@ struct Grant {
   Refusal refusal = Refusal::count_;
   std::int64_t until_ns = 0;  // `rate`: when to ask again
   SourceAnswer source{};
+  bool exhausted = false;  // `daemon_max`: the master has said that there are no more places
 };
 
 // The outcome of collect().
@@ -73,14 +74,15 @@ class Table {
 
   [[nodiscard]] std::uint32_t room() const noexcept { return room_.slots; }
   [[nodiscard]] const TableRoom& room_of_it() const noexcept { return room_; }
-  [[nodiscard]] std::uint32_t capacity() const noexcept;  // max_connections, as it is now
+  [[nodiscard]] std::uint32_t capacity() const noexcept;    // max_connections, as it is now
+  [[nodiscard]] std::uint32_t daemon_max() const noexcept;  // daemon.max_connections, where it is set
   [[nodiscard]] bool has_rate() const noexcept;
   [[nodiscard]] Shape limits() const noexcept;  // as they are now
 
   // Owner's side, under the lock. The worker's forms block for the lock, which is held for some nanoseconds.
 
-  // A slot for a connection that has not been accepted yet (`on_full: queue`), or max_connections, or rate. What the
-  // rate allows is taken by serve(), and held until then.
+  // A slot for a connection that has not been accepted yet (`on_full: queue`), or max_connections, daemon_max or rate.
+  // What the rate allows is taken by serve(), and held until then.
   [[nodiscard]] Grant claim(const Demand& demand) noexcept;
   // Decides on an accepted connection: all steps that need the table, in order. `claimed` is its slot if it has one
   // already. Where sources are asked about, the connection counts for its own until the slot is free again.
@@ -139,6 +141,8 @@ class Table {
   void recover() noexcept;
   [[nodiscard]] Grant claim_locked(const Demand& demand) noexcept;
   [[nodiscard]] std::uint32_t free_one() noexcept;
+  [[nodiscard]] Lease lease() const noexcept;
+  [[nodiscard]] bool take_place() noexcept;
   [[nodiscard]] std::uint32_t use_after_lift(std::uint32_t use) const noexcept;
   [[nodiscard]] std::int64_t rate_wait(std::int64_t now_ns) const noexcept;
   void count_again(Counts& counts, std::uint32_t& claimed, std::uint32_t& free_head) noexcept;
@@ -153,7 +157,7 @@ class Table {
   Header* header_ = nullptr;
   std::int64_t* rate_ = nullptr;  // when the last rate_count connections began; a ring, oldest at rate_next
   Slot* slots_ = nullptr;
-  std::atomic<std::uint64_t>* words_ = nullptr;  // the master's, one for each slot
+  std::atomic<std::uint64_t>* words_ = nullptr;  // the master's, one for each slot, then those of lease.h
   Sources sources_;
   std::size_t size_ = 0;
   TableRoom room_;

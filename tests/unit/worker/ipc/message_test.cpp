@@ -229,7 +229,7 @@ TEST_CASE("the words of an enum convert in both directions") {
   CHECK_FALSE(ipc::kPauseWords.find("unknown"));
   CHECK(ipc::kPauseWords.text(static_cast<ipc::PauseReason>(99)).empty());
   CHECK(ipc::kPauseWords.text(ipc::PauseReason::count_, "?") == "?");
-  CHECK(ipc::kPauseWords.size() == 6);
+  CHECK(ipc::kPauseWords.size() == 8);
   constexpr sys::EnumWords<log::Format, sys::up_to(log::Format::json)> kFormats{"text", "json"};
   static_assert(kFormats.find("json") == log::Format::json);
   CHECK(sys::joined<log::kLevelWords> == "debug|info|warning|error");

@@ -1,9 +1,13 @@
 #include "worker/ipc/table/table.h"
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <random>
 #include <vector>
 
@@ -291,6 +295,79 @@ TEST_CASE("a long random history stays consistent") {
     REQUIRE(f.table.counts().used == serving.size() + claimed.size());
     REQUIRE(f.table.counts().completed == ended);
   }
+  CHECK(f.table.consistent());
+}
+
+TEST_CASE("a lease limits the slots of a table, and one that is lowered takes none away") {
+  Fixture f(8);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  view->write(Lease{true, false, 2}, 10);
+  CHECK(f.table.daemon_max() == 10);
+  const auto first = f.claim();
+  CHECK(f.claim() != kNoSlot);
+  const Grant third = f.table.claim({1, 0, 0});
+  CHECK(third.refusal == Refusal::daemon_max);
+  CHECK_FALSE(third.exhausted);
+  CHECK(f.table.somebody_waits());
+  view->write(Lease{true, true, 1}, 10);
+  CHECK(f.table.claim({1, 0, 0}).exhausted);
+  CHECK(view->places_taken() == 2);
+  CHECK(f.table.release(first));
+  CHECK(f.claim() == kNoSlot);
+  view->write(Lease{}, 0);
+  CHECK(f.claim() != kNoSlot);
+  CHECK(f.table.consistent());
+}
+
+namespace {
+
+// The master, at any instruction of a worker: lowers the lease, and reads what is taken.
+struct Interruption {
+  TableView* view = nullptr;
+  std::atomic<bool> armed{false};
+  std::atomic<std::uint32_t> held{0};
+};
+Interruption interruption;
+
+void lower_the_lease(int) {
+  if (!interruption.armed.exchange(false)) return;
+  interruption.view->write(Lease{true, false, 1}, 64);
+  interruption.held = std::max(1U, interruption.view->places_taken());
+}
+
+}  // namespace
+
+TEST_CASE("after a lease was lowered at any moment, no more is taken than the master has read") {
+  Fixture f(64);
+  auto view = TableView::map(f.fd.get(), f.table.room_of_it());
+  REQUIRE(view);
+  interruption.view = &*view;
+  struct sigaction action {};
+  action.sa_handler = lower_the_lease;
+  sigaction(SIGALRM, &action, nullptr);
+  const itimerval often{{0, 100}, {0, 100}};
+  setitimer(ITIMER_REAL, &often, nullptr);
+  const std::uint32_t first = f.claim();
+  const std::uint32_t second = f.claim();
+  int more_than_known = 0;
+  for (int n = 0; n < 3000;) {
+    view->write(Lease{true, false, 64}, 64);
+    interruption.armed = true;
+    for (bool lowered = false; !lowered;) {
+      const std::uint32_t slot = f.claim();
+      lowered = !interruption.armed;
+      if (lowered && view->places_taken() > std::max(1U, interruption.held.load())) ++more_than_known;
+      if (slot != kNoSlot) (void)f.table.release(slot);
+    }
+    ++n;
+  }
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &never, nullptr);
+  (void)f.table.release(first);
+  (void)f.table.release(second);
+  CHECK(more_than_known == 0);
+  CHECK(f.table.counts().used == 0);
   CHECK(f.table.consistent());
 }
 
