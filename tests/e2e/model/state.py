@@ -283,14 +283,12 @@ class Model:
         return OK
 
     def restart_dependents(self, choose, path):
-        """With what the strategy ties to it. Those that have ended stay so, temporary ones are removed."""
+        """With what the strategy ties to it. Those that have ended stay so, temporary ones are removed, itself too."""
         node, parent, error = self._addressed(path)
         if error:
             return error
         group = self._group(parent, node)
         answer = self.restart(choose, path)
-        if answer != OK:
-            return answer
         for one in group:
             below = f"{path.rpartition('/')[0]}/{one.id}"
             if one is node:
@@ -300,7 +298,7 @@ class Model:
                 self._remove(parent, one, "ended", below)
             elif one.state != STOPPED:
                 self._start(one, below, copy.deepcopy(one))
-        return OK
+        return answer
 
     def delete(self, choose, path):
         node, parent, error = self._addressed(path)
