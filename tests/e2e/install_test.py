@@ -15,6 +15,8 @@ FILES = {  # below the prefix, and what each must have in it
     "libexec/bulkhead/bulkhead-module-worker": None,
     "include/bulkhead/handler.h": "bulkhead_handler",
     "lib/systemd/system/bulkheadd.service": "ExecStart={prefix}/sbin/bulkheadd\n",
+    "lib/systemd/system/bulkheadd-unprivileged.service": "ExecStart={prefix}/sbin/bulkheadd -c",
+    "lib/systemd/system/bulkheadd-unprivileged.socket": "ListenStream=",
     "lib/sysusers.d/bulkhead.conf": "g bulkhead ",
     "lib/tmpfiles.d/bulkhead.conf": "d /run/bulkhead ",
     "share/bulkhead/bulkhead.schema.json": '"$schema"',
@@ -81,7 +83,7 @@ class Install(TestCase):
         before = set(os.listdir("/"))
         self.call("cmake", "--install", os.path.dirname(self.bindir), "--prefix", prefix)
         found = {os.path.relpath(os.path.join(folder, name), prefix) for folder, _, names in os.walk(prefix) for name in names}
-        self.assertLessEqual({*FILES, "etc/bulkhead/bulkhead.json"}, found)
+        self.assertLessEqual({*FILES, "etc/bulkhead/bulkhead.json", "etc/bulkhead/unprivileged.json"}, found)
         self.assertEqual(set(os.listdir("/")), before)
         with open(os.path.join(prefix, "lib/systemd/system/bulkheadd.service")) as file:
             self.assertIn(f"ExecStart={prefix}/sbin/bulkheadd\n", file.read())

@@ -1,4 +1,4 @@
-"""The verdict of systemd on the unit file, and on the snippets beside it."""
+"""The verdict of systemd on the units, and on the snippets beside them."""
 
 import os
 import re
@@ -9,33 +9,49 @@ import subprocess
 from harness import SOURCE, Client, TestCase, exec_listener, listener, main, needs_root, process, tool
 
 
-EXPOSURE = 42  # tenths, of 100
+EXPOSURE = {"bulkheadd": 48, "hardened": 33, "bulkheadd-unprivileged": 12}  # tenths, of 100
 CAP_SYS_RESOURCE = 24  # capabilities(7)
 
 
 class Unit(TestCase):
-    def unit(self):
+    def unit(self, name="bulkheadd", ending="service.in"):
         """The unit as installed, with paths of existing programs."""
-        with open(os.path.join(SOURCE, "etc", "bulkheadd.service.in")) as file:
-            text = file.read()
+        with open(os.path.join(SOURCE, "etc", f"{name}.{ending}")) as file:
+            text = file.read().replace("@CMAKE_INSTALL_FULL_SYSCONFDIR@", "/etc")
         return re.sub(r"@CMAKE_INSTALL_FULL_SBINDIR@/(\S+)", lambda found: os.path.join(self.bindir, found.group(1)), text)
 
-    def analyze(self, *arguments):
-        done = subprocess.run(["systemd-analyze", *arguments, self.write("bulkheadd.service", self.unit())],
-                              capture_output=True, text=True, timeout=60)
+    def hardened(self):
+        with open(os.path.join(SOURCE, "etc", "hardened.conf")) as file:
+            drop_in = file.read().partition("[Service]")[2]
+        return self.unit().replace("[Install]", drop_in + "\n[Install]")
+
+    def analyze(self, *arguments, unit, name="bulkheadd.service"):
+        done = subprocess.run(["systemd-analyze", *arguments, self.write(name, unit)], capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
 
     @tool("systemd-analyze")
     def test_verify(self):
-        status, output = self.analyze("--man=no", "verify")
-        self.assertEqual((status, output), (0, ""))
+        self.write("bulkheadd-unprivileged.socket", self.unit("bulkheadd-unprivileged", "socket.in"))
+        for name, unit in (("bulkheadd", self.unit()), ("bulkheadd", self.hardened()),
+                           ("bulkheadd-unprivileged", self.unit("bulkheadd-unprivileged"))):
+            status, output = self.analyze("--man=no", "verify", unit=unit, name=name + ".service")
+            self.assertEqual((status, output), (0, ""))
 
     @tool("systemd-analyze")
     def test_security(self):
         """The remaining exposure is inherent in a daemon that binds, changes users and runs programs: root, with a network."""
-        status, output = self.analyze("security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}")
-        self.measured(exposure=float(re.search(r"Overall exposure level for bulkheadd.service: ([\d.]+)", output).group(1)))
-        self.assertEqual(status, 0, output)
+        units = {"bulkheadd": self.unit(), "hardened": self.hardened(), "bulkheadd-unprivileged": self.unit("bulkheadd-unprivileged")}
+        for name, unit in units.items():
+            status, output = self.analyze("security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE[name]}", unit=unit)
+            self.measured(unit=name, exposure=float(re.search(r"Overall exposure level for \S+: ([\d.]+)", output).group(1)))
+            self.assertEqual(status, 0, output)
+
+    @tool("systemd-analyze")
+    def test_however_often_the_master_is_killed_it_comes_back_and_a_bad_file_is_not_tried_again(self):
+        for unit in (self.unit(), self.unit("bulkheadd-unprivileged")):
+            self.assertRegex(unit, r"(?m)^StartLimitIntervalSec=0$")
+            self.assertRegex(unit, r"(?m)^RestartPreventExitStatus=.*\b78\b")
+            self.assertNotIn("ExecStartPre", unit)  # systemd judges its status by other rules
 
     def effective(self, pid):
         return int(process(pid).status()["CapEff"], 16)
