@@ -181,6 +181,27 @@ void print_remarks(const config::Node& node, const std::string& path, const std:
   for (const std::string& remark : node.listener->remarks) fmt::print(stderr, "{}: {}: {}\n", file, path, remark);
 }
 
+// Where a configuration names stderr as a log.
+struct NamesStderr {
+  std::string file;
+  std::string pointer;  // of the object that has the log
+};
+
+std::optional<NamesStderr> log_to_stderr(const config::Node& node) {
+  const config::OwnLog none;
+  const config::OwnLog& log = node.listener ? node.listener->log : node.process ? node.process->log : none;
+  if (log.target == "stderr") return NamesStderr{node.file, node.pointer};
+  for (const config::Node& child : node.children) {
+    if (auto found = log_to_stderr(child)) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<NamesStderr> log_to_stderr(const config::Config& config) {
+  if (config.log.target == "stderr" && config.log.target_explicit) return NamesStderr{config.file, ""};
+  return log_to_stderr(config.root);
+}
+
 int run(const Arguments& arguments) {
   net::InheritedSockets inherited = net::InheritedSockets::take_over();
   config::Loaded loaded = load(arguments);
@@ -201,9 +222,9 @@ int run(const Arguments& arguments) {
   if (arguments.dump_config || arguments.check) return kStopped;
 
   config::Config& config = *loaded.config;
-  if (arguments.detach && config.log.target == "stderr" && config.log.target_explicit) {
-    fmt::print(stderr, "{}: /log/target: a detached daemon has no stderr; say \"syslog\", \"journald\" or a path\n",
-               arguments.config);
+  if (const auto wrong = arguments.detach ? log_to_stderr(config) : std::nullopt) {
+    fmt::print(stderr, "{}: {}/log/target: a detached daemon has no stderr; say \"syslog\", \"journald\" or a path\n",
+               wrong->file, wrong->pointer);
     return kBadConfiguration;
   }
   override_with(arguments, config);

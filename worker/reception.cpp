@@ -10,6 +10,14 @@
 
 namespace bulkhead::worker {
 
+namespace {
+
+log::Addresses shown() noexcept {
+  return log::own().settings().addresses;
+}
+
+}  // namespace
+
 Reception::Reception(const ipc::Plan& plan, ipc::Table& table, Connections& connections, Refusals& refusals,
                      const SourceWatch& sources, int channel)
     : header_(plan.header()),
@@ -42,7 +50,8 @@ bool Reception::arrived(Arrival& arrival) {
   if (!has_address(arrival.transport)) return true;
   const auto verdict = pipeline_.transport(address_of(arrival.transport));
   if (!verdict.allowed)
-    refuse(arrival, ipc::Refusal::denied, denial_words(arrival.transport, verdict.length, admission::kNoRule).view());
+    refuse(arrival, ipc::Refusal::denied,
+           denial_words(arrival.transport, verdict.length, admission::kNoRule, shown()).view());
   return verdict.allowed;
 }
 
@@ -59,7 +68,7 @@ bool Reception::client_may(Arrival& arrival) {
   arrival.rule = verdict.rule;
   if (verdict.rule < rules_.size()) arrival.handler = rules_[verdict.rule].handler;
   if (!verdict.allowed)
-    refuse(arrival, ipc::Refusal::denied, denial_words(arrival.client, verdict.length, verdict.rule).view());
+    refuse(arrival, ipc::Refusal::denied, denial_words(arrival.client, verdict.length, verdict.rule, shown()).view());
   return verdict.allowed;
 }
 
@@ -85,7 +94,7 @@ Received Reception::admit(Arrival& arrival) {
     if (sources_.asks()) arrival.source_connections = grant.source.connections;
     if (grant.source.would_refuse) {
       refusals_.would_refuse(arrival, ipc::Refusal::penalty,
-                             source_words(ipc::Refusal::penalty, wanted, grant, admission::kNoRule).view());
+                             source_words(ipc::Refusal::penalty, wanted, grant, admission::kNoRule, shown()).view());
     }
   }
   switch (connections_.begin(arrival)) {
@@ -104,7 +113,8 @@ Received Reception::no_room(Arrival& arrival, const ipc::Demand& demand, const i
       grant.refusal == ipc::Refusal::rate_per_source ? demand.source.rate != nullptr : limited_by_rule(arrival);
   const std::uint32_t rule = by_rule ? arrival.rule : admission::kNoRule;
   refuse(arrival, grant.refusal,
-         (capacity ? capacity_words(grant.refusal, table_) : source_words(grant.refusal, demand, grant, rule)).view());
+         (capacity ? capacity_words(grant.refusal, table_) : source_words(grant.refusal, demand, grant, rule, shown()))
+             .view());
   return Received::done;
 }
 

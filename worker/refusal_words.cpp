@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "worker/admission/pipeline.h"
+#include "worker/ipc/source_key.h"
 
 namespace bulkhead::worker {
 
@@ -20,6 +21,11 @@ void add_network(Words& words, ipc::Peer peer, std::uint32_t length) noexcept {
   }
   char address[64];
   words.add({address, ipc::address_text(peer, address)}).add("/").add(length);
+}
+
+bool may_be_shown(const ipc::Peer& peer, std::uint32_t length, log::Addresses shown) noexcept {
+  if (shown == log::Addresses::full) return true;
+  return shown == log::Addresses::prefix && length <= (peer.family == AF_INET ? ipc::kShown4 : ipc::kShown6);
 }
 
 // "100 per 1s": the time in the largest unit that gives a whole number
@@ -65,7 +71,7 @@ Words& Words::add(std::uint32_t number) noexcept {
   return add({digits, ipc::decimal_text(number, digits)});
 }
 
-Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept {
+Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule, log::Addresses shown) noexcept {
   Words words;
   if (length == admission::kNoNetwork) return words.add("allow does not contain the address");
   if (rule == admission::kNoRule) {
@@ -73,7 +79,11 @@ Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t ru
   } else {
     words.add("rule ").add(rule).add(" denies ");
   }
-  add_network(words, peer, length);
+  if (may_be_shown(peer, length, shown)) {
+    add_network(words, peer, length);
+  } else {
+    words.add("the address");
+  }
   return words;
 }
 
@@ -86,8 +96,8 @@ Words capacity_words(ipc::Refusal reason, const ipc::Table& table) noexcept {
   return words;
 }
 
-Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant,
-                   std::uint32_t rule) noexcept {
+Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant, std::uint32_t rule,
+                   log::Addresses shown) noexcept {
   Words words;
   if (reason == ipc::Refusal::penalty) add_penalty(words, grant.source.penalty, demand.now_ns);
   if (reason == ipc::Refusal::per_source) {
@@ -105,7 +115,10 @@ Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Gr
     const admission::Rate& rate = demand.source.rate_of_it();
     add_rate(words, rate.count, rate.per_ns);
   }
-  return words.add(", source ").add(ipc::SourceText(demand.source.key).view());
+  if (shown == log::Addresses::none) return words;
+  const ipc::SourceKey& key = demand.source.key;
+  const bool all = shown == log::Addresses::full;
+  return words.add(", source ").add(ipc::SourceText(all ? key : ipc::shown_prefix(key)).view());
 }
 
 }  // namespace bulkhead::worker

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "worker/ipc/table/table.h"
+#include "worker/log/log.h"
 
 namespace bulkhead::worker {
 
@@ -21,14 +22,16 @@ class Words {
   std::size_t length_ = 0;
 };
 
-// "deny contains 192.0.2.0/24", "allow does not contain the address", "rule 3 denies 192.0.2.0/24"
-[[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule) noexcept;
+// "deny contains 192.0.2.0/24", "allow does not contain the address", "rule 3 denies 192.0.2.0/24". A network that says
+// more of the address than `shown` allows is not named.
+[[nodiscard]] Words denial_words(const ipc::Peer& peer, std::uint32_t length, std::uint32_t rule,
+                                 log::Addresses shown = log::Addresses::full) noexcept;
 
 // max_connections and daemon_max "1024", rate "100 per 1s"
 [[nodiscard]] Words capacity_words(ipc::Refusal reason, const ipc::Table& table) noexcept;
 
 // "max_connections_per_source is 3, source 192.0.2.7/32". `rule` is the rule that set the limit, or kNoRule.
 [[nodiscard]] Words source_words(ipc::Refusal reason, const ipc::Demand& demand, const ipc::Grant& grant,
-                                 std::uint32_t rule) noexcept;
+                                 std::uint32_t rule, log::Addresses shown = log::Addresses::full) noexcept;
 
 }  // namespace bulkhead::worker

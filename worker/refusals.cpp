@@ -130,15 +130,15 @@ void Refusals::tell_end(ipc::Refusal reason, News& news) {
 }
 
 void Refusals::write_line(ipc::Refusal reason, News& news, std::uint64_t suppressed) {
-  const ipc::PeerText peer(news.peer);
   log::Line line(log::Level::warning, path_);
   const bool as_if = reason == ipc::Refusal::penalty && header_.sources.penalties.mode == admission::PenaltyMode::log;
   line.text(as_if ? "would have refused a connection: " : "refused a connection: ")
       .text(words_[static_cast<std::size_t>(reason)])
       .text(news.detail);
   ipc::add_event(line, as_if ? ipc::ConnectionEvent::would_be_refused : ipc::ConnectionEvent::refused);
-  line.field("reason", ipc::refusal_text(reason)).field("peer", peer.view());
-  if (news.real_peer.family != AF_UNSPEC) line.field("real_peer", ipc::PeerText(news.real_peer).view());
+  line.field("reason", ipc::refusal_text(reason));
+  ipc::add_peer(line, "peer", news.peer);
+  if (news.real_peer.family != AF_UNSPEC) ipc::add_peer(line, "real_peer", news.real_peer);
   if (suppressed != 0) line.field("suppressed", static_cast<std::int64_t>(suppressed));
   line.write();
 }

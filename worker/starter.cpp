@@ -34,6 +34,11 @@ std::size_t largest_environment(const ipc::PlanHeader& header) noexcept {
   return largest;
 }
 
+// A title is as public as the log.
+log::Addresses shown_addresses() noexcept {
+  return log::own().settings().addresses;
+}
+
 // Rounded up; 0 where there is no deadline. One that has just passed is a second away: the program still has to read
 // it.
 std::uint32_t seconds_until(std::int64_t deadline_ns) noexcept {
@@ -164,7 +169,7 @@ child::Started Starter::start_handler(const Arrival& arrival, ipc::Slot& slot) n
 
 child::Started Starter::start_built_in(const Arrival& arrival, ipc::Slot& slot) noexcept {
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
-  const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name));
+  const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name), shown_addresses());
   const child::BuiltIn request{arrival.connection.get(), title.view(), programs_[arrival.handler].built_in->serve,
                                times_of(arrival).idle_timeout_ns, limits_.walls};
   return limits_.any() ? child::start_limited_built_in(request, limits_, &slot.pid)
@@ -197,7 +202,7 @@ child::Started Starter::start_exec(const Arrival& arrival, ipc::Slot& slot) noex
 child::Started Starter::start_module(const Arrival& arrival, ipc::Slot& slot) noexcept {
   const int connection = arrival.connection.get();
   const ipc::PlanHandler& handler = plan_.handler(arrival.handler);
-  const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name));
+  const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name), shown_addresses());
   char id[17];
   (void)ipc::hex_text(id_of(arrival), id);
   const ipc::PeerText peer(slot.peer);
@@ -221,9 +226,9 @@ void Starter::log_failure(const Arrival& arrival, const ipc::Slot& slot, const i
   line.text("refused a connection: ").text(ipc::stage_text(failure.stage));
   if (failure.stage == ipc::Stage::exec) line.text(" ").text(programs_[arrival.handler].argv[0]);
   line.text(" failed: ").text(strerrordesc_np(failure.error));
-  const ipc::PeerText peer(slot.peer);
   ipc::add_event(line, ipc::ConnectionEvent::refused);
-  line.field("peer", peer.view()).field("errno", strerrorname_np(failure.error));
+  ipc::add_peer(line, "peer", slot.peer);
+  line.field("errno", strerrorname_np(failure.error));
   if (const std::uint64_t more = start_failures_.take_suppressed(); more != 0) {
     line.field("suppressed", static_cast<std::int64_t>(more));
   }

@@ -257,7 +257,8 @@ void Worker::replace_log(const ipc::Log& log, const sys::Fd& descriptor) {
 
 void Worker::write_log_as(const ipc::Log& log) {
   std::memcpy(log_identity_, log.identity, sizeof log_identity_ - 1);
-  log::configure({ipc::kLogFd, log.format, log.level, "bulkhead-worker", log.transport, log.facility, log_identity_});
+  log::configure({ipc::kLogFd, log.format, log.level, "bulkhead-worker", log.transport, log.facility, log_identity_,
+                  log.addresses});
   connections_.log_moments((log.moments & ipc::kLogStart) != 0, (log.moments & ipc::kLogEnd) != 0);
 }
 
@@ -397,7 +398,7 @@ int worker_main(int argc, char** argv, modules::Modules* modules) {
   const std::string identity = plan.string(header.log_identity);  // children that log do not have the plan
   log::configure({ipc::kLogFd, static_cast<log::Format>(header.log_format), static_cast<log::Level>(header.log_level),
                   "bulkhead-worker", static_cast<log::Transport>(header.log_transport), header.log_facility,
-                  identity.c_str()});
+                  identity.c_str(), static_cast<log::Addresses>(header.log_addresses)});
   ipc::Hello hello;
   hello.version = ipc::kProtocolVersion;
   std::strncpy(hello.build, BULKHEAD_VERSION, sizeof hello.build - 1);

@@ -112,6 +112,7 @@ constexpr std::array kLogSetters{
     Setter<Log>{"target", set_log_target},
     Setter<Log>{"format", [](Context&, Log& log, const Entry& e) { log.format = as_enum<LogFormat>(e); }},
     Setter<Log>{"level", [](Context&, Log& log, const Entry& e) { log.level = as_enum<LogLevel>(e); }},
+    Setter<Log>{"addresses", [](Context&, Log& log, const Entry& e) { log.addresses = as_enum<LogAddresses>(e); }},
     Setter<Log>{"connections", set_log_connections},
     Setter<Log>{"facility", set_log_facility},
     Setter<Log>{"identity", [](Context&, Log& log, const Entry& e) { log.identity = e.value.text; }},

@@ -30,6 +30,7 @@ inline constexpr Duration kForever = std::chrono::hours(24 * 36525);
 
 using LogFormat = log::Format;
 using LogLevel = log::Level;
+using LogAddresses = log::Addresses;
 
 struct Log {
   std::string target = "stderr";  // "stderr", "syslog", "journald" or an absolute path
@@ -37,11 +38,33 @@ struct Log {
       false;  // a detached daemon has no stderr: it logs to syslog by default, and refuses an explicit stderr
   LogFormat format = LogFormat::text;
   LogLevel level = LogLevel::info;
+  LogAddresses addresses = LogAddresses::full;
   bool connection_start = false;
   bool connection_end = true;
   std::uint32_t facility = 3;  // syslog and journald; RFC 5424, table 1
   std::string identity = "bulkheadd";
 };
+
+// What the log of a listener or a process has otherwise than the daemon's.
+struct OwnLog {
+  std::optional<std::string> target;
+  std::optional<LogFormat> format;
+  std::optional<LogLevel> level;
+  std::optional<LogAddresses> addresses;
+
+  [[nodiscard]] bool operator==(const OwnLog& other) const = default;
+};
+[[nodiscard]] inline bool has_own_log(const OwnLog& own) {
+  return own != OwnLog{};
+}
+// The log of that listener or process.
+[[nodiscard]] inline Log merged(Log daemon, const OwnLog& own) {
+  if (own.target) daemon.target = *own.target;
+  daemon.format = own.format.value_or(daemon.format);
+  daemon.level = own.level.value_or(daemon.level);
+  daemon.addresses = own.addresses.value_or(daemon.addresses);
+  return daemon;
+}
 
 struct Control {
   std::string socket;  // absolute path; default: see bulkhead.json(5)
@@ -259,6 +282,7 @@ struct Listener {
   OnClientGone on_client_gone = OnClientGone::leave;
   std::vector<std::uint8_t> normal_exit{0};  // for the other handlers
   std::vector<Rule> rules;
+  OwnLog log;
   ChildKeys child;
 };
 
@@ -289,6 +313,7 @@ struct Process {
   int reload_signal = 0;  // 0: none
   Output output;
   Output error_output;
+  OwnLog log;
   ChildKeys child;
 };
 

@@ -147,15 +147,34 @@ bool is_longer(const Node& child, Duration whole) {
          (shutdown.kind == Shutdown::Kind::timeout && shutdown.timeout > whole);
 }
 
-void check_log(Context& context, const Value& top, const Log& log) {
+bool goes_to_log_daemon(const std::string& target) {
+  return target == "syslog" || target == "journald";
+}
+
+// A log of its own of this node, or of one below it, goes to a log daemon.
+bool any_to_log_daemon(const Node& node) {
+  const OwnLog none;
+  const OwnLog& own = node.listener ? node.listener->log : node.process ? node.process->log : none;
+  return goes_to_log_daemon(own.target.value_or("")) || std::ranges::any_of(node.children, any_to_log_daemon);
+}
+
+// Whether lines below this level are written somewhere.
+bool any_logs(const Node& node, LogLevel daemon, LogLevel level) {
+  const LogLevel own = node.listener ? node.listener->log.level.value_or(daemon) : daemon;
+  return own <= level ||
+         std::ranges::any_of(node.children, [&](const Node& child) { return any_logs(child, daemon, level); });
+}
+
+void check_log(Context& context, const Value& top, const Config& config) {
+  const Log& log = config.log;
   const Member* const member = top.find("log");
   if (member == nullptr || member->value.kind != Value::Kind::object) return;
   const Given given(context, {member->value, "/log", member->value.at});
-  const bool to_daemon = log.target == "syslog" || log.target == "journald";
+  const bool to_daemon = goes_to_log_daemon(log.target) || any_to_log_daemon(config.root);
   if (log.target_explicit && !to_daemon) {
     for (const char* key : {"facility", "identity"}) given.has_no_effect(key, "the log does not go to a log daemon");
   }
-  const bool hidden = log.level > LogLevel::info && (log.connection_start || log.connection_end);
+  const bool hidden = !any_logs(config.root, log.level, LogLevel::info) && (log.connection_start || log.connection_end);
   if (hidden) given.has_no_effect("connections", "these lines have the level info, and the log's level is higher");
 }
 
@@ -211,7 +230,7 @@ void check_sense_of_supervisor(Context& context, const Section& section, const N
 }
 
 void check_sense_of_daemon(Context& context, const Value& top, const Config& config) {
-  check_log(context, top, config.log);
+  check_log(context, top, config);
   if (const Member* const member = top.find("daemon"); member != nullptr) {
     const Given given(context, {member->value, "/daemon", member->value.at});
     if (!config.drain_timeout) given.has_no_effect("close_spread", "drain_timeout is \"infinity\"");

@@ -9,6 +9,7 @@
 #include "master/config/connection_variables.h"
 #include "master/config/contradictions.h"
 #include "master/config/foresight.h"
+#include "master/config/own_log_reader.h"
 #include "master/config/paths.h"
 #include "master/config/proxy_reader.h"
 #include "master/config/room_reader.h"
@@ -207,6 +208,12 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"stderr",
                  [](Context&, Node& node, const Entry& e) {
                    if (e.given) node.listener->child.standard_error = as_enum<StandardError>(e);
+                 }},
+    Setter<Node>{"log",
+                 [](Context& context, Node& node, const Entry& e) { read_own_log(context, node.listener->log, e); }},
+    Setter<Node>{"log_addresses",
+                 [](Context&, Node& node, const Entry& e) {
+                   if (e.given) node.listener->log.addresses = as_enum<LogAddresses>(e);
                  }},
     Setter<Node>{"log_rate_limit",
                  [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.listener->child, e); }},

@@ -67,17 +67,29 @@ const TypeText& text_of(Type type) {
   return kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr sys::EnumWords<Scope, sys::up_to(Scope::rule)> kScopeWords{"the top level", "daemon",
-                                                                     "control",       "log",
-                                                                     "every child",   "listener",
-                                                                     "handler",       "handler with a module",
-                                                                     "process",       "listener and process",
-                                                                     "rlimits",       "sandbox",
-                                                                     "system_calls",  "paths",
-                                                                     "network",       "the root supervisor",
-                                                                     "supervisor",    "restart_delay",
-                                                                     "rate",          "source_prefix",
-                                                                     "penalties",     "keepalive",
+constexpr sys::EnumWords<Scope, sys::up_to(Scope::rule)> kScopeWords{"the top level",
+                                                                     "daemon",
+                                                                     "control",
+                                                                     "log",
+                                                                     "own_log",
+                                                                     "every child",
+                                                                     "listener",
+                                                                     "handler",
+                                                                     "handler with a module",
+                                                                     "process",
+                                                                     "listener and process",
+                                                                     "rlimits",
+                                                                     "sandbox",
+                                                                     "system_calls",
+                                                                     "paths",
+                                                                     "network",
+                                                                     "the root supervisor",
+                                                                     "supervisor",
+                                                                     "restart_delay",
+                                                                     "rate",
+                                                                     "source_prefix",
+                                                                     "penalties",
+                                                                     "keepalive",
                                                                      "rule"};
 
 // Joins `parts`, unchanged: `"a", "b" or "c"`.
@@ -130,6 +142,7 @@ std::vector<const Option*> options_of(Scope scope) {
 
 Scope scope_of(const Option& option) {
   if (option.type == Type::rate) return Scope::rate;
+  if (option.name == "log" && option.scope != Scope::top) return Scope::own_log;
   return kScopeWords.find(option.name).value_or(Scope::top);
 }
 

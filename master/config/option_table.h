@@ -26,6 +26,7 @@ enum class Scope : std::uint8_t {
   daemon,
   control,
   log,
+  own_log,  // the log of a listener or a process
   child,
   listener,
   handler,  // a handler that executes a program
@@ -185,6 +186,8 @@ inline constexpr std::array kOptions{
     Option{Scope::log, "format", Type::word, by_default("\"text\""), {}, sys::joined<log::kFormatWords>, "Format of a log line."},
     Option{Scope::log, "level", Type::word, by_default("\"info\""), {}, sys::joined<log::kLevelWords>,
            "Lines below this level are not written."},
+    Option{Scope::log, "addresses", Type::word, by_default("\"full\""), {}, sys::joined<log::kAddressesWords>,
+           "How much of the clients' addresses log lines show."},
     Option{Scope::log, "connections", Type::words, by_default("[\"end\"]"), {}, "start|end",
            "Whether the start and the end of each connection are logged."},
     Option{Scope::log, "facility", Type::word, by_default("\"daemon\""), {},
@@ -193,6 +196,12 @@ inline constexpr std::array kOptions{
            "Facility of the lines that go to syslog or journald."},
     Option{Scope::log, "identity", Type::id, by_default("\"bulkheadd\""), {}, "",
            "Name under which lines go to syslog or journald."},
+    Option{Scope::own_log, "target", Type::path, computed("the daemon's"), {}, "stderr|syslog|journald",
+           "Where this log goes."},
+    Option{Scope::own_log, "format", Type::word, computed("the daemon's"), {}, sys::joined<log::kFormatWords>,
+           "Format of its lines."},
+    Option{Scope::own_log, "level", Type::word, computed("the daemon's"), {}, sys::joined<log::kLevelWords>,
+           "Least important level that is logged."},
 
     Option{Scope::child, "id", Type::id, kRequired, {}, "", "Name of the child, unique under its supervisor."},
     Option{Scope::child, "type", Type::word, kRequired, {}, sys::joined<supervision::kNodeTypeWords, sys::up_to(supervision::NodeType::process)>, "Type of the child."},
@@ -290,6 +299,10 @@ inline constexpr std::array kOptions{
     Option{Scope::listener, "stderr", Type::word, computed("\"log\"; \"socket\" with style inetd"), {},
            sys::joined<kStandardErrorWords>,
            "Where the standard error of a handler's program goes."},
+    Option{Scope::listener, "log", Type::object, computed("the daemon's"), {}, "",
+           "A log of its own for its workers and connections."},
+    Option{Scope::listener, "log_addresses", Type::word, computed("the daemon's log.addresses"), {},
+           sys::joined<log::kAddressesWords>, "How much of its clients' addresses log lines show."},
     Option{Scope::listener, "log_rate_limit", Type::integer, by_default("100"), {1, 1'000'000}, "unlimited",
            "Most lines of a connection's standard error that are logged in a second."},
 
@@ -335,6 +348,8 @@ inline constexpr std::array kOptions{
            "Where its standard output goes."},
     Option{Scope::process, "stderr", Type::path, by_default("\"log\""), {}, sys::joined<kOutputWords>,
            "Where its standard error goes."},
+    Option{Scope::process, "log", Type::object, computed("the daemon's"), {}, "",
+           "A log of its own for its output."},
     Option{Scope::process, "log_rate_limit", Type::integer, by_default("\"unlimited\""), {1, 1'000'000}, "unlimited",
            "Most lines of its output that are logged in a second."},
 

@@ -6,6 +6,7 @@
 #include "master/config/child_keys_reader.h"
 #include "master/config/command.h"
 #include "master/config/contradictions.h"
+#include "master/config/own_log_reader.h"
 #include "master/config/paths.h"
 #include "master/config/tree_reader.h"
 #include "master/config/trust.h"
@@ -99,6 +100,8 @@ constexpr std::array kProcessSetters{
                  [](Context& context, Node& node, const Entry& e) { node.process->output = read_output(context, e); }},
     Setter<Node>{"stderr", [](Context& context, Node& node,
                               const Entry& e) { node.process->error_output = read_output(context, e); }},
+    Setter<Node>{"log",
+                 [](Context& context, Node& node, const Entry& e) { read_own_log(context, node.process->log, e); }},
     Setter<Node>{"log_rate_limit",
                  [](Context&, Node& node, const Entry& e) { set_log_rate_limit(node.process->child, e); }},
 };

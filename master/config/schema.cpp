@@ -79,6 +79,11 @@ Value environment() {
                  {"additionalProperties", of_type("string")}});
 }
 
+// Where the schema of an object stands.
+std::string_view definition_of(const Option& option) {
+  return scope_of(option) == Scope::own_log ? scope_text(Scope::own_log) : option.name;
+}
+
 // The values that the type allows, without the words that are allowed instead.
 Value type_schema(const Option& option) {
   switch (option.type) {
@@ -114,7 +119,7 @@ Value type_schema(const Option& option) {
                      {"propertyNames", object({{"pattern", text(kExitStatusPattern)}})},
                      {"additionalProperties", matching(kDurationPattern)}});
     case Type::json: return of_type("object");
-    case Type::object: return reference(option.name);
+    case Type::object: return reference(definition_of(option));
     case Type::children: return list_of(reference("child"), true);
   }
   return of_type("string");
@@ -169,7 +174,8 @@ Value definitions() {
     }
     std::vector<Scope> scopes{scope_of(option)};
     if (option.name == "supervisor") scopes.insert(scopes.begin(), Scope::root);
-    add_member(out, std::string(option.name), object_schema(scopes, ""));
+    const std::string name(definition_of(option));
+    if (out.find(name) == nullptr) add_member(out, name, object_schema(scopes, ""));
   }
   for (const Scope scope : {Scope::rate, Scope::rule}) {
     add_member(out, std::string(scope_text(scope)), object_schema({scope}, ""));

@@ -260,7 +260,10 @@ void Methods::penalties(const Params& params, Reply reply) {
   forgive(parts_.children, listeners, *prefix, [text, reply = std::move(reply)](std::uint64_t count) {
     if (count == 0) return reply(no_such("penalised source in " + text));
     const std::string message = fmt::format("{} penalt{} cleared", count, count == 1 ? "y" : "ies");
-    log::Line(log::Level::info, "root").text(message).field("prefix", text).write();
+    log::Line line(log::Level::info, "root");
+    line.text(message);
+    if (line.addresses() == log::Addresses::full) line.field("prefix", text);
+    line.write();
     reply({{{"ok", true}, {"cleared", count}, {"message", message}}, std::nullopt});
   });
 }

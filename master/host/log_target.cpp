@@ -82,11 +82,21 @@ log::Transport transport_of(const std::string& target) {
   return target == "journald" ? log::Transport::journald : log::Transport::stream;
 }
 
+log::Settings log_settings(const config::Log& config, int fd) {
+  return {fd,
+          config.format,
+          config.level,
+          "bulkheadd",
+          transport_of(config.target),
+          config.facility,
+          config.identity.c_str(),
+          config.addresses};
+}
+
 void configure_log(const config::Log& config, int fd) {
-  static std::string identity;  // syslog keeps the pointer
-  identity = config.identity;
-  log::configure({fd, static_cast<log::Format>(config.format), static_cast<log::Level>(config.level), "bulkheadd",
-                  transport_of(config.target), config.facility, identity.c_str()});
+  static config::Log kept;
+  kept = config;
+  log::configure(log_settings(kept, fd));
 }
 
 sys::Result<LogTarget> open_log_target(const std::string& target) {

@@ -27,6 +27,8 @@ struct LogTarget {
 
 [[nodiscard]] log::Transport transport_of(const std::string& target);
 
+// How lines to `fd` look. `config` must outlive what is logged with it, because its identity is not copied.
+[[nodiscard]] log::Settings log_settings(const config::Log& config, int fd);
 // From now on this process writes its lines to `fd`, in the configured format. Call it once.
 void configure_log(const config::Log& config, int fd);
 

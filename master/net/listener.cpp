@@ -333,6 +333,7 @@ ipc::Limits Listener::limit(const config::Listener& config) noexcept {
   take_limits(config);
   config_.max_connections = config.max_connections;
   config_.reserved = config.reserved;
+  config_.log = config.log;
   tell(config.remarks);
   return {limits_};
 }

@@ -22,6 +22,7 @@
 #include "master/supervision/event.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/table_view.h"
+#include "worker/log/log.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -98,6 +99,9 @@ class Listener {
 
   [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  // The log of its workers and connections; the daemon's unless it has one of its own, which stays the caller's.
+  [[nodiscard]] log::Sink& log() const noexcept { return log_ != nullptr ? *log_ : log::own(); }
+  void log_to(log::Sink& log) noexcept { log_ = &log; }
   [[nodiscard]] const config::Listener& config() const noexcept { return config_; }
   // Remembers the names of its handlers under `generation`, to describe connections of that time: connections outlive
   // reloads. The last 100 generations are kept.
@@ -207,6 +211,7 @@ class Listener {
   void refuse_new_connections_at(std::vector<ListeningSocket>& sockets) noexcept;
 
   std::uint32_t number_;
+  log::Sink* log_ = nullptr;  // null: the daemon's
   std::string path_;
   config::Listener config_;
   std::map<std::uint32_t, std::vector<std::string>> handler_names_;  // by generation

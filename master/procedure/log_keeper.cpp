@@ -22,8 +22,10 @@ std::vector<std::string> LogKeeper::reopen(const config::Log& config) {
 std::vector<std::string> LogKeeper::replace(const config::Log& config) {
   auto target = host::open_log_target(config.target);
   if (!target) {
-    return {fmt::format("cannot reopen the log {}: {}; still writing to the old one", config.target,
-                        std::strerror(target.error().code))};
+    std::vector<std::string> problems{fmt::format("cannot reopen the log {}: {}; still writing to the old one",
+                                                  config.target, std::strerror(target.error().code))};
+    std::ranges::move(children_.use_log(), std::back_inserter(problems));
+    return problems;
   }
   target_ = std::move(*target);
   host::configure_log(config, target_.lines.get());

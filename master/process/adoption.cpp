@@ -241,7 +241,7 @@ void Adoption::overdue(pid_t pid, Connection& connection, ipc::EndCause cause, s
   if (!copy) return;
   copy->cause = connection.cause;
   const std::uint64_t id = ipc::connection_id(connection.use, listener.number(), connection.slot);
-  ipc::log_connection_overdue(listener.path(), id, *copy, step.signal, now_ns);
+  ipc::log_connection_overdue({listener.path(), listener.log()}, id, *copy, step.signal, now_ns);
 }
 
 void Adoption::ended(const Connection& connection, const ipc::Slot& slot, const ipc::Ended& how, const rusage& usage,
@@ -284,7 +284,9 @@ void Adoption::log_end_of(const Connection& connection, const ipc::Slot& slot, c
   }
   const net::Listener& listener = *connection.listener;
   const std::uint64_t id = ipc::connection_id(slot.use, listener.number(), connection.slot);
-  if (ipc::is_logged(how, log_ends_)) ipc::log_connection_ended(listener.path(), id, slot, how, sys::monotonic_ns());
+  if (ipc::is_logged(how, log_ends_)) {
+    ipc::log_connection_ended({listener.path(), listener.log()}, id, slot, how, sys::monotonic_ns());
+  }
   if (count == ipc::EndCount::normal) return;
   on_crash_({*connection.listener, id, slot, how.wait_status, usage, count == ipc::EndCount::client_gone});
 }

@@ -26,9 +26,11 @@ std::uint64_t lines_in(std::string_view bytes) {
 
 }  // namespace
 
-ChildOutput::ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits)
+ChildOutput::ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits,
+                         std::shared_ptr<NodeLog> log)
     : loop_(loop),
       path_(std::move(path)),
+      log_(std::move(log)),
       budget_(limits),
       second_(loop, [this] { end_second(); }),
       again_(loop, [this] { go_on(); }) {}
@@ -131,7 +133,7 @@ std::size_t ChildOutput::make_lines(const Stream& stream, const log::LineSplitte
   std::string_view rest = piece.text;
   bool continued = piece.continued;
   for (;;) {
-    log::Line line(log::Level::info, path_);
+    log::Line line(log::Level::info, place());
     const std::size_t taken = line.text_that_fits(rest);
     line.field("stream", stream.name);
     if (continued) line.field("continued", true);
@@ -145,7 +147,7 @@ std::size_t ChildOutput::make_lines(const Stream& stream, const log::LineSplitte
 
 // False: the log is full.
 bool ChildOutput::send() {
-  const std::size_t sent = log::offer(unsent_);
+  const std::size_t sent = sink().offer(unsent_);
   unsent_.erase(0, sent);
   if (sent != 0) patience_ = 0ms;
   return unsent_.empty();
@@ -181,7 +183,7 @@ void ChildOutput::close() {
   finish(out_);
   finish(error_);
   lost += lines_in(std::exchange(unsent_, {}));
-  if (lost != 0) log::count_dropped(lost);
+  if (lost != 0) sink().count_dropped(lost);
   held_up_ = false;
   again_.stop();
   second_.stop();
@@ -226,7 +228,7 @@ void ChildOutput::report_suppressed() {
   in_second_ = false;
   const std::uint64_t suppressed = budget_.renew();
   if (suppressed == 0) return;
-  log::Line line(log::Level::warning, path_);
+  log::Line line(log::Level::warning, place());
   log::add_suppressed(line, budget_.limits().lines, suppressed);
   line.write();
 }

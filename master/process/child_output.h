@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "master/process/handover.h"
+#include "master/process/node_log.h"
 #include "master/process/output_file.h"
 #include "master/process/watched_fd.h"
 #include "worker/log/output_lines.h"
@@ -47,12 +48,16 @@ class ChildOutput {
     std::string error_file;
   };
 
-  ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits = {});
+  // `log`: where its lines go; null: to the daemon's log.
+  ChildOutput(loop::Loop& loop, std::string path, log::OutputBudget::Limits limits = {},
+              std::shared_ptr<NodeLog> log = nullptr);
   ChildOutput(const ChildOutput&) = delete;  // its callbacks point here
   ChildOutput& operator=(const ChildOutput&) = delete;
 
   // Opens the files, makes the pipes and watches them. EMFILE and ENFILE, and all errors of a file, are returned.
   [[nodiscard]] sys::Result<ChildEnds> open(const Wanted& wanted);
+  // Lines that have been made go there, too.
+  void log_to(std::shared_ptr<NodeLog> log) { log_ = std::move(log); }
   // Opens the files once more. Returns a sentence for each that cannot be; it is written to as before.
   [[nodiscard]] std::vector<std::string> reopen();
   // Logs what is in the pipes now, regardless of how much that was this second; bounded, because other processes may
@@ -97,8 +102,12 @@ class ChildOutput {
   void end_second();
   void report_suppressed();
 
+  [[nodiscard]] log::Sink& sink() const noexcept { return log_ ? log_->sink() : log::own(); }
+  [[nodiscard]] log::Place place() const noexcept { return {path_, sink()}; }
+
   loop::Loop& loop_;
   std::string path_;
+  std::shared_ptr<NodeLog> log_;
   log::OutputBudget budget_;
   loop::Timer second_;
   bool in_second_ = false;

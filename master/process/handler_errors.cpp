@@ -33,8 +33,10 @@ sys::Result<HandlerErrors::Ends> HandlerErrors::ends(const net::Listener& listen
 }
 
 HandlerErrors::Channel& HandlerErrors::add(const net::Listener& listener, std::uint32_t index, ipc::ErrorPair pair) {
-  ipc::ErrorReader reader(pair.read.get(), listener.path(), listener.config().child.log_rate_limit.value_or(0),
-                          [this, &listener](pid_t leader) { return find_(listener, leader); });
+  ipc::ErrorReader reader(
+      pair.read.get(), listener.path(), listener.config().child.log_rate_limit.value_or(0),
+      [this, &listener](pid_t leader) { return find_(listener, leader); },
+      [&listener]() -> log::Sink& { return listener.log(); });
   auto& channel = channels_[{&listener, index}];
   channel = std::make_unique<Channel>(loop_, std::move(pair), std::move(reader));
   return *channel;

@@ -41,9 +41,9 @@ void Workers::resume(const WorkerHandover& from, net::Listener& listener) {
   worker.failure = from.failure;
   worker.start_deadline = from.start_deadline;
   worker.unanswered_since = from.unanswered_since;
+  (void)logs_.of(listener);
   if (from.lines.fd >= 0) {
-    worker.lines = std::make_unique<WorkerLines>(loop_, worker.path);
-    worker.lines->resume(from.lines);
+    worker.lines = logs_.resumed(from.lines, &listener);
   }
   worker.channel.reset(from.channel);
   worker.repairs = ~std::uint64_t{0};  // not known: it gets all sockets once it is ready
@@ -119,7 +119,10 @@ void Processes::resume(const ProcessHandover& from, const config::Process& confi
   child.status = from.status;
   child.start_deadline = from.start_deadline;
   child.watchdog_deadline = config.watchdog ? from.watchdog_deadline : std::nullopt;
-  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
+  if (auto error = open_log(child)) {
+    log::Line(log::Level::error, child.path).text("logs to the daemon's log: ").text(error->text()).write();
+  }
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config), child.log);
   child.output->resume(from.output);
   (void)children_.forked(from.run, from.pid);
   if (from.report >= 0) {

@@ -39,7 +39,7 @@ bool Processes::begins_post_stop(ProcessChild& child, Instant now) {
   if (child.config.post_stop.empty() || child.ended || all_killed_) return false;
   const ChildEnd end = end_of(child, system_.status_of(child.pid));
   put_aside_output(child, now);
-  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(child.config));
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(child.config), child.log);
   auto pid = launch_post_stop(child, end);
   if (!pid) {
     warn(child, "not executed: ", pid.error().text());

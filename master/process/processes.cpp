@@ -91,18 +91,12 @@ std::optional<sys::Error> Processes::start(NodeId node, RunId run, std::string p
   child.began = now();
   child.start_timeout = start_timeout;
   child.start_deadline = deadline_after(start_timeout);
-  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config));
-  if (auto error = children_.forked(run, launch(child))) return error;
+  auto problem = open_log(child);
+  child.output = std::make_unique<ChildOutput>(loop_, child.path, limits_of(config), child.log);
+  auto pid = problem ? sys::Result<pid_t>(*problem) : launch(child);
+  if (auto error = children_.forked(run, std::move(pid))) return error;
   if (is_ready_by(config, Ready::fork)) become_ready(child);
   return std::nullopt;
-}
-
-std::vector<std::string> Processes::reopen_outputs() {
-  std::vector<std::string> problems;
-  for (auto& [run, child] : children_) {
-    for (std::string& problem : child.output->reopen()) problems.push_back(std::move(problem));
-  }
-  return problems;
 }
 
 // A message reports a failure before exec; end of file without one means that exec has closed the other end.
@@ -197,6 +191,7 @@ void Processes::change(RunId run, const config::Process& config, const supervisi
   child->config.post_stop = config.post_stop;
   child->config.stop_signal = config.stop_signal;
   child->config.reload_signal = config.reload_signal;
+  change_log(*child, config.log);
   if (child->config.watchdog == config.watchdog) return;
   child->config.watchdog = config.watchdog;
   child->watchdog_deadline.reset();

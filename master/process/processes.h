@@ -83,6 +83,7 @@ struct ProcessChild {
   WatchedFd report;  // reports a failure of its start, until exec
   WatchedFd notify;  // pipe or socket
   log::RateLimit strangers;
+  std::shared_ptr<NodeLog> log;  // null: the daemon's
   std::unique_ptr<ChildOutput> output;
   Instant began{};  // 0 after an upgrade
   GroupEnd group;
@@ -111,8 +112,11 @@ class Processes {
                                                 const supervision::Shutdown& shutdown, config::Timeout start_timeout);
   // Opens the files of those that write to files of their own once more, after a rotation. Returns the failures.
   [[nodiscard]] std::vector<std::string> reopen_outputs();
-  // The target of `inherit`; stays the caller's.
-  void set_error_fd(int fd) { error_fd_ = fd; }
+  // The daemon's log; `error_fd`, the target of `inherit`, stays the caller's. Opens those once more that processes
+  // have of their own. Returns the failures.
+  [[nodiscard]] std::vector<std::string> use_log(const config::Log& log, int error_fd);
+  [[nodiscard]] const config::Log& daemon_log() const noexcept { return daemon_log_; }
+  [[nodiscard]] int error_fd() const noexcept { return error_fd_; }
   // Changes the settings that may change while a process runs: its watchdog, what its end means, and how it is asked
   // to, or to read its files again.
   void change(RunId run, const config::Process& config, const supervision::Shutdown& shutdown,
@@ -196,6 +200,10 @@ class Processes {
 
   loop::Loop& loop_;
   ChildSystem& system_;
+  void change_log(ProcessChild& child, const config::OwnLog& log);
+  [[nodiscard]] std::optional<sys::Error> open_log(ProcessChild& child) const;
+
+  config::Log daemon_log_;
   int error_fd_ = 2;
   Observer observer_;
   RunTable<ProcessChild> children_;

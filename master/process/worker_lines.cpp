@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "worker/log/suppressed.h"
+#include "worker/log/utf8.h"
 #include "worker/sys/clock.h"
 
 namespace bulkhead::process {
@@ -19,8 +20,13 @@ constexpr std::string_view kTextProgram = " bulkhead-worker[";
 constexpr std::string_view kJsonProgram = ",\"program\":\"bulkhead-worker\",";
 constexpr std::size_t kTimeLength = 24;  // 2026-11-22T15:07:37.123Z
 
-bool is_printable(char c) noexcept {
-  return c >= ' ' && c <= '~';
+// What no line may have becomes "?", byte by byte.
+void append_shown(std::string& out, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::size_t shown = log::shown_length(bytes);
+    out += shown == 0 ? "?" : bytes.substr(0, shown);
+    bytes.remove_prefix(std::max<std::size_t>(shown, 1));
+  }
 }
 
 bool is_time(std::string_view text) noexcept {
@@ -47,8 +53,8 @@ bool is_worker_line(std::string_view line) noexcept {
   });
 }
 
-WorkerLines::WorkerLines(loop::Loop& loop, std::string path)
-    : loop_(loop), path_(std::move(path)), pause_(loop, [this] { socket_.resume(); }) {
+WorkerLines::WorkerLines(loop::Loop& loop, std::string path, std::shared_ptr<NodeLog> log)
+    : loop_(loop), path_(std::move(path)), log_(std::move(log)), pause_(loop, [this] { socket_.resume(); }) {
   batch_.reserve(log::kMaxLine);
 }
 
@@ -109,10 +115,10 @@ void WorkerLines::end() {
 }
 
 void WorkerLines::on_line(std::string_view line, bool cut) {
-  if (cut || !log::is_stream() || !is_worker_line(line)) return on_text(line, cut);
+  if (cut || !sink().is_stream() || !is_worker_line(line)) return on_text(line, cut);
   if (batch_.size() + line.size() + 1 > log::kMaxLine) flush();
   const std::size_t begin = batch_.size();
-  for (const char c : line) batch_ += is_printable(c) ? c : '?';
+  append_shown(batch_, line);
   log::keep(path_, std::string_view(batch_).substr(begin));
   batch_ += '\n';
   ++lines_;
@@ -122,20 +128,20 @@ void WorkerLines::on_text(std::string_view line, bool cut) {
   flush();
   renew_budget();
   if (!budget_.take_line()) return;
-  log::Line(log::Level::warning, path_).text(line).text(cut ? "..." : "").field("stream", "stderr").write();
+  log::Line(log::Level::warning, place()).text(line).text(cut ? "..." : "").field("stream", "stderr").write();
 }
 
 void WorkerLines::renew_budget() {
   const std::uint64_t suppressed = budget_.renew_each_second(sys::monotonic_ns());
   if (suppressed == 0) return;
-  log::Line line(log::Level::warning, path_);
+  log::Line line(log::Level::warning, place());
   log::add_suppressed(line, budget_.limits().lines, suppressed);
   line.write();
 }
 
 void WorkerLines::flush() {
   if (lines_ == 0) return;
-  log::pass_on(batch_, std::exchange(lines_, 0));
+  sink().pass_on(batch_, std::exchange(lines_, 0));
   batch_.clear();
 }
 

@@ -12,10 +12,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "master/process/handover.h"
+#include "master/process/node_log.h"
 #include "master/process/watched_fd.h"
 #include "worker/log/log.h"
 #include "worker/log/output_lines.h"
@@ -33,8 +35,8 @@ class WorkerLines {
   static constexpr std::size_t kTurn = 64U << 10U;
   static constexpr std::chrono::milliseconds kPause{10};
 
-  // `path` is the worker's.
-  WorkerLines(loop::Loop& loop, std::string path);
+  // `path` is the worker's, `log` where its lines go; null: to the daemon's log.
+  WorkerLines(loop::Loop& loop, std::string path, std::shared_ptr<NodeLog> log = nullptr);
   ~WorkerLines();  // logs what has come
   WorkerLines(const WorkerLines&) = delete;
   WorkerLines& operator=(const WorkerLines&) = delete;
@@ -58,8 +60,12 @@ class WorkerLines {
   void renew_budget();
   void flush();
 
+  [[nodiscard]] log::Sink& sink() const noexcept { return log_ ? log_->sink() : log::own(); }
+  [[nodiscard]] log::Place place() const noexcept { return {path_, sink()}; }
+
   loop::Loop& loop_;
   std::string path_;
+  std::shared_ptr<NodeLog> log_;
   WatchedFd socket_;
   loop::Timer pause_;
   log::LineSplitter splitter_{log::kMaxLine - 1};

@@ -245,6 +245,7 @@ void set_log(ipc::PlanBuilder& plan, const PlanOfLog& how) {
   plan.header.log_level = static_cast<std::uint32_t>(log.level);
   plan.header.log_transport = static_cast<std::uint32_t>(how.transport);
   plan.header.log_facility = log.facility;
+  plan.header.log_addresses = static_cast<std::uint32_t>(log.addresses);
   plan.header.log_identity = plan.strings({log.identity});
   plan.header.log_connection_start = log.connection_start ? 1 : 0;
   plan.header.log_connection_end = log.connection_end ? 1 : 0;

@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "master/host/clock.h"
-#include "master/host/log_target.h"
 #include "master/process/failure_text.h"
 #include "master/process/spawn.h"
 #include "master/process/strays.h"
 #include "master/process/worker_plan.h"
+#include "master/supervision/path.h"
 #include "worker/log/log.h"
 #include "worker/sys/overloaded.h"
 #include "worker/sys/shortage.h"
@@ -97,13 +97,24 @@ std::optional<sys::Error> Workers::find_program() {
   return std::nullopt;
 }
 
+void Workers::set_generation(std::uint32_t generation) {
+  generation_ = generation;
+  tried_.clear();
+}
+
+std::uint32_t Workers::generation_of(const net::Listener& listener) const {
+  const auto tried = std::ranges::find_if(
+      tried_, [&listener](const auto& one) { return supervision::is_at_or_below(listener.path(), one.first); });
+  return tried == tried_.end() ? generation_ : tried->second;
+}
+
 std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string path, net::Listener& listener,
                                          std::uint32_t index, std::optional<Instant> deadline) {
   auto program = programs_.of(listener.config());
   if (!program) return program.error();
   auto ends = open_ends(path, listener, index, run);
   if (!ends) return ends.error();
-  listener.remember_handlers(generation_);
+  listener.remember_handlers(generation_of(listener));
 
   auto poll = std::make_unique<loop::Poll>(loop_, ends->channel.master.get(), [this, run] { on_channel(run); });
   if (const int error = poll->try_watch(); error != 0) return sys::Error{"epoll_ctl", "", error};
@@ -131,17 +142,18 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
   return std::nullopt;
 }
 
-sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, const net::Listener& listener,
-                                              std::uint32_t index, RunId run) {
+sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
+                                              RunId run) {
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
   sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null) return sys::Error{"open", "/dev/null", errno};
+  auto log = logs_.open(listener, path);
+  if (!log) return log.error();
   auto errors = error_ends(listener, index, null.get());
   if (!errors) return errors.error();
-  auto log = logs_.open(path);
-  if (!log) return log.error();
-  auto plan = make_worker_plan(listener, index, run, generation_, {logs_.config(), log->transport, errors->captured});
+  auto plan = make_worker_plan(listener, index, run, generation_of(listener),
+                               {logs_.of(listener).config(), log->transport, errors->captured});
   if (!plan) return plan.error();
   return Ends{std::move(*channel), std::move(null), std::move(*errors), std::move(*log), std::move(*plan)};
 }
@@ -151,7 +163,7 @@ WorkerProcess& Workers::enter(RunId run, std::string path, net::Listener& listen
   worker.path = std::move(path);
   worker.listener = &listener;
   worker.index = index;
-  worker.generation = generation_;
+  worker.generation = generation_of(listener);
   worker.incarnation = incarnation_;
   worker.user = user_of(listener.config());
   worker.held_back = !listener.gate().accepting();
@@ -159,10 +171,10 @@ WorkerProcess& Workers::enter(RunId run, std::string path, net::Listener& listen
   return worker;
 }
 
-sys::Result<Workers::ErrorEnds> Workers::error_ends(const net::Listener& listener, std::uint32_t index, int null) {
+sys::Result<Workers::ErrorEnds> Workers::error_ends(net::Listener& listener, std::uint32_t index, int null) {
   const bool inherits = listener.config().child.standard_error == config::StandardError::inherit;
   if (inherits) {
-    if (sys::Fd own = host::open_again(handler_error_fd_)) {
+    if (sys::Fd own = inherited_log(listener)) {
       const int write = own.get();
       return ErrorEnds{write, null, false, std::move(own)};
     }
@@ -383,28 +395,6 @@ void Workers::kill_hung(Instant now) {
     observer_.on_hung(worker);
   }
   errands_.next_of_all();  // a worker's channel may have been full
-}
-
-std::vector<std::string> Workers::replace_log(const config::Log& log, int handler_error_fd) {
-  std::vector<std::string> problems;
-  logs_.use(log);
-  handler_error_fd_ = handler_error_fd;
-  for (auto& [run, worker] : workers_) {
-    auto error = logs_.replace(worker.path, worker.channel.get(), worker.lines);
-    if (!error) error = replace_inherited(worker);
-    if (error) problems.push_back(fmt::format("{} still writes to the old log: {}", worker.path, error->text()));
-  }
-  return problems;
-}
-
-std::optional<sys::Error> Workers::replace_inherited(const WorkerProcess& worker) const {
-  if (worker.listener->config().child.standard_error != config::StandardError::inherit) return std::nullopt;
-  const sys::Fd own = host::open_again(handler_error_fd_);
-  if (!own) return std::nullopt;  // it cannot be opened twice: its handlers' errors are logged
-  ipc::Log message = logs_.message();
-  message.use = ipc::LogUse::handlers;
-  if (ipc::send(worker.channel.get(), message, own.get())) return std::nullopt;
-  return sys::Error{"send", "to the worker", errno};
 }
 
 void Workers::on_deadline(Instant now) {

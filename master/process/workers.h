@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,11 +134,16 @@ class Workers {
   void kill_unresponsive(net::Listener& listener, std::chrono::nanoseconds patience);
   // Called once a second: checks the heartbeats of all workers in the table, and kills those that hang.
   void kill_hung(Instant now);
-  // Applies to workers that are started from now on.
-  void set_generation(std::uint32_t generation) { generation_ = generation; }
+  // The generation of the configuration that workers are started under from now on: of all listeners, or of those at or
+  // below a path that a reload tries before it settles for all, until then or until it is forgotten.
+  void set_generation(std::uint32_t generation);
+  void try_generation(const std::string& path, std::uint32_t generation) { tried_[path] = generation; }
+  void forget_generation(const std::string& path) { tried_.erase(path); }
   void set_incarnation(std::uint64_t incarnation) { incarnation_ = incarnation; }
   // Applies to all workers, existing ones included. Returns a sentence for each that continues with the old log.
   [[nodiscard]] std::vector<std::string> replace_log(const config::Log& log, int handler_error_fd);
+  // The same for the log of one listener.
+  [[nodiscard]] std::vector<std::string> replace_log(net::Listener& listener, const config::OwnLog& own);
   // Logs the workers that have been killed and do not end. Once a second.
   void tell_unkillable(Instant now);
   // Kills workers that have not become ready in time.
@@ -174,7 +180,9 @@ class Workers {
 
  private:
   void kill_now(WorkerProcess& worker);
-  [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker) const;
+  void tell_of_log(WorkerProcess& worker, std::vector<std::string>& problems);
+  [[nodiscard]] sys::Fd inherited_log(net::Listener& listener);
+  [[nodiscard]] std::optional<sys::Error> replace_inherited(const WorkerProcess& worker);
   void on_channel(RunId run);
   void watch_channel(WorkerProcess& worker, std::unique_ptr<loop::Poll> poll);
   [[nodiscard]] bool read_messages(RunId run, int limit);  // false: there may be more
@@ -195,7 +203,7 @@ class Workers {
     bool captured = false;  // a worker reads the other end
     sys::Fd own;            // `write`, where nobody else has it
   };
-  [[nodiscard]] sys::Result<ErrorEnds> error_ends(const net::Listener& listener, std::uint32_t index, int null);
+  [[nodiscard]] sys::Result<ErrorEnds> error_ends(net::Listener& listener, std::uint32_t index, int null);
   struct Ends {  // all that a worker gets, and our ends of it
     ipc::ChannelPair channel;
     sys::Fd null;
@@ -203,14 +211,16 @@ class Workers {
     WorkerLogs::End log;
     sys::Fd plan;
   };
-  [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, const net::Listener& listener, std::uint32_t index,
+  [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
                                             RunId run);
   [[nodiscard]] WorkerProcess& enter(RunId run, std::string path, net::Listener& listener, std::uint32_t index);
 
   loop::Loop& loop_;
   ChildSystem& system_;
   HandlerErrors& errors_;
+  [[nodiscard]] std::uint32_t generation_of(const net::Listener& listener) const;
   std::uint32_t generation_;
+  std::map<std::string, std::uint32_t> tried_;  // by path
   std::uint64_t incarnation_;
   int handler_error_fd_;
   Observer observer_;

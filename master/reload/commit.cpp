@@ -42,6 +42,7 @@ void Commit::plan_steps() {
 void Commit::take_over() {
   for (const sys::Error& error : parts_.listeners.begin_listening()) attempt_.steps.note(error.text());
   attempt_.end_trial("root");
+  parts_.children.set_generation(parts_.catalogue.generation());
   const auto tag_of = [this](const std::string& path, supervision::NodeType type) -> std::optional<std::uint32_t> {
     const auto view = parts_.engine.view(path);
     return view && view->spec->type == type ? std::optional(view->spec->tag) : std::nullopt;
@@ -74,6 +75,7 @@ void Commit::commit(const Change& change) {
     case Change::Kind::taken_back:
     case Change::Kind::new_workers:
       leave_addresses(path);
+      change_log(path);
       replace_workers(path);
       return give_limits(path);
     case Change::Kind::removed: return end_removed(path);
@@ -103,6 +105,7 @@ void Commit::start_stopped(const std::string& path) {
 
 void Commit::change_in_place(const std::string& path) {
   if (path == "log") return reopen_log();
+  change_log(path);
   change_process(path);
   give_limits(path);
 }
@@ -110,6 +113,18 @@ void Commit::change_in_place(const std::string& path) {
 void Commit::reopen_log() {
   then([this] {
     for (std::string& problem : parts_.log.reopen(parts_.catalogue.config().log)) {
+      attempt_.steps.note(std::move(problem));
+    }
+  });
+}
+
+// Of a listener; that of a process changes with the process.
+void Commit::change_log(const std::string& path) {
+  then([this, path] {
+    net::Listener* const listener = parts_.listeners.at(path);
+    const config::Node* const node = listener != nullptr ? attempt_.new_node(path) : nullptr;
+    if (node == nullptr || !node->listener) return;
+    for (std::string& problem : parts_.children.use_log(*listener, node->listener->log)) {
       attempt_.steps.note(std::move(problem));
     }
   });

@@ -24,6 +24,7 @@ class Commit {
   void commit(const Change& change);
   void change_in_place(const std::string& path);
   void reopen_log();
+  void change_log(const std::string& path);
   void change_process(const std::string& path);
   void give_limits(const std::string& path);
   void limit(const std::string& path, const Done& done);

@@ -58,16 +58,16 @@ inline constexpr sys::EnumWords<Change::Kind, sys::up_to(Change::Kind::taken_bac
 // or of whole sections.
 inline constexpr std::array<std::string_view, 2> kFixed{"/control", "/daemon/pid_file"};
 // The options of a listener that only its master keeps and its workers need not know.
-inline constexpr std::array<std::string_view, 11> kListenerInPlace{
-    "restart",         "significant",         "start_timeout", "workers",
-    "max_unavailable", "max_restarts",        "max_seconds",   "max_connections",
-    "restart_delay",   "max_connection_rate", "reserved"};
+inline constexpr std::array<std::string_view, 13> kListenerInPlace{
+    "restart",      "significant",   "start_timeout",   "workers",       "max_unavailable",
+    "max_restarts", "max_seconds",   "max_connections", "restart_delay", "max_connection_rate",
+    "log",          "log_addresses", "reserved"};
 // The options of a process that say when to start it and not how, or what comes before and after.
-inline constexpr std::array<std::string_view, 14> kProcessInPlace{
+inline constexpr std::array<std::string_view, 15> kProcessInPlace{
     "restart",     "significant",   "shutdown",    "start_timeout",
     "watchdog",    "restart_delay", "normal_exit", "permanent_failure_exit",
     "stop_signal", "reload_signal", "start",       "start_delay",
-    "pre_start",   "post_stop"};
+    "pre_start",   "post_stop",     "log"};
 
 struct ReloadPlan {
   std::vector<Change> changes;             // in the order of the new file; removals before

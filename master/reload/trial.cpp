@@ -17,8 +17,12 @@ using supervision::Operation;
 void try_added(Attempt& attempt, const std::string& path) {
   const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   const bool was_stopped = attempt.parts.catalogue.overrides().is_stopped(path);  // as a temporary child
-  const Steps::Action add = [&attempt, path](const Done& done) { attempt.add(path, done); };
+  const Steps::Action add = [&attempt, path](const Done& done) {
+    attempt.parts.children.try_generation(path, attempt.parts.catalogue.generation());
+    attempt.add(path, done);
+  };
   const Steps::Action undo = [&attempt, path, was_deleted, was_stopped](const Done& done) {
+    attempt.parts.children.forget_generation(path);
     if (!attempt.has_added(path)) return done({});
     // They have served no client, and shared queues belong to other listeners.
     for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
@@ -47,7 +51,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
       return done(procedure::refused(path_ + ": " + error->text()));
     }
     describe({&node, attempt_.config});
-    attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation());
+    attempt_.parts.children.try_generation(path_, attempt_.parts.catalogue.generation());
     attempt_.hold_for_trial(path_);
     renewal().start_extra([self = shared_from_this(), done](const Outcome& started) {
       if (started) return done({});
@@ -83,7 +87,7 @@ class NewWorkers : public std::enable_shared_from_this<NewWorkers> {
   }
   // First, so that a worker that is restarted meanwhile has the configuration that stays.
   void change_back() {
-    attempt_.parts.children.set_generation(attempt_.parts.catalogue.generation() - 1);
+    attempt_.parts.children.forget_generation(path_);
     describe(before_->entry);
     net::Listener* const listener = attempt_.parts.listeners.at(path_);
     if (listener != nullptr && listener->is_open() && !is_taken_back()) (void)listener->change(before_->config);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 #include <variant>
 
@@ -77,7 +78,7 @@ Children::Children(loop::Loop& loop, process::ChildSystem& system, Listeners& li
             narrator_.connection_failed(crash.listener.path(), crash.id, crash.slot.pid, crash.client_gone);
           }),
       next_slice_(loop, [this] { do_slice(); }) {
-  processes_.set_error_fd(settings.handler_error_fd);
+  (void)processes_.use_log(settings.log, settings.handler_error_fd);
   listeners_.on_made([this](net::Listener& listener) { watch(listener); });
   listeners_.on_forgotten([this](net::Listener& listener) { forget(listener); });
 }
@@ -95,6 +96,7 @@ void Children::watch(net::Listener& listener) {
 void Children::forget(net::Listener& listener) {
   adoption_.forget(listener);
   errors_.forget(listener);
+  workers_.logs().forget(listener);
   news_.erase(&listener);
   workers_.errands().forget(listener);
   table_failures_.erase(&listener);
@@ -357,9 +359,17 @@ void Children::tell_to_reload(const std::function<bool(const std::string& path)>
 }
 
 std::vector<std::string> Children::use_log(const config::Log& config, const host::LogTarget& target) {
-  processes_.set_error_fd(target.handlers.get());
+  std::vector<std::string> problems = processes_.use_log(config, target.handlers.get());
   adoption_.set_log_ends(config.connection_end);
-  return workers_.replace_log(config, target.handlers.get());
+  std::ranges::move(workers_.replace_log(config, target.handlers.get()), std::back_inserter(problems));
+  return problems;
+}
+
+std::vector<std::string> Children::use_log() {
+  const config::Log daemon = processes_.daemon_log();
+  std::vector<std::string> problems = processes_.use_log(daemon, processes_.error_fd());
+  std::ranges::move(workers_.replace_log(daemon, processes_.error_fd()), std::back_inserter(problems));
+  return problems;
 }
 
 std::optional<Children::RunView> Children::view(RunId run) const {
@@ -413,7 +423,9 @@ void Children::resume(const process::ChildrenHandover& from, const std::vector<R
   for (const process::WorkerHandover& worker : from.workers) {
     workers_.resume(worker, *listeners_.at(supervision::parent_of(worker.path)));
   }
-  for (const process::LinesHandover& lines : from.lines) workers_.logs().resume(lines);
+  for (const process::LinesHandover& lines : from.lines) {
+    workers_.logs().resume(lines, listeners_.at(supervision::parent_of(lines.path)));
+  }
   for (const process::ForgiveHandover& one : from.forgive) {
     workers_.errands().resume(*listeners_.at(one.listener), one);
   }

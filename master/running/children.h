@@ -92,11 +92,19 @@ class Children final : public Workforce {
   [[nodiscard]] bool signal_process(RunId run, int signal) { return processes_.signal(run, signal); }
   // Applies to workers that are started from now on.
   void set_generation(std::uint32_t generation) { workers_.set_generation(generation); }
+  void try_generation(const std::string& path, std::uint32_t generation) { workers_.try_generation(path, generation); }
+  void forget_generation(const std::string& path) { workers_.forget_generation(path); }
   void set_incarnation(std::uint64_t incarnation) { workers_.set_incarnation(incarnation); }
-  // Returns a sentence for each child that continues with the old log.
-  // The same for files that processes have of their own, which are opened once more.
+  // Opens the files that processes have of their own once more. Returns a sentence for each that cannot be.
   [[nodiscard]] std::vector<std::string> reopen_outputs() { return processes_.reopen_outputs(); }
+  // Returns a sentence for each child that continues with the old log.
   [[nodiscard]] std::vector<std::string> use_log(const config::Log& config, const host::LogTarget& target);
+  // The daemon's stays as it is; those of children are opened once more.
+  [[nodiscard]] std::vector<std::string> use_log();
+  // The log of one listener may have changed.
+  [[nodiscard]] std::vector<std::string> use_log(net::Listener& listener, const config::OwnLog& own) {
+    return workers_.replace_log(listener, own);
+  }
 
   struct RunView {
     pid_t pid = 0;

@@ -45,10 +45,11 @@ struct Node {
   Instant since{};
   RunId run = 0;
   std::uint64_t restarts = 0;
-  bool exit_pending = false;          // it has ended, and the message about that waits in its supervisor's mailbox
-  bool dormant = false;               // of a manual child: nobody has started it, or it has ended for good
-  bool called_off = false;            // an operator has ended the start of the present run
-  std::optional<Instant> ready_at;    // of the present run
+  bool exit_pending = false;        // it has ended, and the message about that waits in its supervisor's mailbox
+  bool dormant = false;             // of a manual child: nobody has started it, or it has ended for good
+  bool called_off = false;          // an operator has ended the start of the present run
+  bool comes_back = false;          // was not temporary when the restart was decided that stops it and starts it again
+  std::optional<Instant> ready_at;  // of the present run
   std::optional<Duration> ready_for;  // of the last run
   std::optional<Instant> due;         // waiting: when it restarts; starting: when the delayed start begins
   std::optional<Instant> deadline;    // the time of its entry in the tree's list of deadlines

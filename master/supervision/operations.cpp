@@ -63,6 +63,7 @@ bool Supervisor::asks_about_attempt(const Message& message) const {
 
 // Also ends the attempts of a child that is restarting or waiting.
 void Supervisor::terminate_child(std::uint64_t token, Node& child) {
+  child.comes_back = false;
   begin(Job{.kind = Job::Kind::terminate_child, .subject = child.id, .token = token, .stops = {child.id}});
 }
 

@@ -333,6 +333,7 @@ void Supervisor::stop_next(Job& job) {
 void Supervisor::start_next(Job& job) {
   Node* const child = tree_.find(job.starts[job.next_start++]);
   if (child == nullptr) return;
+  child->comes_back = false;
   const bool stays = child->state == NodeState::failed || child->is_dormant();
   if (job.kind == Job::Kind::restart && stays) return;
   if (job.kind == Job::Kind::restart) ++child->restarts;

@@ -12,6 +12,8 @@ namespace bulkhead::supervision {
 Supervisor::Job Supervisor::group_restart(const Node& child) const {
   Job job{.kind = Job::Kind::restart, .subject = child.id};
   for (const NodeId id : restart_group(child)) {
+    Node& member = *tree_.find(id);
+    member.comes_back = member.comes_back || !member.is_temporary();
     if (id != child.id) job.stops.push_back(id);
     job.starts.push_back(id);
   }
@@ -42,12 +44,13 @@ void Supervisor::remove_child(NodeId id) {
   tree_.remove(id);
 }
 
-// In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child.
+// In the list, but without a process or a pending restart: the state after OTP's do_terminate and del_child. OTP reads
+// a changed child spec only between two restarts, so a child that has become temporary meanwhile is started once more.
 void Supervisor::settle(Node& child) {
   if (child.state != NodeState::failed) tree_.forget_run(child);
   child.exit_pending = false;
   child.ending = Ending::stopped;
-  const bool stays = is_ending() || !child.is_temporary();
+  const bool stays = is_ending() || !child.is_temporary() || child.comes_back;
   if (!stays) remove_child(child.id);
 }
 

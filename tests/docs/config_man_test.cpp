@@ -43,7 +43,8 @@ const std::map<std::string, Scope> kSections = {{"TOP LEVEL", Scope::top},
                                                 {"RULES", Scope::rule},
                                                 {"DAEMON", Scope::daemon},
                                                 {"CONTROL", Scope::control},
-                                                {"LOG", Scope::log}};
+                                                {"LOG", Scope::log},
+                                                {"LOG OF A CHILD", Scope::own_log}};
 
 using docs::Item;
 

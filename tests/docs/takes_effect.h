@@ -83,6 +83,7 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::daemon: return words_of_section(how_section("daemon", key));
     case Scope::control: return words_of_section(how_section("control", key));
     case Scope::log: return words_of_section(how_section("log", key));
+    case Scope::own_log: return words_of_child({"listener", "process"}, "log");
     case Scope::child:
       if (key == "id") return "at reload, as the end of one child and the start of another";
       if (key == "type") return "at reload, as the end of one child and the start of another";

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "worker/ipc/exit_code.h"
+#include "worker/ipc/source_key.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 #include "worker/sys/signal_name.h"
@@ -14,11 +15,8 @@ namespace bulkhead::ipc {
 namespace {
 
 void add_peers(log::Line& line, const Slot& slot) noexcept {
-  const PeerText peer(slot.peer);
-  line.field("peer", peer.view());
-  if (slot.real_peer.family == AF_UNSPEC) return;
-  const PeerText real(slot.real_peer);
-  line.field("real_peer", real.view());
+  add_peer(line, "peer", slot.peer);
+  if (slot.real_peer.family != AF_UNSPEC) add_peer(line, "real_peer", slot.real_peer);
 }
 
 bool is_signalled(const Ended& ended) noexcept {
@@ -174,12 +172,20 @@ void add_event(log::Line& line, ConnectionEvent event) noexcept {
   line.field("event", kConnectionEventWords.text(event));
 }
 
+void add_peer(log::Line& line, std::string_view name, const Peer& peer) noexcept {
+  switch (line.addresses()) {
+    case log::Addresses::full: line.field(name, PeerText(peer).view()); break;
+    case log::Addresses::prefix: line.field(name, SourceText(shown_prefix(peer)).view()); break;
+    case log::Addresses::none: break;
+  }
+}
+
 void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept {
   line.field("connection", connection);
   add_event(line, event);
 }
 
-void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept {
+void log_connection_started(const log::Place& listener, std::uint64_t id, const Slot& slot) noexcept {
   char hex[17];
   log::Line line(log::Level::info, listener);
   line.text("connection ").text(hex_text(id, hex)).text(" started");
@@ -188,7 +194,7 @@ void log_connection_started(std::string_view listener, std::uint64_t id, const S
   line.field("pid", slot.pid).write();
 }
 
-void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
+void log_connection_ended(const log::Place& listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept {
   char hex[17];
   const Outcome outcome = outcome_of(ended);
@@ -204,7 +210,7 @@ void log_connection_ended(std::string_view listener, std::uint64_t id, const Slo
   line.write();
 }
 
-void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
+void log_connection_overdue(const log::Place& listener, std::uint64_t id, const Slot& slot, int signal,
                             std::int64_t now_ns) noexcept {
   char hex[17];
   const bool killed = signal == SIGKILL;

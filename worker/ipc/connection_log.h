@@ -74,13 +74,16 @@ inline constexpr sys::EnumWords<ConnectionEvent> kConnectionEventWords{
 // Adds the two fields. `connection` is an id's hex_text().
 void add_connection(log::Line& line, std::string_view connection, ConnectionEvent event) noexcept;
 void add_event(log::Line& line, ConnectionEvent event) noexcept;  // for a connection without an id
+// The address of a client or a balancer, as much of it as the log shows: all of it, with the port; its network, /24 or
+// /64, and of a Unix socket's peer its user; or no field at all.
+void add_peer(log::Line& line, std::string_view name, const Peer& peer) noexcept;
 
-void log_connection_started(std::string_view listener, std::uint64_t id, const Slot& slot) noexcept;
-void log_connection_ended(std::string_view listener, std::uint64_t id, const Slot& slot, const Ended& ended,
+void log_connection_started(const log::Place& listener, std::uint64_t id, const Slot& slot) noexcept;
+void log_connection_ended(const log::Place& listener, std::uint64_t id, const Slot& slot, const Ended& ended,
                           std::int64_t now_ns) noexcept;
 
 // It is ended, for the reason in the slot, or has not ended in the time after that: `signal` is sent to its group.
-void log_connection_overdue(std::string_view listener, std::uint64_t id, const Slot& slot, int signal,
+void log_connection_overdue(const log::Place& listener, std::uint64_t id, const Slot& slot, int signal,
                             std::int64_t now_ns) noexcept;
 
 // Lower-case hex without leading zeros into `out` of at least 17 bytes, NUL-terminated; returns the text.

@@ -18,9 +18,8 @@ constexpr std::uint32_t kUnlimited = std::numeric_limits<std::uint32_t>::max();
 void say_where_from(log::Line& line, const Origin& origin, pid_t sender) {
   if (origin.leader != 0) {
     char hex[17];
-    const PeerText peer(origin.peer);
     add_connection(line, hex_text(origin.id, hex), ConnectionEvent::handler_output);
-    line.field("peer", peer.view());
+    add_peer(line, "peer", origin.peer);
   } else {
     add_event(line, ConnectionEvent::handler_output);
   }
@@ -29,8 +28,8 @@ void say_where_from(log::Line& line, const Origin& origin, pid_t sender) {
 
 }  // namespace
 
-ConnectionOutput::ConnectionOutput(std::string listener, std::uint32_t lines_per_second)
-    : listener_(std::move(listener)) {
+ConnectionOutput::ConnectionOutput(std::string listener, std::uint32_t lines_per_second, Log log)
+    : listener_(std::move(listener)), log_(std::move(log)) {
   set_rate(lines_per_second);
 }
 
@@ -67,7 +66,7 @@ void ConnectionOutput::take(const Origin& origin, pid_t sender, std::string_view
 void ConnectionOutput::log_line(Source& source, std::string_view line, bool cut) {
   if (on_line_) on_line_(source.origin, line);
   if (!source.budget.take_line()) return;
-  log::Line out(log::Level::info, listener_);
+  log::Line out(log::Level::info, place());
   out.text(line).text(cut ? "..." : "");
   say_where_from(out, source.origin, source.sender);
   out.write();
@@ -77,7 +76,7 @@ void ConnectionOutput::begin_second(Source& source, std::int64_t now_ns) {
   source.second_began_ns = now_ns;
   const std::uint64_t suppressed = source.budget.renew();
   if (suppressed == 0) return;
-  log::Line out(log::Level::warning, listener_);
+  log::Line out(log::Level::warning, place());
   log::add_suppressed(out, limits_.lines, suppressed, {.does = "a connection's process writes"});
   say_where_from(out, source.origin, source.sender);
   out.write();

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "worker/ipc/peer.h"
+#include "worker/log/log.h"
 #include "worker/log/output_lines.h"
 
 namespace bulkhead::ipc {
@@ -33,8 +34,9 @@ class ConnectionOutput {
  public:
   static constexpr std::size_t kMaxSources = 256;
 
-  // `lines_per_second` 0: unlimited.
-  ConnectionOutput(std::string listener, std::uint32_t lines_per_second);
+  using Log = std::function<log::Sink&()>;
+  // `lines_per_second` 0: unlimited. `log` says where the lines go at the moment; empty: to the process's own log.
+  ConnectionOutput(std::string listener, std::uint32_t lines_per_second, Log log = {});
 
   void set_rate(std::uint32_t lines_per_second);  // for connections that write for the first time from now on
   void take(const Origin& origin, pid_t sender, std::string_view bytes, std::int64_t now_ns);
@@ -65,7 +67,10 @@ class ConnectionOutput {
   void begin_second(Source& source, std::int64_t now_ns);
   void finish(Source& source);
 
+  [[nodiscard]] log::Place place() const { return {listener_, log_ ? log_() : log::own()}; }
+
   std::string listener_;
+  Log log_;
   log::OutputBudget::Limits limits_;
   std::vector<Source> sources_;
   OnLine on_line_;

@@ -14,10 +14,11 @@ constexpr int kMostQueued = 1024;  // net.unix.max_dgram_qlen is 10 to 512
 
 }  // namespace
 
-ErrorReader::ErrorReader(int read_end, std::string listener, std::uint32_t lines_per_second, Find find)
+ErrorReader::ErrorReader(int read_end, std::string listener, std::uint32_t lines_per_second, Find find,
+                         ConnectionOutput::Log log)
     : read_end_(read_end),
       find_(std::move(find)),
-      output_(std::move(listener), lines_per_second),
+      output_(std::move(listener), lines_per_second, std::move(log)),
       // Not cleared: pages that no long write has touched cost no memory.
       buffer_(std::make_unique_for_overwrite<char[]>(kMaxErrorWrite)) {}
 

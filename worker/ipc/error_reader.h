@@ -33,7 +33,8 @@ class ErrorReader {
   using Find = std::function<std::optional<Origin>(pid_t leader)>;
 
   // `read_end` stays the caller's.
-  ErrorReader(int read_end, std::string listener, std::uint32_t lines_per_second, Find find);
+  ErrorReader(int read_end, std::string listener, std::uint32_t lines_per_second, Find find,
+              ConnectionOutput::Log log = {});
 
   // True: enough for this slice; stop watching, and come back after kSlice.
   [[nodiscard]] bool turn(std::int64_t now_ns);

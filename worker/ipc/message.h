@@ -130,8 +130,8 @@ struct Failure {
 inline constexpr std::uint32_t kAllSlots = 0xffffffff;
 inline constexpr std::size_t kTextSize = 160;  // a message's text, with its NUL
 // Which moments of a connection are logged.
-inline constexpr std::uint32_t kLogStart = 1;
-inline constexpr std::uint32_t kLogEnd = 2;
+inline constexpr std::uint8_t kLogStart = 1;
+inline constexpr std::uint8_t kLogEnd = 2;
 // The use of a new log descriptor: the worker's own lines, or descriptor 2 of handler programs.
 enum class LogUse : std::uint8_t { lines, handlers, count_ };
 
@@ -164,13 +164,15 @@ struct Log {
   log::Format format = log::Format::text;
   log::Level level = log::Level::info;
   log::Transport transport = log::Transport::stream;
-  std::uint32_t facility = 0;
-  std::uint32_t moments = 0;  // kLogStart, kLogEnd
+  log::Addresses addresses = log::Addresses::full;
+  std::uint8_t moments = 0;  // kLogStart, kLogEnd
+  std::uint16_t facility = 0;
   char identity[kTextSize] = {};
 
   [[nodiscard]] constexpr bool in_range() const noexcept {
     return use < LogUse::count_ && format <= log::Format::json && level <= log::Level::error &&
-           transport <= log::Transport::journald && moments <= (kLogStart | kLogEnd);
+           transport <= log::Transport::journald && addresses <= log::Addresses::none &&
+           moments <= (kLogStart | kLogEnd);
   }
 };
 // Send `signal` to the process of this slot and use, or, where the slot is kAllSlots, to all your connections. The

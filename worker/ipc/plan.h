@@ -113,6 +113,7 @@ struct PlanHeader {
   std::uint32_t log_level = 0;      // log::Level
   std::uint32_t log_transport = 0;  // log::Transport
   std::uint32_t log_facility = 0;
+  std::uint32_t log_addresses = 0;  // log::Addresses
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
   std::uint32_t suspended = 0;  // start without accepting

@@ -66,6 +66,14 @@ SourceKey source_of(const Peer& peer, std::uint32_t prefix4, std::uint32_t prefi
   return key;
 }
 
+SourceKey shown_prefix(SourceKey source) noexcept {
+  if (source.family == AF_UNIX) return source;
+  const std::uint32_t most = source.family == AF_INET ? kShown4 : kShown6;
+  source.bits = static_cast<std::uint16_t>(std::min<std::uint32_t>(source.bits, most));
+  cut(source.address, source.bits);
+  return source;
+}
+
 bool within(const SourceKey& source, const SourceKey& prefix) noexcept {
   if (source.family != prefix.family || source.bits < prefix.bits) return false;
   SourceKey wider = source;

@@ -19,6 +19,15 @@ struct SourceKey {
 
 [[nodiscard]] SourceKey source_of(const Peer& peer, std::uint32_t prefix4, std::uint32_t prefix6) noexcept;
 
+// The part of an address that is shown where not all of it is to be: few enough bits to be those of a network and not
+// of a client.
+inline constexpr std::uint32_t kShown4 = 24;
+inline constexpr std::uint32_t kShown6 = 64;
+[[nodiscard]] inline SourceKey shown_prefix(const Peer& peer) noexcept {
+  return source_of(peer, kShown4, kShown6);
+}
+[[nodiscard]] SourceKey shown_prefix(SourceKey source) noexcept;
+
 // Whether all of `source` lies within `prefix`.
 [[nodiscard]] bool within(const SourceKey& source, const SourceKey& prefix) noexcept;
 

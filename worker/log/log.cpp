@@ -19,76 +19,11 @@ namespace bulkhead::log {
 
 namespace {
 
-Settings settings;
 pid_t own_pid = 0;  // asked once
 int echo_fd = -1;
 Keeper* keeper = nullptr;
-std::uint64_t lost = 0;
-std::uint64_t unreported = 0;
 
 constexpr std::uint32_t kSeverities[] = {7, 6, 4, 3};  // RFC 5424, table 2
-
-bool is_json() noexcept {
-  return settings.format == Format::json && settings.transport != Transport::journald;
-}
-// How to write without blocking: a nonblocking description just says EAGAIN, a socket can be told for one call, and
-// anything else is asked first (a pipe that polls writable takes PIPE_BUF bytes; pipe(7)).
-enum class Sink { nonblocking, socket, ask_first };
-Sink sink = Sink::nonblocking;
-
-int room = 0;  // bytes that a pipe or socket holds for its reader; 0: no limit is known
-
-int room_of(int fd) noexcept {
-  int size = 0;
-  socklen_t length = sizeof size;
-  if (sink == Sink::socket) return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 ? size : 0;
-  struct stat status {};
-  if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode)) return 0;
-  return std::max(fcntl(fd, F_GETPIPE_SZ), 0);
-}
-
-Sink sink_of(int fd) noexcept {
-  struct stat status {};
-  if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) return Sink::socket;
-  return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 ? Sink::nonblocking : Sink::ask_first;
-}
-
-ssize_t put_once(const char* bytes, std::size_t length) noexcept {
-  if (sink == Sink::socket) return ::send(settings.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-  pollfd ask{settings.fd, POLLOUT, 0};
-  if (sink == Sink::ask_first && ::poll(&ask, 1, 0) != 1) {
-    errno = EAGAIN;
-    return -1;
-  }
-  return ::write(settings.fd, bytes, length);
-}
-
-ssize_t put_some(const char* bytes, std::size_t length) noexcept {
-  for (;;) {
-    const ssize_t written = put_once(bytes, length);
-    if (written >= 0 || errno != EINTR) return written;
-  }
-}
-
-// False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
-bool put(const char* bytes, std::size_t length) noexcept {
-  return put_some(bytes, length) == static_cast<ssize_t>(length);
-}
-
-// Whether so much waits for the reader that the rest of the room is kept for lines whose writers cannot wait. Three
-// quarters are: a pipe that holds one long line in each of its pages is full at half of its size.
-bool is_crowded() noexcept {
-  int waiting = 0;
-  if (room == 0 || ioctl(settings.fd, sink == Sink::socket ? SIOCOUTQ : FIONREAD, &waiting) != 0) return false;
-  return waiting > room / 4;
-}
-
-// What is written at once: lines that fit into one write, or the only one that a datagram may hold.
-std::string_view first_of(std::string_view lines) noexcept {
-  const bool one = settings.transport != Transport::stream;
-  const std::size_t end = one ? lines.find('\n') : lines.substr(0, kMaxLine).rfind('\n');
-  return lines.substr(0, end == std::string_view::npos ? end : end + 1);
-}
 
 std::uint64_t lines_in(std::string_view lines) noexcept {
   std::uint64_t count = 0;
@@ -96,21 +31,18 @@ std::uint64_t lines_in(std::string_view lines) noexcept {
   return count;
 }
 
-void drop(std::uint64_t count) noexcept {
-  lost += count;
-  unreported += count;
+int room_of(int fd, bool is_socket) noexcept {
+  int size = 0;
+  socklen_t length = sizeof size;
+  if (is_socket) return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 ? size : 0;
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || !S_ISFIFO(status.st_mode)) return 0;
+  return std::max(fcntl(fd, F_GETPIPE_SZ), 0);
 }
 
-void report_missing() noexcept {
-  if (unreported == 0) return;
-  const std::uint64_t missing = unreported;
-  unreported = 0;
-  Line(Level::error, "log")
-      .text("dropped ")
-      .number(static_cast<std::int64_t>(missing))
-      .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
-      .write();
-  if (unreported != 0) unreported += missing - 1;
+bool is_socket(int fd) noexcept {
+  struct stat status {};
+  return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 // Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
@@ -133,17 +65,102 @@ Date date_of(std::int64_t days) noexcept {
 
 }  // namespace
 
+Sink& own() noexcept {
+  static constinit Sink sink;
+  return sink;
+}
 void configure(const Settings& wanted) noexcept {
-  settings = wanted;
-  own_pid = getpid();
-  sink = sink_of(wanted.fd);
-  room = room_of(wanted.fd);
+  own().configure(wanted);
 }
 void set_fd(int fd) noexcept {
-  settings.fd = fd;
-  sink = sink_of(fd);
-  room = room_of(fd);
+  own().set_fd(fd);
 }
+
+void Sink::configure(const Settings& wanted) noexcept {
+  settings_ = wanted;
+  own_pid = getpid();
+  set_fd(wanted.fd);
+}
+
+void Sink::set_fd(int fd) noexcept {
+  settings_.fd = fd;
+  const bool nonblocking = (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+  way_ = is_socket(fd) ? Way::socket : nonblocking ? Way::nonblocking : Way::ask_first;
+  room_ = room_of(fd, way_ == Way::socket);
+}
+
+ssize_t Sink::put_once(const char* bytes, std::size_t length) const noexcept {
+  if (way_ == Way::socket) return ::send(settings_.fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  pollfd ask{settings_.fd, POLLOUT, 0};
+  if (way_ == Way::ask_first && ::poll(&ask, 1, 0) != 1) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return ::write(settings_.fd, bytes, length);
+}
+
+ssize_t Sink::put_some(const char* bytes, std::size_t length) const noexcept {
+  for (;;) {
+    const ssize_t written = put_once(bytes, length);
+    if (written >= 0 || errno != EINTR) return written;
+  }
+}
+
+// False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
+bool Sink::put(const char* bytes, std::size_t length) const noexcept {
+  return put_some(bytes, length) == static_cast<ssize_t>(length);
+}
+
+// Whether so much waits for the reader that the rest of the room is kept for lines whose writers cannot wait. Three
+// quarters are: a pipe that holds one long line in each of its pages is full at half of its size.
+bool Sink::is_crowded() const noexcept {
+  int waiting = 0;
+  if (room_ == 0 || ioctl(settings_.fd, way_ == Way::socket ? SIOCOUTQ : FIONREAD, &waiting) != 0) return false;
+  return waiting > room_ / 4;
+}
+
+// What is written at once: lines that fit into one write, or the only one that a datagram may hold.
+std::string_view Sink::first_of(std::string_view lines) const noexcept {
+  const std::size_t end = is_stream() ? lines.substr(0, kMaxLine).rfind('\n') : lines.find('\n');
+  return lines.substr(0, end == std::string_view::npos ? end : end + 1);
+}
+
+void Sink::count_dropped(std::uint64_t count) noexcept {
+  lost_ += count;
+  unreported_ += count;
+}
+
+void Sink::report_missing() noexcept {
+  if (unreported_ == 0) return;
+  const std::uint64_t missing = unreported_;
+  unreported_ = 0;
+  Line(Level::error, {"log", *this})
+      .text("dropped ")
+      .number(static_cast<std::int64_t>(missing))
+      .text(missing == 1 ? " line: the log was full" : " lines: the log was full")
+      .write();
+  if (unreported_ != 0) unreported_ += missing - 1;
+}
+
+std::size_t Sink::offer(std::string_view lines) noexcept {
+  const std::size_t all = lines.size();
+  while (!lines.empty()) {
+    const std::string_view some = first_of(lines);
+    if (is_crowded()) break;
+    if (unreported_ != 0) report_missing();
+    const ssize_t written = put_some(some.data(), some.size());
+    if (written < 0 && errno == EAGAIN) break;
+    if (written < 0) count_dropped(lines_in(some));
+    lines.remove_prefix(written < 0 ? some.size() : static_cast<std::size_t>(written));
+  }
+  return all - lines.size();
+}
+
+void Sink::pass_on(std::string_view lines, std::uint64_t count) noexcept {
+  report_missing();
+  if (!put(lines.data(), lines.size())) count_dropped(count);
+}
+
 void after_fork() noexcept {
   own_pid = getpid();
   keeper = nullptr;
@@ -155,21 +172,23 @@ void keep(std::string_view path, std::string_view line) noexcept {
   if (keeper != nullptr) keeper->keep(path, line);
 }
 bool enabled(Level level) noexcept {
-  return level >= settings.level;
+  return own().enabled(level);
 }
 void echo_errors_to(int fd) noexcept {
   echo_fd = fd;
 }
 bool is_stream() noexcept {
-  return settings.transport == Transport::stream;
+  return own().is_stream();
 }
 std::uint64_t dropped() noexcept {
-  return lost;
+  return own().dropped();
 }
 
-Line::Line(Level level, std::string_view path) noexcept : level_(level), enabled_(enabled(level)) {
+Line::Line(Level level, const Place& place) noexcept
+    : sink_(place.sink()), level_(level), enabled_(sink_.enabled(level)) {
   if (!enabled_) return;
-  switch (settings.transport) {
+  const std::string_view path = place.path();
+  switch (settings().transport) {
     case Transport::stream: is_json() ? begin_json(level, path) : begin_stream(level, path); break;
     case Transport::syslog: begin_syslog(level, path); break;
     case Transport::journald: begin_journald(level, path); break;
@@ -183,7 +202,7 @@ void Line::begin_json(Level level, std::string_view path) noexcept {
   raw("\",\"level\":\"");
   raw(kLevelWords.text(level));
   raw("\",\"program\":\"");
-  raw(settings.program);
+  raw(settings().program);
   raw("\",\"program_pid\":");
   digits(own_pid, 1);
   raw(",\"path\":\"");
@@ -194,7 +213,7 @@ void Line::begin_json(Level level, std::string_view path) noexcept {
 void Line::begin_stream(Level level, std::string_view path) noexcept {
   timestamp();
   raw(" ");
-  raw(settings.program);
+  raw(settings().program);
   raw("[");
   digits(own_pid, 1);
   raw("] ");
@@ -206,9 +225,9 @@ void Line::begin_stream(Level level, std::string_view path) noexcept {
 
 void Line::begin_syslog(Level level, std::string_view path) noexcept {
   raw("<");
-  digits(settings.facility * 8 + kSeverities[static_cast<std::size_t>(level)], 1);
+  digits(settings().facility * 8 + kSeverities[static_cast<std::size_t>(level)], 1);
   raw(">");
-  raw(settings.identity);
+  raw(settings().identity);
   raw("[");
   digits(own_pid, 1);
   raw("]: ");
@@ -222,9 +241,9 @@ void Line::begin_journald(Level level, std::string_view path) noexcept {
   raw("PRIORITY=");
   digits(kSeverities[static_cast<std::size_t>(level)], 1);
   raw("\nSYSLOG_FACILITY=");
-  digits(settings.facility, 1);
+  digits(settings().facility, 1);
   raw("\nSYSLOG_IDENTIFIER=");
-  raw(settings.identity);
+  raw(settings().identity);
   raw("\nBULKHEAD_PATH=");
   escaped(path);
   raw("\nMESSAGE=");
@@ -345,7 +364,7 @@ void Line::end_message() noexcept {
 
 bool Line::name(std::string_view field_name) noexcept {
   end_message();
-  if (settings.transport == Transport::journald) return journald_name(field_name);
+  if (settings().transport == Transport::journald) return journald_name(field_name);
   if (is_json()) return raw(",\"") && raw(field_name) && raw("\":");
   return raw(" ") && raw(field_name) && raw("=");
 }
@@ -363,7 +382,7 @@ Line& Line::field(std::string_view field_name, std::string_view value) noexcept 
   if (!enabled_) return *this;
   end_message();
   const std::size_t start = length_;
-  const bool quoted = is_json() || (settings.transport != Transport::journald &&
+  const bool quoted = is_json() || (settings().transport != Transport::journald &&
                                     (value.empty() || value.find(' ') != std::string_view::npos));
   const std::string_view quote = quoted ? "\"" : "";
   if (!(name(field_name) && raw(quote) && escaped(value) == value.size() && raw(quote))) length_ = start;
@@ -393,29 +412,6 @@ void Line::echo() const noexcept {
   (void)!::write(echo_fd, "\n", 1);
 }
 
-void count_dropped(std::uint64_t lines) noexcept {
-  drop(lines);
-}
-
-std::size_t offer(std::string_view lines) noexcept {
-  const std::size_t all = lines.size();
-  while (!lines.empty()) {
-    const std::string_view some = first_of(lines);
-    if (is_crowded()) break;
-    if (unreported != 0) report_missing();
-    const ssize_t written = put_some(some.data(), some.size());
-    if (written < 0 && errno == EAGAIN) break;
-    if (written < 0) drop(lines_in(some));
-    lines.remove_prefix(written < 0 ? some.size() : static_cast<std::size_t>(written));
-  }
-  return all - lines.size();
-}
-
-void pass_on(std::string_view lines, std::uint64_t count) noexcept {
-  report_missing();
-  if (!put(lines.data(), lines.size())) drop(count);
-}
-
 std::string_view Line::finish() noexcept {
   if (!enabled_) return {};
   end_message();
@@ -426,12 +422,12 @@ std::string_view Line::finish() noexcept {
   return {buffer_, length_};
 }
 
-Line::Line(Level level, const Line& other) noexcept : level_(level), enabled_(true) {
+Line::Line(Level level, const Line& other) noexcept : sink_(other.sink_), level_(level), enabled_(true) {
   begin_stream(level, {other.buffer_ + other.path_at_, other.path_end_ - other.path_at_});
 }
 
 void Line::keep() const noexcept {
-  const bool is_whole = settings.transport == Transport::stream || is_json();
+  const bool is_whole = settings().transport == Transport::stream || is_json();
   if (!is_whole) return keep_as_stream();
   keeper->keep({buffer_ + path_at_, path_end_ - path_at_}, {buffer_ + body_at_, length_ - 1 - body_at_});
 }
@@ -441,7 +437,7 @@ void Line::keep_as_stream() const noexcept {
   copy.raw({buffer_ + message_at_, message_end_ - message_at_});
   copy.end_message();
   const std::string_view fields(buffer_ + message_end_, length_ - 1 - message_end_);
-  if (settings.transport == Transport::journald) {
+  if (settings().transport == Transport::journald) {
     copy.add_journald_fields(fields);
   } else {
     copy.raw(fields);
@@ -472,9 +468,8 @@ void Line::add_journald_fields(std::string_view fields) noexcept {
 void Line::write() noexcept {
   if (!enabled_) return;
   const std::string_view line = finish();
-  if (level_ == Level::error && echo_fd >= 0) echo();
-  report_missing();
-  if (!put(line.data(), line.size())) drop(1);
+  if (level_ == Level::error && echo_fd >= 0 && &sink_ == &own()) echo();
+  sink_.pass_on(line, 1);
 }
 
 }  // namespace bulkhead::log

@@ -16,6 +16,8 @@
 // processes waits for room (offer()).
 #pragma once
 
+#include <sys/types.h>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +33,10 @@ enum class Format : std::uint8_t { text, json };
 inline constexpr sys::EnumWords<Format, sys::up_to(Format::json)> kFormatWords{"text", "json"};
 enum class Transport : std::uint8_t { stream, syslog, journald };  // the reader at the other end
 
+// How much of a client's address a line shows.
+enum class Addresses : std::uint8_t { full, prefix, none };
+inline constexpr sys::EnumWords<Addresses, sys::up_to(Addresses::none)> kAddressesWords{"full", "prefix", "none"};
+
 struct Settings {
   int fd = 2;
   Format format = Format::text;
@@ -39,12 +45,66 @@ struct Settings {
   Transport transport = Transport::stream;
   std::uint32_t facility = 3;          // syslog and journald: daemon (RFC 5424, table 1)
   const char* identity = "bulkheadd";  // syslog and journald; must outlive the process's logging
+  Addresses addresses = Addresses::full;
 };
 
-// Process-wide. The descriptor stays the caller's; it should be nonblocking; if it cannot be made so (an inherited
-// socket or another user's pipe), each line first polls whether it would block.
+class Line;
+
+inline constexpr std::size_t kMaxLine = 4096;
+
+// A log: its descriptor, the form of its lines, and what it has not taken. The descriptor stays the caller's; it should
+// be nonblocking; if it cannot be made so (an inherited socket or another user's pipe), each line first polls whether
+// it would block.
+class Sink {
+ public:
+  Sink() = default;  // to be configured
+  void configure(const Settings& settings) noexcept;
+  void set_fd(int fd) noexcept;
+  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] bool enabled(Level level) const noexcept { return level >= settings_.level; }
+  // Whether the log is a stream of lines, and not the socket of a log daemon.
+  [[nodiscard]] bool is_stream() const noexcept { return settings_.transport == Transport::stream; }
+  // Writes lines that another process has made, with their newlines, at most kMaxLine bytes together; `count` are lost
+  // if they do not fit. For a stream.
+  void pass_on(std::string_view lines, std::uint64_t count) noexcept;
+  // For lines whose writer can wait: writes as many of these whole lines as the log takes now, and returns how many
+  // bytes are done with. Fewer than all: the log is full, or only as much room is left as the daemon's own lines need;
+  // offer the rest later. What can never be written, because the disk is full or the reader is gone, is done with: it
+  // is dropped and counted.
+  [[nodiscard]] std::size_t offer(std::string_view lines) noexcept;
+  void count_dropped(std::uint64_t lines) noexcept;                       // by the caller
+  [[nodiscard]] std::uint64_t dropped() const noexcept { return lost_; }  // since the start, reported or not
+
+ private:
+  friend class Line;
+  // How to write without blocking: a nonblocking description just says EAGAIN, a socket can be told for one call, and
+  // anything else is asked first (a pipe that polls writable takes PIPE_BUF bytes; pipe(7)).
+  enum class Way : std::uint8_t { nonblocking, socket, ask_first };
+
+  [[nodiscard]] bool is_json() const noexcept {
+    return settings_.format == Format::json && settings_.transport != Transport::journald;
+  }
+  [[nodiscard]] ssize_t put_once(const char* bytes, std::size_t length) const noexcept;
+  [[nodiscard]] ssize_t put_some(const char* bytes, std::size_t length) const noexcept;
+  [[nodiscard]] bool put(const char* bytes, std::size_t length) const noexcept;
+  [[nodiscard]] bool is_crowded() const noexcept;
+  [[nodiscard]] std::string_view first_of(std::string_view lines) const noexcept;
+  void report_missing() noexcept;
+
+  Settings settings_;
+  Way way_ = Way::nonblocking;
+  int room_ = 0;  // bytes that a pipe or socket holds for its reader; 0: no limit is known
+  std::uint64_t lost_ = 0;
+  std::uint64_t unreported_ = 0;
+};
+
+// The process's own log, and short forms for it.
+[[nodiscard]] Sink& own() noexcept;
 void configure(const Settings& settings) noexcept;
 void set_fd(int fd) noexcept;
+[[nodiscard]] bool enabled(Level level) noexcept;
+[[nodiscard]] bool is_stream() noexcept;
+[[nodiscard]] std::uint64_t dropped() noexcept;
 void after_fork() noexcept;  // a child that writes lines of its own: they carry its pid
 // A copy of each line, without its newline, for whoever wants the last ones: in the form for a stream, whatever the
 // target is, and before the log takes it or drops it. `path` and `line` are valid during the call. At most one; nobody
@@ -60,26 +120,29 @@ void keep(std::string_view path, std::string_view line) noexcept;
 // Errors are written as text to this descriptor too (-1: no longer), for the shell that starts the daemon.
 void echo_errors_to(int fd) noexcept;
 
-[[nodiscard]] bool enabled(Level level) noexcept;
-// Whether the log is a stream of lines, and not the socket of a log daemon.
-[[nodiscard]] bool is_stream() noexcept;
-// Writes lines that another process has made, with their newlines, at most kMaxLine bytes together; `count` are lost if
-// they do not fit. For a stream.
-inline constexpr std::size_t kMaxLine = 4096;
-void pass_on(std::string_view lines, std::uint64_t count) noexcept;
-// For lines whose writer can wait: writes as many of these whole lines as the log takes now, and returns how many bytes
-// are done with. Fewer than all: the log is full, or only as much room is left as the daemon's own lines need; offer
-// the rest later. What can never be written, because the disk is full or the reader is gone, is done with: it is
-// dropped and counted.
-[[nodiscard]] std::size_t offer(std::string_view lines) noexcept;
-void count_dropped(std::uint64_t lines) noexcept;  // by the caller
-[[nodiscard]] std::uint64_t dropped() noexcept;    // lines lost since the start, reported or not
+// What a line is about, and the log that it goes to: by default the process's own.
+class Place {
+ public:
+  template <class Path>
+  requires std::convertible_to<const Path&, std::string_view>
+  // NOLINTNEXTLINE(google-explicit-constructor): a path is a place
+  Place(const Path& path)
+  noexcept : path_(path), sink_(&own()) {}
+  Place(std::string_view path, Sink& sink) noexcept : path_(path), sink_(&sink) {}
+  [[nodiscard]] std::string_view path() const noexcept { return path_; }
+  [[nodiscard]] Sink& sink() const noexcept { return *sink_; }
+
+ private:
+  std::string_view path_;
+  Sink* sink_;
+};
 
 // Usage:  Line(Level::info, "root/echo").text("worker ").number(2).text(" is ready").field("pid", 812).write();
 // The message comes first, the fields after it; write() once, at the end.
 class Line {
  public:
-  Line(Level level, std::string_view path) noexcept;
+  Line(Level level, const Place& place) noexcept;
+  [[nodiscard]] Addresses addresses() const noexcept { return sink_.settings_.addresses; }
   Line& text(std::string_view words) noexcept;
   // As many whole characters of the text as the message has room for; returns how many bytes that were.
   std::size_t text_that_fits(std::string_view words) noexcept;
@@ -121,6 +184,10 @@ class Line {
   bool name(std::string_view name) noexcept;
   Line& boolean(std::string_view name, bool value) noexcept;
 
+  [[nodiscard]] const Settings& settings() const noexcept { return sink_.settings_; }
+  [[nodiscard]] bool is_json() const noexcept { return sink_.is_json(); }
+
+  Sink& sink_;
   char buffer_[kSize];
   std::size_t length_ = 0;
   std::size_t body_at_ = 0;  // after what is for syslog only

@@ -27,6 +27,7 @@ const char* pointer_of(Scope scope) {
     case Scope::daemon: return "/daemon";
     case Scope::control: return "/control";
     case Scope::log: return "/log";
+    case Scope::own_log: return "/supervisor/children/0/log";
     case Scope::child:
     case Scope::child_keys:
     case Scope::listener: return "/supervisor/children/0";
@@ -146,10 +147,10 @@ TEST_CASE("one wrong letter in any key is an unknown key, and the right key is s
 }
 
 TEST_CASE("any key at any other place is an unknown key") {
-  const Scope places[] = {Scope::top,           Scope::daemon,     Scope::control,       Scope::log,
-                          Scope::listener,      Scope::handler,    Scope::module,        Scope::process,
-                          Scope::rlimits,       Scope::supervisor, Scope::restart_delay, Scope::rate,
-                          Scope::source_prefix, Scope::penalties,  Scope::keepalive,     Scope::rule};
+  const Scope places[] = {
+      Scope::top,     Scope::daemon,        Scope::control,   Scope::log,       Scope::own_log,    Scope::listener,
+      Scope::handler, Scope::module,        Scope::process,   Scope::rlimits,   Scope::supervisor, Scope::restart_delay,
+      Scope::rate,    Scope::source_prefix, Scope::penalties, Scope::keepalive, Scope::rule};
   for (const Scope place : places) {
     const auto known = names_at(place);
     // All in one file: that each is reported shows that none hides another.

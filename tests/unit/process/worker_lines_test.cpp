@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <string>
 
 using namespace bulkhead;
@@ -84,6 +87,31 @@ TEST_CASE(
         std::string::npos);
   CHECK(text.find(kText + "?[2J\n") != std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("Of a worker's line whole characters are kept, and not those that mislead") {
+  Fixture fixture;
+  fixture.say(kText + " gr\u00fc\u00df\n" + kText + " \u202e \xc3\n");
+  fixture.lines.read_rest();
+  CHECK(fixture.logged() == kText + " gr\u00fc\u00df\n" + kText + " ??? ?\n");
+}
+
+TEST_CASE("The lines go to the log of the listener, if it has one") {
+  Fixture fixture;
+  std::string path = (std::filesystem::temp_directory_path() / "bulkhead-lines-XXXXXX").string();
+  const sys::Fd file(mkostemp(path.data(), O_CLOEXEC));
+  auto log = std::make_shared<process::NodeLog>();
+  REQUIRE_FALSE(log->use({}, {path, {}, {}, {}}));
+  std::filesystem::remove(path);
+  process::WorkerLines lines(fixture.loop, "root/own/1", log);
+  auto end = lines.open();
+  REQUIRE(end);
+  REQUIRE(send(end->get(), (kText + "\n").data(), kText.size() + 1, 0) > 0);
+  lines.read_rest();
+  CHECK(fixture.logged().empty());
+  std::string text(kText.size() + 1, '\0');
+  REQUIRE(pread(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  CHECK(text == kText + "\n");
 }
 
 TEST_CASE("A worker that writes without end costs a bounded part of the log") {

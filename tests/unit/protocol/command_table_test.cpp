@@ -47,7 +47,7 @@ TEST_CASE("usage is derived from the parameters") {
   CHECK(usage_of(*find_command("add")) == "add SUPERVISOR FILE|-");
   CHECK(usage_of(*find_command("scale")) == "scale LISTENER N|+N|-N");
   CHECK(usage_of(*find_command("kill")) == "kill CONN|--peer PEER [SIG]");
-  CHECK(usage_of(*find_command("shutdown")) == "shutdown [--now]");
+  CHECK(usage_of(*find_command("shutdown")) == "shutdown [--now] [--wait]");
   CHECK(usage_of(*find_command("simulate")) == "simulate [--config FILE] SCENARIO|--crash CRASH ...");
 }
 

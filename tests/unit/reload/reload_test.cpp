@@ -73,6 +73,22 @@ TEST_CASE("another handler replaces the workers, and the extra one leaves") {
   CHECK(f.rig.listener_at("root/echo").gate().accepting());
 }
 
+TEST_CASE("a worker that is restarted while another listener is tried has the old file, and is replaced") {
+  Fixture f(listener_entry("a") + "," + listener_entry("b"));
+  f.rig.system.conduct("root/a/3", Conduct::is_silent);
+  f.reload(listener_entry("a", R"("handler":"discard")") + "," + listener_entry("b", R"("handler":"discard")"));
+  REQUIRE(f.rig.system.has("root/a/3"));
+  f.rig.end("root/b/1");
+  REQUIRE(f.rig.system.started("root/b/1") == 2);
+  f.rig.system.at("root/a/3").obeys = true;
+  f.rig.system.at("root/a/3").say(ipc::Ready{});
+  f.rig.settle();
+  REQUIRE(f.results.size() == 1);
+  CHECK(f.results[0].problems.empty());
+  CHECK(f.rig.system.started("root/b/1") == 3);
+  CHECK(f.rig.system.started("root/b/2") == 2);
+}
+
 TEST_CASE("the new workers have the time to start that the new file gives them") {
   for (const auto& [before, after] : {std::pair{"10s", "infinity"}, std::pair{"infinity", "10s"}}) {
     const auto file = [](const std::string& handler, const std::string& timeout) {

@@ -141,14 +141,16 @@ sys::Result<pid_t> ScriptedSystem::begin(const process::SpawnRequest& request) {
   if (third >= 0) (child.is_worker ? child.channel : child.notify) = copy_of(third);
   if (!child.is_worker && conduct != Conduct::serves) child.report = copy_of(request.report);
   child.obeys = conduct == Conduct::serves;
+  if (child.is_worker) {
+    child.table = copy_of(placed_at(request, ipc::kTableFd));
+    child.room = room_in(placed_at(request, ipc::kPlanFd));
+  }
   if (conduct == Conduct::dies) end(child, exited(1));
   if (conduct != Conduct::serves) return child.pid;
   if (!child.is_worker) {
     if (child.notify) (void)!::write(child.notify.get(), "\n", 1);
     return child.pid;
   }
-  child.table = copy_of(placed_at(request, ipc::kTableFd));
-  child.room = room_in(placed_at(request, ipc::kPlanFd));
   collect(child, 0, table_of(child).high_water());
   child.say(ipc::Hello{ipc::kProtocolVersion, {}});
   child.say(ipc::Ready{});

@@ -39,11 +39,13 @@ TEST_CASE("a restart of a group that is under way starts whoever is still in the
   tree.start();
   tree.exit("root/a");
   (void)tree.log();
-  SECTION("one that has become temporary has left it") {
+  SECTION("one that has become temporary is started once more, as if the new spec had come afterwards") {
     tree.update(supervisor("root", {child("a"), child("b", Restart::temporary), child("c", Restart::temporary)},
                            flags(Strategy::one_for_all)));
     tree.exit("root/c");
-    CHECK(tree.log({"start", "removed"}) == Log{"removed root/c", "removed root/b", "start root/a"});
+    CHECK(tree.log({"start", "removed"}) == Log{"removed root/c", "start root/a", "start root/b"});
+    tree.exit("root/a");
+    CHECK(tree.log({"start", "removed"}) == Log{"removed root/b", "start root/a"});
   }
   SECTION("one that is no longer temporary stays") {
     tree.update(supervisor("root", {child("a"), child("b"), child("c")}, flags(Strategy::one_for_all)));

@@ -39,8 +39,11 @@ void log_penalised(std::string_view listener, const SourceKey& source, const adm
         .text(ipv6 ? "max_sources6 is " : "max_sources4 is ")
         .number(ipv6 ? rules.max_sources6 : rules.max_sources4);
   }
-  const SourceText text(source);
-  line.field("source", text.view()).field("reason", admission::kOffenceWords.text(charge.offence, "unknown"));
+  const bool all = line.addresses() == log::Addresses::full;
+  if (line.addresses() != log::Addresses::none) {
+    line.field("source", SourceText(all ? source : shown_prefix(source)).view());
+  }
+  line.field("reason", admission::kOffenceWords.text(charge.offence, "unknown"));
   if (const auto more = limit.take_suppressed(); more != 0) line.field("suppressed", static_cast<std::int64_t>(more));
   line.write();
 }
