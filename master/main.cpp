@@ -20,6 +20,7 @@
 #include "master/host/detach.h"
 #include "master/host/log_target.h"
 #include "master/host/pid_file.h"
+#include "master/net/ports_in_use.h"
 #include "master/protocol/usage_error.h"
 #include "master/upgrade/arguments.h"
 #include "master/upgrade/program_file.h"
@@ -211,7 +212,13 @@ int run(const Arguments& arguments) {
     print_remarks(loaded.config->root, "root", arguments.config);
   }
   if (arguments.dump_config) fmt::print("{}", loaded.effective);
-  if (arguments.check) fmt::print("{}: the configuration is good\n", arguments.config);
+  if (arguments.check) {
+    override_with(arguments, *loaded.config);
+    for (const std::string& text : net::addresses_in_use(*loaded.config)) {
+      fmt::print(stderr, "{}: {}\n", arguments.config, text);
+    }
+    fmt::print("{}: the configuration is good\n", arguments.config);
+  }
   if (arguments.dump_config || arguments.check) return kStopped;
 
   config::Config& config = *loaded.config;

@@ -144,7 +144,68 @@ std::string holder_of_inode(unsigned long inode) {
   return name_of(lowest);
 }
 
+// TCP's. Sockets that do not listen are in nobody's way (SO_REUSEADDR).
+std::optional<Found> find_listening(const char* file, const ListenAddress& address,
+                                    const std::set<unsigned long>& ours) {
+  std::ifstream lines(file);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    const auto row = parse_row(line);
+    if (!row) continue;
+    if (!row->listens) break;  // they come first
+    if (row->inode == 0 || ours.contains(row->inode) || !config::collide(row->address, address)) continue;
+    const bool other_family =
+        row->address.form == ListenAddress::Form::ipv6 && address.form == ListenAddress::Form::ipv4;
+    return Found{row->inode, !other_family && address.device.empty(), ""};
+  }
+  return std::nullopt;
+}
+
+// "0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/x.sock" (proc(5))
+std::optional<Found> find_listening_unix(const ListenAddress& address, const std::set<unsigned long>& ours) {
+  constexpr unsigned kAccepts = 1U << 16;  // the kernel's __SO_ACCEPTCON
+  std::ifstream lines("/proc/net/unix");
+  std::string line;
+  while (std::getline(lines, line)) {
+    unsigned flags = 0;
+    unsigned long inode = 0;
+    int at = 0;
+    if (std::sscanf(line.c_str(), "%*s %*s %*s %x %*s %*s %lu %n", &flags, &inode, &at) != 2 || at == 0) continue;
+    const bool same = std::string_view(line).substr(static_cast<std::size_t>(at)) == address.path;
+    if (same && (flags & kAccepts) != 0 && !ours.contains(inode)) return Found{inode, true, ""};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<Found> listening_at(const ListenAddress& address, const std::set<unsigned long>& ours) {
+  if (address.is_inherited()) return std::nullopt;
+  std::optional<Found> found;
+  if (address.is_ip()) {
+    found = find_listening("/proc/net/tcp", address, ours);
+    if (!found || !found->certain) {
+      if (auto other = find_listening("/proc/net/tcp6", address, ours)) found = std::move(other);
+    }
+  } else {
+    found = find_listening_unix(address, ours);
+  }
+  if (found) found->holder = holder_of_inode(found->inode);
+  return found;
+}
+
+std::optional<std::set<unsigned long>> sockets_of(pid_t process) {
+  std::error_code error;
+  std::set<unsigned long> out;
+  for (const auto& fd : fs::directory_iterator(fmt::format("/proc/{}/fd", process), error)) {
+    std::error_code gone;
+    const std::string target = fs::read_symlink(fd.path(), gone).string();
+    unsigned long inode = 0;
+    if (std::sscanf(target.c_str(), "socket:[%lu]", &inode) == 1) out.insert(inode);
+  }
+  return error ? std::nullopt : std::optional(std::move(out));
+}
 
 std::string holder_of(const ListenAddress& address) {
   if (!address.is_ip()) return holder_of_unix(address);

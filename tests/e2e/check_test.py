@@ -2,9 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 
-from harness import ControlledTestCase, TestCase, config_of, exec_listener, listener, main, needs_root, tool
+from harness import ControlledTestCase, TestCase, config_of, exec_listener, free_port, listener, main, needs_root, tool
 
 AS_ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
@@ -39,6 +40,39 @@ class Check(TestCase):
 
     def handler(self, path, **keys):
         return exec_listener([path], **({"user": "nobody"} if AS_ROOT else {}), **keys)
+
+    def test_addresses_that_another_program_has(self):
+        with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as local, socket.socket() as client:
+            tcp.bind(("127.0.0.1", 0))
+            tcp.listen()
+            port = tcp.getsockname()[1]
+            path = os.path.join(self.directory, "x.sock")
+            local.bind(path)
+            local.listen()
+            holder = f"in use by {self.own_name()} (pid {os.getpid()})"
+            for address in (f"127.0.0.1:{port}", str(port), f"[::]:{port}", f"unix:{path}"):
+                with self.subTest(address):
+                    status, errors = self.check(listener(listen=address))
+                    self.assertEqual(status, 0, errors)
+                    self.assertIn(f"c.json: root/echo: warning: {address} is {holder}\n", errors)
+            client.connect(("127.0.0.1", port))
+            free = client.getsockname()[1]  # of a connection: in nobody's way
+            for address in ("127.0.0.1:0", f"127.0.0.2:{port}", f"127.0.0.1:{free}"):
+                self.assertEqual(self.check(listener(listen=address)), (0, ""), address)
+
+    def own_name(self):
+        with open("/proc/self/comm") as file:
+            return file.read().strip()
+
+    def test_the_ports_of_the_running_daemon_are_its_own(self):
+        port = free_port()
+        daemon = self.start(listener(listen=f"127.0.0.1:{port}"))
+        done = subprocess.run([self.program, "--check", "-c", daemon.config_path], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = subprocess.run([self.program, "--check", "-c", daemon.config_path, "-s", "/nonexistent"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"127.0.0.1:{port} is in use by bulkheadd (pid {daemon.pid})", done.stderr)
 
     def test_programs_that_cannot_be_executed(self):
         first = self.program_file("good", "#!/bin/sh\n")
