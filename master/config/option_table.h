@@ -386,7 +386,7 @@ inline constexpr std::array kOptions{
            "Whether programs may gain privileges by being executed."},
     Option{Scope::sandbox, "keep_capabilities", Type::words, by_default("[]"), {}, kCapabilityNames,
            "Capabilities that a user other than root keeps."},
-    Option{Scope::sandbox, "scope", Type::word, computed("\"connection\"; \"off\" with the preset \"none\""), {},
+    Option{Scope::sandbox, "scope", Type::word, computed("\"connection\"; \"off\" with the preset \"none\", and where the kernel has no scopes"), {},
            sys::joined<sandbox::kScopeOfWords>, "Around what the wall for signals and abstract sockets is built."},
     Option{Scope::sandbox, "system_calls", Type::object, computed("\"common\"; \"any\" with the preset \"none\""), {},
            sys::joined<sandbox::kCallListWords>, "Which system calls are allowed."},
