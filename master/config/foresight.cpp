@@ -53,10 +53,9 @@ void foresee_program(Context& context, const Mentioned& one, const Runner& runne
   context.warn(one.at, one.pointer, fmt::format("program {} may not start: {}", name, prospect.missing));
 }
 
-// The dynamic loader of the worker that loads it has the daemon's environment.
+// Workers are executed without an environment. A listener with a module has no other root directory.
 void foresee_library(Context& context, const Mentioned& one, Runner runner) {
-  runner.library_path = context.host().variable("LD_LIBRARY_PATH").value_or("");
-  runner.root.clear();
+  runner.library_path.clear();
   const Prospect prospect = prospect_of_library(one.path, runner);
   const std::string name = in_quotes(one.path);
   if (!prospect.problem.empty()) {

@@ -27,7 +27,7 @@ struct Prospect {
 // `program` is an absolute path inside the root directory. What this process may not see is no problem.
 [[nodiscard]] Prospect prospect_of(const std::string& program, const Runner& runner);
 
-// The same for a library of a module, which is loaded outside of the root directory.
+// The same for a library of a module.
 [[nodiscard]] Prospect prospect_of_library(const std::string& path, const Runner& runner);
 
 }  // namespace bulkhead::config

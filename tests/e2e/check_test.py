@@ -130,6 +130,9 @@ class Check(TestCase):
         status, errors = self.check(process([shared]))
         self.assertEqual(status, 0, errors)
         self.assertRegex(errors, rf'^{where}argv/0: warning: program "{re.escape(shared)}" may not start: {needs}{re.escape(system)}$')
+        bare = build("bare.so", main_of, "-shared", "-fPIC", *with_library)
+        _, errors = self.check(listener(handler={"module": bare}, env={"LD_LIBRARY_PATH": libraries}, **user))
+        self.assertIn(f'module "{bare}" may not be loaded: {needs}{system}', errors)
         os.remove(library)
         for pointer, what, child in (
                 ("argv/0", f'program "{origin}" may not start', process([origin])),
