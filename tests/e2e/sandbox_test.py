@@ -222,16 +222,6 @@ class Privileges(Probing):
         self.assertEqual(found, {"connection": "1\n1", "listener": "reached\nreached", "off": "reached\nreached"})
 
 
-class Shown(Probing):
-    def test_bulkheadctl_shows_what_is_in_effect(self):
-        daemon = self.start(listener("echo"), listener("free", sandbox="none"))
-        control = daemon.control()
-        shown = {wall["wall"]: wall for wall in daemon.control.call("sandbox", path="root/echo")["result"]["walls"]}
-        self.assertEqual(shown["system calls"]["holds"], "yes")
-        self.assertEqual(shown["signals"]["holds"], "yes" if ABI >= 6 else "no")
-        self.assertEqual(shown["memory"]["key"], "sandbox/write_execute")
-
-
 class Check(Probing):
     def check(self, sandbox):
         path = os.path.join(self.directory, "c.json")
