@@ -68,5 +68,6 @@ check "unprivileged: it serves" within 5 echoes
 check "unprivileged: it is not root" [ "$(ps -o uid= -p "$(systemctl show -P MainPID bulkheadd-unprivileged)" | tr -d ' ')" != 0 ]
 check "unprivileged: its exposure is at most 1.2 ($(score bulkheadd-unprivileged.service))" at_most "$(score bulkheadd-unprivileged.service)" 1.2
 check "unprivileged: bulkheadctl reaches it" bash -c 'bulkheadctl -s /run/bulkhead-unprivileged/control.sock status | grep -q running'
+systemctl stop bulkheadd-unprivileged.socket bulkheadd-unprivileged.service
 [ $failed = 0 ] || journalctl --no-pager -u 'bulkheadd*' | tail -n 80
 exit $failed

@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "worker/confine/identity.h"
 #include "worker/confine/walls.h"
@@ -116,11 +118,20 @@ Failure empty_bounding_set(std::uint64_t kept) noexcept {
   return {};
 }
 
+bool has_none(__user_cap_header_struct& header) noexcept {
+  __user_cap_data_struct now[2] = {};
+  if (sys::raw(SYS_capget, sys::raw_pointer(&header), sys::raw_pointer(now)) != 0) return false;
+  return std::all_of(std::begin(now), std::end(now), [](const __user_cap_data_struct& half) {
+    return half.effective == 0 && half.permitted == 0 && half.inheritable == 0;
+  });
+}
+
 // A change of user empties the permitted set, but not the inheritable one; and a daemon that is not root may have been
 // started with some.
 Failure keep_capabilities(std::uint64_t kept) noexcept {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return {Stage::privileges, errno};
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  if (kept == 0 && has_none(header)) return {};  // capset(2) may be forbidden to a daemon without any
   const auto low = static_cast<std::uint32_t>(kept);
   const auto high = static_cast<std::uint32_t>(kept >> 32U);
   const __user_cap_data_struct wanted[2] = {{low, low, low}, {high, high, high}};
