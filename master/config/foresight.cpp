@@ -31,26 +31,37 @@ Who who_runs(const Context& context, const ChildKeys& keys) {
   return {keys.identity->name, keys.identity->uid, keys.identity->gid, keys.identity->groups};
 }
 
-// Empty: not known.
-std::string search_path_of(const Context& context, const ChildKeys& keys) {
-  const auto has = [](const std::vector<std::string>& names) {
-    return std::ranges::find(names, "PATH") != names.end();
-  };
+// Of the child's environment. Empty: not set, or not known.
+std::string variable_of(const Context& context, const ChildKeys& keys, const std::string& name) {
+  const auto has = [&](const std::vector<std::string>& names) { return std::ranges::find(names, name) != names.end(); };
   if (has(keys.unset_env)) return "";
   for (const auto* const own : {&keys.env, &keys.file_env}) {
-    const auto path = std::ranges::find(*own, "PATH", &std::pair<std::string, std::string>::first);
-    if (path != own->end()) return path->second;
+    const auto set = std::ranges::find(*own, name, &std::pair<std::string, std::string>::first);
+    if (set != own->end()) return set->second;
   }
-  return has(keys.pass_env) ? context.host().variable("PATH").value_or("") : "";
+  return has(keys.pass_env) ? context.host().variable(name).value_or("") : "";
 }
 
 void foresee_program(Context& context, const Mentioned& one, const Runner& runner) {
   const Prospect prospect = prospect_of(one.path, runner);
   const std::string name = in_quotes(one.path);
   if (!prospect.problem.empty()) {
-    context.report(one.at, one.pointer, fmt::format("cannot execute {}: {}", name, prospect.problem));
-  } else if (!prospect.doubt.empty()) {
-    context.warn(one.at, one.pointer, fmt::format("{}: {}", name, prospect.doubt));
+    return context.report(one.at, one.pointer, fmt::format("cannot execute {}: {}", name, prospect.problem));
+  }
+  if (!prospect.doubt.empty()) context.warn(one.at, one.pointer, fmt::format("{}: {}", name, prospect.doubt));
+  if (prospect.missing.empty()) return;
+  context.warn(one.at, one.pointer, fmt::format("program {} may not start: {}", name, prospect.missing));
+}
+
+// Workers are executed without an environment. A listener with a module has no other root directory.
+void foresee_library(Context& context, const Mentioned& one, Runner runner) {
+  runner.library_path.clear();
+  const Prospect prospect = prospect_of_library(one.path, runner);
+  const std::string name = in_quotes(one.path);
+  if (!prospect.problem.empty()) {
+    context.report(one.at, one.pointer, fmt::format("cannot load {}: {}", name, prospect.problem));
+  } else if (!prospect.missing.empty()) {
+    context.warn(one.at, one.pointer, fmt::format("module {} may not be loaded: {}", name, prospect.missing));
   }
 }
 
@@ -118,13 +129,17 @@ void foresee_ip(Context& context, const Listener& listener, const ListenAddress&
 void foresee_child(Context& context, const Section& section, const ChildKeys& keys) {
   const auto mentioned = context.take_mentioned();
   if (!context.host().foresees(Foreseen::children)) return;
-  const Runner runner{who_runs(context, keys), keys.chroot, keys.chdir, search_path_of(context, keys),
-                      !keys.sandbox.new_privileges};
+  const Runner runner{who_runs(context, keys),
+                      keys.chroot,
+                      keys.chdir,
+                      variable_of(context, keys, "PATH"),
+                      !keys.sandbox.new_privileges,
+                      variable_of(context, keys, "LD_LIBRARY_PATH")};
   for (const Mentioned& one : mentioned) {
     if (one.kind == Mentioned::Kind::program) {
       foresee_program(context, one, runner);
-    } else if (const std::string why = why_not_library(one.path, runner.who); !why.empty()) {
-      context.report(one.at, one.pointer, fmt::format("cannot load {}: {}", in_quotes(one.path), why));
+    } else {
+      foresee_library(context, one, runner);
     }
   }
   foresee_directory(context, section, runner);

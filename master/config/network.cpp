@@ -14,14 +14,14 @@
 namespace bulkhead::config {
 namespace {
 
-using Bytes = std::array<std::uint8_t, 16>;
+using AddressBytes = std::array<std::uint8_t, 16>;
 
-constexpr Bytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr AddressBytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 constexpr std::uint32_t kMappedBits = 96;
 
 // Every address as IPv6, with IPv4 as mapped addresses, until the end.
 struct Raw {
-  Bytes bytes{};
+  AddressBytes bytes{};
   std::uint32_t length = 128;
 };
 
@@ -56,7 +56,7 @@ std::optional<std::uint32_t> parse_length(std::string_view text, std::uint32_t m
   return length;
 }
 
-std::uint64_t word(const Bytes& bytes, std::size_t first) {
+std::uint64_t word(const AddressBytes& bytes, std::size_t first) {
   std::uint64_t out = 0;
   for (std::size_t i = first; i < first + 8; ++i) out = out << 8U | bytes[i];
   return out;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "master/config/config.h"
+#include "master/sandbox/capabilities.h"
 #include "master/supervision/words.h"
 #include "worker/handlers/built_in.h"
 #include "worker/ipc/limits.h"
@@ -139,15 +140,6 @@ inline constexpr Limits kAnySize{0, 1ULL << 50};
 inline constexpr Limits kKeepaliveTime{kSecond, 32767 * kSecond};  // the limits of the kernel, tcp(7)
 inline constexpr Limits kBufferSize{4096, 1 << 30};
 inline constexpr Limits kHandshake{1, 3600 * kSecond};
-
-// In the order of their numbers (linux/capability.h).
-inline constexpr std::string_view kCapabilityNames =
-    "CAP_CHOWN|CAP_DAC_OVERRIDE|CAP_DAC_READ_SEARCH|CAP_FOWNER|CAP_FSETID|CAP_KILL|CAP_SETGID|CAP_SETUID|"
-    "CAP_SETPCAP|CAP_LINUX_IMMUTABLE|CAP_NET_BIND_SERVICE|CAP_NET_BROADCAST|CAP_NET_ADMIN|CAP_NET_RAW|"
-    "CAP_IPC_LOCK|CAP_IPC_OWNER|CAP_SYS_MODULE|CAP_SYS_RAWIO|CAP_SYS_CHROOT|CAP_SYS_PTRACE|CAP_SYS_PACCT|"
-    "CAP_SYS_ADMIN|CAP_SYS_BOOT|CAP_SYS_NICE|CAP_SYS_RESOURCE|CAP_SYS_TIME|CAP_SYS_TTY_CONFIG|CAP_MKNOD|CAP_LEASE|"
-    "CAP_AUDIT_WRITE|CAP_AUDIT_CONTROL|CAP_SETFCAP|CAP_MAC_OVERRIDE|CAP_MAC_ADMIN|CAP_SYSLOG|CAP_WAKE_ALARM|"
-    "CAP_BLOCK_SUSPEND|CAP_AUDIT_READ|CAP_PERFMON|CAP_BPF|CAP_CHECKPOINT_RESTORE";
 
 inline constexpr std::string_view kStopSignals = "TERM|HUP|INT|QUIT|ABRT|ALRM|USR1|USR2|WINCH";
 
@@ -386,9 +378,9 @@ inline constexpr std::array kOptions{
            "What the other keys start from."},
     Option{Scope::sandbox, "new_privileges", Type::boolean, computed("false; true with the preset \"none\""), {}, "",
            "Whether programs may gain privileges by being executed."},
-    Option{Scope::sandbox, "keep_capabilities", Type::words, by_default("[]"), {}, kCapabilityNames,
+    Option{Scope::sandbox, "keep_capabilities", Type::words, by_default("[]"), {}, sandbox::kCapabilityNames,
            "Capabilities that a user other than root keeps."},
-    Option{Scope::sandbox, "scope", Type::word, computed("\"connection\"; \"off\" with the preset \"none\""), {},
+    Option{Scope::sandbox, "scope", Type::word, computed("\"connection\"; \"off\" with the preset \"none\", and where the kernel has no scopes"), {},
            sys::joined<sandbox::kScopeOfWords>, "Around what the wall for signals and abstract sockets is built."},
     Option{Scope::sandbox, "system_calls", Type::object, computed("\"common\"; \"any\" with the preset \"none\""), {},
            sys::joined<sandbox::kCallListWords>, "Which system calls are allowed."},

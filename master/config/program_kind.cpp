@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "master/config/elf_layout.h"
+
 namespace bulkhead::config {
 
 namespace {
@@ -39,42 +41,6 @@ ProgramKind script_of(std::string_view line) {
   if (out.interpreter.empty()) return no_program("its first line names no interpreter after \"#!\"");
   return out;
 }
-
-// The fields of a header in its own byte order.
-class Bytes {
- public:
-  Bytes(std::string_view text, bool big_endian) : text_(text), big_endian_(big_endian) {}
-
-  [[nodiscard]] std::uint64_t at(std::size_t offset, std::size_t size) const {
-    std::uint64_t out = 0;
-    for (std::size_t i = 0; i < size && offset + i < text_.size(); ++i) {
-      const auto byte = static_cast<unsigned char>(text_[offset + i]);
-      out |= std::uint64_t{byte} << 8 * (big_endian_ ? size - 1 - i : i);
-    }
-    return out;
-  }
-
- private:
-  std::string_view text_;
-  bool big_endian_;
-};
-
-// Where the fields are that differ between 32 and 64 bits.
-struct Layout {
-  std::size_t header, word, headers_at, size_at, count_at, offset_in, length_in;
-};
-template <class Header, class Segment>
-constexpr Layout layout_of(std::size_t word) {
-  return {sizeof(Header),
-          word,
-          offsetof(Header, e_phoff),
-          offsetof(Header, e_phentsize),
-          offsetof(Header, e_phnum),
-          offsetof(Segment, p_offset),
-          offsetof(Segment, p_filesz)};
-}
-constexpr Layout kNarrow = layout_of<Elf32_Ehdr, Elf32_Phdr>(4);
-constexpr Layout kWide = layout_of<Elf64_Ehdr, Elf64_Phdr>(8);
 
 std::string loader_in(std::string_view head, const Bytes& bytes, const Layout& layout) {
   const std::uint64_t first = bytes.at(layout.headers_at, layout.word);
@@ -119,6 +85,10 @@ ProgramKind kind_of_program(std::string_view head) {
   }
   return no_program(
       "it is neither a program of this system nor a script, which begins with \"#!\" and its interpreter");
+}
+
+bool is_same_kind(const Elf& one, const Elf& other) {
+  return one.machine == other.machine && one.wide == other.wide && one.big_endian == other.big_endian;
 }
 
 bool may_run(const Elf& own, const Elf& other) {

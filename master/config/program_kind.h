@@ -34,6 +34,9 @@ using ProgramKind = std::variant<Script, Elf, NoProgram>;
 // `head`: the first kProgramHead bytes, or the whole file if it is shorter.
 [[nodiscard]] ProgramKind kind_of_program(std::string_view head);
 
+// Whether both can be parts of one process.
+[[nodiscard]] bool is_same_kind(const Elf& one, const Elf& other);
+
 // Whether a kernel that runs `own` programs may run `other`. True where only the kernel's own options decide, as for
 // 32-bit programs on a 64-bit system.
 [[nodiscard]] bool may_run(const Elf& own, const Elf& other);

@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "master/config/file_head.h"
 #include "master/config/json_value.h"
+#include "master/config/library_need.h"
 #include "master/config/paths.h"
 #include "master/config/program_kind.h"
 #include "master/config/reach.h"
@@ -20,20 +22,6 @@ namespace bulkhead::config {
 namespace {
 
 constexpr int kMostInterpreters = 5;  // as many scripts as the kernel follows, one the interpreter of the other
-
-std::string by_descriptor(const sys::Fd& file) {
-  return fmt::format("/proc/self/fd/{}", file.get());
-}
-
-// Empty where this process may not read it.
-std::optional<std::string> head_of(const std::string& path) {
-  const sys::Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  std::string out(kProgramHead, '\0');
-  const ssize_t got = file ? pread(file.get(), out.data(), out.size(), 0) : -1;
-  if (got < 0) return std::nullopt;
-  out.resize(static_cast<std::size_t>(got));
-  return out;
-}
 
 // The kind of this process's own program: what this kernel runs for certain.
 const Elf& own_kind() {
@@ -76,18 +64,25 @@ class Looking {
     if (!head) return "";
     const ProgramKind kind = kind_of_program(*head);
     if (const auto* nothing = std::get_if<NoProgram>(&kind)) return knows_other_kinds() ? "" : nothing->why;
-    if (const auto* elf = std::get_if<Elf>(&kind)) return why_not_elf(*elf);
+    if (const auto* elf = std::get_if<Elf>(&kind)) return why_not_elf(path, reached.file, *elf, depth);
     return why_not_script(path, std::get<Script>(kind), depth);
   }
 
-  std::string doubt;
+  std::string doubt, missing;
 
  private:
-  std::string why_not_elf(const Elf& elf) const {
+  std::string why_not_elf(const std::string& path, const sys::Fd& file, const Elf& elf, int depth) {
     if (std::string why = foreign(elf); !why.empty()) return why;
     if (elf.interpreter.empty()) return "";
-    const std::string why = reach(inside(elf.interpreter), runner_.root, runner_.who, Access::execute).problem;
-    return why.empty() ? "" : fmt::format("its dynamic loader {} cannot be used: {}", in_quotes(elf.interpreter), why);
+    const Reached loader = reach(inside(elf.interpreter), runner_.root, runner_.who, Access::execute);
+    if (!loader.problem.empty()) {
+      return fmt::format("its dynamic loader {} cannot be used: {}", in_quotes(elf.interpreter), loader.problem);
+    }
+    if (!may_run(own_kind(), elf) || !is_of_glibc(elf.interpreter, loader.file)) return "";
+    const std::string need = missing_libraries(file, elf, origin_of(file, runner_.root), runner_);
+    if (need.empty()) return "";
+    missing = depth == 0 ? "it " + need : fmt::format("its interpreter {} {}", in_quotes(path), need);
+    return "";
   }
 
   std::string why_not_script(const std::string& path, const Script& script, int depth) {
@@ -141,20 +136,22 @@ class Looking {
 Prospect prospect_of(const std::string& program, const Runner& runner) {
   Looking looking(runner);
   std::string problem = looking.why_not(program);
-  return {std::move(problem), std::move(looking.doubt)};
+  return {std::move(problem), std::move(looking.doubt), std::move(looking.missing)};
 }
 
-std::string why_not_library(const std::string& path, const Who& who) {
-  const Reached reached = reach(path, "", who, Access::read);
-  if (!reached.problem.empty() || !reached.file) return reached.problem;
+Prospect prospect_of_library(const std::string& path, const Runner& runner) {
+  const Reached reached = reach(path, "", runner.who, Access::read);
+  if (!reached.problem.empty() || !reached.file) return {reached.problem};
   const auto head = head_of(by_descriptor(reached.file));
-  if (!head) return "";
+  if (!head) return {};
   const ProgramKind kind = kind_of_program(*head);
   const auto* elf = std::get_if<Elf>(&kind);
-  if (elf == nullptr || elf->type != ET_DYN) return "it is no shared library";
+  if (elf == nullptr || elf->type != ET_DYN) return {"it is no shared library"};
   const Elf& own = own_kind();
-  const bool same = elf->machine == own.machine && elf->wide == own.wide && elf->big_endian == own.big_endian;
-  return same ? "" : "it is a library for another kind of processor";
+  if (!is_same_kind(*elf, own)) return {"it is a library for another kind of processor"};
+  if (!is_of_glibc(own.interpreter, sys::Fd())) return {};
+  const std::string need = missing_libraries(reached.file, *elf, directory_of(path), runner);
+  return {"", "", need.empty() ? "" : "it " + need};
 }
 
 }  // namespace bulkhead::config

@@ -13,6 +13,8 @@ namespace {
 using sandbox::Policy;
 using sandbox::Preset;
 
+constexpr long kLandlockOfScopes = 6;
+
 bool is_none(const Policy& policy) {
   return policy.preset == Preset::none;
 }
@@ -72,8 +74,9 @@ bool is_open(const Policy& policy) {
   return is_none(policy) || policy.new_privileges;
 }
 
-void set_scope(Context&, Policy& policy, const Entry& entry) {
-  policy.scope = is_open(policy) ? sandbox::ScopeOf::off : sandbox::ScopeOf::connection;
+void set_scope(Context& context, Policy& policy, const Entry& entry) {
+  const bool lacking = is_open(policy) || context.host().landlock_version() < kLandlockOfScopes;
+  policy.scope = lacking ? sandbox::ScopeOf::off : sandbox::ScopeOf::connection;
   if (entry.given) policy.scope = as_enum<sandbox::ScopeOf>(entry);
   entry.effective = word(sandbox::kScopeOfWords.text(policy.scope));
 }
@@ -154,7 +157,7 @@ void check_kernel(Context& context, const Section& section, const Policy& policy
                    fmt::format("this needs Landlock ABI {} (Linux {}), and the kernel has {}", first, linux_version,
                                version == 0 ? std::string("none") : fmt::format("ABI {}", version)));
   };
-  need("scope", policy.scope != sandbox::ScopeOf::off, 6, "6.12");
+  need("scope", policy.scope != sandbox::ScopeOf::off, kLandlockOfScopes, "6.12");
   need("paths", policy.files.restricted, 1, "5.13");
   need("network", policy.ports.restricted, 4, "6.7");
 }

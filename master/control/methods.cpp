@@ -76,6 +76,7 @@ const Methods::Method Methods::kMethods[] = {{"status", &Methods::status, While:
                                              {"penalties", &Methods::penalties, While::always},
                                              {"config", &Methods::config, While::always},
                                              {"explain", &Methods::explain, While::always},
+                                             {"sandbox", &Methods::sandbox, While::always},
                                              {"logs", &Methods::logs, While::always},
                                              {"drain", &Methods::drain, While::not_stopping},
                                              {"restart", &Methods::restart, While::not_stopping},

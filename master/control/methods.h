@@ -83,6 +83,7 @@ class Methods final : public Backend {
   void stats(const Params& params, Reply reply);
   void config(const Params& params, Reply reply);
   void explain(const Params& params, Reply reply);
+  void sandbox(const Params& params, Reply reply);
   void logs(const Params& params, Reply reply);
   void restart(const Params& params, Reply reply);
   void stop(const Params& params, Reply reply);

@@ -15,8 +15,10 @@
 #include "master/host/clock.h"
 #include "master/host/log_target.h"
 #include "master/journal/explain.h"
+#include "master/sandbox/report.h"
 #include "master/supervision/path.h"
 #include "master/supervision/words.h"
+#include "worker/confine/walls.h"
 
 namespace bulkhead::control {
 
@@ -167,6 +169,26 @@ void Methods::logs(const Params& params, Reply reply) {
   Answer out{nullptr, std::nullopt, [feed](std::string& text) { return feed->answer(text); }};
   if (params.value("follow", false)) out.news = [feed](std::string& text) { return feed->notify(text); };
   reply(std::move(out));
+}
+
+void Methods::sandbox(const Params& params, Reply reply) {
+  const std::string path = params.at("path");
+  const auto node = parts_.engine.view(path);
+  if (!node) return reply(answer_of(procedure::no_such(parts_.engine, "node", path)));
+  const config::Node* const entry = parts_.catalogue.at(node->spec->tag);
+  const config::ChildKeys* const keys = entry == nullptr ? nullptr : config::child_keys_of(*entry);
+  if (keys == nullptr) return reply(refused(path + " has no sandbox: only listeners and processes have one"));
+  const std::uint32_t uid = keys->identity ? keys->identity->uid : geteuid();
+  const sandbox::Setting setting{entry->listener.has_value(), uid == 0, keys->identity ? keys->identity->name : "",
+                                 confine::landlock_version()};
+  ordered_json walls = ordered_json::array();
+  for (const sandbox::Wall& wall : sandbox::walls_of(keys->sandbox, setting)) {
+    walls.push_back({{"wall", wall.name},
+                     {"holds", sandbox::kHoldsWords.text(wall.holds)},
+                     {"text", wall.text},
+                     {"key", wall.key}});
+  }
+  reply({{{"path", path}, {"uid", uid}, {"walls", std::move(walls)}}, std::nullopt});
 }
 
 }  // namespace bulkhead::control

@@ -225,6 +225,7 @@ std::string readable(std::string_view method, const Json& params, const Json& re
   if (method == "penalties" && result.is_array()) return penalties_text(result, style);
   if (method == "logs") return logs_text(result);
   if (method == "explain") return explain_text(result, style);
+  if (method == "sandbox") return sandbox_text(result, style);
   if (method == "diff" || method == "reload") return changes_text(result, method == "diff");
   if (method == "upgrade") return upgrade_text(result);
   if (method == "config") return result.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";

@@ -30,6 +30,8 @@ struct Style {
 [[nodiscard]] std::string log_line_text(const nlohmann::ordered_json& line);
 [[nodiscard]] std::string explain_text(const nlohmann::ordered_json& explanation, const Style& style);
 
+[[nodiscard]] std::string sandbox_text(const nlohmann::ordered_json& sandbox, const Style& style);
+
 // `simulate`: the answers of simulation::tell_crashes() and tell_scenarios().
 [[nodiscard]] std::string crashes_text(const nlohmann::ordered_json& told);
 [[nodiscard]] std::string scenarios_text(const nlohmann::ordered_json& told);

@@ -1,4 +1,4 @@
-// `connections`, `stats` and `penalties`.
+// `connections`, `stats`, `sandbox` and `penalties`.
 #include "master/ctl/escape.h"
 #include "master/ctl/output.h"
 #include "master/ctl/table.h"
@@ -73,6 +73,21 @@ std::string stats_text(const Json& stats, const Style& style) {
   table.add(stats_row("total", member(stats, "totals")));
   const std::string places = places_text(member(stats, "totals"));
   return table.text(style.colour) + (places.empty() ? "" : "Of daemon.max_connections, " + places + ".\n");
+}
+
+std::string sandbox_text(const Json& sandbox, const Style& style) {
+  Table table;
+  table.add({{"WALL"}, {"HOLDS"}, {"KEY"}, {"WHAT"}});
+  const Json& walls = member(sandbox, "walls");
+  if (walls.is_array()) {
+    for (const Json& wall : walls) {
+      const std::string holds = member_text(wall, "holds");
+      const char* const colour = holds == "yes" ? "32" : holds == "no" ? "" : "33";
+      table.add(
+          {{member_text(wall, "wall")}, {holds, colour}, {member_text(wall, "key")}, {member_text(wall, "text")}});
+    }
+  }
+  return table.text(style.colour);
 }
 
 std::string penalties_text(const Json& penalties, const Style& style) {

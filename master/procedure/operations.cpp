@@ -79,6 +79,9 @@ bool Operations::may_begin(Requests::const_iterator request) const {
     if (!earlier->begun) return false;
     if (earlier->verb == Verb::add && request->verb == Verb::add) return false;           // it may be there in a moment
     if (request->verb == Verb::remove && !endings_.touches(request->path)) return false;  // it may run in a moment
+    // A restart would end the start of the first of them, and the others would stay down.
+    const bool restarts = request->verb == Verb::restart || request->verb == Verb::restart_group;
+    if (earlier->verb == Verb::restart_group && restarts) return false;
     if (earlier->last) continue;
     if (earlier->verb == Verb::restart) return false;
     // The tree answers what is asked of a listener that drains, which may take long.

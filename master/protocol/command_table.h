@@ -129,6 +129,7 @@ inline constexpr std::array kSimulate{
               false, Each::no, "scenario"}};
 
 inline constexpr std::string_view kNoNode = "no such node";
+inline constexpr std::string_view kNoSandbox = "no such node, or it is a supervisor";
 inline constexpr std::string_view kNoListener = "no such listener";
 
 inline constexpr std::array kCommands{
@@ -141,6 +142,7 @@ inline constexpr std::array kCommands{
     Command{"events", kFollow, "Prints what has happened, one event per line.", ""},
     Command{"explain", kPath, "Explains in sentences how a node came to its present state.", kNoNode},
     Command{"logs", kLogs, "Prints the last log lines of a node and of those below it.", kNoNode},
+    Command{"sandbox", kPath, "Prints what the sandbox of a node forbids, and which key changes it.", kNoSandbox},
     Command{"is-running", kOneNode, "Tells by its exit status whether a node is running.",
             "no such node, or it is not running", "", false, true},
     Command{"wait", kWait, "Waits until a node is in a state.",

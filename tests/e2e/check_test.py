@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -101,6 +102,48 @@ class Check(TestCase):
             file.write(image)
         os.chmod(path, 0o755)
         self.refused("/supervisor/children/0/argv/0", "another kind of processor", process([path]))
+
+    @tool("cc")
+    def test_a_library_that_a_program_needs(self):
+        def build(name, text, *options):
+            path = os.path.join(self.directory, name)
+            self.write(name + ".c", text)
+            subprocess.run(["cc", "-o", path, path + ".c", *options], check=True)
+            return path
+        os.makedirs(os.path.join(self.directory, "lib"))
+        library = build("lib/libbulkheadtest.so.3", "int answer(void) { return 0; }", "-shared", "-fPIC")
+        main_of = "int answer(void); int main(void) { return answer(); }"
+        libraries = os.path.dirname(library)
+        with_library = ("-L" + libraries, "-l:libbulkheadtest.so.3")
+        with_origin = (*with_library, "-Wl,-rpath,$ORIGIN/lib")
+        shared = build("shared", main_of, *with_library)
+        origin = build("origin", main_of, *with_origin)
+        subprocess.run([origin], check=True)
+        module = build("module.so", main_of, "-shared", "-fPIC", *with_origin)
+        user = {"user": "nobody"} if AS_ROOT else {}
+        loads = listener(handler={"module": module}, **user)
+        self.assertEqual(self.check(process([origin]), self.handler(origin, id="h"), {**loads, "id": "m"}), (0, ""))
+        self.assertEqual(self.check(process([shared], env={"LD_LIBRARY_PATH": libraries})), (0, ""))
+        needs = 'it needs the library "libbulkheadtest.so.3", which is in none of '
+        where = re.escape(self.directory) + r"/c\.json:\d+:\d+: /supervisor/children/0/"
+        system = "/etc/ld.so.cache and the system's directories such as /usr/lib\n"
+        status, errors = self.check(process([shared]))
+        self.assertEqual(status, 0, errors)
+        self.assertRegex(errors, rf'^{where}argv/0: warning: program "{re.escape(shared)}" may not start: {needs}{re.escape(system)}$')
+        bare = build("bare.so", main_of, "-shared", "-fPIC", *with_library)
+        _, errors = self.check(listener(handler={"module": bare}, env={"LD_LIBRARY_PATH": libraries}, **user))
+        self.assertIn(f'module "{bare}" may not be loaded: {needs}{system}', errors)
+        os.remove(library)
+        for pointer, what, child in (
+                ("argv/0", f'program "{origin}" may not start', process([origin])),
+                ("handler/exec/0", f'program "{origin}" may not start', self.handler(origin)),
+                ("handler/module", f'module "{module}" may not be loaded', loads)):
+            with self.subTest(pointer):
+                status, errors = self.check(child)
+                self.assertEqual(status, 0, errors)
+                self.assertRegex(errors, rf"^{where}{pointer}: warning: {re.escape(what)}: {needs}")
+                self.assertTrue(errors.endswith(f'"{libraries}", {system}'), errors)
+                self.assertEqual(len(errors.splitlines()), 1, errors)
 
     @needs_root
     def test_what_the_user_cannot_reach(self):

@@ -42,8 +42,10 @@ void as_reply(std::string_view line) {
     for (const Command& command : kCommands)
       (void)bulkhead::ctl::readable(command.name, answer->result, answer->result, {});
   }
-  if (const auto* news = std::get_if<Notification>(&reply); news != nullptr)
-    (void)bulkhead::ctl::event_text(news->event, {});
+  if (const auto* news = std::get_if<Notification>(&reply); news != nullptr) {
+    (void)bulkhead::ctl::event_text(news->params, {});
+    (void)bulkhead::ctl::log_line_text(news->params);
+  }
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ printf 'two\n' >&7; read -r -t 5 line <&7
 check "a connection outlives the master" [ "$line" = two ]
 exec 7>&-
 
+check "the service is active" within 10 systemctl is-active --quiet bulkheadd
 check "an upgrade keeps the process" bash -c 'before=$(systemctl show -P MainPID bulkheadd); bulkheadctl upgrade >/dev/null && [ "$(systemctl show -P MainPID bulkheadd)" = "$before" ]'
 check "it serves after the upgrade" within 5 echoes
 
@@ -50,7 +51,7 @@ sleep 3
 check "and is not tried again" [ "$(systemctl is-active bulkheadd)" = failed ]
 cp /root/good.json /etc/bulkhead/bulkhead.json
 check "it starts with the good one" systemctl restart bulkheadd
-check "handlers do not inherit the daemon's OOM protection" bash -c 'exec 8<>/dev/tcp/127.0.0.1/4040; printf "x\n" >&8; read -r -t 5 _ <&8; for p in $(pgrep -f "worker echo"); do [ "$(cat /proc/$p/oom_score_adj)" -ge 0 ] || exit 1; done'
+check "handlers do not inherit the daemon's OOM protection" bash -c 'exec 8<>/dev/tcp/127.0.0.1/4040; printf "x\n" >&8; read -r -t 5 _ <&8; for p in $(pgrep bulkhead-worker); do [ "$(cat /proc/$p/oom_score_adj)" -ge 0 ] || exit 1; done'
 check "it stops" systemctl stop bulkheadd
 
 mkdir -p /etc/systemd/system/bulkheadd.service.d

@@ -38,6 +38,20 @@ TEST_CASE("the effective file loads again to the same configuration, in any dire
   }
 }
 
+TEST_CASE("the effective file of a kernel without scopes loads again there, as the next program of an upgrade does") {
+  FakeHost old;
+  old.landlock = 2;
+  for (const char* sandbox : {R"("sandbox":"basic")", R"("sandbox":"none")", R"("sandbox":{"network":"none"})"}) {
+    const Loaded first = parse(file_of(Shape::listener, sandbox), "t.json", "/etc", old);
+    REQUIRE(first.config);
+    const Loaded second = parse(first.effective, "first.json", "/nowhere", old);
+    INFO(texts(second));
+    REQUIRE(second.config);
+    CHECK(second.effective == first.effective);
+  }
+  CHECK_FALSE(parse(file_of(Shape::listener, R"("sandbox":{"scope":"connection"})"), "t.json", "/etc", old).config);
+}
+
 TEST_CASE("the effective file has every fixed default, in the order of the table") {
   const Loaded loaded = parse(kSmallest, "a.json", "/etc", FakeHost());
   std::size_t at = 0;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "master/config/reach.h"
@@ -126,6 +127,54 @@ TEST_CASE("a command that env looks for, and a set-user-ID bit without effect, a
   const std::string special = files.file("special", "#!/bin/sh\n", 04755);
   CHECK(has(prospect_of(special, {stranger(), "", "/", "", true}).doubt, "set-user-ID"));
   CHECK(prospect_of(special, {stranger(), "", "/", "", false}).doubt.empty());
+}
+
+// A copy of a small program that needs `name` instead of the C library. `name` is as long as its name.
+std::string needing(Files& files, const std::string& name, const std::string& library) {
+  std::ifstream original("/bin/true", std::ios::binary);
+  std::string image((std::istreambuf_iterator<char>(original)), {});
+  const std::string c_library("libc.so.6", 10);
+  const std::size_t at = image.find(c_library);
+  if (at == std::string::npos) return "";
+  image.replace(at, c_library.size() - 1, library);
+  return files.file(name, image);
+}
+
+TEST_CASE("a library that a program needs and that is nowhere is missing") {
+  Files files;
+  const std::string program = needing(files, "needy", "libNO.so.");
+  if (program.empty()) return;  // a system with a C library of another name
+  Runner runner{stranger(), "", "/", "", true};
+  CHECK(prospect_of("/bin/true", runner).missing.empty());
+  const Prospect prospect = prospect_of(program, runner);
+  CHECK(prospect.problem.empty());
+  CHECK(prospect.missing ==
+        "it needs the library \"libNO.so.\", which is in none of /etc/ld.so.cache and the system's directories such as "
+        "/usr/lib");
+  const std::string script = files.file("script", "#!" + program + "\n");
+  CHECK(has(prospect_of(script, runner).missing, "its interpreter \"" + program + "\" needs the library"));
+
+  runner.root = files.directory("jail");
+  files.directory("jail/bin");
+  fs::copy_file(program, files.at("jail/bin/needy"));
+  for (const char* loader : {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}) {
+    if (!fs::exists(loader)) continue;
+    files.directory("jail" + fs::path(loader).parent_path().string());
+    fs::copy_file(loader, files.at("jail" + std::string(loader)));
+    CHECK(has(prospect_of("/bin/needy", runner).missing, "/usr/lib, inside the root directory \"" + files.at("jail")));
+  }
+  runner.root.clear();
+
+  runner.library_path = "/no/such:" + files.directory("lib");
+  CHECK(has(prospect_of(program, runner).missing, "in none of \"/no/such\", \"" + files.at("lib") + "\", /etc"));
+  files.file("lib/libNO.so.", "no library");
+  CHECK(has(prospect_of(program, runner).missing, "/lib/libNO.so.\" is there, but is no library)"));
+  fs::copy_file("/bin/true", files.at("lib/libNO.so."), fs::copy_options::overwrite_existing);
+  CHECK(prospect_of(program, runner).missing.empty());
+  chmod(files.at("lib/libNO.so.").c_str(), 0600);
+  CHECK(has(prospect_of(program, runner).missing, "(user carol may not read " + files.at("lib/libNO.so.")));
+  runner.library_path = "$LIB";
+  CHECK(prospect_of(program, runner).missing.empty());
 }
 
 TEST_CASE("a file can be appended to if it or its directory may be written to") {

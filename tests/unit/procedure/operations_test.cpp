@@ -536,6 +536,26 @@ TEST_CASE("a delete during a restart ends no connection") {
   CHECK(rig.is_running("root/echo"));
 }
 
+TEST_CASE("a restart waits for a restart with dependents, which it would leave down") {
+  Rig rig(file_with(R"({"id":"s","type":"supervisor","strategy":"rest_for_one","children":[)" + process_entry("a") +
+                    "," + process_entry("b") + "]}"));
+  rig.start();
+  rig.system.conduct("root/s/a", Conduct::is_silent);
+  Asked group;
+  Asked alone;
+  rig.operations.restart_with_dependents("root/s/a", group.done());
+  rig.operations.restart("root/s/a", alone.done());
+  rig.settle();
+  rig.system.conduct("root/s/a", Conduct::serves);
+  rig.system.at("root/s/a").report.reset();
+  rig.system.at("root/s/a").obeys = true;
+  rig.tick(kAnEnding);
+  CHECK(group.is_done());
+  rig.end("root/s/a", killed_by(SIGTERM));
+  CHECK(alone.is_done());
+  CHECK(rig.is_running("root/s/b"));
+}
+
 TEST_CASE("what two reloads discard is taken back at once, and both are answered") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();

@@ -15,21 +15,21 @@
 namespace bulkhead::process {
 namespace {
 
-class Fixture {
+class NodeLogFixture {
  public:
-  Fixture() {
+  NodeLogFixture() {
     REQUIRE(mkdtemp(directory_.data()) != nullptr);
     REQUIRE(pipe(ends_) == 0);
     log::configure({.fd = ends_[1], .program = "test"});
   }
-  ~Fixture() {
+  ~NodeLogFixture() {
     log::configure({});
     close(ends_[0]);
     close(ends_[1]);
     std::filesystem::remove_all(directory_);
   }
-  Fixture(const Fixture&) = delete;
-  Fixture& operator=(const Fixture&) = delete;
+  NodeLogFixture(const NodeLogFixture&) = delete;
+  NodeLogFixture& operator=(const NodeLogFixture&) = delete;
 
   [[nodiscard]] std::string path(const char* name) const { return directory_ + "/" + name; }
   [[nodiscard]] std::string text(const char* name) const {
@@ -58,7 +58,7 @@ void write_line(NodeLog& log, std::string_view words, log::Level level = log::Le
 }
 
 TEST_CASE("without a log of its own it is the daemon's") {
-  Fixture f;
+  NodeLogFixture f;
   NodeLog log;
   REQUIRE_FALSE(log.use(f.daemon, {}));
   CHECK(&log.sink() == &log::own());
@@ -66,7 +66,7 @@ TEST_CASE("without a log of its own it is the daemon's") {
 }
 
 TEST_CASE("a target of its own gets the lines, in the daemon's form") {
-  Fixture f;
+  NodeLogFixture f;
   f.daemon.format = config::LogFormat::json;
   NodeLog log;
   REQUIRE_FALSE(log.use(f.daemon, own_log(f.path("own"))));
@@ -79,7 +79,7 @@ TEST_CASE("a target of its own gets the lines, in the daemon's form") {
 }
 
 TEST_CASE("without a target of its own the lines go to the daemon's, in its own form") {
-  Fixture f;
+  NodeLogFixture f;
   NodeLog log;
   REQUIRE_FALSE(log.use(f.daemon, own_log({}, config::LogFormat::json, config::LogLevel::warning)));
   CHECK(&log.sink() != &log::own());
@@ -92,7 +92,7 @@ TEST_CASE("without a target of its own the lines go to the daemon's, in its own 
 }
 
 TEST_CASE("opened once more it writes to the new file, and where that fails to the old one") {
-  Fixture f;
+  NodeLogFixture f;
   NodeLog log;
   const config::OwnLog own = own_log(f.path("own"));
   REQUIRE_FALSE(log.use(f.daemon, own));
@@ -111,7 +111,7 @@ TEST_CASE("opened once more it writes to the new file, and where that fails to t
 }
 
 TEST_CASE("two logs lose and count their lines by themselves") {
-  Fixture f;
+  NodeLogFixture f;
   NodeLog log;
   REQUIRE_FALSE(log.use(f.daemon, own_log("/dev/full")));
   const auto before = log::own().dropped();
