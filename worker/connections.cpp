@@ -14,7 +14,7 @@
 namespace bulkhead::worker {
 
 Connections::Connections(const ipc::Plan& plan, ipc::Table& table, Starter& starter, SourceWatch& sources,
-                         Lifetimes& lifetimes, ClientWatch* clients, int channel, int bell)
+                         Lifetimes& lifetimes, ClientWatch* clients, EndBytes* bytes, int channel, int bell)
     : header_(plan.header()),
       path_(plan.string(header_.listener_path)),
       table_(table),
@@ -22,6 +22,7 @@ Connections::Connections(const ipc::Plan& plan, ipc::Table& table, Starter& star
       sources_(sources),
       lifetimes_(lifetimes),
       clients_(clients),
+      bytes_(bytes),
       crash_reports_(channel),
       bell_(bell),
       pids_(header_.limits.capacity),
@@ -52,6 +53,7 @@ Begun Connections::begin(Arrival& arrival) noexcept {
   arrival.connection.reset();
   pids_.put(started.pid, index);
   lifetimes_.begun(index);
+  if (bytes_ != nullptr) bytes_->begun(index);
   ++table_.worker(header_.worker).accepted;
   if (log_start_) ipc::log_connection_started(path_, id_of(index), table_.slot(index));
   return Begun::served;
@@ -122,8 +124,15 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
     ring(table_.end(index, count));
   }
   if (on_output_end_) on_output_end_(id);
-  if (ipc::is_logged(how, log_end_)) ipc::log_connection_ended(path_, id, slot, how, now);
+  log_end(id, slot, how, now);
   if (count != ipc::EndCount::normal) crash_reports_.report(index, slot, status, count, usage, now);
+}
+
+void Connections::log_end(std::uint64_t id, const ipc::Slot& slot, const ipc::Ended& how,
+                          std::int64_t now_ns) noexcept {
+  const bool logged = ipc::is_logged(how, log_end_);
+  if (bytes_ != nullptr) return bytes_->ended(id, slot, how, now_ns, logged);
+  if (logged) ipc::log_connection_ended(path_, id, slot, how, now_ns);
 }
 
 void Connections::collect(std::uint32_t first, std::uint32_t end) noexcept {

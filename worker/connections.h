@@ -13,6 +13,7 @@
 #include "worker/arrival.h"
 #include "worker/client_watch.h"
 #include "worker/crash_reports.h"
+#include "worker/end_bytes.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
@@ -26,9 +27,9 @@ namespace bulkhead::worker {
 
 class Connections {
  public:
-  // `clients` is null where every handler is built in.
+  // `clients` is null where every handler is built in; `bytes` where they are not counted.
   Connections(const ipc::Plan& plan, ipc::Table& table, Starter& starter, SourceWatch& sources, Lifetimes& lifetimes,
-              ClientWatch* clients, int channel, int bell);
+              ClientWatch* clients, EndBytes* bytes, int channel, int bell);
 
   // The arrival's slot is claimed by this worker. On `served` the descriptor has been closed.
   [[nodiscard]] Begun begin(Arrival& arrival) noexcept;
@@ -85,6 +86,7 @@ class Connections {
 
   bool reap_one(pid_t which) noexcept;
   void ended(pid_t pid, int status, const rusage& usage, bool group_lives) noexcept;
+  void log_end(std::uint64_t id, const ipc::Slot& slot, const ipc::Ended& how, std::int64_t now_ns) noexcept;
   void ring(bool wanted) noexcept;
   [[nodiscard]] std::uint64_t id_of(std::uint32_t index) noexcept;
 
@@ -95,6 +97,7 @@ class Connections {
   SourceWatch& sources_;
   Lifetimes& lifetimes_;
   ClientWatch* clients_;
+  EndBytes* bytes_;
   CrashReports crash_reports_;
   int bell_;
   PidMap pids_;

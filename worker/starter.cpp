@@ -121,7 +121,7 @@ void Starter::enter(const Arrival& arrival, ipc::Slot& slot) noexcept {
   note_times(arrival, slot);
   const bool looked_at = slot.first_byte_ns != 0 || header_.on_client_gone != ipc::OnClientGone::leave ||
                          header_.on_full == ipc::OnFull::drop_oldest_idle;
-  if (slot.built_in == 0 || looked_at) note_socket(arrival, slot);
+  if (slot.built_in == 0 || looked_at || header_.count_bytes != 0) note_socket(arrival, slot);
   table_.serve(arrival.slot);
 }
 

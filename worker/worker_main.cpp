@@ -98,6 +98,7 @@ class Worker {
   Lifetimes lifetimes_;
   Starter starter_;
   std::optional<ClientWatch> clients_;
+  std::optional<EndBytes> bytes_;
   Connections connections_;
   char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
   std::unique_ptr<HandlerOutput> output_;   // logs the standard error of programs
@@ -128,8 +129,9 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* module
       lifetimes_(loop_, plan, table_),
       starter_(plan, table_, ipc::kHandlerErrorFd, modules),
       clients_(starter_.executes() ? std::make_optional<ClientWatch>(loop_, table_) : std::nullopt),
-      connections_(plan, table_, starter_, sources_, lifetimes_, clients_ ? &*clients_ : nullptr, ipc::kChannelFd,
-                   ipc::kBellFd),
+      bytes_(header_.count_bytes != 0 ? std::make_optional<EndBytes>(loop_, plan, table_) : std::nullopt),
+      connections_(plan, table_, starter_, sources_, lifetimes_, clients_ ? &*clients_ : nullptr,
+                   bytes_ ? &*bytes_ : nullptr, ipc::kChannelFd, ipc::kBellFd),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_, ipc::kChannelFd),
       acceptor_(
@@ -179,6 +181,7 @@ int Worker::run() {
   }
   run_below_arguments(loop_);
   if (output_) output_->finish();
+  if (bytes_) bytes_->finish();
   if (modules_ != nullptr) modules_->finish();
   return exit_status_;
 }

@@ -280,6 +280,7 @@ struct Listener {
   Timeout first_byte_timeout;
   int stop_signal = 15;  // for its connections
   OnClientGone on_client_gone = OnClientGone::leave;
+  bool count_bytes = false;
   std::vector<std::uint8_t> normal_exit{0};  // for the other handlers
   std::vector<Rule> rules;
   OwnLog log;

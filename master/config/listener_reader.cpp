@@ -125,6 +125,7 @@ void check_looks(Context& context, const Section& section, const Listener& liste
       {"idle_timeout", !built_in && listener.program_idle_timeout.has_value()},
       {"first_byte_timeout", listener.first_byte_timeout.has_value()},
       {"on_client_gone", listener.on_client_gone != OnClientGone::leave},
+      {"count_bytes", listener.count_bytes},
       {"on_full", listener.on_full == OnFull::drop_oldest_idle}};
   for (const auto& [key, looks] : keys) {
     if (!looks) continue;
@@ -200,6 +201,8 @@ constexpr std::array kListenerSetters{
                  [](Context&, Node& node, const Entry& e) { node.listener->first_byte_timeout = as_timeout(e); }},
     Setter<Node>{"on_client_gone", [](Context&, Node& node,
                                       const Entry& e) { node.listener->on_client_gone = as_enum<OnClientGone>(e); }},
+    Setter<Node>{"count_bytes",
+                 [](Context&, Node& node, const Entry& e) { node.listener->count_bytes = as_boolean(e.value); }},
     Setter<Node>{"stop_signal", [](Context&, Node& node,
                                    const Entry& e) { node.listener->stop_signal = sys::signal_number(e.value.text); }},
     Setter<Node>{"normal_exit",

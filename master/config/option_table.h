@@ -282,6 +282,8 @@ inline constexpr std::array kOptions{
            "infinity", "How soon a client must have sent something."},
     Option{Scope::listener, "on_client_gone", Type::word, by_default("\"leave\""), {}, sys::joined<kOnClientGoneWords>,
            "What happens to a handler whose client has left."},
+    Option{Scope::listener, "count_bytes", Type::boolean, by_default("false"), {}, "",
+           "Whether the log says how many bytes a connection has carried."},
     Option{Scope::listener, "stop_signal", Type::word, by_default("\"TERM\""), {}, kStopSignals,
            "Signal that asks the handler of a connection to end."},
     Option{Scope::listener, "normal_exit", Type::exit_statuses, by_default("[0]"), {}, "",

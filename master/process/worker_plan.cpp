@@ -323,6 +323,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.kill_group = keys.kill_mode == config::KillMode::group ? 1 : 0;
   header.times = times_of(listener.config(), nullptr);
   header.watches = watches(listener.config()) ? 1 : 0;
+  header.count_bytes = listener.config().count_bytes ? 1 : 0;
   header.stop_signal = listener.config().stop_signal;
   header.on_client_gone = on_client_gone(listener.config());
   header.shutdown_ns = listener.config().connection_shutdown.count();

@@ -132,6 +132,7 @@ TEST_CASE("every option that decides which clients are admitted is in an example
                           "idle_timeout",
                           "first_byte_timeout",
                           "on_client_gone",
+                          "count_bytes",
                           "stop_signal",
                           "max_lifetime"}) {
     INFO(key);

@@ -207,6 +207,10 @@ void log_connection_ended(const log::Place& listener, std::uint64_t id, const Sl
   add_outcome(line, outcome, ended);
   if (ended.closed_by == ClosedBy::client) line.field("closed_by", "client");
   if (ended.closed_by == ClosedBy::handler) line.field("closed_by", "handler");
+  if (ended.bytes) {
+    line.field("bytes_in", static_cast<std::int64_t>(ended.bytes->in));
+    line.field("bytes_out", static_cast<std::int64_t>(ended.bytes->out));
+  }
   line.write();
 }
 

@@ -19,6 +19,12 @@ namespace bulkhead::ipc {
 // Which side of a connection closed it first, as far as that is known.
 enum class ClosedBy : std::uint8_t { unknown, client, handler };
 
+// What a client sent, without a PROXY header, and what it has acknowledged.
+struct Bytes {
+  std::uint64_t in = 0;
+  std::uint64_t out = 0;
+};
+
 // How a connection's process ended, from its wait status (wait(2)); `known` false: the status was lost.
 struct Ended {
   bool known = true;
@@ -28,6 +34,7 @@ struct Ended {
   bool built_in = false;                   // the exit status is an ExitCode
   ExitStatuses normal;                     // of any other handler: the statuses that are not a crash
   ClosedBy closed_by = ClosedBy::unknown;  // a reset is a close
+  std::optional<Bytes> bytes = {};         // if they are counted and known
 };
 
 // The end of the connection in this slot, without `closed_by`. No wait status: it was lost.

@@ -116,8 +116,9 @@ struct PlanHeader {
   std::uint32_t log_addresses = 0;  // log::Addresses
   std::uint32_t log_connection_start = 0;
   std::uint32_t log_connection_end = 1;
-  std::uint32_t suspended = 0;  // start without accepting
-  std::uint32_t has_drain = 0;  // a descriptor follows the sockets: the drain notice of bulkhead/handler.h
+  std::uint32_t count_bytes = 0;  // end lines have the bytes of the connection
+  std::uint32_t suspended = 0;    // start without accepting
+  std::uint32_t has_drain = 0;    // a descriptor follows the sockets: the drain notice of bulkhead/handler.h
   Confinement confinement;
   PlanSandbox sandbox;
   std::uint32_t captures_errors = 0;               // programs' standard error is read by the worker, and logged

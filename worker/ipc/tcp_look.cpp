@@ -1,11 +1,8 @@
 #include "worker/ipc/tcp_look.h"
 
 #include <arpa/inet.h>
-#include <linux/inet_diag.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -13,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <span>
+
+#include "worker/ipc/tcp_info.h"
 
 namespace bulkhead::ipc {
 
@@ -89,23 +88,12 @@ TcpLook::State state_of(std::uint8_t state, bool same) noexcept {
 }
 
 void read_info(TcpLook& out, const inet_diag_msg& message, std::size_t size) noexcept {
-  const char* at = reinterpret_cast<const char*>(&message) + NLMSG_ALIGN(sizeof message);
-  const char* const end = reinterpret_cast<const char*>(&message) + size;
-  while (end - at >= static_cast<std::ptrdiff_t>(sizeof(rtattr))) {
-    rtattr attribute;
-    std::memcpy(&attribute, at, sizeof attribute);
-    if (attribute.rta_len < sizeof attribute || attribute.rta_len > end - at) return;
-    if (attribute.rta_type == INET_DIAG_INFO) {
-      tcp_info info{};  // an older kernel's is shorter
-      std::memcpy(&info, at + RTA_LENGTH(0), std::min(sizeof info, attribute.rta_len - RTA_LENGTH(0)));
-      const std::uint32_t idle_ms = std::min(info.tcpi_last_data_sent, info.tcpi_last_data_recv);
-      out.idle_ns = std::int64_t{idle_ms} * 1'000'000;
-      out.received = info.tcpi_bytes_received;
-      out.sent = info.tcpi_bytes_acked;
-      return;
-    }
-    at += RTA_ALIGN(attribute.rta_len);
-  }
+  const auto info = tcp_info_of(message, size);
+  if (!info) return;
+  const std::uint32_t idle_ms = std::min(info->tcpi_last_data_sent, info->tcpi_last_data_recv);
+  out.idle_ns = std::int64_t{idle_ms} * 1'000'000;
+  out.received = info->tcpi_bytes_received;
+  out.sent = info->tcpi_bytes_acked;
 }
 
 template <class T>
@@ -147,8 +135,7 @@ TcpLook TcpDiag::look(const Slot& slot) noexcept {
     if (header.nlmsg_len > static_cast<std::size_t>(got) || header.nlmsg_len < NLMSG_LENGTH(sizeof(inet_diag_msg)))
       return out;
     const auto& message = *reinterpret_cast<const inet_diag_msg*>(answer + NLMSG_HDRLEN);
-    const std::uint64_t cookie = std::uint64_t{message.id.idiag_cookie[1]} << 32 | message.id.idiag_cookie[0];
-    out.state = state_of(message.idiag_state, cookie == slot.cookie);
+    out.state = state_of(message.idiag_state, cookie_of(message) == slot.cookie);
     if (out.has_figures()) read_info(out, message, header.nlmsg_len - NLMSG_HDRLEN);
     if (out.state == TcpLook::State::client_closed && out.received != 0) --out.received;  // the kernel counts a FIN
     return out;

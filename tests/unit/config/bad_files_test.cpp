@@ -269,6 +269,8 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:110: /supervisor/children/0/idle_timeout: idle_timeout needs TCP, and this listener has a Unix socket: only of TCP connections the kernel says when something was last sent, and whether the client is still there)"},
     {"a rule that is exempt from a rate that the kernel's queue waits for", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":"echo","rules":[{"from":"::/0","max_connection_rate":"unlimited"}]})",
      R"(bad.json:2:108: /supervisor/children/0/rules/0/max_connection_rate: with this on_full the kernel's queue waits for max_connection_rate before it is known who the client is; choose "close", "message" or "reset")"},
+    {"count_bytes on a Unix socket", Shape::child, R"({"id":"a","type":"listener","listen":"unix:/x","handler":"echo","count_bytes":true})",
+     R"(bad.json:2:79: /supervisor/children/0/count_bytes: count_bytes needs TCP, and this listener has a Unix socket: only of TCP connections the kernel says when something was last sent, and whether the client is still there)"},
     {"an idle_timeout of zero", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":"echo","idle_timeout":"0s"})",
      R"(bad.json:2:77: /supervisor/children/0/idle_timeout: expected a duration from "1ms" to "8760h" or "infinity", got the string "0s")"},
     {"an idle_timeout without a unit", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":"echo","idle_timeout":600})",

@@ -184,8 +184,8 @@ void describe_node(std::ostream& out, const Node& node) {
     }
     out << l.allow.has_value() << l.max_connection_rate.count << ' ' << l.max_connection_rate.per.count() << ' '
         << static_cast<int>(l.on_full) << l.max_lifetime.value_or(kForever).count() << l.stop_signal
-        << static_cast<int>(l.on_client_gone) << l.first_byte_timeout.value_or(kForever).count() << l.banner
-        << l.banner_fail << '\n';
+        << static_cast<int>(l.on_client_gone) << l.count_bytes << l.first_byte_timeout.value_or(kForever).count()
+        << l.banner << l.banner_fail << '\n';
     for (const auto status : l.normal_exit) out << int{status} << ' ';
     describe_sockets(out, l.sockets);
     out << l.workers << ' ' << l.max_unavailable.amount << l.max_unavailable.percent << ' ' << l.max_connections << ' '

@@ -34,7 +34,7 @@ inline constexpr std::string_view kEverything = R"({
          "min": "1s", "max": "1h", "max_sources4": 1, "max_sources6": 65536, "overflow": "deny-all",
          "exempt": ["127.0.0.0/8", "::1"]},
        "max_connection_rate": {"count": 100, "per": "2s"}, "on_full": "message", "max_lifetime": "90s", "normal_exit": [255],
-       "first_byte_timeout": "infinity", "on_client_gone": "leave", "stop_signal": "INT",
+       "first_byte_timeout": "infinity", "on_client_gone": "leave", "count_bytes": false, "stop_signal": "INT",
        "rules": [{"from": ["192.0.2.0/24", "2001:db8::/32"], "action": "allow", "max_connections": 7,
                   "max_rate_per_source": {"count": 3, "per": "1m"}, "max_connection_rate": "unlimited",
                   "max_lifetime": "infinity", "idle_timeout": "3s", "first_byte_timeout": "4s",
