@@ -12,7 +12,7 @@ namespace bulkhead::worker {
 
 namespace {
 
-constexpr std::int64_t kWait = 20'000'000;
+constexpr std::int64_t kWait = 200'000'000;
 constexpr std::int64_t kMillisecond = 1'000'000;
 
 std::vector<std::uint16_t> ports_of(const ipc::PlanHeader& header) {

@@ -1,6 +1,7 @@
 // The lines about the ends of connections, with the bytes that went in and out (count_bytes). The kernel says these
 // when it frees a socket, which is a moment after the handler has closed it, or long before its process ends. A line
-// waits for that at most 20 ms; nothing else does.
+// waits for that at most 200 ms, because the last acknowledgement of a client that stays may take 40 ms (tcp(7),
+// delayed acknowledgements); nothing else does.
 #pragma once
 
 #include <cstdint>
