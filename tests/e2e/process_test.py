@@ -125,7 +125,7 @@ class Readiness(ControlledTestCase):
         sentences = [sentence[13:] for sentence in daemon.control.value("explain", "root/hopeless")["sentences"]]
         self.assertRegex(sentences[-2], r"^root/hopeless \(pid \d+\): exited with status 78\.$")
         self.assertEqual(sentences[-1], "root/hopeless: failed: permanent_failure_exit lists its exit status, so it is not started again.")
-        self.assertEqual(daemon.control.value("start", "root/hopeless"), {"error": "start_failed"})
+        self.assertEqual(daemon.control.value("start", "root/hopeless")["error"], "start_failed")
         self.wait_state(daemon, "root/hopeless", "failed")
 
     def test_the_causes_at_the_end_name_the_failed_system_call(self):
@@ -144,7 +144,7 @@ class Readiness(ControlledTestCase):
         daemon = self.supervise(sleeper())
         child = shell("early", "exit 0", ready="notify_fd", normal_exit=[0])
         child_file = self.write("early.json", json.dumps(child))
-        self.assertEqual(daemon.control.value("add", "root", child_file), {"error": "start_failed"})
+        self.assertEqual(daemon.control.value("add", "root", child_file)["error"], "start_failed")
         self.assertIsNone(daemon.control.node("root/early"))
 
 

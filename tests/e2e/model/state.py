@@ -228,7 +228,7 @@ class Model:
         for one in self._group(parent, node):
             if one.restart == "temporary" and one is not node:
                 self._drop(one)
-                self._remove(parent, one, "ended", f"{parent_path}/{one.id}")
+                self._remove(parent, one, "stopped" if one.by_operator else "ended", f"{parent_path}/{one.id}")
             else:
                 self._start(one, f"{parent_path}/{one.id}", copy.deepcopy(one))
 
@@ -295,7 +295,7 @@ class Model:
                 continue
             if one.restart == "temporary":
                 self._drop(one)
-                self._remove(parent, one, "ended", below)
+                self._remove(parent, one, "stopped" if one.by_operator else "ended", below)
             elif one.state != STOPPED:
                 self._start(one, below, copy.deepcopy(one))
         return answer
