@@ -43,9 +43,7 @@ const std::string& word_of(const protocol::Failure& failure) noexcept {
 }
 
 Json failure_json(const protocol::Failure& failure) {
-  Json out{{"error", word_of(failure)}};
-  if (failure.more.is_object()) out.update(failure.more);
-  return out;
+  return {{"error", word_of(failure)}};
 }
 
 int Printer::result(std::string_view method, const Json& params, const Json& result) const {
@@ -57,9 +55,9 @@ int Printer::result(std::string_view method, const Json& params, const Json& res
 }
 
 int Printer::failure(const protocol::Failure& failure) const {
-  if (json_) {
-    print(json_text(failure_json(failure)) + "\n");
-  } else {
+  if (json_) print(json_text(failure_json(failure)) + "\n");
+  // OTP's word is the whole answer in JSON; how the child ended, and what it wrote last, is beside it.
+  if (!json_ || failure.more.contains("reason")) {
     std::istringstream lines(failure.message);
     for (std::string line; std::getline(lines, line);) complain(escaped(line), 0);
   }

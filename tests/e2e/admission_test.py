@@ -215,7 +215,7 @@ class Stats(AdmissionTestCase):
                     self.assertEqual(client.rest(), b"")
             stats = daemon.control.value("stats")
             self.assertEqual([one["path"] for one in stats["listeners"]], ["root/a", "root/b"])
-            reasons = {"denied", "proxy", "proxy_timeout", "penalty", "per_source", "rate_per_source", "rate", "max_connections",
+            reasons = {"denied", "proxy", "proxy_timeout", "penalty", "per_source", "rate_per_source", "rate", "max_connections", "daemon_max_connections",
                        "handler_start"}
             for one in (*(each["connections"] for each in stats["listeners"]), stats["totals"]):
                 self.assertEqual(set(one["refused"]), reasons)

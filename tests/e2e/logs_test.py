@@ -178,10 +178,10 @@ class LastWords(LogsTestCase):
         daemon = self.supervise(sleeper("app"))
         child = self.write("child.json", json.dumps(self.failing()))
         self.check(daemon.control.run("add", "root", child), "root/db")
-        answer = daemon.control.value("add", "root", child)
-        self.assertEqual(answer["error"], "start_failed")
-        self.assertRegex(answer["reason"], "^root/db .*exited with status 3 before it was ready$")
-        self.assertEqual(sorted(answer["last_lines"]), ["cannot open the database", "out of luck"])
+        status, out, err = daemon.control.run("--json", "add", "root", child)
+        self.assertEqual((status, json.loads(out)), (1, {"error": "start_failed"}))
+        for words in ("exited with status 3 before it was ready", '"cannot open the database"', '"out of luck"'):
+            self.assertIn(words, err)
 
     def test_of_restart(self):
         flag = self.write("good", "")
