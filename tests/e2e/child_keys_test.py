@@ -309,7 +309,7 @@ class FailedSteps(TestCase):
     def does_not_start(self, call, inject, words):
         config = {"control": {"socket": os.path.join(self.directory, "c")}, "supervisor": {"children": [
             listener("echo", workers=1, user="nobody", groups=["mail", "7777", "4"], ioprio="idle", chroot="/",
-                     restart="temporary")]}}
+                     restart="temporary", sandbox={"keep_capabilities": ["CAP_KILL"]})]}}
         path = self.write("config.json", json.dumps(config))
         done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{inject}",
                                self.program, "-c", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
