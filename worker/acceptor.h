@@ -2,8 +2,8 @@
 // one accept for each wake, so that the kernel's queue is served by a worker that is free (accept(2), epoll(7)).
 //
 //   accepting ──full──▶ paused ──a slot is freed (bell), or 100 ms──▶ accepting
-//   accepting ──no place of daemon.max_connections──▶ paused ──the master has granted one (bell), or 100 ms──▶
-//   accepting accepting ──no room for more PROXY headers──▶ paused ──one comes, or its time is up──▶ accepting
+//   accepting ──no place of daemon.max_connections──▶ paused ──a place is granted (bell), or 100 ms──▶ accepting
+//   accepting ──no room for more PROXY headers──▶ paused ──one comes, or its time is up──▶ accepting
 //   accepting ──no room in max_connection_rate──▶ paused ──there is──▶ accepting
 //   accepting ──shortage of descriptors, memory, processes──▶ paused ──backoff, or a child ended──▶ accepting
 //   a socket is dead ──▶ the others are accepted from; the master is asked for another ──socket──▶ accepting from it

@@ -10,8 +10,8 @@
 
 namespace bulkhead::config {
 
-std::string by_descriptor(const sys::Fd& file) {
-  return fmt::format("/proc/self/fd/{}", file.get());
+std::string by_descriptor(int file) {
+  return fmt::format("/proc/self/fd/{}", file);
 }
 
 sys::Fd open_to_read(const std::string& path) {

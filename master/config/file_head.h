@@ -10,7 +10,7 @@
 namespace bulkhead::config {
 
 // The path of an open file that leads to exactly this file.
-[[nodiscard]] std::string by_descriptor(const sys::Fd& file);
+[[nodiscard]] std::string by_descriptor(int file);
 
 // Opened for reading; empty if this process may not read it.
 [[nodiscard]] sys::Fd open_to_read(const std::string& path);

@@ -55,7 +55,7 @@ void foresee_program(Context& context, const Mentioned& one, const Runner& runne
 
 // Workers are executed without an environment. A listener with a module has no other root directory.
 void foresee_library(Context& context, const Mentioned& one, Runner runner) {
-  runner.library_path.clear();
+  runner.loader_path.clear();
   const Prospect prospect = prospect_of_library(one.path, runner);
   const std::string name = in_quotes(one.path);
   if (!prospect.problem.empty()) {

@@ -25,7 +25,7 @@
 #include "master/config/paths.h"
 #include "master/config/process_limit.h"
 #include "master/config/trust.h"
-#include "worker/confine/walls.h"
+#include "worker/confine/landlock.h"
 
 namespace bulkhead::config {
 namespace {

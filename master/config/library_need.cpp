@@ -107,7 +107,7 @@ class Search {
     if (!reached.problem.empty()) return explain_refusal(whole, reached.problem);
     if (!reached.file) return true;
     if (!size_of(reached.file)) return false;
-    const auto head = head_of(by_descriptor(reached.file));
+    const auto head = head_of(by_descriptor(reached.file.get()));
     if (!head) return true;
     const ProgramKind kind = kind_of_program(*head);
     const auto* library = std::get_if<Elf>(&kind);
@@ -138,7 +138,7 @@ class Search {
     if (!reached.problem.empty()) return "";
     const auto size = reached.file ? size_of(reached.file) : std::nullopt;
     if (!size || *size > kLargestCache) return unknown;
-    return bytes_at(open_to_read(by_descriptor(reached.file)), 0, *size).value_or(unknown);
+    return bytes_at(open_to_read(by_descriptor(reached.file.get())), 0, *size).value_or(unknown);
   }
 
   const Elf& elf_;
@@ -166,12 +166,12 @@ bool is_of_glibc(const std::string& loader, const sys::Fd& file) {
   };
   if (!loader.starts_with("/lib") && !loader.starts_with("/usr/lib")) return false;
   std::error_code error;
-  return fits(loader) && (!file || fits(std::filesystem::read_symlink(by_descriptor(file), error)));
+  return fits(loader) && (!file || fits(std::filesystem::read_symlink(by_descriptor(file.get()), error)));
 }
 
 std::string origin_of(const sys::Fd& program, const std::string& root) {
   std::error_code error;
-  const std::string path = std::filesystem::read_symlink(by_descriptor(program), error);
+  const std::string path = std::filesystem::read_symlink(by_descriptor(program.get()), error);
   if (error || !path.starts_with('/')) return "";
   if (root.empty()) return directory_of(path);
   const std::string top = std::filesystem::canonical(root, error);
@@ -179,12 +179,12 @@ std::string origin_of(const sys::Fd& program, const std::string& root) {
 }
 
 std::string missing_libraries(const sys::Fd& program, const Elf& elf, const std::string& origin, const Runner& runner) {
-  const sys::Fd file = open_to_read(by_descriptor(program));
+  const sys::Fd file = open_to_read(by_descriptor(program.get()));
   const auto linkage =
       linkage_of([&](std::uint64_t offset, std::size_t size) { return bytes_at(file, offset, size).value_or(""); });
   if (!linkage) return "";
   Search search(elf, runner);
-  if (!search.add(runner.library_path, ":;", origin) || !search.add(linkage->path, ":", origin)) return "";
+  if (!search.add(runner.loader_path, ":;", origin) || !search.add(linkage->path, ":", origin)) return "";
   Names missing;
   for (const std::string& needed : linkage->needed) {
     const auto name = with_origin(needed, origin);

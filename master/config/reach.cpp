@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "master/config/file_head.h"
 #include "master/config/json_value.h"
 #include "master/config/paths.h"
 #include "master/config/trust.h"
@@ -19,12 +20,8 @@ namespace bulkhead::config {
 
 namespace {
 
-std::string through_descriptor(int file) {
-  return fmt::format("/proc/self/fd/{}", file);
-}
-
 FileFacts facts_of(const Step& step) {
-  const bool acl = getxattr(through_descriptor(step.file).c_str(), "system.posix_acl_access", nullptr, 0) > 0;
+  const bool acl = getxattr(by_descriptor(step.file).c_str(), "system.posix_acl_access", nullptr, 0) > 0;
   return {step.status.st_mode, step.status.st_uid, step.status.st_gid, acl};
 }
 
@@ -95,7 +92,7 @@ std::string why_not_creatable(const std::string& path, const Who& who) {
   const Reached reached = reach(directory.empty() ? "/" : directory, "", who, Access::write);
   if (reached.problem == errno_text(ENOENT)) return does_not_exist(directory);
   if (!reached.problem.empty() || !reached.file) return reached.problem;
-  return why_not_directory(through_descriptor(reached.file.get()), "");
+  return why_not_directory(by_descriptor(reached.file.get()), "");
 }
 
 std::string why_not_appendable(const std::string& path, const Who& who) {

@@ -60,7 +60,7 @@ class Looking {
     if (fstat(reached.file.get(), &status) != 0) return "";
     if (!S_ISREG(status.st_mode)) return "not a regular file";
     if (depth == 0) look_at_privileges(reached.file, status);
-    const auto head = head_of(by_descriptor(reached.file));
+    const auto head = head_of(by_descriptor(reached.file.get()));
     if (!head) return "";
     const ProgramKind kind = kind_of_program(*head);
     if (const auto* nothing = std::get_if<NoProgram>(&kind)) return knows_other_kinds() ? "" : nothing->why;
@@ -117,7 +117,7 @@ class Looking {
     if (!runner_.no_new_privileges || runner_.who.uid == 0) return;
     const bool user = (status.st_mode & S_ISUID) != 0 && status.st_uid != runner_.who.uid;
     const bool group = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0;
-    const bool capabilities = getxattr(by_descriptor(file).c_str(), "security.capability", nullptr, 0) > 0;
+    const bool capabilities = getxattr(by_descriptor(file.get()).c_str(), "security.capability", nullptr, 0) > 0;
     if (!user && !group && !capabilities) return;
     doubt =
         fmt::format("it has {}, which has no effect with \"sandbox\": \"basic\"", user    ? "the set-user-ID bit"
@@ -142,7 +142,7 @@ Prospect prospect_of(const std::string& program, const Runner& runner) {
 Prospect prospect_of_library(const std::string& path, const Runner& runner) {
   const Reached reached = reach(path, "", runner.who, Access::read);
   if (!reached.problem.empty() || !reached.file) return {reached.problem};
-  const auto head = head_of(by_descriptor(reached.file));
+  const auto head = head_of(by_descriptor(reached.file.get()));
   if (!head) return {};
   const ProgramKind kind = kind_of_program(*head);
   const auto* elf = std::get_if<Elf>(&kind);

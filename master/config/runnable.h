@@ -15,7 +15,7 @@ struct Runner {
   std::string directory;    // its working directory, inside `root`
   std::string search_path;  // its PATH; empty: not known
   bool no_new_privileges = true;
-  std::string library_path{};  // its LD_LIBRARY_PATH
+  std::string loader_path{};  // its LD_LIBRARY_PATH
 };
 
 struct Prospect {

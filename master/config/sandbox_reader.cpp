@@ -6,14 +6,13 @@
 
 #include "master/config/nearest.h"
 #include "master/sandbox/system_calls.h"
+#include "worker/confine/landlock.h"
 
 namespace bulkhead::config {
 namespace {
 
 using sandbox::Policy;
 using sandbox::Preset;
-
-constexpr long kLandlockOfScopes = 6;
 
 bool is_none(const Policy& policy) {
   return policy.preset == Preset::none;
@@ -75,7 +74,7 @@ bool is_open(const Policy& policy) {
 }
 
 void set_scope(Context& context, Policy& policy, const Entry& entry) {
-  const bool lacking = is_open(policy) || context.host().landlock_version() < kLandlockOfScopes;
+  const bool lacking = is_open(policy) || context.host().landlock_version() < confine::kLandlockScopes;
   policy.scope = lacking ? sandbox::ScopeOf::off : sandbox::ScopeOf::connection;
   if (entry.given) policy.scope = as_enum<sandbox::ScopeOf>(entry);
   entry.effective = word(sandbox::kScopeOfWords.text(policy.scope));
@@ -157,9 +156,9 @@ void check_kernel(Context& context, const Section& section, const Policy& policy
                    fmt::format("this needs Landlock ABI {} (Linux {}), and the kernel has {}", first, linux_version,
                                version == 0 ? std::string("none") : fmt::format("ABI {}", version)));
   };
-  need("scope", policy.scope != sandbox::ScopeOf::off, kLandlockOfScopes, "6.12");
-  need("paths", policy.files.restricted, 1, "5.13");
-  need("network", policy.ports.restricted, 4, "6.7");
+  need("scope", policy.scope != sandbox::ScopeOf::off, confine::kLandlockScopes, "6.12");
+  need("paths", policy.files.restricted, confine::kLandlockFiles, "5.13");
+  need("network", policy.ports.restricted, confine::kLandlockPorts, "6.7");
 }
 
 }  // namespace

@@ -18,7 +18,7 @@
 #include "master/sandbox/report.h"
 #include "master/supervision/path.h"
 #include "master/supervision/words.h"
-#include "worker/confine/walls.h"
+#include "worker/confine/landlock.h"
 
 namespace bulkhead::control {
 

@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// In the order in which they are of interest: only the first that there is any of is shown.
+// In the order of interest: the first kind that occurs is shown, and no other.
 enum Kind : std::size_t { kTerminating, kDraining, kLameDuck, kClosing, kStopping, kStarting, kWaiting, kKinds };
 
 // Nodes that wait for the same.

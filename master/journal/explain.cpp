@@ -112,24 +112,31 @@ std::string sentence_of(const EventRecord& record) {
   return event.is_discarded() ? "" : timed_sentence(event, record.path, words_for(record.event, event));
 }
 
-FailedStart why_not_started(const EventRing& events, const std::string& path, std::uint64_t since) {
-  FailedStart out;
+// The latest event after `since` that this is true of; null: none, or it cannot be read.
+template <class Which>
+std::pair<const EventRecord*, ordered_json> latest(const EventRing& events, std::uint64_t since, Which which) {
   for (auto record = events.records().rbegin(); record != events.records().rend() && record->seq > since; ++record) {
-    const bool is_end = record->event == "child_exited" || record->event == "fork_failed";
-    const bool is_it = out.path.empty() ? is_end && supervision::is_at_or_below(record->path, path)
-                                        : record->event == "child_started" && record->path == out.path;
-    if (!is_it) continue;
-    const ordered_json event = ordered_json::parse(record->json, nullptr, false);
-    if (event.is_discarded()) return {};
-    if (!out.path.empty()) {
-      out.began = event.value("time", "");
-      break;
-    }
-    out.path = record->path;
-    out.words = record->path + words_for(record->event, event);
-    if (record->event == "fork_failed") break;
-    if (!event.contains("remark")) out.words += " before it was ready";
+    if (!which(*record)) continue;
+    ordered_json event = ordered_json::parse(record->json, nullptr, false);
+    if (event.is_discarded()) break;
+    return {&*record, std::move(event)};
   }
+  return {nullptr, nullptr};
+}
+
+FailedStart why_not_started(const EventRing& events, const std::string& path, std::uint64_t since) {
+  const auto [end, how] = latest(events, since, [&path](const EventRecord& record) {
+    const bool is_end = record.event == "child_exited" || record.event == "fork_failed";
+    return is_end && supervision::is_at_or_below(record.path, path);
+  });
+  if (end == nullptr) return {};
+  FailedStart out{end->path, end->path + words_for(end->event, how), ""};
+  if (end->event == "fork_failed") return out;
+  if (!how.contains("remark")) out.words += " before it was ready";
+  const auto [begin, start] = latest(events, since, [&out, last = end->seq](const EventRecord& record) {
+    return record.event == "child_started" && record.path == out.path && record.seq < last;
+  });
+  if (begin != nullptr) out.began = start.value("time", "");
   return out;
 }
 

@@ -1,5 +1,5 @@
-// Why a child did not start, for the answer to whoever wanted that: how far it came, how it ended, and what it wrote
-// last.
+// Why a child did not start, for the answer to the client that asked for it: how far it came, how it ended, and what
+// it wrote last.
 #pragma once
 
 #include <cstdint>

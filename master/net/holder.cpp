@@ -88,35 +88,46 @@ std::optional<Row> parse_row(const std::string& line) {
   return row;
 }
 
+// The rows of a table of the kernel's, such as /proc/net/tcp. Those of listening sockets come first.
+class Rows {
+ public:
+  explicit Rows(const char* file) : lines_(file) { std::getline(lines_, line_); }
+  [[nodiscard]] std::optional<Row> next() {
+    while (std::getline(lines_, line_)) {
+      if (auto row = parse_row(line_)) return row;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::ifstream lines_;
+  std::string line_;
+};
+
+// The tables do not say whether a socket has both families.
+bool may_have_both(const Row& row, const ListenAddress& address) {
+  return row.address.form == ListenAddress::Form::ipv6 && address.form == ListenAddress::Form::ipv4;
+}
+
 // The inode of the socket that is in the way: preferably a listening one, otherwise any socket on the port, such as an
 // outgoing connection.
 unsigned long colliding_inode(const char* file, const ListenAddress& address) {
-  std::ifstream lines(file);
-  std::string line;
-  std::getline(lines, line);
   unsigned long other = 0;
-  while (std::getline(lines, line)) {
-    const auto row = parse_row(line);
-    if (!row || row->inode == 0 || !config::collide(row->address, address)) continue;
+  Rows rows(file);
+  while (const auto row = rows.next()) {
+    if (row->inode == 0 || !config::collide(row->address, address)) continue;
     if (row->listens) return row->inode;
     other = row->inode;
   }
   return other;
 }
 
-// The rows of listening sockets come first. They do not say whether a socket has both families; one that has would
-// already be in the way of an existing IPv4 socket.
+// An IPv6 socket with both families would already be in the way of an existing IPv4 socket.
 bool listens_too(const char* file, const ListenAddress& address, const std::vector<unsigned long>& ours) {
-  std::ifstream lines(file);
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    const auto row = parse_row(line);
-    if (!row) continue;
+  Rows rows(file);
+  while (const auto row = rows.next()) {
     if (!row->listens) return false;
-    const bool other_family =
-        row->address.form == ListenAddress::Form::ipv6 && address.form == ListenAddress::Form::ipv4;
-    if (other_family || row->uid != geteuid() || !config::collide(row->address, address)) continue;
+    if (may_have_both(*row, address) || row->uid != geteuid() || !config::collide(row->address, address)) continue;
     if (std::find(ours.begin(), ours.end(), row->inode) == ours.end()) return true;
   }
   return false;
@@ -147,17 +158,11 @@ std::string holder_of_inode(unsigned long inode) {
 // TCP's. Sockets that do not listen are in nobody's way (SO_REUSEADDR).
 std::optional<Found> find_listening(const char* file, const ListenAddress& address,
                                     const std::set<unsigned long>& ours) {
-  std::ifstream lines(file);
-  std::string line;
-  std::getline(lines, line);
-  while (std::getline(lines, line)) {
-    const auto row = parse_row(line);
-    if (!row) continue;
-    if (!row->listens) break;  // they come first
+  Rows rows(file);
+  while (const auto row = rows.next()) {
+    if (!row->listens) break;
     if (row->inode == 0 || ours.contains(row->inode) || !config::collide(row->address, address)) continue;
-    const bool other_family =
-        row->address.form == ListenAddress::Form::ipv6 && address.form == ListenAddress::Form::ipv4;
-    return Found{row->inode, !other_family && address.device.empty(), ""};
+    return Found{row->inode, !may_have_both(*row, address) && address.device.empty(), ""};
   }
   return std::nullopt;
 }

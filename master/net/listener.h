@@ -227,8 +227,8 @@ class Listener {
   ipc::Shape limits_;
   ipc::Lease lease_;
   std::uint32_t total_ = 0;
-  bool lease_is_known_ = true;             // it stands in the table
-  bool lease_is_new_ = false;              // a worker that holds the lock may not have seen that there is one
+  bool lease_is_known_ = true;             // the table contains it
+  bool lease_is_new_ = false;              // a worker that holds the lock may not have read it
   std::uint32_t most_slots_ = 0;           // the largest max_connections that the table has had
   std::map<std::uint32_t, Order> orders_;  // by slot
   OpenEnds open_;                          // all of them

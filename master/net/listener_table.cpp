@@ -84,7 +84,7 @@ void Listener::grant(const ipc::Lease& lease, std::uint32_t total) noexcept {
 }
 
 std::uint32_t Listener::places_taken() noexcept {
-  if (lease_is_new_) lease_is_new_ = table_.is_locked();  // whoever takes the lock later sees the lease
+  if (lease_is_new_) lease_is_new_ = table_.is_locked();  // a worker that takes the lock later reads the lease
   const std::uint32_t taken = table_.places_taken() + (lease_is_new_ ? 1 : 0);
   return taken - std::min(taken, places_about_to_be_free());
 }

@@ -6,9 +6,9 @@
 //   all:               Σ max(lease, taken) ≤ total
 //   not reserved:      Σ max(lease, taken) ≤ total − max(reserved places, what reserved listeners have)
 //
-// unless connections from before the limit are more; then nobody gets a place until enough of them have ended. Whoever
-// asks gets a place as long as these rules leave one, wherever it was. When they do not leave enough for all who ask,
-// each gets the same, and those that have more give back what is freed (max-min fair).
+// Connections from before the limit may be more; then no listener gets a place until enough of them have ended. A
+// listener that asks gets a place if these rules leave one, whichever listener had it. If they do not leave enough for
+// all that ask, each gets the same, and those that have more give back what is freed (max-min fair).
 #pragma once
 
 #include <cstddef>

@@ -54,16 +54,19 @@ std::uint32_t Places::taken(net::Listener& listener) {
   return taken;
 }
 
+bool Places::asks(const Account& account) const {
+  return account.asked != 0 && clock_() - account.asked_at < kAsks;
+}
+
 PlaceAccount Places::account_of(net::Listener& listener) {
   const Account& account = accounts_[&listener];
   const auto now = clock_();
-  const bool asks = account.asked != 0 && now - account.asked_at < kAsks;
   const bool accepts = listener.is_open() || listener.has_workers();
   return {accepts ? listener.limits().capacity : 0,
           listener.config().reserved,
           listener.lease().holds ? listener.lease().places : 0,
           0,
-          asks ? account.asked : 0,
+          asks(account) ? account.asked : 0,
           now < account.busy_until};
 }
 
@@ -96,9 +99,9 @@ void Places::share() {
 void Places::tell(net::Listener& listener, std::uint32_t places, bool exhausted) {
   Account& account = accounts_[&listener];
   const bool was_exhausted = listener.lease().exhausted;
-  const bool waits = account.asked != 0 && clock_() - account.asked_at < kAsks;
+  const bool waits = asks(account);
   listener.grant({true, exhausted, places}, total_);
-  if (waits && (exhausted ? !was_exhausted : true)) listener.ring();
+  if (waits && !(exhausted && was_exhausted)) listener.ring();
   if (waits && !exhausted) account.asked = 0;
 }
 

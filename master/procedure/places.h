@@ -59,6 +59,7 @@ class Places {
     supervision::Instant busy_until{};
   };
   void share();
+  [[nodiscard]] bool asks(const Account& account) const;
   [[nodiscard]] PlaceAccount account_of(net::Listener& listener);
   [[nodiscard]] std::uint32_t taken(net::Listener& listener);
   void tell(net::Listener& listener, std::uint32_t places, bool exhausted);

@@ -26,7 +26,7 @@ sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   }
   out.umask = keys.umask;
   out.no_new_privileges = keys.sandbox.new_privileges ? 0 : 1;
-  out.scope_of = static_cast<ipc::ScopeOf>(keys.sandbox.scope);
+  out.scope_of = keys.sandbox.scope;
   out.capabilities = keys.sandbox.capabilities;
   out.restricts_files = keys.sandbox.files.restricted ? 1 : 0;
   out.restricts_ports = keys.sandbox.ports.restricted ? 1 : 0;

@@ -198,11 +198,11 @@ class Processes {
   [[nodiscard]] sys::Result<pid_t> launch_post_stop(ProcessChild& child, const ChildEnd& end);
   void post_stop_ended(ProcessChild& child, Instant now);
 
-  loop::Loop& loop_;
-  ChildSystem& system_;
   void change_log(ProcessChild& child, const config::OwnLog& log);
   [[nodiscard]] std::optional<sys::Error> open_log(ProcessChild& child) const;
 
+  loop::Loop& loop_;
+  ChildSystem& system_;
   config::Log daemon_log_;
   int error_fd_ = 2;
   Observer observer_;

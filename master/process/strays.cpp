@@ -16,6 +16,7 @@ namespace bulkhead::process {
 namespace {
 
 constexpr std::chrono::seconds kPatience{5};  // a process may hang in a system call
+constexpr std::chrono::milliseconds kExec{200};
 
 bool is_of_another_program(const std::string& title) {
   return !title.empty() && !title.starts_with("bulkheadd: ");
@@ -34,8 +35,7 @@ void StraySearch::add(Left left) {
   again_ = true;
 }
 
-const StraySearch::Left* StraySearch::owner_of(ChildSystem& system, pid_t pid) const {
-  const std::string title = system.title(pid);
+const StraySearch::Left* StraySearch::owner_of(ChildSystem& system, pid_t pid, const std::string& title) const {
   const bool is_fork = title == starting_title();
   if (!is_fork && !is_of_another_program(title)) return nullptr;
   const auto began = system.start_time(pid);
@@ -46,9 +46,22 @@ const StraySearch::Left* StraySearch::owner_of(ChildSystem& system, pid_t pid) c
   return owner == left_.rend() ? nullptr : &*owner;
 }
 
+// In the middle of an exec a process has neither its old title nor the new one.
+bool StraySearch::may_be_executing(ChildSystem& system, pid_t pid) const {
+  const auto began = system.start_time(pid);
+  const auto is_older = [&began](const Left& left) { return left.began <= *began; };
+  return began && std::ranges::any_of(left_, is_older) && !system.has_ended(pid);
+}
+
 // `pid` is an unreaped child of ours.
-void StraySearch::look_at(ChildSystem& system, pid_t pid) {
-  const Left* const owner = owner_of(system, pid);
+void StraySearch::look_at(ChildSystem& system, pid_t pid, Instant now) {
+  const std::string title = system.title(pid);
+  if (title.empty() && may_be_executing(system, pid)) {
+    if (!executes_until_) executes_until_ = now + kExec;
+    again_ = again_ || now < *executes_until_;
+    return;
+  }
+  const Left* const owner = owner_of(system, pid, title);
   if (owner == nullptr) return;
   const bool sent = system.signal(pid, SIGKILL, false);
   if (sent) {
@@ -64,7 +77,7 @@ void StraySearch::look_at(ChildSystem& system, pid_t pid) {
 }
 
 // True: all children have been looked at.
-bool StraySearch::walk(ChildSystem& system, const IsKnown& is_known) {
+bool StraySearch::walk(ChildSystem& system, const IsKnown& is_known, Instant now) {
   const std::int64_t began = sys::monotonic_ns();
   for (bool first = !std::exchange(walks_, true);; first = false) {
     if (ahead_.empty() && !first && walk_.at_end()) break;
@@ -72,7 +85,7 @@ bool StraySearch::walk(ChildSystem& system, const IsKnown& is_known) {
     for (; !ahead_.empty() && sys::monotonic_ns() - began < sys::kSlice; ahead_.pop_back()) {
       const pid_t pid = ahead_.back();
       // Since the walk came to it, it may have been reaped.
-      if (!is_known(pid) && system.is_child(pid)) look_at(system, pid);
+      if (!is_known(pid) && system.is_child(pid)) look_at(system, pid, now);
     }
     if (sys::monotonic_ns() - began >= sys::kSlice) return false;
   }
@@ -89,7 +102,7 @@ StraySearch::Step StraySearch::go_on(ChildSystem& system, const IsKnown& is_know
     if (!killed_.empty()) return Step::waits;
     if (!std::exchange(again_, false)) return Step::over;
   }
-  if (!walk(system, is_known)) return Step::again;
+  if (!walk(system, is_known, now)) return Step::again;
   if (!killed_.empty()) return Step::waits;
   return again_ ? Step::again : Step::over;
 }

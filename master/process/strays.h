@@ -53,9 +53,10 @@ class StraySearch {
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
 
  private:
-  [[nodiscard]] const Left* owner_of(ChildSystem& system, pid_t pid) const;
-  void look_at(ChildSystem& system, pid_t pid);
-  [[nodiscard]] bool walk(ChildSystem& system, const IsKnown& is_known);
+  [[nodiscard]] const Left* owner_of(ChildSystem& system, pid_t pid, const std::string& title) const;
+  [[nodiscard]] bool may_be_executing(ChildSystem& system, pid_t pid) const;
+  void look_at(ChildSystem& system, pid_t pid, Instant now);
+  [[nodiscard]] bool walk(ChildSystem& system, const IsKnown& is_known, Instant now);
   void give_up() const;
 
   Instant deadline_;
@@ -63,8 +64,9 @@ class StraySearch {
   sys::ChildWalk walk_;
   std::vector<pid_t> ahead_;  // of the walk
   bool walks_ = false;
-  bool again_ = false;      // another walk is needed: a stray's own children become ours when it ends
-  std::set<pid_t> killed_;  // and not reaped yet
+  bool again_ = false;                     // another walk is needed: a stray's own children become ours when it ends
+  std::optional<Instant> executes_until_;  // until then, who has no title is looked at again
+  std::set<pid_t> killed_;                 // and not reaped yet
   std::set<pid_t> told_;
 };
 

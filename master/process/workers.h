@@ -214,11 +214,11 @@ class Workers {
   [[nodiscard]] sys::Result<Ends> open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
                                             RunId run);
   [[nodiscard]] WorkerProcess& enter(RunId run, std::string path, net::Listener& listener, std::uint32_t index);
+  [[nodiscard]] std::uint32_t generation_of(const net::Listener& listener) const;
 
   loop::Loop& loop_;
   ChildSystem& system_;
   HandlerErrors& errors_;
-  [[nodiscard]] std::uint32_t generation_of(const net::Listener& listener) const;
   std::uint32_t generation_;
   std::map<std::string, std::uint32_t> tried_;  // by path
   std::uint64_t incarnation_;

@@ -16,9 +16,8 @@
 //   replaced     another type under the same id: removed, then added
 //   taken_back   an earlier file removed it, and it has not ended: its end is called off. A listener, also one below
 //                it, gets new workers, because the old ones have closed its sockets
-//   started      an earlier reload has left it stopped, because it failed and could not be undone, or its start was
-//   left
-//                to operators and no longer is; with --reset also what an operator has stopped
+//   started      an earlier reload has left it stopped, because it failed and could not be undone; or the file has left
+//                its start to operators and no longer does; with --reset also what an operator has stopped
 //   resumed      (--reset) an operator had suspended it
 #pragma once
 

@@ -112,6 +112,7 @@ class Reload {
   void keep_what_stays(config::Config& config) const;
   void took_effect();
   void confirmation_begun();
+  void tell_limit(log::Level level, const char* text, const char* event);
   void returned();
   void return_failed(std::vector<std::string>& problems);
   void start_confirm_timer();

@@ -41,12 +41,14 @@ void Reload::took_effect() {
 }
 
 void Reload::confirmation_begun() {
+  tell_limit(log::Level::info, "the configuration before comes back unless this reload is confirmed",
+             "reload_unconfirmed");
+}
+
+void Reload::tell_limit(log::Level level, const char* text, const char* event) {
   const Duration limit = confirmation_.unconfirmed()->limit;
-  log::Line(log::Level::info, "root")
-      .text("the configuration before comes back unless this reload is confirmed")
-      .field("seconds", whole_seconds(limit))
-      .write();
-  events_.publish("reload_unconfirmed", "root", {{"seconds", std::chrono::duration<double>(limit).count()}});
+  log::Line(level, "root").text(text).field("seconds", whole_seconds(limit)).write();
+  events_.publish(event, "root", {{"seconds", std::chrono::duration<double>(limit).count()}});
 }
 
 // Requests whose reload has not been completed are answered with what has become of it.
@@ -77,12 +79,8 @@ void Reload::start_confirm_timer() {
 // A reload that is under way gives way, as to any other request.
 void Reload::look_at_the_clock() {
   if (!confirmation_.expire(surroundings_.clock())) return start_confirm_timer();
-  const Duration limit = confirmation_.unconfirmed()->limit;
-  log::Line(log::Level::warning, "root")
-      .text("the reload was not confirmed in time: going back to the configuration before")
-      .field("seconds", whole_seconds(limit))
-      .write();
-  events_.publish("reload_expired", "root", {{"seconds", std::chrono::duration<double>(limit).count()}});
+  tell_limit(log::Level::warning, "the reload was not confirmed in time: going back to the configuration before",
+             "reload_expired");
   attempt_.hurry();
   go_on();
 }

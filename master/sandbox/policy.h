@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/ipc/confinement.h"
 #include "worker/sys/enum_words.h"
 
 namespace bulkhead::sandbox {
@@ -13,7 +14,7 @@ enum class Preset : std::uint8_t { basic, none };
 inline constexpr sys::EnumWords<Preset, sys::up_to(Preset::none)> kPresetWords{"basic", "none"};
 
 // Around what the Landlock domain for signals and abstract sockets is drawn.
-enum class ScopeOf : std::uint8_t { connection, listener, off };
+using ipc::ScopeOf;
 inline constexpr sys::EnumWords<ScopeOf, sys::up_to(ScopeOf::off)> kScopeOfWords{"connection", "listener", "off"};
 
 enum class CallList : std::uint8_t { any, common, server };

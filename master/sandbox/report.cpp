@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include "master/sandbox/capabilities.h"
+#include "worker/confine/landlock.h"
 
 namespace bulkhead::sandbox {
 namespace {
-
-constexpr long kScopes = 6;  // the first ABI of Landlock that has them
-constexpr long kTruncate = 3;
 
 Wall user_of(const Setting& setting) {
   if (setting.is_root) return {"user", Holds::no, "runs as root", "user"};
@@ -35,7 +33,7 @@ Wall signals_of(const Policy& policy, const Setting& setting) {
   const char* const key = "sandbox/scope";
   constexpr const char* kAll = "can signal all processes of its user";
   if (!setting.is_listener) return {"signals", Holds::no, kAll, "user"};
-  if (!policy.new_privileges && setting.landlock < kScopes) {
+  if (!policy.new_privileges && setting.landlock < confine::kLandlockScopes) {
     return {"signals", Holds::no, fmt::format("{}: the kernel has no Landlock scopes (Linux 6.12)", kAll), "user"};
   }
   if (policy.new_privileges || policy.scope == ScopeOf::off) return {"signals", Holds::no, kAll, key};
@@ -89,7 +87,7 @@ Wall files_of(const Policy& policy, const Setting& setting) {
   if (!files.restricted) return {"files", Holds::no, "all that its user can reach", key};
   std::string text = paths_text("executes", files.execute) + paths_text("reads", files.read) +
                      paths_text("changes", files.write) + (files.others_readable ? "reads all others" : "no others");
-  if (setting.landlock >= kTruncate) return {"files", Holds::yes, text, key};
+  if (setting.landlock >= confine::kLandlockTruncate) return {"files", Holds::yes, text, key};
   return {"files", Holds::part, text + "; can truncate what its user can write (until Linux 6.2)", key};
 }
 

@@ -95,7 +95,7 @@ using Numbers = std::map<std::string, std::uint32_t, std::less<>>;
 Numbers numbers_on(const Architecture& architecture) {
   Numbers out;
   for (int number = 0; number < kMostNumbers; ++number) {
-    char* const name = seccomp_syscall_resolve_num_arch(architecture.library, number);
+    char* const name = seccomp_syscall_resolve_num_arch(architecture.seccomp, number);
     if (name != nullptr) out.emplace(name, static_cast<std::uint32_t>(number));
     std::free(name);
   }

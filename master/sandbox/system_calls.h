@@ -15,7 +15,7 @@ namespace bulkhead::sandbox {
 // to be filtered: a 64-bit program reaches the 32-bit calls by `int 0x80`.
 struct Architecture {
   std::uint32_t audit;           // AUDIT_ARCH_*, seccomp_data::arch
-  std::uint32_t library;         // SCMP_ARCH_*
+  std::uint32_t seccomp;         // SCMP_ARCH_*
   std::uint32_t foreign_number;  // numbers from here on are another ABI's (x32), which is answered with ENOSYS
 };
 [[nodiscard]] std::span<const Architecture> architectures();

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "worker/confine/confine.h"
+#include "worker/confine/landlock.h"
 
 namespace bulkhead::confine {
 
@@ -18,8 +19,6 @@ constexpr long kCreateRuleset = 444;
 constexpr long kAddRule = 445;
 constexpr long kPathBeneath = 1;
 constexpr long kPort = 2;
-constexpr long kFirstWithPorts = 4;
-constexpr long kFirstWithScopes = 6;
 constexpr std::uint64_t kBind = 1;
 constexpr std::uint64_t kConnect = 2;
 constexpr std::uint64_t kAbstractSockets = 1;
@@ -46,15 +45,16 @@ constexpr std::uint64_t kExecute = bit(0);
 constexpr std::uint64_t kWriteFile = bit(1);
 constexpr std::uint64_t kReadFile = bit(2);
 constexpr std::uint64_t kReadDirectory = bit(3);
-constexpr std::uint64_t kRefer = bit(13);        // links and renames between directories; ABI 2
-constexpr std::uint64_t kTruncate = bit(14);     // ABI 3
-constexpr std::uint64_t kIoctlDevice = bit(15);  // ABI 5
+constexpr std::uint64_t kRefer = bit(13);
+constexpr std::uint64_t kTruncate = bit(14);
+constexpr std::uint64_t kIoctlDevice = bit(15);
 constexpr std::uint64_t kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
 
 // All rights that a kernel of this version knows.
 constexpr std::uint64_t all_of(long version) {
   constexpr std::uint64_t kFirst = bit(13) - 1;
-  return kFirst | (version >= 2 ? kRefer : 0) | (version >= 3 ? kTruncate : 0) | (version >= 5 ? kIoctlDevice : 0);
+  return kFirst | (version >= kLandlockRefer ? kRefer : 0) | (version >= kLandlockTruncate ? kTruncate : 0) |
+         (version >= kLandlockIoctl ? kIoctlDevice : 0);
 }
 
 // Without these hardly any program works.
@@ -95,11 +95,11 @@ void allow_ports(int rules, std::span<const std::uint16_t> ports, std::uint64_t 
 // mounted.
 RulesetAttributes attributes_of(const ipc::Confinement& wanted, bool scoped, bool reach, long version) noexcept {
   RulesetAttributes out;
-  out.scoped = scoped && version >= kFirstWithScopes ? kAbstractSockets | kSignals : 0;
-  if (reach && wanted.restricts_ports != 0 && version >= kFirstWithPorts) out.network = kBind | kConnect;
+  out.scoped = scoped && version >= kLandlockScopes ? kAbstractSockets | kSignals : 0;
+  if (reach && wanted.restricts_ports != 0 && version >= kLandlockPorts) out.network = kBind | kConnect;
   if (reach && wanted.restricts_files != 0) out.files = all_of(version);
   const bool builds = out.scoped != 0 || out.network != 0;
-  if (out.files == 0 && builds && wanted.mounts_nothing != 0 && version >= 2) out.files = kRefer;
+  if (out.files == 0 && builds && wanted.mounts_nothing != 0 && version >= kLandlockRefer) out.files = kRefer;
   return out;
 }
 
@@ -108,7 +108,7 @@ RulesetAttributes attributes_of(const ipc::Confinement& wanted, bool scoped, boo
 sys::Fd prepare_walls(const ipc::Confinement& wanted, bool scoped, const Reach* reach) noexcept {
   if (wanted.no_new_privileges == 0) return {};
   const long version = landlock_version();
-  if (version < 1) return {};
+  if (version < kLandlockFiles) return {};
   const RulesetAttributes attributes = attributes_of(wanted, scoped, reach != nullptr, version);
   if (attributes.files == 0 && attributes.network == 0 && attributes.scoped == 0) return {};
   // A kernel that knows less accepts the size, because what it does not know is zero.

@@ -43,14 +43,6 @@ struct Reach {
   Ports ports;
 };
 
-// The version of Landlock's ABI; 0: the kernel has none.
-[[nodiscard]] inline long landlock_version() noexcept {
-  constexpr long kCreateRuleset = 444;  // landlock_create_ruleset(2)
-  constexpr long kVersionOnly = 1;
-  const long version = sys::raw(kCreateRuleset, 0, 0, kVersionOnly);
-  return version < 0 ? 0 : version;
-}
-
 // The rules of a domain, made once; enter_walls() may be called with them any number of times. Empty where the kernel
 // has no such thing, and where nothing is wanted. `scoped`: with the scope. `reach`: null for a worker, which reaches
 // what it likes. A path that is not there, or that this process cannot reach, is left out. Close-on-exec, and above the

@@ -296,8 +296,8 @@ struct Done {
   }
 };
 
-// Clients wait, and the listener's lease leaves no place for them (lease.h): may it have more? There is no message in
-// answer: the master writes another lease, or that there is none, and rings the bell.
+// Clients wait, and the listener's lease leaves no place for them (lease.h): may it have more? The answer is no
+// message: the master writes another lease, or that no places are left, and rings the bell.
 struct Wanted {
   static constexpr auto kType = MessageType::wanted;
 };

@@ -63,7 +63,7 @@ class TableView {
   // Claimed, serving and ending slots, at most kMaxConnections. While honest workers change it, it is never below what
   // the table has: read after write(), it has every place that was taken without regard to that lease (lease.h).
   [[nodiscard]] std::uint32_t places_taken() const noexcept;
-  // Somebody holds the table's lock, or died while he held it.
+  // A process holds the table's lock, or died while holding it.
   [[nodiscard]] bool is_locked() const noexcept;
 
   // The penalties that are not over, not all of the same moment.

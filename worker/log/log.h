@@ -106,9 +106,10 @@ void set_fd(int fd) noexcept;
 [[nodiscard]] bool is_stream() noexcept;
 [[nodiscard]] std::uint64_t dropped() noexcept;
 void after_fork() noexcept;  // a child that writes lines of its own: they carry its pid
-// A copy of each line, without its newline, for whoever wants the last ones: in the form for a stream, whatever the
-// target is, and before the log takes it or drops it. `path` and `line` are valid during the call. At most one; nobody
-// in a forked child (after_fork()).
+
+// Gets a copy of each line, without its newline, to keep the last ones: in the form for a stream, whatever the target
+// is, and before the log takes it or drops it. `path` and `line` are valid during the call. At most one keeper, and
+// none in a forked child (after_fork()).
 class Keeper {
  public:
   virtual ~Keeper() = default;

@@ -165,7 +165,7 @@ TEST_CASE("a library that a program needs and that is nowhere is missing") {
   }
   runner.root.clear();
 
-  runner.library_path = "/no/such:" + files.directory("lib");
+  runner.loader_path = "/no/such:" + files.directory("lib");
   CHECK(has(prospect_of(program, runner).missing, "in none of \"/no/such\", \"" + files.at("lib") + "\", /etc"));
   files.file("lib/libNO.so.", "no library");
   CHECK(has(prospect_of(program, runner).missing, "/lib/libNO.so.\" is there, but is no library)"));
@@ -173,7 +173,7 @@ TEST_CASE("a library that a program needs and that is nowhere is missing") {
   CHECK(prospect_of(program, runner).missing.empty());
   chmod(files.at("lib/libNO.so.").c_str(), 0600);
   CHECK(has(prospect_of(program, runner).missing, "(user carol may not read " + files.at("lib/libNO.so.")));
-  runner.library_path = "$LIB";
+  runner.loader_path = "$LIB";
   CHECK(prospect_of(program, runner).missing.empty());
 }
 

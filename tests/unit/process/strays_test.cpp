@@ -20,6 +20,7 @@ struct Process {
   std::vector<ino_t> sockets{};
   pid_t parent = 0;  // 0: the master
   bool is_untouchable = false;
+  bool has_ended = false;
 };
 
 class Host final : public ChildSystem {
@@ -48,6 +49,7 @@ class Host final : public ChildSystem {
     return out;
   }
   std::string title(pid_t pid) noexcept override { return processes.at(pid).title; }
+  bool has_ended(pid_t pid) noexcept override { return processes.at(pid).has_ended; }
   std::optional<std::uint64_t> start_time(pid_t pid) noexcept override { return processes.at(pid).began; }
   bool holds_any(pid_t pid, std::span<const ino_t> sockets) noexcept override {
     return std::ranges::any_of(processes.at(pid).sockets,
@@ -139,6 +141,25 @@ TEST_CASE("many children are looked at in slices") {
   CHECK(slices > 1);
   CHECK(step == Step::waits);
   CHECK(f.host.killed == std::vector<pid_t>{kStray + kMany});
+}
+
+TEST_CASE("a process without a title may be in the middle of an exec: it is looked at again for a moment") {
+  Fixture f;
+  f.host.processes[kStray] = {""};
+  CHECK(f.slice() == Step::again);
+  SECTION("and found") {
+    f.host.processes[kStray] = {"sleep", 1000, {7}};
+    CHECK(f.step() == Step::waits);
+    CHECK(f.host.killed == std::vector<pid_t>{kStray});
+  }
+  SECTION("but not for longer") {
+    CHECK(f.step(kNow + std::chrono::milliseconds(200)) == Step::over);
+    CHECK(f.host.killed.empty());
+  }
+  SECTION("nor if it has ended") {
+    f.host.processes[kStray].has_ended = true;
+    CHECK(f.step() == Step::over);
+  }
 }
 
 TEST_CASE("a stray that does not end is given up") {

@@ -44,6 +44,12 @@ struct Fixture {
     rig.reload.look_at_the_clock();
     rig.settle();
   }
+  // One that is to be confirmed within 60 seconds, and while it is not, one that is under way.
+  void reload_and_begin_a_slow_one() {
+    reload(process_entry("web"), 60s);
+    rig.system.conduct("root/slow", Conduct::is_silent);
+    reload(process_entry("slow", kNotifies), std::nullopt);
+  }
   [[nodiscard]] Words last_errors() { return rig.reload.last()["errors"].get<Words>(); }
 };
 
@@ -141,10 +147,7 @@ TEST_CASE("the file before, reloaded by hand, leaves nothing to confirm") {
 
 TEST_CASE("a return waits for the reload that is under way, whose client learns of it") {
   Fixture f;
-  f.reload(process_entry("web"), 60s);
-  f.rig.system.conduct("root/slow", Conduct::is_silent);
-  f.begin(process_entry("slow", kNotifies), std::nullopt);
-  f.rig.settle();
+  f.reload_and_begin_a_slow_one();
   CHECK(f.rig.reload.under_way());
   f.rig.time += 60s;
   f.rig.reload.look_at_the_clock();
@@ -159,10 +162,7 @@ TEST_CASE("a return waits for the reload that is under way, whose client learns 
 
 TEST_CASE("a reload that takes effect when the time is over is answered with what follows") {
   Fixture f;
-  f.reload(process_entry("web"), 60s);
-  f.rig.system.conduct("root/slow", Conduct::is_silent);
-  f.begin(process_entry("slow", kNotifies), std::nullopt);
-  f.rig.settle();
+  f.reload_and_begin_a_slow_one();
   f.rig.time += 60s;
   f.rig.reload.look_at_the_clock();
   CHECK(::write(f.rig.system.at("root/slow").notify.get(), "\n", 1) == 1);

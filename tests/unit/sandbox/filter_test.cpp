@@ -74,10 +74,22 @@ Policy with(CallList list) {
 }
 
 std::string name_of(const Architecture& architecture, std::uint32_t number) {
-  char* const found = seccomp_syscall_resolve_num_arch(architecture.library, static_cast<int>(number));
+  char* const found = seccomp_syscall_resolve_num_arch(architecture.seccomp, static_cast<int>(number));
   const std::string name = found == nullptr ? "" : found;
   std::free(found);
   return name;
+}
+
+// Every number, also those that no call has.
+template <class Visit>
+void for_each_call(const Visit& visit) {
+  for (const Architecture& architecture : architectures()) {
+    for (std::uint32_t number = 0; number < 2000; ++number) {
+      const std::string name = name_of(architecture, number);
+      INFO(name << " " << number);
+      visit(architecture, number, name);
+    }
+  }
 }
 
 template <class List>
@@ -91,29 +103,21 @@ TEST_CASE("the list common refuses what no server calls, and nothing else, on ev
   const Programs programs = compile(with(CallList::common));
   const auto never = set_of(never_called());
   CHECK(programs.of_child.empty());
-  for (const Architecture& architecture : architectures()) {
-    for (std::uint32_t number = 0; number < 2000; ++number) {
-      const std::string name = name_of(architecture, number);
-      INFO(name << " " << number);
-      const bool other_process = name == "prlimit64";
-      CHECK(answer(programs.of_worker, architecture, number, {17}) ==
-            (never.contains(name) || other_process ? kEperm : kAllow));
-    }
-  }
+  for_each_call([&](const Architecture& architecture, std::uint32_t number, const std::string& name) {
+    const bool other_process = name == "prlimit64";
+    CHECK(answer(programs.of_worker, architecture, number, {17}) ==
+          (never.contains(name) || other_process ? kEperm : kAllow));
+  });
 }
 
 TEST_CASE("the list server allows what servers call; threads are started by clone") {
   const Programs programs = compile(with(CallList::server));
   const auto called = set_of(called_by_servers());
   CHECK(programs.of_worker.empty());
-  for (const Architecture& architecture : architectures()) {
-    for (std::uint32_t number = 0; number < 2000; ++number) {
-      const std::string name = name_of(architecture, number);
-      INFO(name << " " << number);
-      const std::uint32_t refused = name.empty() || name == "clone3" ? kEnosys : kEperm;
-      CHECK(answer(programs.of_child, architecture, number) == (called.contains(name) ? kAllow : refused));
-    }
-  }
+  for_each_call([&](const Architecture& architecture, std::uint32_t number, const std::string& name) {
+    const std::uint32_t refused = name.empty() || name == "clone3" ? kEnosys : kEperm;
+    CHECK(answer(programs.of_child, architecture, number) == (called.contains(name) ? kAllow : refused));
+  });
 }
 
 TEST_CASE("every name of the lists exists") {

@@ -49,7 +49,7 @@ struct Grant {
   Refusal refusal = Refusal::count_;
   std::int64_t until_ns = 0;  // `rate`: when to ask again
   SourceAnswer source{};
-  bool exhausted = false;  // `daemon_max`: the master has said that there are no more places
+  bool exhausted = false;  // `daemon_max`: the master has said that no places are left
 };
 
 // The outcome of collect().
