@@ -189,12 +189,20 @@ void Rig::start() {
   settle();
 }
 
+void Rig::reap() {
+  pid_t first = 0;
+  do {
+    first = system.some_ended();
+    children.reap();
+  } while (system.some_ended() != 0 && system.some_ended() != first);
+}
+
 void Rig::settle() {
   for (int quiet = 0; quiet < 3;) {
     const bool played = system.play();
     const std::size_t deeds = system.deeds().size();
     uv_run(loop.raw(), UV_RUN_NOWAIT);
-    children.reap();
+    reap();
     const bool busy = played || system.deeds().size() != deeds || !later.is_empty();
     quiet = busy ? 0 : quiet + 1;
   }

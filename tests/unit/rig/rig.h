@@ -64,6 +64,7 @@ class Rig final : private running::Engine::Effects {
   // Starts the tree and lets everything happen that follows.
   void start();
   // Until nothing happens any more. Never sleeps.
+  void reap();  // all that have ended: the reaper itself stops after a slice of time
   void settle();
   // Time passes for the tree, the endings and the shutdown, all of it at once.
   void pass(std::chrono::milliseconds time);

@@ -113,7 +113,7 @@ TEST_CASE("a failed start is reported once everything that its worker has left b
   rig.system.leave_behind(kStray + 1, {process::starting_title(), 1002, {}, 0, true});
   rig.system.leave_behind(kStray + 2, {"sleep", 1002});
   rig.system.end(rig.system.at("root/echo/1"), killed_by(SIGSEGV));
-  rig.children.reap();
+  rig.reap();
   CHECK(all<StartFailed>(rig).empty());
   rig.settle();
   CHECK(all<StartFailed>(rig).size() == 1);
@@ -215,7 +215,7 @@ TEST_CASE("a worker's last message is read before its end is judged") {
   ScriptedChild& worker = rig.system.at("root/echo/1");
   worker.say(ipc::Fail{ipc::Stage::table, ENOMEM, {}});
   rig.system.end(worker, exited(1));
-  rig.children.reap();
+  rig.reap();
   REQUIRE(all<StartFailed>(rig).size() == 1);
   CHECK(all<StartFailed>(rig).front().how.find("working with the connection table") != std::string::npos);
 }
@@ -267,7 +267,7 @@ TEST_CASE("at a shutdown a child that is still starting is killed and reported s
   rig.children.abort_starts();
   CHECK(rig.count("child_stopping") == 1);
   CHECK(rig.system.at("root/db").signals == Words{"SIGKILL"});
-  rig.children.reap();
+  rig.reap();
   CHECK(all<StartFailed>(rig).front().how.find("was still starting when the daemon began to stop") !=
         std::string::npos);
 }

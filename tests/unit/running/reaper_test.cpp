@@ -35,7 +35,7 @@ TEST_CASE("children are reaped in the order in which they ended, each by the par
   rig.system.end(rig.system.at("root/echo/1"), exited(1));
   rig.system.end_unknown(kStranger, exited(0));
   rig.system.end_unknown(kUnknown, exited(0));
-  rig.children.reap();
+  rig.reap();
   CHECK(rig.system.deeds() ==
         Words{"reap 6000001", "reap root/db", "start root/db", "reap root/echo/1", "reap 6000002", "reap 6000003"});
   CHECK(rig.children.adopted(echo) == 0);
@@ -59,7 +59,7 @@ TEST_CASE("a connection that was reaped before its worker's end is seen keeps it
   rig.start();
   (void)rig.connect("root/echo/1", kConnection);
   rig.system.end_unknown(kConnection, killed_by(SIGSEGV));
-  rig.children.reap();
+  rig.reap();
   net::Listener& echo = rig.listener_at("root/echo");
   CHECK(echo.counts().serving == 1);  // its worker may be about to count it
   rig.end("root/echo/1");
@@ -248,7 +248,7 @@ TEST_CASE("a leader that waits for its group hides nobody who ended after it") {
   CHECK(rig.is_running("root/echo/1"));
   rig.system.end_unknown(kConnection, exited(0));
   rig.system.end_unknown(kUnknown, exited(0));
-  rig.children.reap();
+  rig.reap();
   CHECK(rig.listener_at("root/echo").counts().completed == 1);
   CHECK_FALSE(rig.system.has_ended(kUnknown));
 }
