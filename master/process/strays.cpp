@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{5};  // a process may hang in a system call
 constexpr std::chrono::milliseconds kExec{200};
+constexpr std::chrono::milliseconds kNextLook{10};
 
 bool is_of_another_program(const std::string& title) {
   return !title.empty() && !title.starts_with("bulkheadd: ");
@@ -58,7 +59,7 @@ void StraySearch::look_at(ChildSystem& system, pid_t pid, Instant now) {
   const std::string title = system.title(pid);
   if (title.empty() && may_be_executing(system, pid)) {
     if (!executes_until_) executes_until_ = now + kExec;
-    again_ = again_ || now < *executes_until_;
+    if (now < *executes_until_) next_look_ = now + kNextLook;
     return;
   }
   const Left* const owner = owner_of(system, pid, title);
@@ -99,12 +100,18 @@ StraySearch::Step StraySearch::go_on(ChildSystem& system, const IsKnown& is_know
     return Step::over;
   }
   if (!walks_) {
-    if (!killed_.empty()) return Step::waits;
-    if (!std::exchange(again_, false)) return Step::over;
+    if (!killed_.empty() || now < next_look_) return Step::waits;
+    const bool looks_again = std::exchange(next_look_, std::nullopt).has_value();
+    if (!std::exchange(again_, false) && !looks_again) return Step::over;
   }
   if (!walk(system, is_known, now)) return Step::again;
   if (!killed_.empty()) return Step::waits;
-  return again_ ? Step::again : Step::over;
+  if (again_) return Step::again;
+  return next_look_ ? Step::waits : Step::over;
+}
+
+StraySearch::Instant StraySearch::deadline() const noexcept {
+  return next_look_ && killed_.empty() ? std::min(deadline_, *next_look_) : deadline_;
 }
 
 void StraySearch::give_up() const {

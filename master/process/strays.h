@@ -35,7 +35,8 @@ class StraySearch {
   using IsKnown = std::function<bool(pid_t)>;
   enum class Step {
     again,  // there is more to do
-    waits,  // for those that it has killed: until reaped() or the deadline
+    waits,  // for those that it has killed: until reaped(); or for who may be in the middle of an exec: until
+            // deadline()
     over    // nothing is left, or the deadline has passed
   };
   struct Left {
@@ -50,7 +51,8 @@ class StraySearch {
   // For some milliseconds. `is_known`: a child that is somebody's.
   [[nodiscard]] Step go_on(ChildSystem& system, const IsKnown& is_known, Instant now);
   void reaped(pid_t pid) { killed_.erase(pid); }
-  [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+  // When go_on() is due although nothing happens.
+  [[nodiscard]] Instant deadline() const noexcept;
 
  private:
   [[nodiscard]] const Left* owner_of(ChildSystem& system, pid_t pid, const std::string& title) const;
@@ -66,7 +68,8 @@ class StraySearch {
   bool walks_ = false;
   bool again_ = false;                     // another walk is needed: a stray's own children become ours when it ends
   std::optional<Instant> executes_until_;  // until then, who has no title is looked at again
-  std::set<pid_t> killed_;                 // and not reaped yet
+  std::optional<Instant> next_look_;
+  std::set<pid_t> killed_;  // and not reaped yet
   std::set<pid_t> told_;
 };
 

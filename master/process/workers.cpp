@@ -244,9 +244,9 @@ void Workers::on_hello(WorkerProcess& worker, const ipc::Hello& hello) {
 }
 
 void Workers::on_ready(WorkerProcess& worker) {
-  if (worker.state != WorkerProcess::State::starting) return protocol_error(worker, "ready twice");
+  if (std::exchange(worker.was_ready, true)) return protocol_error(worker, "ready twice");
+  if (worker.state != WorkerProcess::State::starting) return;  // it had not read yet that it is to stop
   worker.state = WorkerProcess::State::ready;
-  worker.was_ready = true;
   worker.start_deadline.reset();
   if (worker.lines) worker.lines->read_rest();  // what it wrote before stands before
   tell_whether_to_accept(worker);

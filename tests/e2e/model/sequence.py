@@ -59,7 +59,7 @@ class Sequence:
                 return world.end_amid(models[0], *step[1:])
             began = time.monotonic()
             may_be = [(wanted, model) for before in models for wanted, model in possible(before, step, files)]
-            answer = self._while_clients_come(world, models, may_be, step)
+            answer = self._while_clients_come(world, models, may_be, step, files)
             agreeing = [model for wanted, model in may_be if _agrees(wanted, answer)]
             self.report(f"{text(step)} -> {answer}")
             if not agreeing:
@@ -68,9 +68,11 @@ class Sequence:
             models = self._look(world, agreeing)
             self.report(f"    {time.monotonic() - began:.3f} s")
 
-    def _while_clients_come(self, world, models, may_be, step):
+    def _while_clients_come(self, world, models, may_be, step, files):
         """Carries it out beside clients of one of the listeners that serve before, after and meanwhile."""
         everyone = [*models, *(model for _, model in may_be)]
+        if step[0] == "unconfirmed":
+            everyone += [model for before in models for _, model in possible(before, ["reload", *step[1:]], files)]
         steady = [path for path, _ in models[0].listeners() if not spoils(step, path) and _serves(models[0], path)
                   and len({_serves(model, path) for model in everyone}) == 1]
         if not steady:

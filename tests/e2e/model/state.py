@@ -90,6 +90,7 @@ class Model:
         self.left_queues = set()  # addresses whose queue a listener has left to whatever listens there next
         self.removed = {}       # path -> the supervisor that a step of several at once has removed there
         self.loose = False      # several steps at once: only what all orders have in common is certain
+        self.killed = []        # the paths of processes and workers that one of several steps at once kills
         self._start(self.root, "root")
 
     # --- looking
@@ -246,10 +247,9 @@ class Model:
         node = parent.child(path.rpartition("/")[2])
         return (node, parent, None) if node else (None, None, "not_found")
 
-    @staticmethod
-    def _why_not_ended(choose, node):
+    def _why_not_ended(self, choose, node):
         """The answer to what only an ended child allows; None if this one has."""
-        if node.state == CRASHING:
+        if node.state == CRASHING or (self.loose and node.state == RUNNING):
             return choose("running", "restarting")
         return "running" if node.state == RUNNING else None
 
@@ -268,6 +268,9 @@ class Model:
         error = error or self._why_not_ended(choose, node)
         if error:
             return error
+        if self._dies_while_it_starts(choose, path):
+            node.by_operator = True
+            return "start_failed"
         self._start(node, path)
         return OK
 
@@ -279,8 +282,16 @@ class Model:
             self._end(node)
             self._remove(parent, node, "stopped" if node.by_operator else "ended", path)
             return "not_found"
+        if self._dies_while_it_starts(choose, path):
+            node.by_operator = True
+            self._end(node)
+            return "start_failed"
         self._start(node, path, copy.deepcopy(node))
         return OK
+
+    def _dies_while_it_starts(self, choose, path):
+        """Of several steps at once, one kills what another one starts."""
+        return any(f"{one}/".startswith(f"{path}/") for one in self.killed) and choose(False, True)
 
     def restart_dependents(self, choose, path):
         """With what the strategy ties to it. Those that have ended stay so, temporary ones are removed, itself too."""
@@ -314,7 +325,7 @@ class Model:
         if parent is None or parent.type != "supervisor" or parent.state != RUNNING:
             return "noproc"
         there = parent.child(spec["id"])
-        if there and there.state == CRASHING:
+        if there and (there.state == CRASHING or (self.loose and there.state == RUNNING)):
             return choose("already_started", "already_present")
         if there:
             return "already_started" if there.state == RUNNING else "already_present"

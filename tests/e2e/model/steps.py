@@ -6,7 +6,7 @@ import json
 import random
 
 from . import configurations
-from .state import BUSY, REFUSED, outcomes
+from .state import BUSY, OK, REFUSED, outcomes
 
 # Commands of the control socket: what may be asked at once.
 COMMANDS = ("stop", "start", "restart", "restart_dependents", "delete", "add", "scale", "suspend", "resume", "drain", "reload", "reset", "upgrade")
@@ -128,12 +128,15 @@ def possible(model, step, files):
 def _in_order(model, choose, steps, order, files):
     answers = [None] * len(steps)
     model.loose, model.removed = True, {}
+    model.killed = [step[1] for step in steps if step[0] in ("kill_process", "kill_worker")]
     for at in order:
         if steps[at][0] in COMMANDS and choose(False, True):
             answers[at] = BUSY
         else:
             answers[at] = apply(model, choose, _as_read(choose, steps, at), files)
-    model.loose = False
+            if answers[at] == OK and reads(steps[at]) and any(step[0] == "drain" for step in steps) and choose(False, True):
+                answers[at] = REFUSED  # applied, but for what drains by now
+    model.loose, model.killed = False, []
     return tuple(answers)
 
 

@@ -1,6 +1,7 @@
 """A real daemon: carries out the steps of a sequence, and observes what is there afterwards."""
 
 import collections
+import datetime
 import json
 import os
 import re
@@ -472,7 +473,7 @@ class Probe:
                     if not client.echo(b"a client that comes now\n"):
                         self._error = "no echo"
             except OSError as error:
-                self._error = repr(error)
+                self._error = f"{error!r} at {self._address}, {datetime.datetime.now().isoformat()}"
 
     def stop(self):
         self._stop.set()

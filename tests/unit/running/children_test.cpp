@@ -113,7 +113,7 @@ TEST_CASE("a failed start is reported once everything that its worker has left b
   rig.system.leave_behind(kStray + 1, {process::starting_title(), 1002, {}, 0, true});
   rig.system.leave_behind(kStray + 2, {"sleep", 1002});
   rig.system.end(rig.system.at("root/echo/1"), killed_by(SIGSEGV));
-  rig.reap();
+  rig.children.reap();
   CHECK(all<StartFailed>(rig).empty());
   rig.settle();
   CHECK(all<StartFailed>(rig).size() == 1);
@@ -376,6 +376,20 @@ TEST_CASE("a worker that reports ready twice is killed") {
   rig.system.at("root/echo/1").say(ipc::Ready{});
   rig.settle();
   CHECK(all<supervision::ChildExited>(rig).front().how.find("ready twice") != std::string::npos);
+}
+
+TEST_CASE("a worker that became ready before it read that it is to stop has done nothing wrong") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1)")));
+  rig.system.conduct("root/echo/1", Conduct::is_silent);
+  rig.start();
+  const supervision::RunId run = rig.engine.view("root/echo/1")->run;
+  REQUIRE(rig.children.announce_end(run));
+  rig.children.stop(run);
+  ScriptedChild& worker = rig.system.at("root/echo/1");
+  worker.say(ipc::Ready{});
+  rig.settle();
+  CHECK(worker.heard == Words{"retire"});
+  CHECK(worker.signals.empty());
 }
 
 TEST_CASE("a worker that started with the present gate gets no message when it is ready") {
