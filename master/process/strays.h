@@ -35,8 +35,7 @@ class StraySearch {
   using IsKnown = std::function<bool(pid_t)>;
   enum class Step {
     again,  // there is more to do
-    waits,  // for those that it has killed: until reaped(); or for who may be in the middle of an exec: until
-            // deadline()
+    waits,  // until those are reaped() that it has killed, or until deadline()
     over    // nothing is left, or the deadline has passed
   };
   struct Left {
