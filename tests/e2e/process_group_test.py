@@ -109,8 +109,9 @@ class Deadlines(GroupTestCase):
         return time.monotonic() - begun
 
     def test_one_deadline_from_the_first_signal(self):
-        script = 'trap "" TERM; sleep 1000 & trap "sleep 2; exit 0" TERM; while :; do sleep 0.05; done'
+        script = 'trap "" TERM; sleep 1000 & trap "sleep 2; exit 0" TERM; echo set; while :; do sleep 0.05; done'
         daemon = self.supervise(shell("job", script, shutdown="3s"))
+        daemon.wait_log("^set$", path="root/job")
         taken = self.left_after(daemon)
         self.assertTrue(2.99 <= taken < 4.9, taken)  # 5, if it counted from the end of the leader
         daemon.wait_log("^killed the rest of its process group$", path="root/job")
