@@ -51,6 +51,7 @@ class GroupEnd {
   [[nodiscard]] Action look(bool lives, Instant now);
 
   [[nodiscard]] bool has_leader_ended() const noexcept { return state_.leader_ended; }
+  [[nodiscard]] bool was_killed() const noexcept { return state_.killed_at.has_value(); }
   // When something is due at the latest, once the leader has ended.
   [[nodiscard]] std::optional<Instant> next_deadline() const noexcept;
 

@@ -64,12 +64,17 @@ bool has_mode(const ProcessChild& child, config::KillMode mode) {
   return child.config.child.kill_mode == mode;
 }
 
+void tell_rest_killed(const ProcessChild& child) {
+  log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
+}
+
 }  // namespace
 
 Processes::Processes(loop::Loop& loop, ChildSystem& system, Observer observer)
     : loop_(loop), system_(system), observer_(std::move(observer)) {}
 
 void Processes::kill_now(ProcessChild& child) {
+  if (child.group.has_leader_ended() && !child.group.was_killed()) tell_rest_killed(child);
   child.group.killed(now());
   child.watch.killed(now());
   system_.signal(child.pid, SIGKILL, !has_mode(child, config::KillMode::process));
@@ -386,7 +391,7 @@ bool Processes::is_over(ProcessChild& child, Instant now) {
     case GroupEnd::Action::over: return true;
     case GroupEnd::Action::give_up: tell_given_up(child); return true;
     case GroupEnd::Action::kill:
-      log::Line(log::Level::warning, child.path).text("killed the rest of its process group").write();
+      tell_rest_killed(child);
       system_.signal(child.pid, SIGKILL, true);
       return false;
     case GroupEnd::Action::ask:
