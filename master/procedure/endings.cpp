@@ -59,15 +59,17 @@ void Endings::end(const std::string& path, supervision::Duration lame_duck, cons
     return;
   }
   std::vector<net::Listener*> listeners = to_end(path);
-  if (listeners.empty()) return terminate(path, answered);
+  if (listeners.empty()) return terminate(path, why, answered);
   endings_[path].askers.push_back({answered, why});
   make_sequence(path, lame_duck, std::move(listeners));
   timer_.start(StopSequence::kTick, StopSequence::kTick);
   endings_.at(path).sequence->graceful();
 }
 
-void Endings::terminate(const std::string& path, const Answered& answered) {
-  engine_.operate(supervision::Operation::terminate_child, path, answered, {}, running::Engine::Asker::everywhere);
+void Endings::terminate(const std::string& path, For why, const Answered& answered) {
+  using supervision::Operation;
+  const Operation operation = why == For::good ? Operation::withdraw_child : Operation::terminate_child;
+  engine_.operate(operation, path, answered, {}, running::Engine::Asker::everywhere);
 }
 
 void Endings::make_sequence(const std::string& path, supervision::Duration lame_duck,
@@ -78,16 +80,18 @@ void Endings::make_sequence(const std::string& path, supervision::Duration lame_
   endings_.at(path).sequence = sequence;
   const auto outcome = std::make_shared<ReplyError>(ReplyError::none);
   const std::weak_ptr<StopSequence> weak = sequence;
-  sequence->set_world({[listeners = std::move(listeners)] { return listeners; },
-                       [this, path, outcome, weak] {
-                         terminate(path, [outcome, weak](ReplyError error) {
-                           *outcome = error;
-                           if (const auto still = weak.lock()) still->tree_gone();
-                         });
-                       },
-                       [] {},
-                       [this, path, lame_duck](Phase phase) { narrator_.on_the_way_down(path, phase, lame_duck); },
-                       [this, path, outcome] { over(path, *outcome); }});
+  sequence->set_world(
+      {[listeners = std::move(listeners)] { return listeners; },
+       [this, path, outcome, weak] {
+         const auto& askers = endings_.at(path).askers;
+         const bool leaves = std::ranges::all_of(askers, [](auto& one) { return one.why == For::good; });
+         terminate(path, leaves ? For::good : For::now, [outcome, weak](ReplyError error) {
+           *outcome = error;
+           if (const auto still = weak.lock()) still->tree_gone();
+         });
+       },
+       [] {}, [this, path, lame_duck](Phase phase) { narrator_.on_the_way_down(path, phase, lame_duck); },
+       [this, path, outcome] { over(path, *outcome); }});
 }
 
 void Endings::tick() {

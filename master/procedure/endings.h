@@ -94,7 +94,7 @@ class Endings {
     Asker asker;
   };
   void make_sequence(const std::string& path, supervision::Duration lame_duck, std::vector<net::Listener*> listeners);
-  void terminate(const std::string& path, const Answered& answered);
+  void terminate(const std::string& path, For why, const Answered& answered);
   void over(const std::string& path, supervision::ReplyError outcome);
   [[nodiscard]] bool is_started_again(const std::string& path) const;
   void close(net::Listener& listener);

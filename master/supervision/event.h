@@ -52,13 +52,19 @@ enum class Operation : std::uint8_t {
   start_child,
   which_children,
   start_children,
-  restart_group
+  restart_group,
+  withdraw_child  // terminate_child, for good: a group that restarts does so without it
 };
+// These do not wait for a child that is starting.
+[[nodiscard]] constexpr bool ends_starts(Operation operation) noexcept {
+  return operation == Operation::terminate_child || operation == Operation::withdraw_child ||
+         operation == Operation::restart_group;
+}
 struct OperationRequested {
   std::uint64_t token;
   Operation operation;
   std::string supervisor;
-  std::string id;  // terminate_child, restart_child, delete_child, restart_group
+  std::string id;  // of what concerns one child
   ChildSpec spec;  // start_child: the child; start_children: its children are the ones to start
 };
 

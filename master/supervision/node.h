@@ -48,6 +48,7 @@ struct Node {
   bool exit_pending = false;        // it has ended, and the message about that waits in its supervisor's mailbox
   bool dormant = false;             // of a manual child: nobody has started it, or it has ended for good
   bool called_off = false;          // an operator has ended the start of the present run
+  bool withdrawn = false;           // and for good
   bool comes_back = false;          // was not temporary when the restart was decided that stops it and starts it again
   std::optional<Instant> ready_at;  // of the present run
   std::optional<Duration> ready_for;  // of the last run

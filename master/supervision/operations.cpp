@@ -20,7 +20,8 @@ void Supervisor::handle(const OperationRequested& request) {
   Node* child = find_child(request.id);
   if (child == nullptr) return reply(request.token, ReplyError::not_found);
   switch (request.operation) {
-    case Operation::terminate_child: return terminate_child(request.token, *child);
+    case Operation::terminate_child:
+    case Operation::withdraw_child: return terminate_child(request.token, *child);
     case Operation::restart_child: return operator_restart(request.token, *child);
     case Operation::delete_child: return delete_child(request.token, *child);
     case Operation::restart_group: return operator_restart_group(request.token, *child);
@@ -37,6 +38,7 @@ Supervisor::Ids Supervisor::touched_by(const OperationRequested& request) const 
   };
   switch (request.operation) {
     case Operation::terminate_child:
+    case Operation::withdraw_child:
     case Operation::restart_child:
     case Operation::delete_child: touch(request.id); break;
     case Operation::restart_group:
@@ -54,10 +56,7 @@ Supervisor::Ids Supervisor::touched_by(const OperationRequested& request) const 
 // It is answered from what is known already: the child is being restarted.
 bool Supervisor::asks_about_attempt(const Message& message) const {
   const auto* request = std::get_if<OperationRequested>(&message);
-  if (request == nullptr || request->operation == Operation::terminate_child ||
-      request->operation == Operation::restart_group) {
-    return false;
-  }
+  if (request == nullptr || ends_starts(request->operation)) return false;
   return std::ranges::any_of(touched_by(*request), [this](NodeId id) { return is_restarting(*tree_.find(id)); });
 }
 

@@ -139,9 +139,7 @@ bool Supervisor::is_stopped_by_operator(NodeId child) const {
 // Ends the start that is in its way, or takes the child off the list of those to be started.
 void Supervisor::make_way(const Message& message) {
   const auto* request = std::get_if<OperationRequested>(&message);
-  const bool ends_starts = request != nullptr && (request->operation == Operation::terminate_child ||
-                                                  request->operation == Operation::restart_group);
-  if (!ends_starts) return;
+  if (request == nullptr || !ends_starts(request->operation)) return;
   Node* const child = find_child(request->id);
   const auto job = child == nullptr
                        ? jobs_.end()
@@ -150,6 +148,7 @@ void Supervisor::make_way(const Message& message) {
   if (contains(job->awaited, child->id)) {
     if (!job->starting || child->state != NodeState::starting) return;
     child->called_off = true;
+    child->withdrawn = request->operation == Operation::withdraw_child;
     if (!tree_.stop(*child)) tree_.start_failed(*child, ExitReason::abnormal);  // its start was delayed
   } else if (is_independent(*job)) {
     job->starts.erase(
@@ -390,6 +389,8 @@ void Supervisor::child_not_started(Job& job, Node& child) {
     return advance(job);
   }
   if (job.kind == Kind::start && child.called_off) return advance(job);
+  if (child.withdrawn && (job.kind == Kind::restart || job.kind == Kind::restart_group))
+    return leave_out(job, child.id);
   const Job done = take(job);
   switch (done.kind) {
     case Kind::start:
@@ -405,6 +406,17 @@ void Supervisor::child_not_started(Job& job, Node& child) {
     case Kind::terminate_child:
     case Kind::end: break;  // these start nothing
   }
+}
+
+// The rest of its group is started without it. Who withdraws it need not wait for that.
+void Supervisor::leave_out(Job& job, NodeId child) {
+  job.failed = true;
+  if (job.kind == Job::Kind::restart) {
+    job.starts.erase(job.starts.begin() + static_cast<std::ptrdiff_t>(--job.next_start));
+    job.next_stop -= std::erase(job.stops, child);  // all stops are behind it
+    if (job.subject == child) job.subject = 0;
+  }
+  advance(job);
 }
 
 // From here on the failed child is the one that is being restarted, not the one that caused the restart. Returns to the

@@ -33,9 +33,9 @@
 // which it gives up for restarts that are being attempted, as in OTP. Once it ends, nothing is handled. The end of a
 // root that ends by itself may be held before its first stop, until its owner is ready for it (RootEnd::asks).
 //
-// Some operations do not wait for a child that is starting. terminate_child and restart_group end the start, which is
-// reported as failed, and are then handled. While a restart is being attempted, restart_child and delete_child answer
-// `restarting` and start_child `already_present`, as between two attempts.
+// Some operations do not wait for a child that is starting. terminate_child, withdraw_child and restart_group end the
+// start, which is reported as failed, and are then handled. While a restart is being attempted, restart_child and
+// delete_child answer `restarting` and start_child `already_present`, as between two attempts.
 //
 // Children are started one at a time, except by start_children, which starts its children together and waits for all of
 // them.
@@ -46,8 +46,9 @@
 //   start failed     | undo, start failed | `restarting`, post   | start_failed        | next child
 //                    |                    | TryAgain to ourself  |                     |
 //   shortage         | the same           | `waiting` a little   | start_failed        | next child
-//   called off by an | next child         | as start failed      | start_failed        | -
-//   operator         |                    |                      |                     |
+//   called off by an | next child         | as start failed;     | start_failed        | -
+//   operator         |                    | withdrawn: next      |                     |
+//                    |                    | child                |                     |
 //   down             | -                  | -                    | -                   | next child
 //
 // The steps after an exit ("the ladder"): retired -> start it again, uncounted. permanent_failure -> `failed`. Then by
@@ -204,6 +205,7 @@ class Supervisor {
   [[nodiscard]] Job take(const Job& job);  // off the list
   void take_answer(Job& job, NodeId child, Answer::Kind kind);
   void child_not_started(Job& job, Node& child);
+  void leave_out(Job& job, NodeId child);
   void restart_failed(const Job& job, Node& child);
   void child_never_starts(Node& child);
   void postpone(Node& child);

@@ -39,6 +39,7 @@ void TreeContext::prepare_start(Node& node) {
   node.run = ++last_run_;
   node.exit_pending = false;
   node.called_off = false;
+  node.withdrawn = false;
   node.dormant = false;
   node.due.reset();
   disarm(node);

@@ -258,10 +258,18 @@ class Model:
         if error:
             return error
         node.by_operator = node.by_operator or node.state != STOPPED
+        if self._is_restarted_with_others(parent, node, path) and choose(False, True):
+            for one in parent.children[parent.children.index(node) + 1:]:
+                self._end(one)  # by the restart of the group, which this ends
         self._end(node)
         if node.restart == "temporary":
             self._remove(parent, node, "stopped", path)
         return OK
+
+    def _is_restarted_with_others(self, parent, node, path):
+        """Of several steps at once, one kills somebody in its group."""
+        siblings = [f"{path.rpartition('/')[0]}/{one.id}" for one in parent.children if node in self._group(parent, one)]
+        return len(self._group(parent, node)) > 1 and any(one in self.killed for one in siblings)
 
     def start(self, choose, path):
         node, _, error = self._addressed(path)

@@ -164,6 +164,9 @@ std::string Rehearsal::terminate_child(const std::string& supervisor, const std:
 std::string Rehearsal::restart_child(const std::string& supervisor, const std::string& id) {
   return operate(Operation::restart_child, supervisor, id);
 }
+std::string Rehearsal::withdraw_child(const std::string& supervisor, const std::string& id) {
+  return operate(Operation::withdraw_child, supervisor, id);
+}
 std::string Rehearsal::restart_group(const std::string& supervisor, const std::string& id) {
   return operate(Operation::restart_group, supervisor, id);
 }

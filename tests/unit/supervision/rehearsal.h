@@ -47,6 +47,7 @@ class Rehearsal {
   // The answer, if it has come: "ok" or OTP's word; otherwise "-".
   std::string terminate_child(const std::string& supervisor, const std::string& id);
   std::string restart_child(const std::string& supervisor, const std::string& id);
+  std::string withdraw_child(const std::string& supervisor, const std::string& id);
   std::string restart_group(const std::string& supervisor, const std::string& id);
   std::string delete_child(const std::string& supervisor, const std::string& id);
   std::string start_child(const std::string& supervisor, ChildSpec spec);

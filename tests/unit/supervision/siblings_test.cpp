@@ -239,6 +239,23 @@ TEST_CASE("an operator's stop ends a restart attempt") {
   CHECK(tree.states() == "a:running b:running");
 }
 
+TEST_CASE("a child that is withdrawn while its group restarts leaves the others to be started") {
+  Rehearsal tree({child("a"), child("b"), child("c")}, flags(Strategy::rest_for_one, 9));
+  tree.start();
+  tree.slow_to_start = {"root/a", "root/b", "root/c"};
+  const std::string starting = GENERATE("root/a", "root/b");
+  tree.exit("root/a");
+  if (starting == "root/b") tree.ready("root/a");
+  CHECK(tree.withdraw_child("root", starting.substr(5)) == "ok");
+  for (const char* other : {"root/b", "root/c"}) {
+    if (other != starting) tree.ready(other);
+  }
+  CHECK(tree.states() == (starting == "root/a" ? "a:stopped b:running c:running" : "a:running b:stopped c:running"));
+  (void)tree.log();
+  tree.pass(std::chrono::minutes(1));
+  CHECK(tree.log().empty());
+}
+
 TEST_CASE("a start that does not obey is killed after its shutdown time") {
   ChildSpec stubborn = child("a");
   stubborn.shutdown = {Shutdown::Kind::timeout, seconds(2)};
