@@ -361,7 +361,7 @@ inline constexpr std::array kOptions{
            "best_effort:0|best_effort:1|best_effort:2|best_effort:3|best_effort:4|best_effort:5|best_effort:6|"
            "best_effort:7|idle",
            "Its disk I/O priority."},
-    Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's, at least 0"), {-1000, 1000}, "",
+    Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's, at least 500; of a process, and with the sandbox \"none\", at least 0"), {-1000, 1000}, "",
            "How readily the kernel kills it when memory runs out."},
     Option{Scope::child_keys, "rlimits", Type::object, by_default("{}"), {}, "", "Resource limits."},
     Option{Scope::child_keys, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},

@@ -24,6 +24,8 @@ namespace bulkhead::process {
 
 namespace {
 
+constexpr std::int32_t kOomScoreAdj = 500;  // connections are killed before what they depend on
+
 constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerStyle::ucspi},
                              std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd},
                              std::pair{config::ExecStyle::listen_fds, ipc::HandlerStyle::listen_fds}};
@@ -307,6 +309,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   const config::ChildKeys& keys = listener.config().child;
   auto confinement = confinement_of(keys);
   if (!confinement) return confinement.error();
+  if (keys.sandbox.preset != sandbox::Preset::none) confinement->least_oom_score_adj = kOomScoreAdj;
   ipc::PlanBuilder plan;
   ipc::PlanHeader& header = plan.header;
   header.listener = listener.number();
