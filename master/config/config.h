@@ -248,11 +248,20 @@ struct Rule {
   std::uint32_t handler = 0;  // index in Listener::handlers
 };
 
+// When a worker is replaced although nothing is wrong with it.
+struct Recycling {
+  std::uint32_t max_accepts = 0;         // 0: "unlimited"
+  std::uint32_t max_accepts_jitter = 0;  // each worker has a limit of its own, so far from max_accepts at most
+  Timeout max_age;
+  Rate max_crashes;  // count 0: "unlimited"
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
   std::uint32_t workers = 1;        // "auto" is resolved
   Share max_unavailable{10, true};  // how many workers are replaced at a time
+  Recycling recycling;
   std::uint32_t max_connections = 1024;
   bool reserved = false;  // daemon.reserved_connections are for it too
   // Sentences about defaults that are lower than usual, because the system does not allow more.

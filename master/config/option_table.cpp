@@ -195,6 +195,12 @@ std::string duration_text(double milliseconds) {
   return fmt::format("\"{}ms\"", value);
 }
 
+std::string span_text(Duration span) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const std::string quoted = duration_text(std::chrono::duration_cast<Milliseconds>(span).count());
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 std::string size_text(double bytes) {
   constexpr std::array<std::pair<std::uint64_t, std::string_view>, 4> kUnits{
       {{1ULL << 40, "T"}, {1ULL << 30, "G"}, {1ULL << 20, "M"}, {1ULL << 10, "K"}}};

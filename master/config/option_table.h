@@ -237,6 +237,14 @@ inline constexpr std::array kOptions{
            "Worker processes that accept connections."},
     Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, ipc::kMaxWorkers}, "",
            "How many workers a reload or an upgrade replaces at the same time."},
+    Option{Scope::listener, "max_accepts", Type::integer, by_default("\"unlimited\""), {1, 1'000'000'000}, "unlimited",
+           "Connections after which a worker is replaced."},
+    Option{Scope::listener, "max_accepts_jitter", Type::integer, computed("a quarter of max_accepts"), {0, 1'000'000'000},
+           "", "How far from max_accepts the limit of a worker may be."},
+    Option{Scope::listener, "max_age", Type::duration, by_default("\"infinity\""), {kSecond, kYear}, "infinity",
+           "Age at which a worker is replaced."},
+    Option{Scope::listener, "max_crashes", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
+           "How many crashes of its connections in a span of time replace a worker."},
     Option{Scope::listener, "max_restarts", Type::integer,
            computed("\"unlimited\"; 3 if restart_delay is \"none\""), {0, 1'000'000}, "unlimited",
            "Worker restarts allowed within max_seconds."},
@@ -528,6 +536,8 @@ inline constexpr std::array kOptions{
 
 // `"8760h"`, from milliseconds.
 [[nodiscard]] std::string duration_text(double milliseconds);
+// `5s`, without quotes.
+[[nodiscard]] std::string span_text(Duration span);
 
 // `"1G"`, from bytes.
 [[nodiscard]] std::string size_text(double bytes);

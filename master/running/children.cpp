@@ -14,6 +14,7 @@
 #include "master/process/background.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
+#include "master/process/recycling.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -299,6 +300,7 @@ void Children::ended(const process::ChildEnd& end) {
 
 void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
   if (std::holds_alternative<ipc::Wanted>(news)) return observer_.on_wanted(*worker.listener);
+  if (const auto* const worn = std::get_if<ipc::Worn>(&news)) return recycle(worker, worn->reason);
   if (may_publish(*worker.listener)) publish(worker, news);
   const auto* const paused = std::get_if<ipc::Paused>(&news);
   if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
@@ -317,8 +319,14 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
                              },
                              [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); },
-                             [](const ipc::Wanted&) {}},
+                             [](const auto&) {}},
              news);
+}
+
+void Children::recycle(const process::WorkerProcess& worker, ipc::WornReason reason) {
+  if (leaves_ || everything_ends_ || !workers_.recycle(worker.run, reason)) return;
+  narrator_.worker_recycled(worker.path, worker.pid,
+                            process::recycle_text(worker.listener->config().recycling, reason));
 }
 
 void Children::tick() {

@@ -221,6 +221,7 @@ class Children final : public Workforce {
   std::uint64_t process_changes_ = 0;
   [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].take_line(); }
   void renew_news(std::int64_t now_ns);
+  void recycle(const process::WorkerProcess& worker, ipc::WornReason reason);
   void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
 
   std::map<const net::Listener*, log::OutputBudget> news_;  // events about a listener's connections and workers

@@ -188,6 +188,10 @@ void describe_node(std::ostream& out, const Node& node) {
         << l.banner << l.banner_fail << '\n';
     for (const auto status : l.normal_exit) out << int{status} << ' ';
     describe_sockets(out, l.sockets);
+    const Recycling& recycling = l.recycling;
+    out << recycling.max_accepts << ' ' << recycling.max_accepts_jitter << ' '
+        << recycling.max_age.value_or(kForever).count() << ' ' << recycling.max_crashes.count << ' '
+        << recycling.max_crashes.per.count() << '\n';
     out << l.workers << ' ' << l.max_unavailable.amount << l.max_unavailable.percent << ' ' << l.max_connections << ' '
         << l.connection_shutdown.count() << ' ' << l.handlers.front().index() << name_of(l.handlers.front()) << '\n';
     describe_child(out, l.child);
