@@ -203,6 +203,23 @@ enum class KillMode : std::uint8_t { group, mixed, process };
 inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "mixed", "process"};
 
 // The keys that apply to the processes that a listener or a process child starts.
+// What a child is given besides its environment.
+struct Belongings {
+  struct Directory {
+    enum class Kind : std::uint8_t { state, runtime, logs } kind = Kind::state;
+    std::string base;  // absolute
+    std::string name;  // relative to it
+    [[nodiscard]] std::string path() const { return base + "/" + name; }
+  };
+  struct Credential {
+    std::string name;
+    std::string path;  // absolute: the file that its content is read from
+  };
+  std::vector<Directory> directories;
+  std::vector<Credential> credentials;
+  std::string credentials_at;  // the directory that the child finds them in, once that is known
+};
+
 struct ChildKeys {
   std::optional<Identity> identity;
   std::vector<std::pair<std::string, std::string>> login;  // HOME, LOGNAME, SHELL, USER of the `user`, from passwd(5)
@@ -221,6 +238,7 @@ struct ChildKeys {
   std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
   KillMode kill_mode = KillMode::group;
   sandbox::Policy sandbox;
+  Belongings belongings;
 };
 
 // PROXY headers: `off` is 0, the others are the versions that are accepted, one bit each.

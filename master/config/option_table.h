@@ -74,6 +74,7 @@ enum class Type : std::uint8_t {
   names,           // a list of names of environment variables
   calls,           // a list of names of system calls
   paths,           // a list of absolute paths
+  directories,     // a relative path or a list of them
   ports,           // a list of numbers of ports
   environment,     // an object of strings
   exit_statuses,   // a list of 0 to 255
@@ -378,6 +379,14 @@ inline constexpr std::array kOptions{
     Option{Scope::child_keys, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
            "Environment variables to pass on from the daemon."},
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
+    Option{Scope::child_keys, "state_directory", Type::directories, kNone, {}, "",
+           "Directories below /var/lib that are made for it and stay."},
+    Option{Scope::child_keys, "runtime_directory", Type::directories, kNone, {}, "",
+           "Directories below /run that are made for it and removed after it."},
+    Option{Scope::child_keys, "logs_directory", Type::directories, kNone, {}, "",
+           "Directories below /var/log that are made for it and stay."},
+    Option{Scope::child_keys, "credentials", Type::environment, by_default("{}"), {}, "",
+           "Secret files whose contents it alone gets, by name."},
     Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
            "Which processes are signalled."},
     Option{Scope::child_keys, "sandbox", Type::object, by_default("\"basic\""), {}, sys::joined<sandbox::kPresetWords>, "How it is confined."},

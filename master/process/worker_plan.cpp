@@ -14,6 +14,7 @@
 #include "master/host/descriptor_limit.h"
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
+#include "master/process/credentials.h"
 #include "master/process/recycling.h"
 #include "master/process/source_rules.h"
 #include "master/sandbox/filter.h"
@@ -298,7 +299,9 @@ bool captures_errors(const config::Listener& listener) {
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
                                       std::uint32_t generation, const PlanOfLog& how) {
-  const config::ChildKeys& keys = listener.config().child;
+  config::Listener config = listener.config();
+  config.child = with_credentials(listener.path(), config.child);
+  const config::ChildKeys& keys = config.child;
   auto confinement = confinement_of(keys);
   if (!confinement) return confinement.error();
   ipc::PlanBuilder plan;
@@ -327,7 +330,7 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.root = plan.strings({keys.chroot});
   header.directory = plan.strings({keys.chdir});
   header.left_out = plan.strings(keys.unset_env);
-  if (!set_handlers(plan, listener.config())) return sys::Error{"plan", "too many handlers", E2BIG};
+  if (!set_handlers(plan, config)) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
   set_admission(plan, listener.config());
   header.wear = draw_wear(listener.config().recycling);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "master/host/clock.h"
+#include "master/process/credentials.h"
 #include "master/process/failure_text.h"
 #include "master/process/spawn.h"
 #include "master/process/strays.h"
@@ -145,6 +146,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
 
 sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
                                               RunId run) {
+  if (auto error = provide(listener.path(), listener.config().child)) return *error;
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
   sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));

@@ -68,8 +68,8 @@ struct WorkerProcess {
   bool shortage = false;          // it failed for want of processes or memory
   std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
   KillWatch watch;
-  std::optional<Instant> start_deadline;  // to be ready; of one that was asked because it has served enough: to leave
-  Instant ready_since{};  // of a worker that another program of the master has started: long ago
+  std::optional<Instant> start_deadline;    // to be ready; of one that was asked because it has served enough: to leave
+  Instant ready_since{};                    // of a worker that another program of the master has started: long ago
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   std::optional<std::uint32_t> user;        // that its connections run as; nothing: root's worker may become anybody
   sys::Fd channel;

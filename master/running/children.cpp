@@ -12,6 +12,7 @@
 #include "master/host/clock.h"
 #include "master/journal/exit_text.h"
 #include "master/process/background.h"
+#include "master/process/credentials.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
 #include "master/process/recycling.h"
@@ -94,7 +95,17 @@ void Children::watch(net::Listener& listener) {
   });
 }
 
+// Not while a connection may still use it.
+void Children::take_back(const net::Listener& listener) const {
+  if (!has_connections(listener)) process::take_back(listener.path(), listener.config().child);
+}
+
+void Children::take_back_all() const {
+  for (const net::Listener* listener : listeners_.all()) take_back(*listener);
+}
+
 void Children::forget(net::Listener& listener) {
+  take_back(listener);
   adoption_.forget(listener);
   errors_.forget(listener);
   workers_.logs().forget(listener);

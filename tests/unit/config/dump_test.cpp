@@ -149,6 +149,8 @@ void describe_child(std::ostream& out, const ChildKeys& keys) {
   for (const Rlimit& limit : keys.rlimits) out << limit.resource << '=' << limit.value << ' ';
   for (const auto& [name, value] : keys.file_env) out << name << '=' << value << ' ';
   for (const auto& [name, value] : keys.env) out << name << '=' << value << ' ';
+  for (const auto& one : keys.belongings.credentials) out << one.name << '=' << one.path << ' ';
+  for (const auto& one : keys.belongings.directories) out << static_cast<int>(one.kind) << one.path() << ' ';
   for (const auto* names : {&keys.pass_env, &keys.unset_env}) {
     for (const auto& name : *names) out << name << ' ';
     out << '\n';
