@@ -194,7 +194,7 @@ void Operations::restart(const std::string& path, Done done) {
 void Operations::begin_restart(Place request) {
   if (request->last) return begin_start(request);
   if (endings_.ends(request->path)) return over(request, is_draining(request->path));
-  operate(Operation::terminate_child, request, [this, request](ReplyError error) {
+  operate(Operation::withdraw_child, request, [this, request](ReplyError error) {
     if (error != ReplyError::none) return over(request, error);
     begin_start(request);
     begin_next();

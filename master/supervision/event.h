@@ -44,7 +44,8 @@ struct StopRequested {};    // the root must shut down
 // OTP: it starts several children at once, those already in the list as restart_child does and the others as
 // start_child does, and answers when each is ready or has failed. Nor is restart_group: an operator's restart of a
 // child together with what its supervisor's strategy ties to it, as far as that runs, in OTP's order and without being
-// counted.
+// counted. withdraw_child is terminate_child of a child that leaves for good or is about to be started again: if its
+// group restarts, the others are started without it.
 enum class Operation : std::uint8_t {
   terminate_child,
   restart_child,
@@ -53,7 +54,7 @@ enum class Operation : std::uint8_t {
   which_children,
   start_children,
   restart_group,
-  withdraw_child  // terminate_child, for good: a group that restarts does so without it
+  withdraw_child
 };
 // These do not wait for a child that is starting.
 [[nodiscard]] constexpr bool ends_starts(Operation operation) noexcept {

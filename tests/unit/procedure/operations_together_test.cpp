@@ -93,6 +93,21 @@ TEST_CASE("a restart waits for a restart with dependents, which it would leave d
   CHECK(rig.is_running("root/s/b"));
 }
 
+TEST_CASE("a restart amid the restart of its group leaves the others to be started") {
+  Rig rig(file_with(R"({"id":"s","type":"supervisor","strategy":"rest_for_one","children":[)" + process_entry("a") +
+                    "," + process_entry("b") + "]}"));
+  rig.start();
+  rig.system.conduct("root/s/a", Conduct::is_silent);
+  rig.end("root/s/a", killed_by(SIGKILL));
+  Asked restarted;
+  rig.operations.restart("root/s/a", restarted.done());
+  rig.system.conduct("root/s/a", Conduct::serves);
+  rig.end("root/s/a", killed_by(SIGTERM));
+  CHECK(restarted.is_done());
+  CHECK(rig.is_running("root/s/a"));
+  CHECK(rig.is_running("root/s/b"));
+}
+
 TEST_CASE("what two reloads discard is taken back at once, and both are answered") {
   Rig rig(file_with(listener_entry("echo")));
   rig.start();
