@@ -188,11 +188,10 @@ std::optional<sys::Error> provide(const std::string& path, const config::ChildKe
 
 void take_back(const std::string& path, const config::ChildKeys& keys) noexcept {
   remove_runtime_directories(keys);
-  take_credentials(path, keys);
+  take_credentials(path);
 }
 
-void take_credentials(const std::string& path, const config::ChildKeys& keys) noexcept {
-  if (keys.belongings.credentials.empty()) return;
+void take_credentials(const std::string& path) noexcept {
   const sys::Fd all(::open(all_credentials().c_str(), kDirectory));
   if (!all) return;
   const std::string own = std::to_string(getpid());

@@ -28,8 +28,8 @@ inline constexpr std::size_t kMaxCredential = 1 << 20;  // as systemd's
 [[nodiscard]] std::optional<sys::Error> give_credentials(const std::string& path, const config::ChildKeys& keys);
 // The child's directories, then its credentials.
 [[nodiscard]] std::optional<sys::Error> provide(const std::string& path, const config::ChildKeys& keys);
-// The child has ended for good.
-void take_credentials(const std::string& path, const config::ChildKeys& keys) noexcept;
+// The child has ended for good. Its keys may have been without credentials since a reload.
+void take_credentials(const std::string& path) noexcept;
 
 // The same, and its runtime directories.
 void take_back(const std::string& path, const config::ChildKeys& keys) noexcept;

@@ -1,5 +1,6 @@
 """Credentials: files that the master reads and whose contents one child alone gets."""
 
+import json
 import os
 import stat
 import unittest
@@ -47,6 +48,19 @@ class Credentials(ControlledTestCase):
         self.assertEqual(self.ask(daemon), SECRET)
         daemon.control.value("restart", "root/run")
         self.assertEqual(self.ask(daemon), "another")
+
+    def test_what_a_reload_has_taken_out_of_the_file_goes_with_the_daemon(self):
+        daemon = self.supervise(self.handler(workers=1, credentials={"key": self.secret()}))
+        self.assertEqual(self.ask(daemon), SECRET)
+        with open(daemon.config_path) as file:
+            config = json.load(file)
+        del config["supervisor"]["children"][0]["credentials"]
+        with open(daemon.config_path, "w") as file:
+            json.dump(config, file)
+        daemon.control.value("reload")
+        self.assertEqual(self.ask(daemon), "")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertFalse(os.path.exists(os.path.dirname(self.directory_of(daemon, "root/run"))))
 
     def test_it_is_readable_where_files_are_restricted(self):
         sandbox = {"preset": "basic", "paths": {"read": ["/usr", "/lib", "/lib64", "/bin", "/etc"],

@@ -60,9 +60,9 @@ TEST_CASE("credentials are given as files, anew at each start, and taken back") 
   CHECK_FALSE(give_credentials(kNode, keys));
   CHECK(content_of(at + "/tls.key") == "another");
   CHECK_FALSE(fs::exists(at + "/empty"));
-  take_credentials(kNode, keys);
+  take_credentials(kNode);
   CHECK_FALSE(fs::exists(at));
-  take_credentials(kNode, keys);
+  take_credentials(kNode);
 }
 
 TEST_CASE("credentials belong to the user of the child") {
@@ -80,7 +80,7 @@ TEST_CASE("credentials belong to the user of the child") {
     CHECK(status.st_uid == 12345);
     CHECK(status.st_gid == 54321);
   }
-  take_credentials(kNode, keys);
+  take_credentials(kNode);
 }
 
 TEST_CASE("an error names the key and the file") {
@@ -100,7 +100,7 @@ TEST_CASE("an error names the key and the file") {
   CHECK(text_with(large) == "read credentials.tls.key, " + large + ": File too large");
   fs::resize_file(large, kMaxCredential);
   CHECK(text_with(large).empty());
-  take_credentials(kNode, keys);
+  take_credentials(kNode);
 }
 
 TEST_CASE("the child cannot make the master write elsewhere") {
@@ -118,7 +118,7 @@ TEST_CASE("the child cannot make the master write elsewhere") {
   CHECK_FALSE(give_credentials(kNode, keys));
   CHECK(content_of(victim) == "kept");
   CHECK(content_of(at + "/key") == "x");
-  take_credentials(kNode, keys);
+  take_credentials(kNode);
 }
 
 TEST_CASE("the directory is named in the environment, and readable where files are restricted") {

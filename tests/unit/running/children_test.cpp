@@ -179,6 +179,17 @@ TEST_CASE("a worker that the master has asked to leave has retired, and is repla
   CHECK(rig.is_running("root/echo"));
 }
 
+TEST_CASE("a worker that asks to be replaced serves for a moment first, however often it asks") {
+  Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_accepts":1)")));
+  rig.start();
+  for (int i = 0; i < 100; ++i) {
+    rig.system.at("root/echo/1").say(ipc::Worn{});
+    rig.settle();
+  }
+  CHECK(rig.system.started("root/echo/1") == 1);
+  CHECK(rig.count("worker_recycled") == 0);
+}
+
 TEST_CASE("a fork that fails on a restart, of a worker or a process, is not counted and is tried again") {
   Rig rig(file_with(listener_entry("echo", R"("workers":1,"max_restarts":1)") + "," + process_entry("db"), "",
                     R"("max_restarts":1)"));
