@@ -12,6 +12,7 @@
 #include "master/host/clock.h"
 #include "master/procedure/signals.h"
 #include "master/procedure/startup.h"
+#include "master/process/proc_walk.h"
 #include "worker/log/log.h"
 #include "worker/sys/signal.h"
 
@@ -33,6 +34,7 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       narrator_(events_),
       later_(loop_),
       catalogue_(std::move(config), std::move(effective)),
+      users_(catalogue_, process::is_user_running),
       listeners_(options_.inherited),
       engine_(config::tree_of_config(catalogue_.config().root), static_cast<std::uint64_t>(getpid()), now, *this),
       children_(loop_, system_, listeners_, narrator_,
@@ -46,16 +48,16 @@ Daemon::Daemon(config::Config config, std::string effective, DaemonOptions optio
       places_(loop_, listeners_, now),
       endings_(
           loop_, engine_, listeners_, children_, narrator_, [this] { return stop_times(); }, now),
-      operations_(engine_, catalogue_, listeners_, endings_, narrator_),
+      operations_(engine_, catalogue_, users_, listeners_, endings_, narrator_),
       scaling_(engine_, catalogue_, listeners_, later_),
       readiness_(engine_, listeners_, narrator_, options_.ready_fd, [this] { on_ready(); }),
       shutdown_(loop_, engine_, listeners_, children_, narrator_, stop_times(),
                 {[this](Phase phase) { on_phase(phase); }, [this] { finish(); }}, now),
-      reload_(loop_, {engine_, catalogue_, listeners_, children_, later_, operations_, scaling_, log_}, events_,
+      reload_(loop_, {engine_, catalogue_, users_, listeners_, children_, later_, operations_, scaling_, log_}, events_,
               services_.manager(), reload_surroundings()),
       upgrade_(loop_,
-               {engine_, catalogue_, listeners_, children_, later_, endings_, operations_, readiness_, log_, services_,
-                reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
+               {engine_, catalogue_, users_, listeners_, children_, later_, endings_, operations_, readiness_, log_,
+                services_, reload_, events_, narrator_, options_.inherited, options_.pid_file, started_},
                upgrade_surroundings()),
       methods_({loop_,       engine_,   catalogue_,       listeners_, children_, later_,   endings_, readiness_,
                 operations_, scaling_,  shutdown_,        log_,       reload_,   upgrade_, places_,  events_,
@@ -183,7 +185,11 @@ int Daemon::run() {
   }
   if (const int status = open_control(); status != 0) return status;
   places_.use(catalogue_.config());
-  const config::Node& root = catalogue_.config().root;
+  config::Node& root = *catalogue_.find_in_config("root");
+  if (const std::string problem = users_.assign(root, "root"); !problem.empty()) {
+    log::Line(log::Level::error, "root").text(problem).write();
+    return kSystemError;
+  }
   if (const int status = procedure::open_listeners(listeners_, root, options_.inherited, services_.manager())) {
     return status;
   }

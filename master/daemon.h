@@ -38,6 +38,7 @@
 #include "master/running/engine.h"
 #include "master/running/later.h"
 #include "master/running/listeners.h"
+#include "master/running/pool_users.h"
 #include "master/upgrade/take_over.h"
 #include "master/upgrade/upgrade.h"
 #include "worker/loop/loop.h"
@@ -110,6 +111,7 @@ class Daemon final : public upgrade::Heir, private running::Engine::Effects {
   journal::Narrator narrator_;
   running::Later later_;
   running::Catalogue catalogue_;
+  running::PoolUsers users_;
   running::Listeners listeners_;
   running::Engine engine_;
   running::Children children_;

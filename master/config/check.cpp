@@ -14,6 +14,7 @@
 #include "master/config/share.h"
 #include "master/config/size.h"
 #include "master/config/synonyms.h"
+#include "master/config/uid_range.h"
 
 namespace bulkhead::config {
 namespace {
@@ -107,6 +108,10 @@ bool not_empty(const Option&, const Value& value) {
   return !value.text.empty();
 }
 
+bool uids_fit(const Option&, const Value& value) {
+  return parse_uid_range(value.text).has_value();
+}
+
 bool list_not_empty(const Option&, const Value& value) {
   return !value.items.empty();
 }
@@ -155,6 +160,8 @@ constexpr std::array kRules{
     TypeRule{Type::id, Kind::string, id_fits},
     TypeRule{Type::account, Kind::string, not_empty},
     TypeRule{Type::accounts, Kind::array, anything, Kind::string, not_empty, "a name or a number in a string"},
+    TypeRule{Type::user, Kind::string, not_empty},
+    TypeRule{Type::uids, Kind::string, uids_fit},
     TypeRule{Type::command, Kind::array, list_not_empty},  // elements: command.cpp
     TypeRule{Type::listen, Kind::array, list_not_empty},   // elements: socket_reader.cpp
     TypeRule{Type::networks, Kind::array},                 // elements: admission_reader.cpp
@@ -281,6 +288,7 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   const bool alone_or_list =
       option.type == Type::listen || option.type == Type::networks || option.type == Type::directories;
   if (alone_or_list && value.kind == Kind::string) return out;
+  if (option.type == Type::user && value.kind == Kind::object) return out;
   const bool number_or_text = option.type == Type::size || option.type == Type::share;
   if (number_or_text && value.kind == Kind::number && integer_fits(option, value)) return out;
   if (value.kind != rule.kind || !rule.rule(option, value)) {

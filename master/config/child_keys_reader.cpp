@@ -12,6 +12,7 @@
 #include "master/config/foresight.h"
 #include "master/config/paths.h"
 #include "master/config/sandbox_reader.h"
+#include "master/config/uid_pool.h"
 
 namespace bulkhead::config {
 namespace {
@@ -98,6 +99,10 @@ void set_chroot(Context& context, ChildKeys& keys, const Entry& entry) {
   if (!problem.empty()) blame(fmt::format("cannot change the root to {}: {}", in_quotes(keys.chroot), problem));
 }
 
+void set_user_pool(Context& context, ChildKeys& keys, const Entry& entry) {
+  keys.user_pool = usable_pool(context, entry);
+}
+
 void set_env(Context&, ChildKeys& keys, const Entry& entry) {
   for (const Member& member : entry.value.members) keys.env.emplace_back(member.key, member.value.text);
 }
@@ -108,9 +113,15 @@ void set_env_file(Context& context, ChildKeys& keys, const Entry& entry) {
   keys.file_env = read_env_file(context, entry, entry.effective.text);
 }
 
+constexpr std::array kUserSetters{Setter<ChildKeys>{"pool", set_user_pool}};
+static_assert(covers(kUserSetters, Scope::user));
+
+void set_user(Context& context, ChildKeys& keys, const Entry& entry) {
+  if (entry.value.kind == Value::Kind::object) read_object(context, entry, Scope::user, kUserSetters, keys, "in user");
+}
+
 constexpr std::array kChildKeysSetters{
-    Setter<ChildKeys>{"user", [](Context&, ChildKeys&,
-                                 const Entry&) {}},  // user, group and groups are read together: see read_child_keys
+    Setter<ChildKeys>{"user", set_user},  // the rest is read with group and groups: see read_child_keys
     Setter<ChildKeys>{"group", [](Context&, ChildKeys&, const Entry&) {}},
     Setter<ChildKeys>{"groups", [](Context&, ChildKeys&, const Entry&) {}},
     Setter<ChildKeys>{"umask",
@@ -164,7 +175,7 @@ void read_child_keys(Context& context, const Section& section, WithoutUser witho
                      Value& effective) {
   read_options(context, section, Scope::child_keys, kChildKeysSetters, keys, effective);
   const auto account = account_of(context, section);
-  keys.identity = read_identity(context, section, account, without_user);
+  keys.identity = read_identity(context, section, account, keys.user_pool, without_user);
   if (account) keys.login = login_variables(*account);
   allow_directories(keys);
   check_belongings(context, section, keys);

@@ -17,6 +17,7 @@
 #include "master/config/section.h"
 #include "master/config/tree_reader.h"
 #include "master/config/trust.h"
+#include "master/config/uid_pool.h"
 #include "master/config/variables.h"
 
 namespace bulkhead::config {
@@ -47,6 +48,10 @@ constexpr std::array kDaemonSetters{
     Setter<Config>{"reserved_connections",
                    [](Context&, Config& config, const Entry& e) {
                      if (e.given) config.reserved_connections = as_integer(e.value);
+                   }},
+    Setter<Config>{"uid_pool",
+                   [](Context& context, Config& config, const Entry& e) {
+                     config.uid_pool = context.pools().of_daemon = read_uid_pool(context, e);
                    }},
 };
 static_assert(covers(kDaemonSetters, Scope::daemon));

@@ -13,6 +13,7 @@
 
 #include "master/config/network.h"
 #include "master/config/share.h"
+#include "master/config/uid_range.h"
 #include "master/sandbox/policy.h"
 #include "master/supervision/child_spec.h"
 #include "worker/log/log.h"
@@ -142,10 +143,19 @@ struct Listener;
 
 // The identity that a process runs as. Absent: the identity of the daemon.
 struct Identity {
+  // One of the range, which running/pool_users.h chooses. Until then `uid` is the first of the range, which may be
+  // another listener's: nothing runs as it.
+  struct Pool {
+    UidRange range;
+    bool gives_group = true;  // the group of the same number
+    bool assigned = false;
+  };
+
   std::string name;  // as written or looked up, for messages
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::vector<std::uint32_t> groups;  // supplementary groups
+  std::vector<std::uint32_t> groups{};  // supplementary groups
+  std::optional<Pool> pool{};
 };
 
 // The treatment of a client for which a listener has no room.
@@ -221,6 +231,7 @@ struct Belongings {
 };
 
 struct ChildKeys {
+  std::optional<UidRange> user_pool;  // as configured; `identity` is one of it
   std::optional<Identity> identity;
   std::vector<std::pair<std::string, std::string>> login;  // HOME, LOGNAME, SHELL, USER of the `user`, from passwd(5)
   std::uint32_t umask = 022;
@@ -381,6 +392,7 @@ struct Config {
   Duration close_spread{};
   std::optional<std::uint32_t> max_connections;       // over all listeners; absent: "unlimited"
   std::optional<std::uint32_t> reserved_connections;  // as given; see reserved_places()
+  std::optional<UidRange> uid_pool;                   // absent: "none", or it cannot be used
   std::string pid_file;                               // absolute; empty: none
   Log log;
   Control control;

@@ -14,6 +14,13 @@
 
 namespace bulkhead::config {
 
+// See uid_pool.h.
+struct PoolsInUse {
+  std::optional<UidRange> of_daemon;
+  std::string default_problem;                  // why it cannot be used; empty: it can, or has been told
+  std::map<UidRange, std::uint64_t> listeners;  // how many take one of the range
+};
+
 class Context {
  public:
   // `directory` is absolute: relative paths are relative to it, in included files too.
@@ -84,6 +91,7 @@ class Context {
   // Variables of the files that have been read, by path.
   using Variables = std::vector<std::pair<std::string, std::string>>;
   [[nodiscard]] std::map<std::string, Variables>& env_files() { return env_files_; }
+  [[nodiscard]] PoolsInUse& pools() { return pools_; }
 
   // Names that may be used only once: the first caller to claim `what` in `room` gets it and an empty answer; later
   // callers get the place of the first, in words.
@@ -131,6 +139,7 @@ class Context {
   std::vector<Found> warnings_;
   std::vector<Mentioned> mentioned_;
   bool needs_root_ = false;
+  PoolsInUse pools_;
   std::map<std::string, Variables> env_files_;
   int claimants_disabled_ = 0;  // children around what is being read that are disabled
   std::map<std::string, Place> claimed_;

@@ -47,6 +47,11 @@ std::uint64_t number_in(const char* file, std::uint64_t otherwise) {
   return std::ifstream(file) >> out ? out : otherwise;
 }
 
+std::string text_in(const char* file) {
+  std::ifstream stream(file);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
 class ThisHost : public Host {
  public:
   bool foresees(Foreseen /*what*/) const override { return true; }
@@ -56,6 +61,10 @@ class ThisHost : public Host {
     const std::uint64_t first = number_in("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
     if (address.port != 0 && address.port < first && !has_capability(CAP_NET_BIND_SERVICE)) return EACCES;
     return why_not_local(address, freebind);
+  }
+  UsersAndGroups users_and_groups() const override {
+    return {{text_in("/etc/passwd"), text_in("/etc/subuid"), text_in("/proc/self/uid_map")},
+            {text_in("/etc/group"), text_in("/etc/subgid"), text_in("/proc/self/gid_map")}};
   }
   long landlock_version() const override { return confine::landlock_version(); }
   std::uint32_t user_id() const override { return geteuid(); }
@@ -144,6 +153,7 @@ class PatientHost final : public ThisHost {
   std::uint64_t most_descriptors() const override { return kUnlimited; }
   Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }
+  UsersAndGroups users_and_groups() const override { return {}; }
   bool knows_env_files() const override { return true; }
   std::size_t largest_text() const override { return std::numeric_limits<std::size_t>::max(); }
 };

@@ -83,6 +83,8 @@ class Host {
   [[nodiscard]] virtual bool has_capability(int /*capability*/) const { return true; }  // capabilities(7)
   // Why bind(2) refuses an address of this system's network: EADDRNOTAVAIL, EACCES, EAFNOSUPPORT or ENODEV; else 0.
   [[nodiscard]] virtual int bind_error(const ListenAddress& /*address*/, bool /*freebind*/) const { return 0; }
+  // What gives numbers of users and groups to others. Nothing, where a configuration that is in effect is read again.
+  [[nodiscard]] virtual UsersAndGroups users_and_groups() const { return {}; }
   // The variables of the files that `env_file` names are known from before, so problems of these files do not matter.
   [[nodiscard]] virtual bool knows_env_files() const { return false; }
   [[nodiscard]] virtual std::size_t largest_text() const { return kMaxFileSize; }  // bytes of a configuration

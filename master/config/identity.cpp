@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "master/config/uid_pool.h"
+
 namespace bulkhead::config {
 namespace {
 
@@ -63,6 +65,10 @@ class Reading {
                                            host.user_id()));
       }
     }
+    if (wants_pool()) {
+      blame_for_root("user",
+                     fmt::format("only root can run it as another user; the daemon runs as user {}", host.user_id()));
+    }
     if (const auto gid = group(); gid && *gid != host.group_id()) {
       blame_for_root("group",
                      fmt::format("only root can change the group; the daemon runs as group {}", host.group_id()));
@@ -87,20 +93,33 @@ class Reading {
     return std::nullopt;
   }
 
+  [[nodiscard]] bool wants_pool() const {
+    const Member* const user = section_.object.find("user");
+    return user != nullptr && user->value.kind == Value::Kind::object;
+  }
+
+  Identity of_pool(const UidRange& range) { return user_of_pool(context_, section_, range, group(), groups({})); }
+
   std::optional<Identity> without_user(WithoutUser rule) {
     const auto gid = group();
-    if (rule == WithoutUser::nobody) return Identity{"nobody", kNobody, gid.value_or(kNobody), groups({})};
-    if (rule == WithoutUser::refuse && section_.object.find("user") == nullptr) {
-      context_.report(section_.at, section_.pointer,
-                      "an exec or module handler of a daemon started as root needs an explicit \"user\" (\"user\": "
-                      "\"root\" keeps root)");
+    if (section_.object.find("user") != nullptr) return std::nullopt;  // already reported by the check of its row
+    if (rule == WithoutUser::pool || rule == WithoutUser::only_pool) {
+      if (auto one = user_of_daemon_pool(context_, section_, gid, groups({}))) return one;
     }
+    if (rule == WithoutUser::pool) return Identity{"nobody", kNobody, gid.value_or(kNobody), groups({})};
+    if (rule == WithoutUser::only_pool) refuse("a module handler of a daemon started as root and without a uid_pool");
+    if (rule == WithoutUser::refuse) refuse("an exec handler of a daemon started as root");
     const bool asked = gid || section_.object.find("groups") != nullptr;
     if (rule == WithoutUser::unchanged && asked) return Identity{"root", 0, gid.value_or(0), groups({gid.value_or(0)})};
     return std::nullopt;
   }
 
  private:
+  void refuse(std::string_view what) {
+    context_.report(section_.at, section_.pointer,
+                    fmt::format("{} needs an explicit \"user\" (\"user\": \"root\" keeps root)", what));
+  }
+
   Context& context_;
   const Section& section_;
 };
@@ -145,13 +164,18 @@ std::vector<std::pair<std::string, std::string>> login_variables(const Account& 
 }
 
 std::optional<Identity> read_identity(Context& context, const Section& section, const std::optional<Account>& account,
-                                      WithoutUser without_user) {
+                                      const std::optional<UidRange>& pool, WithoutUser without_user) {
   Reading reading(context, section);
+  if (without_user == WithoutUser::unchanged && reading.wants_pool()) {
+    reading.blame("user", "a pool is for listeners: expected a name or a number in a string");
+    return std::nullopt;
+  }
   if (!context.as_root()) {
     reading.check_unprivileged(account);
     return std::nullopt;
   }
   if (const std::string* text = account_text(section, "user")) return reading.as_user(*text, account);
+  if (pool) return reading.of_pool(*pool);
   return reading.without_user(without_user);
 }
 

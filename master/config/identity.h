@@ -13,19 +13,21 @@ namespace bulkhead::config {
 
 // The rule when `user` is absent and the daemon runs as root.
 enum class WithoutUser : std::uint8_t {
-  nobody,    // a built-in handler: 65534
-  refuse,    // a program for clients: root must be configured explicitly
-  unchanged  // a process: the daemon's identity
+  pool,       // built-in handlers: one of daemon.uid_pool, and without a pool 65534
+  only_pool,  // and modules: one of the pool; without a pool a user must be configured explicitly
+  refuse,     // a program for clients: root must be configured explicitly
+  unchanged   // a process: the daemon's identity
 };
 
 // The account that `user` of `section` names; empty without `user`, and for a number that the user database does not
 // have. The database may be remote: it is asked once for each section.
 [[nodiscard]] std::optional<Account> account_of(const Context& context, const Section& section);
 
-// Reads `user`, `group` and `groups` of `section`; `account` is that of `user`. Empty: the process keeps the daemon's
-// identity, which is the only possibility without root.
+// Reads `user`, `group` and `groups` of `section`; `account` is that of `user`, and `pool` that of a `user` which is
+// one of a pool. Empty: the process keeps the daemon's identity, which is the only possibility without root.
 [[nodiscard]] std::optional<Identity> read_identity(Context& context, const Section& section,
-                                                    const std::optional<Account>& account, WithoutUser without_user);
+                                                    const std::optional<Account>& account,
+                                                    const std::optional<UidRange>& pool, WithoutUser without_user);
 
 // HOME, LOGNAME, SHELL and USER of an account.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> login_variables(const Account& account);

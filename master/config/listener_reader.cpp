@@ -254,6 +254,13 @@ void move_shutdown_to_connections(Node& node) {
   }
 }
 
+WithoutUser without_user(const Listener& listener) {
+  const bool executes = std::ranges::any_of(
+      listener.handlers, [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
+  if (executes) return WithoutUser::refuse;
+  return has_modules(listener) ? WithoutUser::only_pool : WithoutUser::pool;
+}
+
 }  // namespace
 
 std::string name_of(const Handler& handler) {
@@ -299,11 +306,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   check_admission(context, section, *node.listener);
   check_looks(context, section, *node.listener);
   check_variables(context, section);
-  const auto& handlers = node.listener->handlers;
-  const bool built_in = std::all_of(handlers.begin(), handlers.end(),
-                                    [](const Handler& handler) { return std::holds_alternative<BuiltIn>(handler); });
-  read_child_keys(context, section, built_in ? WithoutUser::nobody : WithoutUser::refuse, node.listener->child,
-                  effective);
+  read_child_keys(context, section, without_user(*node.listener), node.listener->child, effective);
   check_env_file(context, section, node.listener->child);
   check_root(context, section, *node.listener);
   check_kill_mode(context, section, *node.listener);

@@ -34,6 +34,7 @@ enum class Scope : std::uint8_t {
   module,   // a handler that is a library
   process,
   child_keys,
+  user,  // a user of a pool
   rlimits,
   sandbox,
   system_calls,
@@ -64,6 +65,8 @@ enum class Type : std::uint8_t {
   id,
   account,         // a user or group, by name or number
   accounts,        // a list of groups
+  user,            // an account, or an object of Scope::user
+  uids,            // a range of numbers of users
   command,         // argv
   listen,          // one address or a list of them
   networks,        // one network or a list of them
@@ -166,6 +169,8 @@ inline constexpr std::array kOptions{
     Option{Scope::daemon, "reserved_connections", Type::integer,
            computed("a tenth of max_connections, rounded up, at most 16; 0 if no listener is reserved"),
            {0, 1'000'000}, "", "How many of max_connections only reserved listeners may use."},
+    Option{Scope::daemon, "uid_pool", Type::uids, by_default("\"1900000000-1900065535\""), {}, "none",
+           "Users for listeners that have no user: each gets one of its own."},
 
     Option{Scope::control, "socket", Type::path, computed("see CONTROL SOCKET"), {}, "",
            "Path of the control socket."},
@@ -356,7 +361,8 @@ inline constexpr std::array kOptions{
     Option{Scope::process, "log_rate_limit", Type::integer, by_default("\"unlimited\""), {1, 1'000'000}, "unlimited",
            "Most lines of its output that are logged in a second."},
 
-    Option{Scope::child_keys, "user", Type::account, computed("see USERS"), {}, "", "User to run as."},
+    Option{Scope::child_keys, "user", Type::user, computed("see USERS"), {}, "", "User to run as."},
+    Option{Scope::user, "pool", Type::uids, kRequired, {}, "", "Users of which a listener gets one of its own."},
     Option{Scope::child_keys, "group", Type::account, computed("the primary group of user"), {}, "",
            "Group to run as."},
     Option{Scope::child_keys, "groups", Type::accounts, computed("those of user"), {}, "", "Supplementary groups."},

@@ -102,6 +102,8 @@ Value type_schema(const Option& option) {
     case Type::file_mode: return matching("^0?[0-7]{3}$");
     case Type::id: return matching("^[A-Za-z0-9_.-]{1,64}$");
     case Type::accounts: return list_of(some_text(), true);
+    case Type::user: return any_of({some_text(), reference(scope_text(Scope::user))});
+    case Type::uids: return matching("^[1-9][0-9]{0,9}-[1-9][0-9]{0,9}$");
     case Type::command: return list_of(of_type("string"), false);
     case Type::networks: return any_of({some_text(), list_of(some_text(), true)});
     case Type::banner: return object({{"type", text("string")}, {"maxLength", number_value("4096")}});
@@ -179,7 +181,7 @@ Value definitions() {
     const std::string name(definition_of(option));
     if (out.find(name) == nullptr) add_member(out, name, object_schema(scopes, ""));
   }
-  for (const Scope scope : {Scope::rate, Scope::rule}) {
+  for (const Scope scope : {Scope::rate, Scope::rule, Scope::user}) {
     add_member(out, std::string(scope_text(scope)), object_schema({scope}, ""));
   }
   return out;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "master/control/answers.h"
+#include "master/control/snapshot.h"
 #include "master/journal/event_ring.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
@@ -57,7 +58,8 @@ ordered_json connection_json(const net::Listener& listener, std::uint32_t index,
                    {"started", started_text(age)},
                    {"age_seconds", seconds_of(age)},
                    {"handler", listener.handler_name(slot.generation, slot.handler)},
-                   {"generation", slot.generation}};
+                   {"generation", slot.generation},
+                   {"uid", uid_of(listener.config().child)}};
   if (slot.real_peer.family != AF_UNSPEC) out["real_peer"] = ipc::PeerText(slot.real_peer).view();
   return out;
 }

@@ -182,7 +182,8 @@ void Methods::add(const Params& params, Reply reply) {
   }
   running::AddedChild origin;
   origin.supervisor = supervisor;
-  origin.text = running::text_with(params.at("child").get<std::string>(), view->spec->flags.auto_shutdown);
+  origin.text = running::text_with(params.at("child").get<std::string>(), view->spec->flags.auto_shutdown,
+                                   parts_.catalogue.config().uid_pool);
   origin.file = params.value("file", "child");
   origin.directory = params.value("directory", "/");
   config::Loaded loaded = config::parse(origin.text, origin.file, origin.directory);

@@ -178,9 +178,9 @@ void Methods::sandbox(const Params& params, Reply reply) {
   const config::Node* const entry = parts_.catalogue.at(node->spec->tag);
   const config::ChildKeys* const keys = entry == nullptr ? nullptr : config::child_keys_of(*entry);
   if (keys == nullptr) return reply(refused(path + " has no sandbox: only listeners and processes have one"));
-  const std::uint32_t uid = keys->identity ? keys->identity->uid : geteuid();
+  const std::uint32_t uid = uid_of(*keys);
   const sandbox::Setting setting{entry->listener.has_value(), uid == 0, keys->identity ? keys->identity->name : "",
-                                 confine::landlock_version()};
+                                 confine::landlock_version(), keys->identity && keys->identity->pool};
   ordered_json walls = ordered_json::array();
   for (const sandbox::Wall& wall : sandbox::walls_of(keys->sandbox, setting)) {
     walls.push_back({{"wall", wall.name},

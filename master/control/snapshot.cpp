@@ -1,5 +1,7 @@
 #include "master/control/snapshot.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -62,6 +64,8 @@ void add_leaf(const World& world, const NodeView& view, ordered_json& out) {
   if (!run) return;
   if (run->waits_for_group) return;
   out["pid"] = run->pid;
+  const config::Node* const node = view.spec->type == NodeType::process ? world.catalogue.at(view.spec->tag) : nullptr;
+  if (node != nullptr && node->process) out["uid"] = uid_of(node->process->child);
   if (const auto left = killed_in(view)) out["killed_in_seconds"] = *left;
   if (!run->status.empty()) out["status"] = run->status;
 }
@@ -157,6 +161,7 @@ void add_supervisor(const World& world, const NodeView& view, const Differences&
     const auto waits = [](const net::ListeningSocket& socket) { return socket.waiting; };
     const bool waiting = listener.is_open() && std::ranges::all_of(listener.sockets(), waits);
     if (waiting && view.state == NodeState::running) out["state"] = kNodeStateWords.text(NodeState::waiting);
+    out["uid"] = uid_of(listener.config().child);
     out["suspended"] = listener.gate().is_held_by(net::Gate::Holder::operators);
     if (const auto phase = net::phase_name(listener.end_phase()); !phase.empty()) out["phase"] = phase;
     if (const auto ends = listener.phase_ends()) out["phase_ends_in_seconds"] = std::max(0.0, seconds(*ends - now()));
@@ -216,6 +221,10 @@ ordered_json node_json(const World& world, const Differences& differences, NodeI
 static bool is_oneshot(const World& world, const NodeView& view) {
   const config::Node* const node = view.spec->type == NodeType::process ? world.catalogue.at(view.spec->tag) : nullptr;
   return node != nullptr && node->process && node->process->oneshot;
+}
+
+std::uint32_t uid_of(const config::ChildKeys& keys) {
+  return keys.identity ? keys.identity->uid : geteuid();
 }
 
 std::string_view state_text(const World& world, const NodeView& view) {

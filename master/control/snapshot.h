@@ -24,6 +24,9 @@ struct World {
   std::optional<procedure::Places::Figures> places{};
 };
 
+// Who its processes run as.
+[[nodiscard]] std::uint32_t uid_of(const config::ChildKeys& keys);
+
 // {"used","max","reserved"}, of daemon.max_connections.
 [[nodiscard]] nlohmann::ordered_json places_json(const procedure::Places::Figures& places);
 

@@ -106,6 +106,8 @@ std::string details_of(const Json& node) {
   } else if (member_flag(node, "suspended")) {
     out += ", suspended";
   }
+  const Json& uid = member(node, "uid");
+  if (uid.is_number() && uid != 0) out += ", uid " + member_text(node, "uid");
   return out + connections_of(node);
 }
 

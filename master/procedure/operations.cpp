@@ -344,6 +344,9 @@ void Operations::begin_add(Place request) {
   request->anew = !engine_.has(request->path);
   if (!request->anew) return begin_to_start(request, config::tree_of_config(*request->node));
   catalogue_.remove_added(request->path);  // one that has ended with its supervisor
+  if (const std::string problem = users_.assign(*request->node, request->path); !problem.empty()) {
+    return over(request, negative(ReplyError::start_failed, problem));
+  }
   const config::Node& entry = catalogue_.add(std::move(*request->node), request->child);
   if (const auto error = listeners_.add(entry, request->path)) {
     forget(request->path);

@@ -20,15 +20,21 @@
 #include "master/running/catalogue.h"
 #include "master/running/engine.h"
 #include "master/running/listeners.h"
+#include "master/running/pool_users.h"
 
 namespace bulkhead::procedure {
 
 class Operations {
  public:
   // All references must outlive it.
-  Operations(running::Engine& engine, running::Catalogue& catalogue, running::Listeners& listeners, Endings& endings,
-             journal::Narrator& narrator)
-      : engine_(engine), catalogue_(catalogue), listeners_(listeners), endings_(endings), narrator_(narrator) {}
+  Operations(running::Engine& engine, running::Catalogue& catalogue, running::PoolUsers& users,
+             running::Listeners& listeners, Endings& endings, journal::Narrator& narrator)
+      : engine_(engine),
+        catalogue_(catalogue),
+        users_(users),
+        listeners_(listeners),
+        endings_(endings),
+        narrator_(narrator) {}
 
   // A listener is drained first, without a lame duck, as at the daemon's stop; any other node is just stopped.
   void stop(const std::string& path, Done done);
@@ -118,6 +124,7 @@ class Operations {
 
   running::Engine& engine_;
   running::Catalogue& catalogue_;
+  running::PoolUsers& users_;
   running::Listeners& listeners_;
   Endings& endings_;
   journal::Narrator& narrator_;

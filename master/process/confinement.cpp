@@ -18,6 +18,7 @@ bool mounts_nothing(const sandbox::Policy& policy) {
 sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   ipc::Confinement out;
   if (const auto& who = keys.identity) {
+    if (who->pool && !who->pool->assigned) return sys::Error{"confine", "no user of the pool", EINVAL};
     if (who->groups.size() > ipc::kMaxGroups) return sys::Error{"confine", "too many groups of the user", E2BIG};
     out.has_identity = 1;
     out.uid = who->uid;

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 
 #include "worker/sys/fd.h"
@@ -32,5 +33,8 @@ class GroupScan {
   sys::Fd proc_;
   pid_t member_ = 0;
 };
+
+// Whether a process that we can see has this real user; a zombie has, too. The kernel looks, in microseconds.
+[[nodiscard]] bool is_user_running(std::uint32_t uid) noexcept;
 
 }  // namespace bulkhead::process

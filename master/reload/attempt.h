@@ -21,12 +21,14 @@
 #include "master/running/later.h"
 #include "master/running/lifeline.h"
 #include "master/running/listeners.h"
+#include "master/running/pool_users.h"
 
 namespace bulkhead::reload {
 
 struct Parts {
   running::Engine& engine;
   running::Catalogue& catalogue;
+  running::PoolUsers& users;
   running::Listeners& listeners;
   running::Children& children;
   running::Later& later;

@@ -51,8 +51,9 @@ Reload::Result Reload::check(const std::string& file) const {
 }
 
 Reload::Result Reload::diff(const std::string& file) const {
-  const config::Loaded loaded = load(file);
+  config::Loaded loaded = load(file);
   if (!loaded.config) return {config::texts_of(loaded.problems), {}};
+  parts_.users.recall(loaded.config->root, "root");
   ReloadPlan planned = plan(loaded.effective, *loaded.config, false);
   std::vector<Difference> left = left_by(planned, differences(look(), &*loaded.config));
   return {{},
@@ -153,6 +154,7 @@ void Reload::run() {
   warnings_ = config::texts_of(loaded.warnings);
   auto config = std::make_shared<config::Config>(std::move(*loaded.config));
   keep_what_stays(*config);
+  if (std::string problem = parts_.users.assign(config->root, "root"); !problem.empty()) return reject({problem});
   ReloadPlan planned = plan(loaded.effective, *config, wishes.reset);
   attempt(std::move(config), std::move(loaded.effective), std::move(planned), wishes.reset);
 }

@@ -93,6 +93,7 @@ void Reload::run_back() {
   const Former former = confirmation_.unconfirmed()->before;
   auto config = std::make_shared<config::Config>(*former.config);
   keep_what_stays(*config);
+  if (std::string problem = parts_.users.assign(config->root, "root"); !problem.empty()) return reject({problem});
   ReloadPlan planned = plan(former.effective, *config, false);
   attempt(std::move(config), former.effective, std::move(planned), false);
 }

@@ -43,8 +43,10 @@ auto origins_of(const List& list) {
 
 }  // namespace
 
-std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor) {
-  std::string out = R"({"supervisor":{"auto_shutdown":")";
+std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor,
+                      const std::optional<config::UidRange>& uid_pool) {
+  std::string out = R"({"daemon":{"uid_pool":")" + (uid_pool ? config::text_of(*uid_pool) : "none");
+  out += R"("},"supervisor":{"auto_shutdown":")";
   out += supervision::kAutoShutdownWords.text(of_supervisor);
   out += R"(","children":[)";
   out += child;
@@ -165,7 +167,8 @@ void Catalogue::leave(const std::string& path) {
   const config::Node* const supervisor = find_in_config(supervision::parent_of(path));
   if (node == nullptr || supervisor == nullptr) return;
   stays(path);
-  const std::string text = text_with(entry_in(effective_, path).dump(), supervisor->spec.flags.auto_shutdown);
+  const std::string text =
+      text_with(entry_in(effective_, path).dump(), supervisor->spec.flags.auto_shutdown, config_->uid_pool);
   leaving_.push_back({std::shared_ptr<const config::Node>(config_, node),
                       {supervision::parent_of(path), text, config_->file, config::directory_of(config_->file)}});
 }

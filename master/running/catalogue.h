@@ -27,8 +27,9 @@ struct AddedChild {
 };
 
 // The configuration whose only child is this one, which is JSON. Whether it may be significant is for its supervisor to
-// say.
-[[nodiscard]] std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor);
+// say, and which users listeners get for the daemon.
+[[nodiscard]] std::string text_with(std::string_view child, supervision::AutoShutdown of_supervisor,
+                                    const std::optional<config::UidRange>& uid_pool);
 
 // A configuration that is or was in effect, as --dump-config prints it; `file` is where it came from.
 [[nodiscard]] config::Loaded read_effective(const std::string& effective, const std::string& file);

@@ -11,6 +11,9 @@ namespace {
 Wall user_of(const Setting& setting) {
   if (setting.is_root) return {"user", Holds::no, "runs as root", "user"};
   if (setting.user.empty()) return {"user", Holds::no, "runs as the daemon's own user", "user"};
+  if (setting.has_own_user) {
+    return {"user", Holds::yes, fmt::format("runs as {}, a user of its own", setting.user), "user"};
+  }
   return {"user", Holds::yes, "runs as " + setting.user, "user"};
 }
 
@@ -31,12 +34,14 @@ Wall capabilities_of(const Policy& policy, const Setting& setting) {
 
 Wall signals_of(const Policy& policy, const Setting& setting) {
   const char* const key = "sandbox/scope";
-  constexpr const char* kAll = "can signal all processes of its user";
-  if (!setting.is_listener) return {"signals", Holds::no, kAll, "user"};
+  const char* const all =
+      setting.has_own_user ? "can signal all processes of its listener" : "can signal all processes of its user";
+  const Holds without = setting.has_own_user ? Holds::part : Holds::no;
+  if (!setting.is_listener) return {"signals", without, all, "user"};
   if (!policy.new_privileges && setting.landlock < confine::kLandlockScopes) {
-    return {"signals", Holds::no, fmt::format("{}: the kernel has no Landlock scopes (Linux 6.12)", kAll), "user"};
+    return {"signals", without, fmt::format("{}: the kernel has no Landlock scopes (Linux 6.12)", all), "user"};
   }
-  if (policy.new_privileges || policy.scope == ScopeOf::off) return {"signals", Holds::no, kAll, key};
+  if (policy.new_privileges || policy.scope == ScopeOf::off) return {"signals", without, all, key};
   const char* const around = policy.scope == ScopeOf::connection ? "its connection" : "its worker";
   return {"signals", Holds::yes,
           fmt::format("cannot signal processes outside of {}, nor connect to their abstract sockets", around), key};

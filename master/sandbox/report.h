@@ -23,8 +23,9 @@ struct Wall {
 struct Setting {
   bool is_listener = true;  // otherwise a process
   bool is_root = false;
-  std::string user;   // its name or number; empty: the daemon's
-  long landlock = 0;  // the version of its ABI; 0: none
+  std::string user;           // its name or number; empty: the daemon's
+  long landlock = 0;          // the version of its ABI; 0: none
+  bool has_own_user = false;  // which no other listener has
 };
 
 [[nodiscard]] std::vector<Wall> walls_of(const Policy& policy, const Setting& setting);

@@ -24,6 +24,7 @@
 #include "master/procedure/handover.h"
 #include "master/process/handover.h"
 #include "master/running/catalogue.h"
+#include "master/running/uid_ledger.h"
 #include "master/supervision/tree_state.h"
 #include "master/upgrade/clients_handover.h"
 #include "master/upgrade/identities.h"
@@ -91,6 +92,7 @@ struct Handover : process::ChildrenHandover {
   std::vector<running::AddedChild> leaving;  // removed by a reload, and not at their end
   running::OverridesRecord overrides;
   std::vector<IdentityHandover> identities;  // of all of these
+  std::vector<running::PoolRecord> pools;
   std::vector<VariablesHandover> variables;
   std::vector<procedure::OperationHandover> operations;
   std::vector<procedure::EndingHandover> endings;

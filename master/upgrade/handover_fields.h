@@ -132,6 +132,7 @@ BULKHEAD_FIELDS(procedure::OperationHandover,
   BULKHEAD_FIELD(verb); BULKHEAD_FIELD(path); BULKHEAD_FIELD(begun); BULKHEAD_FIELD(last); BULKHEAD_FIELD(child));
 BULKHEAD_FIELDS(procedure::EndingHandover,
   BULKHEAD_FIELD(path); BULKHEAD_FIELD(phase); BULKHEAD_FIELD(since); BULKHEAD_FIELD(lame_duck));
+BULKHEAD_FIELDS(running::PoolRecord, BULKHEAD_FIELD(first); BULKHEAD_FIELD(last); BULKHEAD_FIELD(next));
 BULKHEAD_FIELDS(running::ScaledRecord, BULKHEAD_FIELD(path); BULKHEAD_FIELD(workers));
 BULKHEAD_FIELDS(running::OverridesRecord,
   BULKHEAD_FIELD(stopped); BULKHEAD_FIELD(deleted); BULKHEAD_FIELD(interrupted); BULKHEAD_FIELD(scaled));
@@ -152,7 +153,7 @@ BULKHEAD_FIELDS(Handover,
   BULKHEAD_DESCRIPTOR(log_lines); BULKHEAD_DESCRIPTOR(log_handlers); BULKHEAD_DESCRIPTOR(pid_file);
   BULKHEAD_FIELD(services); BULKHEAD_FIELD(inherited); BULKHEAD_FIELD(control); BULKHEAD_FIELD(added); BULKHEAD_FIELD(leaving);
   BULKHEAD_FIELD(overrides);
-  BULKHEAD_FIELD(identities); BULKHEAD_FIELD(variables);
+  BULKHEAD_FIELD(identities); BULKHEAD_FIELD(pools); BULKHEAD_FIELD(variables);
   BULKHEAD_FIELD(operations); BULKHEAD_FIELD(endings); BULKHEAD_FIELD(reload_asked);
   BULKHEAD_FIELD(reload_wishes); BULKHEAD_FIELD(unconfirmed);
   BULKHEAD_FIELD(tree); BULKHEAD_FIELD(listeners); BULKHEAD_FIELD(workers); BULKHEAD_FIELD(lines);

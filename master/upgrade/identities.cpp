@@ -20,7 +20,11 @@ void add_identities(const config::Node& node, const std::string& path, std::vect
 void put_identities(config::Node& node, const std::string& path, const std::vector<IdentityHandover>& from) {
   if (config::ChildKeys* const keys = config::child_keys_of(node)) {
     const auto found = std::ranges::find(from, path, &IdentityHandover::path);
-    if (found != from.end()) keys->identity = config::Identity{found->name, found->uid, found->gid, found->groups};
+    if (found != from.end()) {
+      auto pool = keys->identity ? keys->identity->pool : std::nullopt;
+      if (pool) pool->assigned = true;
+      keys->identity = config::Identity{found->name, found->uid, found->gid, found->groups, pool};
+    }
   }
   for (config::Node& child : node.children) put_identities(child, child_of(path, child.spec.id), from);
 }

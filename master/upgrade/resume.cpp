@@ -24,6 +24,7 @@ std::string Upgrade::resume(Handover& from, const std::string& rolled_back) {
   estate_.catalogue.set_generation(from.generation);
   estate_.listeners.set_next_number(from.next_listener);
   estate_.started = from.started;
+  estate_.users.resume(from.pools);
   estate_.services.manager().resume(from.services);
   estate_.inherited.resume(from.inherited);
   estate_.events.resume(std::move(from.events), from.last_seq);

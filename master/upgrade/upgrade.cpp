@@ -212,6 +212,7 @@ void Upgrade::add_settings(Handover& out) const {
   out.added = catalogue.added();
   out.leaving = catalogue.leaving();
   out.overrides = catalogue.overrides().record();
+  out.pools = estate_.users.record();
   catalogue.for_each_top([&out](const std::string& path, const config::Node& node) {
     add_identities(node, path, out.identities);
     add_variables(node, path, out.variables);

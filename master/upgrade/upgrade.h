@@ -39,6 +39,7 @@
 #include "master/running/engine.h"
 #include "master/running/later.h"
 #include "master/running/listeners.h"
+#include "master/running/pool_users.h"
 #include "master/upgrade/handover.h"
 #include "master/upgrade/program_check.h"
 #include "worker/loop/loop.h"
@@ -50,6 +51,7 @@ namespace bulkhead::upgrade {
 struct Estate {
   running::Engine& engine;
   running::Catalogue& catalogue;
+  running::PoolUsers& users;
   running::Listeners& listeners;
   running::Children& children;
   running::Later& later;

@@ -100,6 +100,7 @@ inline std::string takes_effect(const config::Option& option) {
     case Scope::restart_delay: return words_of_child({"listener", "process", "supervisor"}, "restart_delay");
     case Scope::handler:
     case Scope::module: return words_of_child({"listener"}, "handler");
+    case Scope::user: return words_of_child({"listener", "process"}, "user");
     case Scope::rlimits: return words_of_child({"listener", "process"}, "rlimits");
     case Scope::sandbox:
     case Scope::system_calls:

@@ -293,8 +293,6 @@ constexpr BadFile kBadFiles[] = {
      R"(bad.json:2:65: /supervisor/children/0/handler/module: cannot load "/etc/nothing.so": No such file or directory)"},
     {"a module that is a directory", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"module":"/bin/"},"user":"alice"})",
      R"(bad.json:2:65: /supervisor/children/0/handler/module: cannot load "/bin/": not a regular file)"},
-    {"root loads a module without a user", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"module":"/bin/cat"}})",
-     R"(bad.json:2:1: /supervisor/children/0: an exec or module handler of a daemon started as root needs an explicit "user" ("user": "root" keeps root))"},
     {"a missing program", Shape::child, R"({"id":"p","type":"process","argv":["/bin/nonexistent"]})",
      R"(bad.json:2:36: /supervisor/children/0/argv/0: cannot execute "/bin/nonexistent": No such file or directory)"},
     {"a missing program with a relative path", Shape::child, R"({"id":"p","type":"process","argv":["bin/nonexistent"]})",
@@ -360,11 +358,11 @@ constexpr BadFile kBadFiles[] = {
     {"a user number without a group", Shape::process, R"("user":"12345")",
      R"(bad.json:2:8: /supervisor/children/0/user: user 12345 is not in the user database, so it needs a "group")"},
     {"a user as a number", Shape::process, R"("user":1000)",
-     R"(bad.json:2:8: /supervisor/children/0/user: expected a name or a number in a string, got the number 1000)"},
+     R"(bad.json:2:8: /supervisor/children/0/user: expected a name or a number in a string or an object such as {"pool": "700000-765535"}, got the number 1000)"},
     {"an empty user", Shape::process, R"("user":"")",
-     R"(bad.json:2:8: /supervisor/children/0/user: expected a name or a number in a string, got the string "")"},
+     R"(bad.json:2:8: /supervisor/children/0/user: expected a name or a number in a string or an object such as {"pool": "700000-765535"}, got the string "")"},
     {"root runs a program without a user", Shape::child, R"({"id":"a","type":"listener","listen":"4040","handler":{"exec":["/bin/cat"]}})",
-     R"(bad.json:2:1: /supervisor/children/0: an exec or module handler of a daemon started as root needs an explicit "user" ("user": "root" keeps root))"},
+     R"(bad.json:2:1: /supervisor/children/0: an exec handler of a daemon started as root needs an explicit "user" ("user": "root" keeps root))"},
     {"another user without root", Shape::process, R"("user":"www-data")",
      R"(bad.json:2:8: /supervisor/children/0/user: only root can run it as "www-data"; the daemon runs as user 1000)", 1000},
     {"another group without root", Shape::process, R"("group":"www-data")",
@@ -394,7 +392,7 @@ constexpr BadFile kBadFiles[] = {
     {"a schema that is not a string", Shape::top, R"("$schema":5)",
      R"(bad.json:2:11: /$schema: expected a string, got the number 5)"},
     {"many errors at once", Shape::whole, "{\"supervisor\":{\"strategy\":\"one\",\"children\":[\n{\"id\":\"a\",\"type\":\"listener\",\"listen\":\"4040x\",\"handler\":\"echo\",\"backlog\":0},\n{\"id\":\"a\",\"type\":\"process\",\"argv\":[\"sh\"],\"ready\":\"soon\"}]},\n\"daemon\":{\"drain\":\"5s\"},\n\"log\":{\"level\":1}}",
-     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout, pid_file, lame_duck, close_spread, max_connections, reserved_connections)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
+     R"(bad.json:1:27: /supervisor/strategy: expected one of "one_for_one", "one_for_all" or "rest_for_one", got the string "one")" "\n" R"(bad.json:2:38: /supervisor/children/0/listen: "4040x" has no port; write "ADDRESS:PORT")" "\n" R"(bad.json:2:73: /supervisor/children/0/backlog: expected an integer from 1 to 1,000,000, got the number 0)" "\n" R"(bad.json:3:7: /supervisor/children/1/id: the id "a" is already used by /supervisor/children/0)" "\n" R"(bad.json:3:50: /supervisor/children/1/ready: expected one of "fork", "exec", "notify_fd" or "sd_notify", got the string "soon")" "\n" R"(bad.json:4:11: /daemon/drain: unknown key "drain" in daemon; known: drain_timeout, pid_file, lame_duck, close_spread, max_connections, reserved_connections, uid_pool)" "\n" R"(bad.json:5:16: /log/level: expected one of "debug", "info", "warning" or "error", got the number 1)"},
 };
 // clang-format on
 

@@ -43,6 +43,7 @@ class FakeHost : public Host {
     return {cpus_, {}, {processes, "RLIMIT_NPROC", "ulimit -u"}};
   }
   [[nodiscard]] long landlock_version() const override { return landlock; }
+  [[nodiscard]] UsersAndGroups users_and_groups() const override { return files; }
   [[nodiscard]] std::uint64_t hard_limit(int) const override { return descriptors; }
   [[nodiscard]] std::string control_socket() const override { return "/run/bulkhead/control.sock"; }
   [[nodiscard]] std::string search_path() const override { return "/nowhere:relative:/bin"; }
@@ -55,6 +56,7 @@ class FakeHost : public Host {
   }
 
   long landlock = 7;
+  UsersAndGroups files;
   std::uint32_t processes = 0;  // limit for users other than root; 0: no limit
   std::uint64_t descriptors = 4096;
   std::map<std::string, std::string> variables{{"PORT", "4040"}, {"EMPTY", ""}, {"WORKERS", "2"}, {"ON", "true"}};

@@ -39,6 +39,7 @@ const char* pointer_of(Scope scope) {
     case Scope::network: return "/supervisor/children/1/sandbox/network";
     case Scope::restart_delay: return "/supervisor/children/0/restart_delay";
     case Scope::keepalive: return "/supervisor/children/0/keepalive";
+    case Scope::user: return "/supervisor/children/3/user";
     case Scope::process: return "/supervisor/children/1";
     case Scope::rlimits: return "/supervisor/children/0/rlimits";
     case Scope::root:
@@ -181,6 +182,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::listen:
     case Type::directories:
     case Type::networks: return {Kind::string, Kind::array};
+    case Type::user: return {Kind::string, Kind::object};
     case Type::accounts:
     case Type::command:
     case Type::words:

@@ -11,7 +11,7 @@ inline constexpr std::string_view kSmallest = R"({ "supervisor": { "children": [
 inline constexpr std::string_view kEverything = R"({
   "$schema": "bulkhead.schema.json",
   "daemon": {"drain_timeout": "infinity", "pid_file": "/run/bulkhead.pid", "lame_duck": "3s", "close_spread": "2s",
-             "max_connections": 5000, "reserved_connections": 4},
+             "max_connections": 5000, "reserved_connections": 4, "uid_pool": "none"},
   "control": {"socket": "/run/x/control.sock", "mode": "660", "group": "staff"},
   "log": {"target": "/var/log/bulkhead.log", "format": "json", "level": "warning", "addresses": "prefix", "connections": ["start", "end"],
           "facility": "local3", "identity": "front"},
@@ -64,7 +64,7 @@ inline constexpr std::string_view kEverything = R"({
       {"id": "inner", "type": "supervisor", "restart": "permanent", "shutdown": "1m", "strategy": "one_for_all",
        "max_restarts": 7, "max_seconds": 9, "auto_shutdown": "any_significant", "children": [
          {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "discard", "idle_timeout": "infinity"}]},
-      {"id": "own", "type": "listener", "listen": "unix:/run/z.sock", "user": "alice",
+      {"id": "own", "type": "listener", "listen": "unix:/run/z.sock", "user": {"pool": "700000-765535"},
        "handler": {"module": "/bin/cat", "options": {"a": [1, null, {"b": "\u00e9\n"}], "c": {}}}}
     ]
   }

@@ -89,7 +89,7 @@ TEST_CASE("an entry has every member, in the order of the contract") {
   std::vector<std::string> keys;
   for (const auto& [key, value] : list[0].items()) keys.push_back(key);
   CHECK(keys == std::vector<std::string>{"id", "listener", "pid", "worker", "adopted", "peer", "local", "started",
-                                         "age_seconds", "handler", "generation"});
+                                         "age_seconds", "handler", "generation", "uid"});
   CHECK(list[0]["worker"] == "root/echo/3");
   CHECK(list[0]["peer"] == "[2001:db8::]:50000");
   CHECK(list[0]["local"] == "127.0.0.1:4040");

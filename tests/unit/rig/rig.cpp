@@ -48,9 +48,10 @@ running::Children::Settings settings_of(const config::Config& config) {
 }  // namespace
 
 std::string file_with(std::string_view children, std::string_view daemon_keys, std::string_view root_keys) {
-  return fmt::format(R"({{"control":{{"socket":"/tmp/nonexistent"}},"log":{{"target":"/dev/null"}},"daemon":{{{}}},)"
-                     R"("supervisor":{{{}{}"children":[{}]}}}})",
-                     daemon_keys, root_keys, root_keys.empty() ? "" : ",", children);
+  return fmt::format(
+      R"({{"control":{{"socket":"/tmp/nonexistent"}},"log":{{"target":"/dev/null"}},"daemon":{{"uid_pool":"none"{}{}}},)"
+      R"("supervisor":{{{}{}"children":[{}]}}}})",
+      daemon_keys.empty() ? "" : ",", daemon_keys, root_keys, root_keys.empty() ? "" : ",", children);
 }
 
 std::string listener_entry(const std::string& id, const std::string& keys) {
@@ -100,19 +101,20 @@ Rig::Rig(std::string_view text)
       narrator(events),
       later(loop),
       catalogue(config_in(file.load()), file.load().effective),
+      users(catalogue, [](std::uint32_t) { return false; }),
       listeners(inherited),
       engine(config::tree_of_config(catalogue.config().root), 1, clock(), *this),
       children(loop, system, listeners, narrator, settings_of(catalogue.config()), children_observer()),
       log(no_log_target(), children),
       endings(
           loop, engine, listeners, children, narrator, [this] { return stop_times(); }, clock()),
-      operations(engine, catalogue, listeners, endings, narrator),
+      operations(engine, catalogue, users, listeners, endings, narrator),
       scaling(engine, catalogue, listeners, later),
       readiness(engine, listeners, narrator, -1, [this] { ++times_ready; }),
       shutdown(loop, engine, listeners, children, narrator, stop_times(),
                {[this](procedure::StopSequence::Phase) { reload.daemon_stops(); }, [this] { is_done = true; }},
                clock()),
-      reload(loop, {engine, catalogue, listeners, children, later, operations, scaling, log}, events, manager,
+      reload(loop, {engine, catalogue, users, listeners, children, later, operations, scaling, log}, events, manager,
              {[this] { return readiness.is_ready(); },
               {},
               [this] { shutdown.set_times(stop_times()); },

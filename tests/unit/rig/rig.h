@@ -26,13 +26,15 @@
 #include "master/running/engine.h"
 #include "master/running/later.h"
 #include "master/running/listeners.h"
+#include "master/running/pool_users.h"
 #include "tests/unit/rig/scripted_system.h"
 #include "worker/ipc/table/table.h"
 #include "worker/loop/loop.h"
 
 namespace bulkhead::rig {
 
-// A configuration whose tree has these children. Its log is /dev/null.
+// A configuration whose tree has these children. Its log is /dev/null, and listeners without a user run as nobody, as
+// the scripted system says.
 [[nodiscard]] std::string file_with(std::string_view children, std::string_view daemon_keys = "",
                                     std::string_view root_keys = "");
 // `"id":ID,"type":"listener",…` with two workers unless `keys` say otherwise; and a process that is ready at once.
@@ -95,6 +97,7 @@ class Rig final : private running::Engine::Effects {
   net::InheritedSockets inherited;
   running::Later later;
   running::Catalogue catalogue;
+  running::PoolUsers users;
   running::Listeners listeners;
   running::Engine engine;
   running::Children children;

@@ -102,9 +102,10 @@ TEST_CASE("an entry that leaves is handed over as a child of its own") {
   const Catalogue catalogue = leaving_catalogue();
   REQUIRE(catalogue.leaving().size() == 1);
   CHECK(catalogue.leaving().front().supervisor == "root");
-  CHECK(catalogue.leaving().front().text ==
-        R"({"supervisor":{"auto_shutdown":"never","children":[{"id":"gone","type":"process","argv":["/bin/gone"]})"
-        "\n]}}");
+  CHECK(
+      catalogue.leaving().front().text ==
+      R"({"daemon":{"uid_pool":"none"},"supervisor":{"auto_shutdown":"never","children":[{"id":"gone","type":"process","argv":["/bin/gone"]})"
+      "\n]}}");
 }
 
 TEST_CASE("an entry that stays after all keeps its tag") {

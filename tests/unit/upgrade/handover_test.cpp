@@ -37,6 +37,7 @@ Handover sample() {
   out.operations.push_back({procedure::Verb::restart, "root/db", true, false, {"root", "{}", "h", "/"}});
   out.endings.push_back({"root/echo", net::EndPhase::draining, Instant(Duration(4)), Duration(5)});
   out.identities.push_back({"root/db", "alice", 1000, 1001, {1001, 2000}});
+  out.pools.push_back({100, 200, 150});
   supervision::SupervisorRecord supervisor;
   supervisor.restarts = {Instant(Duration(-5)), Instant(Duration(5))};
   supervisor.children = {2};
