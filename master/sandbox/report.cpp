@@ -22,6 +22,8 @@ Wall privileges_of(const Policy& policy) {
 
 Wall capabilities_of(const Policy& policy, const Setting& setting) {
   const char* const key = "sandbox/keep_capabilities";
+  if (setting.is_listener && policy.spaces != 0)
+    return {"capabilities", Holds::yes, "has none and gets none, not even as root", "sandbox/private"};
   if (setting.is_root) return {"capabilities", Holds::no, "has those of the daemon", "user"};
   if (policy.new_privileges) return {"capabilities", Holds::no, "has none, and programs can gain some", key};
   if (policy.capabilities == 0) return {"capabilities", Holds::yes, "has none and gets none", key};
@@ -32,6 +34,10 @@ Wall capabilities_of(const Policy& policy, const Setting& setting) {
 Wall signals_of(const Policy& policy, const Setting& setting) {
   const char* const key = "sandbox/scope";
   constexpr const char* kAll = "can signal all processes of its user";
+  const bool scoped =
+      setting.is_listener && policy.scope == ScopeOf::connection && setting.landlock >= confine::kLandlockScopes;
+  if ((policy.spaces & ipc::kPrivatePids) != 0 && !scoped)
+    return {"signals", Holds::yes, "sees no process outside", "sandbox/private"};
   if (!setting.is_listener) return {"signals", Holds::no, kAll, "user"};
   if (!policy.new_privileges && setting.landlock < confine::kLandlockScopes) {
     return {"signals", Holds::no, fmt::format("{}: the kernel has no Landlock scopes (Linux 6.12)", kAll), "user"};
@@ -105,6 +111,28 @@ Wall network_of(const Policy& policy) {
           key};
 }
 
+std::string space_text(Space space) {
+  switch (space) {
+    case Space::tmp: return "an empty /tmp and /var/tmp";
+    case Space::pids: return "its own process numbers, so that it sees no other process and leaves none behind";
+    case Space::ipc: return "its own System V IPC and POSIX message queues";
+    case Space::devices: return "a /dev with null, zero, full, random, urandom and shm only";
+    case Space::network: return "a network without any interface, besides its connection";
+  }
+  return "";
+}
+
+Wall private_of(const Policy& policy) {
+  std::string text;
+  for (std::size_t i = 0; i < kSpaceWords.size(); ++i) {
+    if ((policy.spaces >> i & 1U) == 0) continue;
+    text += (text.empty() ? "has " : "; ") + space_text(static_cast<Space>(i));
+  }
+  if (text.empty())
+    return {"private", Holds::no, "shares the system's /tmp, processes, IPC, devices and network", "sandbox/private"};
+  return {"private", Holds::yes, text, "sandbox/private"};
+}
+
 Wall memory_of(const Policy& policy) {
   const char* const key = "sandbox/write_execute";
   if (policy.write_execute) return {"memory", Holds::no, "can be written and executed", key};
@@ -121,6 +149,7 @@ std::vector<Wall> walls_of(const Policy& policy, const Setting& setting) {
           system_calls_of(policy),
           files_of(policy, setting),
           network_of(policy),
+          private_of(policy),
           memory_of(policy)};
 }
 

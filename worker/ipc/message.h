@@ -91,6 +91,8 @@ enum class Stage : std::uint32_t {
   pre_start_exec,
   pre_start,  // `error` is a status of wait(2)
   sandbox,
+  namespaces,
+  mounts,
   count_
 };
 // Each can follow "failed while".
@@ -115,7 +117,9 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "setting up its loop",
                                                    "executing the pre_start",
                                                    "running the pre_start",
-                                                   "building the sandbox"};
+                                                   "building the sandbox",
+                                                   "making its namespaces",
+                                                   "mounting what is private"};
 [[nodiscard]] constexpr std::string_view stage_text(Stage stage) noexcept {
   return kStageWords.text(stage, "starting");
 }
