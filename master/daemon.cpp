@@ -191,6 +191,7 @@ int Daemon::run() {
   runs_.clear_up_after_former_life();
   turn();
   loop_.run();
+  children_.take_back_all();
   return shutdown_.status();
 }
 
@@ -219,6 +220,7 @@ int Daemon::run_on() {
   operations_.go_on();
   children_.reap();
   loop_.run();
+  children_.take_back_all();
   return shutdown_.status();
 }
 

@@ -95,6 +95,12 @@ void Acceptor::resume() {
   empty_replaced();
 }
 
+void Acceptor::hold() {
+  if (on_drained_) return;
+  held_ = true;
+  set_polls(false);
+}
+
 void Acceptor::on_readable(std::uint32_t socket, bool hung_up) {
   if (!accepting() || !sockets_[socket].fd || (!sockets_[socket].replaced && step_aside())) return;
   Arrival arrival;
@@ -255,7 +261,7 @@ bool Acceptor::all_closed() const noexcept {
 }
 
 void Acceptor::drain(std::function<void(std::size_t)> on_drained) {
-  suspended_ = false;
+  suspended_ = held_ = false;
   on_drained_ = std::move(on_drained);
   if (all_closed()) return tell_if_drained();
   started_ = true;

@@ -48,6 +48,8 @@ class Acceptor {
   void start();
   void suspend();
   void resume();
+  // No client is accepted any more, unless it is to drain: this worker waits to be replaced.
+  void hold();
   // `on_drained` is called once the sockets are closed, with the number of connections still in hand; and again, with
   // 0, when the last of them has a child or a refusal.
   void drain(std::function<void(std::size_t)> on_drained);
@@ -112,7 +114,7 @@ class Acceptor {
   void announce_pause(const PauseRow& row, int error);
   void announce_end();
   [[nodiscard]] std::uint32_t queued() const noexcept;
-  [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_; }
+  [[nodiscard]] bool accepting() const noexcept { return started_ && !paused_ && !suspended_ && !held_; }
 
   const ipc::PlanHeader& header_;
   const char* path_;
@@ -137,6 +139,7 @@ class Acceptor {
   bool started_ = false;
   bool paused_ = false;
   bool suspended_ = false;
+  bool held_ = false;
 
   // Accepted, but it has no process, or no room, yet.
   struct Pending {

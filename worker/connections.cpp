@@ -55,6 +55,7 @@ Begun Connections::begin(Arrival& arrival) noexcept {
   lifetimes_.begun(index);
   if (bytes_ != nullptr) bytes_->begun(index);
   ++table_.worker(header_.worker).accepted;
+  if (wear_ != nullptr && wear_->accepted()) on_worn_();
   if (log_start_) ipc::log_connection_started(path_, id_of(index), table_.slot(index));
   return Begun::served;
 }
@@ -124,6 +125,7 @@ void Connections::ended(pid_t pid, int status, const rusage& usage, bool group_l
     ring(table_.end(index, count));
   }
   if (on_output_end_) on_output_end_(id);
+  if (wear_ != nullptr && count == ipc::EndCount::crashed && wear_->crashed(now)) on_worn_();
   log_end(id, slot, how, now);
   if (count != ipc::EndCount::normal) crash_reports_.report(index, slot, status, count, usage, now);
 }

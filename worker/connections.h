@@ -22,6 +22,7 @@
 #include "worker/pid_map.h"
 #include "worker/source_watch.h"
 #include "worker/starter.h"
+#include "worker/wear.h"
 
 namespace bulkhead::worker {
 
@@ -66,6 +67,11 @@ class Connections {
     before_reap_ = std::move(before_reap);
     on_output_end_ = std::move(on_end);
   }
+  // `on_worn` is called when a limit of `wear` has just been reached, also in the middle of an accept.
+  void watch_wear(Wear& wear, std::function<void()> on_worn) {
+    wear_ = &wear;
+    on_worn_ = std::move(on_worn);
+  }
   // `on_lingering` is called when a handler has left something behind that holds its slot, also in the middle of an
   // accept.
   void watch_lingering(std::function<void()> on_lingering) { on_lingering_ = std::move(on_lingering); }
@@ -107,6 +113,8 @@ class Connections {
   std::function<void()> before_reap_;
   std::function<void(std::uint64_t)> on_output_end_;
   std::function<void()> on_lingering_;
+  Wear* wear_ = nullptr;
+  std::function<void()> on_worn_;
 };
 
 }  // namespace bulkhead::worker

@@ -85,6 +85,7 @@ class Worker {
   void on_tick();
   void retire(ipc::RetireReason reason);
   void leave_if_idle();
+  void ask_to_be_replaced();
   void show_title();
 
   const ipc::Plan& plan_;
@@ -100,6 +101,7 @@ class Worker {
   std::optional<ClientWatch> clients_;
   std::optional<EndBytes> bytes_;
   Connections connections_;
+  Wear wear_;
   char log_identity_[ipc::kTextSize] = {};  // the log keeps a pointer
   std::unique_ptr<HandlerOutput> output_;   // logs the standard error of programs
   Refusals refusals_;
@@ -132,6 +134,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* module
       bytes_(header_.count_bytes != 0 ? std::make_optional<EndBytes>(loop_, plan, table_) : std::nullopt),
       connections_(plan, table_, starter_, sources_, lifetimes_, clients_ ? &*clients_ : nullptr,
                    bytes_ ? &*bytes_ : nullptr, ipc::kChannelFd, ipc::kBellFd),
+      wear_(header_.wear, sys::monotonic_ns()),
       refusals_(loop_, plan, table_, [this] { leave_if_idle(); }),
       reception_(plan, table_, connections_, refusals_, sources_, ipc::kChannelFd),
       acceptor_(
@@ -143,6 +146,7 @@ Worker::Worker(const ipc::Plan& plan, ipc::Table table, modules::Modules* module
       quiet_(loop_, [this] { on_quiet_over(); }),
       linger_(loop_, [this] { sweep_lingering(); }) {
   if (!signals_) cannot_start(ipc::Stage::loop, errno);
+  connections_.watch_wear(wear_, [this] { ask_to_be_replaced(); });
   connections_.watch_lingering([this] { linger_.start(linger_wait_ = kLinger); });
   if (header_.captures_errors != 0) {
     output_ = std::make_unique<HandlerOutput>(loop_, plan, table_, connections_);
@@ -376,8 +380,18 @@ void Worker::on_tick() {
   acceptor_.tick(now);
   refusals_.tick(now);
   if (output_) output_->tick(now);
+  ask_to_be_replaced();
   leave_if_idle();
   show_title();
+}
+
+// Again at each tick: whether it may go now, the master knows. A worker whose connections crash accepts none until
+// then, because each of them could be another guess at what they share.
+void Worker::ask_to_be_replaced() {
+  const auto reason = wear_.reason(sys::monotonic_ns());
+  if (!reason || retiring_ || orphaned_) return;
+  if (wear_.is_exposed()) acceptor_.hold();
+  (void)ipc::send(ipc::kChannelFd, ipc::Worn{*reason});
 }
 
 void Worker::show_title() {

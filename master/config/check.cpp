@@ -166,6 +166,7 @@ constexpr std::array kRules{
     TypeRule{Type::calls, Kind::array, anything, Kind::string, anything,
              "a name of a system call"},  // sandbox_reader.cpp
     TypeRule{Type::paths, Kind::array, anything, Kind::string, absolute_path_fits, "an absolute path"},
+    TypeRule{Type::directories, Kind::array},  // elements: belongings_reader.cpp
     TypeRule{Type::ports, Kind::array, anything, Kind::number, port_fits, "a port from 0 to 65535"},
     TypeRule{Type::environment, Kind::object},
     TypeRule{Type::exit_statuses, Kind::array, anything, Kind::number, exit_status_fits, "an integer from 0 to 255"},
@@ -277,7 +278,8 @@ std::vector<Finding> check(const Option& option, const Value& value, const std::
   const TypeRule& rule = kRules[static_cast<std::size_t>(option.type)];
   std::vector<Finding> out;
   if (is_word(option, value) && rule.kind != Kind::array) return out;
-  const bool alone_or_list = option.type == Type::listen || option.type == Type::networks;
+  const bool alone_or_list =
+      option.type == Type::listen || option.type == Type::networks || option.type == Type::directories;
   if (alone_or_list && value.kind == Kind::string) return out;
   const bool number_or_text = option.type == Type::size || option.type == Type::share;
   if (number_or_text && value.kind == Kind::number && integer_fits(option, value)) return out;

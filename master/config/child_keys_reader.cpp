@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "master/config/belongings_reader.h"
 #include "master/config/env_file.h"
 #include "master/config/foresight.h"
 #include "master/config/paths.h"
@@ -136,6 +137,10 @@ constexpr std::array kChildKeysSetters{
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.pass_env = as_strings(e.value); }},
     Setter<ChildKeys>{"unset_env",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.unset_env = as_strings(e.value); }},
+    Setter<ChildKeys>{"state_directory", set_directory<Belongings::Directory::Kind::state>},
+    Setter<ChildKeys>{"runtime_directory", set_directory<Belongings::Directory::Kind::runtime>},
+    Setter<ChildKeys>{"logs_directory", set_directory<Belongings::Directory::Kind::logs>},
+    Setter<ChildKeys>{"credentials", set_credentials},
     Setter<ChildKeys>{"kill_mode",
                       [](Context&, ChildKeys& keys, const Entry& e) { keys.kill_mode = as_enum<KillMode>(e); }},
     Setter<ChildKeys>{
@@ -161,6 +166,8 @@ void read_child_keys(Context& context, const Section& section, WithoutUser witho
   const auto account = account_of(context, section);
   keys.identity = read_identity(context, section, account, without_user);
   if (account) keys.login = login_variables(*account);
+  allow_directories(keys);
+  check_belongings(context, section, keys);
   foresee_child(context, section, keys);
 }
 

@@ -203,6 +203,23 @@ enum class KillMode : std::uint8_t { group, mixed, process };
 inline constexpr sys::EnumWords<KillMode, sys::up_to(KillMode::process)> kKillModeWords{"group", "mixed", "process"};
 
 // The keys that apply to the processes that a listener or a process child starts.
+// What a child is given besides its environment.
+struct Belongings {
+  struct Directory {
+    enum class Kind : std::uint8_t { state, runtime, logs } kind = Kind::state;
+    std::string base;  // absolute
+    std::string name;  // relative to it
+    [[nodiscard]] std::string path() const { return base + "/" + name; }
+  };
+  struct Credential {
+    std::string name;
+    std::string path;  // absolute: the file that its content is read from
+  };
+  std::vector<Directory> directories;
+  std::vector<Credential> credentials;
+  std::string credentials_at;  // the directory that the child finds them in, once that is known
+};
+
 struct ChildKeys {
   std::optional<Identity> identity;
   std::vector<std::pair<std::string, std::string>> login;  // HOME, LOGNAME, SHELL, USER of the `user`, from passwd(5)
@@ -221,6 +238,7 @@ struct ChildKeys {
   std::optional<std::uint32_t> log_rate_limit;  // lines a second; absent: unlimited
   KillMode kill_mode = KillMode::group;
   sandbox::Policy sandbox;
+  Belongings belongings;
 };
 
 // PROXY headers: `off` is 0, the others are the versions that are accepted, one bit each.
@@ -248,11 +266,20 @@ struct Rule {
   std::uint32_t handler = 0;  // index in Listener::handlers
 };
 
+// When a worker is replaced although nothing is wrong with it.
+struct Recycling {
+  std::uint32_t max_accepts = 0;         // 0: "unlimited"
+  std::uint32_t max_accepts_jitter = 0;  // each worker has a limit of its own, so far from max_accepts at most
+  Timeout max_age;
+  Rate max_crashes;  // count 0: "unlimited"
+};
+
 struct Listener {
   std::vector<ListenAddress> listen;
   SocketOptions sockets;
   std::uint32_t workers = 1;        // "auto" is resolved
   Share max_unavailable{10, true};  // how many workers are replaced at a time
+  Recycling recycling;
   std::uint32_t max_connections = 1024;
   bool reserved = false;  // daemon.reserved_connections are for it too
   // Sentences about defaults that are lower than usual, because the system does not allow more.

@@ -96,6 +96,10 @@ void check_times(const Given& given, const Listener& listener) {
 }
 
 void check_restarts(const Given& given, const Node& node) {
+  const Recycling& recycling = node.listener ? node.listener->recycling : Recycling{};
+  if (recycling.max_accepts == 0 && recycling.max_accepts_jitter != 0) {
+    given.has_no_effect("max_accepts_jitter", "max_accepts is \"unlimited\"");
+  }
   if (!node.spec.flags.max_restarts) given.has_no_effect("max_seconds", "max_restarts is \"unlimited\"");
 }
 

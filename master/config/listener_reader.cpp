@@ -35,6 +35,17 @@ void set_max_unavailable(Context&, Node& node, const Entry& entry) {
   node.listener->max_unavailable = number ? Share{as_integer(entry.value), false} : *parse_percentage(entry.value.text);
 }
 
+// max_accepts has been read before.
+void set_max_accepts_jitter(Context& context, Node& node, const Entry& entry) {
+  constexpr std::uint32_t kShare = 4;
+  Recycling& recycling = node.listener->recycling;
+  recycling.max_accepts_jitter = entry.given ? as_integer(entry.value) : recycling.max_accepts / kShare;
+  entry.effective = number_value(std::to_string(recycling.max_accepts_jitter));
+  if (recycling.max_accepts == 0 || recycling.max_accepts_jitter <= recycling.max_accepts) return;
+  context.report(entry.at(), entry.pointer(),
+                 fmt::format("it may not be greater than max_accepts, which is {}", recycling.max_accepts));
+}
+
 // Its workers have its own restart_delay, which has been read before.
 void set_max_restarts(Context&, Node& node, const Entry& entry) {
   node.spec.flags.max_restarts =
@@ -187,6 +198,15 @@ constexpr std::array kListenerSetters{
     Setter<Node>{"sndbuf", [](Context&, Node& node, const Entry& e) { node.listener->sockets.sndbuf = as_buffer(e); }},
     Setter<Node>{"workers", set_workers},
     Setter<Node>{"max_unavailable", set_max_unavailable},
+    Setter<Node>{"max_accepts",
+                 [](Context&, Node& node, const Entry& e) {
+                   if (!e.is_word()) node.listener->recycling.max_accepts = as_integer(e.value);
+                 }},
+    Setter<Node>{"max_accepts_jitter", set_max_accepts_jitter},
+    Setter<Node>{"max_age",
+                 [](Context&, Node& node, const Entry& e) { node.listener->recycling.max_age = as_timeout(e); }},
+    Setter<Node>{"max_crashes", [](Context& context, Node& node,
+                                   const Entry& e) { node.listener->recycling.max_crashes = read_rate(context, e); }},
     Setter<Node>{"max_restarts", set_max_restarts},
     Setter<Node>{"max_seconds",
                  [](Context&, Node& node, const Entry& e) { node.spec.flags.max_seconds = as_seconds(e.value); }},

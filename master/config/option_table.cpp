@@ -45,6 +45,8 @@ constexpr std::array kTypes{
              "names of environment variables"},
     TypeText{Type::calls, "list of strings", "a list of names of system calls", "names from syscalls(2)"},
     TypeText{Type::paths, "list of paths", "a list of absolute paths", "absolute paths"},
+    TypeText{Type::directories, "string or list of strings", "a relative path or a list of them",
+             "relative paths without \"..\" or \":\""},
     TypeText{Type::ports, "list of integers", "a list of ports from 0 to 65535", "0 to 65535"},
     TypeText{Type::environment, "object of strings", "an object of strings", "names and values"},
     TypeText{Type::exit_statuses, "list of integers", "a list of exit statuses from 0 to 255", "0 to 255"},
@@ -193,6 +195,12 @@ std::string duration_text(double milliseconds) {
     }
   }
   return fmt::format("\"{}ms\"", value);
+}
+
+std::string span_text(Duration span) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const std::string quoted = duration_text(std::chrono::duration_cast<Milliseconds>(span).count());
+  return quoted.substr(1, quoted.size() - 2);
 }
 
 std::string size_text(double bytes) {

@@ -74,6 +74,7 @@ enum class Type : std::uint8_t {
   names,           // a list of names of environment variables
   calls,           // a list of names of system calls
   paths,           // a list of absolute paths
+  directories,     // a relative path or a list of them
   ports,           // a list of numbers of ports
   environment,     // an object of strings
   exit_statuses,   // a list of 0 to 255
@@ -237,6 +238,14 @@ inline constexpr std::array kOptions{
            "Worker processes that accept connections."},
     Option{Scope::listener, "max_unavailable", Type::share, by_default("\"10%\""), {1, ipc::kMaxWorkers}, "",
            "How many workers a reload or an upgrade replaces at the same time."},
+    Option{Scope::listener, "max_accepts", Type::integer, by_default("\"unlimited\""), {1, 1'000'000'000}, "unlimited",
+           "Connections after which a worker is replaced."},
+    Option{Scope::listener, "max_accepts_jitter", Type::integer, computed("a quarter of max_accepts"), {0, 1'000'000'000},
+           "", "How far from max_accepts the limit of a worker may be."},
+    Option{Scope::listener, "max_age", Type::duration, by_default("\"infinity\""), {kSecond, kYear}, "infinity",
+           "Age at which a worker is replaced."},
+    Option{Scope::listener, "max_crashes", Type::rate, by_default("\"unlimited\""), {}, "unlimited",
+           "How many crashes of its connections in a span of time replace a worker."},
     Option{Scope::listener, "max_restarts", Type::integer,
            computed("\"unlimited\"; 3 if restart_delay is \"none\""), {0, 1'000'000}, "unlimited",
            "Worker restarts allowed within max_seconds."},
@@ -361,7 +370,7 @@ inline constexpr std::array kOptions{
            "best_effort:0|best_effort:1|best_effort:2|best_effort:3|best_effort:4|best_effort:5|best_effort:6|"
            "best_effort:7|idle",
            "Its disk I/O priority."},
-    Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's, at least 0"), {-1000, 1000}, "",
+    Option{Scope::child_keys, "oom_score_adj", Type::integer, computed("the daemon's, at least 500; of a process, and with the sandbox \"none\", at least 0"), {-1000, 1000}, "",
            "How readily the kernel kills it when memory runs out."},
     Option{Scope::child_keys, "rlimits", Type::object, by_default("{}"), {}, "", "Resource limits."},
     Option{Scope::child_keys, "env", Type::environment, by_default("{}"), {}, "", "Environment variables to set."},
@@ -370,6 +379,14 @@ inline constexpr std::array kOptions{
     Option{Scope::child_keys, "pass_env", Type::names, by_default(R"(["PATH", "TZ", "LANG"])"), {}, "",
            "Environment variables to pass on from the daemon."},
     Option{Scope::child_keys, "unset_env", Type::names, by_default("[]"), {}, "", "Environment variables to leave out."},
+    Option{Scope::child_keys, "state_directory", Type::directories, kNone, {}, "",
+           "Directories below /var/lib that are made for it and stay."},
+    Option{Scope::child_keys, "runtime_directory", Type::directories, kNone, {}, "",
+           "Directories below /run that are made for it and removed after it."},
+    Option{Scope::child_keys, "logs_directory", Type::directories, kNone, {}, "",
+           "Directories below /var/log that are made for it and stay."},
+    Option{Scope::child_keys, "credentials", Type::environment, by_default("{}"), {}, "",
+           "Secret files whose contents it alone gets, by name."},
     Option{Scope::child_keys, "kill_mode", Type::word, by_default("\"group\""), {}, sys::joined<kKillModeWords>,
            "Which processes are signalled."},
     Option{Scope::child_keys, "sandbox", Type::object, by_default("\"basic\""), {}, sys::joined<sandbox::kPresetWords>, "How it is confined."},
@@ -530,6 +547,8 @@ inline constexpr std::array kOptions{
 
 // `"8760h"`, from milliseconds.
 [[nodiscard]] std::string duration_text(double milliseconds);
+// `5s`, without quotes.
+[[nodiscard]] std::string span_text(Duration span);
 
 // `"1G"`, from bytes.
 [[nodiscard]] std::string size_text(double bytes);

@@ -17,6 +17,7 @@ constexpr std::string_view kExitStatusPattern = "^(0|[1-9][0-9]?|1[0-9][0-9]|2[0
 constexpr std::string_view kSizePattern = "^(0|[1-9][0-9]*)[KMGT]$";
 constexpr std::string_view kPercentPattern = "^(100|[1-9][0-9]?)%$";
 constexpr std::string_view kVariablePattern = "^[^=]+$";
+constexpr std::string_view kRelativePattern = "^[^/:]+(/[^/:]+)*$";
 
 Value list_value(std::vector<Value> items) {
   Value value;
@@ -111,6 +112,7 @@ Value type_schema(const Option& option) {
     case Type::names: return list_of(matching(kVariablePattern), true);
     case Type::calls: return list_of(some_text(), true);
     case Type::paths: return list_of(matching("^/"), true);
+    case Type::directories: return any_of({matching(kRelativePattern), list_of(matching(kRelativePattern), true)});
     case Type::ports: return list_of(within("integer", {0, 65535}), true);
     case Type::environment: return environment();
     case Type::exit_statuses: return list_of(within("integer", {0, 255}), true);

@@ -1,6 +1,7 @@
 #include "master/host/log_target.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <paths.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <syslog.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -77,6 +79,12 @@ sys::Result<sys::Fd> connect_to_log_daemon(const std::string& target) {
   return connect_to(target == "syslog" ? config::kSyslogSocket : config::kJournalSocket);
 }
 
+bool is_journal_stream(int fd, const char* journal_stream) {
+  struct stat status {};
+  if (journal_stream == nullptr || fstat(fd, &status) != 0) return false;
+  return fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
+}
+
 log::Transport transport_of(const std::string& target) {
   if (target == "syslog") return log::Transport::syslog;
   return target == "journald" ? log::Transport::journald : log::Transport::stream;
@@ -90,7 +98,8 @@ log::Settings log_settings(const config::Log& config, int fd) {
           transport_of(config.target),
           config.facility,
           config.identity.c_str(),
-          config.addresses};
+          config.addresses,
+          config.target == "stderr" && is_journal_stream(fd, std::getenv("JOURNAL_STREAM"))};
 }
 
 void configure_log(const config::Log& config, int fd) {

@@ -25,6 +25,10 @@ struct LogTarget {
 // A socket of its own to "syslog" or "journald".
 [[nodiscard]] sys::Result<sys::Fd> connect_to_log_daemon(const std::string& target);
 
+// Whether this descriptor is the stream to systemd's journal that `journal_stream`, the value of JOURNAL_STREAM, names
+// by device and inode (systemd.exec(5)). A null pointer: no.
+[[nodiscard]] bool is_journal_stream(int fd, const char* journal_stream);
+
 [[nodiscard]] log::Transport transport_of(const std::string& target);
 
 // How lines to `fd` look. `config` must outlive what is logged with it, because its identity is not copied.

@@ -94,6 +94,7 @@ std::string words_for(const std::string& name, const ordered_json& event) {
   if (name == "drain_done") return event.value("called_off", false) ? ": drain called off" : ": drained";
   if (name == "children_adopted") return adopted(event);
   if (name == "accept_paused") return fmt::format(": accepting paused ({})", event.value("reason", ""));
+  if (name == "worker_recycled") return fmt::format(": {}: replaced", event.value("reason", ""));
   if (name == "accept_resumed") return ": accepting again";
   return {};
 }

@@ -230,6 +230,11 @@ void Narrator::accept_paused(const std::string& listener, const std::string& wor
                   {{"reason", ipc::kPauseWords.text(reason)}, {"errno", error}, {"worker", worker}});
 }
 
+void Narrator::worker_recycled(const std::string& worker, pid_t pid, const std::string& why) {
+  log::Line(log::Level::info, worker).text(why).text(": replacing this worker").field("pid", pid).write();
+  events_.publish("worker_recycled", worker, {{"pid", pid}, {"reason", why}});
+}
+
 void Narrator::accept_resumed(const std::string& listener, const std::string& worker) {
   events_.publish("accept_resumed", listener, {{"worker", worker}});
 }

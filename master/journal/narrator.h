@@ -55,6 +55,7 @@ class Narrator {
   // A listening socket that was lost listens again, or cannot yet.
   void socket_repaired(const std::string& listener, const std::string& address, net::Fault fault);
   void socket_lost(const std::string& listener, const std::string& address, net::Fault fault, const sys::Error& error);
+  void worker_recycled(const std::string& worker, pid_t pid, const std::string& why);
   void accept_paused(const std::string& listener, const std::string& worker, ipc::PauseReason reason, int error);
   void accept_resumed(const std::string& listener, const std::string& worker);
   void adopted(const std::string& listener, const std::string& worker, std::uint32_t count);

@@ -132,10 +132,18 @@ bool Operations::is_up(const std::string& path) const {
   return supervisor && supervisor->state == supervision::NodeState::starting;
 }
 
+bool Operations::is_about_to_start(const std::string& path) const {
+  return std::ranges::any_of(requests_, [&path](const Request& one) {
+    const bool starts = one.verb == Verb::start || one.verb == Verb::restart || one.verb == Verb::restart_group;
+    return starts && one.begun && one.path == path;
+  });
+}
+
 // The wish is remembered from now on, because another program may have to complete it; and once more in the end,
 // because a restart may have come first.
 void Operations::end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered) {
-  if (!is_up(path) && !catalogue_.overrides().is_interrupted(path)) return endings_.end(path, lame_duck, answered);
+  const bool ends = is_up(path) || is_about_to_start(path) || catalogue_.overrides().is_interrupted(path);
+  if (!ends) return endings_.end(path, lame_duck, answered);
   catalogue_.overrides().stop(path);
   endings_.end(path, lame_duck, [this, path, answered](ReplyError error) {
     if (error == ReplyError::none && !is_up(path)) {

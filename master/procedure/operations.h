@@ -109,6 +109,8 @@ class Operations {
   void tell_gone(const std::string& path);
   void end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered);
   [[nodiscard]] bool is_up(const std::string& path) const;
+  // An operator's request to start it is under way.
+  [[nodiscard]] bool is_about_to_start(const std::string& path) const;
   void forget(const std::string& path);
   void one_fewer(const std::string& listener);  // a worker of it has been deleted
   void set_suspended(const std::string& listener, bool on, const Done& done);

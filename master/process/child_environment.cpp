@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "master/process/directories.h"
 #include "master/process/process_launch.h"
 
 namespace bulkhead::process {
@@ -45,6 +46,7 @@ Variables passed_environment(const config::ChildKeys& keys, const LookUp& look_u
     if (is_between_us_and_our_parent(name)) continue;
     if (const char* value = look_up(name.c_str()); value != nullptr) out[name] = value;
   }
+  set(out, directory_variables(keys.belongings));
   return out;
 }
 

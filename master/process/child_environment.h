@@ -1,6 +1,7 @@
 // The environment of programs: the user's HOME, LOGNAME, SHELL and USER, then variables of the daemon's that pass_env
-// names, then those of env, each of which override those before; without those of unset_env; nothing else. The service
-// manager's variables for the daemon are never passed on, even if pass_env names them.
+// names, then STATE_DIRECTORY and the like (directories.h), then those of env, each of which override those before;
+// without those of unset_env; nothing else. The service manager's variables for the daemon are never passed on, even if
+// pass_env names them.
 #pragma once
 
 #include <functional>

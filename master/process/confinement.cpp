@@ -15,8 +15,6 @@ bool mounts_nothing(const sandbox::Policy& policy) {
          std::find(allowed.begin(), allowed.end(), "mount") == allowed.end();
 }
 
-constexpr int kFirstToGo = 500;  // when memory is short
-
 bool has_core_limit(const config::ChildKeys& keys) {
   return std::ranges::any_of(keys.rlimits, [](const config::Rlimit& one) { return one.resource == RLIMIT_CORE; });
 }
@@ -44,8 +42,8 @@ sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   out.has_nice = keys.nice ? 1 : 0;
   out.nice = keys.nice.value_or(0);
   out.ioprio = static_cast<std::uint32_t>(keys.ioprio.value_or(0));
-  out.has_oom_score_adj = keys.oom_score_adj || strict ? 1 : 0;
-  out.oom_score_adj = keys.oom_score_adj.value_or(strict ? kFirstToGo : 0);
+  out.has_oom_score_adj = keys.oom_score_adj ? 1 : 0;
+  out.oom_score_adj = keys.oom_score_adj.value_or(0);
   for (const config::Rlimit& limit : keys.rlimits) {
     out.limits[out.limit_count++] = {static_cast<std::uint32_t>(limit.resource), 0, limit.value};
   }

@@ -8,6 +8,7 @@
 
 #include "master/host/log_target.h"
 #include "master/process/child_environment.h"
+#include "master/process/credentials.h"
 #include "master/process/notify_socket.h"
 #include "master/process/process_launch.h"
 #include "master/process/processes.h"
@@ -31,14 +32,17 @@ void give_to(const config::Process& config, const ChildOutput::ChildEnds& ends) 
 }  // namespace
 
 sys::Result<pid_t> Processes::launch(ProcessChild& child) {
+  if (auto error = provide(child.path, child.config.child)) return *error;
   auto report = make_pipe("for the report of a start");
   if (!report) return report.error();
   auto notify = open_notify(child);
   if (!notify) return notify.error();
-  auto launch = prepare_launch(child.config, lines_of(process_environment(child.config, notify->address, ::getenv)));
+  config::Process config = child.config;
+  config.child = with_credentials(child.path, config.child);
+  auto launch = prepare_launch(config, lines_of(process_environment(config, notify->address, ::getenv)));
   if (!launch) return launch.error();
   if (!child.config.pre_start.empty()) {
-    launch->request.first = {child.config.pre_start, lines_of(command_environment(child.config, ::getenv))};
+    launch->request.first = {child.config.pre_start, lines_of(command_environment(config, ::getenv))};
   }
   if (auto error = place_output(child, *launch)) return *error;
   if (notify->fd) launch->place(std::move(notify->fd), kNotifyFd);

@@ -8,6 +8,7 @@
 
 #include "master/journal/exit_text.h"
 #include "master/process/child_environment.h"
+#include "master/process/credentials.h"
 #include "master/process/process_launch.h"
 #include "master/process/processes.h"
 #include "master/process/run_result.h"
@@ -64,9 +65,10 @@ bool Processes::begins_post_stop(ProcessChild& child, Instant now) {
 sys::Result<pid_t> Processes::launch_post_stop(ProcessChild& child, const ChildEnd& end) {
   auto report = make_pipe("for the report of a post_stop");
   if (!report) return report.error();
-  Variables variables = command_environment(child.config, ::getenv);
-  for (auto& [name, value] : result_variables(run_end_of(child, end))) variables[name] = std::move(value);
   config::Process command = child.config;
+  command.child = with_credentials(child.path, command.child);
+  Variables variables = command_environment(command, ::getenv);
+  for (auto& [name, value] : result_variables(run_end_of(child, end))) variables[name] = std::move(value);
   command.argv = child.config.post_stop;
   command.arg0.clear();
   command.ready = config::Ready::fork;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "master/host/clock.h"
+#include "master/process/credentials.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
 #include "master/process/notification.h"
@@ -408,6 +409,7 @@ ChildEnd Processes::bury(ProcessChild& child, Instant now) {
   const auto ended = system_.reap(child.pid, false).value_or(sys::Ended{});
   ChildEnd end = child.ended ? *child.ended : end_of(child, ended.wait_status);
   put_aside_output(child, now);
+  take_back(child.path, child.config.child);
   children_.drop(end.run);
   return end;
 }

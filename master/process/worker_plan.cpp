@@ -14,6 +14,8 @@
 #include "master/host/descriptor_limit.h"
 #include "master/process/child_environment.h"
 #include "master/process/confinement.h"
+#include "master/process/credentials.h"
+#include "master/process/recycling.h"
 #include "master/process/source_rules.h"
 #include "master/sandbox/filter.h"
 #include "worker/admission/pipeline.h"
@@ -23,6 +25,8 @@
 namespace bulkhead::process {
 
 namespace {
+
+constexpr std::int32_t kOomScoreAdj = 500;  // connections are killed before what they depend on
 
 constexpr std::array kStyles{std::pair{config::ExecStyle::ucspi, ipc::HandlerStyle::ucspi},
                              std::pair{config::ExecStyle::inetd, ipc::HandlerStyle::inetd},
@@ -144,13 +148,6 @@ std::vector<admission::Prefix> prefixes_of(const std::vector<config::Network>& n
   return out;
 }
 
-// "5s"
-std::string span_text(config::Duration span) {
-  using Milliseconds = std::chrono::duration<double, std::milli>;
-  const std::string quoted = config::duration_text(std::chrono::duration_cast<Milliseconds>(span).count());
-  return quoted.substr(1, quoted.size() - 2);
-}
-
 // "proxy_protocol is v2, proxy_allow_from is 127.0.0.0/8 ::1/128"; a long list is cut.
 std::string proxy_words(const config::Proxy& proxy) {
   constexpr std::size_t kMost = 8;
@@ -174,7 +171,7 @@ std::vector<std::string> refusal_words(const config::Listener& listener) {
   set(ipc::Refusal::per_source, "");
   set(ipc::Refusal::rate_per_source, "");
   set(ipc::Refusal::proxy, proxy_words(listener.proxy));
-  set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", span_text(listener.proxy.timeout)));
+  set(ipc::Refusal::proxy_timeout, fmt::format("proxy_timeout is {}", config::span_text(listener.proxy.timeout)));
   set(ipc::Refusal::rate, "max_connection_rate is ");  // these three may change under a worker: it adds the value
   set(ipc::Refusal::max_connections, "max_connections is ");
   set(ipc::Refusal::daemon_max, "daemon.max_connections is ");
@@ -304,9 +301,12 @@ bool captures_errors(const config::Listener& listener) {
 
 sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32_t index, supervision::RunId run,
                                       std::uint32_t generation, const PlanOfLog& how) {
-  const config::ChildKeys& keys = listener.config().child;
+  config::Listener config = listener.config();
+  config.child = with_credentials(listener.path(), config.child);
+  const config::ChildKeys& keys = config.child;
   auto confinement = confinement_of(keys);
   if (!confinement) return confinement.error();
+  if (keys.sandbox.preset != sandbox::Preset::none) confinement->least_oom_score_adj = kOomScoreAdj;
   ipc::PlanBuilder plan;
   ipc::PlanHeader& header = plan.header;
   header.listener = listener.number();
@@ -333,9 +333,10 @@ sys::Result<sys::Fd> make_worker_plan(const net::Listener& listener, std::uint32
   header.root = plan.strings({keys.chroot});
   header.directory = plan.strings({keys.chdir});
   header.left_out = plan.strings(keys.unset_env);
-  if (!set_handlers(plan, listener.config())) return sys::Error{"plan", "too many handlers", E2BIG};
+  if (!set_handlers(plan, config)) return sys::Error{"plan", "too many handlers", E2BIG};
   set_sockets(plan, listener);
   set_admission(plan, listener.config());
+  header.wear = draw_wear(listener.config().recycling);
   const std::string& path = listener.path();
   header.listener_path = plan.strings({path});
   header.title = plan.strings({fmt::format("worker {}/{}", path.substr(path.rfind('/') + 1), index)});

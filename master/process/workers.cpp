@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "master/host/clock.h"
+#include "master/process/credentials.h"
 #include "master/process/failure_text.h"
 #include "master/process/spawn.h"
 #include "master/process/strays.h"
@@ -25,6 +26,7 @@ namespace bulkhead::process {
 
 namespace {
 
+constexpr const char* kDoesNotLeave = "did not leave";
 constexpr const char* kNoAnswer = "did not answer";
 
 // Workers get nothing of the master's environment except the options of a sanitizer's runtime. Restartable sequences
@@ -144,6 +146,7 @@ std::optional<sys::Error> Workers::start(NodeId node, RunId run, std::string pat
 
 sys::Result<Workers::Ends> Workers::open_ends(const std::string& path, net::Listener& listener, std::uint32_t index,
                                               RunId run) {
+  if (auto error = provide(listener.path(), listener.config().child)) return *error;
   auto channel = ipc::make_channel();
   if (!channel) return channel.error();
   sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -235,7 +238,8 @@ void Workers::on_message(WorkerProcess& worker, const ipc::Up& message) {
                              [&](const ipc::Crash& crash) { observer_.on_news(worker, crash); },
                              [&](const ipc::Paused& paused) { observer_.on_news(worker, paused); },
                              [&](const ipc::Resumed& resumed) { observer_.on_news(worker, resumed); },
-                             [&](const ipc::Wanted& wanted) { observer_.on_news(worker, wanted); }},
+                             [&](const ipc::Wanted& wanted) { observer_.on_news(worker, wanted); },
+                             [&](const ipc::Worn& worn) { observer_.on_news(worker, worn); }},
              message);
 }
 
@@ -248,6 +252,7 @@ void Workers::on_ready(WorkerProcess& worker) {
   if (worker.state != WorkerProcess::State::starting) return;  // it had not read yet that it is to stop
   worker.state = WorkerProcess::State::ready;
   worker.start_deadline.reset();
+  worker.ready_since = now();
   if (worker.lines) worker.lines->read_rest();  // what it wrote before stands before
   tell_whether_to_accept(worker);
   give_repaired(worker);
@@ -400,7 +405,7 @@ void Workers::kill_hung(Instant now) {
 void Workers::on_deadline(Instant now) {
   for (auto& [run, worker] : workers_) {
     if (!worker.start_deadline || *worker.start_deadline > now) continue;
-    kill_because(worker, kNotReadyInTime);
+    kill_because(worker, worker.state == WorkerProcess::State::leaving ? kDoesNotLeave : kNotReadyInTime);
   }
 }
 

@@ -68,7 +68,8 @@ struct WorkerProcess {
   bool shortage = false;          // it failed for want of processes or memory
   std::uint64_t repairs = 0;      // of its listener's sockets, when it was started
   KillWatch watch;
-  std::optional<Instant> start_deadline;
+  std::optional<Instant> start_deadline;    // to be ready; of one that was asked because it has served enough: to leave
+  Instant ready_since{};                    // of a worker that another program of the master has started: long ago
   std::optional<Instant> unanswered_since;  // the first `signal` that it has not answered
   std::optional<std::uint32_t> user;        // that its connections run as; nothing: root's worker may become anybody
   sys::Fd channel;
@@ -85,7 +86,7 @@ enum class LetGo : std::uint8_t {
 };
 
 // News from a worker that changes nothing here.
-using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed, ipc::Wanted>;
+using WorkerNews = std::variant<ipc::Crash, ipc::Paused, ipc::Resumed, ipc::Wanted, ipc::Worn>;
 
 class Workers {
  public:
@@ -127,6 +128,8 @@ class Workers {
   [[nodiscard]] Errands& errands() noexcept { return errands_; }
   [[nodiscard]] const Errands& errands() const noexcept { return errands_; }
   [[nodiscard]] bool has_ready(const net::Listener& listener) const;
+  // Asks a worker that has served enough to retire, if that is possible now. False: it is not, and will ask again.
+  [[nodiscard]] bool recycle(RunId run, ipc::WornReason reason);
   // Ends all of them, as we want it: replaced, and not counted.
   void replace_all(net::Listener& listener, const char* why);
   // Kills workers that have not answered a `signal` for `patience`: a hanging worker must not keep its connections from

@@ -17,18 +17,25 @@ using supervision::Operation;
 void try_added(Attempt& attempt, const std::string& path) {
   const bool was_deleted = attempt.parts.catalogue.overrides().is_erased(path);
   const bool was_stopped = attempt.parts.catalogue.overrides().is_stopped(path);  // as a temporary child
-  const Steps::Action add = [&attempt, path](const Done& done) {
-    attempt.parts.children.try_generation(path, attempt.parts.catalogue.generation());
-    attempt.add(path, done);
+  // Its start has ended what operators wished.
+  const auto restore = [&attempt, path, was_deleted, was_stopped] {
+    if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
+    if (was_stopped) attempt.parts.catalogue.overrides().stop(path);
   };
-  const Steps::Action undo = [&attempt, path, was_deleted, was_stopped](const Done& done) {
+  const Steps::Action add = [&attempt, path, restore](const Done& done) {
+    attempt.parts.children.try_generation(path, attempt.parts.catalogue.generation());
+    attempt.add(path, [restore, done](const Outcome& added) {
+      if (!added) restore();
+      done(added);
+    });
+  };
+  const Steps::Action undo = [&attempt, path, restore](const Done& done) {
     attempt.parts.children.forget_generation(path);
     if (!attempt.has_added(path)) return done({});
     // They have served no client, and shared queues belong to other listeners.
     for (net::Listener* listener : attempt.parts.listeners.below(path)) listener->close();
-    attempt.end_child(path, [&attempt, path, was_deleted, was_stopped, done](const Outcome& ended) {
-      if (was_deleted) attempt.parts.catalogue.overrides().erase(path);
-      if (was_stopped) attempt.parts.catalogue.overrides().stop(path);
+    attempt.end_child(path, [restore, done](const Outcome& ended) {
+      restore();
       done(ended);
     });
   };

@@ -12,8 +12,10 @@
 #include "master/host/clock.h"
 #include "master/journal/exit_text.h"
 #include "master/process/background.h"
+#include "master/process/credentials.h"
 #include "master/process/exit_judgement.h"
 #include "master/process/failure_text.h"
+#include "master/process/recycling.h"
 #include "master/supervision/path.h"
 #include "worker/ipc/connection_log.h"
 #include "worker/log/log.h"
@@ -93,7 +95,17 @@ void Children::watch(net::Listener& listener) {
   });
 }
 
+// Not while a connection may still use it.
+void Children::take_back(const net::Listener& listener) const {
+  if (!has_connections(listener)) process::take_back(listener.path(), listener.config().child);
+}
+
+void Children::take_back_all() const {
+  for (const net::Listener* listener : listeners_.all()) take_back(*listener);
+}
+
 void Children::forget(net::Listener& listener) {
+  take_back(listener);
   adoption_.forget(listener);
   errors_.forget(listener);
   workers_.logs().forget(listener);
@@ -299,6 +311,7 @@ void Children::ended(const process::ChildEnd& end) {
 
 void Children::on_news(const process::WorkerProcess& worker, const process::WorkerNews& news) {
   if (std::holds_alternative<ipc::Wanted>(news)) return observer_.on_wanted(*worker.listener);
+  if (const auto* const worn = std::get_if<ipc::Worn>(&news)) return recycle(worker, worn->reason);
   if (may_publish(*worker.listener)) publish(worker, news);
   const auto* const paused = std::get_if<ipc::Paused>(&news);
   if (paused != nullptr && paused->reason == ipc::PauseReason::socket) observer_.on_socket_lost(*worker.listener);
@@ -317,8 +330,14 @@ void Children::publish(const process::WorkerProcess& worker, const process::Work
                                narrator_.accept_paused(listener.path(), worker.path, paused.reason, paused.error);
                              },
                              [&](const ipc::Resumed&) { narrator_.accept_resumed(listener.path(), worker.path); },
-                             [](const ipc::Wanted&) {}},
+                             [](const auto&) {}},
              news);
+}
+
+void Children::recycle(const process::WorkerProcess& worker, ipc::WornReason reason) {
+  if (leaves_ || everything_ends_ || !workers_.recycle(worker.run, reason)) return;
+  narrator_.worker_recycled(worker.path, worker.pid,
+                            process::recycle_text(worker.listener->config().recycling, reason));
 }
 
 void Children::tick() {

@@ -81,6 +81,8 @@ class Children final : public Workforce {
   void on_deadline();
   [[nodiscard]] std::optional<Instant> next_deadline() const;
 
+  // The daemon ends: removes the runtime directories and credentials of listeners without connections.
+  void take_back_all() const;
   // The daemon ends: logs the last output of processes. Blocks for at most a second, while the log has no room.
   void finish_output() { processes_.finish_output(); }
 
@@ -221,6 +223,8 @@ class Children final : public Workforce {
   std::uint64_t process_changes_ = 0;
   [[nodiscard]] bool may_publish(const net::Listener& listener) { return news_[&listener].take_line(); }
   void renew_news(std::int64_t now_ns);
+  void take_back(const net::Listener& listener) const;
+  void recycle(const process::WorkerProcess& worker, ipc::WornReason reason);
   void publish(const process::WorkerProcess& worker, const process::WorkerNews& news);
 
   std::map<const net::Listener*, log::OutputBudget> news_;  // events about a listener's connections and workers

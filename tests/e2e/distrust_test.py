@@ -286,18 +286,21 @@ class Configuration(TestCase):
     @unittest.skipUnless(may_protect(), "this system does not let root protect a process from the OOM killer")
     def test_no_child_inherits_the_masters_protection_from_the_oom_killer(self):
         daemon = self.start(exec_listener(["/bin/cat"], workers=1), listener(workers=1), listener("own", oom_score_adj=-100, user="root", workers=1),
-                            {"id": "p", "type": "process", "argv": ["/bin/sleep", "60"]}, preexec=protect)
-        with Client(daemon.address("run")) as one, Client(daemon.address("echo")) as two, Client(daemon.address("own")) as three:
-            for client in (one, two, three):
+                            listener("free", sandbox="none", workers=1), {"id": "p", "type": "process", "argv": ["/bin/sleep", "60"]}, preexec=protect)
+        with Client(daemon.address("run")) as one, Client(daemon.address("echo")) as two, Client(daemon.address("own")) as three, \
+                Client(daemon.address("free")) as four:
+            for client in (one, two, three, four):
                 client.echo()
 
             def score(pid):
                 with open(f"/proc/{pid}/oom_score_adj") as file:
                     return int(file.read())
             self.assertEqual(score(daemon.pid), -500)
-            own = {worker.pid for worker in daemon.workers("own")} | {daemon.child_of(three).pid}
+            of = {path: {worker.pid for worker in daemon.workers(path)} | {daemon.child_of(client).pid}
+                  for path, client in (("run", one), ("echo", two), ("own", three), ("free", four))}
+            wanted = dict.fromkeys(of["run"] | of["echo"], 500) | dict.fromkeys(of["own"], -100)
             for child in daemon.tree():
-                self.assertEqual(score(child.pid), -100 if child.pid in own else 0, child)
+                self.assertEqual(score(child.pid), wanted.get(child.pid, 0), child)
 
 
 @needs_root

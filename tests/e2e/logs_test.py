@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 
-from harness import Client, ControlledTestCase, exec_listener, main, wait_until
+from harness import Client, ControlledTestCase, TestCase, exec_listener, listener, main, wait_until
 
 
 def shell(name, script, **keys):
@@ -127,6 +128,37 @@ class Kept(LogsTestCase):
         self.assertTrue(self.wait_line(daemon, "app", "app sleeps"))
         wait_until(lambda: daemon.control.node("root/goes") is None, 10, "root/goes is gone")
         self.assertTrue(self.wait_line(daemon, "goes", "goes sleeps"))
+
+
+class Journal(TestCase):
+    def start_with(self, form, is_ours=True):
+        path = self.write("journal", "")
+        status = os.stat(path)
+        stream = f"{status.st_dev}:{status.st_ino if is_ours else status.st_ino + 1}"
+        speaker = shell("app", "echo spoken; exec sleep 1000")
+        with open(path, "ab") as file:
+            daemon = self.start(listener(), speaker, log={"target": "stderr", "format": form}, stderr=file,
+                                environment={**os.environ, "JOURNAL_STREAM": stream})
+        with Client(daemon.address()) as client:
+            self.assertTrue(client.echo())
+        return wait_until(lambda: self.lines_with(path, "ended", "spoken"), 5, "the lines")
+
+    def lines_with(self, path, *words):
+        with open(path) as file:
+            lines = file.read().splitlines()
+        return lines if all(any(word in line for line in lines) for word in words) else None
+
+    def test_lines_of_the_master_of_a_worker_and_of_a_process_have_their_priorities(self):
+        lines = self.start_with("text")
+        for line in lines:
+            self.assertRegex(line, r"^<[3-7]>\S+: ")
+        for pattern in (r"^<6>root/echo: .*ended", r"^<6>root/app: .*spoken"):
+            self.assertTrue(any(re.match(pattern, line) for line in lines), (pattern, lines))
+
+    def test_without_the_journal_and_in_json_nothing_changes(self):
+        for form, is_ours, begins in (("text", False, r"^\d{4}-"), ("json", True, r"^\{")):
+            for line in self.start_with(form, is_ours):
+                self.assertRegex(line, begins)
 
 
 class Followed(LogsTestCase):

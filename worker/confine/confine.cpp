@@ -62,13 +62,16 @@ Failure set_oom_score(std::int32_t score) noexcept {
 }
 
 // A master that the system is to spare (OOMScoreAdjust= of its unit) does not pass that on.
-Failure give_up_oom_protection() noexcept {
+Failure raise_oom_score(std::int32_t least) noexcept {
   const int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
-  char sign = '0';
-  const ssize_t got = read(fd, &sign, 1);
+  char text[16];
+  const ssize_t got = read(fd, text, sizeof text);
   close(fd);
-  return got == 1 && sign == '-' ? set_oom_score(0) : Failure{};
+  std::int32_t present = 0;
+  for (ssize_t i = 0; i < got && text[i] >= '0' && text[i] <= '9'; ++i) present = present * 10 + (text[i] - '0');
+  const bool is_lower = got > 0 && (text[0] == '-' || present < least);
+  return is_lower ? set_oom_score(least) : Failure{};
 }
 
 // getpriority(2) by the system call, which has no ambiguous -1: it returns 20 - nice.
@@ -149,7 +152,8 @@ Failure keep_capabilities(std::uint64_t kept) noexcept {
 }
 
 Failure set_privileged(const ipc::Confinement& wanted) noexcept {
-  const Failure oom = wanted.has_oom_score_adj != 0 ? set_oom_score(wanted.oom_score_adj) : give_up_oom_protection();
+  const Failure oom = wanted.has_oom_score_adj != 0 ? set_oom_score(wanted.oom_score_adj)
+                                                    : raise_oom_score(wanted.least_oom_score_adj);
   if (oom) return oom;
   if (wanted.ioprio != 0) {
     const long result = sys::raw(SYS_ioprio_set, kProcess, 0, static_cast<long>(wanted.ioprio));

@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -57,7 +57,8 @@ enum class MessageType : std::uint32_t {
   paused,
   resumed,
   done,
-  wanted
+  wanted,
+  worn
 };
 
 enum class RetireReason : std::uint32_t { asked, terminated, count_ };
@@ -66,6 +67,10 @@ enum class PauseReason : std::uint32_t { full, accept_error, fork_error, rate, h
 inline constexpr sys::EnumWords<PauseReason> kPauseWords{"max_connections",        "accept_error",  "fork_error",
                                                          "max_connection_rate",    "proxy_headers", "listening_socket",
                                                          "daemon_max_connections", "places"};
+
+// The limit of the configuration that a worker has reached.
+enum class WornReason : std::uint32_t { max_accepts, max_age, max_crashes, count_ };
+inline constexpr sys::EnumWords<WornReason> kWornWords{"max_accepts", "max_age", "max_crashes"};
 
 // The step at which a start failed.
 enum class Stage : std::uint32_t {
@@ -306,7 +311,16 @@ struct Wanted {
   static constexpr auto kType = MessageType::wanted;
 };
 
+// It has served enough, and asks to be replaced; again each second until it is told to retire. The answer is Retire, or
+// nothing.
+struct Worn {
+  static constexpr auto kType = MessageType::worn;
+  WornReason reason = WornReason::max_accepts;
+
+  [[nodiscard]] constexpr bool in_range() const noexcept { return reason < WornReason::count_; }
+};
+
 using Down = std::variant<Retire, Drain, Suspend, Resume, Log, Signal, Kick, Limits, Collect, Forgive, Socket, End>;
-using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done, Wanted>;
+using Up = std::variant<Hello, Ready, Fail, Retiring, Drained, Signalled, Crash, Paused, Resumed, Done, Wanted, Worn>;
 
 }  // namespace bulkhead::ipc

@@ -18,6 +18,7 @@
 #include "worker/ipc/message.h"
 #include "worker/ipc/peer.h"
 #include "worker/ipc/slot.h"
+#include "worker/ipc/wear_limits.h"
 #include "worker/sys/fd.h"
 #include "worker/sys/result.h"
 
@@ -155,7 +156,8 @@ struct PlanHeader {
   std::uint32_t table_room = 0;       // slots of the connection table
   std::uint32_t table_first_use = 0;  // TableRoom::first_use
   Shape limits;                       // in force when the worker was started
-  PlanStrings refusal_words;          // one per Refusal: the key to blame and its value, "max_connections is 1024"
+  WearLimits wear;
+  PlanStrings refusal_words;  // one per Refusal: the key to blame and its value, "max_connections is 1024"
 };
 
 // The descriptor of the drain notice, if the plan has one: it follows the sockets.

@@ -63,7 +63,38 @@ Date date_of(std::int64_t days) noexcept {
   return {year + era * 400 + (month <= 2 ? 1 : 0), month, of_year - (153 * shifted + 2) / 5 + 1};
 }
 
+// "2026-11-22T15:07:37.123Z bulkheadd[812] info root/echo: …": where the path begins, and the level before it; 0: it is
+// no such line.
+std::size_t path_of(std::string_view line, Level& level) noexcept {
+  const std::size_t time = line.find(' ');
+  const std::size_t program = time == std::string_view::npos ? time : line.find(' ', time + 1);
+  const std::size_t word = program == std::string_view::npos ? program : line.find(' ', program + 1);
+  if (word == std::string_view::npos) return 0;
+  const auto found = kLevelWords.find(line.substr(program + 1, word - program - 1));
+  if (!found) return 0;
+  level = *found;
+  return word + 1;
+}
+
 }  // namespace
+
+std::size_t with_priorities(std::string_view lines, char* out) noexcept {
+  char* at = out;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, std::min(lines.find('\n'), lines.size() - 1) + 1);
+    Level level = Level::info;
+    const std::size_t path = path_of(line, level);
+    if (path != 0) {
+      *at++ = '<';
+      *at++ = static_cast<char>('0' + kSeverities[static_cast<std::size_t>(level)]);
+      *at++ = '>';
+    }
+    std::memcpy(at, line.data() + path, line.size() - path);
+    at += line.size() - path;
+    lines.remove_prefix(line.size());
+  }
+  return static_cast<std::size_t>(at - out);
+}
 
 Sink& own() noexcept {
   static constinit Sink sink;
@@ -106,9 +137,19 @@ ssize_t Sink::put_some(const char* bytes, std::size_t length) const noexcept {
   }
 }
 
+// The number of bytes of `lines` that are done with. A short write of lines that were changed ends them: only a stream
+// socket that is nearly full makes one.
+ssize_t Sink::put_lines(std::string_view lines) const noexcept {
+  const bool changes = settings_.priorities && is_stream() && !is_json() && lines.size() <= kMaxLine;
+  if (!changes) return put_some(lines.data(), lines.size());
+  char changed[kMaxLine];
+  const ssize_t written = put_some(changed, with_priorities(lines, changed));
+  return written < 0 ? written : static_cast<ssize_t>(lines.size());
+}
+
 // False: nothing was written, or only a part (a full disk; pipes take a line of this size whole or not at all).
 bool Sink::put(const char* bytes, std::size_t length) const noexcept {
-  return put_some(bytes, length) == static_cast<ssize_t>(length);
+  return put_lines({bytes, length}) == static_cast<ssize_t>(length);
 }
 
 // Whether so much waits for the reader that the rest of the room is kept for lines whose writers cannot wait. Three
@@ -148,7 +189,7 @@ std::size_t Sink::offer(std::string_view lines) noexcept {
     const std::string_view some = first_of(lines);
     if (is_crowded()) break;
     if (unreported_ != 0) report_missing();
-    const ssize_t written = put_some(some.data(), some.size());
+    const ssize_t written = put_lines(some);
     if (written < 0 && errno == EAGAIN) break;
     if (written < 0) count_dropped(lines_in(some));
     lines.remove_prefix(written < 0 ? some.size() : static_cast<std::size_t>(written));

@@ -6,6 +6,9 @@
 //   json
 //   {"time":"…","level":"info","program":"bulkheadd","program_pid":812,"path":"root/echo","message":"…","address":"…"}
 //
+// A stream to systemd's journal gets `<6>root/echo: …` in place of time, program and level: the journal has its own,
+// and would keep every line under the priority 6. The change is made last, so keepers get the whole line.
+//
 // To syslog(3)'s socket goes `<PRI>identity[pid]: ` and the line without its time and level (RFC 3164; the daemon there
 // stamps it); to journald's, the fields of systemd.journal-fields(7), ours as BULKHEAD_NAME.
 //
@@ -46,6 +49,7 @@ struct Settings {
   std::uint32_t facility = 3;          // syslog and journald: daemon (RFC 5424, table 1)
   const char* identity = "bulkheadd";  // syslog and journald; must outlive the process's logging
   Addresses addresses = Addresses::full;
+  bool priorities = false;  // a stream of text: its reader takes "<N>" for time, program and level (sd-daemon(3))
 };
 
 class Line;
@@ -86,6 +90,7 @@ class Sink {
   }
   [[nodiscard]] ssize_t put_once(const char* bytes, std::size_t length) const noexcept;
   [[nodiscard]] ssize_t put_some(const char* bytes, std::size_t length) const noexcept;
+  [[nodiscard]] ssize_t put_lines(std::string_view lines) const noexcept;
   [[nodiscard]] bool put(const char* bytes, std::size_t length) const noexcept;
   [[nodiscard]] bool is_crowded() const noexcept;
   [[nodiscard]] std::string_view first_of(std::string_view lines) const noexcept;
@@ -97,6 +102,10 @@ class Sink {
   std::uint64_t lost_ = 0;
   std::uint64_t unreported_ = 0;
 };
+
+// Copies text lines to `out`, which holds at least as many bytes, in the form for sd-daemon(3); returns their length.
+// What is no line of ours stays as it is.
+[[nodiscard]] std::size_t with_priorities(std::string_view lines, char* out) noexcept;
 
 // The process's own log, and short forms for it.
 [[nodiscard]] Sink& own() noexcept;

@@ -409,6 +409,8 @@ class Model:
         node = self.find(path)
         if node is None or node.type != "process" or node.state != RUNNING:
             return None
+        if self.loose and choose(False, True):
+            return None  # it was ending anyway
         self._exited(path, abnormal=not (normal and node.kind == "polite"))
         return None
 
@@ -517,13 +519,17 @@ class Model:
         # One that is stopped meanwhile may leave after the plan was made.
         stopped = any(why == "stopped" for _, node in self.nodes() for why in node.gone.values())
         comes_back = not self.loose or not stopped or choose(True, False)
-        for _, node in self.nodes():
+        added = {}
+        for path, node in self.nodes():
             if comes_back:
                 node.gone = {name: "deleted" if why == "stopped" else why for name, why in node.gone.items()}
-            for added in [one for one in node.children if one.origin == "added"]:
-                self._drop(added)
-                node.children.remove(added)
+            added[path] = [one for one in node.children if one.origin == "added"]
+            for one in added[path]:
+                self._drop(one)
+                node.children.remove(one)
         self.reload(choose, number, supervisor)
+        for path, node in self.removed.items():
+            node.children += added.get(path, [])  # it goes with them, and comes back with them if it is taken back
         self.scaled = {}
         for path, node in self.nodes():
             if node.by_operator and not node.is_manual:
@@ -576,10 +582,17 @@ class Model:
                 node.children[-1].accepted = None if self.loose or self.left_queues & set(child.get("listen", [])) else 0
                 if not node.children[-1].is_manual:
                     self._start(node.children[-1], below)
+                if self._leaves_with_a_group(choose, node.children[-1], path):
+                    node.gone[node.children.pop().id] = "ended"
+                    continue
                 if self.loose:
                     self._perhaps_taken_back(choose, node.children[-1], self.removed.get(below))
         node.gone = {name: why for name, why in node.gone.items() if name in new}
         node.children += added
+
+    def _leaves_with_a_group(self, choose, node, path):
+        """Of several steps at once, one kills a sibling, whose group may restart while this temporary one is there."""
+        return node.restart == "temporary" and any(f"{one}/".startswith(f"{path}/") for one in self.killed) and choose(False, True)
 
     def _perhaps_taken_back(self, choose, node, removed):
         """A reload at the same time may have removed it, and it has not ended yet. Then it has what operators have added to it."""

@@ -149,6 +149,8 @@ void describe_child(std::ostream& out, const ChildKeys& keys) {
   for (const Rlimit& limit : keys.rlimits) out << limit.resource << '=' << limit.value << ' ';
   for (const auto& [name, value] : keys.file_env) out << name << '=' << value << ' ';
   for (const auto& [name, value] : keys.env) out << name << '=' << value << ' ';
+  for (const auto& one : keys.belongings.credentials) out << one.name << '=' << one.path << ' ';
+  for (const auto& one : keys.belongings.directories) out << static_cast<int>(one.kind) << one.path() << ' ';
   for (const auto* names : {&keys.pass_env, &keys.unset_env}) {
     for (const auto& name : *names) out << name << ' ';
     out << '\n';
@@ -188,6 +190,10 @@ void describe_node(std::ostream& out, const Node& node) {
         << l.banner << l.banner_fail << '\n';
     for (const auto status : l.normal_exit) out << int{status} << ' ';
     describe_sockets(out, l.sockets);
+    const Recycling& recycling = l.recycling;
+    out << recycling.max_accepts << ' ' << recycling.max_accepts_jitter << ' '
+        << recycling.max_age.value_or(kForever).count() << ' ' << recycling.max_crashes.count << ' '
+        << recycling.max_crashes.per.count() << '\n';
     out << l.workers << ' ' << l.max_unavailable.amount << l.max_unavailable.percent << ' ' << l.max_connections << ' '
         << l.connection_shutdown.count() << ' ' << l.handlers.front().index() << name_of(l.handlers.front()) << '\n';
     describe_child(out, l.child);

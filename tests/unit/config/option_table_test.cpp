@@ -179,6 +179,7 @@ std::set<Kind> kinds_of(const Option& option) {
     case Type::share:
     case Type::size: return {Kind::number, Kind::string};
     case Type::listen:
+    case Type::directories:
     case Type::networks: return {Kind::string, Kind::array};
     case Type::accounts:
     case Type::command:

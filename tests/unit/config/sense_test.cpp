@@ -47,6 +47,7 @@ constexpr Case kCases[] = {
     {Shape::listener, R"("penalties":{"mode":"enforce","min":"5s","max":"5s"})", "/penalties: ", "none is longer than max"},
     {Shape::listener, R"("source_prefix":{"v4":24})", "/source_prefix: ", "no limit applies to a source"},
     {Shape::listener, R"("idle_timeout":"2m","max_lifetime":"1m")", "/idle_timeout: ", "max_lifetime is over before"},
+    {Shape::listener, R"("max_accepts_jitter":9)", "/max_accepts_jitter: ", "max_accepts is \"unlimited\""},
     {Shape::listener, R"("max_seconds":9)", "/max_seconds: ", "max_restarts is \"unlimited\""},
     {Shape::listener, R"("normal_exit":[0,1])", "/normal_exit: ", "no exit status"},
     {Shape::listener, R"("mode":"0640")", "/mode: ", "it makes no Unix socket"},

@@ -24,6 +24,7 @@ TEST_CASE("a stop waits until a restart has begun its start, and ends that") {
   CHECK(restarted.answers == 1);
   CHECK(stopped.is_done());
   CHECK(rig.state("root/db") == NodeState::stopped);
+  CHECK(rig.catalogue.overrides().is_stopped("root/db"));
 }
 
 TEST_CASE("a start that is asked for during a restart does not come before it") {

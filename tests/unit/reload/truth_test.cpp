@@ -320,6 +320,17 @@ TEST_CASE(
   CHECK(f.differ() == Words{"root/once stopped, missing"});
 }
 
+TEST_CASE("a temporary child that operators have stopped is still missing as stopped after its own failed start") {
+  const auto slow = [](const std::string& program) {
+    return R"({"id":"once","type":"process","restart":"temporary","ready":"notify_fd","argv":[")" + program + R"("]})";
+  };
+  Fixture f(kDb + "," + slow("/bin/true"));
+  f.stop("root/once");
+  f.rig.system.conduct("root/once", Conduct::dies);
+  CHECK_FALSE(f.reload(kDb + "," + slow("/bin/cat")).empty());
+  CHECK(f.differ() == Words{"root/once stopped, missing"});
+}
+
 TEST_CASE("a refused reload with reset changes nothing, and the next one does not reset") {
   Fixture f(kDb);
   f.stop("root/db");

@@ -157,3 +157,31 @@ TEST_CASE("a rate limit admits one line a second and counts the others") {
   CHECK(limit.take_suppressed() == 2);
   CHECK(limit.take_suppressed() == 0);
 }
+
+TEST_CASE("lines for the journal have a priority in place of time, program and level") {
+  const LogPipe pipe(log::Format::text);
+  log::configure({.fd = pipe.writer(), .level = log::Level::debug, .program = "test", .priorities = true});
+  for (const auto level : {log::Level::debug, log::Level::info, log::Level::warning, log::Level::error})
+    log::Line(level, "root/echo").text("hello world").field("pid", 812).write();
+  CHECK(pipe.read_all() ==
+        "<7>root/echo: hello world pid=812\n<6>root/echo: hello world pid=812\n"
+        "<4>root/echo: hello world pid=812\n<3>root/echo: hello world pid=812\n");
+}
+
+TEST_CASE("so have lines of workers and of processes; what is no line of ours stays whole") {
+  const LogPipe pipe(log::Format::text);
+  log::configure({.fd = pipe.writer(), .program = "test", .priorities = true});
+  const std::string lines = "T w[1] error root/a: x\nT w[1] loud root/a: x\n\n<0>x\nT w[1] warning root/a: y\n";
+  log::own().pass_on(lines, 5);
+  const std::string expected = "<3>root/a: x\nT w[1] loud root/a: x\n\n<0>x\n<4>root/a: y\n";
+  CHECK(pipe.read_all() == expected);
+  CHECK(log::own().offer(lines) == lines.size());
+  CHECK(pipe.read_all() == expected);
+}
+
+TEST_CASE("JSON lines have no priority in front") {
+  const LogPipe pipe(log::Format::json);
+  log::configure({.fd = pipe.writer(), .format = log::Format::json, .program = "test", .priorities = true});
+  log::Line(log::Level::info, "root").text("hello").write();
+  CHECK(pipe.read_all().starts_with("{\"time\":"));
+}
