@@ -57,10 +57,12 @@ void keep_descriptors(const ipc::PlanHeader& header) {
 
 void become(const ipc::Plan& plan, const char* path) {
   const ipc::PlanHeader& header = plan.header();
-  const ipc::Failure failure =
-      confine::settle(header.confinement, plan.string(header.root), plan.string(header.directory));
+  const ipc::Failure failure = confine::settle(header.confinement, plan.string(header.root),
+                                               plan.string(header.directory), header.confinement.spaces != 0);
   if (failure) cannot_start(failure.stage, failure.error);
-  const bool scoped = header.confinement.scope_of != ipc::ScopeOf::off;
+  // A domain that its children inherit could hinder their mounts or their renames.
+  const bool mounts = (header.confinement.spaces & ipc::kMountingSpaces) != 0;
+  const bool scoped = header.confinement.scope_of != ipc::ScopeOf::off && !mounts;
   const sys::Fd walls = confine::prepare_walls(header.confinement, scoped, nullptr);
   if (const ipc::Failure refused = confine::enter_walls(walls.get())) cannot_start(refused.stage, refused.error);
   const auto filter = plan.array<sock_filter>(header.sandbox.of_worker);

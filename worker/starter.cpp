@@ -78,16 +78,21 @@ Starter::Starter(const ipc::Plan& plan, ipc::Table& table, int handler_error_fd,
 }
 
 void Starter::prepare_walls() {
-  const auto read = plan_.vector(header_.sandbox.read);
-  const auto write = plan_.vector(header_.sandbox.write);
-  const auto execute = plan_.vector(header_.sandbox.execute);
-  const confine::Reach reach{
-      {read.data(), write.data(), execute.data(), header_.sandbox.others_readable != 0},
-      {plan_.array<std::uint16_t>(header_.sandbox.connect), plan_.array<std::uint16_t>(header_.sandbox.bind)}};
-  walls_ =
-      confine::prepare_walls(header_.confinement, header_.confinement.scope_of == ipc::ScopeOf::connection, &reach);
+  const ipc::Confinement& confinement = header_.confinement;
+  readable_ = plan_.vector(header_.sandbox.read);
+  writable_ = plan_.vector(header_.sandbox.write);
+  executable_ = plan_.vector(header_.sandbox.execute);
+  reach_ = {{readable_.data(), writable_.data(), executable_.data(), header_.sandbox.others_readable != 0, 0},
+            {plan_.array<std::uint16_t>(header_.sandbox.connect), plan_.array<std::uint16_t>(header_.sandbox.bind)}};
+  walls_ = confine::prepare_walls(confinement, scopes_connections(), &reach_);
+  own_files_ = confinement.restricts_files != 0 && (confinement.spaces & ipc::kMountingSpaces) != 0;
+  reach_.files.own = confinement.spaces;
   limits_.walls = walls_.get();
   confine::keep_filter(plan_.array<sock_filter>(header_.sandbox.of_child), limits_);
+}
+
+bool Starter::scopes_connections() const noexcept {
+  return header_.confinement.scope_of == ipc::ScopeOf::connection;
 }
 
 Starter::Result Starter::start(const Arrival& arrival) noexcept {
@@ -186,6 +191,8 @@ child::Started Starter::start_exec(const Arrival& arrival, ipc::Slot& slot) noex
   const bool drain_notice = handler.drain_notice != 0;
   if (drain_notice) facts.drain_fd = static_cast<std::uint32_t>(child::place_of_drain_notice(handler.style));
   const auto environment = environment_.build(program.environment.data(), facts);
+  const bool inside = (header_.confinement.spaces & ipc::kPrivatePids) != 0;
+  const ConnectionTitle title(id_of(arrival), slot.peer, plan_.string(handler.name), shown_addresses());
   const child::Exec request{connection,
                             handler_error_fd_,
                             handler.style,
@@ -195,8 +202,14 @@ child::Started Starter::start_exec(const Arrival& arrival, ipc::Slot& slot) noex
                             environment.variables,
                             environment.pid_field,
                             &limits_,
-                            drain_notice ? ipc::drain_fd(header_) : -1};
-  return child::start_exec(request, &slot.pid);
+                            drain_notice ? ipc::drain_fd(header_) : -1,
+                            header_.confinement.spaces,
+                            own_files_ ? &reach_ : nullptr,
+                            &header_.confinement,
+                            scopes_connections(),
+                            header_.kill_group != 0,
+                            title.view()};
+  return inside ? child::start_exec_inside(request, &slot.pid) : child::start_exec(request, &slot.pid);
 }
 
 child::Started Starter::start_module(const Arrival& arrival, ipc::Slot& slot) noexcept {

@@ -72,6 +72,7 @@ class Starter {
   [[nodiscard]] ipc::Peer own_local(const Arrival& arrival) const noexcept;
   [[nodiscard]] bool under_stress() noexcept;
   void prepare_walls();
+  [[nodiscard]] bool scopes_connections() const noexcept;
   [[nodiscard]] std::uint64_t id_of(const Arrival& arrival) noexcept;
 
   const ipc::Plan& plan_;
@@ -80,6 +81,12 @@ class Starter {
   int handler_error_fd_;
   modules::Modules* modules_;
   confine::Limits limits_;
+  // What connections reach. Rules about files that only one connection has are made in it.
+  std::vector<const char*> readable_;
+  std::vector<const char*> writable_;
+  std::vector<const char*> executable_;
+  confine::Reach reach_;
+  bool own_files_ = false;
   sys::Fd walls_;                  // the rules that `limits_` names; empty: none
   std::vector<Program> programs_;  // one for each handler of the plan
   bool executes_ = false;

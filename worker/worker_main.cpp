@@ -179,7 +179,8 @@ int Worker::run() {
   if (header_.suspended != 0) acceptor_.suspend();
   acceptor_.start();
   (void)ipc::send(ipc::kChannelFd, ipc::Ready{});
-  if (modules_ == nullptr) {  // a module's connections keep the worker's heap and stack
+  // A module's connections keep the worker's heap and stack.
+  if (modules_ == nullptr && !ipc::copies_memory(header_)) {
     sys::keep_heap_from_children();
     sys::keep_stack_from_children();
   }

@@ -209,6 +209,9 @@ void check_sense_of_process(Context& context, const Section& section, const Node
   const Process& process = *node.process;
   check_child_keys(given, process.child);
   check_readiness(given, process);
+  if (process.ready == Ready::fork && (process.child.sandbox.spaces & ipc::kPrivatePids) != 0) {
+    given.blame("ready", "with process numbers of its own, whatever a program leaves in the background ends with it");
+  }
   if (process.reload_signal != 0 && process.reload_signal == process.stop_signal) {
     given.blame("reload_signal", "it is the stop_signal too, so a reload would end the process");
   }

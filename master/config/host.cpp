@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <limits>
 
@@ -26,6 +27,7 @@
 #include "master/config/process_limit.h"
 #include "master/config/trust.h"
 #include "worker/confine/landlock.h"
+#include "worker/confine/spaces.h"
 
 namespace bulkhead::config {
 namespace {
@@ -67,6 +69,10 @@ class ThisHost : public Host {
             {text_in("/etc/group"), text_in("/etc/subgid"), text_in("/proc/self/gid_map")}};
   }
   long landlock_version() const override { return confine::landlock_version(); }
+  std::string private_problem(std::uint32_t spaces) const override {
+    const ipc::Failure failure = confine::try_spaces(spaces);
+    return failure ? fmt::format("{} failed: {}", ipc::stage_text(failure.stage), strerrordesc_np(failure.error)) : "";
+  }
   std::uint32_t user_id() const override { return geteuid(); }
   std::uint32_t group_id() const override { return getegid(); }
   // The master has one thread, so the static buffers of libc are safe.
@@ -129,6 +135,9 @@ class HostOfDaemon final : public ThisHost {
   explicit HostOfDaemon(Daemon daemon) : daemon_(daemon) {}
   std::uint32_t user_id() const override { return read_as_root() ? 0 : ThisHost::user_id(); }
   std::uint32_t group_id() const override { return read_as_root() ? 0 : ThisHost::group_id(); }
+  std::string private_problem(std::uint32_t spaces) const override {
+    return is_roots() && geteuid() != 0 ? "" : ThisHost::private_problem(spaces);
+  }
   std::uint32_t daemon_id() const override { return is_roots() ? 0 : ThisHost::user_id(); }
   bool has_capability(int capability) const override { return is_roots() || ThisHost::has_capability(capability); }
   std::uint64_t hard_limit(int resource) const override {
@@ -150,6 +159,7 @@ class PatientHost final : public ThisHost {
  public:
   bool foresees(Foreseen /*what*/) const override { return false; }
   bool has_capability(int /*capability*/) const override { return true; }
+  std::string private_problem(std::uint32_t /*spaces*/) const override { return {}; }
   std::uint64_t most_descriptors() const override { return kUnlimited; }
   Capacity capacity() const override { return {ThisHost::capacity().cpus, {}, {}}; }
   std::uint64_t hard_limit(int /*resource*/) const override { return kUnlimited; }

@@ -63,8 +63,10 @@ class Host {
   virtual ~Host() = default;
 
   [[nodiscard]] virtual long landlock_version() const { return ~0UL >> 1; }  // of its ABI; 0: none
-  [[nodiscard]] virtual std::uint32_t user_id() const = 0;                   // effective
-  [[nodiscard]] virtual std::uint32_t group_id() const = 0;                  // effective
+  // Why a program cannot have these for itself (sandbox::Policy::spaces); empty: it can.
+  [[nodiscard]] virtual std::string private_problem(std::uint32_t /*spaces*/) const { return {}; }
+  [[nodiscard]] virtual std::uint32_t user_id() const = 0;   // effective
+  [[nodiscard]] virtual std::uint32_t group_id() const = 0;  // effective
   [[nodiscard]] virtual std::optional<Account> user(const std::string& name) const = 0;
   [[nodiscard]] virtual std::optional<Account> user(std::uint32_t uid) const = 0;
   [[nodiscard]] virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;

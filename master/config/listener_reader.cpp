@@ -156,6 +156,22 @@ void check_root(Context& context, const Section& section, const Listener& listen
                  "handler or a built-in can have a chroot");
 }
 
+// Built-ins are our own code and open no file. A module is loaded by the worker, outside.
+void check_private(Context& context, const Section& section, Listener& listener) {
+  sandbox::Policy& policy = listener.child.sandbox;
+  if (policy.spaces != 0 && policy.capabilities != 0) {
+    context.report(section.place_of("sandbox"), section.pointer_of("sandbox") + "/keep_capabilities",
+                   "a connection with \"private\" has no capabilities: they would hold inside its user namespace only");
+  }
+  const bool executes = std::ranges::any_of(
+      listener.handlers, [](const Handler& handler) { return std::holds_alternative<ExecHandler>(handler); });
+  if (policy.spaces == 0 || (executes && !has_modules(listener))) return;
+  policy.spaces = 0;
+  if (!policy.asks_for_spaces && policy.scope != sandbox::ScopeOf::off) return;
+  context.report(section.place_of("sandbox"), section.pointer_of("sandbox") + "/private",
+                 "only programs can have this: a listener with a built-in handler only, or with a module, cannot");
+}
+
 void check_kill_mode(Context& context, const Section& section, const Listener& listener) {
   if (listener.child.kill_mode != KillMode::mixed) return;
   context.report(section.place_of("kill_mode"), section.pointer_of("kill_mode"),
@@ -309,6 +325,7 @@ void read_listener(Context& context, const Section& section, Node& node, Value& 
   read_child_keys(context, section, without_user(*node.listener), node.listener->child, effective);
   check_env_file(context, section, node.listener->child);
   check_root(context, section, *node.listener);
+  check_private(context, section, *node.listener);
   check_kill_mode(context, section, *node.listener);
   check_room(context, section, *node.listener, effective);
   read_socket_owner(context, section, node.listener->sockets);

@@ -14,6 +14,10 @@ namespace {
 using sandbox::Policy;
 using sandbox::Preset;
 
+bool is_strict(const Policy& policy) {
+  return policy.preset == Preset::strict;
+}
+
 bool is_none(const Policy& policy) {
   return policy.preset == Preset::none;
 }
@@ -68,6 +72,26 @@ void set_keep_capabilities(Context&, Policy& policy, const Entry& entry) {
   for (const Value& item : entry.value.items) policy.capabilities |= std::uint64_t{1} << word_index(entry.option, item);
 }
 
+// Where the kernel has no scopes, a network of its own keeps it from abstract sockets, and its process numbers from
+// signals.
+std::uint32_t spaces_of_preset(const Context& context, const Policy& policy) {
+  if (!is_strict(policy)) return 0;
+  const bool scopes = context.host().landlock_version() >= confine::kLandlockScopes;
+  return ipc::kPrivateTmp | ipc::kPrivatePids | ipc::kPrivateIpc | (scopes ? 0 : ipc::kPrivateNetwork);
+}
+
+void set_private(Context& context, Policy& policy, const Entry& entry) {
+  policy.asks_for_spaces = entry.given;
+  policy.spaces = entry.given ? 0 : spaces_of_preset(context, policy);
+  for (const Value& item : entry.value.items) policy.spaces |= 1U << word_index(entry.option, item);
+  entry.effective = Value{};
+  entry.effective.kind = Value::Kind::array;
+  for (std::size_t i = 0; i < sandbox::kSpaceWords.size(); ++i) {
+    if ((policy.spaces >> i & 1U) != 0)
+      entry.effective.items.push_back(word(sandbox::kSpaceWords.text(static_cast<sandbox::Space>(i))));
+  }
+}
+
 // A system call that is not restricted, and a scope of nothing, need no new privileges forbidden.
 bool is_open(const Policy& policy) {
   return is_none(policy) || policy.new_privileges;
@@ -83,16 +107,24 @@ void set_scope(Context& context, Policy& policy, const Entry& entry) {
 void set_system_calls(Context& context, Policy& policy, const Entry& entry) {
   using sandbox::CallList;
   policy.calls.list = is_open(policy) ? CallList::any : CallList::common;
+  if (is_strict(policy)) policy.calls.list = CallList::server;
   if (entry.given && entry.is_word()) policy.calls.list = as_enum<CallList>(entry);
   entry.effective = word(sandbox::kCallListWords.text(policy.calls.list));
   if (entry.given && !entry.is_word())
     read_object(context, entry, kSystemCallsSetters, policy.calls, "in system_calls");
 }
 
+// Without these hardly any program works; what is secret among them is secret by its permissions.
+void add_system_directories(sandbox::Files& files) {
+  for (const char* const path : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"})
+    files.execute.emplace_back(path);
+  files.read.emplace_back("/etc");
+}
+
 void set_paths(Context& context, Policy& policy, const Entry& entry) {
-  if (!entry.given) return;
-  policy.files.restricted = true;
-  read_object(context, entry, kPathsSetters, policy.files, "in paths");
+  policy.files.restricted = entry.given || is_strict(policy);
+  if (entry.given) read_object(context, entry, kPathsSetters, policy.files, "in paths");
+  if (is_strict(policy)) add_system_directories(policy.files);
 }
 
 std::vector<std::uint16_t> as_ports(const Value& value) {
@@ -110,8 +142,9 @@ constexpr std::array kNetworkSetters{
 static_assert(covers(kNetworkSetters, Scope::network));
 
 void set_network(Context& context, Policy& policy, const Entry& entry) {
-  if (entry.is_word()) {
-    policy.network = entry.value.text == "host";
+  if (!entry.given || entry.is_word()) {
+    policy.network = entry.given ? entry.value.text == "host" : !is_strict(policy);
+    entry.effective = word(policy.network ? "host" : "none");
     return;
   }
   policy.ports.restricted = true;
@@ -126,6 +159,7 @@ constexpr std::array kSandboxSetters{
     Setter<Policy>{"system_calls", set_system_calls},
     Setter<Policy>{"paths", set_paths},
     Setter<Policy>{"network", set_network},
+    Setter<Policy>{"private", set_private},
     Setter<Policy>{"write_execute",
                    [](Context&, Policy& policy, const Entry& e) { policy.write_execute = as_boolean(e.value); }},
 };
@@ -144,6 +178,7 @@ void check_needs(Context& context, const Entry& entry, const Policy& policy) {
   if (policy.calls != sandbox::SystemCalls{}) blame("system_calls");
   if (policy.files.restricted) blame("paths");
   if (!policy.network || policy.ports.restricted) blame("network");
+  if (policy.spaces != 0) blame("private");
   if (!policy.write_execute) blame("write_execute");
 }
 
@@ -158,7 +193,18 @@ void check_kernel(Context& context, const Section& section, const Policy& policy
   };
   need("scope", policy.scope != sandbox::ScopeOf::off, confine::kLandlockScopes, "6.12");
   need("paths", policy.files.restricted, confine::kLandlockFiles, "5.13");
+  need("preset", is_strict(policy), confine::kLandlockFiles, "5.13");
   need("network", policy.ports.restricted, confine::kLandlockPorts, "6.7");
+}
+
+// Tried out, because a container, a security module or a limit may forbid what the kernel can do.
+void try_private(Context& context, const Section& section, const Policy& policy) {
+  if (policy.spaces == 0 || !context.host().foresees(Foreseen::children)) return;
+  const std::string problem = context.host().private_problem(policy.spaces);
+  if (problem.empty()) return;
+  const char* const key = section.object.find("private") != nullptr ? "private" : "preset";
+  context.report(section.place_of(key), section.pointer_of(key),
+                 fmt::format("this system does not let the daemon make what is private: {}", problem));
 }
 
 }  // namespace
@@ -173,6 +219,7 @@ sandbox::Policy read_sandbox(Context& context, const Entry& entry) {
   entry.effective = std::move(effective);
   check_needs(context, entry, policy);
   check_kernel(context, section, policy);
+  try_private(context, section, policy);
   return policy;
 }
 

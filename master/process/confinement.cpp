@@ -1,5 +1,7 @@
 #include "master/process/confinement.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -11,6 +13,10 @@ bool mounts_nothing(const sandbox::Policy& policy) {
   const auto& allowed = policy.calls.allow;
   return policy.calls.list != sandbox::CallList::any &&
          std::find(allowed.begin(), allowed.end(), "mount") == allowed.end();
+}
+
+bool has_core_limit(const config::ChildKeys& keys) {
+  return std::ranges::any_of(keys.rlimits, [](const config::Rlimit& one) { return one.resource == RLIMIT_CORE; });
 }
 
 }  // namespace
@@ -31,7 +37,9 @@ sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   out.capabilities = keys.sandbox.capabilities;
   out.restricts_files = keys.sandbox.files.restricted ? 1 : 0;
   out.restricts_ports = keys.sandbox.ports.restricted ? 1 : 0;
+  out.spaces = keys.sandbox.spaces;
   out.mounts_nothing = mounts_nothing(keys.sandbox) ? 1 : 0;
+  const bool strict = keys.sandbox.preset == sandbox::Preset::strict;
   out.has_nice = keys.nice ? 1 : 0;
   out.nice = keys.nice.value_or(0);
   out.ioprio = static_cast<std::uint32_t>(keys.ioprio.value_or(0));
@@ -40,6 +48,7 @@ sys::Result<ipc::Confinement> confinement_of(const config::ChildKeys& keys) {
   for (const config::Rlimit& limit : keys.rlimits) {
     out.limits[out.limit_count++] = {static_cast<std::uint32_t>(limit.resource), 0, limit.value};
   }
+  if (strict && !has_core_limit(keys)) out.limits[out.limit_count++] = {RLIMIT_CORE, 0, 0};
   return out;
 }
 

@@ -40,6 +40,7 @@ sys::Result<Launch> prepare_launch(const config::Process& process, std::vector<s
   request.ports = process.child.sandbox.ports;
   request.root = process.child.chroot;
   request.directory = process.child.chdir;
+  request.kills_group = process.child.kill_mode == config::KillMode::group;
   request.parent_death_signal = process.stop_signal;
   launch.place(std::move(null), 0);
   return launch;

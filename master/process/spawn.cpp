@@ -12,6 +12,8 @@
 
 #include "master/host/descriptor_limit.h"
 #include "worker/confine/confine.h"
+#include "worker/confine/reaper.h"
+#include "worker/confine/spaces.h"
 #include "worker/confine/walls.h"
 #include "worker/ipc/channel.h"
 #include "worker/ipc/peer.h"
@@ -78,11 +80,11 @@ bool place_descriptors(const Prepared& prepared, int& program, int& report) noex
 
 void confine(const Prepared& prepared, int report) noexcept {
   const SpawnRequest& request = prepared.request;
-  ipc::Failure failure = confine::settle(request.confinement, request.root.c_str(), request.directory.c_str());
+  ipc::Failure failure = confine::settle(request.confinement, request.root.c_str(), request.directory.c_str(), false);
   if (!failure) {
-    const confine::Reach reach{
-        {prepared.readable.data(), prepared.writable.data(), prepared.executable.data(), request.files.others_readable},
-        {request.ports.connect, request.ports.bind}};
+    const confine::Reach reach{{prepared.readable.data(), prepared.writable.data(), prepared.executable.data(),
+                                request.files.others_readable, request.confinement.spaces},
+                               {request.ports.connect, request.ports.bind}};
     const sys::Fd walls = confine::prepare_walls(request.confinement, false, &reach);
     confine::Limits limits = confine::limits_of(request.confinement);
     limits.walls = walls.get();
@@ -121,20 +123,15 @@ void wait_for_first(const Prepared& prepared, int& report) noexcept {
   if (status != 0) fail(report, ipc::Stage::pre_start, status);
 }
 
-[[noreturn]] void run_child(Prepared& prepared) noexcept {
+// The parent may already have died (prctl(2), PR_SET_PDEATHSIG).
+void die_with_master(const Prepared& prepared) noexcept {
+  if (prepared.request.parent_death_signal == 0) return;
+  prctl(PR_SET_PDEATHSIG, prepared.request.parent_death_signal);
+  if (getppid() != prepared.master) _exit(kExecFailed);
+}
+
+[[noreturn]] void execute(Prepared& prepared, int program, int report) noexcept {
   const SpawnRequest& request = prepared.request;
-  int program = request.program;
-  int report = request.report;
-  sys::unblock_all_signals();
-  if (request.own_session && setsid() < 0) fail(report, ipc::Stage::session, errno);
-  if (!place_descriptors(prepared, program, report)) fail(report, ipc::Stage::descriptors, errno);
-  if (!request.raised_descriptor_limit) host::restore_descriptor_limit();
-  confine(prepared, report);
-  if (request.parent_death_signal != 0) {
-    // Set after the change of user, which clears it. The parent may already have died (prctl(2), PR_SET_PDEATHSIG).
-    prctl(PR_SET_PDEATHSIG, request.parent_death_signal);
-    if (getppid() != prepared.master) _exit(kExecFailed);
-  }
   if (!prepared.first_argv.empty()) wait_for_first(prepared, report);
   if (!prepared.pid_entry.empty()) {
     ipc::decimal_text(static_cast<std::uint32_t>(getpid()),
@@ -147,6 +144,54 @@ void wait_for_first(const Prepared& prepared, int& report) noexcept {
            prepared.environment.data());
   }
   fail(report, ipc::Stage::exec, errno);
+}
+
+struct Order {
+  Prepared& prepared;
+  int program;
+  int report;
+};
+
+void program_inside(void* what) noexcept {
+  const Order& order = *static_cast<Order*>(what);
+  sys::unblock_all_signals();
+  confine(order.prepared, order.report);
+  execute(order.prepared, order.program, order.report);
+}
+
+[[noreturn]] void fail_inside(void* what, ipc::Failure failure) noexcept {
+  fail(static_cast<Order*>(what)->report, failure.stage, failure.error);
+}
+
+// Its own namespaces and mounts. What they give it, settle() takes from it again.
+void separate(Order& order) noexcept {
+  const SpawnRequest& request = order.prepared.request;
+  const std::uint32_t spaces = request.confinement.spaces;
+  const char* const root = request.root.c_str();
+  if (spaces == 0) return;
+  const bool founds = !confine::may_make_spaces();
+  ipc::Failure failure = founds ? confine::found_spaces(spaces, root) : ipc::Failure{};
+  if (failure) fail_inside(&order, failure);
+  if ((spaces & ipc::kPrivatePids) != 0) {
+    die_with_master(order.prepared);
+    confine::run_inside({spaces, founds, false, request.kills_group, root, "bulkheadd: sandbox of a process",
+                         program_inside, fail_inside, &order});
+  }
+  failure = confine::enter_spaces(spaces, founds, root);
+  if (failure) fail_inside(&order, failure);
+}
+
+[[noreturn]] void run_child(Prepared& prepared) noexcept {
+  const SpawnRequest& request = prepared.request;
+  Order order{prepared, request.program, request.report};
+  sys::unblock_all_signals();
+  if (request.own_session && setsid() < 0) fail(order.report, ipc::Stage::session, errno);
+  if (!place_descriptors(prepared, order.program, order.report)) fail(order.report, ipc::Stage::descriptors, errno);
+  if (!request.raised_descriptor_limit) host::restore_descriptor_limit();
+  separate(order);
+  confine(prepared, order.report);
+  die_with_master(prepared);  // after the change of user, which clears it
+  execute(prepared, order.program, order.report);
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ struct SpawnRequest {
   std::string root;  // empty: the master's
   std::string directory = "/";
   bool own_session = true;
+  bool kills_group = true;  // signals from outside reach its whole group, where it has process numbers of its own
   bool raised_descriptor_limit = false;  // it keeps the master's (descriptor_limit.h)
   int parent_death_signal = 0;           // 0: outlives the master
   FirstCommand first;                    // unless it exits with 0, the start fails (ipc::Stage::pre_start)

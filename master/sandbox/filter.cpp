@@ -220,6 +220,10 @@ Programs compile(const Policy& policy) {
   if (!worker_bears(policy)) return {{}, compile_whole(policy)};
   SystemCalls of_worker = policy.calls;
   of_worker.deny.clear();
+  if (policy.spaces != 0) {  // its children mount
+    of_worker.allow.emplace_back("mount");
+    return {of_all_architectures([&](Forbidding& out) { forbid_list(out, of_worker, answer); }), compile_whole(policy)};
+  }
   SystemCalls rest = policy.calls;
   rest.list = CallList::any;
   rest.allow.clear();

@@ -10,8 +10,8 @@
 
 namespace bulkhead::sandbox {
 
-enum class Preset : std::uint8_t { basic, none };
-inline constexpr sys::EnumWords<Preset, sys::up_to(Preset::none)> kPresetWords{"basic", "none"};
+enum class Preset : std::uint8_t { basic, none, strict };
+inline constexpr sys::EnumWords<Preset, sys::up_to(Preset::strict)> kPresetWords{"basic", "none", "strict"};
 
 // Around what the Landlock domain for signals and abstract sockets is drawn.
 using ipc::ScopeOf;
@@ -31,6 +31,11 @@ struct SystemCalls {
   Then then = Then::eperm;
   bool operator==(const SystemCalls&) const = default;
 };
+
+// What a connection or a process has for itself. The bits are ipc::kPrivateTmp and so on.
+enum class Space : std::uint8_t { tmp, pids, ipc, devices, network };
+inline constexpr sys::EnumWords<Space, sys::up_to(Space::network)> kSpaceWords{"tmp", "pids", "ipc", "devices",
+                                                                               "network"};
 
 // Which files may be reached; everything else gets EACCES. All three empty and `others` readable: any.
 struct Files {
@@ -59,7 +64,9 @@ struct Policy {
   Files files;
   bool network = true;  // false: of new sockets only those of AF_UNIX
   Ports ports;
-  bool write_execute = true;  // false: no memory that is writable and executable, nor one after the other
+  std::uint32_t spaces = 0;      // of its own, a bit each
+  bool asks_for_spaces = false;  // they are not only part of the preset
+  bool write_execute = true;     // false: no memory that is writable and executable, nor one after the other
   bool operator==(const Policy&) const = default;
 };
 

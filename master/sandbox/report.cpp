@@ -25,6 +25,8 @@ Wall privileges_of(const Policy& policy) {
 
 Wall capabilities_of(const Policy& policy, const Setting& setting) {
   const char* const key = "sandbox/keep_capabilities";
+  if (setting.is_listener && policy.spaces != 0)
+    return {"capabilities", Holds::yes, "has none and gets none, not even as root", "sandbox/private"};
   if (setting.is_root) return {"capabilities", Holds::no, "has those of the daemon", "user"};
   if (policy.new_privileges) return {"capabilities", Holds::no, "has none, and programs can gain some", key};
   if (policy.capabilities == 0) return {"capabilities", Holds::yes, "has none and gets none", key};
@@ -37,6 +39,10 @@ Wall signals_of(const Policy& policy, const Setting& setting) {
   const char* const all =
       setting.has_own_user ? "can signal all processes of its listener" : "can signal all processes of its user";
   const Holds without = setting.has_own_user ? Holds::part : Holds::no;
+  const bool scoped =
+      setting.is_listener && policy.scope == ScopeOf::connection && setting.landlock >= confine::kLandlockScopes;
+  if ((policy.spaces & ipc::kPrivatePids) != 0 && !scoped)
+    return {"signals", Holds::yes, "sees no process outside", "sandbox/private"};
   if (!setting.is_listener) return {"signals", without, all, "user"};
   if (!policy.new_privileges && setting.landlock < confine::kLandlockScopes) {
     return {"signals", without, fmt::format("{}: the kernel has no Landlock scopes (Linux 6.12)", all), "user"};
@@ -110,6 +116,28 @@ Wall network_of(const Policy& policy) {
           key};
 }
 
+std::string space_text(Space space) {
+  switch (space) {
+    case Space::tmp: return "an empty /tmp and /var/tmp";
+    case Space::pids: return "its own process numbers, so that it sees no other process and leaves none behind";
+    case Space::ipc: return "its own System V IPC and POSIX message queues";
+    case Space::devices: return "a /dev with null, zero, full, random, urandom and shm only";
+    case Space::network: return "a network without any interface, besides its connection";
+  }
+  return "";
+}
+
+Wall private_of(const Policy& policy) {
+  std::string text;
+  for (std::size_t i = 0; i < kSpaceWords.size(); ++i) {
+    if ((policy.spaces >> i & 1U) == 0) continue;
+    text += (text.empty() ? "has " : "; ") + space_text(static_cast<Space>(i));
+  }
+  if (text.empty())
+    return {"private", Holds::no, "shares the system's /tmp, processes, IPC, devices and network", "sandbox/private"};
+  return {"private", Holds::yes, text, "sandbox/private"};
+}
+
 Wall memory_of(const Policy& policy) {
   const char* const key = "sandbox/write_execute";
   if (policy.write_execute) return {"memory", Holds::no, "can be written and executed", key};
@@ -126,6 +154,7 @@ std::vector<Wall> walls_of(const Policy& policy, const Setting& setting) {
           system_calls_of(policy),
           files_of(policy, setting),
           network_of(policy),
+          private_of(policy),
           memory_of(policy)};
 }
 

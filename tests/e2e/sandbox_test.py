@@ -235,7 +235,7 @@ class Check(Probing):
                                ({"new_privileges": True, "network": "none"}, 'needs "new_privileges": false'),
                                ({"paths": {"read": ["etc"]}}, "an absolute path"),
                                ({"network": {"connect": [70000]}}, "a port from 0 to 65535"),
-                               ({"preset": "strong"}, '"basic" or "none"'),
+                               ({"preset": "strong"}, '"basic", "none" or "strict"'),
                                ({"keep_capabilities": ["CAP_NET_RAWS"]}, "CAP_NET_RAW")):
             status, errors = self.check(sandbox)
             self.assertEqual(status, 78, sandbox)
@@ -249,7 +249,7 @@ class Check(Probing):
         _, output, _ = self.run_program("--dump-config", "-c", path)
         shown = json.loads(output)["supervisor"]["children"][0]["sandbox"]
         self.assertEqual(shown, {"preset": "basic", "new_privileges": False, "keep_capabilities": [], "scope": "connection",
-                                 "system_calls": "common", "network": "host", "write_execute": True})
+                                 "system_calls": "common", "network": "host", "private": [], "write_execute": True})
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "worker/confine/reaper.h"
+#include "worker/confine/spaces.h"
 #include "worker/confine/walls.h"
 #include "worker/sys/clone.h"
 #include "worker/sys/fd.h"
@@ -111,18 +113,73 @@ BULKHEAD_PLAIN bool place_descriptors(const Exec& request) noexcept {
   return true;
 }
 
+BULKHEAD_PLAIN ipc::Failure separate(const Exec& request) noexcept {
+  if (request.spaces == 0) return {};
+  if (const ipc::Failure failure = confine::enter_spaces(request.spaces, true, "")) return failure;
+  return confine::give_up_spaces();
+}
+
+// Rules about files that only this connection has can only be made here.
+BULKHEAD_PLAIN ipc::Failure take_on_all(const Exec& request) noexcept {
+  if (request.reach == nullptr) return confine::take_on(*request.limits);
+  const sys::Fd walls = confine::prepare_walls(*request.confinement, request.scoped, request.reach);
+  if (!walls) return {ipc::Stage::sandbox, ENOSYS};
+  confine::Limits limits = *request.limits;
+  limits.walls = walls.get();
+  return confine::take_on(limits);
+}
+
 // Shares our memory until it execs. Not instrumented: a sanitizer's marks for its stack would outlive it.
 BULKHEAD_PLAIN int exec_child(void* argument) noexcept {
   auto* shared = static_cast<ExecShared*>(argument);
   const Exec& request = *shared->request;
   sys::unblock_all_signals();
   if (setsid() < 0) give_up(shared, ipc::Stage::session);
+  if (const ipc::Failure failure = separate(request)) give_up(shared, failure);
   if (!place_descriptors(request)) give_up(shared, ipc::Stage::descriptors);
   if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
-  if (const ipc::Failure failure = confine::take_on(*request.limits)) give_up(shared, failure);
+  if (const ipc::Failure failure = take_on_all(request)) give_up(shared, failure);
   execve(request.path, const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
   give_up(shared, ipc::Stage::exec);
   return kExecFailed;
+}
+
+struct InsideOrder {
+  const Exec& request;
+  int report_fd;  // closed by the exec, or written to
+};
+
+[[noreturn]] void report_inside(void* what, ipc::Failure failure) noexcept {
+  (void)!write(static_cast<InsideOrder*>(what)->report_fd, &failure, sizeof failure);
+  _exit(kExecFailed);
+}
+
+// Number 2. Its memory is a copy, so the path of the failure is the pipe.
+void program_inside(void* what) noexcept {
+  const InsideOrder& order = *static_cast<InsideOrder*>(what);
+  const Exec& request = order.request;
+  sys::unblock_all_signals();
+  if (!place_descriptors(request)) report_inside(what, {ipc::Stage::descriptors, errno});
+  if (request.pid_field != nullptr) ipc::decimal_text(static_cast<std::uint32_t>(getpid()), request.pid_field);
+  if (const ipc::Failure failure = take_on_all(request)) report_inside(what, failure);
+  execve(request.path, const_cast<char* const*>(request.argv), const_cast<char* const*>(request.environment));
+  report_inside(what, {ipc::Stage::exec, errno});
+}
+
+int outside_child(void* what) noexcept {
+  const Exec& request = static_cast<InsideOrder*>(what)->request;
+  if (setsid() < 0) report_inside(what, {ipc::Stage::session, errno});
+  confine::run_inside(
+      {request.spaces, true, true, request.kill_group, "", request.title, program_inside, report_inside, what});
+}
+
+// Nothing is written if all goes well.
+ipc::Failure failure_from(int pipe) noexcept {
+  ipc::Failure failure;
+  ssize_t got = 0;
+  while ((got = ::read(pipe, &failure, sizeof failure)) < 0 && errno == EINTR) {
+  }
+  return got == static_cast<ssize_t>(sizeof failure) ? failure : ipc::Failure{};
 }
 
 }  // namespace
@@ -146,22 +203,30 @@ Started start_limited_built_in(const BuiltIn& request, const confine::Limits& li
   const long pid = sys::clone_onto(&order, serve_limited, &order, pid_slot);
   if (pid < 0) return {-1, {ipc::Stage::none, static_cast<int>(-pid)}};
   write_end.reset();
-  Started out{static_cast<pid_t>(pid), {}};
-  ipc::Failure failure;
-  ssize_t got = 0;
-  while ((got = ::read(read_end.get(), &failure, sizeof failure)) < 0 && errno == EINTR) {
-  }
-  if (got == static_cast<ssize_t>(sizeof failure)) out.failure = failure;
-  return out;
+  return {static_cast<pid_t>(pid), failure_from(read_end.get())};
 }
 
 Started start_exec(const Exec& request, std::int32_t* pid_slot) noexcept {
-  alignas(64) static char stack[32 * 1024];
+  alignas(64) static char stack[64 * 1024];
   ExecShared shared{&request, {}};
   const int pid = clone(exec_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD,
                         &shared, pid_slot);
   if (pid < 0) return {-1, {ipc::Stage::none, errno}};
   return {pid, shared.failure};
+}
+
+Started start_exec_inside(const Exec& request, std::int32_t* pid_slot) noexcept {
+  alignas(64) static char stack[128 * 1024];
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return {-1, {ipc::Stage::none, errno}};
+  const sys::Fd read_end(ends[0]);
+  sys::Fd write_end(ends[1]);
+  const InsideOrder order{request, ends[1]};
+  const int pid = clone(outside_child, stack + sizeof stack, CLONE_PARENT_SETTID | SIGCHLD,
+                        const_cast<InsideOrder*>(&order), pid_slot);
+  if (pid < 0) return {-1, {ipc::Stage::none, errno}};
+  write_end.reset();
+  return {pid, failure_from(read_end.get())};
 }
 
 }  // namespace bulkhead::child

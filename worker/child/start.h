@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "worker/confine/confine.h"
+#include "worker/confine/walls.h"
 #include "worker/ipc/message.h"
 #include "worker/ipc/plan.h"
 
@@ -62,7 +63,13 @@ struct Exec {
   const char* const* environment;
   char* pid_field;  // listen_fds: the child writes its own pid here, into its environment
   const confine::Limits* limits;
-  int drain_fd = -1;  // -1: none
+  int drain_fd = -1;                      // -1: none
+  std::uint32_t spaces = 0;               // what it has for itself (worker/confine/spaces.h)
+  const confine::Reach* reach = nullptr;  // where the rules of its walls name what only it has; null: they are made
+  const ipc::Confinement* confinement = nullptr;  // for these rules
+  bool scoped = false;
+  bool kill_group = true;
+  std::string_view title;  // of the processes around a program with process numbers of its own
 };
 
 // The number that the drain notice has in a program of this style.
@@ -74,5 +81,10 @@ struct Exec {
 // once and the cost does not grow with the worker's memory. Between clone and exec the child runs on a small stack of
 // its own in our memory: async-signal-safe calls only, no allocation.
 [[nodiscard]] Started start_exec(const Exec& request, std::int32_t* pid_slot) noexcept;
+
+// The same for a program with process numbers of its own (worker/confine/reaper.h). The process whose pid is in the
+// slot lives as long as the program, so it gets a copy of the worker's memory, heap and plan included. The worker waits
+// until the program is executed.
+[[nodiscard]] Started start_exec_inside(const Exec& request, std::int32_t* pid_slot) noexcept;
 
 }  // namespace bulkhead::child

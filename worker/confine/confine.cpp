@@ -13,6 +13,8 @@
 #include <iterator>
 
 #include "worker/confine/identity.h"
+#include "worker/confine/reaper.h"
+#include "worker/confine/spaces.h"
 #include "worker/confine/walls.h"
 #include "worker/ipc/peer.h"
 #include "worker/sys/raw.h"
@@ -168,8 +170,11 @@ Failure set_privileged(const ipc::Confinement& wanted) noexcept {
 
 }  // namespace
 
-Failure settle(const ipc::Confinement& wanted, const char* root, const char* directory) noexcept {
+Failure settle(const ipc::Confinement& wanted, const char* root, const char* directory, bool founds) noexcept {
   if (const Failure failure = set_privileged(wanted)) return failure;
+  if (founds) {
+    if (const Failure failure = found_spaces(wanted.spaces, root)) return failure;
+  }
   umask(wanted.umask);
   if (const Failure failure = change_root(root, directory)) return failure;
   const std::uint32_t uid = wanted.has_identity != 0 ? wanted.uid : geteuid();
@@ -177,13 +182,16 @@ Failure settle(const ipc::Confinement& wanted, const char* root, const char* dir
   if (loses_privilege && geteuid() == 0) {
     if (const Failure failure = empty_bounding_set(wanted.capabilities)) return failure;
     // Kept over the change of user; exec clears it (prctl(2)).
-    if (wanted.capabilities != 0 && prctl(PR_SET_KEEPCAPS, 1) != 0) return {Stage::privileges, errno};
+    if ((wanted.capabilities != 0 || founds) && prctl(PR_SET_KEEPCAPS, 1) != 0) return {Stage::privileges, errno};
   }
   if (wanted.has_identity != 0) {
     if (const Failure failure = take_identity(wanted.uid, wanted.gid, wanted.groups, wanted.group_count))
       return failure;
   }
-  if (loses_privilege) {
+  if (founds) {
+    // Capabilities that are kept over a change of user are permitted, but not effective.
+    if (const Failure failure = keep_only(capabilities_for_spaces())) return failure;
+  } else if (loses_privilege) {
     if (const Failure failure = keep_capabilities(wanted.capabilities)) return failure;
   }
   if (wanted.no_new_privileges == 0) return {};

@@ -17,8 +17,11 @@ namespace bulkhead::confine {
 
 // The half that children inherit. A process of a user other than root keeps no capability, unless its sandbox is "none"
 // (capabilities(7)). Hard limits are raised to the wanted value, soft ones stay: see limits_of().
-[[nodiscard]] ipc::Failure settle(const ipc::Confinement& confinement, const char* root,
-                                  const char* directory) noexcept;
+//
+// `founds`: for a worker, which makes ready what its children have for themselves (spaces.h), and keeps the
+// capabilities for that; children give them up.
+[[nodiscard]] ipc::Failure settle(const ipc::Confinement& confinement, const char* root, const char* directory,
+                                  bool founds) noexcept;
 
 // The other half, which each process takes on for itself: resource limits, a lower priority, walls of its own. Small,
 // without pointers to the heap, because it is copied to the stack of a child that has no heap.

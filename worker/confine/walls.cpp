@@ -80,6 +80,13 @@ void allow_files(int rules, const Files& files, std::uint64_t known) noexcept {
   allow_each(rules, files.read, kRead);
   allow_each(rules, files.execute, kRead | kExecute);
   allow_each(rules, files.write, known & ~kExecute);
+  constexpr const char* kTemporary[] = {"/tmp", "/var/tmp", nullptr};
+  if ((files.own & ipc::kPrivateTmp) != 0) allow_each(rules, kTemporary, known & ~kExecute);
+  if ((files.own & ipc::kPrivatePids) != 0) allow(rules, "/proc", kRead);
+  if ((files.own & ipc::kPrivateDevices) != 0) {
+    allow(rules, "/dev", kRead);
+    allow(rules, "/dev/shm", known & ~kExecute);
+  }
   allow_each(rules, kDevices, known & (kReadFile | kWriteFile | kIoctlDevice));
 }
 

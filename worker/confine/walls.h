@@ -30,6 +30,7 @@ struct Files {
   const char* const* write = nullptr;
   const char* const* execute = nullptr;
   bool others_readable = false;
+  std::uint32_t own = 0;  // a Confinement's spaces: what of them are files is added
 };
 
 struct Ports {

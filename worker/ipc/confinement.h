@@ -19,6 +19,14 @@ struct ResourceLimit {
   std::uint64_t value = 0;  // soft and hard
 };
 
+// What a connection or a process has for itself, a bit each, in the order of sandbox::Space (worker/confine/spaces.h).
+inline constexpr std::uint32_t kPrivateTmp = 1;
+inline constexpr std::uint32_t kPrivatePids = 2;
+inline constexpr std::uint32_t kPrivateIpc = 4;
+inline constexpr std::uint32_t kPrivateDevices = 8;
+inline constexpr std::uint32_t kPrivateNetwork = 16;
+inline constexpr std::uint32_t kMountingSpaces = kPrivateTmp | kPrivatePids | kPrivateDevices;
+
 // Around what the Landlock scope is drawn.
 enum class ScopeOf : std::uint32_t { connection, listener, off };
 
@@ -34,6 +42,7 @@ struct Confinement {
   std::uint32_t restricts_files = 0;  // the paths travel beside it
   std::uint32_t restricts_ports = 0;  // and so do the ports
   std::uint32_t mounts_nothing = 0;   // mount(2) is forbidden anyway
+  std::uint32_t spaces = 0;           // kPrivateTmp and so on, of programs
   std::uint64_t capabilities = 0;     // that a user other than root keeps, a bit each
   std::uint32_t has_nice = 0;
   std::int32_t nice = 0;

@@ -16,7 +16,7 @@
 namespace bulkhead::ipc {
 
 // Another one whenever the bytes of any message, of the plan or of the connection table change.
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 
 // Descriptor numbers in a freshly exec'd worker. Listening sockets follow from kFirstSocket on, as many as the plan
 // says, then the drain notice where it has one.
@@ -96,6 +96,8 @@ enum class Stage : std::uint32_t {
   pre_start_exec,
   pre_start,  // `error` is a status of wait(2)
   sandbox,
+  namespaces,
+  mounts,
   count_
 };
 // Each can follow "failed while".
@@ -120,7 +122,9 @@ inline constexpr sys::EnumWords<Stage> kStageWords{"starting",
                                                    "setting up its loop",
                                                    "executing the pre_start",
                                                    "running the pre_start",
-                                                   "building the sandbox"};
+                                                   "building the sandbox",
+                                                   "making its namespaces",
+                                                   "mounting what is private"};
 [[nodiscard]] constexpr std::string_view stage_text(Stage stage) noexcept {
   return kStageWords.text(stage, "starting");
 }

@@ -79,10 +79,10 @@ sys::Result<Plan> Plan::map(int memfd) {
   if (size <= sizeof(PlanHeader)) return sys::Error{"map", "worker plan", EINVAL};
   void* memory = mmap(nullptr, size, PROT_READ, MAP_SHARED, memfd, 0);
   if (memory == MAP_FAILED) return sys::Error{"mmap", "worker plan", errno};
-  madvise(memory, size, MADV_DONTFORK);
   Plan plan;
   plan.header_ = static_cast<const PlanHeader*>(memory);
   const PlanHeader& header = *plan.header_;
+  if (!copies_memory(header)) madvise(memory, size, MADV_DONTFORK);
   bool good = header.magic == kPlanMagic && header.protocol == kProtocolVersion && header.size == size &&
               header.sockets <= kMaxSockets && header.confinement.group_count <= kMaxGroups &&
               header.confinement.limit_count <= kMaxLimits && header.handler_count >= 1 &&

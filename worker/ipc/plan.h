@@ -165,6 +165,11 @@ struct PlanHeader {
   return kFirstSocketFd + static_cast<int>(header.sockets);
 }
 
+// Programs are executed by copies of the worker, which need what they read.
+[[nodiscard]] constexpr bool copies_memory(const PlanHeader& header) noexcept {
+  return (header.confinement.spaces & kPrivatePids) != 0;
+}
+
 // Builds a plan. The strings are copied; `header` is the caller's to fill except for magic, protocol and size.
 class PlanBuilder {
  public:
@@ -182,7 +187,7 @@ class PlanBuilder {
   std::string pool_;
 };
 
-// A mapped plan. The mapping lives as long as the process; children of fork do not have it.
+// A mapped plan. The mapping lives as long as the process; children of fork have it only where copies_memory().
 class Plan {
  public:
   [[nodiscard]] static sys::Result<Plan> map(int memfd);

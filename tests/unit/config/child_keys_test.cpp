@@ -187,7 +187,7 @@ constexpr Bad kBad[] = {
     {"the group of a connection in two ways", Shape::listener, R"("kill_mode":"mixed")",
      R"(bad.json:2:13: /supervisor/children/0/kill_mode: only a process can have "mixed": the group of a connection is signalled as a whole, or not at all)"},
     {"a sandbox that does not exist", Shape::listener, R"("sandbox":"tight")",
-     R"(bad.json:2:11: /supervisor/children/0/sandbox: expected an object, "basic" or "none", got the string "tight")"},
+     R"(bad.json:2:11: /supervisor/children/0/sandbox: expected an object, "basic", "none" or "strict", got the string "tight")"},
     {"a child key of a supervisor", Shape::child, R"({"id":"s","type":"supervisor","user":"alice"})",
      R"(bad.json:2:31: /supervisor/children/0/user: unknown key "user" in a supervisor; it is a key of listener and process)"},
 };

@@ -60,7 +60,7 @@ inline constexpr std::string_view kEverything = R"({
        "reload_signal": "USR2", "log": {"level": "error"}, "log_rate_limit": 50, "stdout": "/tmp/app.log", "stderr": "inherit", "chdir": "/tmp", "env": {"A": "1", "B": ""}, "sandbox": {"preset": "basic", "new_privileges": false, "keep_capabilities": ["CAP_NET_RAW", "CAP_KILL"],
        "scope": "listener", "system_calls": {"allow": ["ptrace"], "deny": ["socket", "io_uring_setup"], "then": "kill"},
        "paths": {"read": ["/etc"], "write": ["/tmp", "/srv"], "execute": ["/usr"], "else": "read"},
-       "network": {"connect": [53, 443], "bind": [0]}, "write_execute": false}, "pass_env": [], "user": "1000", "group": "2000"},
+       "network": {"connect": [53, 443], "bind": [0]}, "private": ["tmp", "devices"], "write_execute": false}, "pass_env": [], "user": "1000", "group": "2000"},
       {"id": "inner", "type": "supervisor", "restart": "permanent", "shutdown": "1m", "strategy": "one_for_all",
        "max_restarts": 7, "max_seconds": 9, "auto_shutdown": "any_significant", "children": [
          {"id": "web", "type": "listener", "listen": "unix:/run/y.sock", "handler": "discard", "idle_timeout": "infinity"}]},

@@ -99,6 +99,15 @@ std::set<std::string> set_of(const List& names) {
 
 }  // namespace
 
+TEST_CASE("a worker whose children mount may do that, and they may not afterwards") {
+  Policy policy = with(CallList::common);
+  policy.spaces = ipc::kPrivateTmp;
+  CHECK(answer(compile(policy).of_worker, "mount") == SECCOMP_RET_ALLOW);
+  CHECK(answer(compile(policy).of_worker, "umount2") != SECCOMP_RET_ALLOW);
+  CHECK(answer(compile(policy).of_child, "mount") != SECCOMP_RET_ALLOW);
+  CHECK(answer(compile(policy).of_child, "bpf") != SECCOMP_RET_ALLOW);
+}
+
 TEST_CASE("the list common refuses what no server calls, and nothing else, on every architecture") {
   const Programs programs = compile(with(CallList::common));
   const auto never = set_of(never_called());

@@ -62,6 +62,16 @@ TEST_CASE("root, the daemon's own user, and a process") {
   CHECK(wall("signals", basic(), {false, false, "nobody", kNewest}).holds == Holds::no);
 }
 
+TEST_CASE("what is private holds without scopes, and for root") {
+  Policy policy = basic();
+  CHECK(wall("private", policy, kListener).holds == Holds::no);
+  policy.spaces = ipc::kPrivateTmp | ipc::kPrivatePids;
+  CHECK(wall("private", policy, kListener).text.find("has an empty /tmp and /var/tmp; its own process") == 0);
+  CHECK(wall("signals", policy, {true, false, "nobody", 2}).holds == Holds::yes);
+  CHECK(wall("signals", policy, {false, false, "nobody", kNewest}).holds == Holds::yes);
+  CHECK(wall("capabilities", policy, {true, true, "root", kNewest}).holds == Holds::yes);
+}
+
 TEST_CASE("lists are shown") {
   Policy policy = basic();
   policy.calls.allow = {"ptrace"};
