@@ -53,7 +53,7 @@ struct Device {
   const char* path;
   const char* link;  // for a symbolic link: where it leads
 };
-constexpr Device kDevices[] = {{"/dev/null", nullptr},
+constexpr Device kOwnDevices[] = {{"/dev/null", nullptr},
                                {"/dev/zero", nullptr},
                                {"/dev/full", nullptr},
                                {"/dev/random", nullptr},
@@ -62,7 +62,7 @@ constexpr Device kDevices[] = {{"/dev/null", nullptr},
                                {"/dev/stdin", "/proc/self/fd/0"},
                                {"/dev/stdout", "/proc/self/fd/1"},
                                {"/dev/stderr", "/proc/self/fd/2"}};
-constexpr std::size_t kDeviceCount = sizeof kDevices / sizeof kDevices[0];
+constexpr std::size_t kDeviceCount = sizeof kOwnDevices / sizeof kOwnDevices[0];
 
 Failure make_device(const char* root, const Device& device, int original) noexcept {
   const Joined path(root, device.path);
@@ -81,14 +81,14 @@ Failure make_devices(const char* root) noexcept {
   const Joined place(root, "/dev");
   sys::Fd originals[kDeviceCount];
   for (std::size_t i = 0; i < kDeviceCount; ++i) {
-    if (kDevices[i].link == nullptr) originals[i] = sys::Fd(open(kDevices[i].path, O_PATH | O_CLOEXEC));
+    if (kOwnDevices[i].link == nullptr) originals[i] = sys::Fd(open(kOwnDevices[i].path, O_PATH | O_CLOEXEC));
   }
   if (mount("tmpfs", place.c_str(), "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k") != 0)
     return errno == ENOENT ? Failure{} : failed();
   const mode_t before = umask(0);
   Failure failure;
   for (std::size_t i = 0; i < kDeviceCount && !failure; ++i)
-    failure = make_device(root, kDevices[i], originals[i].get());
+    failure = make_device(root, kOwnDevices[i], originals[i].get());
   if (!failure && mkdir(Joined(root, "/dev/shm").c_str(), 01777) != 0) failure = failed();
   umask(before);
   if (failure) return failure;
