@@ -152,8 +152,8 @@ Failure keep_capabilities(std::uint64_t kept) noexcept {
 }
 
 Failure set_privileged(const ipc::Confinement& wanted) noexcept {
-  const Failure oom = wanted.has_oom_score_adj != 0 ? set_oom_score(wanted.oom_score_adj)
-                                                    : raise_oom_score(wanted.least_oom_score_adj);
+  const Failure oom =
+      wanted.has_oom_score_adj != 0 ? set_oom_score(wanted.oom_score_adj) : raise_oom_score(wanted.least_oom_score_adj);
   if (oom) return oom;
   if (wanted.ioprio != 0) {
     const long result = sys::raw(SYS_ioprio_set, kProcess, 0, static_cast<long>(wanted.ioprio));

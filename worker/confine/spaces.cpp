@@ -54,14 +54,14 @@ struct Device {
   const char* link;  // for a symbolic link: where it leads
 };
 constexpr Device kOwnDevices[] = {{"/dev/null", nullptr},
-                               {"/dev/zero", nullptr},
-                               {"/dev/full", nullptr},
-                               {"/dev/random", nullptr},
-                               {"/dev/urandom", nullptr},
-                               {"/dev/fd", "/proc/self/fd"},
-                               {"/dev/stdin", "/proc/self/fd/0"},
-                               {"/dev/stdout", "/proc/self/fd/1"},
-                               {"/dev/stderr", "/proc/self/fd/2"}};
+                                  {"/dev/zero", nullptr},
+                                  {"/dev/full", nullptr},
+                                  {"/dev/random", nullptr},
+                                  {"/dev/urandom", nullptr},
+                                  {"/dev/fd", "/proc/self/fd"},
+                                  {"/dev/stdin", "/proc/self/fd/0"},
+                                  {"/dev/stdout", "/proc/self/fd/1"},
+                                  {"/dev/stderr", "/proc/self/fd/2"}};
 constexpr std::size_t kDeviceCount = sizeof kOwnDevices / sizeof kOwnDevices[0];
 
 Failure make_device(const char* root, const Device& device, int original) noexcept {

@@ -50,7 +50,7 @@ struct Confinement {
   std::uint32_t has_oom_score_adj = 0;
   std::int32_t oom_score_adj = 0;
   std::int32_t least_oom_score_adj = 0;  // without one: the daemon's, but at least this
-  std::uint64_t soft_descriptors = 0;  // a child's soft RLIMIT_NOFILE, where its worker has a higher one; 0: the same
+  std::uint64_t soft_descriptors = 0;    // a child's soft RLIMIT_NOFILE, where its worker has a higher one; 0: the same
   std::uint32_t limit_count = 0;
   ResourceLimit limits[kMaxLimits];
 };
