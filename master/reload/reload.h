@@ -112,7 +112,8 @@ class Reload {
   void keep_what_stays(config::Config& config) const;
   void took_effect();
   void confirmation_begun();
-  void tell_limit(log::Level level, const char* text, const char* event);
+  // Logs the text with the limit, and gives the event's fields.
+  [[nodiscard]] nlohmann::ordered_json limit_told(log::Level level, const char* text) const;
   void returned();
   void return_failed(std::vector<std::string>& problems);
   void start_confirm_timer();

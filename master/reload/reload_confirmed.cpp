@@ -41,14 +41,14 @@ void Reload::took_effect() {
 }
 
 void Reload::confirmation_begun() {
-  tell_limit(log::Level::info, "the configuration before comes back unless this reload is confirmed",
-             "reload_unconfirmed");
+  events_.publish("reload_unconfirmed", "root",
+                  limit_told(log::Level::info, "the configuration before comes back unless this reload is confirmed"));
 }
 
-void Reload::tell_limit(log::Level level, const char* text, const char* event) {
+nlohmann::ordered_json Reload::limit_told(log::Level level, const char* text) const {
   const Duration limit = confirmation_.unconfirmed()->limit;
   log::Line(level, "root").text(text).field("seconds", whole_seconds(limit)).write();
-  events_.publish(event, "root", {{"seconds", std::chrono::duration<double>(limit).count()}});
+  return {{"seconds", std::chrono::duration<double>(limit).count()}};
 }
 
 // Requests whose reload has not been completed are answered with what has become of it.
@@ -79,8 +79,9 @@ void Reload::start_confirm_timer() {
 // A reload that is under way gives way, as to any other request.
 void Reload::look_at_the_clock() {
   if (!confirmation_.expire(surroundings_.clock())) return start_confirm_timer();
-  tell_limit(log::Level::warning, "the reload was not confirmed in time: going back to the configuration before",
-             "reload_expired");
+  events_.publish(
+      "reload_expired", "root",
+      limit_told(log::Level::warning, "the reload was not confirmed in time: going back to the configuration before"));
   attempt_.hurry();
   go_on();
 }

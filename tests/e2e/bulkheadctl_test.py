@@ -120,7 +120,7 @@ class Answers(CtlCase):
             self.wait_state(daemon, "root/echo", "running")
             wait_until(lambda: "draining" in self.ok(daemon, "tree"), 5, "the drain")
             text = self.ok(daemon, "tree")
-            self.assertRegex(text, r"listener( \S+)?, ending: draining, 1 connection,")
+            self.assertRegex(text, r"listener( \S+)?, ending: draining,( uid \d+,)? 1 connection,")
             self.assertNotRegex(text, r" ,|1 connections|listener +,")
         self.assertEqual(self.answer(draining)[:2], (0, "root/echo has drained\n"))
         self.assertNotRegex(self.ok(daemon, "tree"), r" ,|1 connections|listener +,")

@@ -57,6 +57,7 @@ std::uint64_t still_needed(const Inside& inside) noexcept {
   const int signal = WTERMSIG(status);
   const rlimit no_core{0, 0};  // the program's own core, if it left one, is written already
   setrlimit(RLIMIT_CORE, &no_core);
+  ::signal(signal, SIG_DFL);  // a sanitizer may have its own
   kill(getpid(), signal);
   sigset_t one;
   sigemptyset(&one);
