@@ -51,7 +51,23 @@ sleep 3
 check "and is not tried again" [ "$(systemctl is-active bulkheadd)" = failed ]
 cp /root/good.json /etc/bulkhead/bulkhead.json
 check "it starts with the good one" systemctl restart bulkheadd
-check "handlers do not inherit the daemon's OOM protection" bash -c 'exec 8<>/dev/tcp/127.0.0.1/4040; printf "x\n" >&8; read -r -t 5 _ <&8; for p in $(pgrep bulkhead-worker); do [ "$(cat /proc/$p/oom_score_adj)" -ge 0 ] || exit 1; done'
+check "workers and connections are killed before the daemon when memory runs out" bash -c 'exec 8<>/dev/tcp/127.0.0.1/4040; printf "x\n" >&8; read -r -t 5 _ <&8; for p in $(pgrep -P "$(systemctl show -P MainPID bulkheadd)"); do [ "$(cat /proc/$p/oom_score_adj)" -ge 500 ] || exit 1; done'
+check "a listener without user has a uid of its own" bash -c '[ "$(ps -o uid= -p "$(pgrep -P "$(systemctl show -P MainPID bulkheadd)" | head -n 1)" | tr -d " ")" -ge 1900000000 ]'
+
+cat > /etc/bulkhead/bulkhead.json <<'END'
+{"supervisor": {"children": [
+  {"id": "plain", "type": "listener", "listen": "127.0.0.1:4040", "user": "nobody", "state_directory": "plain",
+   "handler": {"exec": ["/bin/sh", "-c", "read line; echo $line > $STATE_DIRECTORY/seen; cat $STATE_DIRECTORY/seen"]}},
+  {"id": "strict", "type": "listener", "listen": "127.0.0.1:4041", "user": "nobody", "sandbox": "strict",
+   "handler": {"exec": ["/bin/sh", "-c", "read line; touch /tmp/mine /etc/mine; echo $(ls /tmp) $(ls -d /proc/[0-9]* | wc -l) $(ls /home 2>&1 | wc -l)"]}}]}}
+END
+check "bulkheadd --check accepts a strict sandbox on this kernel" bulkheadd --check -c /etc/bulkhead/bulkhead.json
+check "it starts with a strict sandbox and a state directory" systemctl restart bulkheadd
+check "the state directory is written to" within 5 echoes
+says() { printf 'hi\n' | nc -N -w 5 127.0.0.1 4041; }
+check "a strict connection has its own /tmp and sees few processes ($(within 5 says; says))" bash -c '[[ "$(printf "hi\n" | nc -N -w 5 127.0.0.1 4041)" =~ ^mine\ [1-9]\  ]]'
+check "and has left nothing in the host's" [ ! -e /tmp/mine -a ! -e /etc/mine ]
+cp /root/good.json /etc/bulkhead/bulkhead.json
 check "it stops" systemctl stop bulkheadd
 
 mkdir -p /etc/systemd/system/bulkheadd.service.d
