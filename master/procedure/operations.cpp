@@ -181,7 +181,8 @@ void Operations::begin_start(Place request) {
     if (error != ReplyError::none) endings_.close_stopped(request->path);
     const auto view = engine_.view(request->path);
     const bool failed = error == ReplyError::start_failed && view && view->state == supervision::NodeState::stopped;
-    if (failed) catalogue_.overrides().stop(request->path);
+    const bool goes_on = kept_.contains(request->path);  // a reload has ended the start, and starts it again itself
+    if (failed && !goes_on) catalogue_.overrides().stop(request->path);
     over(request, error);
   });
 }

@@ -352,6 +352,24 @@ TEST_CASE("a diff shows what a reload leaves different") {
   CHECK(words_of(result.left) == Words{"root/db stopped", "root/web scaled"});
 }
 
+TEST_CASE("a process whose restart by an operator is ended by a reload is started by the reload") {
+  const auto slow = [](const std::string& program) {
+    return R"({"id":"db","type":"process","ready":"notify_fd","argv":[")" + program + R"("]})";
+  };
+  Fixture f(slow("/bin/true"));
+  f.rig.system.conduct("root/db", Conduct::is_silent);
+  Asked restarted;
+  f.rig.operations.restart("root/db", restarted.done());
+  f.rig.settle();
+  REQUIRE(f.rig.state("root/db") == NodeState::starting);
+  f.rig.system.at("root/db").obeys = true;
+  f.rig.system.conduct("root/db", Conduct::serves);
+  CHECK(f.reload(slow("/bin/false")) == Words{"restarted root/db argv"});
+  CHECK(restarted.answers == 1);
+  CHECK(f.rig.is_running("root/db"));
+  CHECK(f.differ().empty());
+}
+
 TEST_CASE("a process that a failed reload could not start again is started by the next one") {
   Fixture f(kDb);
   f.rig.system.conduct("root/db", Conduct::no_fork);
