@@ -135,7 +135,7 @@ bool Operations::is_up(const std::string& path) const {
 bool Operations::is_about_to_start(const std::string& path) const {
   return std::ranges::any_of(requests_, [&path](const Request& one) {
     const bool starts = one.verb == Verb::start || one.verb == Verb::restart || one.verb == Verb::restart_group;
-    return starts && one.begun && one.path == path;
+    return starts && one.begun && supervision::is_at_or_below(path, one.path);
   });
 }
 
@@ -146,7 +146,8 @@ void Operations::end(const std::string& path, supervision::Duration lame_duck, c
   if (!ends) return endings_.end(path, lame_duck, answered);
   catalogue_.overrides().stop(path);
   endings_.end(path, lame_duck, [this, path, answered](ReplyError error) {
-    if (error == ReplyError::none && !is_up(path)) {
+    const auto view = engine_.view(path);
+    if (error == ReplyError::none && (!view || supervision::has_ended(view->state))) {
       catalogue_.overrides().stop(path);
     } else {
       catalogue_.overrides().unstop(path);

@@ -115,7 +115,7 @@ class Operations {
   void tell_gone(const std::string& path);
   void end(const std::string& path, supervision::Duration lame_duck, const Endings::Answered& answered);
   [[nodiscard]] bool is_up(const std::string& path) const;
-  // An operator's request to start it is under way.
+  // An operator's request to start it, or a supervisor above it, is under way.
   [[nodiscard]] bool is_about_to_start(const std::string& path) const;
   void forget(const std::string& path);
   void one_fewer(const std::string& listener);  // a worker of it has been deleted

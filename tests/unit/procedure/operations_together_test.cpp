@@ -27,6 +27,23 @@ TEST_CASE("a stop waits until a restart has begun its start, and ends that") {
   CHECK(rig.catalogue.overrides().is_stopped("root/db"));
 }
 
+TEST_CASE("a stop amid the restart of its supervisor is remembered as an operator's") {
+  Rig rig(file_with(R"({"id":"s","type":"supervisor","children":[)" + process_entry("a") + "," + process_entry("b") +
+                    "]}"));
+  rig.start();
+  rig.system.at("root/s/a").obeys = false;
+  Asked restarted;
+  Asked stopped;
+  rig.operations.restart("root/s", restarted.done());
+  rig.operations.stop("root/s/b", stopped.done());
+  rig.settle();
+  rig.end("root/s/a", exited(0));
+  CHECK(restarted.is_done());
+  CHECK(stopped.is_done());
+  CHECK(rig.state("root/s/b") == NodeState::stopped);
+  CHECK(rig.catalogue.overrides().is_stopped("root/s/b"));
+}
+
 TEST_CASE("a start that is asked for during a restart does not come before it") {
   Rig rig(file_with(process_entry("db")));
   rig.start();
