@@ -312,10 +312,12 @@ class Model:
             below = f"{path.rpartition('/')[0]}/{one.id}"
             if one is node:
                 continue
+            if one.state == STOPPED:
+                continue
             if one.restart == "temporary":
                 self._drop(one)
                 self._remove(parent, one, "stopped" if one.by_operator else "ended", below)
-            elif one.state != STOPPED:
+            else:
                 self._start(one, below, copy.deepcopy(one))
         return answer
 
